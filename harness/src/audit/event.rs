@@ -1,0 +1,121 @@
+//! The audit event as the API server writes it (`audit.k8s.io/v1` Event), cut to what a verdict rests on.
+//! No body is kept: what a Secret holds must not reach a report.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::catalog::Level;
+
+/// One event, one stage.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Event {
+    /// The id that the client sent.
+    #[serde(rename = "auditID")]
+    pub audit_id: String,
+    /// How much the event holds.
+    pub level: Level,
+    /// When in the life of the request it was written.
+    pub stage: String,
+    /// The API server's verb.
+    pub verb: String,
+    /// Path and query.
+    #[serde(rename = "requestURI")]
+    pub request_uri: String,
+    /// Who called.
+    #[serde(default)]
+    pub user: User,
+    /// Who the caller acted as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub impersonated_user: Option<User>,
+    /// What the client calls itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<String>,
+    /// What it was about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object_ref: Option<ObjectRef>,
+    /// What was answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_status: Option<ResponseStatus>,
+    /// What the layers wrote down.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    /// Whether the event holds the request's body. Only the fact is kept.
+    #[serde(default, deserialize_with = "present")]
+    pub request_object: bool,
+    /// Whether the event holds the answer's body. Only the fact is kept.
+    #[serde(default, deserialize_with = "present")]
+    pub response_object: bool,
+    /// When the API server got the request (RFC 3339).
+    #[serde(default)]
+    pub request_received_timestamp: String,
+}
+
+/// A user, as an event names one.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+pub struct User {
+    /// The name; empty where nobody was authenticated.
+    #[serde(default)]
+    pub username: String,
+    /// The groups.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+}
+
+/// The object of a request.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ObjectRef {
+    /// Plural resource name.
+    pub resource: String,
+    /// Namespace, where it has one.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub namespace: String,
+    /// Name, where the request names one.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// API group; empty for the core group.
+    #[serde(rename = "apiGroup", skip_serializing_if = "String::is_empty")]
+    pub api_group: String,
+    /// Subresource, where the request names one.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub subresource: String,
+}
+
+/// The answer, as an event keeps it.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ResponseStatus {
+    /// HTTP status code.
+    pub code: u16,
+    /// `Status.reason`, where the API server itself made the Status.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// `Status.message`, where the API server itself made the Status.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+}
+
+/// True for any body, and for the `true` that a report of ours holds.
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    /// Either a body, of which nothing is kept, or what an earlier report wrote.
+    struct Presence;
+    impl<'de> serde::de::Visitor<'de> for Presence {
+        type Value = bool;
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("an object or a boolean")
+        }
+        fn visit_bool<E>(self, value: bool) -> Result<bool, E> {
+            Ok(value)
+        }
+        fn visit_unit<E>(self) -> Result<bool, E> {
+            Ok(false)
+        }
+        fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
+            while map.next_entry::<serde::de::IgnoredAny, serde::de::IgnoredAny>()?.is_some() {}
+            Ok(true)
+        }
+    }
+    deserializer.deserialize_any(Presence)
+}

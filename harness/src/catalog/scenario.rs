@@ -1,0 +1,343 @@
+//! What a scenario file says, as types. The id is the file's name and the family its folder; neither is
+//! written in the file.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::verdict::Layer;
+
+/// One YAML file: attacks that must be stopped or leave evidence, and the legitimate uses beside them.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Scenario {
+    /// What is attempted, in a few words.
+    pub title: String,
+    /// Why an attacker wants it, or what is lost when it works.
+    pub why: String,
+    /// What to change on a cluster where it fails.
+    pub fix: String,
+    /// Free labels, for `--tag`: `mitre/T1609`, `cis/5.1.2`.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// The staged objects that it acts on: a file of `manifests/targets`.
+    pub target: String,
+    /// What must be stopped or leave evidence.
+    pub attacks: Vec<Attack>,
+    /// What must keep working.
+    pub permits: Vec<Permit>,
+}
+
+/// A persona, an action, and how the cluster must answer it.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Attack {
+    /// Names the attack within its scenario.
+    pub name: String,
+    /// Who acts: a name of `personas.yaml`.
+    pub r#as: String,
+    /// What is sent.
+    pub r#do: Action,
+    /// The one door to try instead of every door that the action has.
+    #[serde(default)]
+    pub only: Option<Door>,
+    /// Who must refuse it. Without this the attack is let in and only its evidence counts.
+    #[serde(default)]
+    pub blocked: Option<Blocked>,
+    /// The evidence that it must leave in the audit log.
+    #[serde(default)]
+    pub logged: Option<Logged>,
+}
+
+/// A legitimate use that a control must not break.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Permit {
+    /// Names the permit within its scenario.
+    pub name: String,
+    /// Who acts: a name of `personas.yaml`.
+    pub r#as: String,
+    /// What is sent.
+    pub r#do: Action,
+    /// The door to use instead of the action's first one.
+    #[serde(default)]
+    pub only: Option<Door>,
+    /// What shows that it worked.
+    pub succeeds: Succeeds,
+    /// The evidence that it must leave in the audit log.
+    #[serde(default)]
+    pub logged: Option<Logged>,
+}
+
+/// The block that is expected: by which control, and with which words.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Blocked {
+    /// The control that must refuse: a folder of `manifests/controls`.
+    pub by: String,
+    /// Which of the control's layers, where it decides in more than one.
+    #[serde(default)]
+    pub at: Option<Layer>,
+    /// Words that the refusal must contain.
+    #[serde(default)]
+    pub saying: Option<String>,
+}
+
+/// The audit event that is expected. Verb, user, URI, object and code follow from what was sent.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Logged {
+    /// The exact level of the event. More is as wrong as less: bodies of Secrets must not be there.
+    pub level: Level,
+    /// Text that the event's request URI must contain.
+    #[serde(default)]
+    pub uri: Option<String>,
+}
+
+/// How much an audit event holds (`audit.k8s.io/v1` Level).
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema,
+)]
+pub enum Level {
+    /// Nothing is logged.
+    None,
+    /// Who did what, without bodies.
+    Metadata,
+    /// With the request's body.
+    Request,
+    /// With both bodies.
+    RequestResponse,
+}
+
+/// What shows that a permit worked. A permit without any of these needs a 2xx answer.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Succeeds {
+    /// The exact output of the command, without its last line break.
+    #[serde(default)]
+    pub stdout: Option<String>,
+    /// Text that the output must contain.
+    #[serde(default)]
+    pub stdout_contains: Option<String>,
+}
+
+/// What is sent. The names are the keys under `do:`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// A command in a running container.
+    Exec(Exec),
+    /// The streams of a running container's main process.
+    Attach(Attach),
+    /// A debug container added to a running pod.
+    Ephemeral(Ephemeral),
+    /// A pod that is created, directly or through a workload.
+    Pod(PodAction),
+    /// Any request to the API server.
+    Request(Request),
+    /// A TCP connection from a running pod.
+    Connect(Connect),
+    /// A DNS look-up from a running pod.
+    Resolve(Resolve),
+    /// A request to the kubelet's own port from a container beside the node.
+    Kubelet(Kubelet),
+    /// A read of everything that etcd holds.
+    Etcd(Etcd),
+}
+
+/// `kubectl exec`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Exec {
+    /// The pod; without it the target's first.
+    #[serde(default)]
+    pub pod: Option<String>,
+    /// The command and its arguments.
+    pub command: Vec<String>,
+    /// Ask for standard input.
+    #[serde(default)]
+    pub stdin: bool,
+    /// Ask for a terminal.
+    #[serde(default)]
+    pub tty: bool,
+}
+
+/// `kubectl attach`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Attach {
+    /// The pod; without it the target's first.
+    #[serde(default)]
+    pub pod: Option<String>,
+    /// Ask for standard input.
+    #[serde(default)]
+    pub stdin: bool,
+    /// Ask for a terminal.
+    #[serde(default)]
+    pub tty: bool,
+}
+
+/// `kubectl debug`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Ephemeral {
+    /// The pod; without it the target's first.
+    #[serde(default)]
+    pub pod: Option<String>,
+    /// The namespace of the pod; without it the target's.
+    #[serde(default)]
+    pub namespace: Option<String>,
+    /// Laid over a debug container that the restricted Pod Security Standard admits.
+    #[serde(default)]
+    pub container: Option<Value>,
+}
+
+/// A pod that is laid over one that the profile admits, so that its only sin is the one written.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PodAction {
+    /// Laid over the admitted pod's `spec` as a JSON merge patch; `containers` are merged by position.
+    #[serde(default)]
+    pub spec: Option<Value>,
+    /// The workload kind that creates the pod; without it the persona does.
+    #[serde(default)]
+    pub through: Option<Workload>,
+}
+
+/// A kind whose controller creates pods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum Workload {
+    /// `apps/v1` Deployment, by its ReplicaSet.
+    Deployment,
+}
+
+/// Any request to the API server. Lists should say `limit=1`; of a 2xx answer only kind and count are kept.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Request {
+    /// The HTTP method.
+    pub method: Method,
+    /// The path with its query.
+    pub path: String,
+    /// A JSON body.
+    #[serde(default)]
+    pub body: Option<Value>,
+}
+
+/// An HTTP method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Method {
+    /// Reads.
+    Get,
+    /// Creates, and opens streams.
+    Post,
+    /// Replaces.
+    Put,
+    /// Changes (strategic merge for core objects).
+    Patch,
+    /// Deletes.
+    Delete,
+}
+
+/// A TCP connection that a pod opens.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Connect {
+    /// The pod that connects.
+    pub from: String,
+    /// The service, or the pod by its name, in the target's namespace.
+    pub to: String,
+    /// The TCP port.
+    pub port: u16,
+}
+
+/// A name that a pod looks up.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Resolve {
+    /// The pod that asks.
+    pub from: String,
+    /// The name.
+    pub name: String,
+}
+
+/// A request to a node's kubelet, past the API server.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Kubelet {
+    /// The HTTP method.
+    pub method: Method,
+    /// The path with its query.
+    pub path: String,
+    /// The port; the read-only port 10255 is plain HTTP.
+    #[serde(default = "kubelet_port")]
+    pub port: u16,
+}
+
+fn kubelet_port() -> u16 {
+    10250
+}
+
+/// A read of etcd with the API server's own certificate, as someone with the node's disk would.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Etcd {
+    /// The keys that must be encrypted, by their prefix.
+    pub prefix: String,
+}
+
+/// One way to send an action. A control that watches one door may forget another.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Door {
+    /// GET with `Upgrade: websocket`: kubectl since 1.31. The verb is `get`.
+    GetWebsocket,
+    /// POST with `Upgrade: SPDY/3.1`: kubectl's fallback. The verb is `create`.
+    PostSpdy,
+    /// GET with `Upgrade: SPDY/3.1`. The verb is `get`.
+    GetSpdy,
+    /// PATCH with a strategic merge patch: what `kubectl debug` sends.
+    StrategicMerge,
+    /// PATCH by server-side apply.
+    Apply,
+    /// PUT of the whole object. The verb is `update`.
+    Put,
+    /// The action has one way only.
+    Direct,
+}
+
+impl Action {
+    /// Every door that the action can be sent through, the common one first.
+    pub fn doors(&self) -> &'static [Door] {
+        match self {
+            Action::Exec(_) | Action::Attach(_) => {
+                &[Door::GetWebsocket, Door::PostSpdy, Door::GetSpdy]
+            }
+            Action::Ephemeral(_) => &[Door::StrategicMerge, Door::Apply, Door::Put],
+            Action::Pod(_)
+            | Action::Request(_)
+            | Action::Connect(_)
+            | Action::Resolve(_)
+            | Action::Kubelet(_)
+            | Action::Etcd(_) => &[Door::Direct],
+        }
+    }
+}
+
+impl Door {
+    /// As results name it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Door::GetWebsocket => "GET WebSocket",
+            Door::PostSpdy => "POST SPDY",
+            Door::GetSpdy => "GET SPDY",
+            Door::StrategicMerge => "strategic merge",
+            Door::Apply => "apply",
+            Door::Put => "PUT",
+            Door::Direct => "",
+        }
+    }
+}

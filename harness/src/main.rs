@@ -1,0 +1,3 @@
+//! The `brinell` command.
+
+fn main() {}

@@ -1,0 +1,143 @@
+//! What a run tells about itself while it goes: the only thing that reporters know.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::verdict::{Evidence, Judgement, Reason, Verdict};
+
+/// One thing that happened.
+#[derive(Debug, Clone)]
+pub enum RunEvent {
+    /// The run begins.
+    Started {
+        /// Labels every object of the run.
+        run: String,
+        /// `kind`, and why this one was chosen.
+        cluster: String,
+        /// The Kubernetes version that is asked for, such as `1.36`.
+        kubernetes: String,
+        /// The profile's name.
+        profile: String,
+    },
+    /// Something that takes time begins: `creating the cluster`.
+    StepStarted {
+        /// Names the step.
+        name: String,
+    },
+    /// It ended well.
+    StepFinished {
+        /// The step's name.
+        name: String,
+        /// What came of it: `created, 1 node`.
+        detail: String,
+        /// How long it took.
+        took: Duration,
+    },
+    /// The cluster or a control could not be set up, or the run was ended: no scenario runs any more.
+    Aborted {
+        /// What went wrong and what to do.
+        error: String,
+    },
+    /// A scenario begins.
+    ScenarioStarted {
+        /// Its id.
+        id: String,
+    },
+    /// A scenario ended.
+    ScenarioFinished(Box<ScenarioResult>),
+    /// The run is over and has tidied up.
+    Finished(Summary),
+}
+
+/// All that is known of one scenario of a run.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ScenarioResult {
+    /// The file's name.
+    pub id: String,
+    /// The folder's name.
+    pub family: String,
+    /// The file, as a person finds it: `scenarios/exec/exec-interactive.yaml`.
+    pub file: String,
+    /// What is attempted.
+    pub title: String,
+    /// What is lost when it works.
+    pub why: String,
+    /// What to change.
+    pub fix: String,
+    /// Labels.
+    pub tags: Vec<String>,
+    /// The controls that it tests.
+    pub controls: Vec<String>,
+    /// The worst verdict of its attempts.
+    pub verdict: Verdict,
+    /// Why it was skipped or is inconclusive as a whole.
+    pub cause: Option<String>,
+    /// What was sent and what came of it, in order.
+    pub attempts: Vec<AttemptResult>,
+    /// From the first attempt to the last evidence.
+    pub took: Duration,
+}
+
+/// One attempt of a scenario.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct AttemptResult {
+    /// The attack's or permit's name.
+    pub name: String,
+    /// Which of the two.
+    pub role: Role,
+    /// Who acted.
+    pub persona: String,
+    /// The door's label, empty where there is one only.
+    pub door: String,
+    /// The verdict.
+    pub judgement: Judgement,
+    /// What it rests on; none when the attempt could not be made.
+    pub evidence: Option<Evidence>,
+}
+
+/// Whether an attempt is an attack or a legitimate use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Must be stopped or leave evidence.
+    Attack,
+    /// Must keep working.
+    Permit,
+}
+
+/// The end of a run.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Summary {
+    /// How many scenarios passed.
+    pub passed: usize,
+    /// How many failed.
+    pub failed: usize,
+    /// How many are inconclusive.
+    pub inconclusive: usize,
+    /// How many were skipped.
+    pub skipped: usize,
+    /// How many attempts were made.
+    pub attempts: usize,
+    /// From process start to here.
+    pub took: Duration,
+    /// The part of it spent in kind's own create and delete.
+    pub took_by_cluster: Duration,
+    /// What became of the cluster: `Cluster deleted, nothing left behind.`
+    pub tidy: String,
+}
+
+impl ScenarioResult {
+    /// Every reason for which its attempts failed.
+    pub fn reasons(&self) -> BTreeSet<Reason> {
+        self.attempts
+            .iter()
+            .flat_map(|attempt| &attempt.judgement.findings)
+            .map(|finding| finding.reason)
+            .collect()
+    }
+}

@@ -1,0 +1,208 @@
+//! What was sent, what came back and what the log holds: everything that is kept with a verdict. These types
+//! are the JSON report's, and the corpus's.
+
+use serde::{Deserialize, Serialize};
+
+use crate::audit::Event;
+use crate::catalog::Door;
+use crate::verdict::Layer;
+
+/// One sending of an action, with all that was observed.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Evidence {
+    /// What was sent.
+    pub sent: Sent,
+    /// What came back.
+    pub answer: Answer,
+    /// Who decided, as attribution reads it.
+    pub decision: Decision,
+    /// What the admin saw afterwards.
+    pub effect: Effect,
+    /// The audit events of this very request and the traces of those who acted on its behalf.
+    pub log: Log,
+}
+
+/// A request as it left.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Sent {
+    /// The persona's name.
+    pub persona: String,
+    /// The user that the API server should see; none for an anonymous or unauthenticated caller.
+    pub user: Option<String>,
+    /// The way it was sent.
+    pub door: Door,
+    /// HTTP method, or what stands for it (`CONNECT`, `RESOLVE`, `READ`).
+    pub method: String,
+    /// Path and query, or the address.
+    pub uri: String,
+    /// The API server's verb for it; none where the API server is not asked.
+    pub verb: Option<String>,
+    /// The Audit-ID that it carried; none where the API server is not asked.
+    pub audit_id: Option<String>,
+}
+
+/// What came back.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// An HTTP answer without a stream.
+    Http(Response),
+    /// The connection was upgraded and used.
+    Stream(Stream),
+    /// A TCP connection, a look-up or another act inside a pod worked; its output.
+    Worked(String),
+    /// Nothing came back.
+    Nothing(Silence),
+    /// What etcd holds.
+    Storage(Storage),
+}
+
+/// An HTTP answer. Of a 2xx only code, kind and count are kept.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Response {
+    /// The HTTP status code.
+    pub code: u16,
+    /// `Status.reason`, where the body is a Status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// `Status.message`, where the body is a Status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The body's start, where an error's body is no Status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// The object's kind, of a 2xx.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// How many items a list held, of a 2xx.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<usize>,
+    /// Whether the answer carried priority and fairness headers (`X-Kubernetes-PF-*`).
+    #[serde(default)]
+    pub flow_control: bool,
+}
+
+/// A stream that was opened (101).
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Stream {
+    /// What came on standard output, cut at 4 KiB.
+    pub stdout: String,
+    /// What came on standard error, cut at 4 KiB.
+    pub stderr: String,
+    /// The closing status frame: none when the stream ended without one, or was only let in (SPDY).
+    pub closing: Option<Closing>,
+    /// Whether the line that we typed came back.
+    pub echoed: bool,
+}
+
+/// How the kubelet says that a command ended.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Closing {
+    /// `Success` or `Failure`.
+    pub status: String,
+    /// Why it failed.
+    #[serde(default)]
+    pub message: Option<String>,
+}
+
+/// Nothing came back, in one of these ways.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Silence {
+    /// How.
+    pub kind: SilenceKind,
+    /// The error's own words.
+    pub text: String,
+    /// Whether the listener was seen listening, so that the silence is the network's.
+    pub listener_proven: bool,
+}
+
+/// The ways in which nothing comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SilenceKind {
+    /// The port is closed.
+    Refused,
+    /// No answer within the time.
+    TimedOut,
+    /// The connection ended in the middle.
+    Cut,
+    /// It could not be sent or understood.
+    Broken,
+}
+
+/// What etcd holds below a prefix. Keys are named, values never.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Storage {
+    /// All keys that were read.
+    pub keys: usize,
+    /// Keys below the prefix.
+    pub below_prefix: usize,
+    /// Keys below the prefix whose value is not encrypted.
+    pub plain: Vec<String>,
+    /// Keys anywhere whose value holds the canary.
+    pub canary: Vec<String>,
+    /// Whether the canary stands in the audit log.
+    pub canary_in_audit_log: bool,
+}
+
+/// Who decided.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decision {
+    /// It was let in.
+    LetIn,
+    /// It was refused by this layer, in these words.
+    Denied(Denial),
+    /// It cannot be told; why, and what was seen.
+    Unclear(String),
+}
+
+/// A refusal.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Denial {
+    /// Who refused.
+    pub layer: Layer,
+    /// The words of the refusal.
+    pub message: String,
+}
+
+/// What the admin saw after a write.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Effect {
+    /// The action changes nothing; nothing was looked at.
+    NotApplicable,
+    /// Looked, and nothing is there.
+    Absent,
+    /// Looked, and this is there.
+    Present(String),
+}
+
+/// What the audit log said about one attempt.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Log {
+    /// The request never reaches the API server: no event can be expected.
+    NotApplicable,
+    /// The log cannot be read, and why.
+    Unreadable(String),
+    /// The API server writes no audit log.
+    Disabled,
+    /// The events up to the fence.
+    Read {
+        /// The events of this very request, all stages.
+        events: Vec<Event>,
+        /// Events of those who act on the attack's behalf.
+        traces: Vec<Event>,
+        /// The Audit-ID of the marked request that was sent afterwards and is in the log.
+        fence: String,
+    },
+}

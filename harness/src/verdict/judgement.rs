@@ -1,0 +1,81 @@
+//! What came of an attempt or a scenario.
+
+use serde::{Deserialize, Serialize};
+
+/// The verdict of attempt, scenario and run alike. The order is from best to worst: the worst wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// All that was expected was seen.
+    Passed,
+    /// Not tried.
+    Skipped,
+    /// Tried, and what came back does not tell.
+    Inconclusive,
+    /// The cluster did not do what was expected.
+    Failed,
+}
+
+/// Why an attempt failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    /// The attack was let in, or had its effect.
+    Bypassed,
+    /// It was refused, but not by the layer that should refuse it.
+    WrongLayer,
+    /// The audit log holds nothing of it.
+    Unlogged,
+    /// The audit log holds something else than what was sent or asked for.
+    WronglyLogged,
+    /// A legitimate use no longer works.
+    PermitBroken,
+    /// Something that the run made could not be removed.
+    LeftOver,
+}
+
+impl Reason {
+    /// As results name it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Reason::Bypassed => "bypassed",
+            Reason::WrongLayer => "wrong layer",
+            Reason::Unlogged => "unlogged",
+            Reason::WronglyLogged => "wrongly logged",
+            Reason::PermitBroken => "permit broken",
+            Reason::LeftOver => "left over",
+        }
+    }
+}
+
+/// One thing that is wrong, in words for a person.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Finding {
+    /// What kind of failure.
+    pub reason: Reason,
+    /// What should have come.
+    pub expected: String,
+    /// What came.
+    pub got: String,
+    /// Who decided, or why nobody did; empty where it says nothing new.
+    pub who: String,
+    /// Where to look on the cluster.
+    pub look_at: String,
+}
+
+/// The verdict on one attempt, with what a line of output says.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Judgement {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// What came of it: `blocked by exec-guard (webhook, 403)`, `BYPASSED: the shell opened`, `worked: "foo"`.
+    pub outcome: String,
+    /// What the log says: `logged`, `UNLOGGED`, `not in its log`, or empty where no evidence was asked for.
+    pub logged: String,
+    /// What is wrong, when failed.
+    pub findings: Vec<Finding>,
+    /// What could not be told, when inconclusive.
+    pub causes: Vec<String>,
+}
