@@ -1,0 +1,135 @@
+//! What `control.yaml` and a profile say, as types. A control's id is its folder's name, a profile's the
+//! file's name; neither is written in the file.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::catalog::Action;
+use crate::verdict::Layer;
+
+/// One hardening measure: `manifests/controls/<id>/control.yaml`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Control {
+    /// What it ensures, in a sentence.
+    pub title: String,
+    /// The layers that refuse when it blocks: the signature of a block by this control. A control that only
+    /// records has none.
+    pub decides: Vec<Layer>,
+    /// Where to look on a cluster when it did not act.
+    pub look_at: String,
+    /// The files beside `control.yaml` that hold its objects, in the order in which they are applied.
+    #[serde(default)]
+    pub objects: Vec<String>,
+    /// Its settings of the API server.
+    #[serde(default)]
+    pub api_server: ApiServer,
+    /// Its settings of the kubelet, laid over the KubeletConfiguration.
+    #[serde(default)]
+    pub kubelet: Option<Value>,
+    /// What is asked until this control refuses it: objects and settings become active late.
+    #[serde(default)]
+    pub ready: Vec<Ready>,
+    /// The ways to get it wrong, by name. Every control has `absent`.
+    pub weaken: BTreeMap<String, Weakening>,
+}
+
+/// Flags of kube-apiserver and the files that they name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ApiServer {
+    /// Flags without their dashes. A file is named by its place on the node: `/etc/brinell/<file>`.
+    #[serde(default)]
+    pub flags: BTreeMap<String, String>,
+    /// The files beside `control.yaml` that are put into `/etc/brinell` on the node, readable by root alone.
+    #[serde(default)]
+    pub files: Vec<String>,
+}
+
+/// A harmless request that this control must refuse. Asked again until it does; never is a set-up error.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Ready {
+    /// The target whose pods the action names, where it names any.
+    #[serde(default)]
+    pub target: Option<String>,
+    /// Who asks: a name of `personas.yaml`.
+    pub r#as: String,
+    /// What is asked.
+    pub r#do: Action,
+    /// Words that the refusal must contain.
+    #[serde(default)]
+    pub saying: Option<String>,
+}
+
+/// One way to get a control wrong. What it does not mention stays as it is.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Weakening {
+    /// How it happens in practice, and what is lost.
+    #[serde(default)]
+    pub why: Option<String>,
+    /// Object files that are left out.
+    #[serde(default)]
+    pub delete: Vec<String>,
+    /// Object files that are applied instead.
+    #[serde(default)]
+    pub add: Vec<String>,
+    /// Replaces the control's flags and files; `{}` is none of them.
+    #[serde(default)]
+    pub api_server: Option<ApiServer>,
+    /// Replaces the control's settings of the kubelet; `{}` is none of them.
+    #[serde(default)]
+    pub kubelet: Option<Value>,
+}
+
+/// A list of controls: `manifests/profiles/<name>.yaml`, or a company's own file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Profile {
+    /// What it stands for, in a sentence.
+    pub title: String,
+    /// Its controls by id. A control that is not here is not set up, and what tests it is skipped.
+    pub controls: BTreeMap<String, Setting>,
+}
+
+/// How a profile has a control: `{}` is as it stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Setting {
+    /// One of the control's weakenings.
+    #[serde(default)]
+    pub weakening: Option<String>,
+}
+
+/// A control as it is set up: with the weakening already applied.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SetUp {
+    /// Object files to apply, in this order.
+    pub objects: Vec<String>,
+    /// Settings of the API server.
+    pub api_server: ApiServer,
+    /// Settings of the kubelet.
+    pub kubelet: Option<Value>,
+}
+
+impl Control {
+    /// What is set up for this control, whole or weakened.
+    pub fn set_up(&self, weakening: Option<&Weakening>) -> SetUp {
+        let Some(weakening) = weakening else {
+            return SetUp {
+                objects: self.objects.clone(),
+                api_server: self.api_server.clone(),
+                kubelet: self.kubelet.clone(),
+            };
+        };
+        let kept = self.objects.iter().filter(|file| !weakening.delete.contains(file));
+        SetUp {
+            objects: kept.chain(&weakening.add).cloned().collect(),
+            api_server: weakening.api_server.as_ref().unwrap_or(&self.api_server).clone(),
+            kubelet: weakening.kubelet.as_ref().or(self.kubelet.as_ref()).cloned(),
+        }
+    }
+}

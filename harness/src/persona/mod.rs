@@ -1,0 +1,5 @@
+//! Who acts.
+
+mod model;
+
+pub use model::*;
