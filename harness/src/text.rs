@@ -7,14 +7,19 @@ pub fn base64(bytes: &[u8]) -> String {
     base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
-/// `count` random bytes in hexadecimal, from the operating system.
+/// `count` random bytes from the operating system.
 ///
 /// # Panics
 /// When the operating system has no random bytes: no run can be told from another then.
-pub fn random_hex(count: usize) -> String {
+pub fn random_bytes(count: usize) -> Vec<u8> {
     let mut bytes = vec![0; count];
     getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes
+}
+
+/// [`random_bytes`] in hexadecimal.
+pub fn random_hex(count: usize) -> String {
+    random_bytes(count).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Cuts `text` at a character, saying so, when it is longer than `limit` bytes.

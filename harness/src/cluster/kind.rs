@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
@@ -112,8 +113,12 @@ impl Kind {
         format!("brinell.dev/harness:{}", self.run)
     }
 
-    /// Makes the cluster from a node image with the given settings.
-    pub async fn create(&self, node_image: &str, settings: &Settings) -> Result<(), ClusterError> {
+    /// Makes the cluster from a node image with the given settings. Returns how long kind itself took.
+    pub async fn create(
+        &self,
+        node_image: &str,
+        settings: &Settings,
+    ) -> Result<Duration, ClusterError> {
         let tag = format!("brinell.dev/node:{}", self.run);
         let files = settings.files.iter().map(|(name, content)| NodeFile {
             path: format!("{SETTINGS}/{name}"),
@@ -135,8 +140,9 @@ impl Kind {
         ];
         // A network of the run's own: no other cluster is on it, and it goes with the run.
         let environment = [("KIND_EXPERIMENTAL_DOCKER_NETWORK", network.as_str())];
+        let started = Instant::now();
         match output("kind", &arguments, &environment, &config).await {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(started.elapsed()),
             Err(error) => Err(self.explain(error).await),
         }
     }
@@ -160,10 +166,10 @@ impl Kind {
     /// Makes the image of our own executable and gives it to the engine, for the attacker's container.
     pub async fn make_image(&self) -> Result<(), ClusterError> {
         let archive = self.folder.file("image.tar");
-        let (tag, run, path) = (self.image(), self.run.clone(), archive.clone());
-        tokio::task::spawn_blocking(move || Image::of_this_executable()?.write(&tag, &run, &path))
-            .await
-            .expect("making an image does not panic")?;
+        // In place, so that an interrupt cannot leave it writing into a folder that is being removed.
+        tokio::task::block_in_place(|| {
+            Image::of_this_executable()?.write(&self.image(), &self.run, &archive)
+        })?;
         Ok(self.engine.load(&archive).await?)
     }
 
@@ -234,13 +240,6 @@ impl Kind {
         )?;
         Ok(EtcdAccess { ca, certificate, key })
     }
-}
-
-/// Removes everything that a run left with the engine, its cluster first. Returns how many things.
-pub async fn remove(run: &str) -> Result<usize, ClusterError> {
-    // The engine's own removal is what `kind delete cluster` does to a cluster's containers; its kubeconfig
-    // is the run's own file.
-    Ok(Engine::new(run).remove_all().await?)
 }
 
 /// kind's configuration. The API server's settings are written in both forms of kubeadm's configuration: kind

@@ -5,15 +5,17 @@ mod image;
 mod kind;
 mod process;
 mod run_folder;
+mod sweep;
 
 pub use engine::{Engine, RUN_LABEL};
 pub use image::{Image, ImageError};
 pub use kind::{
-    DEFAULT_VERSION, EtcdAccess, Kind, SETTINGS, Settings, node_image, remove,
+    DEFAULT_VERSION, EtcdAccess, Kind, SETTINGS, Settings, node_image,
     version as kind_version, versions,
 };
 pub use process::{Group, ProcessError};
 pub use run_folder::RunFolder;
+pub use sweep::{Swept, keep, remove, sweep};
 
 /// A cluster could not be made, reached or asked.
 #[derive(Debug, thiserror::Error)]
