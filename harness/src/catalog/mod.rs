@@ -1,5 +1,18 @@
-//! The catalog: what scenarios exist and what each of them says.
+//! The catalog: what scenarios, controls, profiles, targets and personas exist, and what each of them says.
 
+mod check;
+mod file;
+mod load;
+mod nearest;
+mod needs;
+mod problem;
 mod scenario;
+mod select;
+mod source;
 
+pub use file::*;
+pub use load::*;
+pub use needs::*;
+pub use problem::*;
 pub use scenario::*;
+pub use select::*;

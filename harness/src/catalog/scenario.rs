@@ -28,6 +28,20 @@ pub struct Scenario {
     pub permits: Vec<Permit>,
 }
 
+impl Scenario {
+    /// Every action of it.
+    pub fn actions(&self) -> impl Iterator<Item = &Action> {
+        let attacks = self.attacks.iter().map(|attack| &attack.r#do);
+        attacks.chain(self.permits.iter().map(|permit| &permit.r#do))
+    }
+
+    /// Whether any of it must leave evidence in the audit log.
+    pub fn is_logged(&self) -> bool {
+        self.attacks.iter().any(|attack| attack.logged.is_some())
+            || self.permits.iter().any(|permit| permit.logged.is_some())
+    }
+}
+
 /// A persona, an action, and how the cluster must answer it.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -328,6 +342,19 @@ impl Action {
 }
 
 impl Door {
+    /// As YAML names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Door::GetWebsocket => "get-websocket",
+            Door::PostSpdy => "post-spdy",
+            Door::GetSpdy => "get-spdy",
+            Door::StrategicMerge => "strategic-merge",
+            Door::Apply => "apply",
+            Door::Put => "put",
+            Door::Direct => "direct",
+        }
+    }
+
     /// As results name it.
     pub fn label(self) -> &'static str {
         match self {

@@ -1,0 +1,336 @@
+//! What types alone cannot say: every name means something, and nothing is expected that cannot come.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::load::Sources;
+use super::nearest::did_you_mean;
+use super::source::Source;
+use super::{Action, Attack, Blocked, Catalog, ControlEntry, Door, Entry, Permit, Problem, Target};
+use crate::control::{Profile, Ready, Values, Weakening, substitutions};
+
+/// All that is wrong in the catalog.
+pub(super) fn catalog(catalog: &Catalog, sources: &Sources) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut check = |file: &str, look: &dyn Fn(&mut Check<'_>)| {
+        if let Some(source) = sources.get(file) {
+            let mut check = Check { catalog, source, problems: Vec::new() };
+            look(&mut check);
+            problems.append(&mut check.problems);
+        }
+    };
+    for entry in catalog.controls.values() {
+        check(&entry.file, &|check| check.control(entry));
+    }
+    for entry in catalog.profiles.values() {
+        check(&entry.file, &|check| check.profile(&entry.profile));
+    }
+    for file in sources.keys().filter(|file| may_substitute(file)) {
+        check(file, &|check| check.substitutions());
+    }
+    for entry in &catalog.scenarios {
+        check(&entry.file, &|check| check.scenario(entry));
+    }
+    problems
+}
+
+/// All that is wrong in a profile.
+pub(super) fn profile(catalog: &Catalog, profile: &Profile, source: &Source) -> Vec<Problem> {
+    let mut check = Check { catalog, source, problems: Vec::new() };
+    check.profile(profile);
+    check.problems
+}
+
+/// Substitutions are made in what is sent to the cluster: the files of controls, and targets.
+fn may_substitute(file: &str) -> bool {
+    file.starts_with("manifests/controls/") || file.starts_with("manifests/targets/")
+}
+
+/// One file under scrutiny. Places are JSON pointers.
+struct Check<'a> {
+    catalog: &'a Catalog,
+    source: &'a Source,
+    problems: Vec<Problem>,
+}
+
+impl Check<'_> {
+    fn wrong(&mut self, pointer: &str, message: &str, hint: &str) {
+        let place = self.source.place(pointer);
+        self.problems.push(self.source.problem(place, message, hint));
+    }
+
+    fn known<'k>(
+        &mut self,
+        kind: &str,
+        name: &str,
+        pointer: &str,
+        known: impl Iterator<Item = &'k str> + Clone,
+    ) {
+        if !known.clone().any(|known| known == name) {
+            self.wrong(
+                pointer,
+                &format!("there is no {kind} `{name}`"),
+                &did_you_mean(name, known),
+            );
+        }
+    }
+
+    fn scenario(&mut self, entry: &Entry) {
+        let scenario = &entry.scenario;
+        self.id(entry);
+        if scenario.attacks.is_empty() {
+            self.wrong("/attacks", "no attack", "a scenario has at least one attack");
+        }
+        if scenario.permits.is_empty() {
+            let hint = "a control that blocks everything would pass: add what must keep working";
+            self.wrong("/permits", "no permit", hint);
+        }
+        self.names(entry);
+        let catalog = self.catalog;
+        self.known("target", &scenario.target, "/target", keys(&catalog.targets));
+        let target = catalog.targets.get(&scenario.target);
+        for (position, attack) in scenario.attacks.iter().enumerate() {
+            self.attack(attack, target, &format!("/attacks/{position}"));
+        }
+        for (position, permit) in scenario.permits.iter().enumerate() {
+            self.permit(permit, target, &format!("/permits/{position}"));
+        }
+    }
+
+    fn id(&mut self, entry: &Entry) {
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if !entry.id.chars().all(allowed) {
+            let hint = "a scenario's id is its file's name: lower-case letters, digits and dashes";
+            self.wrong("", "the file's name is no id", hint);
+        }
+        let first = self.catalog.scenarios.iter().find(|other| other.id == entry.id);
+        if let Some(first) = first.filter(|first| first.file != entry.file) {
+            let hint = format!("{} has the same name", first.file);
+            self.wrong("", &format!("the id `{}` is taken", entry.id), &hint);
+        }
+    }
+
+    fn names(&mut self, entry: &Entry) {
+        let attacks = entry.scenario.attacks.iter().map(|attack| &attack.name);
+        let permits = entry.scenario.permits.iter().map(|permit| &permit.name);
+        let places =
+            attacks.enumerate().map(|(position, name)| (format!("/attacks/{position}"), name));
+        let places = places.chain(
+            permits.enumerate().map(|(position, name)| (format!("/permits/{position}"), name)),
+        );
+        let mut seen = BTreeSet::new();
+        for (pointer, name) in places {
+            if !seen.insert(name) {
+                let message = format!("the name `{name}` appears twice");
+                self.wrong(&format!("{pointer}/name"), &message, "results could not be told apart");
+            }
+        }
+    }
+
+    fn attack(&mut self, attack: &Attack, target: Option<&Target>, pointer: &str) {
+        self.action(&attack.r#as, &attack.r#do, target, pointer);
+        self.door(attack.only, &attack.r#do, pointer);
+        self.evidence(attack.logged.is_some(), &attack.r#do, pointer);
+        match &attack.blocked {
+            Some(blocked) => self.blocked(blocked, &format!("{pointer}/blocked")),
+            None if attack.logged.is_none() => {
+                let hint = "say who must block it (`blocked`), what evidence it must leave (`logged`), or both";
+                self.wrong(pointer, "nothing is expected of this attack", hint);
+            }
+            None => {}
+        }
+    }
+
+    fn permit(&mut self, permit: &Permit, target: Option<&Target>, pointer: &str) {
+        self.action(&permit.r#as, &permit.r#do, target, pointer);
+        self.door(permit.only, &permit.r#do, pointer);
+        self.evidence(permit.logged.is_some(), &permit.r#do, pointer);
+        let output = permit.succeeds.stdout.is_some() || permit.succeeds.stdout_contains.is_some();
+        if output && !permit.r#do.has_output() {
+            let hint = "only exec and attach have output; `succeeds: {}` asks that it works";
+            self.wrong(&format!("{pointer}/succeeds"), "this action has no output", hint);
+        }
+    }
+
+    fn blocked(&mut self, blocked: &Blocked, pointer: &str) {
+        let catalog = self.catalog;
+        let by = format!("{pointer}/by");
+        self.known("control", &blocked.by, &by, keys(&catalog.controls));
+        let Some(entry) = catalog.controls.get(&blocked.by) else { return };
+        let decides = &entry.control.decides;
+        if decides.is_empty() {
+            let message = format!("`{}` refuses nobody", blocked.by);
+            return self.wrong(&by, &message, "ask for the evidence that it leaves with `logged`");
+        }
+        if let Some(at) = blocked.at.as_ref().filter(|at| !decides.contains(at)) {
+            let decides: Vec<String> = decides.iter().map(ToString::to_string).collect();
+            let hint = format!("it decides at: {}", decides.join(", "));
+            let message = format!("`{}` does not decide at {at}", blocked.by);
+            self.wrong(&format!("{pointer}/at"), &message, &hint);
+        }
+    }
+
+    fn action(&mut self, persona: &str, action: &Action, target: Option<&Target>, pointer: &str) {
+        let catalog = self.catalog;
+        self.known("persona", persona, &format!("{pointer}/as"), keys(&catalog.personas));
+        let Some(target) = target else { return };
+        let Some(named) = action.named_pod() else { return };
+        let namespace = named.namespace.unwrap_or(&target.namespace);
+        let pods = target.pods_in(namespace);
+        let pointer = format!("{pointer}/do/{}", named.pointer);
+        match named.pod {
+            Some(pod) => self.known("pod", pod, &pointer, pods),
+            None if pods.count() == 0 => {
+                self.wrong(&pointer, &format!("the target has no pod in `{namespace}`"), "");
+            }
+            None => {}
+        }
+    }
+
+    fn door(&mut self, only: Option<Door>, action: &Action, pointer: &str) {
+        if only.is_some_and(|door| !action.doors().contains(&door)) {
+            let doors: Vec<&str> = action.doors().iter().map(|door| door.name()).collect();
+            let hint = format!("its doors are: {}", doors.join(", "));
+            self.wrong(&format!("{pointer}/only"), "the action has no such door", &hint);
+        }
+    }
+
+    fn evidence(&mut self, logged: bool, action: &Action, pointer: &str) {
+        if logged && !action.reaches_api_server() {
+            let hint =
+                "it goes past the API server, whose audit log cannot hold it: remove `logged`";
+            self.wrong(&format!("{pointer}/logged"), "this action leaves no audit event", hint);
+        }
+    }
+
+    fn control(&mut self, entry: &ControlEntry) {
+        let control = &entry.control;
+        if !control.weaken.contains_key("absent") {
+            let hint = "every control says how a cluster is without it";
+            self.wrong("/weaken", "there is no weakening `absent`", hint);
+        }
+        if control.decides.is_empty() && !control.ready.is_empty() {
+            let hint = "`ready` is asked until the control refuses it; this one decides nothing";
+            self.wrong("/ready", "it would be asked for ever", hint);
+        }
+        self.files(&control.objects, "/objects", entry);
+        self.files(&control.api_server.files, "/api-server/files", entry);
+        for (position, ready) in control.ready.iter().enumerate() {
+            self.ready(ready, &format!("/ready/{position}"));
+        }
+        for (name, weakening) in &control.weaken {
+            self.weakening(weakening, &format!("/weaken/{name}"), entry);
+        }
+    }
+
+    fn ready(&mut self, ready: &Ready, pointer: &str) {
+        let catalog = self.catalog;
+        if let Some(target) = &ready.target {
+            self.known("target", target, &format!("{pointer}/target"), keys(&catalog.targets));
+        }
+        if ready.target.is_none() && ready.r#do.named_pod().is_some() {
+            self.wrong(pointer, "the action acts on a pod", "name the `target` that the pod is in");
+        }
+        let target = ready.target.as_ref().and_then(|target| catalog.targets.get(target));
+        self.action(&ready.r#as, &ready.r#do, target, pointer);
+    }
+
+    fn weakening(&mut self, weakening: &Weakening, pointer: &str, entry: &ControlEntry) {
+        self.files(&weakening.add, &format!("{pointer}/add"), entry);
+        if let Some(api_server) = &weakening.api_server {
+            self.files(&api_server.files, &format!("{pointer}/api-server/files"), entry);
+        }
+        for (position, file) in weakening.delete.iter().enumerate() {
+            let objects = entry.control.objects.iter().map(String::as_str);
+            self.known("object file", file, &format!("{pointer}/delete/{position}"), objects);
+        }
+    }
+
+    fn files(&mut self, files: &[String], pointer: &str, entry: &ControlEntry) {
+        for (position, file) in files.iter().enumerate() {
+            self.known("file", file, &format!("{pointer}/{position}"), keys(&entry.files));
+        }
+    }
+
+    fn profile(&mut self, profile: &Profile) {
+        let catalog = self.catalog;
+        let mut flags: BTreeMap<String, &str> = BTreeMap::new();
+        for (id, setting) in &profile.controls {
+            let pointer = format!("/controls/{id}");
+            let Some(entry) = catalog.controls.get(id) else {
+                self.known("control", id, &pointer, keys(&catalog.controls));
+                continue;
+            };
+            let weaken = &entry.control.weaken;
+            if let Some(name) = &setting.weakening {
+                self.known("weakening", name, &format!("{pointer}/weakening"), keys(weaken));
+            }
+            let weakening = setting.weakening.as_ref().and_then(|name| weaken.get(name));
+            for flag in entry.control.set_up(weakening).api_server.flags.into_keys() {
+                if let Some(other) = flags.insert(flag.clone(), id) {
+                    let message = format!("`{id}` and `{other}` both set --{flag}");
+                    self.wrong(
+                        &pointer,
+                        &message,
+                        "the API server takes one of them: leave one control out",
+                    );
+                }
+            }
+        }
+    }
+
+    fn substitutions(&mut self) {
+        let names = Values::names();
+        for name in substitutions(&self.source.text) {
+            if !names.contains(&name) {
+                let place = self.source.text_place(&format!("${{{name}"));
+                let message = format!("nothing is known as `${{{name}}}`");
+                let hint = did_you_mean(name, names);
+                self.problems.push(self.source.problem(place, &message, &hint));
+            }
+        }
+    }
+}
+
+fn keys<V>(map: &BTreeMap<String, V>) -> impl Iterator<Item = &str> + Clone {
+    map.keys().map(String::as_str)
+}
+
+impl Target {
+    fn pods_in<'t>(&'t self, namespace: &'t str) -> impl Iterator<Item = &'t str> + Clone {
+        let pods = self.pods.iter().filter(move |(pod_namespace, _)| pod_namespace == namespace);
+        pods.map(|(_, name)| name.as_str())
+    }
+}
+
+/// The pod of the target that an action acts on.
+struct NamedPod<'a> {
+    /// Its namespace, where it is not the target's.
+    namespace: Option<&'a str>,
+    /// Its name; none means the target's first.
+    pod: Option<&'a str>,
+    /// Where below `do` it is named.
+    pointer: &'static str,
+}
+
+impl Action {
+    fn named_pod(&self) -> Option<NamedPod<'_>> {
+        let (namespace, pod, pointer) = match self {
+            Action::Exec(exec) => (None, exec.pod.as_deref(), "exec/pod"),
+            Action::Attach(attach) => (None, attach.pod.as_deref(), "attach/pod"),
+            Action::Ephemeral(ephemeral) => {
+                (ephemeral.namespace.as_deref(), ephemeral.pod.as_deref(), "ephemeral/pod")
+            }
+            Action::Connect(connect) => (None, Some(connect.from.as_str()), "connect/from"),
+            Action::Resolve(resolve) => (None, Some(resolve.from.as_str()), "resolve/from"),
+            Action::Pod(_) | Action::Request(_) | Action::Kubelet(_) | Action::Etcd(_) => {
+                return None;
+            }
+        };
+        Some(NamedPod { namespace, pod, pointer })
+    }
+
+    /// Whether a command's output comes back.
+    fn has_output(&self) -> bool {
+        matches!(self, Action::Exec(_) | Action::Attach(_))
+    }
+}

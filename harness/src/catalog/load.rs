@@ -1,0 +1,271 @@
+//! Reading the catalog: every file once, every problem told.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::nearest::did_you_mean;
+use super::source::Source;
+use super::{File, Files, Problem, Problems, Scenario, check};
+use crate::control::{Control, Profile};
+use crate::persona::Persona;
+
+/// Everything that can be run, checked: every name in it means something.
+#[derive(Debug, Clone, Default)]
+pub struct Catalog {
+    /// The scenarios by family and id, ours and the user's.
+    pub scenarios: Vec<Entry>,
+    /// The controls by id.
+    pub controls: BTreeMap<String, ControlEntry>,
+    /// The profiles by name.
+    pub profiles: BTreeMap<String, ProfileEntry>,
+    /// The targets by name.
+    pub targets: BTreeMap<String, Target>,
+    /// The personas by name.
+    pub personas: BTreeMap<String, Persona>,
+}
+
+/// A scenario with where it comes from.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The file's name without `.yaml`.
+    pub id: String,
+    /// The folder's name.
+    pub family: String,
+    /// The file, as a person finds it.
+    pub file: String,
+    /// The file as it stands.
+    pub text: String,
+    /// What it says.
+    pub scenario: Scenario,
+}
+
+/// A control with its files.
+#[derive(Debug, Clone)]
+pub struct ControlEntry {
+    /// The folder's name.
+    pub id: String,
+    /// `control.yaml`, as a person finds it.
+    pub file: String,
+    /// What it says.
+    pub control: Control,
+    /// The texts of the files beside it, by name.
+    pub files: BTreeMap<String, String>,
+}
+
+/// A profile with where it comes from.
+#[derive(Debug, Clone)]
+pub struct ProfileEntry {
+    /// The file's name without `.yaml`.
+    pub name: String,
+    /// The file, as a person finds it.
+    pub file: String,
+    /// What it says.
+    pub profile: Profile,
+}
+
+/// The staged objects that scenarios act on.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The file, as a person finds it.
+    pub file: String,
+    /// Kubernetes YAML, its substitutions not yet made.
+    pub text: String,
+    /// The name of its first object, a Namespace.
+    pub namespace: String,
+    /// Its pods by namespace and name, in order. The first is meant where an action names none.
+    pub pods: Vec<(String, String)>,
+}
+
+/// A profile that cannot be had.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProfileError {
+    /// No profile has this name.
+    #[error("there is no profile `{name}`; {hint}. A file is named with its folder: ./{name}.yaml")]
+    Unknown {
+        /// As it was given.
+        name: String,
+        /// What may have been meant.
+        hint: String,
+    },
+    /// The file is broken.
+    #[error(transparent)]
+    Broken(#[from] Problems),
+}
+
+impl Catalog {
+    /// Our catalog, with the scenarios of a folder of the user's beside ours.
+    pub fn load(scenarios: Option<&Path>) -> Result<Catalog, Problems> {
+        let mut files = Files::embedded();
+        if let Some(folder) = scenarios {
+            files.add_scenarios(folder)?;
+        }
+        Catalog::read(files)
+    }
+
+    /// The catalog that these files are.
+    pub fn read(files: Files) -> Result<Catalog, Problems> {
+        let mut reader = Reader::default();
+        reader.read(files);
+        if reader.manifests_are_whole {
+            reader.problems.extend(check::catalog(&reader.catalog, &reader.sources));
+        }
+        Problems::none_or(reader.problems)?;
+        Ok(reader.catalog)
+    }
+
+    /// A profile of ours by its name, or one of the user's by its file. What has a dot or a slash in it is a file.
+    pub fn profile(&self, name: &str) -> Result<ProfileEntry, ProfileError> {
+        if !name.contains(['.', '/']) {
+            let known = self.profiles.keys().map(String::as_str);
+            return self.profiles.get(name).cloned().ok_or_else(|| ProfileError::Unknown {
+                name: name.to_owned(),
+                hint: did_you_mean(name, known),
+            });
+        }
+        let file = File::read(Path::new(name)).map_err(Problems::from)?;
+        Ok(self.read_profile(file)?)
+    }
+
+    fn read_profile(&self, file: File) -> Result<ProfileEntry, Problems> {
+        let source = Source::new(file)?;
+        let entry = profile_entry(&source)?;
+        Problems::none_or(check::profile(self, &entry.profile, &source))?;
+        Ok(entry)
+    }
+}
+
+impl Entry {
+    /// The controls that it tests: those that must block, and the audit policy where evidence is asked for.
+    pub fn controls(&self) -> BTreeSet<&str> {
+        let blocking = self.scenario.attacks.iter().filter_map(|attack| attack.blocked.as_ref());
+        let recording = self.scenario.is_logged().then_some(AUDIT_POLICY);
+        blocking.map(|blocked| blocked.by.as_str()).chain(recording).collect()
+    }
+}
+
+/// The control that makes the API server record.
+pub const AUDIT_POLICY: &str = "audit-policy";
+
+/// The catalog while it is read.
+#[derive(Default)]
+struct Reader {
+    catalog: Catalog,
+    sources: Sources,
+    problems: Vec<Problem>,
+    /// Whether every manifest could be read. Where not, names in scenarios cannot be judged.
+    manifests_are_whole: bool,
+}
+
+/// The files that could be read, by path: a problem is shown with the line that it is in.
+pub(super) type Sources = BTreeMap<String, Source>;
+
+impl Reader {
+    fn read(&mut self, mut files: Files) {
+        // A control must be known before the files that stand beside it.
+        files.manifests.sort_by_key(|file| !file.path.ends_with("/control.yaml"));
+        for file in files.manifests {
+            self.keep(file, Reader::manifest);
+        }
+        self.manifests_are_whole = self.problems.is_empty();
+        for file in files.scenarios {
+            self.keep(file, Reader::scenario);
+        }
+        self.catalog.scenarios.sort_by(|a, b| (&a.family, &a.id).cmp(&(&b.family, &b.id)));
+    }
+
+    fn keep(&mut self, file: File, read: fn(&mut Reader, &Source) -> Result<(), Problem>) {
+        let kept = Source::new(file).and_then(|source| {
+            read(self, &source)?;
+            self.sources.insert(source.file.clone(), source);
+            Ok(())
+        });
+        self.problems.extend(kept.err());
+    }
+
+    fn scenario(&mut self, source: &Source) -> Result<(), Problem> {
+        self.catalog.scenarios.push(Entry {
+            id: stem(&source.file),
+            family: folder(&source.file),
+            file: source.file.clone(),
+            text: source.text.clone(),
+            scenario: source.parse()?,
+        });
+        Ok(())
+    }
+
+    fn manifest(&mut self, source: &Source) -> Result<(), Problem> {
+        let parts: Vec<&str> = source.file.split('/').collect();
+        match parts.as_slice() {
+            [_, "personas.yaml"] => self.catalog.personas = source.parse()?,
+            [_, "profiles", _] => {
+                let entry = profile_entry(source)?;
+                self.catalog.profiles.insert(entry.name.clone(), entry);
+            }
+            [_, "targets", _] => {
+                self.catalog.targets.insert(stem(&source.file), target(source)?);
+            }
+            [_, "controls", id, "control.yaml"] => {
+                let entry = control_entry(id, source)?;
+                self.catalog.controls.insert(entry.id.clone(), entry);
+            }
+            [_, "controls", id, file] => {
+                source.parse_all::<Value>()?;
+                if let Some(entry) = self.catalog.controls.get_mut(*id) {
+                    entry.files.insert((*file).to_owned(), source.text.clone());
+                }
+            }
+            _ => return Err(Problem::of_file(&source.file, "nothing reads a manifest here")),
+        }
+        Ok(())
+    }
+}
+
+fn control_entry(id: &str, source: &Source) -> Result<ControlEntry, Problem> {
+    Ok(ControlEntry {
+        id: id.to_owned(),
+        file: source.file.clone(),
+        control: source.parse()?,
+        files: BTreeMap::new(),
+    })
+}
+
+fn profile_entry(source: &Source) -> Result<ProfileEntry, Problem> {
+    Ok(ProfileEntry {
+        name: stem(&source.file),
+        file: source.file.clone(),
+        profile: source.parse()?,
+    })
+}
+
+fn target(source: &Source) -> Result<Target, Problem> {
+    let objects: Vec<Value> = source.parse_all()?;
+    let namespace = objects
+        .first()
+        .filter(|object| object["kind"] == "Namespace")
+        .and_then(|object| object["metadata"]["name"].as_str())
+        .ok_or_else(|| Problem::of_file(&source.file, "its first object must be a Namespace"))?;
+    let pods = objects.iter().filter(|object| object["kind"] == "Pod").filter_map(|pod| {
+        let metadata = &pod["metadata"];
+        Some((metadata["namespace"].as_str()?.to_owned(), metadata["name"].as_str()?.to_owned()))
+    });
+    Ok(Target {
+        file: source.file.clone(),
+        text: source.text.clone(),
+        namespace: namespace.to_owned(),
+        pods: pods.collect(),
+    })
+}
+
+/// The file's name without its ending.
+fn stem(file: &str) -> String {
+    let stem = Path::new(file).file_stem().unwrap_or_default();
+    stem.to_string_lossy().into_owned()
+}
+
+/// The name of the folder that the file is in.
+fn folder(file: &str) -> String {
+    let folder = Path::new(file).parent().and_then(Path::file_name).unwrap_or_default();
+    folder.to_string_lossy().into_owned()
+}

@@ -1,0 +1,51 @@
+//! What stands for something that only a run knows: `${image}` and the like in controls and targets.
+
+/// The values of one run.
+#[derive(Clone, Default)]
+pub struct Values {
+    /// `${image}`: the image that holds `probe` and `brinell`.
+    pub image: String,
+    /// `${run}`: the run's id.
+    pub run: String,
+    /// `${ca}`: the certificate of the CA that signed `cert`, PEM in base64.
+    pub ca: String,
+    /// `${cert}`: the guard's certificate for `exec-guard.brinell-exec-guard.svc`, PEM in base64.
+    pub cert: String,
+    /// `${key}`: the guard's private key, PEM in base64.
+    pub key: String,
+    /// `${canary}`: a random text that must be found nowhere but in its Secrets.
+    pub canary: String,
+    /// `${encryption-key}`: 32 random bytes in base64.
+    pub encryption_key: String,
+}
+
+impl Values {
+    /// The text with every substitution made.
+    pub fn fill(&self, text: &str) -> String {
+        self.pairs().iter().fold(text.to_owned(), |text, (name, value)| {
+            text.replace(&format!("${{{name}}}"), value)
+        })
+    }
+
+    /// Every name that may stand between `${` and `}`.
+    pub fn names() -> [&'static str; 7] {
+        Values::default().pairs().map(|(name, _)| name)
+    }
+
+    fn pairs(&self) -> [(&'static str, &str); 7] {
+        [
+            ("image", &self.image),
+            ("run", &self.run),
+            ("ca", &self.ca),
+            ("cert", &self.cert),
+            ("key", &self.key),
+            ("canary", &self.canary),
+            ("encryption-key", &self.encryption_key),
+        ]
+    }
+}
+
+/// The names that a text asks for. One whose `}` is missing ends with its line.
+pub(crate) fn substitutions(text: &str) -> impl Iterator<Item = &str> {
+    text.split("${").skip(1).filter_map(|rest| rest.split(['}', '\n']).next())
+}
