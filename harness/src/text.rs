@@ -43,3 +43,11 @@ pub fn encode(value: &str) -> String {
     }
     encoded
 }
+
+/// What the API server said, without the rest of its answer's fields.
+pub fn api_words(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("{} ({})", status.message, status.code),
+        other => other.to_string(),
+    }
+}

@@ -104,7 +104,7 @@ pub enum ActionError {
     #[error("the target has no pod, and the action names none")]
     NoPod,
     /// The admin could not look.
-    #[error("the admin could not look: {0}")]
+    #[error("the admin could not look: {}", crate::text::api_words(.0))]
     Look(#[from] kube::Error),
     /// The way past the API server failed.
     #[error(transparent)]

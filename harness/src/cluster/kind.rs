@@ -8,7 +8,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use super::engine::{Engine, NodeFile};
+use super::engine::{Engine, NodeFile, RUN_LABEL};
 use super::image::Image;
 use super::process::{Group, ProcessError, last_lines, output};
 use super::{ClusterError, RunFolder};
@@ -168,7 +168,8 @@ impl Kind {
         let archive = self.folder.file("image.tar");
         // In place, so that an interrupt cannot leave it writing into a folder that is being removed.
         tokio::task::block_in_place(|| {
-            Image::of_this_executable()?.write(&self.image(), &self.run, &archive)
+            let labels = BTreeMap::from([(RUN_LABEL.to_owned(), self.run.clone())]);
+            Image::of_this_executable(self.image(), labels)?.write(&archive)
         })?;
         Ok(self.engine.load(&archive).await?)
     }

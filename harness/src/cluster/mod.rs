@@ -1,5 +1,6 @@
 //! Clusters: making them, reaching them, and leaving nothing behind. Nothing else knows kind.
 
+mod elf;
 mod engine;
 mod image;
 mod kind;

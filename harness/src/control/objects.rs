@@ -1,17 +1,24 @@
 //! Applying Kubernetes objects: those of controls and of targets, each with the run's label.
 
-use k8s_openapi::api::core::v1::Pod;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use kube::discovery::Discovery;
+use kube::runtime::wait::await_condition;
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
 use super::Values;
 use crate::cluster::RUN_LABEL;
+use crate::text::api_words;
 
 /// Who the API server says made the objects.
 const FIELD_MANAGER: &str = "brinell";
+
+/// How long the ServiceAccount of a new namespace may take.
+const HABITABLE: Duration = Duration::from_secs(30);
 
 /// An object could not be applied.
 #[derive(Debug, thiserror::Error)]
@@ -33,14 +40,14 @@ pub enum ApplyError {
         kind: String,
     },
     /// The API server refused it.
-    #[error("{file}: {object} could not be applied: {source}")]
+    #[error("{file}: {object} could not be applied: {words}")]
     Refused {
         /// The file.
         file: String,
         /// Kind and name.
         object: String,
         /// Its answer.
-        source: Box<kube::Error>,
+        words: String,
     },
 }
 
@@ -84,14 +91,25 @@ impl Applier {
         let name = dynamic.metadata.name.clone().unwrap_or_default();
         let api = self.api(file, &dynamic)?;
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
-        api.patch(&name, &parameters, &Patch::Apply(object)).await.map_err(|source| {
+        api.patch(&name, &parameters, &Patch::Apply(object)).await.map_err(|error| {
             ApplyError::Refused {
                 file: file.to_owned(),
                 object: format!("{} {name}", kind.kind),
-                source: Box::new(source),
+                words: api_words(&error),
             }
         })?;
+        if kind.kind == "Namespace" {
+            self.until_habitable(&name).await;
+        }
         Ok(())
+    }
+
+    /// Waits until a namespace has the ServiceAccount without which no pod is admitted.
+    async fn until_habitable(&self, namespace: &str) {
+        let accounts = Api::<ServiceAccount>::namespaced(self.client.clone(), namespace);
+        let there = |account: Option<&ServiceAccount>| account.is_some();
+        // Where it does not come, the first pod is refused and says so.
+        let _ = tokio::time::timeout(HABITABLE, await_condition(accounts, "default", there)).await;
     }
 
     fn api(&self, file: &str, object: &DynamicObject) -> Result<Api<DynamicObject>, ApplyError> {
@@ -127,7 +145,7 @@ fn label(object: &mut Value, run: &str) {
 /// Waits until a pod is ready, by its events.
 pub async fn until_ready(client: &Client, namespace: &str, name: &str) -> Result<(), String> {
     let pods = Api::<Pod>::namespaced(client.clone(), namespace);
-    kube::runtime::wait::await_condition(pods, name, |pod: Option<&Pod>| pod.is_some_and(is_ready))
+    await_condition(pods, name, |pod: Option<&Pod>| pod.is_some_and(is_ready))
         .await
         .map(drop)
         .map_err(|error| format!("pod {namespace}/{name} could not be watched: {error}"))

@@ -27,7 +27,7 @@ pub struct Identity {
 
 /// An identity could not be made.
 #[derive(Debug, thiserror::Error)]
-#[error("persona {name} could not be given an identity: {source}")]
+#[error("persona {name} could not be given an identity: {}", crate::text::api_words(source))]
 pub struct IdentityError {
     name: String,
     source: kube::Error,

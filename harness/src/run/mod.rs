@@ -4,6 +4,7 @@ mod event;
 mod execute;
 mod plan;
 mod progress;
+mod seconds;
 mod stage;
 
 use std::sync::Arc;

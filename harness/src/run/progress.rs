@@ -28,9 +28,10 @@ impl Progress {
     pub async fn step<T, E>(
         &self,
         name: &str,
+        doing: &str,
         work: impl Future<Output = Result<(T, String), E>>,
     ) -> Result<T, E> {
-        self.tell(RunEvent::StepStarted { name: name.to_owned() });
+        self.tell(RunEvent::StepStarted { name: name.to_owned(), doing: doing.to_owned() });
         let started = Instant::now();
         let (result, detail) = work.await?;
         let took = started.elapsed();

@@ -38,7 +38,7 @@ pub enum StageError {
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     /// The API server.
-    #[error("the API server could not be asked: {0}")]
+    #[error("the API server could not be asked: {}", crate::text::api_words(.0))]
     Api(#[from] kube::Error),
     /// An object.
     #[error(transparent)]
@@ -95,8 +95,6 @@ pub struct Stage {
     pub identities: BTreeMap<String, Identity>,
     /// On what, by the target's name.
     pub scenes: BTreeMap<String, Scene>,
-    /// The Kubernetes version that answers.
-    pub kubernetes: String,
     /// How long kind itself took to make the cluster.
     pub made_in: Duration,
     ids: AuditIds,
@@ -131,7 +129,7 @@ pub async fn stage(
     progress: &Progress,
 ) -> Result<Stage, StageError> {
     let settings = plan.settings(&values);
-    let (config, made_in) = progress.step("cluster", make(&kind, node_image, &settings)).await?;
+    let (config, made_in) = progress.step("cluster", "creating", make(&kind, node_image, &settings)).await?;
     let admin = client(config.clone())?;
     let ids = AuditIds::new(&values.run);
     let (audit, log) = follow_log(&kind, &settings, &values)?;
@@ -139,7 +137,6 @@ pub async fn stage(
     let world =
         World { admin, kind, node, audit, canary: values.canary.clone() };
     let mut stage = Stage {
-        kubernetes: world.admin.apiserver_version().await?.git_version,
         world,
         made_in,
         identities: BTreeMap::new(),
@@ -147,8 +144,8 @@ pub async fn stage(
         ids,
         _log: log,
     };
-    progress.step("staged", stage.fill(plan, &config, values)).await?;
-    progress.step(&plan.profile, stage.see_acting(plan)).await?;
+    progress.step("staged", "applying controls and targets", stage.fill(plan, &config, values)).await?;
+    progress.step(&plan.profile, "waiting until every control acts", stage.see_acting(plan)).await?;
     Ok(stage)
 }
 
@@ -205,7 +202,9 @@ impl Stage {
         let staging = targets.iter().map(|name| self.stage_target(&applier, plan, name));
         let personas = plan.personas();
         let acting = personas.iter().map(|name| self.identify(plan, config, name));
-        let (scenes, identities) = tokio::try_join!(try_join_all(staging), try_join_all(acting))?;
+        // A persona may be a pod's own ServiceAccount, so the targets come first.
+        let scenes = try_join_all(staging).await?;
+        let identities = try_join_all(acting).await?;
         self.scenes = scenes.into_iter().collect();
         self.identities =
             identities.into_iter().map(|identity| (identity.name.clone(), identity)).collect();
