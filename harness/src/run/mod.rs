@@ -5,6 +5,7 @@ mod execute;
 mod plan;
 mod progress;
 mod seconds;
+mod seconds;
 mod stage;
 
 use std::sync::Arc;
