@@ -2,9 +2,10 @@
 //! stopped, by whom, and what evidence it left.
 //!
 //! The modules, in the order of use: [`run`] stands on [`verdict`], which stands on [`audit`] and
-//! [`catalog`].
+//! [`catalog`]. [`cluster`] makes the image of what runs in pods.
 
 pub mod audit;
 pub mod catalog;
+pub mod cluster;
 pub mod run;
 pub mod verdict;
