@@ -1,5 +1,6 @@
 //! The `brinell` command: arguments, one runtime, a run, an exit code.
 
+use std::ffi::OsString;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode as Code;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use brinell::catalog::{Catalog, Entry, ProfileEntry, select};
 use brinell::cli::{Cli, Command, ListFormat, RunArguments, Selection};
 use brinell::cluster::{self, Engine, RunFolder, Swept};
 use brinell::report::{Detail, ExitCode, FileReport, Format, Reporters, Terminal, visible};
-use brinell::run::{Options, Outcome, Plan, Progress, RunEvent, run, summary};
+use brinell::run::{Options, Plan, Progress, RunEvent, run};
 use brinell::{in_cluster, text};
 use clap::{CommandFactory, Parser};
 use futures::FutureExt;
@@ -17,7 +18,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 fn main() -> Code {
-    let cli = parse();
+    let cli = match parse() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
     match cli.command {
         Some(Command::InCluster(work)) => work.run(),
         Some(Command::Completions { shell }) => {
@@ -33,23 +37,23 @@ fn main() -> Code {
 }
 
 /// Reads the arguments. In our image `probe` is another name for `brinell in-cluster probe`.
-fn parse() -> Cli {
+fn parse() -> Result<Cli, Code> {
     let arguments: Vec<_> = std::env::args_os().collect();
     if arguments.first().is_some_and(|name| in_cluster::invoked_as_probe(name)) {
         let prefix = ["brinell", "in-cluster", "probe"].map(Into::into);
-        return Cli::parse_from(prefix.into_iter().chain(arguments.into_iter().skip(1)));
+        return Ok(Cli::parse_from(prefix.into_iter().chain(arguments.into_iter().skip(1))));
     }
-    Cli::try_parse_from(&arguments).unwrap_or_else(|error| {
-        if let Some(id) = arguments.get(1).and_then(|word| word.to_str()) {
-            let known = Catalog::load(None)
-                .is_ok_and(|catalog| catalog.scenarios.iter().any(|entry| entry.id == id));
-            if known {
-                fail(ExitCode::Usage, &format!("did you mean `brinell --scenario {id}`?"));
-                std::process::exit(ExitCode::Usage as i32);
-            }
-        }
-        error.exit()
+    Cli::try_parse_from(&arguments).map_err(|error| match arguments.get(1).and_then(scenario) {
+        Some(id) => fail(ExitCode::Usage, &format!("did you mean `brinell --scenario {id}`?")),
+        None => error.exit(),
     })
+}
+
+/// The scenario that a word names.
+fn scenario(word: &OsString) -> Option<&str> {
+    let id = word.to_str()?;
+    let catalog = Catalog::load(None).ok()?;
+    catalog.scenarios.iter().any(|entry| entry.id == id).then_some(id)
 }
 
 fn in_runtime(work: impl Future<Output = Code>) -> Code {
@@ -199,6 +203,7 @@ async fn start(arguments: RunArguments) -> Code {
     let options = Options {
         run: text::random_hex(3),
         node_image,
+        require_all: arguments.require_all,
         jobs: arguments.jobs.into(),
         deadline: Duration::from_secs(arguments.deadline),
     };
@@ -239,9 +244,12 @@ fn reporters(arguments: &RunArguments) -> Result<Reporters, brinell::report::Rep
     Ok(reporters)
 }
 
+/// Rust's own exit code of a panic.
+const PANICKED: u8 = 101;
+
 /// How a run ended.
 enum Ending {
-    Done(Outcome),
+    Done(Duration),
     Aborted(String),
     Panicked,
     Signalled(ExitCode),
@@ -269,14 +277,11 @@ async fn conduct(
     }
     let tidying = Instant::now();
     let (tidy, is_tidy) = tidy(&options.run, arguments.keep).await;
-    let (outcome, code) = match ending {
-        Ending::Done(outcome) => (outcome, None),
-        Ending::Aborted(_) => (Outcome::default(), Some(ExitCode::Broken as u8)),
-        Ending::Panicked => (Outcome::default(), Some(101)),
-        Ending::Signalled(code) => (Outcome::default(), Some(code as u8)),
+    let took_by_cluster = match ending {
+        Ending::Done(making) => making + tidying.elapsed(),
+        _ => tidying.elapsed(),
     };
-    let took_by_cluster = outcome.took_by_cluster + tidying.elapsed();
-    let summary = summary(&outcome.results, started, took_by_cluster, tidy);
+    let summary = progress.summary(started.elapsed(), took_by_cluster, tidy);
     progress.tell(RunEvent::Finished(summary.clone()));
     drop(progress);
     let reported = match reporting.await {
@@ -287,8 +292,12 @@ async fn conduct(
         }
         Err(_) => false,
     };
-    let judged = ExitCode::of(&summary, !reported || !is_tidy, arguments.require_all);
-    code.unwrap_or(judged as u8).into()
+    let broken = !reported || !is_tidy || matches!(ending, Ending::Aborted(_));
+    match ending {
+        Ending::Panicked => PANICKED.into(),
+        Ending::Signalled(code) => code.into(),
+        _ => ExitCode::of(&summary, broken, arguments.require_all).into(),
+    }
 }
 
 impl Ending {
@@ -327,7 +336,7 @@ async fn begin(
     options: &Options,
     arguments: &RunArguments,
     progress: &Progress,
-) -> Result<Outcome, String> {
+) -> Result<Duration, String> {
     let found = found().await;
     progress.tell(RunEvent::Started {
         run: options.run.clone(),

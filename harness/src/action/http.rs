@@ -46,7 +46,8 @@ impl Attempt<'_> {
         content_type: &str,
         body: Option<&Value>,
     ) -> Answer {
-        let mut request = self.request(name(method), uri).header("Accept", metadata_only(method, uri));
+        let mut request =
+            self.request(name(method), uri).header("Accept", metadata_only(method, uri));
         if body.is_some() {
             request = request.header("Content-Type", content_type);
         }

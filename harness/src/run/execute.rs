@@ -27,7 +27,7 @@ pub async fn execute(
     jobs: usize,
     deadline: tokio::time::Instant,
     progress: &Progress,
-) -> Vec<ScenarioResult> {
+) {
     let running = plan.scenarios.iter().map(|entry| async move {
         progress.tell(RunEvent::ScenarioStarted { id: entry.id.clone() });
         let play = Play { plan, stage, entry };
@@ -39,10 +39,9 @@ pub async fn execute(
                 "the run's deadline passed before it ended".to_owned(),
             ),
         };
-        progress.tell(RunEvent::ScenarioFinished(Box::new(result.clone())));
-        result
+        progress.tell(RunEvent::ScenarioFinished(Box::new(result)));
     });
-    futures::stream::iter(running).buffer_unordered(jobs).collect().await
+    futures::stream::iter(running).buffer_unordered(jobs).collect::<()>().await;
 }
 
 /// A result without attempts.

@@ -8,7 +8,7 @@ mod seconds;
 mod stage;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub use event::{AttemptResult, Role, RunEvent, ScenarioResult, Summary};
 pub use plan::{Plan, Planned};
@@ -28,46 +28,36 @@ pub struct Options {
     pub run: String,
     /// The node image.
     pub node_image: String,
+    /// Whether what is skipped counts as inconclusive.
+    pub require_all: bool,
     /// How many scenarios at a time.
     pub jobs: usize,
     /// How long the scenarios may take altogether.
     pub deadline: Duration,
 }
 
-/// What came of a run.
-#[derive(Default)]
-pub struct Outcome {
-    /// The scenarios' results.
-    pub results: Vec<ScenarioResult>,
-    /// How long kind itself took.
-    pub took_by_cluster: Duration,
-}
-
-/// Makes the cluster, runs the plan's scenarios and returns their results. Whatever becomes of it, the caller
-/// tidies up.
+/// Makes the cluster, runs the plan's scenarios and returns how long kind itself took. Whatever becomes of it,
+/// the caller tidies up.
 pub async fn run(
     plan: &Plan<'_>,
     options: &Options,
     folder: Arc<RunFolder>,
     progress: &Progress,
-) -> Result<Outcome, StageError> {
-    let mut outcome = Outcome::default();
+) -> Result<Duration, StageError> {
     for (entry, cause) in &plan.skipped {
-        let skipped = execute::whole(entry, Verdict::Skipped, cause.clone());
-        progress.tell(RunEvent::ScenarioFinished(Box::new(skipped.clone())));
-        outcome.results.push(skipped);
+        let verdict = if options.require_all { Verdict::Inconclusive } else { Verdict::Skipped };
+        let skipped = execute::whole(entry, verdict, cause.clone());
+        progress.tell(RunEvent::ScenarioFinished(Box::new(skipped)));
     }
     if plan.scenarios.is_empty() {
-        return Ok(outcome);
+        return Ok(Duration::ZERO);
     }
     let kind = Arc::new(Kind::new(&options.run, folder));
     let values = values(&options.run, &kind.image())?;
     let stage = stage::stage(plan, kind, &options.node_image, values, progress).await?;
     let deadline = tokio::time::Instant::now() + options.deadline;
-    outcome.took_by_cluster = stage.made_in;
-    let results = execute::execute(plan, &stage, options.jobs, deadline, progress).await;
-    outcome.results.extend(results);
-    Ok(outcome)
+    execute::execute(plan, &stage, options.jobs, deadline, progress).await;
+    Ok(stage.made_in)
 }
 
 /// What only this run knows.
@@ -83,24 +73,4 @@ fn values(run: &str, image: &str) -> Result<Values, rcgen::Error> {
         cert: base64(&certificates.certificate),
         key: base64(&certificates.key),
     })
-}
-
-/// Counts results into the end of a run.
-pub fn summary(
-    results: &[ScenarioResult],
-    started: Instant,
-    took_by_cluster: Duration,
-    tidy: String,
-) -> Summary {
-    let count = |verdict| results.iter().filter(|result| result.verdict == verdict).count();
-    Summary {
-        passed: count(Verdict::Passed),
-        failed: count(Verdict::Failed),
-        inconclusive: count(Verdict::Inconclusive),
-        skipped: count(Verdict::Skipped),
-        attempts: results.iter().map(|result| result.attempts.len()).sum(),
-        took: started.elapsed(),
-        took_by_cluster,
-        tidy,
-    }
 }
