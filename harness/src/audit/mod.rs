@@ -1,5 +1,9 @@
 //! The API server's audit log: its events, how they are read, and how absence is decided.
 
 mod event;
+mod log;
+mod path;
 
 pub use event::{Event, ObjectRef, ResponseStatus, User};
+pub use log::{AuditLog, LogError};
+pub use path::{ApiPath, verb};

@@ -16,3 +16,4 @@ pub use needs::*;
 pub use problem::*;
 pub use scenario::*;
 pub use select::*;
+pub(crate) use source::documents;

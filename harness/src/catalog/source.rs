@@ -26,6 +26,11 @@ pub(super) fn options() -> Options {
     }
 }
 
+/// The documents of a manifest whose values are filled in. The catalog has parsed it without them.
+pub(crate) fn documents(text: &str) -> Result<Vec<serde_json::Value>, String> {
+    serde_saphyr::from_multiple_with_options(text, options()).map_err(|error| error.to_string())
+}
+
 impl Source {
     /// A file that is text.
     pub(super) fn new(file: File) -> Result<Source, Problem> {

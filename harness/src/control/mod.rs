@@ -1,7 +1,11 @@
 //! Controls and profiles: what hardens a cluster, who decides when it blocks, and how it is weakened.
 
+mod certificate;
 mod manifest;
+mod objects;
 mod substitution;
 
+pub use certificate::{Certificates, certificates};
 pub use manifest::*;
+pub use objects::{Applier, ApplyError, is_ready, until_ready};
 pub use substitution::*;

@@ -1,5 +1,7 @@
 //! Who acts.
 
+mod identity;
 mod model;
 
+pub use identity::{Identity, IdentityError, client};
 pub use model::*;

@@ -21,10 +21,12 @@ pub enum RunEvent {
         /// The profile's name.
         profile: String,
     },
-    /// Something that takes time begins: `creating the cluster`.
+    /// Something that takes time begins.
     StepStarted {
-        /// Names the step.
+        /// Names the step: `cluster`.
         name: String,
+        /// What it does: `creating`.
+        doing: String,
     },
     /// It ended well.
     StepFinished {
@@ -78,6 +80,7 @@ pub struct ScenarioResult {
     /// What was sent and what came of it, in order.
     pub attempts: Vec<AttemptResult>,
     /// From the first attempt to the last evidence.
+    #[serde(with = "super::seconds")]
     pub took: Duration,
 }
 
@@ -124,8 +127,10 @@ pub struct Summary {
     /// How many attempts were made.
     pub attempts: usize,
     /// From process start to here.
+    #[serde(with = "super::seconds")]
     pub took: Duration,
     /// The part of it spent in kind's own create and delete.
+    #[serde(with = "super::seconds")]
     pub took_by_cluster: Duration,
     /// What became of the cluster: `Cluster deleted, nothing left behind.`
     pub tidy: String,

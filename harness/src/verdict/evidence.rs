@@ -51,6 +51,8 @@ pub enum Answer {
     Http(Response),
     /// The connection was upgraded and used.
     Stream(Stream),
+    /// A workload was accepted, and its controller's attempt to make the pod was answered.
+    Through(Through),
     /// A TCP connection, a look-up or another act inside a pod worked; its output.
     Worked(String),
     /// Nothing came back.
@@ -83,6 +85,16 @@ pub struct Response {
     /// Whether the answer carried priority and fairness headers (`X-Kubernetes-PF-*`).
     #[serde(default)]
     pub flow_control: bool,
+}
+
+/// What came of a pod that a workload's controller makes.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Through {
+    /// The answer to the persona, who made the workload.
+    pub workload: Response,
+    /// The answer to the controller, as the workload's status or the pod itself tells.
+    pub pod: Response,
 }
 
 /// A stream that was opened (101).
@@ -205,4 +217,28 @@ pub enum Log {
         /// The Audit-ID of the marked request that was sent afterwards and is in the log.
         fence: String,
     },
+}
+
+impl Answer {
+    /// The code that the API server gave the persona, which its event must hold too.
+    pub fn code(&self) -> Option<u16> {
+        match self {
+            Answer::Http(response) => Some(response.code),
+            Answer::Through(through) => Some(through.workload.code),
+            Answer::Stream(_) => Some(101),
+            Answer::Worked(_) | Answer::Nothing(_) | Answer::Storage(_) => None,
+        }
+    }
+}
+
+impl Response {
+    /// Whether the request was carried out.
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.code)
+    }
+
+    /// What the answer says, for a person: the Status's message, or else the body's start.
+    pub fn words(&self) -> &str {
+        self.message.as_deref().or(self.text.as_deref()).unwrap_or_default()
+    }
 }

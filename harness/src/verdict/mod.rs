@@ -1,13 +1,17 @@
 //! From what was observed to a verdict: pure functions over recorded data, tested on a corpus of exchanges that
 //! real API servers gave.
 
+mod attribution;
 mod evidence;
+mod judge;
 mod judgement;
 mod layer;
 
+pub use attribution::attribute;
 pub use evidence::{
     Answer, Closing, Decision, Denial, Effect, Evidence, Log, Response, Sent, Silence, SilenceKind,
-    Storage, Stream,
+    Storage, Stream, Through,
 };
+pub use judge::{Expected, judge_attack, judge_permit};
 pub use judgement::{Finding, Judgement, Reason, Verdict};
 pub use layer::Layer;

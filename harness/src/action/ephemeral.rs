@@ -1,0 +1,87 @@
+//! Debug containers, by strategic merge, apply and PUT: the three ways in which one reaches a pod.
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use serde_json::{Value, json};
+
+use super::http::name;
+use super::{ActionError, Attempt, Observation};
+use crate::catalog::{Door, Ephemeral, Method};
+use crate::merge;
+use crate::verdict::Effect;
+
+/// Adds a debug container of its own name, so that each door adds rather than changes one.
+pub(super) async fn send(
+    attempt: &Attempt<'_>,
+    ephemeral: &Ephemeral,
+) -> Result<Observation, ActionError> {
+    let pod = attempt.pod(ephemeral.pod.as_ref())?;
+    let namespace = ephemeral.namespace.as_ref().unwrap_or(&attempt.scene.namespace);
+    let pods = Api::<Pod>::namespaced(attempt.world.admin.clone(), namespace);
+    let container = container(attempt, ephemeral);
+    let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}/ephemeralcontainers");
+    let added = json!({"spec": {"ephemeralContainers": [container]}});
+    let (method, uri, content_type, body) = match attempt.door {
+        Door::Put => {
+            let whole = with_container(&pods.get(pod).await?, &container)?;
+            (Method::Put, path, "application/json", whole)
+        }
+        Door::Apply => {
+            let mut whole = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": pod}});
+            merge::patch(&mut whole, &added);
+            let uri = format!("{path}?fieldManager={}", attempt.unique());
+            (Method::Patch, uri, "application/apply-patch+yaml", whole)
+        }
+        _ => (Method::Patch, path, "application/strategic-merge-patch+json", added),
+    };
+    let answer = attempt.ask(method, &uri, content_type, Some(&body)).await;
+    let verb = if method == Method::Put { "update" } else { "patch" };
+    Ok(Observation {
+        sent: attempt.sent(name(method), &uri, verb),
+        answer,
+        effect: effect(attempt, &pods.get(pod).await?),
+        traced: None,
+    })
+}
+
+/// What the restricted Pod Security Standard admits, with what the scenario lays over it.
+fn container(attempt: &Attempt<'_>, ephemeral: &Ephemeral) -> Value {
+    let mut container = json!({
+        "name": attempt.unique(),
+        "image": attempt.world.kind.image(),
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["probe", "wait"],
+        "securityContext": {
+            "allowPrivilegeEscalation": false,
+            "capabilities": {"drop": ["ALL"]},
+            "runAsNonRoot": true,
+            "runAsUser": 65532,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+    });
+    if let Some(over) = &ephemeral.container {
+        merge::patch(&mut container, over);
+    }
+    container
+}
+
+fn with_container(pod: &Pod, container: &Value) -> Result<Value, ActionError> {
+    let mut whole =
+        serde_json::to_value(pod).map_err(|error| ActionError::Missing(error.to_string()))?;
+    let containers = &mut whole["spec"]["ephemeralContainers"];
+    match containers.as_array_mut() {
+        Some(containers) => containers.push(container.clone()),
+        None => *containers = json!([container]),
+    }
+    Ok(whole)
+}
+
+fn effect(attempt: &Attempt<'_>, pod: &Pod) -> Effect {
+    let name = attempt.unique();
+    let containers = pod.spec.iter().flat_map(|spec| spec.ephemeral_containers.iter().flatten());
+    if containers.into_iter().any(|container| container.name == name) {
+        Effect::Present(format!("debug container {name}"))
+    } else {
+        Effect::Absent
+    }
+}

@@ -1,0 +1,164 @@
+//! Sending attacks and permits. One file per action; each returns what was sent, what came back, and what the
+//! admin saw afterwards. Nothing else in brinell sends an attack.
+
+mod connect;
+mod ephemeral;
+mod etcd;
+mod http;
+mod kubelet;
+mod pod;
+mod request;
+mod stream;
+
+use std::sync::Arc;
+
+use kube::Client;
+
+use crate::audit::{AuditLog, Event};
+use crate::catalog::{Action, Door};
+use crate::cluster::{ClusterError, Kind};
+use crate::persona::Identity;
+use crate::verdict::{Answer, Effect, Sent};
+
+/// The cluster, as actions reach it.
+#[derive(Clone)]
+pub struct World {
+    /// The admin, who looks but never attacks.
+    pub admin: Client,
+    /// The cluster, for what goes past the API server.
+    pub kind: Arc<Kind>,
+    /// The node's address.
+    pub node: String,
+    /// The audit log; none where the API server writes none.
+    pub audit: Option<AuditLog>,
+    /// The value that must not be found.
+    pub canary: String,
+}
+
+/// What an action acts on where it names nothing itself.
+#[derive(Debug, Clone)]
+pub struct Scene {
+    /// The target's namespace.
+    pub namespace: String,
+    /// The target's first pod; none where it has none.
+    pub pod: Option<String>,
+}
+
+/// One sending: who, where, and under which id.
+pub struct Attempt<'a> {
+    /// The cluster.
+    pub world: &'a World,
+    /// Who acts.
+    pub identity: &'a Identity,
+    /// On what.
+    pub scene: &'a Scene,
+    /// Which way.
+    pub door: Door,
+    /// Finds the request in the audit log.
+    pub audit_id: &'a str,
+    /// Names the scenario in the audit log, for people.
+    pub user_agent: &'a str,
+}
+
+/// What was observed of one sending.
+pub struct Observation {
+    /// What was sent.
+    pub sent: Sent,
+    /// What came back.
+    pub answer: Answer,
+    /// What the admin saw afterwards.
+    pub effect: Effect,
+    /// The name in whose traces the attack's own stand.
+    pub traced: Option<Traced>,
+}
+
+/// How events of those who act on the attack's behalf are known.
+#[derive(Debug, Clone)]
+pub struct Traced {
+    /// Who acts.
+    pub user: &'static str,
+    /// Where.
+    pub namespace: String,
+    /// What the objects' names begin with.
+    pub prefix: String,
+}
+
+impl Traced {
+    /// Whether an event is such a trace.
+    pub fn matches(&self, event: &Event) -> bool {
+        let Some(object) = &event.object_ref else { return false };
+        let message = event.response_status.as_ref().map(|status| status.message.as_str());
+        event.user.username == self.user
+            && event.verb == "create"
+            && object.resource == "pods"
+            && object.namespace == self.namespace
+            && (object.name.starts_with(&self.prefix)
+                || message.is_some_and(|words| words.contains(&format!("\"{}", self.prefix))))
+    }
+}
+
+/// An action could not be carried out or observed: nothing is known of the cluster's answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ActionError {
+    /// The scenario names no pod and its target has none.
+    #[error("the target has no pod, and the action names none")]
+    NoPod,
+    /// The admin could not look.
+    #[error("the admin could not look: {}", crate::text::api_words(.0))]
+    Look(#[from] kube::Error),
+    /// The way past the API server failed.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// A probe answered what cannot be understood.
+    #[error("the probe answered {answer:?}, which is not understood")]
+    Probe {
+        /// Its answer's start.
+        answer: String,
+    },
+    /// Something else that was needed did not come.
+    #[error("{0}")]
+    Missing(String),
+}
+
+impl Attempt<'_> {
+    /// Sends the action through this attempt's door.
+    pub async fn send(&self, action: &Action) -> Result<Observation, ActionError> {
+        match action {
+            Action::Exec(exec) => stream::exec(self, exec).await,
+            Action::Attach(attach) => stream::attach(self, attach).await,
+            Action::Ephemeral(ephemeral) => ephemeral::send(self, ephemeral).await,
+            Action::Pod(pod) => pod::send(self, pod).await,
+            Action::Request(request) => request::send(self, request).await,
+            Action::Connect(connect) => connect::connect(self, connect).await,
+            Action::Resolve(resolve) => connect::resolve(self, resolve).await,
+            Action::Kubelet(kubelet) => kubelet::send(self, kubelet).await,
+            Action::Etcd(etcd) => etcd::read(self, etcd).await,
+        }
+    }
+
+    fn pod<'b>(&'b self, named: Option<&'b String>) -> Result<&'b str, ActionError> {
+        named.or(self.scene.pod.as_ref()).map(String::as_str).ok_or(ActionError::NoPod)
+    }
+
+    /// A name that no other attempt uses.
+    fn unique(&self) -> String {
+        format!("attack-{}", self.audit_id)
+    }
+
+    fn sent(&self, method: &str, uri: &str, verb: &str) -> Sent {
+        Sent {
+            persona: self.identity.name.clone(),
+            user: self.identity.user.clone(),
+            door: self.door,
+            method: method.to_owned(),
+            uri: uri.to_owned(),
+            verb: Some(verb.to_owned()),
+            audit_id: Some(self.audit_id.to_owned()),
+        }
+    }
+
+    /// What goes past the API server: no verb, no event.
+    fn sent_past(&self, method: &str, uri: String) -> Sent {
+        Sent { verb: None, audit_id: None, user: None, ..self.sent(method, &uri, "") }
+    }
+}

@@ -1,0 +1,217 @@
+//! Exec and attach, through each of their three doors. A SPDY request needs no SPDY: one that is answered 101 was
+//! let in, and is closed at once.
+
+use std::time::Duration;
+
+use futures::{SinkExt, StreamExt};
+use hyper_util::rt::TokioIo;
+use kube::Client;
+use kube::client::Body;
+use serde_json::Value;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::client::generate_key;
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+use super::http::read;
+use super::{ActionError, Attempt, Observation};
+use crate::catalog::{Attach, Door, Exec};
+use crate::text::{cut, encode};
+use crate::verdict::{Answer, Closing, Effect, Stream};
+
+/// What is typed into a shell, to see whether it comes back.
+const TYPED: &str = "brinell";
+
+/// How long an open stream is listened to.
+const LISTENING: Duration = Duration::from_secs(10);
+
+/// Of each stream no more than this is kept.
+const LONGEST_OUTPUT: usize = 4096;
+
+/// The channels of a remote command
+/// (<https://kubernetes.io/docs/reference/using-api/cluster-api-concepts/>, `channel.k8s.io`).
+const STDIN: u8 = 0;
+const STDOUT: u8 = 1;
+const STDERR: u8 = 2;
+const STATUS: u8 = 3;
+
+/// `kubectl exec`. The command stands first in the query, as client-go sorts it: detection rules read it there.
+pub(super) async fn exec(attempt: &Attempt<'_>, exec: &Exec) -> Result<Observation, ActionError> {
+    let pod = attempt.pod(exec.pod.as_ref())?;
+    let uri = exec_uri(&attempt.scene.namespace, pod, &exec.command, exec.stdin, exec.tty);
+    let until = if exec.stdin || exec.tty { Until::Echo } else { Until::End };
+    open(attempt, &uri, exec.stdin, until).await
+}
+
+/// `kubectl attach`.
+pub(super) async fn attach(
+    attempt: &Attempt<'_>,
+    attach: &Attach,
+) -> Result<Observation, ActionError> {
+    let pod = attempt.pod(attach.pod.as_ref())?;
+    let options = options(attach.stdin, attach.tty);
+    let uri = format!(
+        "/api/v1/namespaces/{}/pods/{pod}/attach?{options}",
+        attempt.scene.namespace
+    );
+    open(attempt, &uri, false, Until::Line).await
+}
+
+/// Runs a command as the admin, who only looks, and returns what it printed.
+pub(super) async fn run(
+    admin: &Client,
+    namespace: &str,
+    pod: &str,
+    command: &[&str],
+) -> Result<Stream, ActionError> {
+    let command: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
+    let uri = exec_uri(namespace, pod, &command, false, false);
+    let request = upgrade(http::Request::builder().method("GET").uri(uri), Door::GetWebsocket)
+        .body(Body::empty())
+        .map_err(|error| ActionError::Missing(error.to_string()))?;
+    let response = admin.send(request).await?;
+    if response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
+        let answer = read(response).await;
+        return Err(ActionError::Missing(format!("the admin could not exec: {answer:?}")));
+    }
+    Ok(converse(response, false, Until::End).await)
+}
+
+fn exec_uri(namespace: &str, pod: &str, command: &[String], stdin: bool, tty: bool) -> String {
+    let words: Vec<String> = command.iter().map(|word| format!("command={}", encode(word))).collect();
+    let options = options(stdin, tty);
+    format!("/api/v1/namespaces/{namespace}/pods/{pod}/exec?{}&{options}", words.join("&"))
+}
+
+/// The streams that are asked for. A terminal has no standard error of its own.
+fn options(stdin: bool, tty: bool) -> String {
+    let mut options = Vec::new();
+    if !tty {
+        options.push("stderr=true");
+    }
+    if stdin {
+        options.push("stdin=true");
+    }
+    options.push("stdout=true");
+    if tty {
+        options.push("tty=true");
+    }
+    options.join("&")
+}
+
+/// When enough was heard.
+#[derive(Clone, Copy, PartialEq)]
+enum Until {
+    /// The command ended.
+    End,
+    /// What we typed came back.
+    Echo,
+    /// A line was printed.
+    Line,
+}
+
+async fn open(
+    attempt: &Attempt<'_>,
+    uri: &str,
+    types: bool,
+    until: Until,
+) -> Result<Observation, ActionError> {
+    let method = if attempt.door == Door::PostSpdy { "POST" } else { "GET" };
+    let verb = if method == "POST" { "create" } else { "get" };
+    let request = upgrade(attempt.request(method, uri), attempt.door).body(Vec::new());
+    let answer = match attempt.exchange(request).await {
+        Err(silence) => Answer::Nothing(silence),
+        Ok(response) if response.status() != http::StatusCode::SWITCHING_PROTOCOLS => {
+            read(response).await
+        }
+        Ok(response) if attempt.door == Door::GetWebsocket => {
+            Answer::Stream(converse(response, types, until).await)
+        }
+        Ok(_) => Answer::Stream(Stream::default()),
+    };
+    Ok(Observation {
+        sent: attempt.sent(method, uri, verb),
+        answer,
+        effect: Effect::NotApplicable,
+        traced: None,
+    })
+}
+
+/// The handshake's headers. No Accept: it reaches the kubelet, which then answers 406 (measured).
+fn upgrade(request: http::request::Builder, door: Door) -> http::request::Builder {
+    let request = request.header("Connection", "Upgrade");
+    match door {
+        Door::GetWebsocket => request
+            .header("Upgrade", "websocket")
+            .header("Sec-WebSocket-Version", "13")
+            .header("Sec-WebSocket-Key", generate_key())
+            .header("Sec-WebSocket-Protocol", "v5.channel.k8s.io, v4.channel.k8s.io"),
+        _ => request
+            .header("Upgrade", "SPDY/3.1")
+            .header("X-Stream-Protocol-Version", "v4.channel.k8s.io"),
+    }
+}
+
+/// Talks over an opened WebSocket until enough was heard.
+async fn converse(response: http::Response<Body>, types: bool, until: Until) -> Stream {
+    let mut stream = Stream::default();
+    let Ok(upgraded) = hyper::upgrade::on(response).await else {
+        return stream;
+    };
+    let mut socket =
+        WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Client, None).await;
+    if types {
+        let mut line = vec![STDIN];
+        line.extend_from_slice(format!("{TYPED}\n").as_bytes());
+        // A stream that is closed already says why in its closing frame.
+        let _ = socket.send(Message::binary(line)).await;
+    }
+    let hearing = async {
+        while let Some(Ok(message)) = socket.next().await {
+            if let Message::Binary(frame) = message {
+                hear(&mut stream, &frame);
+            }
+            if enough(&stream, until) {
+                break;
+            }
+        }
+    };
+    // What was heard until then is what is judged.
+    let _ = tokio::time::timeout(LISTENING, hearing).await;
+    stream
+}
+
+fn hear(stream: &mut Stream, frame: &[u8]) {
+    let Some((channel, content)) = frame.split_first() else { return };
+    let text = String::from_utf8_lossy(content);
+    match *channel {
+        STDOUT => keep(&mut stream.stdout, &text),
+        STDERR => keep(&mut stream.stderr, &text),
+        STATUS => stream.closing = Some(closing(content)),
+        _ => {}
+    }
+    stream.echoed = stream.echoed || stream.stdout.contains(TYPED);
+}
+
+fn keep(kept: &mut String, text: &str) {
+    if kept.len() < LONGEST_OUTPUT {
+        kept.push_str(&cut(text, LONGEST_OUTPUT - kept.len()));
+    }
+}
+
+fn closing(content: &[u8]) -> Closing {
+    let status: Value = serde_json::from_slice(content).unwrap_or_default();
+    Closing {
+        status: status["status"].as_str().unwrap_or("unknown").to_owned(),
+        message: status["message"].as_str().map(|text| cut(text, 512)),
+    }
+}
+
+fn enough(stream: &Stream, until: Until) -> bool {
+    stream.closing.is_some()
+        || match until {
+            Until::End => false,
+            Until::Echo => stream.echoed,
+            Until::Line => stream.stdout.contains('\n'),
+        }
+}

@@ -1,0 +1,139 @@
+//! The command line: what may be said, as types. What it means is in `main.rs`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::in_cluster::InCluster;
+
+const EXAMPLES: &str = "\
+Examples:
+  brinell --scenario exec-interactive               one scenario on a hardened kind cluster
+  brinell --profile open --scenario 'exec-*'        the same attacks where nothing stops them
+  brinell --tag mitre/T1609 --junit junit.xml       every scenario of a technique, with a report
+  brinell --list                                    what there is
+  brinell explain exec-interactive                  what a scenario does and why
+  brinell sweep                                     removes what an ended run left behind
+
+Exit codes:
+  0  everything that was judged passed
+  1  a scenario failed
+  2  wrong arguments, or YAML that cannot be read
+  3  nothing was judged: nothing selected, or everything skipped
+  4  the cluster or a control could not be set up, or a report could not be written
+  5  a scenario is inconclusive
+  101 a panic, 130 SIGINT, 143 SIGTERM";
+
+/// Presses on a Kubernetes cluster with real attacks and says which were stopped, by whom, and what evidence
+/// they left.
+#[derive(Debug, Parser)]
+#[command(name = "brinell", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// Something else than a run.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// A run.
+    #[command(flatten)]
+    pub run: RunArguments,
+}
+
+/// What is not a run.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show what a scenario does, why, and what to change where it fails
+    Explain {
+        /// The scenario's id
+        id: String,
+    },
+    /// Show what would run, be set up and be skipped; changes nothing
+    Plan(Selection),
+    /// Remove what ended runs left behind: clusters, containers, networks, images, files
+    Sweep {
+        /// One run, even one that was kept or was started elsewhere
+        run: Option<String>,
+    },
+    /// Print a completion script
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// What runs inside pods
+    #[command(hide = true, subcommand)]
+    InCluster(InCluster),
+}
+
+/// Which scenarios, against which profile.
+#[derive(Debug, Args)]
+pub struct Selection {
+    /// Scenarios by id or glob; repeatable [default: all]
+    #[arg(short, long, value_name = "ID", help_heading = "Scenarios")]
+    pub scenario: Vec<String>,
+    /// Scenarios with one of these tags; repeatable
+    #[arg(long, value_name = "TAG", help_heading = "Scenarios")]
+    pub tag: Vec<String>,
+    /// Not these scenarios, by id or glob; repeatable
+    #[arg(long, value_name = "ID", help_heading = "Scenarios")]
+    pub skip: Vec<String>,
+    /// A folder of your own scenarios, beside ours
+    #[arg(long, value_name = "DIR", help_heading = "Scenarios")]
+    pub scenarios: Option<PathBuf>,
+    /// A profile's name, or a file of your own
+    #[arg(long, value_name = "NAME|FILE", default_value = "hardened", help_heading = "Cluster")]
+    pub profile: String,
+}
+
+/// What a run can be told.
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    /// Which scenarios, against which profile.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// List the scenarios instead of running them
+    #[arg(
+        long, value_name = "FORMAT", num_args = 0..=1, default_missing_value = "text",
+        help_heading = "Scenarios"
+    )]
+    pub list: Option<ListFormat>,
+    /// Kubernetes minor version of the cluster
+    #[arg(
+        long, value_name = "X.Y", default_value = crate::cluster::DEFAULT_VERSION,
+        help_heading = "Cluster"
+    )]
+    pub kubernetes_version: String,
+    /// Node image to make the cluster from, instead of the version's own
+    #[arg(long, value_name = "IMAGE", env = "BRINELL_NODE_IMAGE", help_heading = "Cluster")]
+    pub node_image: Option<String>,
+    /// Keep the cluster, to look at it
+    #[arg(long, help_heading = "Cluster")]
+    pub keep: bool,
+    /// Write JUnit XML
+    #[arg(long, value_name = "FILE", help_heading = "Results")]
+    pub junit: Option<PathBuf>,
+    /// Write JSON, with all evidence
+    #[arg(long, value_name = "FILE", help_heading = "Results")]
+    pub json: Option<PathBuf>,
+    /// Count a skipped scenario as inconclusive
+    #[arg(long, help_heading = "Results")]
+    pub require_all: bool,
+    /// Show only what did not pass, and the summary
+    #[arg(short, long, conflicts_with = "verbose", help_heading = "Results")]
+    pub quiet: bool,
+    /// Show each attempt's request and answer too
+    #[arg(short, long, help_heading = "Results")]
+    pub verbose: bool,
+    /// Scenarios at a time
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: u16,
+    /// Seconds that the scenarios may take altogether
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    pub deadline: u64,
+}
+
+/// How scenarios are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ListFormat {
+    /// A line each.
+    Text,
+    /// One JSON document.
+    Json,
+}

@@ -1,0 +1,173 @@
+//! The Docker engine, by its own command: a remote one serves as well as a local one, because files go in and
+//! come out through it.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use super::process::{Group, ProcessError, output};
+
+/// The label that everything carries that a run makes.
+pub const RUN_LABEL: &str = "brinell.dev/run";
+
+/// A file for a node, by its absolute path.
+pub struct NodeFile {
+    /// Where it lies in the node.
+    pub path: String,
+    /// Its content.
+    pub content: Vec<u8>,
+}
+
+/// The engine, as one run uses it.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    run: String,
+}
+
+impl Engine {
+    /// The engine's version, which shows that it answers.
+    pub async fn version() -> Result<String, ProcessError> {
+        let text =
+            docker(&["version", "--format", "{{.Server.Version}}"], &[]).await?;
+        Ok(text.trim().to_owned())
+    }
+
+    /// The engine for a run, whose label goes on everything.
+    pub fn new(run: &str) -> Self {
+        Engine { run: run.to_owned() }
+    }
+
+    fn label(&self) -> String {
+        format!("{RUN_LABEL}={}", self.run)
+    }
+
+    /// Makes a network of the run's own.
+    pub async fn make_network(&self, name: &str) -> Result<(), ProcessError> {
+        docker(&["network", "create", "--label", &self.label(), name], &[]).await.map(drop)
+    }
+
+    /// Makes an image `tag` that is `base` with `files` laid in. No host folder is mounted, so the engine may be
+    /// remote, and no key touches this machine's disk.
+    pub async fn make_image(
+        &self,
+        base: &str,
+        tag: &str,
+        files: &[NodeFile],
+    ) -> Result<(), ProcessError> {
+        let container = docker(&["create", "--label", &self.label(), base], &[]).await?;
+        let container = container.trim();
+        docker(&["cp", "-", &format!("{container}:/")], &archive(files)).await?;
+        let label = format!("LABEL {}", self.label());
+        docker(&["commit", "--change", &label, container, tag], &[]).await?;
+        docker(&["rm", "--force", container], &[]).await.map(drop)
+    }
+
+    /// Loads an image archive.
+    pub async fn load(&self, archive: &Path) -> Result<(), ProcessError> {
+        docker(&["load", "--quiet", "--input", &archive.to_string_lossy()], &[]).await.map(drop)
+    }
+
+    /// Starts a container that waits to be used, with no rights of its own.
+    pub async fn start(&self, name: &str, network: &str, image: &str) -> Result<(), ProcessError> {
+        let label = self.label();
+        let arguments = [
+            "run", "--detach", "--pull=never", "--name", name, "--network", network, "--label",
+            &label, "--cap-drop=ALL", "--read-only", image, "/bin/probe", "wait",
+        ];
+        docker(&arguments, &[]).await.map(drop)
+    }
+
+    /// Runs a command in a container and returns what it printed.
+    pub async fn execute(
+        &self,
+        container: &str,
+        command: &[&str],
+        input: &[u8],
+    ) -> Result<Vec<u8>, ProcessError> {
+        let mut arguments = vec!["exec"];
+        if !input.is_empty() {
+            arguments.push("--interactive");
+        }
+        arguments.push(container);
+        arguments.extend(command);
+        output("docker", &arguments, &[], input).await
+    }
+
+    /// Starts a command in a container whose output is read while it goes.
+    pub fn follow(&self, container: &str, command: &[&str]) -> Result<Group, ProcessError> {
+        let mut arguments = vec!["exec", container];
+        arguments.extend(command);
+        Group::start("docker", &arguments, &[], Stdio::null())
+    }
+
+    /// The command lines of the processes in a container.
+    pub async fn processes(&self, container: &str) -> Result<Vec<String>, ProcessError> {
+        let text = docker(&["top", container, "-eo", "pid,args"], &[]).await?;
+        Ok(text
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.trim().split_once(' '))
+            .map(|(_, arguments)| arguments.trim().to_owned())
+            .collect())
+    }
+
+    /// Every run whose things are still with the engine.
+    pub async fn runs() -> Result<Vec<String>, ProcessError> {
+        let mut runs = Vec::new();
+        for listing in [
+            &["ps", "--all", "--filter", "label=brinell.dev/run", "--format", FORMAT][..],
+            &["network", "ls", "--filter", "label=brinell.dev/run", "--format", FORMAT],
+        ] {
+            runs.extend(docker(listing, &[]).await?.lines().map(str::to_owned));
+        }
+        // `docker images` cannot print labels: the run stands in the tag.
+        let images = ["images", "--filter", "label=brinell.dev/run", "--format", "{{.Tag}}"];
+        runs.extend(docker(&images, &[]).await?.lines().map(str::to_owned));
+        runs.sort();
+        runs.dedup();
+        runs.retain(|run| !run.is_empty() && run != "<none>");
+        Ok(runs)
+    }
+
+    /// Removes what the run made: containers, then networks, then images. Returns how many things.
+    pub async fn remove_all(&self) -> Result<usize, ProcessError> {
+        let filter = format!("label={}", self.label());
+        let mut removed = 0;
+        for (list, remove) in [
+            (&["ps", "--all", "--quiet"][..], &["rm", "--force", "--volumes"][..]),
+            (&["network", "ls", "--quiet"], &["network", "rm"]),
+            (&["images", "--quiet"], &["rmi", "--force"]),
+        ] {
+            let listing = docker(&[list, &["--filter", &filter]].concat(), &[]).await?;
+            let mut names: Vec<&str> = listing.lines().collect();
+            names.sort_unstable();
+            names.dedup();
+            if !names.is_empty() {
+                docker(&[remove, &names].concat(), &[]).await?;
+                removed += names.len();
+            }
+        }
+        Ok(removed)
+    }
+}
+
+const FORMAT: &str = "{{.Label \"brinell.dev/run\"}}";
+
+async fn docker(arguments: &[&str], input: &[u8]) -> Result<String, ProcessError> {
+    let printed = output("docker", arguments, &[], input).await?;
+    Ok(String::from_utf8_lossy(&printed).into_owned())
+}
+
+/// A tar stream of files that only root can read.
+fn archive(files: &[NodeFile]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for file in files {
+        let mut header = tar::Header::new_ustar();
+        header.set_mode(0o600);
+        header.set_size(file.content.len() as u64);
+        let path = file.path.trim_start_matches('/');
+        builder
+            .append_data(&mut header, path, file.content.as_slice())
+            .expect("writing to memory does not fail");
+    }
+    builder.into_inner().expect("writing to memory does not fail")
+}

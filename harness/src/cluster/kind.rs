@@ -1,0 +1,273 @@
+//! A kind cluster of one node, made with the profile's settings and removed at the end.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+
+use super::engine::{Engine, NodeFile, RUN_LABEL};
+use super::image::Image;
+use super::process::{Group, ProcessError, last_lines, output};
+use super::{ClusterError, RunFolder};
+
+/// The folder in the node that holds the settings' files.
+pub const SETTINGS: &str = "/etc/brinell";
+/// The folder in the node that holds the audit log.
+const LOGS: &str = "/var/log/brinell";
+/// Where the API server's audit log lies, as the control audit-policy writes it.
+const AUDIT_LOG: &str = "/var/log/brinell/audit.log";
+
+/// The node images that kind 0.33 was released with; each is named by its content.
+const NODE_IMAGES: [(&str, &str); 4] = [
+    (
+        "1.34",
+        "kindest/node:v1.34.11@sha256:44e222ee2132dab25ff87301682f89eb82c7880ea3a1bf543bfe9708fd08d67d",
+    ),
+    (
+        "1.35",
+        "kindest/node:v1.35.8@sha256:07b2536e30b803ed61d1677a79df6115f798ce64c80f9e22f6ed45afd09323c0",
+    ),
+    (
+        "1.36",
+        "kindest/node:v1.36.4@sha256:099e049362a1526b2db71494e1947aae99bd16290d7c895f2b7ea312e3cbfaed",
+    ),
+    (
+        "1.37",
+        "kindest/node:v1.37.0@sha256:a1ed56cfb0e7b93589bdf97c8cd566405a265939e3620fc4f5de89adff580ae5",
+    ),
+];
+
+/// The version that is tested when none is asked for.
+pub const DEFAULT_VERSION: &str = "1.36";
+
+/// The node image of a Kubernetes minor version, such as `1.36`.
+pub fn node_image(version: &str) -> Option<&'static str> {
+    NODE_IMAGES.iter().find(|(minor, _)| *minor == version).map(|(_, image)| *image)
+}
+
+/// The Kubernetes minor versions that have a node image.
+pub fn versions() -> Vec<&'static str> {
+    NODE_IMAGES.iter().map(|(minor, _)| *minor).collect()
+}
+
+/// What the API server and the kubelet are started with.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Settings {
+    /// The API server's flags, without dashes.
+    pub flags: BTreeMap<String, String>,
+    /// Files below [`SETTINGS`], by name.
+    pub files: BTreeMap<String, Vec<u8>>,
+    /// What is laid over the KubeletConfiguration.
+    pub kubelet: Value,
+}
+
+/// kind's version, which shows that it is there.
+pub async fn version() -> Result<String, ProcessError> {
+    let text = output("kind", &["version", "--quiet"], &[], &[]).await?;
+    Ok(String::from_utf8_lossy(&text).trim().to_owned())
+}
+
+/// A cluster of this run.
+pub struct Kind {
+    run: String,
+    engine: Engine,
+    folder: Arc<RunFolder>,
+    attacker: OnceCell<String>,
+}
+
+/// How etcd is reached from beside the node.
+pub struct EtcdAccess {
+    /// The certificate authority, PEM.
+    pub ca: String,
+    /// The client certificate, PEM.
+    pub certificate: String,
+    /// Its key, PEM.
+    pub key: String,
+}
+
+impl Kind {
+    /// A cluster that is not made yet.
+    pub fn new(run: &str, folder: Arc<RunFolder>) -> Self {
+        Kind {
+            run: run.to_owned(),
+            engine: Engine::new(run),
+            folder,
+            attacker: OnceCell::new(),
+        }
+    }
+
+    fn name(&self) -> String {
+        format!("brinell-{}", self.run)
+    }
+
+    /// The node's container.
+    pub fn node(&self) -> String {
+        format!("{}-control-plane", self.name())
+    }
+
+    /// The image of our own executable, as pods name it.
+    pub fn image(&self) -> String {
+        format!("brinell.dev/harness:{}", self.run)
+    }
+
+    /// Makes the cluster from a node image with the given settings. Returns how long kind itself took.
+    pub async fn create(
+        &self,
+        node_image: &str,
+        settings: &Settings,
+    ) -> Result<Duration, ClusterError> {
+        let tag = format!("brinell.dev/node:{}", self.run);
+        let files = settings.files.iter().map(|(name, content)| NodeFile {
+            path: format!("{SETTINGS}/{name}"),
+            content: content.clone(),
+        });
+        let files: Vec<NodeFile> = files.collect();
+        let network = self.name();
+        tokio::try_join!(
+            self.engine.make_image(node_image, &tag, &files),
+            self.engine.make_network(&network),
+        )?;
+        let config = serde_json::to_vec(&configuration(settings)).expect("a configuration is JSON");
+        let kubeconfig = self.folder.write("kubeconfig", b"").map_err(ClusterError::Folder)?;
+        let kubeconfig = kubeconfig.to_string_lossy();
+        let name = self.name();
+        let arguments = [
+            "create", "cluster", "--name", &name, "--image", &tag, "--config", "-", "--kubeconfig",
+            &kubeconfig, "--retain",
+        ];
+        // A network of the run's own: no other cluster is on it, and it goes with the run.
+        let environment = [("KIND_EXPERIMENTAL_DOCKER_NETWORK", network.as_str())];
+        let started = Instant::now();
+        match output("kind", &arguments, &environment, &config).await {
+            Ok(_) => Ok(started.elapsed()),
+            Err(error) => Err(self.explain(error).await),
+        }
+    }
+
+    /// Adds the API server's last words to kind's, where it has any: a wrong setting shows only there.
+    async fn explain(&self, error: ProcessError) -> ClusterError {
+        let found = self
+            .engine
+            .execute(&self.node(), &["find", "/var/log/pods", "-path", "*kube-apiserver/*.log"], &[])
+            .await
+            .unwrap_or_default();
+        let found = String::from_utf8_lossy(&found);
+        let mut words = String::new();
+        if let Some(log) = found.lines().max() {
+            let tail = self.engine.execute(&self.node(), &["tail", "-n", "8", log], &[]).await;
+            words = String::from_utf8_lossy(&tail.unwrap_or_default()).into_owned();
+        }
+        ClusterError::NotCreated { kind: error.to_string(), api_server: last_lines(&words, 8) }
+    }
+
+    /// Makes the image of our own executable and gives it to the engine, for the attacker's container.
+    pub async fn make_image(&self) -> Result<(), ClusterError> {
+        let archive = self.folder.file("image.tar");
+        // In place, so that an interrupt cannot leave it writing into a folder that is being removed.
+        tokio::task::block_in_place(|| {
+            let labels = BTreeMap::from([(RUN_LABEL.to_owned(), self.run.clone())]);
+            Image::of_this_executable(self.image(), labels)?.write(&archive)
+        })?;
+        Ok(self.engine.load(&archive).await?)
+    }
+
+    /// Gives the image to the node, for pods.
+    pub async fn load_image(&self) -> Result<(), ClusterError> {
+        let archive = self.folder.file("image.tar");
+        let name = self.name();
+        let arguments = ["load", "image-archive", &archive.to_string_lossy(), "--name", &name];
+        output("kind", &arguments, &[], &[]).await?;
+        Ok(())
+    }
+
+    /// The admin's way in.
+    pub async fn admin(&self) -> Result<kube::Config, ClusterError> {
+        let kubeconfig = Kubeconfig::read_from(self.folder.file("kubeconfig"))?;
+        let options = KubeConfigOptions::default();
+        Ok(kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?)
+    }
+
+    /// The flags with which the API server really runs.
+    pub async fn api_server_flags(&self) -> Result<BTreeMap<String, String>, ClusterError> {
+        let processes = self.engine.processes(&self.node()).await?;
+        let line = processes
+            .iter()
+            .find(|line| line.split(' ').next().is_some_and(|program| program.ends_with("kube-apiserver")))
+            .ok_or(ClusterError::NoApiServer)?;
+        Ok(line
+            .split(' ')
+            .filter_map(|argument| argument.strip_prefix("--")?.split_once('='))
+            .map(|(flag, value)| (flag.to_owned(), value.to_owned()))
+            .collect())
+    }
+
+    /// The audit log from its beginning, and on while it grows.
+    pub fn audit_log(&self) -> Result<Group, ClusterError> {
+        let command = ["tail", "--bytes=+1", "--follow=name", "--retry", AUDIT_LOG];
+        Ok(self.engine.follow(&self.node(), &command)?)
+    }
+
+    /// Asks our probe in a container beside the node, which has no identity and no rights.
+    pub async fn probe(&self, verb: &str, question: &Value) -> Result<Value, ClusterError> {
+        let attacker = self.attacker.get_or_try_init(|| self.start_attacker()).await?;
+        let question = serde_json::to_vec(question).expect("a question is JSON");
+        let answer = self.engine.execute(attacker, &["/bin/probe", verb], &question).await?;
+        serde_json::from_slice(&answer).map_err(|_| ClusterError::ProbeAnswer {
+            verb: verb.to_owned(),
+            answer: String::from_utf8_lossy(&answer).chars().take(200).collect(),
+        })
+    }
+
+    async fn start_attacker(&self) -> Result<String, ClusterError> {
+        let name = format!("{}-attacker", self.name());
+        self.engine.start(&name, &self.name(), &self.image()).await?;
+        Ok(name)
+    }
+
+    /// The API server's own certificate for etcd.
+    pub async fn etcd_access(&self) -> Result<EtcdAccess, ClusterError> {
+        let read = async |name: &str| {
+            let path = format!("/etc/kubernetes/pki/{name}");
+            let bytes = self.engine.execute(&self.node(), &["cat", &path], &[]).await?;
+            Ok::<_, ClusterError>(String::from_utf8_lossy(&bytes).into_owned())
+        };
+        let (ca, certificate, key) = tokio::try_join!(
+            read("etcd/ca.crt"),
+            read("apiserver-etcd-client.crt"),
+            read("apiserver-etcd-client.key"),
+        )?;
+        Ok(EtcdAccess { ca, certificate, key })
+    }
+}
+
+/// kind's configuration. The API server's settings are written in both forms of kubeadm's configuration: kind
+/// takes the one that its kubeadm speaks and drops the other without a word, so they are read back afterwards.
+fn configuration(settings: &Settings) -> Value {
+    let volumes = json!([
+        {"name": "brinell-settings", "hostPath": SETTINGS, "mountPath": SETTINGS, "readOnly": true, "pathType": "DirectoryOrCreate"},
+        {"name": "brinell-logs", "hostPath": LOGS, "mountPath": LOGS, "pathType": "DirectoryOrCreate"},
+    ]);
+    let list: Vec<Value> =
+        settings.flags.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
+    let older = json!({
+        "apiVersion": "kubeadm.k8s.io/v1beta3", "kind": "ClusterConfiguration",
+        "apiServer": {"extraArgs": settings.flags, "extraVolumes": volumes},
+    });
+    let newer = json!({
+        "apiVersion": "kubeadm.k8s.io/v1beta4", "kind": "ClusterConfiguration",
+        "apiServer": {"extraArgs": list, "extraVolumes": volumes},
+    });
+    let mut kubelet = json!({
+        "apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
+    });
+    crate::merge::patch(&mut kubelet, &settings.kubelet);
+    json!({
+        "kind": "Cluster",
+        "apiVersion": "kind.x-k8s.io/v1alpha4",
+        "nodes": [{"role": "control-plane"}],
+        "kubeadmConfigPatches": [older.to_string(), newer.to_string(), kubelet.to_string()],
+    })
+}

@@ -1,0 +1,75 @@
+//! The run's own folder: its lock says that the run is alive, its files hold what must not be seen by others.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// A folder that only its owner can enter, locked as long as the run lives.
+#[derive(Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+    lock: File,
+}
+
+impl RunFolder {
+    /// Makes the folder of a new run below `$XDG_STATE_HOME/brinell/runs` and locks it.
+    pub fn create(run: &str) -> io::Result<Self> {
+        let path = parent()?.join(run);
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
+        let lock = File::create(path.join("lock"))?;
+        lock.lock()?;
+        Ok(RunFolder { path, lock })
+    }
+
+    /// Takes over the folder of a run that is no longer alive; none while it is.
+    pub fn take_over(run: &str) -> io::Result<Option<Self>> {
+        let path = parent()?.join(run);
+        let lock = File::create(path.join("lock"))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Some(RunFolder { path, lock })),
+            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            Err(fs::TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    /// The runs that left a folder, alive or not.
+    pub fn all() -> io::Result<Vec<String>> {
+        match fs::read_dir(parent()?) {
+            Ok(entries) => entries
+                .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+                .collect(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Where a file of the run lies.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Writes a file that only its owner can read.
+    pub fn write(&self, name: &str, content: &[u8]) -> io::Result<PathBuf> {
+        use io::Write;
+        let path = self.file(name);
+        let mut file =
+            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+        file.write_all(content)?;
+        Ok(path)
+    }
+
+    /// Removes the folder and lets go of the lock.
+    pub fn remove(self) -> io::Result<()> {
+        fs::remove_dir_all(&self.path)?;
+        self.lock.unlock()
+    }
+}
+
+fn parent() -> io::Result<PathBuf> {
+    let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).or_else(|| {
+        std::env::var_os("HOME").map(|home| Path::new(&home).join(".local").join("state"))
+    });
+    let missing = || io::Error::other("neither XDG_STATE_HOME nor HOME is set");
+    Ok(state.ok_or_else(missing)?.join("brinell").join("runs"))
+}

@@ -1,0 +1,67 @@
+//! Removing what runs left behind, and only that: a run that is alive holds its folder's lock.
+
+use std::collections::BTreeSet;
+
+use super::engine::Engine;
+use super::{ClusterError, RunFolder};
+
+/// The file in a run's folder that says that its cluster was kept on purpose.
+const KEPT: &str = "kept";
+
+/// What became of one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Swept {
+    /// Removed, so many things.
+    Removed(usize),
+    /// It is alive.
+    Alive,
+    /// Its cluster was kept on purpose.
+    Kept,
+    /// It was started elsewhere: whether it is alive cannot be told here.
+    Elsewhere,
+}
+
+/// Marks a run as kept on purpose.
+pub fn keep(folder: &RunFolder) -> std::io::Result<()> {
+    folder.write(KEPT, b"").map(drop)
+}
+
+/// Removes everything that a run left with the engine: containers first, then networks and images. Returns how
+/// many things. The engine's own removal is what `kind delete cluster` does to a cluster's containers, and the
+/// kubeconfig is the run's own file.
+pub async fn remove(run: &str) -> Result<usize, ClusterError> {
+    Ok(Engine::new(run).remove_all().await?)
+}
+
+/// Sweeps every run that left something, or the one that is named. A named run goes even if it was kept or
+/// started elsewhere, but not while it is alive.
+pub async fn sweep(named: Option<&str>) -> Result<Vec<(String, Swept)>, ClusterError> {
+    let local = RunFolder::all().map_err(ClusterError::Folder)?;
+    let mut runs: BTreeSet<String> = local.iter().cloned().collect();
+    runs.extend(Engine::runs().await?);
+    if let Some(name) = named {
+        runs.retain(|run| run == name);
+    }
+    let mut swept = Vec::new();
+    for run in runs {
+        let became = match local.contains(&run) {
+            true => sweep_local(&run, named.is_some()).await?,
+            false if named.is_some() => Swept::Removed(remove(&run).await?),
+            false => Swept::Elsewhere,
+        };
+        swept.push((run, became));
+    }
+    Ok(swept)
+}
+
+async fn sweep_local(run: &str, named: bool) -> Result<Swept, ClusterError> {
+    let Some(folder) = RunFolder::take_over(run).map_err(ClusterError::Folder)? else {
+        return Ok(Swept::Alive);
+    };
+    if folder.file(KEPT).exists() && !named {
+        return Ok(Swept::Kept);
+    }
+    let removed = remove(run).await?;
+    folder.remove().map_err(ClusterError::Folder)?;
+    Ok(Swept::Removed(removed + 1))
+}

@@ -1,0 +1,92 @@
+//! A persona with its credentials: what requests are sent with. One connection pool an identity, no retries:
+//! what was sent once must be in the log once.
+
+use std::time::Duration;
+
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::api::PostParams;
+use kube::{Api, Client, Config};
+
+use super::Persona;
+
+/// How long a token may be used: longer than any run, and then it is worthless.
+const TOKEN_SECONDS: i64 = 3600;
+
+/// Who acts, ready to act.
+#[derive(Clone)]
+pub struct Identity {
+    /// The persona's name.
+    pub name: String,
+    /// The user name that the API server should see.
+    pub user: Option<String>,
+    /// Sends as this identity.
+    pub client: Client,
+    token: Option<String>,
+}
+
+/// An identity could not be made.
+#[derive(Debug, thiserror::Error)]
+#[error("persona {name} could not be given an identity: {}", crate::text::api_words(source))]
+pub struct IdentityError {
+    name: String,
+    source: kube::Error,
+}
+
+impl Identity {
+    /// Gives a persona its credentials: for a ServiceAccount a token of an hour, by the admin's TokenRequest.
+    pub async fn of(
+        name: &str,
+        persona: &Persona,
+        admin: &Client,
+        config: &Config,
+    ) -> Result<Self, IdentityError> {
+        let failed = |source| IdentityError { name: name.to_owned(), source };
+        let token = match persona {
+            Persona::ServiceAccount(account) => {
+                let accounts = Api::<ServiceAccount>::namespaced(admin.clone(), &account.namespace);
+                Some(request_token(&accounts, &account.name).await.map_err(failed)?)
+            }
+            Persona::BadToken => Some(format!("brinell-{}", crate::text::random_hex(16))),
+            Persona::Anonymous | Persona::Admin => None,
+        };
+        let config = match persona {
+            Persona::Admin => config.clone(),
+            Persona::Anonymous | Persona::BadToken | Persona::ServiceAccount(_) => {
+                bare(config, token.as_deref())
+            }
+        };
+        let client = client(config).map_err(failed)?;
+        Ok(Identity { name: name.to_owned(), user: persona.user(), client, token })
+    }
+
+    /// The bearer token, for what asks another server than the API server. Never printed.
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+}
+
+async fn request_token(accounts: &Api<ServiceAccount>, name: &str) -> Result<String, kube::Error> {
+    let request = TokenRequest {
+        spec: TokenRequestSpec { expiration_seconds: Some(TOKEN_SECONDS), ..Default::default() },
+        ..Default::default()
+    };
+    let granted = accounts.create_token_request(name, &PostParams::default(), &request).await?;
+    Ok(granted.status.map(|status| status.token).unwrap_or_default())
+}
+
+/// The same server without the admin's credentials.
+fn bare(config: &Config, token: Option<&str>) -> Config {
+    let mut bare = config.clone();
+    bare.auth_info = kube::config::AuthInfo::default();
+    bare.auth_info.token = token.map(|token| token.to_owned().into());
+    bare
+}
+
+/// A client that sends everything once and never waits for ever.
+pub fn client(mut config: Config) -> Result<Client, kube::Error> {
+    config.default_retry = false;
+    config.connect_timeout = Some(Duration::from_secs(5));
+    config.read_timeout = Some(Duration::from_secs(60));
+    Client::try_from(config)
+}

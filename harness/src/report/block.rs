@@ -1,0 +1,273 @@
+//! One scenario as a block of text: its verdict, its attempts, and for each kind of failure what was expected,
+//! what came instead and where to look.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::paint::Paint;
+use super::text::{columns, count, width, wrap, wrap_lines};
+use crate::run::{AttemptResult, Role, ScenarioResult};
+use crate::verdict::{Answer, Evidence, Finding, Log, Reason, SilenceKind, Verdict};
+
+/// What a line holds.
+pub(super) const WIDTH: usize = 100;
+/// Where a time ends.
+const TIME: usize = 96;
+/// Where the column begins that says what is logged.
+const LOGGED: usize = 88;
+/// What the column of who acted may hold.
+const WHO: usize = 44;
+/// What the column of what is logged may hold: the outcome between the two keeps its room.
+const LOG: usize = 20;
+/// What stands before a role: `  attack  `.
+const ROLE: usize = 10;
+/// What a step's name may take.
+const STEP: usize = 16;
+/// More of one text is in the JSON report.
+const LINES: usize = 8;
+
+/// The whole block, each line ended. `verbose` adds each attempt's request, Audit-ID and answer.
+pub(super) fn scenario(result: &ScenarioResult, verbose: bool, paint: Paint) -> String {
+    let mut lines = headline(result, paint);
+    lines.extend(cause(result));
+    lines.extend(attempts(result, verbose));
+    let groups = groups(result, paint);
+    if !groups.is_empty() {
+        lines.push(String::new());
+        lines.extend(groups);
+    }
+    if matches!(result.verdict, Verdict::Failed | Verdict::Inconclusive) {
+        lines.extend(more(result));
+    }
+    lines.into_iter().map(|line| line + "\n").collect()
+}
+
+/// A line of a step: its name, and what it does or what came of it.
+pub(super) fn step(name: &str, text: &str, took: Option<Duration>) -> String {
+    let name = wrap(name, STEP, 1).concat();
+    let lines = entry(2, &name, wrap(text, TIME - 24, LINES));
+    timed(lines, took).into_iter().map(|line| line + "\n").collect()
+}
+
+/// `13.2 s`
+pub(super) fn seconds(took: Duration) -> String {
+    format!("{:.1} s", took.as_secs_f64())
+}
+
+/// Who acted, and how: `a shell, operator, GET WebSocket`.
+pub(super) fn who(attempt: &AttemptResult) -> String {
+    let parts = [&attempt.name, &attempt.persona, &attempt.door];
+    let told: Vec<_> =
+        parts.into_iter().filter(|part| !part.is_empty()).map(String::as_str).collect();
+    told.join(", ")
+}
+
+fn headline(result: &ScenarioResult, paint: Paint) -> Vec<String> {
+    let word = match result.verdict {
+        Verdict::Passed => "PASS",
+        Verdict::Skipped => "SKIP",
+        Verdict::Inconclusive => "INCONCLUSIVE",
+        Verdict::Failed => "FAIL",
+    };
+    let indent = word.len() + 2;
+    let title = wrap(&format!("{}: {}", result.id, result.title), TIME - 10 - indent, LINES);
+    let lines = title.into_iter().map(|line| " ".repeat(indent) + &line).collect();
+    let took = (result.verdict != Verdict::Skipped).then_some(result.took);
+    let mut lines = timed(lines, took);
+    // Painted last: an escape sequence has no width.
+    if let Some(first) = lines.first_mut() {
+        first.replace_range(..word.len(), &paint.verdict(result.verdict, word));
+    }
+    lines
+}
+
+/// Adds a time at the end of the first line.
+fn timed(mut lines: Vec<String>, took: Option<Duration>) -> Vec<String> {
+    if let (Some(first), Some(took)) = (lines.first_mut(), took) {
+        let room = TIME.saturating_sub(width(first) + 1);
+        *first = format!("{first} {:>room$}", seconds(took));
+    }
+    lines
+}
+
+fn cause(result: &ScenarioResult) -> Vec<String> {
+    let label = if result.verdict == Verdict::Skipped { "why" } else { "cause" };
+    let Some(cause) = &result.cause else { return Vec::new() };
+    entry(2, label, wrap(cause, WIDTH - 12, LINES))
+}
+
+fn attempts(result: &ScenarioResult, verbose: bool) -> Vec<String> {
+    let longest =
+        |of: fn(&AttemptResult) -> usize| result.attempts.iter().map(of).max().unwrap_or(0);
+    let who_width = longest(|attempt| width(&who(attempt))).min(WHO);
+    let logged_width =
+        longest(|attempt| width(&attempt.judgement.logged)).clamp(WIDTH - LOGGED, LOG);
+    let outcome_width = WIDTH - ROLE - 4 - who_width - logged_width;
+    let mut lines = Vec::new();
+    for attempt in &result.attempts {
+        let row = columns(&[
+            (role(attempt.role), ROLE - 4),
+            (&who(attempt), who_width),
+            (&attempt.judgement.outcome, outcome_width),
+            (&attempt.judgement.logged, logged_width),
+        ]);
+        lines.extend(row.into_iter().map(|line| format!("  {line}")));
+        if let (true, Some(evidence)) = (verbose, &attempt.evidence) {
+            let exchange = exchange(evidence);
+            let told = exchange.iter().flat_map(|text| wrap(text, WIDTH - ROLE, LINES));
+            lines.extend(entry(0, "", told.collect()));
+        }
+    }
+    lines
+}
+
+fn role(role: Role) -> &'static str {
+    match role {
+        Role::Attack => "attack",
+        Role::Permit => "permit",
+    }
+}
+
+/// What was sent and answered: `GET /api/v1/…` and `Audit-ID k7f3-1, answered 403`.
+fn exchange(evidence: &Evidence) -> [String; 2] {
+    let sent = &evidence.sent;
+    let audit = sent.audit_id.iter().map(|id| format!("Audit-ID {id}, ")).collect::<String>();
+    [format!("{} {}", sent.method, sent.uri), audit + &answered(&evidence.answer)]
+}
+
+fn answered(answer: &Answer) -> String {
+    match answer {
+        Answer::Http(response) => format!("answered {}", response.code),
+        Answer::Stream(_) => "answered 101".to_owned(),
+        Answer::Worked(_) => "worked".to_owned(),
+        Answer::Nothing(silence) => match silence.kind {
+            SilenceKind::Refused => "refused".to_owned(),
+            SilenceKind::TimedOut => "timed out".to_owned(),
+            SilenceKind::Cut => "cut off".to_owned(),
+            SilenceKind::Broken => "not understood".to_owned(),
+        },
+        Answer::Storage(storage) => format!("{} read", count(storage.keys, "key")),
+    }
+}
+
+/// What is wrong, kind by kind, and what could not be told.
+fn groups(result: &ScenarioResult, paint: Paint) -> Vec<String> {
+    let mut lines = Vec::new();
+    for reason in result.reasons() {
+        lines.extend(failures(result, reason, paint));
+    }
+    lines.extend(causes(result, paint));
+    lines
+}
+
+fn failures(result: &ScenarioResult, reason: Reason, paint: Paint) -> Vec<String> {
+    let is_such = |finding: &&Finding| finding.reason == reason;
+    let concerned: Vec<_> = result
+        .attempts
+        .iter()
+        .filter(|attempt| attempt.judgement.findings.iter().any(|finding| is_such(&finding)))
+        .collect();
+    let findings =
+        || concerned.iter().flat_map(|attempt| &attempt.judgement.findings).filter(is_such);
+    let label = reason.label().to_uppercase();
+    let mut lines = vec![heading(&label, Verdict::Failed, concerned.len(), paint)];
+    lines.extend(field("expected", distinct(findings().map(|finding| &finding.expected))));
+    lines.extend(field("got", counted(findings().map(|finding| &finding.got))));
+    lines.extend(field("who", distinct(findings().map(|finding| &finding.who))));
+    lines.extend(field("evidence", evidence(&concerned)));
+    if reason == Reason::Bypassed {
+        lines.extend(entry(4, "means", wrap_lines(&result.why, WIDTH - 14, LINES)));
+    }
+    lines.extend(field("look at", distinct(findings().map(|finding| &finding.look_at))));
+    lines
+}
+
+fn causes(result: &ScenarioResult, paint: Paint) -> Vec<String> {
+    let concerned: Vec<_> =
+        result.attempts.iter().filter(|attempt| !attempt.judgement.causes.is_empty()).collect();
+    if concerned.is_empty() {
+        return Vec::new();
+    }
+    let causes = concerned.iter().flat_map(|attempt| &attempt.judgement.causes);
+    let mut lines = vec![heading("INCONCLUSIVE", Verdict::Inconclusive, concerned.len(), paint)];
+    lines.extend(field("cause", counted(causes)));
+    lines.extend(field("evidence", evidence(&concerned)));
+    lines
+}
+
+fn heading(label: &str, verdict: Verdict, attempts: usize, paint: Paint) -> String {
+    format!("  {}, {}", paint.verdict(verdict, label), count(attempts, "attempt"))
+}
+
+/// The audit events behind a failure, with what the layers wrote into them: `audit k7f3-2: failed-open…`.
+fn evidence(attempts: &[&AttemptResult]) -> Vec<String> {
+    let mut told: Vec<(String, Vec<&str>)> = Vec::new();
+    for evidence in attempts.iter().filter_map(|attempt| attempt.evidence.as_ref()) {
+        let Some(id) = evidence.sent.audit_id.as_deref() else { continue };
+        let Some(notes) = annotations(&evidence.log) else { continue };
+        match told.iter_mut().find(|(same, _)| *same == notes) {
+            Some((_, ids)) => ids.push(id),
+            None => told.push((notes, vec![id])),
+        }
+    }
+    told.into_iter().map(|(notes, ids)| format!("audit {}{notes}", ids.join(", "))).collect()
+}
+
+/// Who else than the authorizer wrote into the events; none where there are no events.
+fn annotations(log: &Log) -> Option<String> {
+    let Log::Read { events, .. } = log else { return None };
+    events.first()?;
+    let notes: BTreeSet<_> = events
+        .iter()
+        .flat_map(|event| event.annotations.keys())
+        .filter(|key| !key.starts_with("authorization.k8s.io/"))
+        .map(String::as_str)
+        .collect();
+    let notes: Vec<_> = notes.into_iter().collect();
+    Some(if notes.is_empty() { String::new() } else { format!(": {}", notes.join(", ")) })
+}
+
+fn more(result: &ScenarioResult) -> Vec<String> {
+    let text = format!("brinell explain {}; again, keeping the cluster: add --keep", result.id);
+    entry(2, "more", wrap(&text, WIDTH - 12, LINES))
+}
+
+/// A named part of a group; its texts below each other.
+fn field(label: &str, texts: Vec<String>) -> Vec<String> {
+    let lines = texts.iter().flat_map(|text| wrap(text, WIDTH - 14, LINES)).collect();
+    entry(4, label, lines)
+}
+
+/// Lines with a name before the first of them.
+pub(super) fn entry(indent: usize, label: &str, lines: Vec<String>) -> Vec<String> {
+    let labels = std::iter::once(label).chain(std::iter::repeat(""));
+    labels.zip(lines).map(|(label, line)| format!("{:indent$}{label:9} {line}", "")).collect()
+}
+
+fn distinct<'a>(texts: impl Iterator<Item = &'a String>) -> Vec<String> {
+    tally(texts).into_iter().map(|(text, _)| text.clone()).collect()
+}
+
+fn counted<'a>(texts: impl Iterator<Item = &'a String>) -> Vec<String> {
+    tally(texts)
+        .into_iter()
+        .map(|(text, times)| match times {
+            1 => text.clone(),
+            2 => format!("{text}, twice"),
+            3 => format!("{text}, three times"),
+            _ => format!("{text}, {times} times"),
+        })
+        .collect()
+}
+
+/// Each text once, in order, with how often it came. Empty ones say nothing.
+fn tally<'a>(texts: impl Iterator<Item = &'a String>) -> Vec<(&'a String, usize)> {
+    let mut tallied: Vec<(&String, usize)> = Vec::new();
+    for text in texts.filter(|text| !text.is_empty()) {
+        match tallied.iter_mut().find(|(same, _)| *same == text) {
+            Some((_, times)) => *times += 1,
+            None => tallied.push((text, 1)),
+        }
+    }
+    tallied
+}

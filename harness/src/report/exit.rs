@@ -1,0 +1,90 @@
+//! What the command's exit code says.
+
+use crate::run::Summary;
+
+/// The exit code of a run. A panic is 101, which is Rust's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitCode {
+    /// All that was judged passed.
+    Passed = 0,
+    /// A scenario failed.
+    Failed = 1,
+    /// Wrong arguments, or YAML that cannot be read.
+    Usage = 2,
+    /// Nothing was selected, or everything was skipped.
+    NothingJudged = 3,
+    /// The cluster or a control could not be set up, or a report could not be written.
+    Broken = 4,
+    /// A scenario is inconclusive.
+    Inconclusive = 5,
+    /// Ended by SIGINT.
+    Interrupted = 130,
+    /// Ended by SIGTERM.
+    Terminated = 143,
+}
+
+impl ExitCode {
+    /// The code of a run that was not ended by a signal: 1 beats 4 beats 5 beats 3. `broken` says that the run
+    /// was aborted or a report could not be written; `require_all` counts a skip as inconclusive.
+    pub fn of(summary: &Summary, broken: bool, require_all: bool) -> ExitCode {
+        if summary.failed > 0 {
+            ExitCode::Failed
+        } else if broken {
+            ExitCode::Broken
+        } else if summary.inconclusive > 0 || (require_all && summary.skipped > 0) {
+            ExitCode::Inconclusive
+        } else if summary.passed == 0 {
+            ExitCode::NothingJudged
+        } else {
+            ExitCode::Passed
+        }
+    }
+}
+
+impl From<ExitCode> for std::process::ExitCode {
+    fn from(code: ExitCode) -> Self {
+        (code as u8).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+
+    #[test]
+    fn the_worst_decides() {
+        use ExitCode::*;
+        // passed, failed, inconclusive, skipped, broken, --require-all
+        let table = [
+            ((1, 0, 0, 0, false, false), Passed),
+            ((1, 0, 0, 0, false, true), Passed),
+            ((1, 0, 0, 1, false, false), Passed),
+            ((1, 0, 0, 1, false, true), Inconclusive),
+            ((0, 0, 0, 0, false, false), NothingJudged),
+            ((0, 0, 0, 0, false, true), NothingJudged),
+            ((0, 0, 0, 9, false, false), NothingJudged),
+            ((0, 0, 0, 9, false, true), Inconclusive),
+            ((0, 0, 1, 9, false, false), Inconclusive),
+            ((9, 0, 1, 0, false, false), Inconclusive),
+            ((9, 0, 0, 0, true, false), Broken),
+            ((0, 0, 0, 0, true, false), Broken),
+            ((0, 0, 1, 1, true, true), Broken),
+            ((9, 1, 0, 0, false, false), Failed),
+            ((9, 1, 1, 1, true, true), Failed),
+        ];
+        for ((passed, failed, inconclusive, skipped, broken, require_all), code) in table {
+            let summary = sample::summary(passed, failed, inconclusive, skipped);
+            assert_eq!(ExitCode::of(&summary, broken, require_all), code, "{summary:?} {broken}");
+        }
+    }
+
+    #[test]
+    fn the_numbers_are_those_of_the_table() {
+        use ExitCode::*;
+        let codes =
+            [Passed, Failed, Usage, NothingJudged, Broken, Inconclusive, Interrupted, Terminated];
+        assert_eq!(codes.map(|code| code as u8), [0, 1, 2, 3, 4, 5, 130, 143]);
+    }
+}

@@ -1,0 +1,97 @@
+//! A whole run as one value: what the report files are made from, and what later commands read back.
+
+use serde::{Deserialize, Serialize};
+
+use crate::run::{RunEvent, ScenarioResult, Summary};
+
+/// The format that is written and read. It changes when a reader of the old one would misread the new one.
+const FORMAT: u32 = 1;
+
+/// What a run's report says until the run has finished, so that a killed one leaves no green file.
+const UNFINISHED: &str = "the run did not finish";
+
+/// All that is known of a run.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Results {
+    /// The format of this document.
+    pub format: u32,
+    /// The run's id.
+    pub run: String,
+    /// The Kubernetes version.
+    pub kubernetes: String,
+    /// The profile's name.
+    pub profile: String,
+    /// The cluster, and why this one was chosen.
+    pub cluster: String,
+    /// The scenarios that were judged or skipped, in the order in which they ended.
+    pub scenarios: Vec<ScenarioResult>,
+    /// Why the run ended early; none when it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aborted: Option<String>,
+    /// The end of the run; none when it was not reached.
+    pub summary: Option<Summary>,
+}
+
+/// A document is not a result that can be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// Another version of brinell wrote it.
+    #[error("its format is {0}, and this brinell reads format {FORMAT}")]
+    Format(u32),
+    /// It is broken, or something else.
+    #[error("it is no JSON result of brinell: {0}")]
+    Broken(serde_json::Error),
+}
+
+impl Default for Results {
+    fn default() -> Self {
+        Results {
+            format: FORMAT,
+            run: String::new(),
+            kubernetes: String::new(),
+            profile: String::new(),
+            cluster: String::new(),
+            scenarios: Vec::new(),
+            aborted: Some(UNFINISHED.to_owned()),
+            summary: None,
+        }
+    }
+}
+
+impl Results {
+    /// Takes one event into account.
+    pub fn on(&mut self, event: &RunEvent) {
+        match event {
+            RunEvent::Started { run, cluster, kubernetes, profile } => {
+                self.run.clone_from(run);
+                self.cluster.clone_from(cluster);
+                self.kubernetes.clone_from(kubernetes);
+                self.profile.clone_from(profile);
+            }
+            RunEvent::Aborted { error } => self.aborted = Some(error.clone()),
+            RunEvent::ScenarioFinished(result) => self.scenarios.push((**result).clone()),
+            RunEvent::Finished(summary) => {
+                self.aborted.take_if(|error| error == UNFINISHED);
+                self.summary = Some(summary.clone());
+            }
+            RunEvent::StepStarted { .. }
+            | RunEvent::StepFinished { .. }
+            | RunEvent::ScenarioStarted { .. } => {}
+        }
+    }
+
+    /// Reads what a JSON report holds.
+    pub fn read(document: &[u8]) -> Result<Results, ReadError> {
+        /// The one field that every format has.
+        #[derive(Deserialize)]
+        struct Head {
+            format: u32,
+        }
+        let Head { format } = serde_json::from_slice(document).map_err(ReadError::Broken)?;
+        if format != FORMAT {
+            return Err(ReadError::Format(format));
+        }
+        serde_json::from_slice(document).map_err(ReadError::Broken)
+    }
+}

@@ -1,0 +1,355 @@
+//! The run as a person reads it while it goes.
+
+use std::io::{self, IsTerminal, Stdout, Write};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anstream::{AutoStream, ColorChoice};
+
+use super::paint::Paint;
+use super::screen::Screen;
+use super::text::{count, wrap_lines};
+use super::{ReportError, Reporter, block, visible};
+use crate::run::{RunEvent, ScenarioResult, Summary};
+use crate::verdict::Verdict;
+
+/// How often the time of what is going on is shown anew.
+const TICK: Duration = Duration::from_millis(500);
+
+/// How much is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// What did not pass, and the summary.
+    Quiet,
+    /// Every step and every attempt.
+    Normal,
+    /// Each attempt's request, Audit-ID and answer too.
+    Verbose,
+}
+
+/// What the output can show.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Look {
+    /// Colours.
+    pub(super) colour: bool,
+    /// A last line that is rewritten.
+    pub(super) live: bool,
+}
+
+/// Draws a run.
+pub struct Terminal<W: Write + Send + 'static = Stdout> {
+    screen: Arc<Mutex<Screen<W>>>,
+    _ticker: Option<Ticker>,
+    look: Look,
+    detail: Detail,
+    reports: Vec<String>,
+    cluster: String,
+    unobserved: usize,
+    printed: bool,
+    summary: Option<Summary>,
+}
+
+impl Terminal {
+    /// Draws on standard output: in colours unless `NO_COLOR` and its like forbid it, and with a line that
+    /// moves if it is a terminal. `reports` are named at the end: `JUnit: junit.xml`.
+    pub fn standard(detail: Detail, reports: Vec<String>) -> Terminal {
+        let output = io::stdout();
+        let is_dumb = std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
+        let look = Look {
+            colour: AutoStream::choice(&output) != ColorChoice::Never,
+            live: output.is_terminal() && !is_dumb,
+        };
+        Terminal::new(output, look, detail, reports)
+    }
+}
+
+impl<W: Write + Send + 'static> Terminal<W> {
+    pub(super) fn new(output: W, look: Look, detail: Detail, reports: Vec<String>) -> Self {
+        let look = Look { live: look.live && detail != Detail::Quiet, ..look };
+        let screen = Arc::new(Mutex::new(Screen::new(output, look.live)));
+        Terminal {
+            _ticker: look.live.then(|| Ticker::start(Arc::clone(&screen))),
+            screen,
+            look,
+            detail,
+            reports,
+            cluster: String::new(),
+            unobserved: 0,
+            printed: false,
+            summary: None,
+        }
+    }
+
+    fn show(&mut self, event: &RunEvent) -> io::Result<()> {
+        let quiet = self.detail == Detail::Quiet;
+        match event {
+            RunEvent::Started { run, cluster, kubernetes, .. } => {
+                self.cluster.clone_from(cluster);
+                let header = format!("run {run}, Kubernetes {kubernetes} on {cluster}");
+                if quiet { Ok(()) } else { self.print(&lines(&format!("{PRODUCT}, {header}"))) }
+            }
+            RunEvent::StepStarted { name, doing } if !quiet => self.begin_step(name, doing),
+            RunEvent::StepFinished { name, detail, took } if !quiet => {
+                self.screen().end(name);
+                self.print(&block::step(name, detail, Some(*took)))
+            }
+            RunEvent::StepStarted { .. } | RunEvent::StepFinished { .. } => Ok(()),
+            RunEvent::Aborted { error } => self.abort(error),
+            RunEvent::ScenarioStarted { id } => {
+                self.screen().begin(id, format!("  {} …", visible(id)))
+            }
+            RunEvent::ScenarioFinished(result) => self.end_scenario(result),
+            RunEvent::Finished(summary) => {
+                self.summary = Some(summary.clone());
+                Ok(())
+            }
+        }
+    }
+
+    fn begin_step(&mut self, name: &str, doing: &str) -> io::Result<()> {
+        let line = block::step(name, &format!("{doing} …"), None);
+        if self.look.live {
+            self.screen().begin(name, line.lines().next().unwrap_or_default().to_owned())
+        } else {
+            self.print(&line)
+        }
+    }
+
+    fn abort(&mut self, error: &str) -> io::Result<()> {
+        self.screen().end_all();
+        let word = self.paint().verdict(Verdict::Failed, "ABORTED");
+        let lines = wrap_lines(error, block::WIDTH - 9, 40);
+        let text = lines.join(&format!("\n{:9}", ""));
+        self.print_apart(&format!("{word}  {text}\n"))
+    }
+
+    fn end_scenario(&mut self, result: &ScenarioResult) -> io::Result<()> {
+        self.screen().end(&result.id);
+        self.unobserved += result
+            .attempts
+            .iter()
+            .filter(|attempt| attempt.judgement.verdict == Verdict::Inconclusive)
+            .count();
+        let is_bad = matches!(result.verdict, Verdict::Failed | Verdict::Inconclusive);
+        if self.detail == Detail::Quiet && !is_bad {
+            return Ok(());
+        }
+        let verbose = self.detail == Detail::Verbose;
+        self.print_apart(&block::scenario(result, verbose, self.paint()))
+    }
+
+    fn summarise(&mut self) -> io::Result<()> {
+        self.screen().end_all();
+        let Some(summary) = self.summary.take() else { return self.print("") };
+        let text = [self.verdicts(&summary), self.end(&summary)].map(|line| lines(&line)).concat();
+        self.print_apart(&text)
+    }
+
+    /// `1 passed, 0 failed, 0 inconclusive, 0 skipped; 4 attempts, all observed. JUnit: junit.xml`
+    fn verdicts(&self, summary: &Summary) -> String {
+        let Summary { passed, failed, inconclusive, skipped, attempts, .. } = summary;
+        let made = count(*attempts, "attempt");
+        let observed = match (attempts, self.unobserved) {
+            (0, _) => made,
+            (_, 0) => format!("{made}, all observed"),
+            (_, unobserved) => format!("{made}, {} observed", attempts.saturating_sub(unobserved)),
+        };
+        let nothing = if passed + failed + inconclusive == 0 { " Nothing was judged." } else { "" };
+        let reports = self.reports.join(", ");
+        format!(
+            "{passed} passed, {failed} failed, {inconclusive} inconclusive, {skipped} skipped; \
+             {observed}.{nothing} {reports}"
+        )
+    }
+
+    /// `20.3 s, of which kind 15.0 s. Cluster deleted, nothing left behind.`
+    fn end(&self, summary: &Summary) -> String {
+        let took = block::seconds(summary.took);
+        let cluster = self.cluster.split(' ').next().unwrap_or_default();
+        let share = match summary.took_by_cluster {
+            Duration::ZERO => String::new(),
+            by_cluster => format!(", of which {cluster} {}", block::seconds(by_cluster)),
+        };
+        format!("{took}{share}. {}", summary.tidy)
+    }
+
+    /// Prints with an empty line before it, except at the very top.
+    fn print_apart(&mut self, text: &str) -> io::Result<()> {
+        let before = if self.printed { "\n" } else { "" };
+        self.print(&format!("{before}{text}"))
+    }
+
+    fn print(&mut self, text: &str) -> io::Result<()> {
+        self.printed = true;
+        self.screen().print(text)
+    }
+
+    fn paint(&self) -> Paint {
+        Paint { colour: self.look.colour }
+    }
+
+    fn screen(&self) -> MutexGuard<'_, Screen<W>> {
+        lock(&self.screen)
+    }
+}
+
+impl<W: Write + Send + 'static> Reporter for Terminal<W> {
+    fn on(&mut self, event: &RunEvent) -> Result<(), ReportError> {
+        self.show(event).map_err(ReportError::Print)
+    }
+
+    fn finish(&mut self) -> Result<(), ReportError> {
+        self.summarise().map_err(ReportError::Print)
+    }
+}
+
+/// The name and version that stand at the top.
+const PRODUCT: &str = concat!("brinell ", env!("CARGO_PKG_VERSION"));
+
+fn lines(text: &str) -> String {
+    wrap_lines(text, block::WIDTH, 40).into_iter().map(|line| line + "\n").collect()
+}
+
+/// A screen stays usable when whoever held it panicked.
+fn lock<W: Write>(screen: &Mutex<Screen<W>>) -> MutexGuard<'_, Screen<W>> {
+    screen.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Rewrites the transient line twice a second, until dropped.
+struct Ticker {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Ticker {
+    fn start<W: Write + Send + 'static>(screen: Arc<Mutex<Screen<W>>>) -> Ticker {
+        let (stop, stopped) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                // What cannot be written here cannot be written by the next event either, which tells of it.
+                let _ = lock(&screen).redraw();
+            }
+        });
+        Ticker { stop: Some(stop), thread: Some(thread) }
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // The thread does not panic, and if it did, the run's own end matters more.
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample::{self, Shared};
+
+    const PLAIN: Look = Look { colour: false, live: false };
+
+    fn draw(events: &[RunEvent], look: Look, detail: Detail) -> String {
+        let shared = Shared::default();
+        let reports = vec!["JUnit: junit.xml".to_owned()];
+        let mut terminal = Terminal::new(shared.clone(), look, detail, reports);
+        events.iter().for_each(|event| terminal.on(event).unwrap());
+        terminal.finish().unwrap();
+        drop(terminal);
+        shared.text()
+    }
+
+    #[test]
+    fn passing_run() {
+        insta::assert_snapshot!(draw(&sample::passing(), PLAIN, Detail::Normal));
+    }
+
+    #[test]
+    fn failing_run() {
+        insta::assert_snapshot!(draw(&sample::failing(), PLAIN, Detail::Normal));
+    }
+
+    #[test]
+    fn inconclusive_and_skipped() {
+        insta::assert_snapshot!(draw(&sample::mixed(), PLAIN, Detail::Normal));
+    }
+
+    #[test]
+    fn aborted_run() {
+        insta::assert_snapshot!(draw(&sample::aborted(), PLAIN, Detail::Normal));
+    }
+
+    #[test]
+    fn quiet_run_shows_only_what_did_not_pass() {
+        insta::assert_snapshot!(draw(&sample::mixed(), PLAIN, Detail::Quiet));
+        let passing = draw(&sample::passing(), PLAIN, Detail::Quiet);
+        assert_eq!(passing.lines().count(), 2, "{passing}");
+    }
+
+    #[test]
+    fn verbose_run() {
+        insta::assert_snapshot!(draw(&sample::failing(), PLAIN, Detail::Verbose));
+    }
+
+    #[test]
+    fn nothing_judged() {
+        insta::assert_snapshot!(draw(&sample::nothing(), PLAIN, Detail::Normal));
+    }
+
+    #[test]
+    fn the_end_is_told_in_lines_of_its_own() {
+        let tidy = "LEFT BEHIND: a cluster\n`brinell sweep k7f3` tries again.".to_owned();
+        let end = RunEvent::Finished(Summary { tidy, ..sample::summary(1, 0, 0, 0) });
+        let shared = Shared::default();
+        let mut terminal = Terminal::new(shared.clone(), PLAIN, Detail::Normal, vec![]);
+        terminal.on(&sample::passing()[0]).unwrap();
+        terminal.on(&end).unwrap();
+        terminal.finish().unwrap();
+        let expected = "\n1 passed, 0 failed, 0 inconclusive, 0 skipped; 4 attempts, all observed.\n\
+                    20.3 s, of which kind 15.0 s. LEFT BEHIND: a cluster\n\
+                    `brinell sweep k7f3` tries again.\n";
+        assert!(shared.text().ends_with(expected), "{}", shared.text());
+    }
+
+    #[test]
+    fn colours_say_nothing_that_words_do_not() {
+        let painted = draw(&sample::mixed(), Look { colour: true, live: false }, Detail::Normal);
+        let plain = draw(&sample::mixed(), PLAIN, Detail::Normal);
+        assert!(painted.contains("\u{1b}["));
+        assert_eq!(anstream::adapter::strip_str(&painted).to_string(), plain);
+    }
+
+    #[test]
+    fn no_control_characters_without_a_terminal() {
+        for events in [sample::passing(), sample::hostile("\u{1b}]0;\u{7}\r\n\u{9b}2J\u{202e}")] {
+            let text = draw(&events, PLAIN, Detail::Verbose);
+            let harmful = text.lines().find(|line| visible(line) != *line);
+            assert_eq!(harmful, None);
+        }
+    }
+
+    #[test]
+    fn a_terminal_shows_what_goes_on_and_keeps_only_what_came_of_it() {
+        let live = draw(&sample::passing(), Look { colour: false, live: true }, Detail::Normal);
+        assert!(live.contains("  cluster   creating …\r\u{1b}[K"), "{live:?}");
+        let kept: Vec<_> = live.lines().map(|line| line.rsplit("\u{1b}[K").next()).collect();
+        let plain = draw(&sample::passing(), PLAIN, Detail::Normal);
+        let expected: Vec<_> =
+            plain.lines().filter(|line| !line.ends_with('…')).map(Some).collect();
+        assert_eq!(kept, expected);
+    }
+
+    #[test]
+    fn lines_hold_a_hundred_columns() {
+        let hostile = sample::hostile(&"a long text that goes on and on, ".repeat(200));
+        for events in [sample::passing(), sample::failing(), sample::mixed(), hostile] {
+            let text = draw(&events, PLAIN, Detail::Verbose);
+            let longest = text.lines().map(|line| line.chars().count()).max();
+            assert!(longest <= Some(block::WIDTH), "{text}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What would run: the scenarios, the profile with its weakenings applied, and what is skipped and why.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::catalog::{Catalog, ControlEntry, Entry, ProfileEntry};
+use crate::cluster::Settings;
+use crate::control::{Ready, SetUp, Values};
+
+/// A control as this run sets it up.
+pub struct Planned<'a> {
+    /// The control.
+    pub control: &'a ControlEntry,
+    /// With the profile's weakening applied.
+    pub set_up: SetUp,
+    /// Whether it stands as it is, so that it must be seen acting.
+    pub whole: bool,
+}
+
+/// All that a run will do.
+pub struct Plan<'a> {
+    /// What is known.
+    pub catalog: &'a Catalog,
+    /// What runs, in the order of the catalog.
+    pub scenarios: Vec<&'a Entry>,
+    /// What is selected but cannot run here, and why.
+    pub skipped: Vec<(&'a Entry, String)>,
+    /// The profile's name.
+    pub profile: String,
+    /// The profile's controls, by id.
+    pub controls: BTreeMap<String, Planned<'a>>,
+}
+
+impl<'a> Plan<'a> {
+    /// Plans the `selected` scenarios against a profile of the catalog.
+    pub fn new(
+        catalog: &'a Catalog,
+        profile: &ProfileEntry,
+        selected: Vec<&'a Entry>,
+    ) -> Self {
+        let controls: BTreeMap<String, Planned<'a>> = profile
+            .profile
+            .controls
+            .iter()
+            .filter_map(|(id, setting)| {
+                let control = catalog.controls.get(id)?;
+                let weakening =
+                    setting.weakening.as_ref().and_then(|name| control.control.weaken.get(name));
+                let set_up = control.control.set_up(weakening);
+                Some((id.clone(), Planned { control, set_up, whole: weakening.is_none() }))
+            })
+            .collect();
+        let (scenarios, unset): (Vec<_>, Vec<_>) =
+            selected.into_iter().partition(|entry| missing(entry, &controls).is_empty());
+        let skipped = unset
+            .into_iter()
+            .map(|entry| {
+                let names = missing(entry, &controls).join(", ");
+                (entry, format!("the profile {} does not have the controls {names}", profile.name))
+            })
+            .collect();
+        Plan { catalog, scenarios, skipped, profile: profile.name.clone(), controls }
+    }
+
+    /// The API server's and the kubelet's settings of all controls together.
+    pub fn settings(&self, values: &Values) -> Settings {
+        let mut settings = Settings::default();
+        for planned in self.controls.values() {
+            settings.flags.extend(planned.set_up.api_server.flags.clone());
+            for name in &planned.set_up.api_server.files {
+                let text = planned.control.files.get(name).map_or("", String::as_str);
+                settings.files.insert(name.clone(), values.fill(text).into_bytes());
+            }
+            if let Some(kubelet) = &planned.set_up.kubelet {
+                if settings.kubelet.is_null() {
+                    settings.kubelet = serde_json::json!({});
+                }
+                crate::merge::patch(&mut settings.kubelet, kubelet);
+            }
+        }
+        settings
+    }
+
+    /// What the whole controls are asked until they act.
+    fn questions(&self) -> impl Iterator<Item = &Ready> {
+        let whole = self.controls.values().filter(|planned| planned.whole);
+        whole.flat_map(|planned| &planned.control.control.ready)
+    }
+
+    /// The targets that the scenarios and the controls' own questions act on.
+    pub fn targets(&self) -> BTreeSet<&str> {
+        let asked = self.questions().filter_map(|ready| ready.target.as_deref());
+        self.scenarios.iter().map(|entry| entry.scenario.target.as_str()).chain(asked).collect()
+    }
+
+    /// The personas that the scenarios and the controls' own questions need.
+    pub fn personas(&self) -> BTreeSet<&str> {
+        let asked = self.questions().map(|ready| ready.r#as.as_str());
+        let acting = self.scenarios.iter().flat_map(|entry| {
+            let attacks = entry.scenario.attacks.iter().map(|attack| attack.r#as.as_str());
+            attacks.chain(entry.scenario.permits.iter().map(|permit| permit.r#as.as_str()))
+        });
+        acting.chain(asked).collect()
+    }
+}
+
+fn missing<'a>(entry: &'a Entry, controls: &BTreeMap<String, Planned>) -> Vec<&'a str> {
+    entry.controls().into_iter().filter(|id| !controls.contains_key(*id)).collect()
+}

@@ -1,0 +1,41 @@
+//! Telling what goes on. Whoever works sends events; a reporter somewhere draws them.
+
+use std::time::Instant;
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::RunEvent;
+
+/// Where events go.
+#[derive(Clone)]
+pub struct Progress {
+    events: UnboundedSender<RunEvent>,
+}
+
+impl Progress {
+    /// Sends to `events`.
+    pub fn new(events: UnboundedSender<RunEvent>) -> Self {
+        Progress { events }
+    }
+
+    /// Tells something.
+    pub fn tell(&self, event: RunEvent) {
+        // When nobody listens any more the run is ending, and there is nobody to tell.
+        let _ = self.events.send(event);
+    }
+
+    /// Does one step, telling its begin and, when it went well, what came of it.
+    pub async fn step<T, E>(
+        &self,
+        name: &str,
+        doing: &str,
+        work: impl Future<Output = Result<(T, String), E>>,
+    ) -> Result<T, E> {
+        self.tell(RunEvent::StepStarted { name: name.to_owned(), doing: doing.to_owned() });
+        let started = Instant::now();
+        let (result, detail) = work.await?;
+        let took = started.elapsed();
+        self.tell(RunEvent::StepFinished { name: name.to_owned(), detail, took });
+        Ok(result)
+    }
+}

@@ -1,0 +1,458 @@
+//! From nothing to a cluster on which every control of the profile was seen acting.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use futures::future::try_join_all;
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::api::{ListParams, WatchEvent, WatchParams};
+use kube::{Api, Client};
+
+use super::{Plan, Planned, Progress};
+use crate::action::{Attempt, Scene, World};
+use crate::audit::AuditLog;
+use crate::cluster::{ClusterError, Group, Kind, Settings};
+use crate::control::{Applier, ApplyError, Ready, Values, is_ready, until_ready};
+use crate::persona::{Identity, client};
+use crate::verdict::{Decision, Log, attribute};
+
+/// How long a control may take to act. Objects act within a second, a webhook's pod within a few (measured).
+const ACTING: Duration = Duration::from_secs(60);
+
+/// How long the cluster's own pods may take, and those of targets.
+const STARTING: Duration = Duration::from_secs(120);
+
+/// Between two questions whether a control acts: no event tells it.
+const BETWEEN_QUESTIONS: Duration = Duration::from_millis(50);
+
+/// How long a marked request may take to reach the log.
+pub const FENCE: Duration = Duration::from_secs(10);
+
+/// The cluster could not be made ready for attacks.
+#[derive(Debug, thiserror::Error)]
+pub enum StageError {
+    /// The cluster.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// The API server.
+    #[error("the API server could not be asked: {}", crate::text::api_words(.0))]
+    Api(#[from] kube::Error),
+    /// An object.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// A persona.
+    #[error(transparent)]
+    Identity(#[from] crate::persona::IdentityError),
+    /// A certificate.
+    #[error("the webhook's certificate could not be made: {0}")]
+    Certificate(#[from] rcgen::Error),
+    /// A setting is not what it should be.
+    #[error(
+        "the control {control} is not set up: {setting} is {found}, not {expected}; \
+         the node's Kubernetes version may want another form of configuration"
+    )]
+    NotSet {
+        /// The control.
+        control: String,
+        /// The flag or field.
+        setting: String,
+        /// What it should be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+    /// A control that does not act.
+    #[error("the control {control} was not seen acting within {waited:?}: {last}")]
+    NotActing {
+        /// The control.
+        control: String,
+        /// How long it was asked.
+        waited: Duration,
+        /// The last answer.
+        last: String,
+    },
+    /// Something did not start.
+    #[error("{what} did not become ready within {STARTING:?}; {state}")]
+    NotReady {
+        /// What.
+        what: String,
+        /// How it stands.
+        state: String,
+    },
+    /// The log.
+    #[error("the control audit-policy was not seen acting: {0}")]
+    Audit(#[from] crate::audit::LogError),
+}
+
+/// A cluster that is ready for attacks.
+pub struct Stage {
+    /// The cluster, as actions reach it.
+    pub world: World,
+    /// Who acts, by the persona's name.
+    pub identities: BTreeMap<String, Identity>,
+    /// On what, by the target's name.
+    pub scenes: BTreeMap<String, Scene>,
+    /// How long kind itself took to make the cluster.
+    pub made_in: Duration,
+    ids: AuditIds,
+    // Ends with the stage: it holds the process that follows the log.
+    _log: Option<Group>,
+}
+
+/// Hands out Audit-IDs, each once in a run.
+pub struct AuditIds {
+    run: String,
+    next: AtomicU64,
+}
+
+impl AuditIds {
+    /// The ids of a run.
+    pub fn new(run: &str) -> Self {
+        AuditIds { run: run.to_owned(), next: AtomicU64::new(1) }
+    }
+
+    /// The next one.
+    pub fn next(&self) -> String {
+        format!("{}-{}", self.run, self.next.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// Makes the cluster, sets the profile up, and waits until it acts.
+pub async fn stage(
+    plan: &Plan<'_>,
+    kind: Arc<Kind>,
+    node_image: &str,
+    values: Values,
+    progress: &Progress,
+) -> Result<Stage, StageError> {
+    let settings = plan.settings(&values);
+    let (config, made_in) = progress.step("cluster", "creating", make(&kind, node_image, &settings)).await?;
+    let admin = client(config.clone())?;
+    let ids = AuditIds::new(&values.run);
+    let (audit, log) = follow_log(&kind, &settings, &values)?;
+    let node = node_address(&admin).await?;
+    let world =
+        World { admin, kind, node, audit, canary: values.canary.clone() };
+    let mut stage = Stage {
+        world,
+        made_in,
+        identities: BTreeMap::new(),
+        scenes: BTreeMap::new(),
+        ids,
+        _log: log,
+    };
+    progress.step("staged", "applying controls and targets", stage.fill(plan, &config, values)).await?;
+    progress.step(&plan.profile, "waiting until every control acts", stage.see_acting(plan)).await?;
+    Ok(stage)
+}
+
+async fn make(
+    kind: &Kind,
+    node_image: &str,
+    settings: &Settings,
+) -> Result<((kube::Config, Duration), String), StageError> {
+    let (made_in, ()) = tokio::try_join!(kind.create(node_image, settings), kind.make_image())?;
+    kind.load_image().await?;
+    Ok(((kind.admin().await?, made_in), "created, 1 node".to_owned()))
+}
+
+/// Follows the audit log where the profile has the API server write one.
+fn follow_log(
+    kind: &Kind,
+    settings: &Settings,
+    values: &Values,
+) -> Result<(Option<AuditLog>, Option<Group>), StageError> {
+    if !settings.flags.contains_key("audit-log-path") {
+        return Ok((None, None));
+    }
+    let mut group = kind.audit_log()?;
+    let log = AuditLog::new(&values.run, &values.canary);
+    if let Some(source) = group.stdout() {
+        let reading = log.clone();
+        tokio::spawn(async move { reading.read(tokio::io::BufReader::new(source)).await });
+    }
+    Ok((Some(log), Some(group)))
+}
+
+async fn node_address(admin: &Client) -> Result<String, StageError> {
+    let nodes = Api::<Node>::all(admin.clone()).list(&ListParams::default()).await?;
+    let addresses = nodes.items.into_iter().filter_map(|node| node.status?.addresses).flatten();
+    let mut internal = addresses.filter(|address| address.type_ == "InternalIP");
+    internal.next().map(|address| address.address).ok_or_else(|| StageError::NotReady {
+        what: "the node".to_owned(),
+        state: "it has no address".to_owned(),
+    })
+}
+
+impl Stage {
+    /// Puts objects, targets and personas in place.
+    async fn fill(
+        &mut self,
+        plan: &Plan<'_>,
+        config: &kube::Config,
+        values: Values,
+    ) -> Result<((), String), StageError> {
+        let applier = Applier::new(self.world.admin.clone(), values).await?;
+        let controls = plan.controls.values().map(|planned| apply_control(&applier, planned));
+        try_join_all(controls).await?;
+        let targets = plan.targets();
+        let staging = targets.iter().map(|name| self.stage_target(&applier, plan, name));
+        let personas = plan.personas();
+        let acting = personas.iter().map(|name| self.identify(plan, config, name));
+        // A persona may be a pod's own ServiceAccount, so the targets come first.
+        let scenes = try_join_all(staging).await?;
+        let identities = try_join_all(acting).await?;
+        self.scenes = scenes.into_iter().collect();
+        self.identities =
+            identities.into_iter().map(|identity| (identity.name.clone(), identity)).collect();
+        let detail = format!(
+            "{}, {}",
+            count(self.scenes.len(), "target"),
+            count(self.identities.len(), "persona")
+        );
+        Ok(((), detail))
+    }
+
+    /// Stages one target and waits until its pods are ready.
+    async fn stage_target(
+        &self,
+        applier: &Applier,
+        plan: &Plan<'_>,
+        name: &str,
+    ) -> Result<(String, Scene), StageError> {
+        let target = &plan.catalog.targets[name];
+        applier.apply(&target.file, &target.text).await?;
+        let ready = target.pods.iter().map(|(namespace, pod)| self.await_pod(namespace, pod));
+        try_join_all(ready).await?;
+        let pod = target.pods.first().map(|(_, pod)| pod.clone());
+        Ok((name.to_owned(), Scene { namespace: target.namespace.clone(), pod }))
+    }
+
+    async fn await_pod(&self, namespace: &str, pod: &str) -> Result<(), StageError> {
+        let waiting = until_ready(&self.world.admin, namespace, pod);
+        let what = format!("pod {namespace}/{pod}");
+        match tokio::time::timeout(STARTING, waiting).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(state)) => Err(StageError::NotReady { what, state }),
+            Err(_) => {
+                let pods = Api::<Pod>::namespaced(self.world.admin.clone(), namespace);
+                let state = pods.get(pod).await?.status.unwrap_or_default();
+                let state = serde_json::to_string(&state.container_statuses).unwrap_or_default();
+                Err(StageError::NotReady { what, state })
+            }
+        }
+    }
+
+    async fn identify(
+        &self,
+        plan: &Plan<'_>,
+        config: &kube::Config,
+        name: &str,
+    ) -> Result<Identity, StageError> {
+        let persona = &plan.catalog.personas[name];
+        Ok(Identity::of(name, persona, &self.world.admin, config).await?)
+    }
+
+    /// Sees every whole control acting, the cluster's own pods running, and the log written.
+    async fn see_acting(&self, plan: &Plan<'_>) -> Result<((), String), StageError> {
+        let whole: Vec<&Planned> = plan.controls.values().filter(|planned| planned.whole).collect();
+        let asking = whole.iter().map(|planned| self.see_control(planned));
+        tokio::try_join!(self.read_back(plan), try_join_all(asking), self.await_system())?;
+        if whole.iter().any(|planned| planned.set_up.api_server.flags.contains_key("audit-log-path"))
+        {
+            self.fence().await?;
+        }
+        let absent = plan.controls.len() - whole.len();
+        let detail = match (whole.len(), absent) {
+            (acting, 0) => format!("{acting} of {acting} controls act, each seen acting"),
+            (0, absent) => format!("{absent} of {absent} controls absent, as the profile says"),
+            (acting, absent) => format!("{acting} controls act, {absent} weakened"),
+        };
+        Ok(((), detail))
+    }
+
+    /// Compares every setting with what the running processes have: kind drops a wrong form silently.
+    async fn read_back(&self, plan: &Plan<'_>) -> Result<(), StageError> {
+        let (flags, kubelet) =
+            tokio::try_join!(async { Ok(self.world.kind.api_server_flags().await?) }, self.configz())?;
+        for (id, planned) in &plan.controls {
+            for (flag, expected) in &planned.set_up.api_server.flags {
+                let found = flags.get(flag).map_or("not set", String::as_str);
+                if found != expected {
+                    return Err(not_set(id, &format!("--{flag}"), expected, found));
+                }
+            }
+            let Some(expected) = &planned.set_up.kubelet else { continue };
+            if !crate::merge::contains(&kubelet, expected) {
+                return Err(not_set(
+                    id,
+                    "the KubeletConfiguration",
+                    &expected.to_string(),
+                    "something else",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The kubelet's configuration, as the running kubelet tells it.
+    async fn configz(&self) -> Result<serde_json::Value, StageError> {
+        let nodes =
+            Api::<Node>::all(self.world.admin.clone()).list(&ListParams::default()).await?;
+        let name = nodes.items.into_iter().find_map(|node| node.metadata.name).unwrap_or_default();
+        let request = http::Request::get(format!("/api/v1/nodes/{name}/proxy/configz"))
+            .body(Vec::new())
+            .map_err(kube::Error::HttpError)?;
+        let configuration: serde_json::Value = self.world.admin.request(request).await?;
+        Ok(configuration["kubeletconfig"].clone())
+    }
+
+    async fn see_control(&self, planned: &Planned<'_>) -> Result<(), StageError> {
+        for ready in &planned.control.control.ready {
+            let mut last = String::new();
+            let asking = async {
+                loop {
+                    match self.ask(ready).await {
+                        Ok(decision) if acts(planned, ready, &decision) => break,
+                        Ok(decision) => last = format!("{decision:?}"),
+                        Err(error) => last = error.to_string(),
+                    }
+                    tokio::time::sleep(BETWEEN_QUESTIONS).await;
+                }
+            };
+            if tokio::time::timeout(ACTING, asking).await.is_err() {
+                return Err(StageError::NotActing {
+                    control: planned.control.id.clone(),
+                    waited: ACTING,
+                    last: crate::text::cut(&last, 600),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    async fn ask(&self, ready: &Ready) -> Result<Decision, crate::action::ActionError> {
+        let nowhere = Scene { namespace: String::new(), pod: None };
+        let scene = ready.target.as_ref().and_then(|name| self.scenes.get(name));
+        let attempt = Attempt {
+            world: &self.world,
+            identity: &self.identities[&ready.r#as],
+            scene: scene.unwrap_or(&nowhere),
+            door: ready.r#do.doors()[0],
+            audit_id: &self.ids.next(),
+            user_agent: concat!("brinell/", env!("CARGO_PKG_VERSION"), " (control)"),
+        };
+        let observation = attempt.send(&ready.r#do).await?;
+        let unread = Log::Unreadable("a control is asked, not judged".to_owned());
+        Ok(attribute(&observation.sent, &observation.answer, &unread))
+    }
+
+    /// kind says that a cluster is ready before its own pods are: Pod Security may be refusing them.
+    async fn await_system(&self) -> Result<(), StageError> {
+        let pods = Api::<Pod>::namespaced(self.world.admin.clone(), "kube-system");
+        let waiting = async {
+            let first = pods.list(&ListParams::default()).await?;
+            let mut present = first.items;
+            let version = first.metadata.resource_version.unwrap_or_default();
+            let changes = pods.watch(&WatchParams::default(), &version).await?;
+            let mut changes = std::pin::pin!(changes);
+            while !missing_parts(&present).is_empty() {
+                match changes.try_next().await? {
+                    Some(WatchEvent::Added(pod) | WatchEvent::Modified(pod)) => {
+                        present.retain(|other| other.metadata.name != pod.metadata.name);
+                        present.push(pod);
+                    }
+                    Some(_) => {}
+                    // The server ends a watch after some minutes, which is longer than we wait.
+                    None => break,
+                }
+            }
+            Ok::<_, kube::Error>(missing_parts(&present))
+        };
+        if let Ok(result) = tokio::time::timeout(STARTING, waiting).await {
+            if result?.is_empty() {
+                return Ok(());
+            }
+        }
+        let missing = missing_parts(&pods.list(&ListParams::default()).await?.items);
+        Err(StageError::NotReady {
+            what: "the cluster's own pods".to_owned(),
+            state: format!("missing: {}", missing.join(", ")),
+        })
+    }
+
+    /// Sends a marked request and waits until it is in the log. Returns its Audit-ID.
+    pub async fn fence(&self) -> Result<String, crate::audit::LogError> {
+        let id = self.ids.next();
+        let Some(audit) = &self.world.audit else { return Ok(id) };
+        let request = http::Request::get("/apis/brinell.dev/fence")
+            .header("Audit-ID", &id)
+            .body(kube::client::Body::empty());
+        if let Ok(request) = request {
+            // Whatever it is answered, and if it is answered at all, shows in the log.
+            let _ = self.world.admin.send(request).await;
+        }
+        audit.wait_for(&id, FENCE).await?;
+        Ok(id)
+    }
+
+    /// The next Audit-ID.
+    pub fn next_id(&self) -> String {
+        self.ids.next()
+    }
+}
+
+async fn apply_control(applier: &Applier, planned: &Planned<'_>) -> Result<(), StageError> {
+    for file in &planned.set_up.objects {
+        let text = planned.control.files.get(file).map_or("", String::as_str);
+        let path = format!("manifests/controls/{}/{file}", planned.control.id);
+        applier.apply(&path, text).await?;
+    }
+    Ok(())
+}
+
+fn acts(planned: &Planned, ready: &Ready, decision: &Decision) -> bool {
+    matches!(decision, Decision::Denied(denial)
+        if planned.control.control.decides.contains(&denial.layer)
+            && ready.saying.as_ref().is_none_or(|words| denial.message.contains(words)))
+}
+
+fn not_set(control: &str, setting: &str, expected: &str, found: &str) -> StageError {
+    StageError::NotSet {
+        control: control.to_owned(),
+        setting: setting.to_owned(),
+        expected: expected.to_owned(),
+        found: found.to_owned(),
+    }
+}
+
+/// The parts of a cluster made by kubeadm, by the labels that their pods carry.
+const PARTS: [(&str, &str); 6] = [
+    ("component", "kube-apiserver"),
+    ("component", "etcd"),
+    ("component", "kube-controller-manager"),
+    ("component", "kube-scheduler"),
+    ("k8s-app", "kube-proxy"),
+    ("k8s-app", "kube-dns"),
+];
+
+fn missing_parts(pods: &[Pod]) -> Vec<&'static str> {
+    PARTS
+        .iter()
+        .filter(|(label, part)| {
+            !pods.iter().any(|pod| {
+                let labels = pod.metadata.labels.as_ref();
+                labels.and_then(|labels| labels.get(*label)).is_some_and(|value| value == part)
+                    && is_ready(pod)
+            })
+        })
+        .map(|(_, part)| *part)
+        .collect()
+}
+
+fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}

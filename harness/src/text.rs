@@ -1,0 +1,53 @@
+//! Small text forms that several modules need.
+
+use base64::Engine as _;
+
+/// Standard base64 with padding, as Kubernetes writes bytes.
+pub fn base64(bytes: &[u8]) -> String {
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+/// `count` random bytes from the operating system.
+///
+/// # Panics
+/// When the operating system has no random bytes: no run can be told from another then.
+pub fn random_bytes(count: usize) -> Vec<u8> {
+    let mut bytes = vec![0; count];
+    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+    bytes
+}
+
+/// [`random_bytes`] in hexadecimal.
+pub fn random_hex(count: usize) -> String {
+    random_bytes(count).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Cuts `text` at a character, saying so, when it is longer than `limit` bytes.
+pub fn cut(text: &str, limit: usize) -> String {
+    if text.len() <= limit {
+        return text.to_owned();
+    }
+    let end = (0..=limit).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
+    format!("{} …", &text[..end])
+}
+
+/// Encodes a value for a query, so that nothing in it can end the value.
+pub fn encode(value: &str) -> String {
+    let mut encoded = String::with_capacity(value.len());
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+/// What the API server said, without the rest of its answer's fields.
+pub fn api_words(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("{} ({})", status.message, status.code),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,372 @@
+//! What was expected against what was observed.
+
+use crate::audit::{ApiPath, Event};
+use crate::catalog::{Logged, Succeeds};
+use crate::verdict::{
+    Answer, Decision, Denial, Effect, Evidence, Finding, Judgement, Layer, Log, Reason, Sent,
+    Verdict,
+};
+
+/// The block that is expected, with the control's own data beside the scenario's.
+#[derive(Debug, Clone)]
+pub struct Expected<'a> {
+    /// The control's id.
+    pub control: &'a str,
+    /// The layers by which it decides, narrowed by the scenario's `at`.
+    pub layers: &'a [Layer],
+    /// Words that the refusal must contain.
+    pub saying: Option<&'a str>,
+    /// Where to look when it did not act.
+    pub look_at: &'a str,
+}
+
+/// Judges an attack: blocked by the right layer without effect, or at least logged, whatever of the two is
+/// asked for.
+pub fn judge_attack(
+    blocked: Option<&Expected>,
+    logged: Option<&Logged>,
+    evidence: &Evidence,
+) -> Judgement {
+    let mut judging = Judging::default();
+    match blocked {
+        Some(expected) => judging.block(expected, evidence),
+        None => judging.outcome = let_in(&evidence.answer),
+    }
+    judging.log(logged, evidence);
+    judging.conclude()
+}
+
+/// Judges a legitimate use: it must work, and leave the evidence that is asked for.
+pub fn judge_permit(
+    succeeds: &Succeeds,
+    logged: Option<&Logged>,
+    evidence: &Evidence,
+) -> Judgement {
+    let mut judging = Judging::default();
+    judging.success(succeeds, evidence);
+    judging.log(logged, evidence);
+    judging.conclude()
+}
+
+#[derive(Default)]
+struct Judging {
+    outcome: String,
+    logged: String,
+    findings: Vec<Finding>,
+    causes: Vec<String>,
+}
+
+impl Judging {
+    fn conclude(self) -> Judgement {
+        let verdict = match (self.findings.is_empty(), self.causes.is_empty()) {
+            (false, _) => Verdict::Failed,
+            (true, false) => Verdict::Inconclusive,
+            (true, true) => Verdict::Passed,
+        };
+        Judgement {
+            verdict,
+            outcome: self.outcome,
+            logged: self.logged,
+            findings: self.findings,
+            causes: self.causes,
+        }
+    }
+
+    fn block(&mut self, expected: &Expected, evidence: &Evidence) {
+        match (&evidence.decision, &evidence.effect) {
+            (Decision::Unclear(why), Effect::NotApplicable | Effect::Absent) => {
+                self.outcome = "UNCLEAR".to_owned();
+                self.causes.push(why.clone());
+            }
+            (Decision::LetIn, effect) => self.bypassed(expected, evidence, effect),
+            (_, effect @ Effect::Present(_)) => self.bypassed(expected, evidence, effect),
+            (Decision::Denied(denial), _) => self.denial(expected, evidence, denial),
+        }
+    }
+
+    fn bypassed(&mut self, expected: &Expected, evidence: &Evidence, effect: &Effect) {
+        let mut got = let_in(&evidence.answer);
+        if let Effect::Present(what) = effect {
+            got = format!("{got}; {what} is there");
+        }
+        self.outcome = format!("BYPASSED: {got}");
+        self.findings.push(Finding {
+            reason: Reason::Bypassed,
+            expected: described(expected),
+            got,
+            who: bystanders(&evidence.log),
+            look_at: expected.look_at.to_owned(),
+        });
+    }
+
+    fn denial(&mut self, expected: &Expected, evidence: &Evidence, denial: &Denial) {
+        let code = evidence.answer.code().map(|code| format!(", {code}")).unwrap_or_default();
+        let right = expected.layers.contains(&denial.layer);
+        let said = expected.saying.is_none_or(|words| denial.message.contains(words));
+        if right && said {
+            self.outcome =
+                format!("blocked by {} ({}{code})", expected.control, kind(&denial.layer));
+            return;
+        }
+        self.outcome = format!("WRONG LAYER: blocked by {}", denial.layer);
+        let who = if right {
+            format!("{} refused, but in other words", denial.layer)
+        } else {
+            format!("{} refused before {} was asked", denial.layer, expected.control)
+        };
+        self.findings.push(Finding {
+            reason: Reason::WrongLayer,
+            expected: described(expected),
+            got: format!("refused by {}: {}", denial.layer, denial.message),
+            who,
+            look_at: expected.look_at.to_owned(),
+        });
+    }
+
+    fn success(&mut self, succeeds: &Succeeds, evidence: &Evidence) {
+        let worked = match &evidence.answer {
+            Answer::Http(response) => response.is_success(),
+            Answer::Through(through) => {
+                through.workload.is_success() && through.pod.is_success()
+            }
+            Answer::Stream(stream) => {
+                evidence.decision == Decision::LetIn
+                    && stream.closing.as_ref().is_none_or(|closing| closing.status == "Success")
+                    && printed(succeeds, &stream.stdout)
+            }
+            Answer::Worked(output) => printed(succeeds, output),
+            Answer::Nothing(_) | Answer::Storage(_) => false,
+        };
+        if worked {
+            self.outcome = format!("worked: {}", summary(&evidence.answer));
+            return;
+        }
+        let api_silent = matches!(evidence.answer, Answer::Nothing(_))
+            && evidence.sent.audit_id.is_some();
+        let unclear_http = matches!(evidence.answer, Answer::Http(_) | Answer::Through(_))
+            && matches!(evidence.decision, Decision::Unclear(_));
+        if let (true, Decision::Unclear(why)) = (api_silent || unclear_http, &evidence.decision) {
+            self.outcome = "UNCLEAR".to_owned();
+            self.causes.push(why.clone());
+            return;
+        }
+        self.broken(succeeds, evidence);
+    }
+
+    fn broken(&mut self, succeeds: &Succeeds, evidence: &Evidence) {
+        let (got, who) = match &evidence.decision {
+            Decision::Denied(denial) => {
+                (format!("refused: {}", denial.message), denial.layer.to_string())
+            }
+            Decision::Unclear(why) => (why.clone(), String::new()),
+            Decision::LetIn => (summary(&evidence.answer), "nobody refused".to_owned()),
+        };
+        self.outcome = "BROKEN: this must keep working".to_owned();
+        self.findings.push(Finding {
+            reason: Reason::PermitBroken,
+            expected: wanted(succeeds),
+            got,
+            who,
+            look_at: "what the controls of this scenario refuse besides the attack".to_owned(),
+        });
+    }
+
+    fn log(&mut self, logged: Option<&Logged>, evidence: &Evidence) {
+        let Some(logged) = logged else { return };
+        match &evidence.log {
+            Log::NotApplicable => self
+                .causes
+                .push("evidence is asked for, but the API server never sees this".to_owned()),
+            Log::Unreadable(why) => {
+                self.logged = "LOG UNREADABLE".to_owned();
+                self.causes.push(why.clone());
+            }
+            Log::Disabled => {
+                self.unlogged(logged, &evidence.sent, "the API server writes no audit log");
+            }
+            Log::Read { events, fence, .. } if events.is_empty() => {
+                let got = format!("none, while the fence sent after it ({fence}) is in the log");
+                self.unlogged(logged, &evidence.sent, &got);
+            }
+            Log::Read { events, traces, .. } => self.compare(logged, evidence, events, traces),
+        }
+    }
+
+    fn unlogged(&mut self, logged: &Logged, sent: &Sent, got: &str) {
+        self.logged = "UNLOGGED".to_owned();
+        self.findings.push(Finding {
+            reason: Reason::Unlogged,
+            expected: format!("an audit event at {:?}: {}", logged.level, asked(sent)),
+            got: got.to_owned(),
+            who: String::new(),
+            look_at: "the audit policy: which rule comes first for this verb and resource"
+                .to_owned(),
+        });
+    }
+
+    fn compare(
+        &mut self,
+        logged: &Logged,
+        evidence: &Evidence,
+        events: &[Event],
+        traces: &[Event],
+    ) {
+        if matches!(&evidence.answer, Answer::Through(through) if through.workload.is_success())
+            && matches!(evidence.decision, Decision::Denied(_))
+            && traces.is_empty()
+        {
+            self.unlogged(logged, &evidence.sent, "nothing of the controller's refused pod");
+            return;
+        }
+        let wrong = differences(logged, evidence, events);
+        if wrong.is_empty() {
+            self.logged = "logged".to_owned();
+            return;
+        }
+        self.logged = "WRONGLY LOGGED".to_owned();
+        self.findings.push(Finding {
+            reason: Reason::WronglyLogged,
+            expected: format!("an audit event at {:?}: {}", logged.level, asked(&evidence.sent)),
+            got: wrong.join("; "),
+            who: String::new(),
+            look_at: "the audit policy's rule for this verb and resource, and its omitStages"
+                .to_owned(),
+        });
+    }
+}
+
+/// Every way in which the events differ from what was sent and answered.
+fn differences(logged: &Logged, evidence: &Evidence, events: &[Event]) -> Vec<String> {
+    let sent = &evidence.sent;
+    let mut wrong = Vec::new();
+    for event in events {
+        if event.level != logged.level {
+            wrong.push(format!("level {:?}", event.level));
+        }
+        if Some(&event.verb) != sent.verb.as_ref() {
+            wrong.push(format!("verb {}", event.verb));
+        }
+        if event.request_uri != sent.uri {
+            wrong.push(format!("URI {}", event.request_uri));
+        }
+        let nobody = sent.user.is_none() && event.user.username == "system:anonymous";
+        if !nobody && event.user.username != sent.user.as_deref().unwrap_or_default() {
+            wrong.push(format!("user {:?}", event.user.username));
+        }
+        if let (Some(object), Some(path)) = (&event.object_ref, ApiPath::parse(&sent.uri)) {
+            if (object.resource.as_str(), object.subresource.as_str())
+                != (path.resource, path.subresource)
+            {
+                wrong.push(format!("object {}/{}", object.resource, object.subresource));
+            }
+        }
+    }
+    if let Some(code) = evidence.answer.code() {
+        let codes = events.iter().filter_map(|event| event.response_status.as_ref());
+        if !codes.clone().any(|status| status.code == code) {
+            let codes: Vec<u16> = codes.map(|status| status.code).collect();
+            wrong.push(format!("codes {codes:?} instead of {code}"));
+        }
+    }
+    if let Some(text) = &logged.uri {
+        if !events.iter().any(|event| event.request_uri.contains(text.as_str())) {
+            wrong.push(format!("no {text:?} in the URI"));
+        }
+    }
+    wrong.dedup();
+    wrong
+}
+
+fn asked(sent: &Sent) -> String {
+    let verb = sent.verb.as_deref().unwrap_or(&sent.method);
+    let user = sent.user.as_deref().unwrap_or("nobody");
+    format!("{verb} {} by {user}", sent.uri)
+}
+
+fn described(expected: &Expected) -> String {
+    let layers: Vec<String> = expected.layers.iter().map(ToString::to_string).collect();
+    let saying = expected.saying.map(|words| format!(" saying {words:?}")).unwrap_or_default();
+    format!("a refusal by {} ({}){saying}", expected.control, layers.join(" or "))
+}
+
+fn wanted(succeeds: &Succeeds) -> String {
+    match (&succeeds.stdout, &succeeds.stdout_contains) {
+        (Some(text), _) => format!("it works and prints {text:?}"),
+        (None, Some(text)) => format!("it works and prints something with {text:?}"),
+        (None, None) => "it works".to_owned(),
+    }
+}
+
+fn printed(succeeds: &Succeeds, output: &str) -> bool {
+    let line = output.strip_suffix('\n').unwrap_or(output);
+    succeeds.stdout.as_ref().is_none_or(|text| text == line)
+        && succeeds.stdout_contains.as_ref().is_none_or(|text| output.contains(text.as_str()))
+}
+
+/// The layer's kind without its name, for the short form of an outcome.
+fn kind(layer: &Layer) -> String {
+    match layer {
+        Layer::Webhook(_) => "webhook".to_owned(),
+        Layer::Policy(_) => "admission policy".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn let_in(answer: &Answer) -> String {
+    match answer {
+        Answer::Stream(stream) if stream.echoed => "the shell opened".to_owned(),
+        Answer::Stream(stream) if !stream.stdout.is_empty() => "let in, and it answered".to_owned(),
+        Answer::Stream(_) => "let in (101)".to_owned(),
+        Answer::Http(response) if response.is_success() => {
+            format!("worked ({}{})", response.code, held(response))
+        }
+        Answer::Http(response) => format!("let in ({})", response.code),
+        Answer::Through(_) => "the controller's pod was made".to_owned(),
+        Answer::Worked(_) => "connected".to_owned(),
+        Answer::Nothing(silence) => format!("no answer: {}", silence.text),
+        Answer::Storage(storage) => format!(
+            "{} of {} values are plain, the canary stands in {} of them{}",
+            storage.plain.len(),
+            storage.below_prefix,
+            storage.canary.len(),
+            if storage.canary_in_audit_log { " and in the audit log" } else { "" }
+        ),
+    }
+}
+
+fn held(response: &crate::verdict::Response) -> String {
+    match (&response.kind, response.count) {
+        (Some(kind), Some(count)) => format!(", {kind} of {count}"),
+        (Some(kind), None) => format!(", {kind}"),
+        _ => String::new(),
+    }
+}
+
+fn summary(answer: &Answer) -> String {
+    match answer {
+        Answer::Stream(stream) => format!("{:?}", first_line(&stream.stdout)),
+        Answer::Worked(output) => first_line(output).to_owned(),
+        Answer::Http(response) => format!("{}{}", response.code, held(response)),
+        Answer::Through(through) => format!("{}, and its pod", through.workload.code),
+        other => let_in(other),
+    }
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
+/// What the events tell of those who could have refused and did not.
+fn bystanders(log: &Log) -> String {
+    let Log::Read { events, .. } = log else { return "nobody refused".to_owned() };
+    let failed_open = events
+        .iter()
+        .flat_map(|event| &event.annotations)
+        .find(|(key, _)| key.starts_with("failed-open."));
+    match failed_open {
+        Some((key, webhook)) => {
+            format!("nobody refused: webhook {webhook} could not be asked and failed open ({key})")
+        }
+        None => "nobody refused".to_owned(),
+    }
+}
