@@ -157,7 +157,9 @@ fn chosen<'a>(
 async fn sweep(named: Option<String>) -> Code {
     match cluster::sweep(named.as_deref()).await {
         Ok(swept) if swept.is_empty() => println!("nothing to sweep"),
-        Ok(swept) => swept.iter().for_each(|(run, became)| println!("{run}: {}", told(run, became))),
+        Ok(swept) => {
+            swept.iter().for_each(|(run, became)| println!("{run}: {}", told(run, became)))
+        }
         Err(error) => return fail(ExitCode::Broken, &error.to_string()),
     }
     ExitCode::Passed.into()
@@ -397,8 +399,6 @@ async fn tidy(run: &str, keep: bool) -> (String, bool) {
     let removed = cluster::remove(run).await.map_err(|error| error.to_string());
     match removed.and_then(|_| folder.remove().map_err(|error| error.to_string())) {
         Ok(()) => ("Cluster deleted, nothing left behind.".to_owned(), true),
-        Err(error) => {
-            (format!("LEFT BEHIND: {error}\n`brinell sweep {run}` tries again."), false)
-        }
+        Err(error) => (format!("LEFT BEHIND: {error}\n`brinell sweep {run}` tries again."), false),
     }
 }

@@ -58,11 +58,7 @@ async fn address(attempt: &Attempt<'_>, pod: &str) -> Result<String, ActionError
     address.ok_or_else(|| ActionError::Missing("the pod has no address".to_owned()))
 }
 
-async fn probe(
-    attempt: &Attempt<'_>,
-    pod: &str,
-    command: &[&str],
-) -> Result<Value, ActionError> {
+async fn probe(attempt: &Attempt<'_>, pod: &str, command: &[&str]) -> Result<Value, ActionError> {
     let stream = run(&attempt.world.admin, &attempt.scene.namespace, pod, command).await?;
     serde_json::from_str(&stream.stdout)
         .map_err(|_| ActionError::Probe { answer: format!("{}{}", stream.stdout, stream.stderr) })

@@ -77,7 +77,11 @@ async fn through_deployment(
     Ok(Observation {
         sent: attempt.sent(name(Method::Post), &path, "create"),
         answer,
-        effect: if made { Effect::Present("the controller's pod".to_owned()) } else { Effect::Absent },
+        effect: if made {
+            Effect::Present("the controller's pod".to_owned())
+        } else {
+            Effect::Absent
+        },
         traced: Some(Traced {
             user: CONTROLLER_USER,
             namespace: namespace.clone(),
@@ -88,10 +92,7 @@ async fn through_deployment(
 
 /// What the ReplicaSet's controller was answered: its status says either that a pod is there or why not.
 async fn controllers_answer(attempt: &Attempt<'_>) -> Result<Response, ActionError> {
-    let sets = Api::<ReplicaSet>::namespaced(
-        attempt.world.admin.clone(),
-        &attempt.scene.namespace,
-    );
+    let sets = Api::<ReplicaSet>::namespaced(attempt.world.admin.clone(), &attempt.scene.namespace);
     let selector = format!("brinell.dev/attempt={}", attempt.audit_id);
     let parameters = WatchParams::default().labels(&selector);
     let watching = async {

@@ -50,10 +50,7 @@ pub(super) async fn attach(
 ) -> Result<Observation, ActionError> {
     let pod = attempt.pod(attach.pod.as_ref())?;
     let options = options(attach.stdin, attach.tty);
-    let uri = format!(
-        "/api/v1/namespaces/{}/pods/{pod}/attach?{options}",
-        attempt.scene.namespace
-    );
+    let uri = format!("/api/v1/namespaces/{}/pods/{pod}/attach?{options}", attempt.scene.namespace);
     open(attempt, &uri, false, Until::Line).await
 }
 
@@ -78,7 +75,8 @@ pub(super) async fn run(
 }
 
 fn exec_uri(namespace: &str, pod: &str, command: &[String], stdin: bool, tty: bool) -> String {
-    let words: Vec<String> = command.iter().map(|word| format!("command={}", encode(word))).collect();
+    let words: Vec<String> =
+        command.iter().map(|word| format!("command={}", encode(word))).collect();
     let options = options(stdin, tty);
     format!("/api/v1/namespaces/{namespace}/pods/{pod}/exec?{}&{options}", words.join("&"))
 }

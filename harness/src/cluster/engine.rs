@@ -26,8 +26,7 @@ pub struct Engine {
 impl Engine {
     /// The engine's version, which shows that it answers.
     pub async fn version() -> Result<String, ProcessError> {
-        let text =
-            docker(&["version", "--format", "{{.Server.Version}}"], &[]).await?;
+        let text = docker(&["version", "--format", "{{.Server.Version}}"], &[]).await?;
         Ok(text.trim().to_owned())
     }
 
@@ -70,8 +69,20 @@ impl Engine {
     pub async fn start(&self, name: &str, network: &str, image: &str) -> Result<(), ProcessError> {
         let label = self.label();
         let arguments = [
-            "run", "--detach", "--pull=never", "--name", name, "--network", network, "--label",
-            &label, "--cap-drop=ALL", "--read-only", image, "/bin/probe", "wait",
+            "run",
+            "--detach",
+            "--pull=never",
+            "--name",
+            name,
+            "--network",
+            network,
+            "--label",
+            &label,
+            "--cap-drop=ALL",
+            "--read-only",
+            image,
+            "/bin/probe",
+            "wait",
         ];
         docker(&arguments, &[]).await.map(drop)
     }

@@ -91,12 +91,7 @@ pub struct EtcdAccess {
 impl Kind {
     /// A cluster that is not made yet.
     pub fn new(run: &str, folder: Arc<RunFolder>) -> Self {
-        Kind {
-            run: run.to_owned(),
-            engine: Engine::new(run),
-            folder,
-            attacker: OnceCell::new(),
-        }
+        Kind { run: run.to_owned(), engine: Engine::new(run), folder, attacker: OnceCell::new() }
     }
 
     fn name(&self) -> String {
@@ -135,8 +130,17 @@ impl Kind {
         let kubeconfig = kubeconfig.to_string_lossy();
         let name = self.name();
         let arguments = [
-            "create", "cluster", "--name", &name, "--image", &tag, "--config", "-", "--kubeconfig",
-            &kubeconfig, "--retain",
+            "create",
+            "cluster",
+            "--name",
+            &name,
+            "--image",
+            &tag,
+            "--config",
+            "-",
+            "--kubeconfig",
+            &kubeconfig,
+            "--retain",
         ];
         // A network of the run's own: no other cluster is on it, and it goes with the run.
         let environment = [("KIND_EXPERIMENTAL_DOCKER_NETWORK", network.as_str())];
@@ -151,7 +155,11 @@ impl Kind {
     async fn explain(&self, error: ProcessError) -> ClusterError {
         let found = self
             .engine
-            .execute(&self.node(), &["find", "/var/log/pods", "-path", "*kube-apiserver/*.log"], &[])
+            .execute(
+                &self.node(),
+                &["find", "/var/log/pods", "-path", "*kube-apiserver/*.log"],
+                &[],
+            )
             .await
             .unwrap_or_default();
         let found = String::from_utf8_lossy(&found);
@@ -195,7 +203,9 @@ impl Kind {
         let processes = self.engine.processes(&self.node()).await?;
         let line = processes
             .iter()
-            .find(|line| line.split(' ').next().is_some_and(|program| program.ends_with("kube-apiserver")))
+            .find(|line| {
+                line.split(' ').next().is_some_and(|program| program.ends_with("kube-apiserver"))
+            })
             .ok_or(ClusterError::NoApiServer)?;
         Ok(line
             .split(' ')

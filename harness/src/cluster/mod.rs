@@ -11,8 +11,8 @@ mod sweep;
 pub use engine::{Engine, RUN_LABEL};
 pub use image::{Image, ImageError};
 pub use kind::{
-    DEFAULT_VERSION, EtcdAccess, Kind, SETTINGS, Settings, node_image,
-    version as kind_version, versions,
+    DEFAULT_VERSION, EtcdAccess, Kind, SETTINGS, Settings, node_image, version as kind_version,
+    versions,
 };
 pub use process::{Group, ProcessError};
 pub use run_folder::RunFolder;
@@ -22,9 +22,7 @@ pub use sweep::{Swept, keep, remove, sweep};
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
     /// kind gave up.
-    #[error(
-        "kind could not make the cluster: {kind}\nthe API server's last words:\n{api_server}"
-    )]
+    #[error("kind could not make the cluster: {kind}\nthe API server's last words:\n{api_server}")]
     NotCreated {
         /// kind's own words.
         kind: String,

@@ -36,9 +36,9 @@ impl RunFolder {
     /// The runs that left a folder, alive or not.
     pub fn all() -> io::Result<Vec<String>> {
         match fs::read_dir(parent()?) {
-            Ok(entries) => entries
-                .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
-                .collect(),
+            Ok(entries) => {
+                entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(error),
         }
@@ -53,8 +53,12 @@ impl RunFolder {
     pub fn write(&self, name: &str, content: &[u8]) -> io::Result<PathBuf> {
         use io::Write;
         let path = self.file(name);
-        let mut file =
-            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&path)?;
         file.write_all(content)?;
         Ok(path)
     }

@@ -139,6 +139,9 @@ fn answered(answer: &Answer) -> String {
     match answer {
         Answer::Http(response) => format!("answered {}", response.code),
         Answer::Stream(_) => "answered 101".to_owned(),
+        Answer::Through(through) => {
+            format!("answered {}, its pod {}", through.workload.code, through.pod.code)
+        }
         Answer::Worked(_) => "worked".to_owned(),
         Answer::Nothing(silence) => match silence.kind {
             SilenceKind::Refused => "refused".to_owned(),

@@ -5,7 +5,6 @@ mod execute;
 mod plan;
 mod progress;
 mod seconds;
-mod seconds;
 mod stage;
 
 use std::sync::Arc;

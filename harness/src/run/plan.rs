@@ -32,11 +32,7 @@ pub struct Plan<'a> {
 
 impl<'a> Plan<'a> {
     /// Plans the `selected` scenarios against a profile of the catalog.
-    pub fn new(
-        catalog: &'a Catalog,
-        profile: &ProfileEntry,
-        selected: Vec<&'a Entry>,
-    ) -> Self {
+    pub fn new(catalog: &'a Catalog, profile: &ProfileEntry, selected: Vec<&'a Entry>) -> Self {
         let controls: BTreeMap<String, Planned<'a>> = profile
             .profile
             .controls

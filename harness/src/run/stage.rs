@@ -129,13 +129,13 @@ pub async fn stage(
     progress: &Progress,
 ) -> Result<Stage, StageError> {
     let settings = plan.settings(&values);
-    let (config, made_in) = progress.step("cluster", "creating", make(&kind, node_image, &settings)).await?;
+    let (config, made_in) =
+        progress.step("cluster", "creating", make(&kind, node_image, &settings)).await?;
     let admin = client(config.clone())?;
     let ids = AuditIds::new(&values.run);
     let (audit, log) = follow_log(&kind, &settings, &values)?;
     let node = node_address(&admin).await?;
-    let world =
-        World { admin, kind, node, audit, canary: values.canary.clone() };
+    let world = World { admin, kind, node, audit, canary: values.canary.clone() };
     let mut stage = Stage {
         world,
         made_in,
@@ -144,8 +144,12 @@ pub async fn stage(
         ids,
         _log: log,
     };
-    progress.step("staged", "applying controls and targets", stage.fill(plan, &config, values)).await?;
-    progress.step(&plan.profile, "waiting until every control acts", stage.see_acting(plan)).await?;
+    progress
+        .step("staged", "applying controls and targets", stage.fill(plan, &config, values))
+        .await?;
+    progress
+        .step(&plan.profile, "waiting until every control acts", stage.see_acting(plan))
+        .await?;
     Ok(stage)
 }
 
@@ -261,7 +265,9 @@ impl Stage {
         let whole: Vec<&Planned> = plan.controls.values().filter(|planned| planned.whole).collect();
         let asking = whole.iter().map(|planned| self.see_control(planned));
         tokio::try_join!(self.read_back(plan), try_join_all(asking), self.await_system())?;
-        if whole.iter().any(|planned| planned.set_up.api_server.flags.contains_key("audit-log-path"))
+        if whole
+            .iter()
+            .any(|planned| planned.set_up.api_server.flags.contains_key("audit-log-path"))
         {
             self.fence().await?;
         }
@@ -276,8 +282,10 @@ impl Stage {
 
     /// Compares every setting with what the running processes have: kind drops a wrong form silently.
     async fn read_back(&self, plan: &Plan<'_>) -> Result<(), StageError> {
-        let (flags, kubelet) =
-            tokio::try_join!(async { Ok(self.world.kind.api_server_flags().await?) }, self.configz())?;
+        let (flags, kubelet) = tokio::try_join!(
+            async { Ok(self.world.kind.api_server_flags().await?) },
+            self.configz()
+        )?;
         for (id, planned) in &plan.controls {
             for (flag, expected) in &planned.set_up.api_server.flags {
                 let found = flags.get(flag).map_or("not set", String::as_str);
@@ -300,8 +308,7 @@ impl Stage {
 
     /// The kubelet's configuration, as the running kubelet tells it.
     async fn configz(&self) -> Result<serde_json::Value, StageError> {
-        let nodes =
-            Api::<Node>::all(self.world.admin.clone()).list(&ListParams::default()).await?;
+        let nodes = Api::<Node>::all(self.world.admin.clone()).list(&ListParams::default()).await?;
         let name = nodes.items.into_iter().find_map(|node| node.metadata.name).unwrap_or_default();
         let request = http::Request::get(format!("/api/v1/nodes/{name}/proxy/configz"))
             .body(Vec::new())

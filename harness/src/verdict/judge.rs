@@ -126,9 +126,7 @@ impl Judging {
     fn success(&mut self, succeeds: &Succeeds, evidence: &Evidence) {
         let worked = match &evidence.answer {
             Answer::Http(response) => response.is_success(),
-            Answer::Through(through) => {
-                through.workload.is_success() && through.pod.is_success()
-            }
+            Answer::Through(through) => through.workload.is_success() && through.pod.is_success(),
             Answer::Stream(stream) => {
                 evidence.decision == Decision::LetIn
                     && stream.closing.as_ref().is_none_or(|closing| closing.status == "Success")
@@ -141,8 +139,8 @@ impl Judging {
             self.outcome = format!("worked: {}", summary(&evidence.answer));
             return;
         }
-        let api_silent = matches!(evidence.answer, Answer::Nothing(_))
-            && evidence.sent.audit_id.is_some();
+        let api_silent =
+            matches!(evidence.answer, Answer::Nothing(_)) && evidence.sent.audit_id.is_some();
         let unclear_http = matches!(evidence.answer, Answer::Http(_) | Answer::Through(_))
             && matches!(evidence.decision, Decision::Unclear(_));
         if let (true, Decision::Unclear(why)) = (api_silent || unclear_http, &evidence.decision) {

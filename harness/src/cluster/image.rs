@@ -1,0 +1,223 @@
+//! The image of what runs in pods: an archive as `docker save` writes it, which both an engine and
+//! `kind load image-archive` read. It holds this very executable and nothing else that runs, so that
+//! no image is pulled and no tool builds one.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use ring::digest::{Context, SHA256};
+use serde_json::json;
+use tar::{Builder, EntryType, Header};
+
+use super::elf::{Elf, ElfError};
+
+/// The user of our containers: no root, and no user of any node.
+const USER: &str = "65532:65532";
+
+/// Some tools look their user up by name.
+const PASSWD: &str = "brinell:x:65532:65532::/tmp:/bin/false\n";
+
+/// A file in a tar archive is filled up to whole blocks of this size, and two empty ones end the
+/// archive.
+const BLOCK: u64 = 512;
+
+/// The container image of this executable.
+#[derive(Debug)]
+pub struct Image {
+    executable: File,
+    size: u64,
+    elf: Elf,
+    tag: String,
+    labels: BTreeMap<String, String>,
+}
+
+/// The image could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// The executable could not be opened or read.
+    #[error("cannot read our own executable, which is the image's content: {0}")]
+    Executable(io::Error),
+    /// It is for another system.
+    #[error(
+        "our own executable cannot run in a container of a cluster: {0}. The containers of a \
+         cluster run Linux: use a brinell built for Linux on x86-64 or AArch64"
+    )]
+    Elf(ElfError),
+    /// It needs a C library, which the image does not hold.
+    #[error(
+        "our own executable is linked dynamically, and the image holds no C library for it. \
+         RUSTFLAGS in the environment overrides .cargo/config.toml, which links it statically: \
+         unset RUSTFLAGS, or add -C target-feature=+crt-static to it, and build again"
+    )]
+    Dynamic,
+    /// The archive could not be written.
+    #[error("cannot write the image to {path}: {source}")]
+    Write {
+        /// The archive.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl Image {
+    /// The image of the executable that is running, with this name and these labels. The name is the run's own, so
+    /// that two runs side by side do not take it from each other.
+    ///
+    /// # Errors
+    /// When the executable cannot be read, is not for Linux, or is linked dynamically.
+    pub fn of_this_executable(
+        tag: String,
+        labels: BTreeMap<String, String>,
+    ) -> Result<Self, ImageError> {
+        Image::of(open_this_executable().map_err(ImageError::Executable)?, tag, labels)
+    }
+
+    fn of(
+        mut executable: File,
+        tag: String,
+        labels: BTreeMap<String, String>,
+    ) -> Result<Self, ImageError> {
+        let elf = Elf::read(&mut executable).map_err(ImageError::Elf)?;
+        if elf.dynamic {
+            return Err(ImageError::Dynamic);
+        }
+        let size = executable.metadata().map_err(ImageError::Executable)?.len();
+        Ok(Image { executable, size, elf, tag, labels })
+    }
+
+    /// Writes the archive. The same executable and labels give the same bytes.
+    ///
+    /// # Errors
+    /// When the file cannot be written; what was written of it stays.
+    pub fn write(&self, path: &Path) -> Result<(), ImageError> {
+        self.archive(path).map_err(|source| ImageError::Write { path: path.to_owned(), source })
+    }
+
+    /// The layer comes first, because its digest, which the configuration names, is known only when
+    /// it was read.
+    fn archive(&self, path: &Path) -> io::Result<()> {
+        let mut archive = Builder::new(BufWriter::new(File::create(path)?));
+        let layer = self.append_layer(&mut archive)?;
+        let config = self.config(&layer).to_string();
+        let config_name = format!("{}.json", hex(digest(config.as_bytes()).as_ref()));
+        let manifest =
+            json!([{"Config": config_name, "RepoTags": [self.tag], "Layers": ["layer.tar"]}]);
+        append_file(&mut archive, &config_name, 0o644, config.as_bytes())?;
+        append_file(&mut archive, "manifest.json", 0o644, manifest.to_string().as_bytes())?;
+        archive.into_inner()?.flush()
+    }
+
+    /// Streams the layer into the archive and returns its digest in hexadecimal.
+    fn append_layer(&self, archive: &mut Builder<impl Write>) -> io::Result<String> {
+        let head = self.layer_head()?;
+        let padding = self.size.next_multiple_of(BLOCK) - self.size;
+        let tail = padding + 2 * BLOCK;
+        let mut executable = &self.executable;
+        executable.rewind()?;
+        let content =
+            head.as_slice().chain(executable.take(self.size)).chain(io::repeat(0).take(tail));
+        let mut layer = Digesting { content, context: Context::new(&SHA256) };
+        let size = head.len() as u64 + self.size + tail;
+        let mut header = header(EntryType::Regular, 0o644, size);
+        archive.append_data(&mut header, "layer.tar", &mut layer)?;
+        Ok(hex(layer.context.finish().as_ref()))
+    }
+
+    /// The layer up to the executable's content, which is its last file.
+    fn layer_head(&self) -> io::Result<Vec<u8>> {
+        let mut layer = Builder::new(Vec::new());
+        append_directory(&mut layer, "bin/", 0o755)?;
+        append_directory(&mut layer, "etc/", 0o755)?;
+        append_directory(&mut layer, "tmp/", 0o1777)?;
+        append_file(&mut layer, "etc/passwd", 0o644, PASSWD.as_bytes())?;
+        let mut link = header(EntryType::Symlink, 0o777, 0);
+        layer.append_link(&mut link, "bin/probe", "brinell")?;
+        let mut executable = header(EntryType::Regular, 0o755, self.size);
+        executable.set_path("bin/brinell")?;
+        executable.set_cksum();
+        let mut head = std::mem::take(layer.get_mut());
+        head.extend_from_slice(executable.as_bytes());
+        Ok(head)
+    }
+
+    /// The image's configuration (OCI image specification).
+    fn config(&self, layer: &str) -> serde_json::Value {
+        json!({
+            "architecture": self.elf.machine.architecture(),
+            "os": "linux",
+            "created": "1970-01-01T00:00:00Z",
+            "config": {
+                "User": USER,
+                "Env": ["PATH=/bin"],
+                "Cmd": ["/bin/probe", "wait"],
+                "WorkingDir": "/",
+                "Labels": self.labels,
+            },
+            "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{layer}")]},
+            "history": [{"created": "1970-01-01T00:00:00Z", "created_by": "brinell"}],
+        })
+    }
+}
+
+/// On Linux by the link that the kernel keeps: the path may meanwhile lead to a newer build.
+fn open_this_executable() -> io::Result<File> {
+    if cfg!(target_os = "linux") {
+        File::open("/proc/self/exe")
+    } else {
+        File::open(std::env::current_exe()?)
+    }
+}
+
+/// Computes the digest of what is read through it.
+struct Digesting<R> {
+    content: R,
+    context: Context,
+}
+
+impl<R: Read> Read for Digesting<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.content.read(buffer)?;
+        self.context.update(&buffer[..length]);
+        Ok(length)
+    }
+}
+
+fn digest(content: &[u8]) -> ring::digest::Digest {
+    ring::digest::digest(&SHA256, content)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn append_directory(tar: &mut Builder<Vec<u8>>, path: &str, mode: u32) -> io::Result<()> {
+    tar.append_data(&mut header(EntryType::Directory, mode, 0), path, io::empty())
+}
+
+fn append_file(
+    tar: &mut Builder<impl Write>,
+    path: &str,
+    mode: u32,
+    content: &[u8],
+) -> io::Result<()> {
+    let mut header = header(EntryType::Regular, mode, content.len() as u64);
+    tar.append_data(&mut header, path, content)
+}
+
+/// A header that is the same on every machine at every time.
+fn header(kind: EntryType, mode: u32, size: u64) -> Header {
+    let mut header = Header::new_ustar();
+    header.set_entry_type(kind);
+    header.set_mode(mode);
+    header.set_size(size);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header
+}
+
+#[cfg(test)]
+mod tests;
