@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::text::visible;
 
-/// How many characters of a line are shown, half of them before the place.
+/// How many characters of a line are shown, at most half of them before the place.
 const SHOWN: usize = 100;
 
 /// One thing that is wrong with one file.
@@ -57,7 +57,7 @@ impl Place {
             let part: String = self.text.chars().skip(from).take(count).collect();
             visible(&part)
         };
-        (part(cut, before - cut), part(before, SHOWN / 2))
+        (part(cut, before - cut), part(before, SHOWN - (before - cut)))
     }
 }
 
