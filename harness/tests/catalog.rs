@@ -474,6 +474,14 @@ mine/exec-interactive.yaml:1:1: the id `exec-interactive` is taken
 }
 
 #[test]
+fn our_own_folder_again() {
+    let mut files = Files::embedded();
+    files.scenarios.extend(files.scenarios.clone());
+    let problems = Catalog::read(files).expect_err("refused");
+    assert_eq!(problems.0.len(), 11, "{problems}");
+}
+
+#[test]
 fn unknown_control_in_a_profile() {
     insta::assert_snapshot!(with_profile("title: Ours\ncontrols:\n  exec-gard: {}\n"), @"
 mine.yaml:3:3: there is no control `exec-gard`
