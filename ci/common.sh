@@ -12,13 +12,19 @@ fail() {
 }
 
 # step WHAT COMMAND...: runs it, and says how long it took if that was over a second.
+# `timings` keeps a line for each step that ended, `running` names the one that has not.
+timings=()
+running=''
 step() {
   local what=$1 started=$SECONDS
   shift
+  running=$what
   echo "$what ..."
   "$@"
   local seconds=$((SECONDS - started))
   if ((seconds > 1)); then echo "$what: $seconds s"; fi
+  timings+=("$(printf '%6d s  %s' "$seconds" "$what")")
+  running=''
 }
 
 # One script at a time works on the cache; a second one waits. The lock ends with the process.

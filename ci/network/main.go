@@ -81,11 +81,10 @@ func enforce(ctx context.Context, client kubernetes.Interface) error {
 		}
 	}
 
-	defer removeRules()
 	reporter := reporter{client: client, told: map[string]bool{}}
 	applied := ""
 	for {
-		state := cluster{}
+		state := cluster{} // a lister reads memory and cannot fail
 		state.policies, _ = policies.Lister().List(labels.Everything())
 		state.namespaces, _ = namespaces.Lister().List(labels.Everything())
 		state.pods, _ = pods.Lister().List(labels.Everything())
@@ -105,7 +104,8 @@ func enforce(ctx context.Context, client kubernetes.Interface) error {
 		reporter.report(ctx, refusals)
 		select {
 		case <-ctx.Done():
-			return nil
+			// Only here: after a failure the last rules stay.
+			return removeRules()
 		case <-changed:
 		}
 	}

@@ -61,12 +61,9 @@ func apply(ctx context.Context, rules string) error {
 	return nil
 }
 
-func removeRules() {
-	if err := apply(context.Background(), fmt.Sprintf("add table %s\ndelete table %s\n", table, table)); err != nil {
-		log.Print(err)
-		return
-	}
-	log.Print("rules removed: NetworkPolicy is not enforced any more")
+func removeRules() error {
+	log.Print("removing the rules: NetworkPolicy is enforced no more")
+	return apply(context.Background(), fmt.Sprintf("add table %s\ndelete table %s\n", table, table))
 }
 
 // writeCNI makes the node ready for pods: one subnet, a pair of interfaces and a route for each pod.

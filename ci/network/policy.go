@@ -205,6 +205,7 @@ func (d *direction) allow(selected addresses, own, other string, peers addresses
 				numbers = append(numbers, port.Port.String())
 			}
 		}
+		numbers = slices.Compact(numbers)
 		if len(numbers) > 0 {
 			d.allowed = append(d.allowed, fmt.Sprintf("%s%s dport { %s } return", line, name, strings.Join(numbers, ", ")))
 		}

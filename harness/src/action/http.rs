@@ -9,6 +9,7 @@ use kube::client::Body;
 use serde_json::Value;
 
 use super::Attempt;
+use crate::audit::verb;
 use crate::catalog::Method;
 use crate::text::cut;
 use crate::verdict::{Answer, Response, Silence, SilenceKind};
@@ -19,9 +20,13 @@ const PATIENCE: Duration = Duration::from_secs(40);
 /// Of an answer no more than this is read.
 const LONGEST_BODY: usize = 8 * 1024 * 1024;
 
-/// Lists and objects come as metadata alone, so that no Secret's value ever reaches this process.
-const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,\
-    application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json,*/*";
+/// Objects come as metadata alone, so that no Secret's value ever reaches this process.
+fn metadata_only(method: Method, uri: &str) -> String {
+    let list = if verb(method, uri) == "list" { "List" } else { "" };
+    format!(
+        "application/json;as=PartialObjectMetadata{list};g=meta.k8s.io;v=v1,application/json,*/*"
+    )
+}
 
 impl Attempt<'_> {
     /// A request that carries this attempt's Audit-ID and nothing that it does not say.
@@ -41,7 +46,7 @@ impl Attempt<'_> {
         content_type: &str,
         body: Option<&Value>,
     ) -> Answer {
-        let mut request = self.request(name(method), uri).header("Accept", METADATA_ONLY);
+        let mut request = self.request(name(method), uri).header("Accept", metadata_only(method, uri));
         if body.is_some() {
             request = request.header("Content-Type", content_type);
         }

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use tokio::io::{stdin, stdout};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 
 use guard::GuardPod;
 use probe::{Probe, Verb};
@@ -47,7 +47,8 @@ impl InCluster {
                 InCluster::Probe(probe) => run_probe(probe.verb).await,
             }
         });
-        end(runtime);
+        // A read of standard input cannot be called off; waiting for it would hold up the end of a pod.
+        runtime.shutdown_background();
         code
     }
 }
@@ -73,11 +74,6 @@ async fn run_probe(verb: Verb) -> ExitCode {
         },
         () = terminated() => ExitCode::from(TERMINATED),
     }
-}
-
-/// A read of standard input cannot be called off; waiting for it would hold up the end of a pod.
-fn end(runtime: Runtime) {
-    runtime.shutdown_background();
 }
 
 fn failed(code: u8, error: &dyn std::error::Error) -> ExitCode {

@@ -168,9 +168,10 @@ impl<W: Write + Send + 'static> Terminal<W> {
     fn end(&self, summary: &Summary) -> String {
         let took = block::seconds(summary.took);
         let cluster = self.cluster.split(' ').next().unwrap_or_default();
-        let share = match summary.took_by_cluster {
-            Duration::ZERO => String::new(),
-            by_cluster => format!(", of which {cluster} {}", block::seconds(by_cluster)),
+        let by_cluster = block::seconds(summary.took_by_cluster);
+        let share = match by_cluster.as_str() {
+            "0.0 s" => String::new(),
+            some => format!(", of which {cluster} {some}"),
         };
         format!("{took}{share}. {}", summary.tidy)
     }

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
 use kube::{Client, Config};
@@ -82,7 +82,7 @@ fn client() -> Result<Client, GuardError> {
 fn listener() -> io::Result<TcpListener> {
     let any = [
         SocketAddr::from((Ipv6Addr::UNSPECIFIED, PORT)),
-        SocketAddr::from((std::net::Ipv4Addr::UNSPECIFIED, PORT)),
+        SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT)),
     ];
     TcpListener::bind(&any[..])
 }

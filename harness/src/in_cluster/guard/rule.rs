@@ -14,7 +14,7 @@ pub type Labels = BTreeMap<String, String>;
 /// The labels that together make a pod sensitive.
 const SENSITIVE: [(&str, &str); 2] = [("env", "production"), ("sensitive", "true")];
 
-/// A pod, and which of its streams was asked for.
+/// A pod, by its namespace and name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PodName {
     /// Its namespace.

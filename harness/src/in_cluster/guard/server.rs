@@ -109,6 +109,7 @@ impl Guard {
         match pods.get_metadata(&pod.name).await {
             Ok(found) => Ok(found.metadata.labels.unwrap_or_default()),
             Err(kube::Error::Api(status)) if status.is_not_found() => Err(LookUpError::NotFound),
+            Err(kube::Error::Api(status)) => Err(LookUpError::Failed(status.message)),
             Err(error) => Err(LookUpError::Failed(error.to_string())),
         }
     }
