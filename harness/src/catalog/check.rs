@@ -103,7 +103,7 @@ impl Check<'_> {
             self.wrong("", "the file's name is no id", hint);
         }
         let first = self.catalog.scenarios.iter().find(|other| other.id == entry.id);
-        if let Some(first) = first.filter(|first| first.file != entry.file) {
+        if let Some(first) = first.filter(|first| !std::ptr::eq(*first, entry)) {
             let hint = format!("{} has the same name", first.file);
             self.wrong("", &format!("the id `{}` is taken", entry.id), &hint);
         }

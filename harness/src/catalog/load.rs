@@ -82,7 +82,9 @@ pub struct Target {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProfileError {
     /// No profile has this name.
-    #[error("there is no profile `{name}`; {hint}. A file is named with its folder: ./{name}.yaml")]
+    #[error(
+        "there is no profile `{name}` (a file is named with its folder: ./{name}.yaml); {hint}"
+    )]
     Unknown {
         /// As it was given.
         name: String,

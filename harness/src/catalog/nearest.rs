@@ -1,17 +1,23 @@
 //! What somebody may have meant.
 
-/// Below this similarity (Jaro-Winkler) a name is no help.
-const SIMILAR: f64 = 0.75;
+/// Below this similarity (1 less the share of letters to change) a name is no help.
+const SIMILAR: f64 = 0.6;
+
+/// How much less similar than the nearest one another may be.
+const BESIDE: f64 = 0.15;
 
 /// Up to three names that resemble the given one, the nearest first.
 pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let similarity = |known| strsim::normalized_damerau_levenshtein(name, known);
     let mut scored: Vec<(f64, &str)> = known
         .into_iter()
-        .map(|known| (strsim::jaro_winkler(name, known), known))
+        .map(|known| (similarity(known), known))
         .filter(|(score, _)| *score >= SIMILAR)
         .collect();
     scored.sort_by(|left, right| right.0.total_cmp(&left.0));
-    scored.into_iter().take(3).map(|(_, known)| known).collect()
+    let best = scored.first().map_or(0.0, |(score, _)| *score);
+    let near = scored.into_iter().filter(|(score, _)| *score >= best - BESIDE);
+    near.take(3).map(|(_, known)| known).collect()
 }
 
 /// A question for the nearest names, or else all of them: a hint for a name that nobody knows.

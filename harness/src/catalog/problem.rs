@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-/// The longest piece of a line that is shown.
+use crate::text::visible;
+
+/// How many characters of a line are shown, at most half of them before the place.
 const SHOWN: usize = 100;
 
 /// One thing that is wrong with one file.
@@ -47,13 +49,15 @@ impl Place {
         Place { line, column, text }
     }
 
-    /// The part of the line around the column, with where in that part the column is.
-    fn shown(&self) -> (String, usize) {
+    /// The part of the line around the column, before it and from it on.
+    fn shown(&self) -> (String, String) {
         let before = self.column.saturating_sub(1);
         let cut = before.saturating_sub(SHOWN / 2);
-        let shown: String = self.text.chars().skip(cut).take(SHOWN).collect();
-        let caret = (before - cut).min(shown.chars().count());
-        (plain(&shown), caret)
+        let part = |from, count| {
+            let part: String = self.text.chars().skip(from).take(count).collect();
+            visible(&part)
+        };
+        (part(cut, before - cut), part(before, SHOWN - (before - cut)))
     }
 }
 
@@ -72,19 +76,20 @@ impl From<Problem> for Problems {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", plain(&self.file))?;
+        write!(f, "{}", visible(&self.file))?;
         if let Some(place) = &self.place {
             write!(f, ":{}:{}", place.line, place.column)?;
         }
-        write!(f, ": {}", plain(&self.message))?;
+        write!(f, ": {}", visible(&self.message))?;
         if let Some(place) = &self.place {
-            let (text, caret) = place.shown();
+            let (before, after) = place.shown();
             let margin = place.line.to_string().len();
-            write!(f, "\n  {} | {text}", place.line)?;
+            let caret = before.chars().count();
+            write!(f, "\n  {} | {before}{after}", place.line)?;
             write!(f, "\n  {:margin$} | {:caret$}^", "", "")?;
         }
         if let Some(hint) = &self.hint {
-            write!(f, "\n  {}", plain(hint))?;
+            write!(f, "\n  {}", visible(hint))?;
         }
         Ok(())
     }
@@ -100,20 +105,4 @@ impl fmt::Display for Problems {
         }
         Ok(())
     }
-}
-
-/// The text with nothing in it that a terminal would obey. One character stays one, so that a caret still fits.
-fn plain(text: &str) -> String {
-    text.chars()
-        .map(|character| match character {
-            '\t' => ' ',
-            // What reorders or hides text (Unicode's bidirectional and invisible marks) deceives as well.
-            '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{feff}' => '\u{fffd}',
-            character if character.is_control() => '\u{fffd}',
-            character => character,
-        })
-        .collect()
 }

@@ -62,8 +62,7 @@ impl Source {
 
     /// The place of what a JSON pointer names.
     pub(super) fn place(&self, pointer: &str) -> Option<(usize, usize)> {
-        let outline: Outline = serde_saphyr::from_str_with_options(&self.text, options()).ok()?;
-        outline.place(pointer)
+        self.outline()?.place(pointer)
     }
 
     /// The first place where a text stands.
@@ -96,37 +95,59 @@ impl Source {
     }
 
     fn explain(&self, error: &Error) -> Problem {
-        let (message, hint) = match error.without_snippet() {
-            Error::SerdeUnknownField { field, expected, .. } => {
-                (format!("unknown key `{field}`"), did_you_mean(field, expected.iter().copied()))
-            }
-            Error::SerdeUnknownVariant { variant, expected, .. } => (
-                format!("unknown word `{variant}`"),
-                did_you_mean(variant, expected.iter().copied()),
-            ),
-            Error::SerdeMissingField { field, .. } => (
-                format!("`{field}` is missing"),
-                format!("add `{field}:` to the entry that begins here"),
-            ),
-            Error::DuplicateMappingKey { key, .. } => (
-                format!("key `{}` appears twice", key.as_deref().unwrap_or("?")),
-                "remove one of the two: it would be ignored".to_owned(),
-            ),
-            Error::MultipleDocuments { .. } => (
-                "more than one document".to_owned(),
-                "a file is one scenario, control or profile: remove the `---` between".to_owned(),
-            ),
-            other => (UserMessageFormatter.format_message(other).into_owned(), String::new()),
-        };
         let place = error.location().and_then(position);
-        let mut problem = self.problem(place, &message, &hint);
-        if problem.hint.is_none()
-            && problem.place.as_ref().is_some_and(|place| place.text.contains('\t'))
-        {
-            problem.hint =
-                Some("YAML is indented with spaces; there is a tab in this line".to_owned());
+        match error.without_snippet() {
+            Error::SerdeUnknownField { field, expected, .. } => {
+                let hint = did_you_mean(field, expected.iter().copied());
+                self.problem(place, &format!("unknown key `{field}`"), &hint)
+            }
+            Error::SerdeUnknownVariant { variant, expected, .. } => {
+                let hint = did_you_mean(variant, expected.iter().copied());
+                self.problem(place, &format!("unknown word `{variant}`"), &hint)
+            }
+            Error::SerdeMissingField { field, .. } => {
+                let place = place.map(|place| self.beginning(place));
+                let hint = format!("add `{field}:` to the entry that begins here");
+                self.problem(place, &format!("`{field}` is missing"), &hint)
+            }
+            Error::DuplicateMappingKey { key, .. } => {
+                let message = format!("key `{}` appears twice", key.as_deref().unwrap_or("?"));
+                self.problem(place, &message, "remove one of the two: it would be ignored")
+            }
+            Error::MultipleDocuments { .. } => {
+                let hint = "a file is one scenario, control or profile: remove the `---` between";
+                self.problem(place, "more than one document", hint)
+            }
+            Error::Unexpected { expected: "mapping start", .. } => {
+                self.problem(place, "expected keys with values", "write `key: value`")
+            }
+            Error::Unexpected { expected: "sequence start", .. } => {
+                self.problem(place, "expected a list", "write `- item`, or `[item, item]`")
+            }
+            other => {
+                let message = UserMessageFormatter.format_message(other);
+                self.problem(place, &message, &self.tab_hint(place))
+            }
         }
-        problem
+    }
+
+    /// The parser finds a tab only when it has already begun to read something else.
+    fn tab_hint(&self, place: Option<(usize, usize)>) -> String {
+        let from = place.map_or(1, |(line, _)| line);
+        let mut near = (1..).zip(self.text.lines()).skip(from - 1).take(2);
+        let tab = near.find(|(_, text)| text.trim_start_matches(' ').starts_with('\t'));
+        tab.map_or(String::new(), |(line, _)| {
+            format!("YAML is indented with spaces; line {line} begins with a tab")
+        })
+    }
+
+    /// Where the map begins that has a key at this place.
+    fn beginning(&self, place: (usize, usize)) -> (usize, usize) {
+        self.outline().and_then(|outline| outline.beginning(place)).unwrap_or(place)
+    }
+
+    fn outline(&self) -> Option<Outline> {
+        serde_saphyr::from_str_with_options(&self.text, options()).ok()
     }
 }
 
@@ -153,6 +174,20 @@ impl Outline {
             outline = part;
         }
         place
+    }
+
+    /// The first key of the map that has a key at this place.
+    fn beginning(&self, place: (usize, usize)) -> Option<(usize, usize)> {
+        match self {
+            Outline::Map(entries) => {
+                let has = entries.iter().any(|(key, _)| position(key.referenced) == Some(place));
+                let first = entries.first().and_then(|(key, _)| position(key.referenced));
+                let below = || entries.iter().find_map(|(_, value)| value.value.beginning(place));
+                if has { first } else { below() }
+            }
+            Outline::List(items) => items.iter().find_map(|item| item.value.beginning(place)),
+            Outline::Scalar => None,
+        }
     }
 
     /// One part, with where it stands: a scalar by itself, a map or a list by its key.

@@ -1,38 +1,9 @@
 //! Text that may come from a cluster, made safe to show and laid out in lines.
 
+pub use crate::text::visible;
+
 /// What stands between two columns.
 const GAP: &str = "  ";
-
-/// Makes any text harmless and its hidden characters visible: what could steer a terminal, turn the direction
-/// of reading, hide, break a line or break XML is written as an escape, such as `\u{1b}` or `\n`.
-pub fn visible(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for character in text.chars() {
-        if is_harmless(character) {
-            shown.push(character);
-        } else {
-            shown.extend(character.escape_default());
-        }
-    }
-    shown
-}
-
-fn is_harmless(character: char) -> bool {
-    let steers = character.is_control();
-    let hides_or_turns = matches!(character,
-        '\u{ad}'
-        | '\u{61c}'
-        | '\u{180e}'
-        | '\u{200b}'..='\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}'
-        | '\u{feff}'
-        | '\u{fff9}'..='\u{fffb}'
-        | '\u{e0000}'..='\u{e0fff}');
-    let is_no_character =
-        matches!(character, '\u{fdd0}'..='\u{fdef}') || u32::from(character) & 0xfffe == 0xfffe;
-    !(steers || hides_or_turns || is_no_character)
-}
 
 /// Breaks text, made [`visible`], into lines of a width, between words where it can. What does not fit into so
 /// many lines is cut, and the cut shown.
@@ -111,6 +82,7 @@ pub(super) fn count(number: usize, one: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::is_harmless;
     use proptest::prelude::*;
 
     #[test]

@@ -1,0 +1,610 @@
+//! The catalog: what is embedded is whole, and what is wrong with a file is told so that it can be mended.
+
+use brinell::catalog::{Catalog, File, Files, Need, ProfileError, select};
+use brinell::control::Values;
+use brinell::persona::Persona;
+
+const SCENARIO: &str = "\
+title: A shell
+why: Because.
+fix: Refuse it.
+target: production-app
+attacks:
+- name: a shell
+  as: operator
+  do: {exec: {command: [probe, cat], stdin: true}}
+  blocked: {by: exec-guard, saying: interactive}
+permits:
+- name: a command
+  as: operator
+  do: {exec: {command: [probe, echo, foo]}}
+  succeeds: {stdout: foo}
+";
+
+fn embedded() -> Catalog {
+    Catalog::read(Files::embedded()).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// What is said about our catalog with one more scenario.
+fn with_scenario(bytes: impl AsRef<[u8]>) -> String {
+    let mut files = Files::embedded();
+    let path = "mine/exec/mine.yaml".to_owned();
+    files.scenarios.push(File { path, bytes: bytes.as_ref().to_vec().into() });
+    match Catalog::read(files) {
+        Ok(_) => String::new(),
+        Err(problems) => problems.to_string(),
+    }
+}
+
+/// What is said about the valid scenario with a piece of it replaced.
+fn with_change(from: &str, to: &str) -> String {
+    assert!(SCENARIO.contains(from), "nothing to replace");
+    with_scenario(SCENARIO.replacen(from, to, 1))
+}
+
+/// What is said about a profile of the user's.
+fn with_profile(text: &str) -> String {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("mine.yaml");
+    std::fs::write(&path, text).expect("written");
+    let path = path.display().to_string();
+    match embedded().profile(&path) {
+        Ok(_) => String::new(),
+        Err(error) => error.to_string().replace(&path, "mine.yaml"),
+    }
+}
+
+/// What is said about our catalog with a piece of one manifest replaced.
+fn with_manifest(path: &str, from: &str, to: &str) -> String {
+    let mut files = Files::embedded();
+    let file = files.manifests.iter_mut().find(|file| file.path == path).expect("a manifest");
+    let text = String::from_utf8_lossy(&file.bytes).into_owned();
+    assert!(text.contains(from), "nothing to replace");
+    file.bytes = text.replacen(from, to, 1).into_bytes().into();
+    match Catalog::read(files) {
+        Ok(_) => String::new(),
+        Err(problems) => problems.to_string(),
+    }
+}
+
+fn ids(globs: &[&str], tags: &[&str], skips: &[&str]) -> Result<Vec<String>, String> {
+    let texts = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
+    match select(&embedded(), &texts(globs), &texts(tags), &texts(skips)) {
+        Ok(entries) => Ok(entries.into_iter().map(|entry| entry.id.clone()).collect()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[test]
+fn everything_embedded_is_whole() {
+    let catalog = embedded();
+    assert_eq!(catalog.scenarios.len(), 11);
+    assert_eq!(catalog.controls.len(), 10);
+    assert_eq!(catalog.personas["anonymous"], Persona::Anonymous);
+    assert_eq!(with_scenario(SCENARIO), "");
+}
+
+#[test]
+fn every_object_can_be_applied() {
+    let catalog = embedded();
+    let controls = catalog.controls.values().flat_map(|entry| {
+        let weakened = entry.control.weaken.values().flat_map(|weakening| &weakening.add);
+        entry.control.objects.iter().chain(weakened).map(|file| &entry.files[file])
+    });
+    let texts: Vec<&String> = controls.chain(catalog.targets.values().map(|t| &t.text)).collect();
+    for text in texts {
+        let filled = Values::default().fill(text);
+        let objects: Vec<serde_json::Value> =
+            serde_saphyr::from_multiple(&filled).expect("Kubernetes YAML");
+        for object in objects {
+            assert!(object["apiVersion"].is_string(), "{object}");
+            assert!(object["kind"].is_string(), "{object}");
+            assert!(object["metadata"]["name"].is_string(), "{object}");
+        }
+    }
+}
+
+#[test]
+fn every_file_of_a_control_is_used() {
+    for entry in embedded().controls.values() {
+        for file in entry.files.keys() {
+            let control = &entry.control;
+            let used = control.objects.contains(file)
+                || control.api_server.files.contains(file)
+                || control.weaken.values().any(|weakening| weakening.add.contains(file));
+            assert!(used, "{}/{file}", entry.id);
+        }
+    }
+}
+
+#[test]
+fn every_file_of_settings_is_named_by_a_flag() {
+    for entry in embedded().controls.values() {
+        let settings = &entry.control.api_server;
+        for file in &settings.files {
+            let place = format!("/etc/brinell/{file}");
+            assert!(settings.flags.values().any(|value| *value == place), "{}/{file}", entry.id);
+        }
+    }
+}
+
+/// A Namespace of a target may stand in a control as well, whose objects come first. Were they different, the
+/// later one would take labels from the earlier one.
+#[test]
+fn a_namespace_is_the_same_wherever_it_stands() {
+    let catalog = embedded();
+    let controls = catalog.controls.values().flat_map(|entry| entry.files.values());
+    let mut seen = std::collections::BTreeMap::new();
+    for text in controls.chain(catalog.targets.values().map(|target| &target.text)) {
+        let objects: Vec<serde_json::Value> = serde_saphyr::from_multiple(text).expect("YAML");
+        for object in objects.into_iter().filter(|object| object["kind"] == "Namespace") {
+            let name = object["metadata"]["name"].as_str().expect("a name").to_owned();
+            let first = seen.entry(name).or_insert_with(|| object.clone());
+            assert_eq!(*first, object);
+        }
+    }
+}
+
+#[test]
+fn profiles_name_every_control() {
+    let catalog = embedded();
+    for name in ["hardened", "open"] {
+        let entry = catalog.profile(name).expect("a profile");
+        assert!(entry.profile.controls.keys().eq(catalog.controls.keys()), "{name}");
+    }
+    let weakened = |name: &str| {
+        let entry = catalog.profile(name).expect("a profile");
+        entry.profile.controls.into_values().filter_map(|setting| setting.weakening).count()
+    };
+    assert_eq!((weakened("hardened"), weakened("open")), (0, catalog.controls.len()));
+}
+
+#[test]
+fn controls_and_needs_follow_from_the_scenario() {
+    let catalog = embedded();
+    let entry =
+        |id: &str| catalog.scenarios.iter().find(|entry| entry.id == id).expect("a scenario");
+    assert!(entry("exec-interactive").controls().into_iter().eq(["audit-policy", "exec-guard"]));
+    assert!(entry("egress-database").controls().into_iter().eq(["network-policy"]));
+    assert!(entry("exec-interactive").needs().into_iter().eq([Need::AuditLog]));
+    assert!(entry("egress-database").needs().into_iter().eq([Need::RealNode, Need::PodNetwork]));
+}
+
+#[test]
+fn a_weakening_replaces_only_what_it_mentions() {
+    let catalog = embedded();
+    let control = &catalog.controls["exec-guard"].control;
+    assert_eq!(control.set_up(Some(&control.weaken["absent"])).objects, ["namespaces.yaml"]);
+    let control = &catalog.controls["least-privilege"].control;
+    assert_eq!(
+        control.set_up(Some(&control.weaken["absent"])).objects,
+        ["accounts.yaml", "namespaces.yaml", "roles.yaml", "cluster-admin.yaml"],
+    );
+    let control = &catalog.controls["audit-policy"].control;
+    assert!(control.set_up(Some(&control.weaken["absent"])).api_server.flags.is_empty());
+    assert_eq!(control.set_up(None).api_server, control.api_server);
+}
+
+#[test]
+fn selection_by_glob_tag_and_skip() {
+    let interactive = ["exec-interactive", "exec-interactive-by-policy"].map(str::to_owned);
+    assert_eq!(ids(&["exec-interactive*"], &[], &[]), Ok(interactive.to_vec()));
+    assert_eq!(
+        ids(&["exec-*"], &[], &["exec-interactive*"]),
+        Ok(vec!["exec-get-only-role".into()])
+    );
+    assert_eq!(ids(&[], &["mitre/T1210"], &[]), Ok(vec!["egress-database".into()]));
+    assert_eq!(ids(&[], &[], &["*"]), Ok(vec![]));
+    assert_eq!(ids(&[], &[], &[]).map(|ids| ids.len()), Ok(11));
+    insta::assert_snapshot!(ids(&["exec-interactiv"], &[], &[]).expect_err("refused"), @"there is no scenario `exec-interactiv`; did you mean exec-interactive?");
+    insta::assert_snapshot!(ids(&[], &["mitre/T1609x"], &[]).expect_err("refused"), @"no scenario has the tag `mitre/T1609x`; did you mean mitre/T1609?");
+    insta::assert_snapshot!(ids(&[], &[], &["zzz"]).expect_err("refused"), @"there is no scenario `zzz`; known are: anonymous-api, ephemeral-denied-by-policy, attach-sensitive-pod, exec-get-only-role, exec-interactive, exec-interactive-by-policy, anonymous-kubelet, egress-database, hostpath-root, secret-encrypted-at-rest, secret-list-cluster");
+    insta::assert_snapshot!(ids(&["exec-[a"], &[], &[]).expect_err("refused"), @"`exec-[a` is not a glob: unclosed character class; missing ']'");
+}
+
+#[test]
+fn unknown_key() {
+    insta::assert_snapshot!(with_change("  blocked:", "  blockd:"), @"
+mine/exec/mine.yaml:9:3: unknown key `blockd`
+  9 |   blockd: {by: exec-guard, saying: interactive}
+    |   ^
+  did you mean blocked?
+");
+}
+
+#[test]
+fn unknown_action() {
+    insta::assert_snapshot!(with_change("{exec: {command: [probe, cat]", "{exce: {command: [probe, cat]"), @"
+mine/exec/mine.yaml:8:8: unknown word `exce`
+  8 |   do: {exce: {command: [probe, cat], stdin: true}}
+    |        ^
+  did you mean exec?
+");
+}
+
+#[test]
+fn duplicate_key() {
+    insta::assert_snapshot!(with_change("fix: Refuse it.", "why: Again."), @"
+mine/exec/mine.yaml:3:1: key `why` appears twice
+  3 | why: Again.
+    | ^
+  remove one of the two: it would be ignored
+");
+}
+
+#[test]
+fn missing_key_of_the_file() {
+    insta::assert_snapshot!(with_change("why: Because.\n", ""), @"
+mine/exec/mine.yaml:1:1: `why` is missing
+  1 | title: A shell
+    | ^
+  add `why:` to the entry that begins here
+");
+}
+
+#[test]
+fn missing_key_of_an_entry() {
+    insta::assert_snapshot!(with_change("  as: operator\n", ""), @"
+mine/exec/mine.yaml:6:3: `as` is missing
+  6 | - name: a shell
+    |   ^
+  add `as:` to the entry that begins here
+");
+}
+
+#[test]
+fn wrong_type() {
+    insta::assert_snapshot!(with_change("stdin: true", "stdin: yes"), @"
+mine/exec/mine.yaml:8:45: invalid boolean (true or false expected)
+  8 |   do: {exec: {command: [probe, cat], stdin: yes}}
+    |                                             ^
+");
+}
+
+#[test]
+fn unknown_persona() {
+    insta::assert_snapshot!(with_change("as: operator", "as: opertor"), @"
+mine/exec/mine.yaml:7:7: there is no persona `opertor`
+  7 |   as: opertor
+    |       ^
+  did you mean operator?
+");
+}
+
+#[test]
+fn unknown_control() {
+    insta::assert_snapshot!(with_change("by: exec-guard", "by: exec-gard"), @"
+mine/exec/mine.yaml:9:17: there is no control `exec-gard`
+  9 |   blocked: {by: exec-gard, saying: interactive}
+    |                 ^
+  did you mean exec-guard?
+");
+}
+
+#[test]
+fn unknown_target() {
+    insta::assert_snapshot!(with_change("target: production-app", "target: production"), @"
+mine/exec/mine.yaml:4:9: there is no target `production`
+  4 | target: production
+    |         ^
+  did you mean production-app?
+");
+}
+
+#[test]
+fn unknown_pod() {
+    insta::assert_snapshot!(with_change("{exec: {command", "{exec: {pod: legder, command"), @"
+mine/exec/mine.yaml:8:20: there is no pod `legder`
+  8 |   do: {exec: {pod: legder, command: [probe, cat], stdin: true}}
+    |                    ^
+  did you mean ledger?
+");
+}
+
+#[test]
+fn wrong_door() {
+    insta::assert_snapshot!(with_change("  as: operator", "  only: put\n  as: operator"), @"
+mine/exec/mine.yaml:7:9: the action has no such door
+  7 |   only: put
+    |         ^
+  its doors are: get-websocket, post-spdy, get-spdy
+");
+}
+
+#[test]
+fn wrong_layer() {
+    let at = "by: exec-guard, at: {webhook: other.example}";
+    insta::assert_snapshot!(with_change("by: exec-guard", at), @"
+mine/exec/mine.yaml:9:29: `exec-guard` does not decide at webhook other.example
+  9 |   blocked: {by: exec-guard, at: {webhook: other.example}, saying: interactive}
+    |                             ^
+  it decides at: webhook exec-guard.brinell.dev
+");
+}
+
+#[test]
+fn a_control_that_refuses_nobody() {
+    insta::assert_snapshot!(with_change("by: exec-guard", "by: audit-policy"), @"
+mine/exec/mine.yaml:9:17: `audit-policy` refuses nobody
+  9 |   blocked: {by: audit-policy, saying: interactive}
+    |                 ^
+  ask for the evidence that it leaves with `logged`
+");
+}
+
+#[test]
+fn nothing_expected() {
+    insta::assert_snapshot!(with_change("  blocked: {by: exec-guard, saying: interactive}\n", ""), @"
+mine/exec/mine.yaml:6:3: nothing is expected of this attack
+  6 | - name: a shell
+    |   ^
+  say who must block it (`blocked`), what evidence it must leave (`logged`), or both
+");
+}
+
+#[test]
+fn evidence_that_cannot_come() {
+    let action = "do: {etcd: {prefix: /registry}}\n  logged: {level: Metadata}";
+    insta::assert_snapshot!(with_change("do: {exec: {command: [probe, cat], stdin: true}}", action), @"
+mine/exec/mine.yaml:9:3: this action leaves no audit event
+  9 |   logged: {level: Metadata}
+    |   ^
+  it goes past the API server, whose audit log cannot hold it: remove `logged`
+");
+}
+
+#[test]
+fn no_permits() {
+    let (attacks, _) = SCENARIO.split_once("permits:").expect("permits");
+    insta::assert_snapshot!(with_scenario(format!("{attacks}permits: []\n")), @"
+mine/exec/mine.yaml:10:1: no permit
+  10 | permits: []
+     | ^
+  a control that blocks everything would pass: add what must keep working
+");
+}
+
+#[test]
+fn a_name_twice() {
+    insta::assert_snapshot!(with_change("name: a command", "name: a shell"), @"
+mine/exec/mine.yaml:11:9: the name `a shell` appears twice
+  11 | - name: a shell
+     |         ^
+  results could not be told apart
+");
+}
+
+#[test]
+fn several_problems_at_once() {
+    let text = SCENARIO.replace("operator", "nobody").replace("exec-guard", "guard");
+    insta::assert_snapshot!(with_scenario(text), @"
+mine/exec/mine.yaml:7:7: there is no persona `nobody`
+  7 |   as: nobody
+    |       ^
+  known are: admin, anonymous, bad-token, debugger, deployer, developer, frontend, get-only, monitoring, operator
+
+mine/exec/mine.yaml:9:17: there is no control `guard`
+  9 |   blocked: {by: guard, saying: interactive}
+    |                 ^
+  known are: anonymous-auth, audit-policy, encryption-at-rest, ephemeral-guard, exec-guard, exec-policy, kubelet-auth, least-privilege, network-policy, pod-security
+
+mine/exec/mine.yaml:12:7: there is no persona `nobody`
+  12 |   as: nobody
+     |       ^
+  known are: admin, anonymous, bad-token, debugger, deployer, developer, frontend, get-only, monitoring, operator
+");
+}
+
+#[test]
+fn a_tab() {
+    insta::assert_snapshot!(with_change("  as: operator", "\tas: operator"), @"
+mine/exec/mine.yaml:6:9: while scanning a plain scalar, found a tab
+  6 | - name: a shell
+    |         ^
+  YAML is indented with spaces; line 7 begins with a tab
+");
+}
+
+#[test]
+fn bad_indentation() {
+    insta::assert_snapshot!(with_change("  as: operator", "   as: operator"), @"
+mine/exec/mine.yaml:7:6: mapping values are not allowed in this context
+  7 |    as: operator
+    |      ^
+");
+}
+
+#[test]
+fn empty_file() {
+    insta::assert_snapshot!(with_scenario(""), @"mine/exec/mine.yaml: the file is empty");
+    assert_eq!(with_scenario("# nothing yet\n"), with_scenario(""));
+}
+
+#[test]
+fn binary_file() {
+    insta::assert_snapshot!(with_scenario(b"title: x\n\x7fELF\xff\xfe"), @"mine/exec/mine.yaml: line 2 is not text in UTF-8");
+}
+
+#[test]
+fn not_a_map() {
+    insta::assert_snapshot!(with_scenario("- one\n- two\n"), @"
+mine/exec/mine.yaml:1:1: expected keys with values
+  1 | - one
+    | ^
+  write `key: value`
+");
+}
+
+#[test]
+fn two_documents() {
+    insta::assert_snapshot!(with_scenario(format!("{SCENARIO}---\n{SCENARIO}")), @"
+mine/exec/mine.yaml:16:1: more than one document
+  16 | title: A shell
+     | ^
+  a file is one scenario, control or profile: remove the `---` between
+");
+}
+
+#[test]
+fn nothing_that_a_terminal_obeys_is_shown() {
+    let said = with_scenario("title: \"\u{1b}[2J\u{202e}\"\n\u{1b}[31mkey: 1\n");
+    assert!(!said.is_empty());
+    assert!(said.chars().all(|character| character == '\n' || !character.is_control()), "{said:?}");
+    let said = with_change("as: operator", "as: \"op\\e[31m\u{202e}\"");
+    assert!(!said.contains(['\u{1b}', '\u{202e}']), "{said:?}");
+}
+
+#[test]
+fn a_long_line_is_cut() {
+    let said = with_change("  blocked:", &format!("  {}: 1\n  blocked:", "x".repeat(100_000)));
+    assert!(said.lines().nth(1).is_some_and(|line| line.len() < 200), "{said}");
+}
+
+#[test]
+fn an_id_twice() {
+    let mut files = Files::embedded();
+    let path = "mine/exec-interactive.yaml".to_owned();
+    files.scenarios.push(File { path, bytes: SCENARIO.as_bytes().into() });
+    insta::assert_snapshot!(Catalog::read(files).expect_err("refused"), @"
+mine/exec-interactive.yaml:1:1: the id `exec-interactive` is taken
+  1 | title: A shell
+    | ^
+  scenarios/exec/exec-interactive.yaml has the same name
+");
+}
+
+#[test]
+fn our_own_folder_again() {
+    let mut files = Files::embedded();
+    files.scenarios.extend(files.scenarios.clone());
+    let problems = Catalog::read(files).expect_err("refused");
+    assert_eq!(problems.0.len(), 11, "{problems}");
+}
+
+#[test]
+fn unknown_control_in_a_profile() {
+    insta::assert_snapshot!(with_profile("title: Ours\ncontrols:\n  exec-gard: {}\n"), @"
+mine.yaml:3:3: there is no control `exec-gard`
+  3 |   exec-gard: {}
+    |   ^
+  did you mean exec-guard?
+");
+}
+
+#[test]
+fn unknown_weakening_in_a_profile() {
+    insta::assert_snapshot!(with_profile("title: Ours\ncontrols:\n  exec-guard: {weakening: abset}\n"), @"
+mine.yaml:3:27: there is no weakening `abset`
+  3 |   exec-guard: {weakening: abset}
+    |                           ^
+  did you mean absent?
+");
+}
+
+#[test]
+fn a_profile_as_a_list() {
+    insta::assert_snapshot!(with_profile("title: Ours\ncontrols: [exec-guard]\n"), @"
+mine.yaml:2:11: expected keys with values
+  2 | controls: [exec-guard]
+    |           ^
+  write `key: value`
+");
+}
+
+#[test]
+fn unknown_profile() {
+    let error = embedded().profile("hardend").expect_err("refused");
+    assert!(matches!(error, ProfileError::Unknown { .. }));
+    insta::assert_snapshot!(error, @"there is no profile `hardend` (a file is named with its folder: ./hardend.yaml); did you mean hardened?");
+}
+
+#[test]
+fn a_profile_that_is_not_there() {
+    let error = embedded().profile("./nowhere.yaml").expect_err("refused");
+    insta::assert_snapshot!(error, @"./nowhere.yaml: cannot be read: No such file or directory (os error 2)");
+}
+
+#[test]
+fn unknown_substitution() {
+    let target = "manifests/targets/vault.yaml";
+    insta::assert_snapshot!(with_manifest(target, "${canary}", "${cannary}"), @"
+manifests/targets/vault.yaml:13:13: nothing is known as `${cannary}`
+  13 |   password: ${cannary}
+     |             ^
+  did you mean canary?
+");
+}
+
+#[test]
+fn a_file_that_a_control_lacks() {
+    let control = "manifests/controls/exec-guard/control.yaml";
+    insta::assert_snapshot!(with_manifest(control, "[namespaces.yaml,", "[namespace.yaml,"), @"
+manifests/controls/exec-guard/control.yaml:5:11: there is no file `namespace.yaml`
+  5 | objects: [namespace.yaml, access.yaml, certificate.yaml, server.yaml, webhook.yaml]
+    |           ^
+  did you mean namespaces.yaml?
+");
+}
+
+#[test]
+fn a_control_without_absent() {
+    let control = "manifests/controls/exec-guard/control.yaml";
+    insta::assert_snapshot!(with_manifest(control, "  absent:", "  gone:"), @"
+manifests/controls/exec-guard/control.yaml:11:1: there is no weakening `absent`
+  11 | weaken:
+     | ^
+  every control says how a cluster is without it
+
+manifests/profiles/open.yaml:8:27: there is no weakening `absent`
+  8 |   exec-guard: {weakening: absent}
+    |                           ^
+  known are: gone
+");
+}
+
+#[test]
+fn a_target_without_a_namespace() {
+    let target = "manifests/targets/vault.yaml";
+    insta::assert_snapshot!(with_manifest(target, "kind: Namespace", "kind: Pod"), @"manifests/targets/vault.yaml: its first object must be a Namespace");
+}
+
+#[test]
+fn a_folder_of_the_users() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let family = folder.path().join("exec");
+    std::fs::create_dir(&family).expect("a folder");
+    std::fs::write(family.join("mine.yaml"), SCENARIO).expect("written");
+    std::fs::write(family.join("notes.txt"), "nothing").expect("written");
+    let catalog = Catalog::load(Some(folder.path())).unwrap_or_else(|error| panic!("{error}"));
+    let entry = catalog.scenarios.iter().find(|entry| entry.id == "mine").expect("ours");
+    assert_eq!(entry.family, "exec");
+    assert!(Catalog::load(Some(&folder.path().join("none"))).is_err());
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text in ".{0,200}") {
+        with_one_scenario(text.into_bytes());
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(bytes: Vec<u8>) {
+        with_one_scenario(bytes);
+    }
+
+    #[test]
+    fn no_change_makes_it_panic(from in 0..SCENARIO.len(), length in 0..20_usize, to in "[-:{}\\[\\]a\n\t \"'&*!|>#]{0,8}") {
+        let end = (from + length).min(SCENARIO.len());
+        with_one_scenario([&SCENARIO[..from], &to, &SCENARIO[end..]].concat().into_bytes());
+    }
+}
+
+/// Reads and shows; nothing else is asked of it.
+fn with_one_scenario(bytes: Vec<u8>) {
+    let path = "mine/mine.yaml".to_owned();
+    let files = Files { scenarios: vec![File { path, bytes: bytes.into() }], manifests: vec![] };
+    if let Err(problems) = Catalog::read(files) {
+        let said = problems.to_string();
+        assert!(said.chars().all(|character| character == '\n' || !character.is_control()));
+    }
+}

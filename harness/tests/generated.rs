@@ -1,0 +1,154 @@
+//! What is generated from the catalog and kept in the repository: the JSON Schema that an editor completes and
+//! checks scenarios with, and the list of all scenarios. `BRINELL_BLESS=1 cargo test --test generated` writes
+//! them anew.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use brinell::catalog::{
+    Action, Attack, Blocked, Catalog, Door, Entry, Logged, Permit, Scenario, Succeeds,
+};
+
+/// Compares a file of the repository with what it should hold, or writes it.
+fn check(file: &str, expected: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(file);
+    if std::env::var_os("BRINELL_BLESS").is_some() {
+        return std::fs::write(path, expected).expect("written");
+    }
+    let found = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        found == expected,
+        "{file} is out of date: BRINELL_BLESS=1 cargo test --test generated"
+    );
+}
+
+#[test]
+fn the_schema_is_up_to_date() {
+    let mut schema = schemars::schema_for!(Scenario);
+    schema.insert("title".to_owned(), "A scenario of brinell".into());
+    let text = serde_json::to_string_pretty(&schema).expect("JSON");
+    check("scenarios/scenario.schema.json", &format!("{text}\n"));
+}
+
+#[test]
+fn the_list_of_scenarios_is_up_to_date() {
+    let catalog = Catalog::load(None).unwrap_or_else(|problems| panic!("{problems}"));
+    let mut page = "# Scenarios\n\nGenerated from `scenarios/`; `BRINELL_BLESS=1 cargo test --test generated` writes \
+                    this page anew.\n"
+        .to_owned();
+    for entries in catalog.scenarios.chunk_by(|a, b| a.family == b.family) {
+        writeln!(page, "\n## {}", entries[0].family).expect("written");
+        for entry in entries {
+            scenario(&mut page, entry).expect("written");
+        }
+    }
+    check("docs/catalog.md", &page);
+}
+
+/// A page explains files as they are, so it must hold them as they are.
+#[test]
+fn the_examples_are_up_to_date() {
+    let pages = [
+        ("docs/writing-a-scenario.md", "scenarios/exec/exec-interactive.yaml"),
+        ("docs/writing-a-control.md", "manifests/controls/exec-policy/control.yaml"),
+        ("docs/writing-a-control.md", "manifests/controls/exec-policy/policy.yaml"),
+        ("docs/writing-a-control.md", "manifests/controls/anonymous-auth/control.yaml"),
+    ];
+    for (page, example) in pages {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let text = |file: &str| std::fs::read_to_string(folder.join(file)).expect("a file");
+        let block = format!("```yaml\n{}```\n", text(example));
+        assert!(text(page).contains(&block), "{page} must hold {example} as it is");
+    }
+}
+
+fn scenario(page: &mut String, entry: &Entry) -> std::fmt::Result {
+    let Scenario { title, why, fix, tags, target, attacks, permits } = &entry.scenario;
+    let controls: Vec<String> = entry.controls().iter().map(|id| format!("`{id}`")).collect();
+    let tags: Vec<String> = tags.iter().map(|tag| format!("`{tag}`")).collect();
+    writeln!(page, "\n### {}\n\n{title}.\n", entry.id)?;
+    writeln!(page, "- Why: {why}\n- Fix: {fix}")?;
+    writeln!(page, "- Tests {}, on target `{target}`", controls.join(", "))?;
+    writeln!(page, "- Tags: {}\n", tags.join(" "))?;
+    writeln!(page, "| | what | who | sent | expected |\n|---|---|---|---|---|")?;
+    for Attack { name, r#as, r#do, only, blocked, logged } in attacks {
+        let expected: Vec<String> = blocked.iter().map(refusal).chain(evidence(logged)).collect();
+        let (what, expected) = (sent(r#do, *only), expected.join(", "));
+        writeln!(page, "| attack | {name} | {as} | {what} | {expected} |")?;
+    }
+    for Permit { name, r#as, r#do, only, succeeds, logged } in permits {
+        let works = std::iter::once(success(succeeds));
+        let expected: Vec<String> = works.chain(evidence(logged)).collect();
+        let (what, expected) = (sent(r#do, *only), expected.join(", "));
+        writeln!(page, "| permit | {name} | {as} | {what} | {expected} |")?;
+    }
+    Ok(())
+}
+
+fn refusal(blocked: &Blocked) -> String {
+    let at = blocked.at.as_ref().map(|at| format!(" at {at}")).unwrap_or_default();
+    let saying = blocked.saying.as_ref().map(|words| format!(", saying “{words}”"));
+    format!("blocked by `{}`{at}{}", blocked.by, saying.unwrap_or_default())
+}
+
+fn success(succeeds: &Succeeds) -> String {
+    match (&succeeds.stdout, &succeeds.stdout_contains) {
+        (Some(text), _) => format!("works: `{text}`"),
+        (None, Some(text)) => format!("works: `…{text}…`"),
+        (None, None) => "works".to_owned(),
+    }
+}
+
+fn evidence(logged: &Option<Logged>) -> Option<String> {
+    logged.as_ref().map(|logged| format!("logged at {:?}", logged.level))
+}
+
+/// An action in a few words, with the door where it is one only.
+fn sent(action: &Action, only: Option<Door>) -> String {
+    let door = only.map(|door| format!(", {} only", door.label())).unwrap_or_default();
+    format!("{}{door}", words(action))
+}
+
+fn words(action: &Action) -> String {
+    match action {
+        Action::Exec(exec) => {
+            let streams = streams(exec.stdin, exec.tty);
+            format!("exec `{}`{}{streams}", exec.command.join(" "), place("in", &exec.pod))
+        }
+        Action::Attach(attach) => {
+            format!("attach{}{}", place("to", &attach.pod), streams(attach.stdin, attach.tty))
+        }
+        Action::Ephemeral(ephemeral) => {
+            format!("a debug container{}", place("in namespace", &ephemeral.namespace))
+        }
+        Action::Pod(pod) => match pod.through {
+            Some(workload) => format!("a pod through a {workload:?}"),
+            None => "a pod".to_owned(),
+        },
+        Action::Request(request) => {
+            format!("`{} {}`", format!("{:?}", request.method).to_uppercase(), request.path)
+        }
+        Action::Connect(connect) => {
+            format!("TCP from {} to {}:{}", connect.from, connect.to, connect.port)
+        }
+        Action::Resolve(resolve) => format!("DNS from {}: `{}`", resolve.from, resolve.name),
+        Action::Kubelet(kubelet) => {
+            let method = format!("{:?}", kubelet.method).to_uppercase();
+            format!("kubelet:{} `{method} {}`", kubelet.port, kubelet.path)
+        }
+        Action::Etcd(etcd) => format!("a read of etcd below `{}`", etcd.prefix),
+    }
+}
+
+fn place(preposition: &str, name: &Option<String>) -> String {
+    name.as_ref().map(|name| format!(" {preposition} {name}")).unwrap_or_default()
+}
+
+fn streams(stdin: bool, tty: bool) -> &'static str {
+    match (stdin, tty) {
+        (false, false) => "",
+        (true, false) => " with stdin",
+        (false, true) => " with a terminal",
+        (true, true) => " with stdin and a terminal",
+    }
+}
