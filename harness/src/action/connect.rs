@@ -2,12 +2,13 @@
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
-use serde_json::Value;
+use serde::de::DeserializeOwned;
 
 use super::stream::run;
-use super::{ActionError, Attempt, Observation};
+use super::{ActionError, Attempt, Observation, silence};
 use crate::catalog::{Connect, Resolve};
-use crate::verdict::{Answer, Effect, Sent, Silence, SilenceKind};
+use crate::in_cluster::probe::{Connected, NoAnswer, Resolved, read};
+use crate::verdict::{Answer, Effect, Sent, Silence};
 
 /// How long a connection may take, in milliseconds. On one node an answer takes less than one.
 const PATIENCE: &str = "2000";
@@ -20,14 +21,12 @@ pub(super) async fn connect(
     let address = address(attempt, &connect.to).await?;
     let port = connect.port.to_string();
     let command = ["probe", "connect", &address, &port, "--timeout-ms", PATIENCE];
-    let answer = probe(attempt, &connect.from, &command).await?;
-    let proven = || async {
-        let proof = probe(attempt, &connect.to, &command).await?;
-        Ok::<_, ActionError>(proof["connected"] == true)
-    };
-    let answer = match answer["connected"].as_bool() {
-        Some(true) => Answer::Worked("connected".to_owned()),
-        _ => Answer::Nothing(Silence { listener_proven: proven().await?, ..silence(&answer)? }),
+    let answer = match probe::<Connected>(attempt, &connect.from, &command).await? {
+        Ok(_) => Answer::Worked("connected".to_owned()),
+        Err(none) => {
+            let proof = probe::<Connected>(attempt, &connect.to, &command).await?;
+            Answer::Nothing(Silence { listener_proven: proof.is_ok(), ..silence(none) })
+        }
     };
     Ok(observed(attempt.sent_past("CONNECT", format!("{}:{port}", connect.to)), answer))
 }
@@ -37,12 +36,13 @@ pub(super) async fn resolve(
     attempt: &Attempt<'_>,
     resolve: &Resolve,
 ) -> Result<Observation, ActionError> {
-    let answer = probe(attempt, &resolve.from, &["probe", "resolve", &resolve.name]).await?;
-    let answer = match answer["addresses"].as_array() {
-        Some(addresses) if !addresses.is_empty() => {
-            Answer::Worked(format!("{} addresses", addresses.len()))
+    let command = ["probe", "resolve", &resolve.name];
+    let answer = match probe::<Resolved>(attempt, &resolve.from, &command).await? {
+        Ok(resolved) if resolved.addresses.is_empty() => {
+            return Err(ActionError::Missing(format!("{} has no address", resolve.name)));
         }
-        _ => Answer::Nothing(silence(&answer)?),
+        Ok(_) => Answer::Worked("resolved".to_owned()),
+        Err(none) => Answer::Nothing(silence(none)),
     };
     Ok(observed(attempt.sent_past("RESOLVE", resolve.name.clone()), answer))
 }
@@ -58,16 +58,12 @@ async fn address(attempt: &Attempt<'_>, pod: &str) -> Result<String, ActionError
     address.ok_or_else(|| ActionError::Missing("the pod has no address".to_owned()))
 }
 
-async fn probe(attempt: &Attempt<'_>, pod: &str, command: &[&str]) -> Result<Value, ActionError> {
+async fn probe<T: DeserializeOwned>(
+    attempt: &Attempt<'_>,
+    pod: &str,
+    command: &[&str],
+) -> Result<Result<T, NoAnswer>, ActionError> {
     let stream = run(&attempt.world.admin, &attempt.scene.namespace, pod, command).await?;
-    serde_json::from_str(&stream.stdout)
+    read(&stream.stdout)
         .map_err(|_| ActionError::Probe { answer: format!("{}{}", stream.stdout, stream.stderr) })
-}
-
-/// The silence that our probe reports: `{"silence": "timed-out", "text": …}`.
-pub(super) fn silence(answer: &Value) -> Result<Silence, ActionError> {
-    let kind: SilenceKind = serde_json::from_value(answer["silence"].clone())
-        .map_err(|_| ActionError::Probe { answer: answer.to_string() })?;
-    let text = answer["text"].as_str().unwrap_or_default().to_owned();
-    Ok(Silence { kind, text, listener_proven: false })
 }

@@ -1,11 +1,11 @@
 //! The kubelet's own port, asked from a container beside the node. The API server never sees this.
 
-use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
-use super::connect::silence;
 use super::http::name;
-use super::{ActionError, Attempt, Observation};
+use super::{ActionError, Attempt, Observation, silence};
 use crate::catalog::Kubelet;
+use crate::in_cluster::probe::{RequestAnswer, RequestOrder, Scheme};
 use crate::text::cut;
 use crate::verdict::{Answer, Effect, Response, Silence};
 
@@ -17,17 +17,16 @@ pub(super) async fn send(
     attempt: &Attempt<'_>,
     kubelet: &Kubelet,
 ) -> Result<Observation, ActionError> {
-    let scheme = if kubelet.port == SECURE_PORT { "https" } else { "http" };
-    let question = question(attempt, scheme, kubelet.port, name(kubelet.method), &kubelet.path);
-    let answer = attempt.world.kind.probe("request", &question).await?;
-    let answer = match response(&answer) {
-        Some(response) => Answer::Http(response),
+    let order = order(attempt, kubelet.port, name(kubelet.method), &kubelet.path)?;
+    let answer = match attempt.world.kind.probe("request", &order).await? {
+        Ok(answer) => Answer::Http(response(&answer)),
         // A closed port says something only when the node itself is reached.
-        None => Answer::Nothing(Silence {
+        Err(none) => Answer::Nothing(Silence {
             listener_proven: node_answers(attempt).await?,
-            ..silence(&answer)?
+            ..silence(none)
         }),
     };
+    let scheme = if kubelet.port == SECURE_PORT { "https" } else { "http" };
     let uri = format!("{scheme}://node:{}{}", kubelet.port, kubelet.path);
     Ok(Observation {
         sent: attempt.sent_past(name(kubelet.method), uri),
@@ -37,32 +36,40 @@ pub(super) async fn send(
     })
 }
 
-fn question(attempt: &Attempt<'_>, scheme: &str, port: u16, method: &str, path: &str) -> Value {
-    let mut headers = json!({"User-Agent": attempt.user_agent});
+fn order(
+    attempt: &Attempt<'_>,
+    port: u16,
+    method: &str,
+    path: &str,
+) -> Result<RequestOrder, ActionError> {
+    let mut headers = BTreeMap::from([("User-Agent".to_owned(), attempt.user_agent.to_owned())]);
     if let Some(token) = attempt.identity.token() {
-        headers["Authorization"] = json!(format!("Bearer {token}"));
+        headers.insert("Authorization".to_owned(), format!("Bearer {token}"));
     }
-    json!({
-        "scheme": scheme,
-        "address": format!("{}:{port}", attempt.world.node),
-        "server_name": attempt.world.node,
-        "method": method,
-        "path": path,
-        "headers": headers,
-        "timeout_ms": 10_000,
+    Ok(RequestOrder {
+        scheme: if port == SECURE_PORT { Scheme::Https } else { Scheme::Http },
+        address: attempt.world.address(port)?,
+        server_name: None,
+        method: method.to_owned(),
+        path: path.to_owned(),
+        headers,
+        body: None,
+        // Its certificate is its own; whom we ask is known by the address.
+        ca: None,
+        client_cert: None,
+        client_key: None,
+        timeout_ms: 10_000,
     })
 }
 
 async fn node_answers(attempt: &Attempt<'_>) -> Result<bool, ActionError> {
-    let question = question(attempt, "https", SECURE_PORT, "GET", "/healthz");
-    let answer = attempt.world.kind.probe("request", &question).await?;
-    Ok(response(&answer).is_some())
+    let order = order(attempt, SECURE_PORT, "GET", "/healthz")?;
+    Ok(attempt.world.kind.probe::<RequestAnswer>("request", &order).await?.is_ok())
 }
 
 /// Of a success only the code is kept: what the kubelet tells about pods is nobody's business.
-fn response(answer: &Value) -> Option<Response> {
-    let code = u16::try_from(answer["code"].as_u64()?).ok()?;
-    let refused = !(200..300).contains(&code);
-    let body = answer["body"].as_str().filter(|_| refused);
-    Some(Response { code, text: body.map(|body| cut(body, 512)), ..Response::default() })
+fn response(answer: &RequestAnswer) -> Response {
+    let refused = !(200..300).contains(&answer.code);
+    let text = refused.then(|| cut(&answer.body, 512));
+    Response { code: answer.code, text, ..Response::default() }
 }

@@ -10,6 +10,7 @@ mod pod;
 mod request;
 mod stream;
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use kube::Client;
@@ -17,8 +18,9 @@ use kube::Client;
 use crate::audit::{AuditLog, Event};
 use crate::catalog::{Action, Door};
 use crate::cluster::{ClusterError, Kind};
+use crate::in_cluster::probe::NoAnswer;
 use crate::persona::Identity;
-use crate::verdict::{Answer, Effect, Sent};
+use crate::verdict::{Answer, Effect, Sent, Silence};
 
 /// The cluster, as actions reach it.
 #[derive(Clone)]
@@ -33,6 +35,16 @@ pub struct World {
     pub audit: Option<AuditLog>,
     /// The value that must not be found.
     pub canary: String,
+}
+
+impl World {
+    /// Where a port of the node is.
+    fn address(&self, port: u16) -> Result<SocketAddr, ActionError> {
+        let address = self.node.parse::<IpAddr>().map_err(|_| {
+            ActionError::Missing(format!("the node's address {:?} is no IP address", self.node))
+        })?;
+        Ok(SocketAddr::new(address, port))
+    }
 }
 
 /// What an action acts on where it names nothing itself.
@@ -161,4 +173,9 @@ impl Attempt<'_> {
     fn sent_past(&self, method: &str, uri: String) -> Sent {
         Sent { verb: None, audit_id: None, user: None, ..self.sent(method, &uri, "") }
     }
+}
+
+/// That nothing came back, as our probe tells it; whether anybody listens is for the caller to show.
+fn silence(none: NoAnswer) -> Silence {
+    Silence { kind: none.silence, text: none.text, listener_proven: false }
 }

@@ -98,10 +98,10 @@ async fn controllers_answer(attempt: &Attempt<'_>) -> Result<Response, ActionErr
     let watching = async {
         let mut changes = std::pin::pin!(sets.watch(&parameters, "0").await?);
         while let Some(change) = changes.try_next().await? {
-            if let WatchEvent::Added(set) | WatchEvent::Modified(set) = change {
-                if let Some(answer) = pod_answer(&set) {
-                    return Ok(answer);
-                }
+            if let WatchEvent::Added(set) | WatchEvent::Modified(set) = change
+                && let Some(answer) = pod_answer(&set)
+            {
+                return Ok(answer);
             }
         }
         Err(ActionError::Missing("the watch on the ReplicaSet ended".to_owned()))

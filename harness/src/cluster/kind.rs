@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
@@ -12,6 +14,7 @@ use super::engine::{Engine, NodeFile, RUN_LABEL};
 use super::image::Image;
 use super::process::{Group, ProcessError, last_lines, output};
 use super::{ClusterError, RunFolder};
+use crate::in_cluster::probe::{self, NoAnswer};
 
 /// The folder in the node that holds the settings' files.
 pub const SETTINGS: &str = "/etc/brinell";
@@ -220,14 +223,19 @@ impl Kind {
         Ok(self.engine.follow(&self.node(), &command)?)
     }
 
-    /// Asks our probe in a container beside the node, which has no identity and no rights.
-    pub async fn probe(&self, verb: &str, question: &Value) -> Result<Value, ClusterError> {
+    /// Gives our probe an order in a container beside the node, which has no identity and no rights.
+    pub async fn probe<T: DeserializeOwned>(
+        &self,
+        verb: &str,
+        order: &impl Serialize,
+    ) -> Result<Result<T, NoAnswer>, ClusterError> {
         let attacker = self.attacker.get_or_try_init(|| self.start_attacker()).await?;
-        let question = serde_json::to_vec(question).expect("a question is JSON");
-        let answer = self.engine.execute(attacker, &["/bin/probe", verb], &question).await?;
-        serde_json::from_slice(&answer).map_err(|_| ClusterError::ProbeAnswer {
+        let order = serde_json::to_vec(order).expect("an order is JSON");
+        let answer = self.engine.execute(attacker, &["/bin/probe", verb], &order).await?;
+        let answer = String::from_utf8_lossy(&answer);
+        probe::read(&answer).map_err(|_| ClusterError::ProbeAnswer {
             verb: verb.to_owned(),
-            answer: String::from_utf8_lossy(&answer).chars().take(200).collect(),
+            answer: crate::text::cut(&answer, 200),
         })
     }
 

@@ -379,10 +379,10 @@ impl Stage {
             }
             Ok::<_, kube::Error>(missing_parts(&present))
         };
-        if let Ok(result) = tokio::time::timeout(STARTING, waiting).await {
-            if result?.is_empty() {
-                return Ok(());
-            }
+        if let Ok(result) = tokio::time::timeout(STARTING, waiting).await
+            && result?.is_empty()
+        {
+            return Ok(());
         }
         let missing = missing_parts(&pods.list(&ListParams::default()).await?.items);
         Err(StageError::NotReady {

@@ -264,7 +264,7 @@ fn by_storage(storage: &Storage) -> Decision {
             storage.keys
         ));
     }
-    let bare = !storage.plain.is_empty() || !storage.canary.is_empty();
+    let bare = storage.plain_count > 0 || storage.canary_count > 0;
     if bare || storage.canary_in_audit_log {
         return Decision::LetIn;
     }

@@ -156,9 +156,13 @@ pub struct Storage {
     pub keys: usize,
     /// Keys below the prefix.
     pub below_prefix: usize,
-    /// Keys below the prefix whose value is not encrypted.
+    /// How many of them have a value that is not encrypted.
+    pub plain_count: usize,
+    /// The first of those.
     pub plain: Vec<String>,
-    /// Keys anywhere whose value holds the canary.
+    /// How many keys anywhere have a value that holds the canary.
+    pub canary_count: usize,
+    /// The first of those.
     pub canary: Vec<String>,
     /// Whether the canary stands in the audit log.
     pub canary_in_audit_log: bool,

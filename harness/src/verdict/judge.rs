@@ -251,12 +251,11 @@ fn differences(logged: &Logged, evidence: &Evidence, events: &[Event]) -> Vec<St
         if !nobody && event.user.username != sent.user.as_deref().unwrap_or_default() {
             wrong.push(format!("user {:?}", event.user.username));
         }
-        if let (Some(object), Some(path)) = (&event.object_ref, ApiPath::parse(&sent.uri)) {
-            if (object.resource.as_str(), object.subresource.as_str())
+        if let (Some(object), Some(path)) = (&event.object_ref, ApiPath::parse(&sent.uri))
+            && (object.resource.as_str(), object.subresource.as_str())
                 != (path.resource, path.subresource)
-            {
-                wrong.push(format!("object {}/{}", object.resource, object.subresource));
-            }
+        {
+            wrong.push(format!("object {}/{}", object.resource, object.subresource));
         }
     }
     if let Some(code) = evidence.answer.code() {
@@ -266,10 +265,10 @@ fn differences(logged: &Logged, evidence: &Evidence, events: &[Event]) -> Vec<St
             wrong.push(format!("codes {codes:?} instead of {code}"));
         }
     }
-    if let Some(text) = &logged.uri {
-        if !events.iter().any(|event| event.request_uri.contains(text.as_str())) {
-            wrong.push(format!("no {text:?} in the URI"));
-        }
+    if let Some(text) = &logged.uri
+        && !events.iter().any(|event| event.request_uri.contains(text.as_str()))
+    {
+        wrong.push(format!("no {text:?} in the URI"));
     }
     wrong.dedup();
     wrong
@@ -324,9 +323,9 @@ fn let_in(answer: &Answer) -> String {
         Answer::Nothing(silence) => format!("no answer: {}", silence.text),
         Answer::Storage(storage) => format!(
             "{} of {} values are plain, the canary stands in {} of them{}",
-            storage.plain.len(),
+            storage.plain_count,
             storage.below_prefix,
-            storage.canary.len(),
+            storage.canary_count,
             if storage.canary_in_audit_log { " and in the audit log" } else { "" }
         ),
     }
