@@ -276,8 +276,12 @@ fn differences(logged: &Logged, evidence: &Evidence, events: &[Event]) -> Vec<St
 
 fn asked(sent: &Sent) -> String {
     let verb = sent.verb.as_deref().unwrap_or(&sent.method);
-    let user = sent.user.as_deref().unwrap_or("nobody");
-    format!("{verb} {} by {user}", sent.uri)
+    let what = match ApiPath::parse(&sent.uri) {
+        Some(path) if path.subresource.is_empty() => path.resource.to_owned(),
+        Some(path) => format!("{}/{}", path.resource, path.subresource),
+        None => sent.uri.clone(),
+    };
+    format!("{verb} {what} by {}", sent.persona)
 }
 
 fn described(expected: &Expected) -> String {
