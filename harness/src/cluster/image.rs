@@ -162,6 +162,14 @@ impl Image {
     }
 }
 
+/// Whether this executable could be an image's content: better known before a cluster is made.
+///
+/// # Errors
+/// When the executable cannot be read, is not for Linux, or is linked dynamically.
+pub fn can_run_in_pods() -> Result<(), ImageError> {
+    Image::of_this_executable(String::new(), BTreeMap::new()).map(drop)
+}
+
 /// On Linux by the link that the kernel keeps: the path may meanwhile lead to a newer build.
 fn open_this_executable() -> io::Result<File> {
     if cfg!(target_os = "linux") {

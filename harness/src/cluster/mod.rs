@@ -1,5 +1,6 @@
 //! Clusters: making them, reaching them, and leaving nothing behind. Nothing else knows kind.
 
+mod commands;
 mod elf;
 mod engine;
 mod image;
@@ -9,7 +10,7 @@ mod run_folder;
 mod sweep;
 
 pub use engine::{Engine, RUN_LABEL};
-pub use image::{Image, ImageError};
+pub use image::{Image, ImageError, can_run_in_pods};
 pub use kind::{
     DEFAULT_VERSION, EtcdAccess, Kind, SETTINGS, Settings, node_image, version as kind_version,
     versions,
@@ -28,6 +29,17 @@ pub enum ClusterError {
         kind: String,
         /// The end of the API server's log; empty where it wrote none.
         api_server: String,
+    },
+    /// There is nothing to make nodes from.
+    #[error(
+        "the node image {image} is not here, and cannot be pulled; --node-image or BRINELL_NODE_IMAGE names \
+         another one, such as one of https://github.com/kubernetes-sigs/kind/releases\n{engine}"
+    )]
+    NoNodeImage {
+        /// The image.
+        image: String,
+        /// The engine's own words.
+        engine: ProcessError,
     },
     /// A command of the engine or of kind failed.
     #[error(transparent)]
