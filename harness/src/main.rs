@@ -1,17 +1,20 @@
 //! The `brinell` command: arguments, one runtime, a run, an exit code.
 
-use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode as Code;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use brinell::catalog::{Catalog, Entry, ProfileEntry, select};
 use brinell::cli::{Cli, Command, ListFormat, RunArguments, Selection};
 use brinell::cluster::{self, Engine, RunFolder, Swept};
 use brinell::report::{Detail, ExitCode, FileReport, Format, Reporters, Terminal, visible};
-use brinell::run::{Options, Plan, Progress, RunEvent, run};
+use brinell::run::{Options, Plan, Progress, RunEvent, run, skip};
 use brinell::{in_cluster, text};
+use clap::error::ContextValue;
 use clap::{CommandFactory, Parser};
 use futures::FutureExt;
 use tokio::signal::unix::{SignalKind, signal};
@@ -25,8 +28,9 @@ fn main() -> Code {
     match cli.command {
         Some(Command::InCluster(work)) => work.run(),
         Some(Command::Completions { shell }) => {
-            clap_complete::generate(shell, &mut Cli::command(), "brinell", &mut std::io::stdout());
-            ExitCode::Passed.into()
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "brinell", &mut script);
+            print(&script)
         }
         Some(Command::Explain { id }) => explain(&id),
         Some(Command::Plan(selection)) => show_plan(&selection),
@@ -43,17 +47,21 @@ fn parse() -> Result<Cli, Code> {
         let prefix = ["brinell", "in-cluster", "probe"].map(Into::into);
         return Ok(Cli::parse_from(prefix.into_iter().chain(arguments.into_iter().skip(1))));
     }
-    Cli::try_parse_from(&arguments).map_err(|error| match arguments.get(1).and_then(scenario) {
+    Cli::try_parse_from(&arguments).map_err(|error| match scenario(&error) {
         Some(id) => fail(ExitCode::Usage, &format!("did you mean `brinell --scenario {id}`?")),
         None => error.exit(),
     })
 }
 
-/// The scenario that a word names.
-fn scenario(word: &OsString) -> Option<&str> {
-    let id = word.to_str()?;
+/// The scenario that stands where nothing, or something else, should.
+fn scenario(error: &clap::Error) -> Option<&str> {
     let catalog = Catalog::load(None).ok()?;
-    catalog.scenarios.iter().any(|entry| entry.id == id).then_some(id)
+    error.context().find_map(|(_, value)| match value {
+        ContextValue::String(word) => {
+            catalog.scenarios.iter().any(|entry| entry.id == *word).then_some(word.as_str())
+        }
+        _ => None,
+    })
 }
 
 fn in_runtime(work: impl Future<Output = Code>) -> Code {
@@ -65,8 +73,24 @@ fn in_runtime(work: impl Future<Output = Code>) -> Code {
 
 /// Says what went wrong, for a person.
 fn fail(code: ExitCode, message: &str) -> Code {
-    eprintln!("error: {message}");
+    complain(message);
     code.into()
+}
+
+fn complain(message: &str) {
+    // Where nobody can be told, the exit code tells.
+    let _ = writeln!(std::io::stderr(), "error: {message}");
+}
+
+/// Prints a whole answer. A reader who has read enough, as in `brinell --list | head`, is no error.
+fn print(answer: &[u8]) -> Code {
+    let mut output = std::io::stdout().lock();
+    match output.write_all(answer).and_then(|()| output.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            fail(ExitCode::Broken, &format!("the output could not be written: {error}"))
+        }
+        _ => ExitCode::Passed.into(),
+    }
 }
 
 fn explain(id: &str) -> Code {
@@ -76,10 +100,8 @@ fn explain(id: &str) -> Code {
     };
     match select(&catalog, &[id.to_owned()], &[], &[]) {
         Ok(entries) => {
-            for entry in entries {
-                println!("{}\n\n{}", entry.file, entry.text.trim_end());
-            }
-            ExitCode::Passed.into()
+            let told = |entry: &&Entry| format!("{}\n\n{}\n", entry.file, entry.text.trim_end());
+            print(entries.iter().map(told).collect::<String>().as_bytes())
         }
         Err(error) => fail(ExitCode::Usage, &error.to_string()),
     }
@@ -96,14 +118,12 @@ fn list(arguments: &RunArguments) -> Code {
     };
     if arguments.list == Some(ListFormat::Json) {
         let entries: Vec<_> = entries.iter().map(|entry| listed(entry)).collect();
-        println!("{:#}", serde_json::Value::from(entries));
-    } else {
-        let width = entries.iter().map(|entry| entry.id.len()).max().unwrap_or_default();
-        for entry in entries {
-            println!("{:width$}  {}", entry.id, visible(&entry.scenario.title));
-        }
+        return print(format!("{:#}\n", serde_json::Value::from(entries)).as_bytes());
     }
-    ExitCode::Passed.into()
+    let width = entries.iter().map(|entry| entry.id.len()).max().unwrap_or_default();
+    let line =
+        |entry: &&Entry| format!("{:width$}  {}\n", entry.id, visible(&entry.scenario.title));
+    print(entries.iter().map(line).collect::<String>().as_bytes())
 }
 
 fn listed(entry: &Entry) -> serde_json::Value {
@@ -127,24 +147,28 @@ fn show_plan(selection: &Selection) -> Code {
         Err(message) => return fail(ExitCode::Usage, &message),
     };
     let plan = Plan::new(&catalog, &profile, entries);
-    println!("profile {}: {}", plan.profile, visible(&profile.profile.title));
-    for (id, planned) in &plan.controls {
-        let state = if planned.whole { "set up, seen acting" } else { "weakened" };
-        println!("  control  {id}: {state}");
+    let title = visible(&profile.profile.title);
+    let mut answer = format!("profile {}: {title}\n", plan.profile);
+    for (kind, name, about) in planned(&plan) {
+        let about = if about.is_empty() { about } else { format!(": {about}") };
+        writeln!(answer, "  {kind:7}  {name}{about}").expect("writing to memory does not fail");
     }
-    for target in plan.targets() {
-        println!("  target   {target}");
-    }
-    for persona in plan.personas() {
-        println!("  persona  {persona}");
-    }
-    for entry in &plan.scenarios {
-        println!("  run      {}: {}", entry.id, visible(&entry.scenario.title));
-    }
-    for (entry, why) in &plan.skipped {
-        println!("  skip     {}: {why}", entry.id);
-    }
-    ExitCode::Passed.into()
+    print(answer.as_bytes())
+}
+
+/// What a plan holds: of which kind, its name, and what there is to say about it.
+fn planned<'a>(plan: &'a Plan) -> Vec<(&'static str, &'a str, String)> {
+    let state = |whole| if whole { "set up, seen acting" } else { "weakened" }.to_owned();
+    let controls =
+        plan.controls.iter().map(|(id, control)| ("control", id.as_str(), state(control.whole)));
+    let targets = plan.targets().into_iter().map(|name| ("target", name, String::new()));
+    let personas = plan.personas().into_iter().map(|name| ("persona", name, String::new()));
+    let running = plan
+        .scenarios
+        .iter()
+        .map(|entry| ("run", entry.id.as_str(), visible(&entry.scenario.title)));
+    let skipped = plan.skipped.iter().map(|(entry, why)| ("skip", entry.id.as_str(), why.clone()));
+    controls.chain(targets).chain(personas).chain(running).chain(skipped).collect()
 }
 
 /// The scenarios and the profile that are asked for.
@@ -160,13 +184,13 @@ fn chosen<'a>(
 
 async fn sweep(named: Option<String>) -> Code {
     match cluster::sweep(named.as_deref()).await {
-        Ok(swept) if swept.is_empty() => println!("nothing to sweep"),
+        Ok(swept) if swept.is_empty() => print(b"nothing to sweep\n"),
         Ok(swept) => {
-            swept.iter().for_each(|(run, became)| println!("{run}: {}", told(run, became)))
+            let line = |(run, became): &(String, Swept)| format!("{run}: {}\n", told(run, became));
+            print(swept.iter().map(line).collect::<String>().as_bytes())
         }
-        Err(error) => return fail(ExitCode::Broken, &error.to_string()),
+        Err(error) => fail(ExitCode::Broken, &error.to_string()),
     }
-    ExitCode::Passed.into()
 }
 
 fn told(run: &str, became: &Swept) -> String {
@@ -195,6 +219,9 @@ async fn start(arguments: RunArguments) -> Code {
         Ok(image) => image,
         Err(message) => return fail(ExitCode::Usage, &message),
     };
+    if is_one_file(arguments.junit.as_deref(), arguments.json.as_deref()) {
+        return fail(ExitCode::Usage, "--junit and --json name the same file");
+    }
     let reporters = match reporters(&arguments) {
         Ok(reporters) => reporters,
         Err(error) => return fail(ExitCode::Usage, &error.to_string()),
@@ -211,7 +238,7 @@ async fn start(arguments: RunArguments) -> Code {
 }
 
 fn node_image(arguments: &RunArguments) -> Result<String, String> {
-    if let Some(image) = &arguments.node_image {
+    if let Some(image) = arguments.node_image.as_ref().filter(|image| !image.is_empty()) {
         return Ok(image.clone());
     }
     let version = &arguments.kubernetes_version;
@@ -221,6 +248,21 @@ fn node_image(arguments: &RunArguments) -> Result<String, String> {
              and --node-image names any other",
             cluster::versions().join(", ")
         )
+    })
+}
+
+/// Whether two reports would overwrite each other.
+fn is_one_file(one: Option<&Path>, other: Option<&Path>) -> bool {
+    one.zip(other).is_some_and(|(one, other)| resolved(one) == resolved(other))
+}
+
+/// The path without links, as far as it exists.
+fn resolved(path: &Path) -> PathBuf {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    path.canonicalize().unwrap_or_else(|_| {
+        let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        path.file_name().map_or_else(|| folder.clone(), |name| folder.join(name))
     })
 }
 
@@ -271,12 +313,16 @@ async fn conduct(
         }
         reporters.finish()
     });
-    let ending = run_until_end(plan, options, arguments, &progress).await;
+    let folder = OnceLock::new();
+    let ending = run_until_end(plan, options, arguments, &folder, &progress).await;
     if let Some(error) = ending.error() {
         progress.tell(RunEvent::Aborted { error });
     }
     let tidying = Instant::now();
-    let (tidy, is_tidy) = tidy(&options.run, arguments.keep).await;
+    let (tidy, is_tidy) = match folder.get() {
+        Some(folder) => tidy(&options.run, folder, arguments.keep).await,
+        None => ("Nothing was made.".to_owned(), true),
+    };
     let took_by_cluster = match ending {
         Ending::Done(making) => making + tidying.elapsed(),
         _ => tidying.elapsed(),
@@ -287,7 +333,7 @@ async fn conduct(
     let reported = match reporting.await {
         Ok(Ok(())) => true,
         Ok(Err(error)) => {
-            eprintln!("error: {error}");
+            complain(&error.to_string());
             false
         }
         Err(_) => false,
@@ -317,9 +363,11 @@ async fn run_until_end(
     plan: &Plan<'_>,
     options: &Options,
     arguments: &RunArguments,
+    folder: &OnceLock<Arc<RunFolder>>,
     progress: &Progress,
 ) -> Ending {
-    let running = AssertUnwindSafe(begin(plan, options, arguments, progress)).catch_unwind();
+    let running = begin(plan, options, arguments, folder, progress);
+    let running = AssertUnwindSafe(running).catch_unwind();
     tokio::select! {
         ended = running => match ended {
             Ok(Ok(outcome)) => Ending::Done(outcome),
@@ -330,11 +378,12 @@ async fn run_until_end(
     }
 }
 
-/// Finds the engine and kind, then runs.
+/// Finds the engine and kind, then runs. `folder` is set as soon as there is something to tidy up.
 async fn begin(
     plan: &Plan<'_>,
     options: &Options,
     arguments: &RunArguments,
+    folder: &OnceLock<Arc<RunFolder>>,
     progress: &Progress,
 ) -> Result<Duration, String> {
     let found = found().await;
@@ -347,12 +396,15 @@ async fn begin(
         kubernetes: arguments.kubernetes_version.clone(),
         profile: plan.profile.clone(),
     });
-    if !plan.scenarios.is_empty() {
-        found?;
+    skip(plan, options, progress);
+    if plan.scenarios.is_empty() {
+        return Ok(Duration::ZERO);
     }
-    let folder = RunFolder::create(&options.run)
+    found?;
+    let made = RunFolder::create(&options.run)
         .map_err(|error| format!("the run's own folder could not be made: {error}"))?;
-    run(plan, options, Arc::new(folder), progress).await.map_err(|error| error.to_string())
+    let folder = folder.get_or_init(|| Arc::new(made));
+    run(plan, options, Arc::clone(folder), progress).await.map_err(|error| error.to_string())
 }
 
 /// Looks for what a kind cluster needs, and says how to get what is missing.
@@ -369,6 +421,7 @@ async fn found() -> Result<String, String> {
              and put it on the PATH.\n{error}"
         )
     })?;
+    cluster::can_run_in_pods().map_err(|error| error.to_string())?;
     Ok(format!("Docker {engine} and kind {kind} answer"))
 }
 
@@ -386,15 +439,10 @@ async fn signalled() -> ExitCode {
 }
 
 /// Leaves nothing behind, or says what stays and how to remove it.
-async fn tidy(run: &str, keep: bool) -> (String, bool) {
-    let folder = match RunFolder::take_over(run) {
-        Ok(Some(folder)) => folder,
-        // Nothing was begun.
-        Ok(None) | Err(_) => return ("Nothing was made.".to_owned(), true),
-    };
+async fn tidy(run: &str, folder: &RunFolder, keep: bool) -> (String, bool) {
     if keep {
         let kubeconfig = folder.file("kubeconfig");
-        return match cluster::keep(&folder) {
+        return match cluster::keep(folder) {
             Ok(()) => (
                 format!(
                     "Cluster kept: KUBECONFIG={} kubectl get pods -A; `brinell sweep {run}` removes it.",

@@ -36,6 +36,15 @@ pub struct Options {
     pub deadline: Duration,
 }
 
+/// Tells of the plan's scenarios that cannot run, which takes no cluster.
+pub fn skip(plan: &Plan<'_>, options: &Options, progress: &Progress) {
+    for (entry, cause) in &plan.skipped {
+        let verdict = if options.require_all { Verdict::Inconclusive } else { Verdict::Skipped };
+        let skipped = execute::whole(entry, verdict, cause.clone());
+        progress.tell(RunEvent::ScenarioFinished(Box::new(skipped)));
+    }
+}
+
 /// Makes the cluster, runs the plan's scenarios and returns how long kind itself took. Whatever becomes of it,
 /// the caller tidies up.
 pub async fn run(
@@ -44,14 +53,6 @@ pub async fn run(
     folder: Arc<RunFolder>,
     progress: &Progress,
 ) -> Result<Duration, StageError> {
-    for (entry, cause) in &plan.skipped {
-        let verdict = if options.require_all { Verdict::Inconclusive } else { Verdict::Skipped };
-        let skipped = execute::whole(entry, verdict, cause.clone());
-        progress.tell(RunEvent::ScenarioFinished(Box::new(skipped)));
-    }
-    if plan.scenarios.is_empty() {
-        return Ok(Duration::ZERO);
-    }
     let kind = Arc::new(Kind::new(&options.run, folder));
     let values = values(&options.run, &kind.image())?;
     let stage = stage::stage(plan, kind, &options.node_image, values, progress).await?;
