@@ -43,8 +43,8 @@ impl Home {
         command
     }
 
-    /// The folders of runs that are there.
-    pub fn runs(&self) -> Vec<PathBuf> {
+    /// The runs that have a folder.
+    pub fn runs(&self) -> Vec<String> {
         entries(&self.path("state/brinell/runs"))
     }
 
@@ -54,12 +54,11 @@ impl Home {
             let text = std::fs::read_to_string(&kubeconfig).expect("still there");
             assert_eq!(text, KUBECONFIG, "{}", kubeconfig.display());
         }
-        assert_eq!(entries(&self.path(".kube")), [self.path(".kube/config")]);
-        assert_eq!(entries(&self.path("tmp")), [PathBuf::new(); 0], "temporary files");
-        let expected = [".kube", "named", "state", "tmp"].iter().chain(files);
-        let expected: Vec<PathBuf> = expected.map(|name| self.path(name)).collect();
-        let added = |path: &PathBuf| !expected.contains(path);
-        assert_eq!(entries(self.folder.path()).into_iter().find(added), None);
+        assert_eq!(entries(&self.path(".kube")), ["config"]);
+        assert_eq!(entries(&self.path("tmp")), [""; 0]);
+        let expected = [&[".kube", "named", "state", "tmp"], files].concat();
+        let is_new = |name: &String| !expected.contains(&name.as_str());
+        assert_eq!(entries(self.folder.path()).into_iter().find(is_new), None);
     }
 
     fn kubeconfigs(&self) -> [PathBuf; 2] {
@@ -86,8 +85,9 @@ impl From<Output> for Ran {
     }
 }
 
-/// What a folder holds; nothing where there is none.
-fn entries(folder: &Path) -> Vec<PathBuf> {
+/// The names in a folder; none where there is no folder.
+fn entries(folder: &Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    entries.map(|entry| entry.expect("readable").path()).collect()
+    let name = |entry: std::io::Result<std::fs::DirEntry>| entry.expect("readable").file_name();
+    entries.map(|entry| name(entry).into_string().expect("text in UTF-8")).collect()
 }
