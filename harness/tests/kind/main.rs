@@ -13,11 +13,17 @@ use std::sync::LazyLock;
 
 use libtest_mimic::{Arguments, Completion, Trial};
 
+/// How many clusters there are at a time. Most of what a cluster takes is waiting, so two take hardly longer than
+/// one even on two processors; of many, the system's limits are soon reached.
+const CLUSTERS: usize = 2;
+
 fn main() -> ExitCode {
     let mut trials = profile::trials();
     trials.extend(tidy::trials());
     trials.extend(broken::trials());
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(CLUSTERS);
+    libtest_mimic::run(&arguments, trials).exit_code()
 }
 
 /// A test that panics where something is not as it should be. Where there can be no cluster it is ignored.

@@ -40,6 +40,10 @@ impl Home {
             .env("XDG_STATE_HOME", self.path("state"))
             .env("TMPDIR", self.path("tmp"))
             .env("KUBECONFIG", self.path("named"));
+        // Which engine to ask stands in the real home.
+        if let (None, Some(home)) = (std::env::var_os("DOCKER_CONFIG"), std::env::home_dir()) {
+            command.env("DOCKER_CONFIG", home.join(".docker"));
+        }
         command
     }
 
