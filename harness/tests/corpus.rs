@@ -3,8 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use brinell::audit::ResponseStatus;
-use brinell::verdict::{Answer, Decision, Exchange, Layer, Log, attribute};
+use brinell::verdict::{Decision, Exchange, attribute};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 fn main() {
@@ -18,7 +17,8 @@ fn main() {
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let entries =
+        fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
     let (folders, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
     let mut all: Vec<PathBuf> = folders.iter().flat_map(|folder| files_of(folder)).collect();
     all.extend(files.into_iter().filter(|file| file.extension().is_some_and(|end| end == "json")));

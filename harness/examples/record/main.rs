@@ -55,9 +55,7 @@ enum Order {
 #[tokio::main]
 async fn main() -> ExitCode {
     let recorded = match Order::parse() {
-        Order::Cluster { assets, corpus, only } => {
-            recorder::record(&assets, &corpus, &only).await
-        }
+        Order::Cluster { assets, corpus, only } => recorder::record(&assets, &corpus, &only).await,
         Order::Report { report, corpus } => report::record(&report, &corpus),
     };
     match recorded {

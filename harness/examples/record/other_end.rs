@@ -119,7 +119,8 @@ async fn request(stream: &mut (impl AsyncRead + Unpin)) -> std::io::Result<(Stri
         }
     };
     let head = String::from_utf8_lossy(&read[..end]).to_lowercase();
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
+    let length =
+        head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
     while read.len() < end + length.unwrap_or(0) {
         if stream.read_buf(&mut read).await? == 0 {
             break;

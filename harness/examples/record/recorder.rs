@@ -110,13 +110,22 @@ struct Try {
 
 impl Recorder {
     async fn ready(&self) {
-        while !self.admin("GET", "/readyz", None).await.is_ok_and(|answer| answer.code() == Some(200)) {
+        while !self
+            .admin("GET", "/readyz", None)
+            .await
+            .is_ok_and(|answer| answer.code() == Some(200))
+        {
             sleep(BETWEEN_TRIES).await;
         }
     }
 
     /// Sends as the admin.
-    async fn admin(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Answer, Failure> {
+    async fn admin(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Answer, Failure> {
         let patch = if method == "PATCH" { "merge-patch+" } else { "" };
         let request = Request::builder()
             .method(method)
@@ -163,7 +172,11 @@ impl Recorder {
                 return Ok(exchanged(case, tried, log));
             }
             if started.elapsed() > ACTING {
-                return Err(format!("answered {:?}, and this is in its log: {log:?}", tried.answer).into());
+                return Err(format!(
+                    "answered {:?}, and this is in its log: {log:?}",
+                    tried.answer
+                )
+                .into());
             }
             sleep(BETWEEN_TRIES).await;
         }

@@ -246,7 +246,9 @@ const PLUGINS: [(&str, &[&str]); 14] = [
     ("CertificateSigning", &["user not permitted to sign requests with signerName "]),
     (
         "CertificateSubjectRestriction",
-        &["use of kubernetes.io/kube-apiserver-client signer with system:masters group is not allowed"],
+        &[
+            "use of kubernetes.io/kube-apiserver-client signer with system:masters group is not allowed",
+        ],
     ),
     ("DenyServiceExternalIPs", &["Use of external IPs is denied by admission control"]),
     (
