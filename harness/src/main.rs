@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use brinell::catalog::{Catalog, Entry, ProfileEntry, select};
-use brinell::cli::{Cli, Command, ListFormat, RunArguments, Selection};
-use brinell::cluster::{self, Engine, RunFolder, Swept};
+use brinell::cli::{AssetsWork, Cli, Command, ListFormat, RunArguments, Selection};
+use brinell::cluster::assets::{self, AssetError, Program};
+use brinell::cluster::{self, Choice, ClusterKind, RunFolder, Swept};
 use brinell::report::{Detail, ExitCode, FileReport, Format, Reporters, Terminal, visible};
 use brinell::run::{Options, Plan, Progress, RunEvent, run};
 use brinell::{in_cluster, text};
@@ -24,12 +25,20 @@ fn main() -> Code {
     };
     match cli.command {
         Some(Command::InCluster(work)) => work.run(),
+        Some(Command::Supervise { program, arguments }) => cluster::supervise(&program, &arguments)
+            .unwrap_or_else(|error| {
+                let program = program.to_string_lossy();
+                fail(ExitCode::Broken, &format!("{program} could not be started: {error}"))
+            }),
+        Some(Command::Assets { work, kubernetes_version }) => {
+            in_runtime(handle_assets(work, kubernetes_version))
+        }
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "brinell", &mut std::io::stdout());
             ExitCode::Passed.into()
         }
         Some(Command::Explain { id }) => explain(&id),
-        Some(Command::Plan(selection)) => show_plan(&selection),
+        Some(Command::Plan(selection)) => in_runtime(show_plan(selection)),
         Some(Command::Sweep { run }) => in_runtime(sweep(run)),
         None if cli.run.list.is_some() => list(&cli.run),
         None => in_runtime(start(cli.run)),
@@ -117,20 +126,25 @@ fn listed(entry: &Entry) -> serde_json::Value {
     })
 }
 
-fn show_plan(selection: &Selection) -> Code {
+async fn show_plan(selection: Selection) -> Code {
     let catalog = match Catalog::load(selection.scenarios.as_deref()) {
         Ok(catalog) => catalog,
         Err(problems) => return fail(ExitCode::Usage, &problems.to_string()),
     };
-    let (entries, profile) = match chosen(&catalog, selection) {
+    let (entries, profile) = match chosen(&catalog, &selection) {
         Ok(chosen) => chosen,
         Err(message) => return fail(ExitCode::Usage, &message),
     };
-    let plan = Plan::new(&catalog, &profile, entries);
+    let choice = Choice::make(selection.cluster).await;
+    let plan = Plan::new(&catalog, &profile, choice.kind, entries);
+    println!("cluster {} ({})", choice.kind.name(), choice.why);
     println!("profile {}: {}", plan.profile, visible(&profile.profile.title));
     for (id, planned) in &plan.controls {
         let state = if planned.whole { "set up, seen acting" } else { "weakened" };
         println!("  control  {id}: {state}");
+    }
+    for (id, why) in &plan.left_out {
+        println!("  without  {id}: {why}");
     }
     for target in plan.targets() {
         println!("  target   {target}");
@@ -145,6 +159,40 @@ fn show_plan(selection: &Selection) -> Code {
         println!("  skip     {}: {why}", entry.id);
     }
     ExitCode::Passed.into()
+}
+
+async fn handle_assets(work: AssetsWork, version: String) -> Code {
+    let done = match work {
+        AssetsWork::List => list_assets().await,
+        AssetsWork::Install => assets::install(&version, |doing| eprintln!("{doing} …"))
+            .await
+            .map(|assets| println!("{assets}")),
+        AssetsWork::Remove => {
+            assets::remove().map(|folder| println!("removed {}", folder.display()))
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::Passed.into(),
+        Err(error @ AssetError::UnknownVersion { .. }) => fail(ExitCode::Usage, &error.to_string()),
+        Err(error) => fail(ExitCode::Broken, &error.to_string()),
+    }
+}
+
+async fn list_assets() -> Result<(), AssetError> {
+    for version in assets::versions() {
+        println!("Kubernetes {version}");
+        for program in Program::ALL {
+            let told = match assets::find(program, version).await {
+                Ok(Some(asset)) => format!("from {}: {}", asset.origin, asset.path.display()),
+                Ok(None) => format!(
+                    "missing; `brinell assets install --kubernetes-version {version}` builds it"
+                ),
+                Err(error) => error.to_string(),
+            };
+            println!("  {:<24} {told}", program.name());
+        }
+    }
+    Ok(())
 }
 
 /// The scenarios and the profile that are asked for.
@@ -191,7 +239,8 @@ async fn start(arguments: RunArguments) -> Code {
         Ok(chosen) => chosen,
         Err(message) => return fail(ExitCode::Usage, &message),
     };
-    let node_image = match node_image(&arguments) {
+    let choice = Choice::make(arguments.selection.cluster).await;
+    let node_image = match node_image(&arguments, choice.kind) {
         Ok(image) => image,
         Err(message) => return fail(ExitCode::Usage, &message),
     };
@@ -199,22 +248,30 @@ async fn start(arguments: RunArguments) -> Code {
         Ok(reporters) => reporters,
         Err(error) => return fail(ExitCode::Usage, &error.to_string()),
     };
-    let plan = Plan::new(&catalog, &profile, entries);
+    let plan = Plan::new(&catalog, &profile, choice.kind, entries);
     let options = Options {
         run: text::random_hex(3),
+        cluster: choice.kind,
+        kubernetes: arguments.kubernetes_version.clone(),
         node_image,
         require_all: arguments.require_all,
         jobs: arguments.jobs.into(),
         deadline: Duration::from_secs(arguments.deadline),
     };
-    conduct(&plan, &options, &arguments, reporters, started).await
+    conduct(&plan, &options, &arguments, &choice, reporters, started).await
 }
 
-fn node_image(arguments: &RunArguments) -> Result<String, String> {
+/// The node image of a kind cluster; none is needed for an embedded one, but its version must be known.
+fn node_image(arguments: &RunArguments, kind: ClusterKind) -> Result<String, String> {
+    let version = &arguments.kubernetes_version;
+    if kind == ClusterKind::Embedded {
+        let known = assets::versions().contains(&version.as_str());
+        let unknown = || AssetError::UnknownVersion { version: version.clone() }.to_string();
+        return known.then(String::new).ok_or_else(unknown);
+    }
     if let Some(image) = &arguments.node_image {
         return Ok(image.clone());
     }
-    let version = &arguments.kubernetes_version;
     cluster::node_image(version).map(str::to_owned).ok_or_else(|| {
         format!(
             "there is no node image for Kubernetes {version}; there is one for {}, \
@@ -260,6 +317,7 @@ async fn conduct(
     plan: &Plan<'_>,
     options: &Options,
     arguments: &RunArguments,
+    choice: &Choice,
     mut reporters: Reporters,
     started: Instant,
 ) -> Code {
@@ -271,7 +329,7 @@ async fn conduct(
         }
         reporters.finish()
     });
-    let ending = run_until_end(plan, options, arguments, &progress).await;
+    let ending = run_until_end(plan, options, choice, &progress).await;
     if let Some(error) = ending.error() {
         progress.tell(RunEvent::Aborted { error });
     }
@@ -316,10 +374,10 @@ impl Ending {
 async fn run_until_end(
     plan: &Plan<'_>,
     options: &Options,
-    arguments: &RunArguments,
+    choice: &Choice,
     progress: &Progress,
 ) -> Ending {
-    let running = AssertUnwindSafe(begin(plan, options, arguments, progress)).catch_unwind();
+    let running = AssertUnwindSafe(begin(plan, options, choice, progress)).catch_unwind();
     tokio::select! {
         ended = running => match ended {
             Ok(Ok(outcome)) => Ending::Done(outcome),
@@ -330,46 +388,25 @@ async fn run_until_end(
     }
 }
 
-/// Finds the engine and kind, then runs.
+/// Says what is begun, and runs.
 async fn begin(
     plan: &Plan<'_>,
     options: &Options,
-    arguments: &RunArguments,
+    choice: &Choice,
     progress: &Progress,
 ) -> Result<Duration, String> {
-    let found = found().await;
     progress.tell(RunEvent::Started {
         run: options.run.clone(),
-        cluster: match &found {
-            Ok(found) => format!("kind ({found})"),
-            Err(_) => "kind".to_owned(),
-        },
-        kubernetes: arguments.kubernetes_version.clone(),
+        cluster: format!("{} ({})", choice.kind.name(), choice.why),
+        kubernetes: options.kubernetes.clone(),
         profile: plan.profile.clone(),
     });
-    if !plan.scenarios.is_empty() {
-        found?;
+    if let Some(missing) = choice.missing.as_ref().filter(|_| !plan.scenarios.is_empty()) {
+        return Err(missing.clone());
     }
     let folder = RunFolder::create(&options.run)
         .map_err(|error| format!("the run's own folder could not be made: {error}"))?;
     run(plan, options, Arc::new(folder), progress).await.map_err(|error| error.to_string())
-}
-
-/// Looks for what a kind cluster needs, and says how to get what is missing.
-async fn found() -> Result<String, String> {
-    let engine = Engine::version().await.map_err(|error| {
-        format!(
-            "no Docker engine answers. Install one (https://docs.docker.com/engine/install/) \
-             or start it; `docker version` shows whether it answers.\n{error}"
-        )
-    })?;
-    let kind = cluster::kind_version().await.map_err(|error| {
-        format!(
-            "kind is not there. Install it (https://kind.sigs.k8s.io/docs/user/quick-start/) \
-             and put it on the PATH.\n{error}"
-        )
-    })?;
-    Ok(format!("Docker {engine} and kind {kind} answer"))
 }
 
 async fn signalled() -> ExitCode {

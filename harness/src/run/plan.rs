@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::catalog::{Catalog, ControlEntry, Entry, ProfileEntry};
-use crate::cluster::Settings;
+use crate::catalog::{Catalog, ControlEntry, Entry, Need, ProfileEntry};
+use crate::cluster::{ClusterKind, Settings};
 use crate::control::{Ready, SetUp, Values};
 
 /// A control as this run sets it up.
@@ -28,12 +28,19 @@ pub struct Plan<'a> {
     pub profile: String,
     /// The profile's controls, by id.
     pub controls: BTreeMap<String, Planned<'a>>,
+    /// The profile's controls that this kind of cluster cannot have, by id, and why.
+    pub left_out: BTreeMap<String, String>,
 }
 
 impl<'a> Plan<'a> {
-    /// Plans the `selected` scenarios against a profile of the catalog.
-    pub fn new(catalog: &'a Catalog, profile: &ProfileEntry, selected: Vec<&'a Entry>) -> Self {
-        let controls: BTreeMap<String, Planned<'a>> = profile
+    /// Plans the `selected` scenarios against a profile of the catalog, on a kind of cluster.
+    pub fn new(
+        catalog: &'a Catalog,
+        profile: &ProfileEntry,
+        cluster: ClusterKind,
+        selected: Vec<&'a Entry>,
+    ) -> Self {
+        let mut controls: BTreeMap<String, Planned<'a>> = profile
             .profile
             .controls
             .iter()
@@ -45,16 +52,43 @@ impl<'a> Plan<'a> {
                 Some((id.clone(), Planned { control, set_up, whole: weakening.is_none() }))
             })
             .collect();
-        let (scenarios, unset): (Vec<_>, Vec<_>) =
-            selected.into_iter().partition(|entry| missing(entry, &controls).is_empty());
-        let skipped = unset
-            .into_iter()
-            .map(|entry| {
-                let names = missing(entry, &controls).join(", ");
-                (entry, format!("the profile {} does not have the controls {names}", profile.name))
+        let left_out: BTreeMap<String, String> = controls
+            .iter()
+            .filter_map(|(id, planned)| {
+                Some((id.clone(), lacking(&planned.control.needs(), cluster)?))
             })
             .collect();
-        Plan { catalog, scenarios, skipped, profile: profile.name.clone(), controls }
+        controls.retain(|id, _| !left_out.contains_key(id));
+        let mut plan = Plan {
+            catalog,
+            scenarios: Vec::new(),
+            skipped: Vec::new(),
+            profile: profile.name.clone(),
+            controls,
+            left_out,
+        };
+        for entry in selected {
+            match plan.why_not(entry, cluster) {
+                Some(why) => plan.skipped.push((entry, why)),
+                None => plan.scenarios.push(entry),
+            }
+        }
+        plan
+    }
+
+    /// Why a scenario cannot run here.
+    fn why_not(&self, entry: &Entry, cluster: ClusterKind) -> Option<String> {
+        if let Some(why) = lacking(&entry.needs(), cluster) {
+            return Some(why);
+        }
+        let unset: Vec<&str> =
+            entry.controls().into_iter().filter(|id| !self.controls.contains_key(*id)).collect();
+        if let Some(why) = unset.iter().find_map(|id| self.left_out.get(*id)) {
+            return Some(why.clone());
+        }
+        let names = unset.join(", ");
+        (!unset.is_empty())
+            .then(|| format!("the profile {} does not have the controls {names}", self.profile))
     }
 
     /// The API server's and the kubelet's settings of all controls together.
@@ -99,6 +133,10 @@ impl<'a> Plan<'a> {
     }
 }
 
-fn missing<'a>(entry: &'a Entry, controls: &BTreeMap<String, Planned>) -> Vec<&'a str> {
-    entry.controls().into_iter().filter(|id| !controls.contains_key(*id)).collect()
+/// What a kind of cluster lacks of what is needed, in words.
+fn lacking(needs: &BTreeSet<Need>, cluster: ClusterKind) -> Option<String> {
+    let lacks = cluster.lacks().iter().filter(|need| needs.contains(need));
+    let names: Vec<String> = lacks.map(ToString::to_string).collect();
+    (!names.is_empty())
+        .then(|| format!("needs {}, which is missing on {}", names.join(" and "), cluster.name()))
 }
