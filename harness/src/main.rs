@@ -244,6 +244,10 @@ async fn start(arguments: RunArguments) -> Code {
         Ok(image) => image,
         Err(message) => return fail(ExitCode::Usage, &message),
     };
+    if arguments.keep && choice.kind == ClusterKind::Embedded {
+        let message = "an embedded cluster ends with its run; --keep needs --cluster kind";
+        return fail(ExitCode::Usage, message);
+    }
     let reporters = match reporters(&arguments) {
         Ok(reporters) => reporters,
         Err(error) => return fail(ExitCode::Usage, &error.to_string()),
@@ -442,9 +446,8 @@ async fn tidy(run: &str, keep: bool) -> (String, bool) {
             Err(error) => (format!("Cluster kept, but not marked so: {error}"), false),
         };
     }
-    let removed = cluster::remove(run).await.map_err(|error| error.to_string());
-    match removed.and_then(|_| folder.remove().map_err(|error| error.to_string())) {
-        Ok(()) => ("Cluster deleted, nothing left behind.".to_owned(), true),
+    match cluster::remove(run, folder).await {
+        Ok(_) => ("Cluster deleted, nothing left behind.".to_owned(), true),
         Err(error) => (format!("LEFT BEHIND: {error}\n`brinell sweep {run}` tries again."), false),
     }
 }

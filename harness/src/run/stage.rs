@@ -282,8 +282,11 @@ impl Stage {
             (0, absent) => format!("{absent} of {absent} controls absent, as the profile says"),
             (acting, absent) => format!("{acting} controls act, {absent} weakened"),
         };
-        for (id, why) in &plan.left_out {
-            detail.push_str(&format!("; without {id}: {why}"));
+        if !plan.left_out.is_empty() {
+            let ids: Vec<&str> = plan.left_out.keys().map(String::as_str).collect();
+            let cluster = self.world.cluster.kind().name();
+            let ids = ids.join(" and ");
+            detail.push_str(&format!("; {ids} cannot on {cluster} clusters and are left out"));
         }
         Ok(((), detail))
     }

@@ -28,12 +28,16 @@ use crate::in_cluster::probe::{self, EtcdAnswer, EtcdOrder, NoAnswer, Verb};
 use crate::in_cluster::server_config_for;
 use keys::Keys;
 use node::Containers;
+use parts::Part;
 
 /// How long the API server may take to become ready. It takes 2 to 3 seconds (measured).
 const STARTING: Duration = Duration::from_secs(60);
 
 /// Between two looks whether it is: no event tells it.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+
+/// The file in a run's folder that says that its cluster was embedded: nothing of it lies elsewhere.
+pub(super) const MARK: &str = "embedded";
 
 /// A cluster of this run.
 pub struct Embedded {
@@ -62,6 +66,7 @@ impl Embedded {
     /// # Errors
     /// When no port can be opened or no certificate made.
     pub fn new(run: &str, assets: Assets, folder: Arc<RunFolder>) -> Result<Self, ClusterError> {
+        folder.write(MARK, b"").map_err(ClusterError::Folder)?;
         let open = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
         let (ports, kubelet) = Ports::find(open).map_err(ClusterError::Port)?;
         Ok(Embedded {
@@ -87,19 +92,25 @@ impl Embedded {
         let started = Instant::now();
         self.write_files(settings).map_err(ClusterError::Folder)?;
         self.flags().clone_from(&settings.flags);
-        for part in self.parts(settings) {
-            let log = self.folder.file(&format!("{}.log", part.name));
-            let program = Supervised::start(part.name, &part.program, &part.arguments, &log)?;
-            lock(&self.programs).push(program);
+        for part in self.servers(settings) {
+            self.start(&part)?;
         }
         let client = Client::try_from(self.admin().await?)?;
         self.until_ready(&client).await?;
         let took = started.elapsed();
+        self.start(&self.controller_manager())?;
         node::register(&client, self.ports.kubelet).await?;
         let containers = Containers::default();
         self.serve_kubelet(containers.clone())?;
         self.spawn(node::run(client, containers));
         Ok(took)
+    }
+
+    fn start(&self, part: &Part) -> Result<(), ClusterError> {
+        let log = self.folder.file(&format!("{}.log", part.name));
+        let program = Supervised::start(part.name, &part.program, &part.arguments, &log)?;
+        lock(&self.programs).push(program);
+        Ok(())
     }
 
     async fn until_ready(&self, client: &Client) -> Result<(), ClusterError> {

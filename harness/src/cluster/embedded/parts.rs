@@ -4,11 +4,28 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Embedded;
 use super::keys::{LOOPBACK, Pair};
 use crate::cluster::settings::{LOGS, SETTINGS, Settings};
+
+/// The controllers that make pods of workloads, and namespaces habitable and empty again. The others would only
+/// delay these, and one of them would take the simulated node, which sends no heartbeats, for dead.
+const CONTROLLERS: [&str; 12] = [
+    "namespace-controller",
+    "serviceaccount-controller",
+    "serviceaccount-token-controller",
+    "root-ca-certificate-publisher-controller",
+    "clusterrole-aggregation-controller",
+    "garbage-collector-controller",
+    "replicationcontroller-controller",
+    "replicaset-controller",
+    "deployment-controller",
+    "statefulset-controller",
+    "daemonset-controller",
+    "job-controller",
+];
 
 /// One program.
 pub(super) struct Part {
@@ -66,22 +83,18 @@ impl Embedded {
         .to_string()
     }
 
-    /// What is started, in any order: each waits for those that it needs.
-    pub(super) fn parts(&self, settings: &Settings) -> [Part; 3] {
-        let part = |name, program: &PathBuf, flags: BTreeMap<String, String>| Part {
-            name,
-            program: program.clone(),
-            arguments: flags.iter().map(|(name, value)| format!("--{name}={value}")).collect(),
-        };
+    /// What holds and decides everything. The two start together: each waits for the other.
+    pub(super) fn servers(&self, settings: &Settings) -> [Part; 2] {
         [
             part("etcd", &self.assets.etcd.path, self.etcd_flags()),
             part("kube-apiserver", &self.assets.api_server.path, self.all_flags(settings)),
-            part(
-                "kube-controller-manager",
-                &self.assets.controller_manager.path,
-                self.controller_manager_flags(),
-            ),
         ]
+    }
+
+    /// What makes pods. It looks once a second whether the API server is ready, so that it is faster started after it.
+    pub(super) fn controller_manager(&self) -> Part {
+        let program = &self.assets.controller_manager.path;
+        part("kube-controller-manager", program, self.controller_manager_flags())
     }
 
     fn file(&self, name: &str) -> String {
@@ -104,6 +117,9 @@ impl Embedded {
             ("peer-key-file", self.file("etcd.key")),
             ("peer-trusted-ca-file", self.file("etcd-ca.crt")),
             ("peer-client-cert-auth", "true".to_owned()),
+            // A member that is alone waits for nobody; the default second is what a user would wait.
+            ("heartbeat-interval", "10".to_owned()),
+            ("election-timeout", "100".to_owned()),
             // What is thrown away need not survive a power failure.
             ("unsafe-no-fsync", "true".to_owned()),
         ])
@@ -159,10 +175,17 @@ impl Embedded {
             ("leader-elect", "false".to_owned()),
             // Nobody asks it anything, and it need not listen.
             ("secure-port", "0".to_owned()),
-            // The simulated node sends no heartbeats: it would be taken for dead, and its pods for lost.
-            ("controllers", "*,-node-lifecycle-controller".to_owned()),
+            ("controllers", CONTROLLERS.join(",")),
+            // Each controller makes its own ServiceAccount first, one after the other.
+            ("kube-api-qps", "1000".to_owned()),
+            ("kube-api-burst", "1000".to_owned()),
         ])
     }
+}
+
+fn part(name: &'static str, program: &Path, flags: BTreeMap<String, String>) -> Part {
+    let arguments = flags.iter().map(|(name, value)| format!("--{name}={value}")).collect();
+    Part { name, program: program.to_owned(), arguments }
 }
 
 fn flags<const COUNT: usize>(flags: [(&str, String); COUNT]) -> BTreeMap<String, String> {
