@@ -35,7 +35,7 @@ pub enum Cluster {
     /// Real nodes, by kind.
     Kind(Kind),
     /// A real API server beside a simulated node.
-    Embedded(Embedded),
+    Embedded(Box<Embedded>),
 }
 
 /// A cluster could not be made, reached or asked.

@@ -61,7 +61,9 @@ pub async fn run(
     }
     let cluster = match options.cluster {
         ClusterKind::Kind => Cluster::Kind(Kind::new(&options.run, &options.node_image, folder)),
-        ClusterKind::Embedded => Cluster::Embedded(embedded(options, folder, progress).await?),
+        ClusterKind::Embedded => {
+            Cluster::Embedded(Box::new(embedded(options, folder, progress).await?))
+        },
     };
     let values = values(&options.run, &cluster.image())?;
     let stage = stage::stage(plan, Arc::new(cluster), values, progress).await?;

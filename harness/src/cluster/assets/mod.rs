@@ -73,15 +73,16 @@ pub enum AssetError {
         /// As it was given.
         version: String,
     },
-    /// A program is of another version than the one asked for.
-    #[error("{path} is {found}, but {wanted} is needed: set {ENVIRONMENT} to another folder, or unset it", path = path.display())]
-    WrongVersion {
+    /// etcd is too old.
+    #[error(
+        "{path} is {found}, but etcd {}.{} or later is needed: set {ENVIRONMENT} to another folder, \
+         or unset it", OLDEST_ETCD.0, OLDEST_ETCD.1, path = path.display()
+    )]
+    TooOld {
         /// The program.
         path: PathBuf,
         /// What it says that it is.
         found: String,
-        /// What it should be.
-        wanted: String,
     },
     /// A program is there but cannot be run.
     #[error("{path} is no program that runs here: {source}", path = path.display())]
@@ -160,7 +161,8 @@ impl fmt::Display for Assets {
     }
 }
 
-/// Looks one program up, in each place in turn; none where it is in none of them.
+/// Looks one program up, in each place in turn; none where it is in none of them. Kubernetes of another minor is
+/// passed over: the variable is set for whatever somebody tests with envtest.
 ///
 /// # Errors
 /// When one is there that cannot be used, or the version is not known.
@@ -168,8 +170,7 @@ pub async fn find(program: Program, version: &str) -> Result<Option<Asset>, Asse
     let module = program.module(version)?;
     if let Some(folder) = std::env::var_os(ENVIRONMENT) {
         let path = Path::new(&folder).join(program.name());
-        if path.is_file() {
-            check(program, &path, version).await?;
+        if path.is_file() && fits(program, &path, version).await? {
             return Ok(Some(Asset { program, path, origin: Origin::Environment }));
         }
     }
@@ -227,25 +228,21 @@ async fn setup_envtest(version: &str) -> Option<PathBuf> {
     Some(PathBuf::from(String::from_utf8_lossy(&printed).trim()))
 }
 
-/// Asks a program that somebody else chose for its version.
-async fn check(program: Program, path: &Path, version: &str) -> Result<(), AssetError> {
+/// Whether a program that somebody else chose is of the version that is asked for.
+async fn fits(program: Program, path: &Path, version: &str) -> Result<bool, AssetError> {
     let printed = output(&path.to_string_lossy(), &["--version"], &[], &[])
         .await
         .map_err(|source| AssetError::Broken { path: path.to_owned(), source })?;
     let printed = String::from_utf8_lossy(&printed);
     let first = printed.lines().next().unwrap_or_default().trim();
     let found = numbers(first);
-    let (fits, wanted) = match program {
-        Program::Etcd => {
-            let (major, minor) = OLDEST_ETCD;
-            (found >= Some(OLDEST_ETCD), format!("etcd {major}.{minor} or later"))
+    match program {
+        Program::Etcd if found < Some(OLDEST_ETCD) => {
+            Err(AssetError::TooOld { path: path.to_owned(), found: first.to_owned() })
         }
-        _ => (found == numbers(version), format!("Kubernetes {version}")),
-    };
-    if fits {
-        return Ok(());
+        Program::Etcd => Ok(true),
+        Program::ApiServer | Program::ControllerManager => Ok(found == numbers(version)),
     }
-    Err(AssetError::WrongVersion { path: path.to_owned(), found: first.to_owned(), wanted })
 }
 
 /// The first two numbers of the last word: `Kubernetes v1.36.3` is 1.36.

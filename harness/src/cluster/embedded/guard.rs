@@ -80,3 +80,37 @@ fn acting_as(mut config: Config, user: &str) -> Result<Client, ClusterError> {
     config.default_retry = false;
     Ok(Client::try_from(config)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_webhooks_of_the_guards_service_are_led_here() {
+        let mut object = json!({
+            "kind": "ValidatingWebhookConfiguration",
+            "webhooks": [
+                {"clientConfig": {"caBundle": "x", "service": {"name": "exec-guard"}}},
+                {"clientConfig": {"service": {"name": "another"}}},
+            ],
+        });
+        lead_here(&mut object, 4711);
+        let ours = json!({"caBundle": "x", "url": "https://127.0.0.1:4711/validate"});
+        assert_eq!(object["webhooks"][0]["clientConfig"], ours);
+        assert_eq!(object["webhooks"][1]["clientConfig"]["service"]["name"], "another");
+    }
+
+    #[test]
+    fn the_guard_is_known_by_what_it_runs() {
+        let deployment = |command: Value| {
+            let containers = json!([{"command": command}]);
+            json!({
+                "kind": "Deployment",
+                "spec": {"template": {"spec": {"containers": containers}}, "replicas": 0},
+            })
+        };
+        assert!(is_guard(&deployment(json!(COMMAND))));
+        assert!(!is_guard(&deployment(json!(["probe", "wait"]))));
+        assert!(is_scaled_down(&deployment(json!(COMMAND))));
+    }
+}

@@ -232,3 +232,127 @@ async fn hear(typing: &mut DuplexStream, message: &Message) {
 fn frame(channel: u8, content: &[u8]) -> Message {
     Message::binary([&[channel], content].concat())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use serde_json::{Value, json};
+
+    use super::super::keys::{Keys, Pair};
+    use super::*;
+    use crate::in_cluster::{probe, server_config_for};
+
+    /// A kubelet with one pod, and the keys of its cluster.
+    struct Bed {
+        address: SocketAddr,
+        keys: Keys,
+    }
+
+    impl Bed {
+        fn start() -> Self {
+            let keys = Keys::make().expect("keys");
+            let tls = server_config_for(
+                keys.kubelet_client.certificate.as_bytes(),
+                keys.kubelet.certificate.as_bytes(),
+                keys.kubelet.key.as_bytes(),
+            );
+            let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
+            listener.set_nonblocking(true).expect("set");
+            let address = listener.local_addr().expect("an address");
+            let containers = Containers::of_one(&["probe", "echo", "main"]);
+            tokio::spawn(serve(listener, tls.expect("a configuration"), containers));
+            Bed { address, keys }
+        }
+
+        /// What the kubelet answers to a GET: a code, or none where no answer comes.
+        async fn ask(&self, who: Option<&Pair>, path: &str, headers: &Value) -> Option<u64> {
+            let mut order = json!({
+                "scheme": "https", "address": self.address, "server_name": "127.0.0.1",
+                "method": "GET", "path": path, "headers": headers,
+                "ca": self.keys.ca, "timeout_ms": 5000,
+            });
+            if let Some(pair) = who {
+                order["client_cert"] = json!(pair.certificate);
+                order["client_key"] = json!(pair.key);
+            }
+            let mut line = Vec::new();
+            let order = order.to_string();
+            Verb::Request.run(order.as_bytes(), &mut line).await.expect("an order");
+            let answer = probe::read::<Value>(&String::from_utf8_lossy(&line)).expect("JSON");
+            answer.ok().and_then(|answer| answer["code"].as_u64())
+        }
+
+        async fn ask_as_api_server(&self, path: &str, headers: Value) -> Option<u64> {
+            self.ask(Some(&self.keys.kubelet_client), path, &headers).await
+        }
+    }
+
+    fn spdy() -> Value {
+        json!({"Connection": "Upgrade", "Upgrade": "SPDY/3.1"})
+    }
+
+    fn websocket(protocol: &str) -> Value {
+        json!({
+            "Connection": "Upgrade", "Upgrade": "websocket",
+            "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+            "Sec-WebSocket-Protocol": protocol,
+        })
+    }
+
+    const ECHO: &str = "/exec/n/p/c?command=probe&command=echo&command=foo&output=1";
+
+    #[tokio::test]
+    async fn nobody_else_than_the_api_server_is_answered() {
+        let bed = Bed::start();
+        assert_eq!(bed.ask(None, ECHO, &spdy()).await, None);
+        for other in [&bed.keys.admin, &bed.keys.controller_manager, &bed.keys.etcd_client] {
+            assert_eq!(bed.ask(Some(other), ECHO, &spdy()).await, None);
+        }
+        assert_eq!(bed.ask_as_api_server(ECHO, json!({})).await, Some(400));
+    }
+
+    #[tokio::test]
+    async fn the_doors_open_for_our_own_verbs() {
+        let bed = Bed::start();
+        for path in [ECHO, "/attach/n/p/c?output=1", "/portForward/n/p"] {
+            assert_eq!(bed.ask_as_api_server(path, spdy()).await, Some(101), "{path}");
+        }
+        assert_eq!(bed.ask_as_api_server(ECHO, websocket(PROTOCOL)).await, Some(101));
+        assert_eq!(bed.ask_as_api_server("/containerLogs/n/p/c", json!({})).await, Some(200));
+    }
+
+    #[tokio::test]
+    async fn nothing_else_is_run_through_any_door() {
+        let bed = Bed::start();
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("touched");
+        let touch = format!("/exec/n/p/c?command=touch&command={}&output=1", file.display());
+        for headers in [spdy(), websocket(PROTOCOL), json!({})] {
+            assert_eq!(bed.ask_as_api_server(&touch, headers).await, Some(403));
+        }
+        let etcd = "/exec/n/p/c?command=probe&command=etcd&input=1";
+        assert_eq!(bed.ask_as_api_server(etcd, spdy()).await, Some(403));
+        assert!(!file.exists());
+    }
+
+    #[tokio::test]
+    async fn unknown_pods_and_protocols_are_refused() {
+        let bed = Bed::start();
+        for path in ["/exec/n/other/c?command=probe&command=cat", "/attach/n/p/x", "/pods", "/run/n/p/c"]
+        {
+            assert_eq!(bed.ask_as_api_server(path, spdy()).await, Some(404), "{path}");
+        }
+        assert_eq!(bed.ask_as_api_server(ECHO, websocket("v5.channel.k8s.io")).await, Some(400));
+    }
+
+    #[tokio::test]
+    async fn a_web_page_is_refused() {
+        let bed = Bed::start();
+        for path in [ECHO, "/attach/n/p/c", "/portForward/n/p", "/containerLogs/n/p/c"] {
+            let mut headers = websocket(PROTOCOL);
+            headers["Origin"] = json!("https://example.com");
+            assert_eq!(bed.ask_as_api_server(path, headers).await, Some(403), "{path}");
+        }
+    }
+}

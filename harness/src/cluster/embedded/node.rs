@@ -16,9 +16,15 @@ use super::keys::LOOPBACK;
 /// The node's name.
 const NAME: &str = "simulated";
 
-/// The commands of the node's containers, by namespace, pod and container.
+/// Namespace and name of a pod.
+type PodKey = (String, String);
+
+/// The main commands of a pod's containers, by the container's name.
+type Commands = BTreeMap<String, Vec<String>>;
+
+/// The commands of the node's containers.
 #[derive(Clone, Default)]
-pub(super) struct Containers(Arc<Mutex<BTreeMap<(String, String), BTreeMap<String, Vec<String>>>>>);
+pub(super) struct Containers(Arc<Mutex<BTreeMap<PodKey, Commands>>>);
 
 impl Containers {
     /// The main command of a container; none where there is no such container.
@@ -54,7 +60,7 @@ impl Containers {
     }
 }
 
-fn key(pod: &Pod) -> (String, String) {
+fn key(pod: &Pod) -> PodKey {
     let metadata = &pod.metadata;
     (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default())
 }
