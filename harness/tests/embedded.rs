@@ -99,7 +99,11 @@ impl Bed {
         let line = format!("{}/{}: {id}: ", self.profile, self.version);
         let expected = FAILURES.lines().find_map(|failure| failure.strip_prefix(&line));
         let expected = expected.unwrap_or("passed");
-        if found == expected { Ok(()) } else { Err(format!("expected {expected}, got {found}").into()) }
+        if found == expected {
+            Ok(())
+        } else {
+            Err(format!("expected {expected}, got {found}").into())
+        }
     }
 
     /// What came of each scenario: its reasons where it failed, else its verdict.
@@ -112,7 +116,7 @@ impl Bed {
             .output()
             .map_err(|error| error.to_string())?;
         let text = std::fs::read_to_string(&json).map_err(|error| error.to_string())?;
-        let results = Results::read(&text).map_err(|error| error.to_string())?;
+        let results = Results::read(text.as_bytes()).map_err(|error| error.to_string())?;
         if let Some(why) = results.aborted {
             return Err(format!("{why}\n{}", String::from_utf8_lossy(&output.stdout)));
         }

@@ -23,16 +23,6 @@ const AUDIT_LOG: &str = "/var/log/brinell/audit.log";
 /// etcd's port for clients.
 const ETCD_PORT: u16 = 2379;
 
-/// The parts of a cluster made by kubeadm, by the labels that their pods carry.
-pub(super) const PARTS: [(&str, &str); 6] = [
-    ("component", "kube-apiserver"),
-    ("component", "etcd"),
-    ("component", "kube-controller-manager"),
-    ("component", "kube-scheduler"),
-    ("k8s-app", "kube-proxy"),
-    ("k8s-app", "kube-dns"),
-];
-
 /// The node images that kind 0.33 was released with; each is named by its content.
 const NODE_IMAGES: [(&str, &str); 4] = [
     (

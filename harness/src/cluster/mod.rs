@@ -224,11 +224,11 @@ impl Cluster {
         }
     }
 
-    /// The cluster's own pods, by the labels that they carry.
-    pub fn parts(&self) -> &'static [(&'static str, &'static str)] {
+    /// Whether parts of the cluster itself run as pods.
+    pub fn has_own_pods(&self) -> bool {
         match self {
-            Cluster::Kind(_) => &kind::PARTS,
-            Cluster::Embedded(_) => &[],
+            Cluster::Kind(_) => true,
+            Cluster::Embedded(_) => false,
         }
     }
 }

@@ -63,7 +63,7 @@ pub async fn run(
         ClusterKind::Kind => Cluster::Kind(Kind::new(&options.run, &options.node_image, folder)),
         ClusterKind::Embedded => {
             Cluster::Embedded(Box::new(embedded(options, folder, progress).await?))
-        },
+        }
     };
     let values = values(&options.run, &cluster.image())?;
     let stage = stage::stage(plan, Arc::new(cluster), values, progress).await?;

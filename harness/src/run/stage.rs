@@ -14,6 +14,7 @@ use kube::{Api, Client};
 use super::{Plan, Planned, Progress};
 use crate::action::{Attempt, Scene, World};
 use crate::audit::AuditLog;
+use crate::catalog::Need;
 use crate::cluster::assets::AssetError;
 use crate::cluster::{Cluster, ClusterError, ClusterKind, Group, Settings};
 use crate::control::{Applier, ApplyError, Ready, Values, is_ready, until_ready};
@@ -269,7 +270,7 @@ impl Stage {
     async fn see_acting(&self, plan: &Plan<'_>) -> Result<((), String), StageError> {
         let whole: Vec<&Planned> = plan.controls.values().filter(|planned| planned.whole).collect();
         let asking = whole.iter().map(|planned| self.see_control(planned));
-        tokio::try_join!(self.read_back(plan), try_join_all(asking), self.await_system())?;
+        tokio::try_join!(self.read_back(plan), try_join_all(asking), self.await_system(plan))?;
         if whole
             .iter()
             .any(|planned| planned.set_up.api_server.flags.contains_key("audit-log-path"))
@@ -371,8 +372,13 @@ impl Stage {
         Ok(attribute(&observation.sent, &observation.answer, &unread))
     }
 
-    /// kind says that a cluster is ready before its own pods are: Pod Security may be refusing them.
-    async fn await_system(&self) -> Result<(), StageError> {
+    /// kind says that a cluster is ready before its own pods are: Pod Security may be refusing them. They must
+    /// run; CoreDNS must be ready as well where a scenario looks up names.
+    async fn await_system(&self, plan: &Plan<'_>) -> Result<(), StageError> {
+        if !self.world.cluster.has_own_pods() {
+            return Ok(());
+        }
+        let names = plan.scenarios.iter().any(|entry| entry.needs().contains(&Need::PodNetwork));
         let pods = Api::<Pod>::namespaced(self.world.admin.clone(), "kube-system");
         let waiting = async {
             let first = pods.list(&ListParams::default()).await?;
@@ -380,7 +386,7 @@ impl Stage {
             let version = first.metadata.resource_version.unwrap_or_default();
             let changes = pods.watch(&WatchParams::default(), &version).await?;
             let mut changes = std::pin::pin!(changes);
-            while !missing_parts(&self.world.cluster, &present).is_empty() {
+            while !missing_parts(&present, names).is_empty() {
                 match changes.try_next().await? {
                     Some(WatchEvent::Added(pod) | WatchEvent::Modified(pod)) => {
                         present.retain(|other| other.metadata.name != pod.metadata.name);
@@ -391,15 +397,14 @@ impl Stage {
                     None => break,
                 }
             }
-            Ok::<_, kube::Error>(missing_parts(&self.world.cluster, &present))
+            Ok::<_, kube::Error>(missing_parts(&present, names))
         };
         if let Ok(result) = tokio::time::timeout(STARTING, waiting).await
             && result?.is_empty()
         {
             return Ok(());
         }
-        let missing =
-            missing_parts(&self.world.cluster, &pods.list(&ListParams::default()).await?.items);
+        let missing = missing_parts(&pods.list(&ListParams::default()).await?.items, names);
         Err(StageError::NotReady {
             what: "the cluster's own pods".to_owned(),
             state: format!("missing: {}", missing.join(", ")),
@@ -451,19 +456,32 @@ fn not_set(control: &str, setting: &str, expected: &str, found: &str) -> StageEr
     }
 }
 
-/// The cluster's own parts of which no pod is ready.
-fn missing_parts(cluster: &Cluster, pods: &[Pod]) -> Vec<&'static str> {
-    let parts = cluster.parts().iter();
-    parts
-        .filter(|(label, part)| {
-            !pods.iter().any(|pod| {
-                let labels = pod.metadata.labels.as_ref();
-                labels.and_then(|labels| labels.get(*label)).is_some_and(|value| value == part)
-                    && is_ready(pod)
-            })
+/// The parts of a cluster made by kubeadm, by the labels that their pods carry.
+const PARTS: [(&str, &str); 6] = [
+    ("component", "kube-apiserver"),
+    ("component", "etcd"),
+    ("component", "kube-controller-manager"),
+    ("component", "kube-scheduler"),
+    ("k8s-app", "kube-proxy"),
+    ("k8s-app", DNS),
+];
+
+const DNS: &str = "kube-dns";
+
+/// The parts of which no pod runs; `names` asks for more of CoreDNS than to run.
+fn missing_parts(pods: &[Pod], names: bool) -> Vec<&'static str> {
+    let stands = |part: &str, pod: &Pod| match part {
+        DNS if names => is_ready(pod),
+        _ => pod.status.as_ref().is_some_and(|status| status.phase.as_deref() == Some("Running")),
+    };
+    let is_there = |label: &str, part: &str| {
+        pods.iter().any(|pod| {
+            let labels = pod.metadata.labels.as_ref();
+            labels.and_then(|labels| labels.get(label)).is_some_and(|value| value == part)
+                && stands(part, pod)
         })
-        .map(|(_, part)| *part)
-        .collect()
+    };
+    PARTS.iter().filter(|(label, part)| !is_there(label, part)).map(|(_, part)| *part).collect()
 }
 
 fn count(number: usize, noun: &str) -> String {

@@ -339,7 +339,8 @@ mod tests {
     #[tokio::test]
     async fn unknown_pods_and_protocols_are_refused() {
         let bed = Bed::start();
-        for path in ["/exec/n/other/c?command=probe&command=cat", "/attach/n/p/x", "/pods", "/run/n/p/c"]
+        for path in
+            ["/exec/n/other/c?command=probe&command=cat", "/attach/n/p/x", "/pods", "/run/n/p/c"]
         {
             assert_eq!(bed.ask_as_api_server(path, spdy()).await, Some(404), "{path}");
         }
