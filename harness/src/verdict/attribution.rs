@@ -162,8 +162,11 @@ fn policy_layer(why: &str) -> Option<Layer> {
         .then(|| Layer::PolicyFailure(name.to_owned()))
 }
 
+/// Words of a refusal, and the layer that uses them.
+type Words = (&'static str, fn() -> Layer);
+
 /// The words that begin the reason of a 403, and who says them.
-const FORBIDDEN: [(&str, fn() -> Layer); 7] = [
+const FORBIDDEN: [Words; 7] = [
     ("violates PodSecurity \"", || Layer::PodSecurity),
     ("exceeded quota: ", || Layer::Quota),
     ("error looking up service account ", || Layer::AdmissionPlugin("ServiceAccount".to_owned())),
