@@ -51,6 +51,9 @@ pub async fn run(
     folder: Arc<RunFolder>,
     progress: &Progress,
 ) -> Result<Duration, StageError> {
+    if options.cluster == ClusterKind::Embedded {
+        Embedded::mark(&folder)?;
+    }
     for (entry, cause) in &plan.skipped {
         let verdict = if options.require_all { Verdict::Inconclusive } else { Verdict::Skipped };
         let skipped = execute::whole(entry, verdict, cause.clone());

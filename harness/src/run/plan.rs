@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::catalog::{Catalog, ControlEntry, Entry, Need, ProfileEntry};
+use serde_json::Value;
+
+use crate::catalog::{Action, Catalog, ControlEntry, Entry, Need, ProfileEntry, documents};
 use crate::cluster::{ClusterKind, Settings};
 use crate::control::{Ready, SetUp, Values};
+use crate::in_cluster::probe::harmless;
 
 /// A control as this run sets it up.
 pub struct Planned<'a> {
@@ -78,7 +81,11 @@ impl<'a> Plan<'a> {
 
     /// Why a scenario cannot run here.
     fn why_not(&self, entry: &Entry, cluster: ClusterKind) -> Option<String> {
-        if let Some(why) = lacking(&entry.needs(), cluster) {
+        let mut needs = entry.needs();
+        if entry.scenario.actions().any(|action| self.reads_along(entry, action)) {
+            needs.insert(Need::RealNode);
+        }
+        if let Some(why) = lacking(&needs, cluster) {
             return Some(why);
         }
         let unset: Vec<&str> =
@@ -89,6 +96,21 @@ impl<'a> Plan<'a> {
         let names = unset.join(", ");
         (!unset.is_empty())
             .then(|| format!("the profile {} does not have the controls {names}", self.profile))
+    }
+
+    /// Whether an action reads along with a main process that only a real node runs.
+    fn reads_along(&self, entry: &Entry, action: &Action) -> bool {
+        let Action::Attach(attach) = action else { return false };
+        let Some(target) = self.catalog.targets.get(&entry.scenario.target) else { return false };
+        let named = attach.pod.as_ref().or(target.pods.first().map(|(_, pod)| pod));
+        let objects = documents(&target.text).unwrap_or_default();
+        let pod = objects.iter().find(|object| {
+            object["kind"] == "Pod" && object["metadata"]["name"].as_str() == named.map(|n| &**n)
+        });
+        let command = pod.map(|pod| &pod["spec"]["containers"][0]["command"]);
+        let words = command.and_then(Value::as_array).into_iter().flatten();
+        let command: Vec<String> = words.filter_map(Value::as_str).map(str::to_owned).collect();
+        harmless(&command).is_none()
     }
 
     /// The API server's and the kubelet's settings of all controls together.
@@ -138,5 +160,42 @@ fn lacking(needs: &BTreeSet<Need>, cluster: ClusterKind) -> Option<String> {
     let lacks = cluster.lacks().iter().filter(|need| needs.contains(need));
     let names: Vec<String> = lacks.map(ToString::to_string).collect();
     (!names.is_empty())
-        .then(|| format!("needs {}, which is missing on {}", names.join(" and "), cluster.name()))
+        .then(|| format!("needs {}, which {} clusters lack", names.join(" and "), cluster.name()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Attach;
+
+    fn plan<'a>(catalog: &'a Catalog, cluster: ClusterKind, selected: Vec<&'a Entry>) -> Plan<'a> {
+        let profile = catalog.profile("hardened").expect("a profile of ours");
+        Plan::new(catalog, &profile, cluster, selected)
+    }
+
+    #[test]
+    fn what_needs_real_nodes_is_skipped_on_simulated_ones_alone() {
+        let catalog = Catalog::load(None).expect("our own catalog");
+        let all: Vec<&Entry> = catalog.scenarios.iter().collect();
+        assert!(plan(&catalog, ClusterKind::Kind, all.clone()).skipped.is_empty());
+        let embedded = plan(&catalog, ClusterKind::Embedded, all);
+        let skipped: Vec<&str> =
+            embedded.skipped.iter().map(|(entry, _)| entry.id.as_str()).collect();
+        assert_eq!(skipped, ["anonymous-kubelet", "egress-database"]);
+        let left_out: Vec<&String> = embedded.left_out.keys().collect();
+        assert_eq!(left_out, ["kubelet-auth", "network-policy"]);
+    }
+
+    #[test]
+    fn a_users_scenario_is_skipped_for_one_action() {
+        let catalog = Catalog::load(None).expect("our own catalog");
+        let mut entry = catalog.scenarios[0].clone();
+        entry.scenario.target = "shop".to_owned();
+        for (pod, runs) in [("frontend", true), ("backend", false)] {
+            let attach = Attach { pod: Some(pod.to_owned()), stdin: false, tty: false };
+            entry.scenario.attacks[0].r#do = Action::Attach(attach);
+            let embedded = plan(&catalog, ClusterKind::Embedded, vec![&entry]);
+            assert_eq!(embedded.skipped.is_empty(), runs, "{pod}");
+        }
+    }
 }

@@ -61,12 +61,19 @@ struct Ports {
 }
 
 impl Embedded {
+    /// Marks a run as one of an embedded cluster, before anything is made.
+    ///
+    /// # Errors
+    /// When the run's folder cannot be written.
+    pub fn mark(folder: &RunFolder) -> Result<(), ClusterError> {
+        folder.write(MARK, b"").map(drop).map_err(ClusterError::Folder)
+    }
+
     /// A cluster that is not made yet, with its keys and ports.
     ///
     /// # Errors
     /// When no port can be opened or no certificate made.
     pub fn new(run: &str, assets: Assets, folder: Arc<RunFolder>) -> Result<Self, ClusterError> {
-        folder.write(MARK, b"").map_err(ClusterError::Folder)?;
         let open = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
         let (ports, kubelet) = Ports::find(open).map_err(ClusterError::Port)?;
         Ok(Embedded {
