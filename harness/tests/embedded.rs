@@ -58,8 +58,12 @@ fn main() {
         }
     }
     let is_there = is_there("1.36");
-    let killed = Trial::test("killed/1.36", programs_end_with_a_killed_run);
-    trials.push(or_ignored(killed, "1.36", is_there));
+    for trial in [
+        Trial::test("killed/1.36", programs_end_with_a_killed_run),
+        Trial::test("interrupted/1.36", an_interrupted_run_leaves_nothing),
+    ] {
+        trials.push(or_ignored(trial, "1.36", is_there));
+    }
     trials.push(Trial::test("supervised program ends", a_program_ends_with_its_supervisors_input));
     libtest_mimic::run(&arguments, trials).exit();
 }
@@ -146,9 +150,8 @@ fn brinell(state: &Path) -> Command {
 
 fn programs_end_with_a_killed_run() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
-    let mut run = brinell(folder.path()).stdout(Stdio::null()).spawn()?;
     let runs = folder.path().join("brinell/runs");
-    wait_until("the API server writes its log", || below(&runs, "kube-apiserver.log"))?;
+    let mut run = begun(folder.path())?;
     run.kill()?;
     run.wait()?;
     let marker = folder.path().to_string_lossy().into_owned();
@@ -159,6 +162,27 @@ fn programs_end_with_a_killed_run() -> Result<(), Failed> {
         .output()?;
     let rest = std::fs::read_dir(&runs)?.count();
     if rest == 0 { Ok(()) } else { Err(format!("the folder is still there: {swept:?}").into()) }
+}
+
+fn an_interrupted_run_leaves_nothing() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let mut run = begun(folder.path())?;
+    Command::new("kill").args(["-INT", &run.id().to_string()]).status()?;
+    let status = run.wait()?;
+    let is_running = is_named_by_a_process(&folder.path().to_string_lossy());
+    let rest = std::fs::read_dir(folder.path().join("brinell/runs"))?.count();
+    if (status.code(), is_running, rest) == (Some(130), false, 0) {
+        return Ok(());
+    }
+    Err(format!("{status}, programs run: {is_running}, {rest} folders left").into())
+}
+
+/// A run whose programs have started.
+fn begun(state: &Path) -> Result<Child, Failed> {
+    let run = brinell(state).stdout(Stdio::null()).spawn()?;
+    let runs = state.join("brinell/runs");
+    wait_until("the API server writes its log", || below(&runs, "kube-apiserver.log"))?;
+    Ok(run)
 }
 
 fn below(runs: &Path, name: &str) -> bool {

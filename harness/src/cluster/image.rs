@@ -12,6 +12,7 @@ use serde_json::json;
 use tar::{Builder, EntryType, Header};
 
 use super::elf::{Elf, ElfError};
+use super::process::own_executable;
 
 /// The user of our containers: no root, and no user of any node.
 const USER: &str = "65532:65532";
@@ -72,7 +73,8 @@ impl Image {
         tag: String,
         labels: BTreeMap<String, String>,
     ) -> Result<Self, ImageError> {
-        Image::of(open_this_executable().map_err(ImageError::Executable)?, tag, labels)
+        let executable = own_executable().and_then(File::open).map_err(ImageError::Executable)?;
+        Image::of(executable, tag, labels)
     }
 
     fn of(
@@ -159,15 +161,6 @@ impl Image {
             "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{layer}")]},
             "history": [{"created": "1970-01-01T00:00:00Z", "created_by": "brinell"}],
         })
-    }
-}
-
-/// On Linux by the link that the kernel keeps: the path may meanwhile lead to a newer build.
-fn open_this_executable() -> io::Result<File> {
-    if cfg!(target_os = "linux") {
-        File::open("/proc/self/exe")
-    } else {
-        File::open(std::env::current_exe()?)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Running the engine's and kind's own commands: by argument list, never through a shell.
 
 use std::ffi::OsStr;
+use std::io;
+use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 
 use tokio::io::AsyncWriteExt;
@@ -73,6 +75,15 @@ impl Drop for Group {
             // It may have ended this moment: then nothing is left to end.
             let _ = rustix::process::kill_process_group(leader, rustix::process::Signal::KILL);
         }
+    }
+}
+
+/// Our own executable. On Linux by the link that the kernel keeps: the path may meanwhile lead to a newer build.
+pub(super) fn own_executable() -> io::Result<PathBuf> {
+    if cfg!(target_os = "linux") {
+        Ok(PathBuf::from("/proc/self/exe"))
+    } else {
+        std::env::current_exe()
     }
 }
 

@@ -12,22 +12,13 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use super::ClusterError;
-use super::process::{ProcessError, last_lines};
+use super::process::{ProcessError, last_lines, own_executable};
 
 /// How long a killed program may take to be gone.
 const GOING: Duration = Duration::from_secs(5);
 
 /// How many lines of a program's log an error shows.
 const LAST_WORDS: usize = 8;
-
-/// Our own executable. On Linux by the link that the kernel keeps: the path may meanwhile lead to a newer build.
-pub(super) fn own_executable() -> io::Result<PathBuf> {
-    if cfg!(target_os = "linux") {
-        Ok(PathBuf::from("/proc/self/exe"))
-    } else {
-        std::env::current_exe()
-    }
-}
 
 /// What `brinell supervise` does: starts the program and kills it when standard input ends.
 ///

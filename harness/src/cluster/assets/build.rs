@@ -3,6 +3,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use super::modules::{Module, cache};
@@ -26,14 +27,7 @@ const VERSION: &str = "k8s.io/component-base/version";
 pub async fn install(version: &str, tell: impl Fn(&str)) -> Result<Assets, AssetError> {
     let cache = cache()?;
     fs::create_dir_all(&cache)?;
-    let lock = File::create(cache.join("lock"))?;
-    while let Err(error) = lock.try_lock() {
-        match error {
-            TryLockError::WouldBlock => tell("waiting for another run, which is building"),
-            TryLockError::Error(error) => return Err(error.into()),
-        }
-        tokio::time::sleep(BETWEEN_LOOKS).await;
-    }
+    let _lock = lock(&cache, &tell).await?;
     let missing = match find_all(version).await? {
         Ok(assets) => return Ok(assets),
         Err(missing) => missing,
@@ -46,6 +40,21 @@ pub async fn install(version: &str, tell: impl Fn(&str)) -> Result<Assets, Asset
     }
     let gone = || io::Error::other("what was built is gone again");
     Ok(find_all(version).await?.map_err(|_| gone())?)
+}
+
+/// Waits until no other run builds. The lock ends with the value, and with us.
+async fn lock(cache: &Path, tell: &impl Fn(&str)) -> Result<File, AssetError> {
+    let lock = File::create(cache.join("lock"))?;
+    let mut told = false;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+            Err(TryLockError::WouldBlock) if told => tokio::time::sleep(BETWEEN_LOOKS).await,
+            Err(TryLockError::WouldBlock) => tell("waiting for another run, which is building"),
+        }
+        told = true;
+    }
 }
 
 /// Builds one program beside its place and moves it there whole.

@@ -20,9 +20,9 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 
 use super::assets::Assets;
-use super::process::Group;
+use super::process::{Group, ProcessError, own_executable};
 use super::settings::{EtcdAccess, Settings};
-use super::supervisor::{self, Supervised, own_executable};
+use super::supervisor::{self, Supervised};
 use super::{ClusterError, RunFolder};
 use crate::in_cluster::probe::{self, EtcdAnswer, EtcdOrder, NoAnswer, Verb};
 use crate::in_cluster::server_config_for;
@@ -186,7 +186,8 @@ impl Embedded {
 
     /// The audit log from its beginning, and on while it grows.
     pub(super) fn audit_log(&self) -> Result<Group, ClusterError> {
-        let executable = own_executable().map_err(ClusterError::Folder)?;
+        let executable = own_executable()
+            .map_err(|source| ProcessError::Start { program: "tail".to_owned(), source })?;
         let executable = executable.to_string_lossy();
         let log = self.folder.file("logs/audit.log");
         let log = log.to_string_lossy();
