@@ -9,8 +9,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use brinell::catalog::{Catalog, Entry, ProfileEntry, select};
-use brinell::cli::{Cli, Command, ListFormat, RunArguments, Selection};
-use brinell::cluster::{self, Engine, RunFolder, Swept};
+use brinell::cli::{AssetsWork, Cli, Command, ListFormat, RunArguments, Selection};
+use brinell::cluster::assets::{self, AssetError, Program};
+use brinell::cluster::{self, Choice, ClusterKind, RunFolder, Swept};
 use brinell::report::{Detail, ExitCode, FileReport, Format, Reporters, Terminal, visible};
 use brinell::run::{Options, Plan, Progress, RunEvent, run, skip};
 use brinell::{in_cluster, text};
@@ -27,13 +28,21 @@ fn main() -> Code {
     };
     match cli.command {
         Some(Command::InCluster(work)) => work.run(),
+        Some(Command::Supervise { program, arguments }) => cluster::supervise(&program, &arguments)
+            .unwrap_or_else(|error| {
+                let program = program.to_string_lossy();
+                fail(ExitCode::Broken, &format!("{program} could not be started: {error}"))
+            }),
+        Some(Command::Assets { work, kubernetes_version }) => {
+            in_runtime(handle_assets(work, kubernetes_version))
+        }
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "brinell", &mut script);
             print(&script)
         }
         Some(Command::Explain { id }) => explain(&id),
-        Some(Command::Plan(selection)) => show_plan(&selection),
+        Some(Command::Plan(selection)) => in_runtime(show_plan(selection)),
         Some(Command::Sweep { run }) => in_runtime(sweep(run)),
         None if cli.run.list.is_some() => list(&cli.run),
         None => in_runtime(start(cli.run)),
@@ -137,18 +146,20 @@ fn listed(entry: &Entry) -> serde_json::Value {
     })
 }
 
-fn show_plan(selection: &Selection) -> Code {
+async fn show_plan(selection: Selection) -> Code {
     let catalog = match Catalog::load(selection.scenarios.as_deref()) {
         Ok(catalog) => catalog,
         Err(problems) => return fail(ExitCode::Usage, &problems.to_string()),
     };
-    let (entries, profile) = match chosen(&catalog, selection) {
+    let (entries, profile) = match chosen(&catalog, &selection) {
         Ok(chosen) => chosen,
         Err(message) => return fail(ExitCode::Usage, &message),
     };
-    let plan = Plan::new(&catalog, &profile, entries);
+    let choice = Choice::make(selection.cluster).await;
+    let plan = Plan::new(&catalog, &profile, choice.kind, entries);
     let title = visible(&profile.profile.title);
-    let mut answer = format!("profile {}: {title}\n", plan.profile);
+    let mut answer = format!("cluster {} ({})\n", choice.kind.name(), choice.why);
+    writeln!(answer, "profile {}: {title}", plan.profile).expect("writing to memory does not fail");
     for (kind, name, about) in planned(&plan) {
         let about = if about.is_empty() { about } else { format!(": {about}") };
         writeln!(answer, "  {kind:7}  {name}{about}").expect("writing to memory does not fail");
@@ -161,6 +172,7 @@ fn planned<'a>(plan: &'a Plan) -> Vec<(&'static str, &'a str, String)> {
     let state = |whole| if whole { "set up, seen acting" } else { "weakened" }.to_owned();
     let controls =
         plan.controls.iter().map(|(id, control)| ("control", id.as_str(), state(control.whole)));
+    let without = plan.left_out.iter().map(|(id, why)| ("without", id.as_str(), why.clone()));
     let targets = plan.targets().into_iter().map(|name| ("target", name, String::new()));
     let personas = plan.personas().into_iter().map(|name| ("persona", name, String::new()));
     let running = plan
@@ -168,7 +180,42 @@ fn planned<'a>(plan: &'a Plan) -> Vec<(&'static str, &'a str, String)> {
         .iter()
         .map(|entry| ("run", entry.id.as_str(), visible(&entry.scenario.title)));
     let skipped = plan.skipped.iter().map(|(entry, why)| ("skip", entry.id.as_str(), why.clone()));
-    controls.chain(targets).chain(personas).chain(running).chain(skipped).collect()
+    let staged = controls.chain(without).chain(targets).chain(personas);
+    staged.chain(running).chain(skipped).collect()
+}
+
+async fn handle_assets(work: AssetsWork, version: String) -> Code {
+    let done = match work {
+        AssetsWork::List => list_assets().await,
+        AssetsWork::Install => assets::install(&version, |doing| eprintln!("{doing} …"))
+            .await
+            .map(|assets| println!("{assets}")),
+        AssetsWork::Remove => {
+            assets::remove().map(|folder| println!("removed {}", folder.display()))
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::Passed.into(),
+        Err(error @ AssetError::UnknownVersion { .. }) => fail(ExitCode::Usage, &error.to_string()),
+        Err(error) => fail(ExitCode::Broken, &error.to_string()),
+    }
+}
+
+async fn list_assets() -> Result<(), AssetError> {
+    for version in assets::versions() {
+        println!("Kubernetes {version}");
+        for program in Program::ALL {
+            let told = match assets::find(program, version).await {
+                Ok(Some(asset)) => format!("from {}: {}", asset.origin, asset.path.display()),
+                Ok(None) => format!(
+                    "missing; `brinell assets install --kubernetes-version {version}` builds it"
+                ),
+                Err(error) => error.to_string(),
+            };
+            println!("  {:<24} {told}", program.name());
+        }
+    }
+    Ok(())
 }
 
 /// The scenarios and the profile that are asked for.
@@ -215,33 +262,46 @@ async fn start(arguments: RunArguments) -> Code {
         Ok(chosen) => chosen,
         Err(message) => return fail(ExitCode::Usage, &message),
     };
-    let node_image = match node_image(&arguments) {
+    let choice = Choice::make(arguments.selection.cluster).await;
+    let node_image = match node_image(&arguments, choice.kind) {
         Ok(image) => image,
         Err(message) => return fail(ExitCode::Usage, &message),
     };
     if is_one_file(arguments.junit.as_deref(), arguments.json.as_deref()) {
         return fail(ExitCode::Usage, "--junit and --json name the same file");
     }
+    if arguments.keep && choice.kind == ClusterKind::Embedded {
+        let message = "an embedded cluster ends with its run; --keep needs --cluster kind";
+        return fail(ExitCode::Usage, message);
+    }
     let reporters = match reporters(&arguments) {
         Ok(reporters) => reporters,
         Err(error) => return fail(ExitCode::Usage, &error.to_string()),
     };
-    let plan = Plan::new(&catalog, &profile, entries);
+    let plan = Plan::new(&catalog, &profile, choice.kind, entries);
     let options = Options {
         run: text::random_hex(3),
+        cluster: choice.kind,
+        kubernetes: arguments.kubernetes_version.clone(),
         node_image,
         require_all: arguments.require_all,
         jobs: arguments.jobs.into(),
         deadline: Duration::from_secs(arguments.deadline),
     };
-    conduct(&plan, &options, &arguments, reporters, started).await
+    conduct(&plan, &options, &arguments, &choice, reporters, started).await
 }
 
-fn node_image(arguments: &RunArguments) -> Result<String, String> {
+/// The node image of a kind cluster; none is needed for an embedded one, but its version must be known.
+fn node_image(arguments: &RunArguments, kind: ClusterKind) -> Result<String, String> {
+    let version = &arguments.kubernetes_version;
+    if kind == ClusterKind::Embedded {
+        let known = assets::versions().contains(&version.as_str());
+        let unknown = || AssetError::UnknownVersion { version: version.clone() }.to_string();
+        return known.then(String::new).ok_or_else(unknown);
+    }
     if let Some(image) = arguments.node_image.as_ref().filter(|image| !image.is_empty()) {
         return Ok(image.clone());
     }
-    let version = &arguments.kubernetes_version;
     cluster::node_image(version).map(str::to_owned).ok_or_else(|| {
         format!(
             "there is no node image for Kubernetes {version}; there is one for {}, \
@@ -302,6 +362,7 @@ async fn conduct(
     plan: &Plan<'_>,
     options: &Options,
     arguments: &RunArguments,
+    choice: &Choice,
     mut reporters: Reporters,
     started: Instant,
 ) -> Code {
@@ -314,7 +375,7 @@ async fn conduct(
         reporters.finish()
     });
     let folder = OnceLock::new();
-    let ending = run_until_end(plan, options, arguments, &folder, &progress).await;
+    let ending = run_until_end(plan, options, choice, &folder, &progress).await;
     if let Some(error) = ending.error() {
         progress.tell(RunEvent::Aborted { error });
     }
@@ -362,11 +423,11 @@ impl Ending {
 async fn run_until_end(
     plan: &Plan<'_>,
     options: &Options,
-    arguments: &RunArguments,
+    choice: &Choice,
     folder: &OnceLock<Arc<RunFolder>>,
     progress: &Progress,
 ) -> Ending {
-    let running = begin(plan, options, arguments, folder, progress);
+    let running = begin(plan, options, choice, folder, progress);
     let running = AssertUnwindSafe(running).catch_unwind();
     tokio::select! {
         ended = running => match ended {
@@ -378,51 +439,31 @@ async fn run_until_end(
     }
 }
 
-/// Finds the engine and kind, then runs. `folder` is set as soon as there is something to tidy up.
+/// Says what is begun, and runs. `folder` is set as soon as there is something to tidy up.
 async fn begin(
     plan: &Plan<'_>,
     options: &Options,
-    arguments: &RunArguments,
+    choice: &Choice,
     folder: &OnceLock<Arc<RunFolder>>,
     progress: &Progress,
 ) -> Result<Duration, String> {
-    let found = found().await;
     progress.tell(RunEvent::Started {
         run: options.run.clone(),
-        cluster: match &found {
-            Ok(found) => format!("kind ({found})"),
-            Err(_) => "kind".to_owned(),
-        },
-        kubernetes: arguments.kubernetes_version.clone(),
+        cluster: format!("{} ({})", choice.kind.name(), choice.why),
+        kubernetes: options.kubernetes.clone(),
         profile: plan.profile.clone(),
     });
     skip(plan, options, progress);
     if plan.scenarios.is_empty() {
         return Ok(Duration::ZERO);
     }
-    found?;
+    if let Some(missing) = &choice.missing {
+        return Err(missing.clone());
+    }
     let made = RunFolder::create(&options.run)
         .map_err(|error| format!("the run's own folder could not be made: {error}"))?;
     let folder = folder.get_or_init(|| Arc::new(made));
     run(plan, options, Arc::clone(folder), progress).await.map_err(|error| error.to_string())
-}
-
-/// Looks for what a kind cluster needs, and says how to get what is missing.
-async fn found() -> Result<String, String> {
-    let engine = Engine::version().await.map_err(|error| {
-        format!(
-            "no Docker engine answers. Install one (https://docs.docker.com/engine/install/) \
-             or start it; `docker version` shows whether it answers.\n{error}"
-        )
-    })?;
-    let kind = cluster::kind_version().await.map_err(|error| {
-        format!(
-            "kind is not there. Install it (https://kind.sigs.k8s.io/docs/user/quick-start/) \
-             and put it on the PATH.\n{error}"
-        )
-    })?;
-    cluster::can_run_in_pods().map_err(|error| error.to_string())?;
-    Ok(format!("Docker {engine} and kind {kind} answer"))
 }
 
 async fn signalled() -> ExitCode {
@@ -453,9 +494,8 @@ async fn tidy(run: &str, folder: &RunFolder, keep: bool) -> (String, bool) {
             Err(error) => (format!("Cluster kept, but not marked so: {error}"), false),
         };
     }
-    let removed = cluster::remove(run).await.map_err(|error| error.to_string());
-    match removed.and_then(|_| folder.remove().map_err(|error| error.to_string())) {
-        Ok(()) => ("Cluster deleted, nothing left behind.".to_owned(), true),
+    match cluster::remove(run, folder).await {
+        Ok(_) => ("Cluster deleted, nothing left behind.".to_owned(), true),
         Err(error) => (format!("LEFT BEHIND: {error}\n`brinell sweep {run}` tries again."), false),
     }
 }

@@ -63,7 +63,7 @@ async fn probe<T: DeserializeOwned>(
     pod: &str,
     command: &[&str],
 ) -> Result<Result<T, NoAnswer>, ActionError> {
-    let stream = run(&attempt.world.admin, &attempt.scene.namespace, pod, command).await?;
+    let stream = run(attempt.world, &attempt.scene.namespace, pod, command).await?;
     read(&stream.stdout)
         .map_err(|_| ActionError::Probe { answer: format!("{}{}", stream.stdout, stream.stderr) })
 }

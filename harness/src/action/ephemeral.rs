@@ -48,7 +48,7 @@ pub(super) async fn send(
 fn container(attempt: &Attempt<'_>, ephemeral: &Ephemeral) -> Value {
     let mut container = json!({
         "name": attempt.unique(),
-        "image": attempt.world.kind.image(),
+        "image": attempt.world.cluster.image(),
         "imagePullPolicy": "IfNotPresent",
         "command": ["probe", "wait"],
         "securityContext": {

@@ -6,15 +6,12 @@ use crate::catalog::Etcd;
 use crate::in_cluster::probe::{EtcdAnswer, EtcdOrder};
 use crate::verdict::{Answer, Effect, Storage};
 
-/// etcd's port for clients.
-const PORT: u16 = 2379;
-
 /// Reads everything, and looks in the audit log for the canary too.
 pub(super) async fn read(attempt: &Attempt<'_>, etcd: &Etcd) -> Result<Observation, ActionError> {
     let world = attempt.world;
-    let access = world.kind.etcd_access().await?;
+    let access = world.cluster.etcd_access().await?;
     let order = EtcdOrder {
-        address: world.address(PORT)?,
+        address: world.address(access.port)?,
         server_name: world.node.clone(),
         ca: access.ca,
         client_cert: access.certificate,
@@ -23,7 +20,7 @@ pub(super) async fn read(attempt: &Attempt<'_>, etcd: &Etcd) -> Result<Observati
         canary: world.canary.clone(),
     };
     let found: EtcdAnswer =
-        world.kind.probe("etcd", &order).await?.map_err(|none| {
+        world.cluster.probe_etcd(&order).await?.map_err(|none| {
             ActionError::Missing(format!("etcd could not be read: {}", none.text))
         })?;
     Ok(Observation {

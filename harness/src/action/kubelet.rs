@@ -18,7 +18,7 @@ pub(super) async fn send(
     kubelet: &Kubelet,
 ) -> Result<Observation, ActionError> {
     let order = order(attempt, kubelet.port, name(kubelet.method), &kubelet.path)?;
-    let answer = match attempt.world.kind.probe("request", &order).await? {
+    let answer = match attempt.world.cluster.probe_request(&order).await? {
         Ok(answer) => Answer::Http(response(&answer)),
         // A closed port says something only when the node itself is reached.
         Err(none) => Answer::Nothing(Silence {
@@ -64,7 +64,7 @@ fn order(
 
 async fn node_answers(attempt: &Attempt<'_>) -> Result<bool, ActionError> {
     let order = order(attempt, SECURE_PORT, "GET", "/healthz")?;
-    Ok(attempt.world.kind.probe::<RequestAnswer>("request", &order).await?.is_ok())
+    Ok(attempt.world.cluster.probe_request(&order).await?.is_ok())
 }
 
 /// Of a success only the code is kept: what the kubelet tells about pods is nobody's business.

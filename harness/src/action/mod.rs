@@ -19,7 +19,7 @@ use kube::Client;
 
 use crate::audit::{AuditLog, Event};
 use crate::catalog::{Action, Door};
-use crate::cluster::{ClusterError, Kind};
+use crate::cluster::{Cluster, ClusterError};
 use crate::in_cluster::probe::NoAnswer;
 use crate::persona::Identity;
 use crate::verdict::{Answer, Effect, Sent, Silence};
@@ -30,7 +30,7 @@ pub struct World {
     /// The admin, who looks but never attacks.
     pub admin: Client,
     /// The cluster, for what goes past the API server.
-    pub kind: Arc<Kind>,
+    pub cluster: Arc<Cluster>,
     /// The node's address.
     pub node: String,
     /// The audit log; none where the API server writes none.

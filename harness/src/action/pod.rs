@@ -140,7 +140,7 @@ fn spec(attempt: &Attempt<'_>, action: &PodAction) -> Value {
         },
         "containers": [{
             "name": "attack",
-            "image": attempt.world.kind.image(),
+            "image": attempt.world.cluster.image(),
             "imagePullPolicy": "IfNotPresent",
             "command": ["probe", "wait"],
             "securityContext": {

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use hyper_util::rt::TokioIo;
-use kube::Client;
 use kube::client::Body;
 use serde_json::Value;
 use tokio_tungstenite::WebSocketStream;
@@ -14,7 +13,7 @@ use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::http::read;
-use super::{ActionError, Attempt, Observation};
+use super::{ActionError, Attempt, Observation, World};
 use crate::catalog::{Attach, Door, Exec};
 use crate::text::{cut, encode};
 use crate::verdict::{Answer, Closing, Effect, Stream};
@@ -56,17 +55,18 @@ pub(super) async fn attach(
 
 /// Runs a command as the admin, who only looks, and returns what it printed.
 pub(super) async fn run(
-    admin: &Client,
+    world: &World,
     namespace: &str,
     pod: &str,
     command: &[&str],
 ) -> Result<Stream, ActionError> {
     let command: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
     let uri = exec_uri(namespace, pod, &command, false, false);
-    let request = upgrade(http::Request::builder().method("GET").uri(uri), Door::GetWebsocket)
+    let request = http::Request::builder().method("GET").uri(uri);
+    let request = upgrade(request, Door::GetWebsocket, world.cluster.stream_protocols())
         .body(Body::empty())
         .map_err(|error| ActionError::Missing(error.to_string()))?;
-    let response = admin.send(request).await?;
+    let response = world.admin.send(request).await?;
     if response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
         let answer = read(response).await;
         return Err(ActionError::Missing(format!("the admin could not exec: {answer:?}")));
@@ -116,7 +116,8 @@ async fn open(
 ) -> Result<Observation, ActionError> {
     let method = if attempt.door == Door::PostSpdy { "POST" } else { "GET" };
     let verb = if method == "POST" { "create" } else { "get" };
-    let request = upgrade(attempt.request(method, uri), attempt.door).body(Vec::new());
+    let protocols = attempt.world.cluster.stream_protocols();
+    let request = upgrade(attempt.request(method, uri), attempt.door, protocols).body(Vec::new());
     let answer = match attempt.exchange(request).await {
         Err(silence) => Answer::Nothing(silence),
         Ok(response) if response.status() != http::StatusCode::SWITCHING_PROTOCOLS => {
@@ -136,14 +137,14 @@ async fn open(
 }
 
 /// The handshake's headers. No Accept: it reaches the kubelet, which then answers 406 (measured).
-fn upgrade(request: http::request::Builder, door: Door) -> http::request::Builder {
+fn upgrade(request: http::request::Builder, door: Door, protocols: &str) -> http::request::Builder {
     let request = request.header("Connection", "Upgrade");
     match door {
         Door::GetWebsocket => request
             .header("Upgrade", "websocket")
             .header("Sec-WebSocket-Version", "13")
             .header("Sec-WebSocket-Key", generate_key())
-            .header("Sec-WebSocket-Protocol", "v5.channel.k8s.io, v4.channel.k8s.io"),
+            .header("Sec-WebSocket-Protocol", protocols),
         _ => request
             .header("Upgrade", "SPDY/3.1")
             .header("X-Stream-Protocol-Version", "v4.channel.k8s.io"),

@@ -1,10 +1,12 @@
 //! What a cluster must have for an action to tell anything. Derived, so that nobody can forget it.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use serde::Serialize;
 
-use super::{Action, Entry};
+use super::{Action, ControlEntry, Entry};
+use crate::in_cluster::probe::harmless;
 
 /// Something that not every cluster has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -23,9 +25,13 @@ pub enum Need {
 }
 
 impl Action {
-    /// What it needs beyond the API server. A simulated kubelet answers exec and attach.
+    /// What it needs beyond the API server. A simulated kubelet answers attach, and exec of harmless commands.
     pub fn needs(&self) -> &'static [Need] {
         match self {
+            Action::Exec(exec) if harmless(&exec.command).is_none() => &[Need::RealNode],
+            Action::Request(request) if is_forwarded(&request.path) => {
+                &[Need::RealNode, Need::PodNetwork]
+            }
             Action::Exec(_)
             | Action::Attach(_)
             | Action::Ephemeral(_)
@@ -50,10 +56,74 @@ impl Action {
     }
 }
 
+/// Whether the API server passes the request on to a node, a pod or a service.
+fn is_forwarded(path: &str) -> bool {
+    let path = path.split('?').next().unwrap_or_default();
+    let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+    segments.windows(3).any(|three| {
+        matches!(three, ["nodes" | "pods" | "services", _, "proxy"])
+            || matches!(three, ["api", "v1", "proxy"])
+    })
+}
+
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Need::RealNode => "a node that really runs pods",
+            Need::PodNetwork => "a network between pods",
+            Need::KubeletPort => "a kubelet's own port",
+            Need::Etcd => "etcd",
+            Need::AuditLog => "the API server's audit log",
+        })
+    }
+}
+
 impl Entry {
     /// What all its attacks and permits need together.
     pub fn needs(&self) -> BTreeSet<Need> {
         let actions = self.scenario.actions().flat_map(Action::needs).copied();
         actions.chain(self.scenario.is_logged().then_some(Need::AuditLog)).collect()
+    }
+}
+
+impl ControlEntry {
+    /// What its settings and its own questions need.
+    pub fn needs(&self) -> BTreeSet<Need> {
+        let asked = self.control.ready.iter().flat_map(|ready| ready.r#do.needs()).copied();
+        asked.chain(self.control.kubelet.is_some().then_some(Need::RealNode)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::{Exec, Method, Request};
+
+    fn exec(command: &[&str]) -> Action {
+        let command = command.iter().map(|word| (*word).to_owned()).collect();
+        Action::Exec(Exec { pod: None, command, stdin: false, tty: false })
+    }
+
+    fn get(path: &str) -> Action {
+        Action::Request(Request { method: Method::Get, path: path.to_owned(), body: None })
+    }
+
+    #[test]
+    fn a_command_that_is_not_ours_needs_a_real_node() {
+        assert!(exec(&["probe", "echo", "foo"]).needs().is_empty());
+        assert_eq!(exec(&["touch", "/tmp/x"]).needs(), [Need::RealNode]);
+        assert_eq!(exec(&["probe", "connect", "10.0.0.1", "80"]).needs(), [Need::RealNode]);
+    }
+
+    #[test]
+    fn what_is_passed_on_needs_somebody_behind_the_api_server() {
+        for path in [
+            "/api/v1/nodes/n/proxy/pods",
+            "/api/v1/namespaces/a/pods/p:80/proxy",
+            "/api/v1/namespaces/a/services/https:s:443/proxy/x?y=z",
+        ] {
+            assert!(get(path).needs().contains(&Need::RealNode), "{path}");
+        }
+        assert!(get("/api/v1/namespaces/proxy/pods?limit=1").needs().is_empty());
     }
 }

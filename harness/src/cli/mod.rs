@@ -1,9 +1,11 @@
 //! The command line: what may be said, as types. What it means is in `main.rs`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::cluster::ClusterKind;
 use crate::in_cluster::InCluster;
 
 const EXAMPLES: &str = "\
@@ -52,10 +54,28 @@ pub enum Command {
         /// One run, even one that was kept or was started elsewhere
         run: Option<String>,
     },
+    /// The programs of embedded clusters: where they come from, building them, removing what was built
+    Assets {
+        /// What to do with them
+        #[arg(value_enum, default_value_t = AssetsWork::List)]
+        work: AssetsWork,
+        /// Kubernetes minor version of what is built
+        #[arg(long, value_name = "X.Y", default_value = crate::cluster::DEFAULT_VERSION)]
+        kubernetes_version: String,
+    },
     /// Print a completion script
     Completions {
         /// The shell
         shell: clap_complete::Shell,
+    },
+    /// Run a program until it or standard input ends
+    #[command(hide = true)]
+    Supervise {
+        /// The program
+        program: OsString,
+        /// Its arguments
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
     },
     /// What runs inside pods
     #[command(hide = true, subcommand)]
@@ -80,6 +100,9 @@ pub struct Selection {
     /// A profile's name, or a file of your own
     #[arg(long, value_name = "NAME|FILE", default_value = "hardened", help_heading = "Cluster")]
     pub profile: String,
+    /// What the cluster is made of [default: kind if a Docker engine and kind answer, else embedded]
+    #[arg(long, value_name = "KIND", help_heading = "Cluster")]
+    pub cluster: Option<ClusterKind>,
 }
 
 /// What a run can be told.
@@ -100,7 +123,7 @@ pub struct RunArguments {
         help_heading = "Cluster"
     )]
     pub kubernetes_version: String,
-    /// Node image to make the cluster from, instead of the version's own
+    /// Node image to make a kind cluster from, instead of the version's own
     #[arg(long, value_name = "IMAGE", env = "BRINELL_NODE_IMAGE", help_heading = "Cluster")]
     pub node_image: Option<String>,
     /// Keep the cluster, to look at it
@@ -131,6 +154,17 @@ pub struct RunArguments {
 
 /// A day.
 const MAX_DEADLINE: u64 = 24 * 60 * 60;
+
+/// What is done with the programs of embedded clusters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AssetsWork {
+    /// Show where each comes from
+    List,
+    /// Build those that come from nowhere
+    Install,
+    /// Remove what was built
+    Remove,
+}
 
 /// How scenarios are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

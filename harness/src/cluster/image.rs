@@ -12,6 +12,7 @@ use serde_json::json;
 use tar::{Builder, EntryType, Header};
 
 use super::elf::{Elf, ElfError};
+use super::process::own_executable;
 
 /// The user of our containers: no root, and no user of any node.
 const USER: &str = "65532:65532";
@@ -72,7 +73,8 @@ impl Image {
         tag: String,
         labels: BTreeMap<String, String>,
     ) -> Result<Self, ImageError> {
-        Image::of(open_this_executable().map_err(ImageError::Executable)?, tag, labels)
+        let executable = own_executable().and_then(File::open).map_err(ImageError::Executable)?;
+        Image::of(executable, tag, labels)
     }
 
     fn of(
@@ -168,15 +170,6 @@ impl Image {
 /// When the executable cannot be read, is not for Linux, or is linked dynamically.
 pub fn can_run_in_pods() -> Result<(), ImageError> {
     Image::of_this_executable(String::new(), BTreeMap::new()).map(drop)
-}
-
-/// On Linux by the link that the kernel keeps: the path may meanwhile lead to a newer build.
-fn open_this_executable() -> io::Result<File> {
-    if cfg!(target_os = "linux") {
-        File::open("/proc/self/exe")
-    } else {
-        File::open(std::env::current_exe()?)
-    }
 }
 
 /// Computes the digest of what is read through it.

@@ -14,15 +14,15 @@ use super::commands::RUN_VARIABLE;
 use super::engine::{Engine, NodeFile, RUN_LABEL};
 use super::image::Image;
 use super::process::{Group, ProcessError, last_lines, output};
+use super::settings::{EtcdAccess, LOGS, SETTINGS, Settings};
 use super::{ClusterError, RunFolder};
 use crate::in_cluster::probe::{self, NoAnswer};
 
-/// The folder in the node that holds the settings' files.
-pub const SETTINGS: &str = "/etc/brinell";
-/// The folder in the node that holds the audit log.
-const LOGS: &str = "/var/log/brinell";
 /// Where the API server's audit log lies, as the control audit-policy writes it.
 const AUDIT_LOG: &str = "/var/log/brinell/audit.log";
+
+/// etcd's port for clients.
+const ETCD_PORT: u16 = 2379;
 
 /// The node images that kind 0.33 was released with; each is named by its content.
 const NODE_IMAGES: [(&str, &str); 4] = [
@@ -57,17 +57,6 @@ pub fn versions() -> Vec<&'static str> {
     NODE_IMAGES.iter().map(|(minor, _)| *minor).collect()
 }
 
-/// What the API server and the kubelet are started with.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Settings {
-    /// The API server's flags, without dashes.
-    pub flags: BTreeMap<String, String>,
-    /// Files below [`SETTINGS`], by name.
-    pub files: BTreeMap<String, Vec<u8>>,
-    /// What is laid over the KubeletConfiguration.
-    pub kubelet: Value,
-}
-
 /// kind's version, which shows that it is there.
 pub async fn version() -> Result<String, ProcessError> {
     let text = output("kind", &["version", "--quiet"], &[], &[]).await?;
@@ -77,25 +66,27 @@ pub async fn version() -> Result<String, ProcessError> {
 /// A cluster of this run.
 pub struct Kind {
     run: String,
+    node_image: String,
     engine: Engine,
     folder: Arc<RunFolder>,
     attacker: OnceCell<String>,
 }
 
-/// How etcd is reached from beside the node.
-pub struct EtcdAccess {
-    /// The certificate authority, PEM.
-    pub ca: String,
-    /// The client certificate, PEM.
-    pub certificate: String,
-    /// Its key, PEM.
-    pub key: String,
-}
-
 impl Kind {
     /// A cluster that is not made yet.
-    pub fn new(run: &str, folder: Arc<RunFolder>) -> Self {
-        Kind { run: run.to_owned(), engine: Engine::new(run), folder, attacker: OnceCell::new() }
+    pub fn new(run: &str, node_image: &str, folder: Arc<RunFolder>) -> Self {
+        Kind {
+            run: run.to_owned(),
+            node_image: node_image.to_owned(),
+            engine: Engine::new(run),
+            folder,
+            attacker: OnceCell::new(),
+        }
+    }
+
+    /// The run that it belongs to.
+    pub(super) fn run(&self) -> &str {
+        &self.run
     }
 
     fn name(&self) -> String {
@@ -107,21 +98,19 @@ impl Kind {
         format!("{}-control-plane", self.name())
     }
 
-    /// The image of our own executable, as pods name it.
-    pub fn image(&self) -> String {
-        format!("brinell.dev/harness:{}", self.run)
+    /// Makes the cluster with the given settings, and gives it our image. Returns how long kind itself took.
+    pub async fn create(&self, settings: &Settings) -> Result<Duration, ClusterError> {
+        let (made_in, ()) = tokio::try_join!(self.create_node(settings), self.make_image())?;
+        self.load_image().await?;
+        Ok(made_in)
     }
 
-    /// Makes the cluster from a node image with the given settings. Returns how long kind itself took.
-    pub async fn create(
-        &self,
-        node_image: &str,
-        settings: &Settings,
-    ) -> Result<Duration, ClusterError> {
+    async fn create_node(&self, settings: &Settings) -> Result<Duration, ClusterError> {
+        let node_image = &self.node_image;
         self.engine
             .have_image(node_image)
             .await
-            .map_err(|engine| ClusterError::NoNodeImage { image: node_image.to_owned(), engine })?;
+            .map_err(|engine| ClusterError::NoNodeImage { image: node_image.clone(), engine })?;
         let tag = format!("brinell.dev/node:{}", self.run);
         let files = settings.files.iter().map(|(name, content)| NodeFile {
             path: format!("{SETTINGS}/{name}"),
@@ -130,7 +119,7 @@ impl Kind {
         let files: Vec<NodeFile> = files.collect();
         let network = self.name();
         tokio::try_join!(
-            self.engine.make_image(node_image, &tag, &files),
+            self.engine.make_image(&self.node_image, &tag, &files),
             self.engine.make_network(&network),
         )?;
         let config = serde_json::to_vec(&configuration(settings)).expect("a configuration is JSON");
@@ -183,18 +172,18 @@ impl Kind {
     }
 
     /// Makes the image of our own executable and gives it to the engine, for the attacker's container.
-    pub async fn make_image(&self) -> Result<(), ClusterError> {
+    async fn make_image(&self) -> Result<(), ClusterError> {
         let archive = self.folder.write("image.tar", b"").map_err(ClusterError::Folder)?;
         // In place, so that an interrupt cannot leave it writing into a folder that is being removed.
         tokio::task::block_in_place(|| {
             let labels = BTreeMap::from([(RUN_LABEL.to_owned(), self.run.clone())]);
-            Image::of_this_executable(self.image(), labels)?.write(&archive)
+            Image::of_this_executable(super::image_name(&self.run), labels)?.write(&archive)
         })?;
         Ok(self.engine.load(&archive).await?)
     }
 
     /// Gives the image to the node, for pods.
-    pub async fn load_image(&self) -> Result<(), ClusterError> {
+    async fn load_image(&self) -> Result<(), ClusterError> {
         let archive = self.folder.file("image.tar");
         let name = self.name();
         let arguments = ["load", "image-archive", &archive.to_string_lossy(), "--name", &name];
@@ -249,7 +238,7 @@ impl Kind {
 
     async fn start_attacker(&self) -> Result<String, ClusterError> {
         let name = format!("{}-attacker", self.name());
-        self.engine.start(&name, &self.name(), &self.image()).await?;
+        self.engine.start(&name, &self.name(), &super::image_name(&self.run)).await?;
         Ok(name)
     }
 
@@ -265,7 +254,7 @@ impl Kind {
             read("apiserver-etcd-client.crt"),
             read("apiserver-etcd-client.key"),
         )?;
-        Ok(EtcdAccess { ca, certificate, key })
+        Ok(EtcdAccess { port: ETCD_PORT, ca, certificate, key })
     }
 }
 

@@ -1,23 +1,43 @@
 //! Clusters: making them, reaching them, and leaving nothing behind. Nothing else knows kind.
 
+pub mod assets;
+mod choice;
 mod commands;
 mod elf;
+mod embedded;
 mod engine;
 mod image;
 mod kind;
 mod process;
 mod run_folder;
+mod settings;
+mod supervisor;
 mod sweep;
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+pub use choice::{Choice, ClusterKind};
+pub use embedded::Embedded;
 pub use engine::{Engine, RUN_LABEL};
 pub use image::{Image, ImageError, can_run_in_pods};
-pub use kind::{
-    DEFAULT_VERSION, EtcdAccess, Kind, SETTINGS, Settings, node_image, version as kind_version,
-    versions,
-};
+pub use kind::{DEFAULT_VERSION, Kind, node_image, version as kind_version, versions};
 pub use process::{Group, ProcessError};
 pub use run_folder::RunFolder;
+use serde_json::Value;
+pub use settings::{EtcdAccess, LOGS, SETTINGS, Settings};
+pub use supervisor::supervise;
 pub use sweep::{Swept, keep, remove, sweep};
+
+use crate::in_cluster::probe::{EtcdAnswer, EtcdOrder, NoAnswer, RequestAnswer, RequestOrder};
+
+/// A cluster of this run, of either kind.
+pub enum Cluster {
+    /// Real nodes, by kind.
+    Kind(Kind),
+    /// A real API server beside a simulated node.
+    Embedded(Box<Embedded>),
+}
 
 /// A cluster could not be made, reached or asked.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +61,16 @@ pub enum ClusterError {
         /// The engine's own words.
         engine: ProcessError,
     },
+    /// A part of an embedded cluster ended, or never became ready.
+    #[error("{program} {state}; its last words:\n{words}")]
+    NotRunning {
+        /// The part.
+        program: String,
+        /// What became of it.
+        state: String,
+        /// The end of its log.
+        words: String,
+    },
     /// A command of the engine or of kind failed.
     #[error(transparent)]
     Process(#[from] ProcessError),
@@ -50,6 +80,18 @@ pub enum ClusterError {
     /// The run's folder could not be written.
     #[error("the run's own folder could not be written: {0}")]
     Folder(std::io::Error),
+    /// A port on loopback could not be opened.
+    #[error("no port could be opened on 127.0.0.1: {0}")]
+    Port(std::io::Error),
+    /// A certificate could not be made.
+    #[error("the cluster's certificates could not be made: {0}")]
+    Certificate(#[from] rcgen::Error),
+    /// A certificate could not be used.
+    #[error("the cluster's certificates cannot be used: {0}")]
+    Tls(#[from] crate::in_cluster::TlsError),
+    /// The API server of an embedded cluster refused what makes it one.
+    #[error("the API server could not be asked: {}", crate::text::api_words(.0))]
+    Api(#[from] kube::Error),
     /// The kubeconfig of the new cluster could not be read.
     #[error("the new cluster's kubeconfig cannot be used: {0}")]
     Kubeconfig(#[from] kube::config::KubeconfigError),
@@ -64,4 +106,141 @@ pub enum ClusterError {
         /// The answer's start.
         answer: String,
     },
+    /// What is asked needs real nodes.
+    #[error("an embedded cluster has no {0}")]
+    Lacking(&'static str),
+}
+
+/// The image of our own executable, as a run's pods name it.
+fn image_name(run: &str) -> String {
+    format!("brinell.dev/harness:{run}")
+}
+
+impl Cluster {
+    /// Which of the two it is.
+    pub fn kind(&self) -> ClusterKind {
+        match self {
+            Cluster::Kind(_) => ClusterKind::Kind,
+            Cluster::Embedded(_) => ClusterKind::Embedded,
+        }
+    }
+
+    /// Makes the cluster with the given settings. Returns how long its own programs took.
+    ///
+    /// # Errors
+    /// When one of them does not start; its last words are in the error.
+    pub async fn create(&self, settings: &Settings) -> Result<Duration, ClusterError> {
+        match self {
+            Cluster::Kind(kind) => kind.create(settings).await,
+            Cluster::Embedded(embedded) => embedded.create(settings).await,
+        }
+    }
+
+    /// The image of our own executable, as pods name it.
+    pub fn image(&self) -> String {
+        match self {
+            Cluster::Kind(kind) => image_name(kind.run()),
+            Cluster::Embedded(embedded) => image_name(embedded.run()),
+        }
+    }
+
+    /// The admin's way in.
+    ///
+    /// # Errors
+    /// When the cluster's kubeconfig is of no use.
+    pub async fn admin(&self) -> Result<kube::Config, ClusterError> {
+        match self {
+            Cluster::Kind(kind) => kind.admin().await,
+            Cluster::Embedded(embedded) => embedded.admin().await,
+        }
+    }
+
+    /// The flags with which the API server really runs, as settings name them.
+    ///
+    /// # Errors
+    /// When it does not run or cannot be looked at.
+    pub async fn api_server_flags(&self) -> Result<BTreeMap<String, String>, ClusterError> {
+        match self {
+            Cluster::Kind(kind) => kind.api_server_flags().await,
+            Cluster::Embedded(embedded) => embedded.api_server_flags(),
+        }
+    }
+
+    /// The audit log from its beginning, and on while it grows.
+    ///
+    /// # Errors
+    /// When the command that reads it does not start.
+    pub fn audit_log(&self) -> Result<Group, ClusterError> {
+        match self {
+            Cluster::Kind(kind) => kind.audit_log(),
+            Cluster::Embedded(embedded) => embedded.audit_log(),
+        }
+    }
+
+    /// An object of a control or a target as this cluster takes it; none where it takes its place itself.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub async fn adapt(&self, object: Value) -> Result<Option<Value>, ClusterError> {
+        match self {
+            Cluster::Kind(_) => Ok(Some(object)),
+            Cluster::Embedded(embedded) => embedded.adapt(object).await,
+        }
+    }
+
+    /// The WebSocket protocols to offer for exec and attach. The API server answers v5 itself and speaks SPDY to
+    /// the kubelet, which a simulated one does not understand; v4 it passes on as it is (measured).
+    pub fn stream_protocols(&self) -> &'static str {
+        match self {
+            Cluster::Kind(_) => "v5.channel.k8s.io, v4.channel.k8s.io",
+            Cluster::Embedded(_) => "v4.channel.k8s.io",
+        }
+    }
+
+    /// Sends a request from beside the node, without any identity of the cluster.
+    ///
+    /// # Errors
+    /// When the probe does not answer, or there is no real node to stand beside.
+    pub async fn probe_request(
+        &self,
+        order: &RequestOrder,
+    ) -> Result<Result<RequestAnswer, NoAnswer>, ClusterError> {
+        match self {
+            Cluster::Kind(kind) => kind.probe("request", order).await,
+            Cluster::Embedded(_) => Err(ClusterError::Lacking("real nodes")),
+        }
+    }
+
+    /// Reads etcd past the API server.
+    ///
+    /// # Errors
+    /// When the probe does not answer.
+    pub async fn probe_etcd(
+        &self,
+        order: &EtcdOrder,
+    ) -> Result<Result<EtcdAnswer, NoAnswer>, ClusterError> {
+        match self {
+            Cluster::Kind(kind) => kind.probe("etcd", order).await,
+            Cluster::Embedded(embedded) => embedded.probe_etcd(order).await,
+        }
+    }
+
+    /// The API server's own certificate for etcd.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn etcd_access(&self) -> Result<EtcdAccess, ClusterError> {
+        match self {
+            Cluster::Kind(kind) => kind.etcd_access().await,
+            Cluster::Embedded(embedded) => Ok(embedded.etcd_access()),
+        }
+    }
+
+    /// Whether parts of the cluster itself run as pods.
+    pub fn has_own_pods(&self) -> bool {
+        match self {
+            Cluster::Kind(_) => true,
+            Cluster::Embedded(_) => false,
+        }
+    }
 }

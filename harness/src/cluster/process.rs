@@ -1,6 +1,8 @@
 //! Running the engine's and kind's own commands: by argument list, never through a shell.
 
 use std::ffi::OsStr;
+use std::io;
+use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 
 use tokio::io::AsyncWriteExt;
@@ -78,6 +80,15 @@ impl Group {
     /// The child's standard output; given once.
     pub fn stdout(&mut self) -> Option<tokio::process::ChildStdout> {
         self.child.stdout.take()
+    }
+}
+
+/// Our own executable. On Linux by the link that the kernel keeps: the path may meanwhile lead to a newer build.
+pub(super) fn own_executable() -> io::Result<PathBuf> {
+    if cfg!(target_os = "linux") {
+        Ok(PathBuf::from("/proc/self/exe"))
+    } else {
+        std::env::current_exe()
     }
 }
 

@@ -50,6 +50,11 @@ impl RunFolder {
         self.path.join(name)
     }
 
+    /// Makes a folder below it that only its owner can enter.
+    pub fn make(&self, name: &str) -> io::Result<()> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(self.file(name))
+    }
+
     /// Writes a file that only its owner can read.
     pub fn write(&self, name: &str, content: &[u8]) -> io::Result<PathBuf> {
         use io::Write;

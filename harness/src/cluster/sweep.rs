@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::ErrorKind;
 
 use super::engine::Engine;
-use super::{ClusterError, RunFolder, commands};
+use super::{ClusterError, RunFolder, commands, embedded};
 
 /// The file in a run's folder that says that its cluster was kept on purpose.
 const KEPT: &str = "kept";
@@ -27,11 +27,23 @@ pub fn keep(folder: &RunFolder) -> std::io::Result<()> {
     folder.write(KEPT, b"").map(drop)
 }
 
-/// Removes everything that a run left with the engine: containers first, then networks and images. Returns how
-/// many things. The engine's own removal is what `kind delete cluster` does to a cluster's containers, and the
-/// kubeconfig is the run's own file. Where commands of the run go on, as after an interrupt, what they still
-/// make is removed when they have ended; until then a removal may fail that works afterwards.
-pub async fn remove(run: &str) -> Result<usize, ClusterError> {
+/// Removes everything that a run left outside its folder, and then the folder. An embedded cluster has left nothing
+/// outside: its programs ended with the run. Returns how many things.
+///
+/// # Errors
+/// When the engine or the folder cannot be cleared.
+pub async fn remove(run: &str, folder: &RunFolder) -> Result<usize, ClusterError> {
+    let embedded = folder.file(embedded::MARK).exists();
+    let removed = if embedded { 0 } else { remove_from_engine(run).await? };
+    folder.remove().map_err(ClusterError::Folder)?;
+    Ok(removed + 1)
+}
+
+/// Removes what a run left with the engine: containers first, then networks and images. The engine's own removal
+/// is what `kind delete cluster` does to a cluster's containers, and the kubeconfig is the run's own file. Where
+/// commands of the run go on, as after an interrupt, what they still make is removed when they have ended; until
+/// then a removal may fail that works afterwards.
+async fn remove_from_engine(run: &str) -> Result<usize, ClusterError> {
     let engine = Engine::new(run);
     let goes_on = commands::stop(run).await;
     let removed = engine.remove_all().await;
@@ -47,7 +59,8 @@ pub async fn remove(run: &str) -> Result<usize, ClusterError> {
 pub async fn sweep(named: Option<&str>) -> Result<Vec<(String, Swept)>, ClusterError> {
     let local = RunFolder::all().map_err(ClusterError::Folder)?;
     let mut runs: BTreeSet<String> = local.iter().cloned().collect();
-    runs.extend(Engine::runs().await?);
+    // Where no engine answers there may be none: what it holds is swept when it answers again.
+    runs.extend(Engine::runs().await.unwrap_or_default());
     if let Some(name) = named {
         runs.retain(|run| run == name);
     }
@@ -55,7 +68,7 @@ pub async fn sweep(named: Option<&str>) -> Result<Vec<(String, Swept)>, ClusterE
     for run in runs {
         let became = match local.contains(&run) {
             true => sweep_local(&run, named.is_some()).await?,
-            false if named.is_some() => Some(Swept::Removed(remove(&run).await?)),
+            false if named.is_some() => Some(Swept::Removed(remove_from_engine(&run).await?)),
             false => Some(Swept::Elsewhere),
         };
         swept.extend(became.map(|became| (run, became)));
@@ -74,7 +87,5 @@ async fn sweep_local(run: &str, named: bool) -> Result<Option<Swept>, ClusterErr
     if folder.file(KEPT).exists() && !named {
         return Ok(Some(Swept::Kept));
     }
-    let removed = remove(run).await?;
-    folder.remove().map_err(ClusterError::Folder)?;
-    Ok(Some(Swept::Removed(removed + 1)))
+    Ok(Some(Swept::Removed(remove(run, &folder).await?)))
 }

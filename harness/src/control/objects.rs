@@ -1,5 +1,6 @@
 //! Applying Kubernetes objects: those of controls and of targets, each with the run's label.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
@@ -11,7 +12,7 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 
 use super::Values;
-use crate::cluster::RUN_LABEL;
+use crate::cluster::{Cluster, ClusterError, RUN_LABEL};
 use crate::text::api_words;
 
 /// Who the API server says made the objects.
@@ -49,26 +50,44 @@ pub enum ApplyError {
         /// Its answer.
         words: String,
     },
+    /// The cluster cannot take its place.
+    #[error("{file}: {source}")]
+    Cluster {
+        /// The file.
+        file: String,
+        /// Why not.
+        source: ClusterError,
+    },
 }
 
 /// Applies manifests to one cluster.
 pub struct Applier {
     client: Client,
+    cluster: Arc<Cluster>,
     discovery: Discovery,
     values: Values,
 }
 
 impl Applier {
     /// Learns what kinds the cluster has.
-    pub async fn new(client: Client, values: Values) -> Result<Self, kube::Error> {
+    pub async fn new(
+        client: Client,
+        cluster: Arc<Cluster>,
+        values: Values,
+    ) -> Result<Self, kube::Error> {
         let discovery = Discovery::new(client.clone()).run_aggregated().await?;
-        Ok(Applier { client, discovery, values })
+        Ok(Applier { client, cluster, discovery, values })
     }
 
     /// Applies every object of a multi-document manifest, in its order.
     pub async fn apply(&self, file: &str, text: &str) -> Result<(), ApplyError> {
-        for object in &self.objects(file, text)? {
-            self.apply_object(file, object).await?;
+        for object in self.objects(file, text)? {
+            let adapted = self.cluster.adapt(object).await;
+            let adapted =
+                adapted.map_err(|source| ApplyError::Cluster { file: file.to_owned(), source })?;
+            if let Some(object) = adapted {
+                self.apply_object(file, &object).await?;
+            }
         }
         Ok(())
     }

@@ -16,7 +16,7 @@ use tokio::runtime::Builder;
 use guard::GuardPod;
 use probe::{Probe, Verb};
 
-pub use tls::{TlsError, server_config};
+pub use tls::{TlsError, server_config, server_config_for};
 
 /// The exit code of a probe that was ended by SIGTERM, as shells count it.
 const TERMINATED: u8 = 143;

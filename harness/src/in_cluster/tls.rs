@@ -6,8 +6,11 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::WantsServerCert;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
-    ClientConfig, DigitallySignedStruct, Error, RootCertStore, ServerConfig, SignatureScheme,
+    CertificateError, ClientConfig, ConfigBuilder, DigitallySignedStruct, DistinguishedName, Error,
+    RootCertStore, ServerConfig, SignatureScheme,
 };
 
 /// Certificates or a key that cannot be used. The words never hold any part of the input: it is
@@ -30,12 +33,37 @@ pub enum TlsError {
 /// # Errors
 /// When either cannot be read or the two do not belong together.
 pub fn server_config(certificate: &[u8], key: &[u8]) -> Result<ServerConfig, TlsError> {
+    let clients = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth();
+    finish(clients, certificate, key)
+}
+
+/// [`server_config`] for a server that talks to nobody but the holder of one certificate.
+///
+/// # Errors
+/// When a certificate or the key cannot be read or the server's two do not belong together.
+pub fn server_config_for(
+    client: &[u8],
+    certificate: &[u8],
+    key: &[u8],
+) -> Result<ServerConfig, TlsError> {
+    let client = certificates("the client's certificate", client)?.swap_remove(0);
+    let only = OnlyClient { certificate: client, provider: provider() };
+    let clients = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_client_cert_verifier(Arc::new(only));
+    finish(clients, certificate, key)
+}
+
+fn finish(
+    clients: ConfigBuilder<ServerConfig, WantsServerCert>,
+    certificate: &[u8],
+    key: &[u8],
+) -> Result<ServerConfig, TlsError> {
     let chain = certificates("the server's certificate", certificate)?;
     let key = private_key("the server's key", key)?;
-    let mut config = ServerConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)?;
+    let mut config = clients.with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
@@ -126,6 +154,56 @@ impl ServerCertVerifier for AnyServer {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Believes one certificate, byte for byte: no authority vouches for another, whatever name it bears.
+#[derive(Debug)]
+struct OnlyClient {
+    certificate: CertificateDer<'static>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ClientCertVerifier for OnlyClient {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        if *end_entity == self.certificate {
+            Ok(ClientCertVerified::assertion())
+        } else {
+            Err(CertificateError::ApplicationVerificationFailure.into())
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 

@@ -15,18 +15,25 @@ pub use plan::{Plan, Planned};
 pub use progress::Progress;
 pub use stage::StageError;
 
-use crate::cluster::{Kind, RunFolder};
+use crate::cluster::{Cluster, ClusterKind, Embedded, Kind, RunFolder, assets};
 use crate::control::{Values, certificates};
 use crate::verdict::Verdict;
 
-/// The name under which the API server reaches exec-guard.
-const GUARD: &str = "exec-guard.brinell-exec-guard.svc";
+/// The names under which the API server reaches exec-guard: by its Service, or where the harness serves it.
+const GUARD: [&str; 2] = ["exec-guard.brinell-exec-guard.svc", "127.0.0.1"];
+
+/// The step in which programs are found.
+const ASSETS: &str = "assets";
 
 /// How a run is run.
 pub struct Options {
     /// The run's id.
     pub run: String,
-    /// The node image.
+    /// On which kind of cluster.
+    pub cluster: ClusterKind,
+    /// The Kubernetes minor version.
+    pub kubernetes: String,
+    /// The node image of a kind cluster.
     pub node_image: String,
     /// Whether what is skipped counts as inconclusive.
     pub require_all: bool,
@@ -53,17 +60,47 @@ pub async fn run(
     folder: Arc<RunFolder>,
     progress: &Progress,
 ) -> Result<Duration, StageError> {
-    let kind = Arc::new(Kind::new(&options.run, folder));
-    let values = values(&options.run, &kind.image())?;
-    let stage = stage::stage(plan, kind, &options.node_image, values, progress).await?;
+    if options.cluster == ClusterKind::Embedded {
+        Embedded::mark(&folder)?;
+    }
+    let cluster = match options.cluster {
+        ClusterKind::Kind => Cluster::Kind(Kind::new(&options.run, &options.node_image, folder)),
+        ClusterKind::Embedded => {
+            Cluster::Embedded(Box::new(embedded(options, folder, progress).await?))
+        }
+    };
+    let values = values(&options.run, &cluster.image())?;
+    let stage = stage::stage(plan, Arc::new(cluster), values, progress).await?;
     let deadline = tokio::time::Instant::now() + options.deadline;
     execute::execute(plan, &stage, options.jobs, deadline, progress).await;
     Ok(stage.made_in)
 }
 
+/// Finds the programs of an embedded cluster, and builds those that are missing.
+async fn embedded(
+    options: &Options,
+    folder: Arc<RunFolder>,
+    progress: &Progress,
+) -> Result<Embedded, StageError> {
+    let version = &options.kubernetes;
+    let tell = |doing: &str| {
+        progress.tell(RunEvent::StepStarted { name: ASSETS.to_owned(), doing: doing.to_owned() });
+    };
+    let finding = async {
+        let found = match assets::find_all(version).await? {
+            Ok(found) => found,
+            Err(_) => assets::install(version, tell).await?,
+        };
+        let detail = found.to_string();
+        Ok::<_, StageError>((found, detail))
+    };
+    let assets = progress.step(ASSETS, "looking for them", finding).await?;
+    Ok(Embedded::new(&options.run, assets, folder)?)
+}
+
 /// What only this run knows.
 fn values(run: &str, image: &str) -> Result<Values, rcgen::Error> {
-    let certificates = certificates(&[GUARD])?;
+    let certificates = certificates(&GUARD)?;
     let base64 = |text: &str| crate::text::base64(text.as_bytes());
     Ok(Values {
         image: image.to_owned(),

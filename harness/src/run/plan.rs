@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::catalog::{Catalog, ControlEntry, Entry, ProfileEntry};
-use crate::cluster::Settings;
+use serde_json::Value;
+
+use crate::catalog::{Action, Catalog, ControlEntry, Entry, Need, ProfileEntry, documents};
+use crate::cluster::{ClusterKind, Settings};
 use crate::control::{Ready, SetUp, Values};
+use crate::in_cluster::probe::harmless;
 
 /// A control as this run sets it up.
 pub struct Planned<'a> {
@@ -28,12 +31,19 @@ pub struct Plan<'a> {
     pub profile: String,
     /// The profile's controls, by id.
     pub controls: BTreeMap<String, Planned<'a>>,
+    /// The profile's controls that this kind of cluster cannot have, by id, and why.
+    pub left_out: BTreeMap<String, String>,
 }
 
 impl<'a> Plan<'a> {
-    /// Plans the `selected` scenarios against a profile of the catalog.
-    pub fn new(catalog: &'a Catalog, profile: &ProfileEntry, selected: Vec<&'a Entry>) -> Self {
-        let controls: BTreeMap<String, Planned<'a>> = profile
+    /// Plans the `selected` scenarios against a profile of the catalog, on a kind of cluster.
+    pub fn new(
+        catalog: &'a Catalog,
+        profile: &ProfileEntry,
+        cluster: ClusterKind,
+        selected: Vec<&'a Entry>,
+    ) -> Self {
+        let mut controls: BTreeMap<String, Planned<'a>> = profile
             .profile
             .controls
             .iter()
@@ -45,16 +55,62 @@ impl<'a> Plan<'a> {
                 Some((id.clone(), Planned { control, set_up, whole: weakening.is_none() }))
             })
             .collect();
-        let (scenarios, unset): (Vec<_>, Vec<_>) =
-            selected.into_iter().partition(|entry| missing(entry, &controls).is_empty());
-        let skipped = unset
-            .into_iter()
-            .map(|entry| {
-                let names = missing(entry, &controls).join(", ");
-                (entry, format!("the profile {} does not have the controls {names}", profile.name))
+        let left_out: BTreeMap<String, String> = controls
+            .iter()
+            .filter_map(|(id, planned)| {
+                Some((id.clone(), lacking(&planned.control.needs(), cluster)?))
             })
             .collect();
-        Plan { catalog, scenarios, skipped, profile: profile.name.clone(), controls }
+        controls.retain(|id, _| !left_out.contains_key(id));
+        let mut plan = Plan {
+            catalog,
+            scenarios: Vec::new(),
+            skipped: Vec::new(),
+            profile: profile.name.clone(),
+            controls,
+            left_out,
+        };
+        for entry in selected {
+            match plan.why_not(entry, cluster) {
+                Some(why) => plan.skipped.push((entry, why)),
+                None => plan.scenarios.push(entry),
+            }
+        }
+        plan
+    }
+
+    /// Why a scenario cannot run here.
+    fn why_not(&self, entry: &Entry, cluster: ClusterKind) -> Option<String> {
+        let mut needs = entry.needs();
+        if entry.scenario.actions().any(|action| self.reads_along(entry, action)) {
+            needs.insert(Need::RealNode);
+        }
+        if let Some(why) = lacking(&needs, cluster) {
+            return Some(why);
+        }
+        let unset: Vec<&str> =
+            entry.controls().into_iter().filter(|id| !self.controls.contains_key(*id)).collect();
+        if let Some(why) = unset.iter().find_map(|id| self.left_out.get(*id)) {
+            return Some(why.clone());
+        }
+        let names = unset.join(", ");
+        (!unset.is_empty())
+            .then(|| format!("the profile {} does not have the controls {names}", self.profile))
+    }
+
+    /// Whether an action reads along with a main process that only a real node runs.
+    fn reads_along(&self, entry: &Entry, action: &Action) -> bool {
+        let Action::Attach(attach) = action else { return false };
+        let Some(target) = self.catalog.targets.get(&entry.scenario.target) else { return false };
+        let named = attach.pod.as_ref().or(target.pods.first().map(|(_, pod)| pod));
+        let objects = documents(&target.text).unwrap_or_default();
+        let pod = objects.iter().find(|object| {
+            object["kind"] == "Pod" && object["metadata"]["name"].as_str() == named.map(|n| &**n)
+        });
+        let command = pod.map(|pod| &pod["spec"]["containers"][0]["command"]);
+        let words = command.and_then(Value::as_array).into_iter().flatten();
+        let command: Vec<String> = words.filter_map(Value::as_str).map(str::to_owned).collect();
+        harmless(&command).is_none()
     }
 
     /// The API server's and the kubelet's settings of all controls together.
@@ -99,6 +155,47 @@ impl<'a> Plan<'a> {
     }
 }
 
-fn missing<'a>(entry: &'a Entry, controls: &BTreeMap<String, Planned>) -> Vec<&'a str> {
-    entry.controls().into_iter().filter(|id| !controls.contains_key(*id)).collect()
+/// What a kind of cluster lacks of what is needed, in words.
+fn lacking(needs: &BTreeSet<Need>, cluster: ClusterKind) -> Option<String> {
+    let lacks = cluster.lacks().iter().filter(|need| needs.contains(need));
+    let names: Vec<String> = lacks.map(ToString::to_string).collect();
+    (!names.is_empty())
+        .then(|| format!("needs {}, which {} clusters lack", names.join(" and "), cluster.name()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Attach;
+
+    fn plan<'a>(catalog: &'a Catalog, cluster: ClusterKind, selected: Vec<&'a Entry>) -> Plan<'a> {
+        let profile = catalog.profile("hardened").expect("a profile of ours");
+        Plan::new(catalog, &profile, cluster, selected)
+    }
+
+    #[test]
+    fn what_needs_real_nodes_is_skipped_on_simulated_ones_alone() {
+        let catalog = Catalog::load(None).expect("our own catalog");
+        let all: Vec<&Entry> = catalog.scenarios.iter().collect();
+        assert!(plan(&catalog, ClusterKind::Kind, all.clone()).skipped.is_empty());
+        let embedded = plan(&catalog, ClusterKind::Embedded, all);
+        let skipped: Vec<&str> =
+            embedded.skipped.iter().map(|(entry, _)| entry.id.as_str()).collect();
+        assert_eq!(skipped, ["anonymous-kubelet", "egress-database"]);
+        let left_out: Vec<&String> = embedded.left_out.keys().collect();
+        assert_eq!(left_out, ["kubelet-auth", "network-policy"]);
+    }
+
+    #[test]
+    fn a_users_scenario_is_skipped_for_one_action() {
+        let catalog = Catalog::load(None).expect("our own catalog");
+        let mut entry = catalog.scenarios[0].clone();
+        entry.scenario.target = "shop".to_owned();
+        for (pod, runs) in [("frontend", true), ("backend", false)] {
+            let attach = Attach { pod: Some(pod.to_owned()), stdin: false, tty: false };
+            entry.scenario.attacks[0].r#do = Action::Attach(attach);
+            let embedded = plan(&catalog, ClusterKind::Embedded, vec![&entry]);
+            assert_eq!(embedded.skipped.is_empty(), runs, "{pod}");
+        }
+    }
 }

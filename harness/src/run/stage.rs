@@ -15,7 +15,8 @@ use super::{Plan, Planned, Progress};
 use crate::action::{Attempt, Scene, World};
 use crate::audit::AuditLog;
 use crate::catalog::Need;
-use crate::cluster::{ClusterError, Group, Kind, Settings};
+use crate::cluster::assets::AssetError;
+use crate::cluster::{Cluster, ClusterError, ClusterKind, Group, Settings};
 use crate::control::{Applier, ApplyError, Ready, Values, is_ready, until_ready};
 use crate::persona::{Identity, client};
 use crate::verdict::{Decision, Log, attribute};
@@ -38,6 +39,9 @@ pub enum StageError {
     /// The cluster.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
+    /// Its programs.
+    #[error(transparent)]
+    Asset(#[from] AssetError),
     /// The API server.
     #[error("the API server could not be asked: {}", crate::text::api_words(.0))]
     Api(#[from] kube::Error),
@@ -124,19 +128,17 @@ impl AuditIds {
 /// Makes the cluster, sets the profile up, and waits until it acts.
 pub async fn stage(
     plan: &Plan<'_>,
-    kind: Arc<Kind>,
-    node_image: &str,
+    cluster: Arc<Cluster>,
     values: Values,
     progress: &Progress,
 ) -> Result<Stage, StageError> {
     let settings = plan.settings(&values);
-    let (config, made_in) =
-        progress.step("cluster", "creating", make(&kind, node_image, &settings)).await?;
+    let (config, made_in) = progress.step("cluster", "creating", make(&cluster, &settings)).await?;
     let admin = client(config.clone())?;
     let ids = AuditIds::new(&values.run);
-    let (audit, log) = follow_log(&kind, &settings, &values)?;
+    let (audit, log) = follow_log(&cluster, &settings, &values)?;
     let node = node_address(&admin).await?;
-    let world = World { admin, kind, node, audit, canary: values.canary.clone() };
+    let world = World { admin, cluster, node, audit, canary: values.canary.clone() };
     let mut stage = Stage {
         world,
         made_in,
@@ -155,25 +157,27 @@ pub async fn stage(
 }
 
 async fn make(
-    kind: &Kind,
-    node_image: &str,
+    cluster: &Cluster,
     settings: &Settings,
 ) -> Result<((kube::Config, Duration), String), StageError> {
-    let (made_in, ()) = tokio::try_join!(kind.create(node_image, settings), kind.make_image())?;
-    kind.load_image().await?;
-    Ok(((kind.admin().await?, made_in), "created, 1 node".to_owned()))
+    let made_in = cluster.create(settings).await?;
+    let detail = match cluster.kind() {
+        ClusterKind::Kind => "created, 1 node",
+        ClusterKind::Embedded => "started, 1 simulated node",
+    };
+    Ok(((cluster.admin().await?, made_in), detail.to_owned()))
 }
 
 /// Follows the audit log where the profile has the API server write one.
 fn follow_log(
-    kind: &Kind,
+    cluster: &Cluster,
     settings: &Settings,
     values: &Values,
 ) -> Result<(Option<AuditLog>, Option<Group>), StageError> {
     if !settings.flags.contains_key("audit-log-path") {
         return Ok((None, None));
     }
-    let mut group = kind.audit_log()?;
+    let mut group = cluster.audit_log()?;
     let log = AuditLog::new(&values.run, &values.canary);
     if let Some(source) = group.stdout() {
         let reading = log.clone();
@@ -200,7 +204,8 @@ impl Stage {
         config: &kube::Config,
         values: Values,
     ) -> Result<((), String), StageError> {
-        let applier = Applier::new(self.world.admin.clone(), values).await?;
+        let applier =
+            Applier::new(self.world.admin.clone(), Arc::clone(&self.world.cluster), values).await?;
         let controls = plan.controls.values().map(|planned| apply_control(&applier, planned));
         try_join_all(controls).await?;
         let targets = plan.targets();
@@ -273,19 +278,25 @@ impl Stage {
             self.fence().await?;
         }
         let absent = plan.controls.len() - whole.len();
-        let detail = match (whole.len(), absent) {
+        let mut detail = match (whole.len(), absent) {
             (acting, 0) => format!("{acting} of {acting} controls act, each seen acting"),
             (0, absent) => format!("{absent} of {absent} controls absent, as the profile says"),
             (acting, absent) => format!("{acting} controls act, {absent} weakened"),
         };
+        if !plan.left_out.is_empty() {
+            let ids: Vec<&str> = plan.left_out.keys().map(String::as_str).collect();
+            let cluster = self.world.cluster.kind().name();
+            let ids = ids.join(" and ");
+            detail.push_str(&format!("; {ids} cannot on {cluster} clusters and are left out"));
+        }
         Ok(((), detail))
     }
 
     /// Compares every setting with what the running processes have: kind drops a wrong form silently.
     async fn read_back(&self, plan: &Plan<'_>) -> Result<(), StageError> {
         let (flags, kubelet) = tokio::try_join!(
-            async { Ok(self.world.kind.api_server_flags().await?) },
-            self.configz()
+            async { Ok(self.world.cluster.api_server_flags().await?) },
+            self.configz(plan)
         )?;
         for (id, planned) in &plan.controls {
             for (flag, expected) in &planned.set_up.api_server.flags {
@@ -307,8 +318,11 @@ impl Stage {
         Ok(())
     }
 
-    /// The kubelet's configuration, as the running kubelet tells it.
-    async fn configz(&self) -> Result<serde_json::Value, StageError> {
+    /// The kubelet's configuration, as the running kubelet tells it, where a control asks for anything of it.
+    async fn configz(&self, plan: &Plan<'_>) -> Result<serde_json::Value, StageError> {
+        if plan.controls.values().all(|planned| planned.set_up.kubelet.is_none()) {
+            return Ok(serde_json::Value::Null);
+        }
         let nodes = Api::<Node>::all(self.world.admin.clone()).list(&ListParams::default()).await?;
         let name = nodes.items.into_iter().find_map(|node| node.metadata.name).unwrap_or_default();
         let request = http::Request::get(format!("/api/v1/nodes/{name}/proxy/configz"))
@@ -361,6 +375,9 @@ impl Stage {
     /// kind says that a cluster is ready before its own pods are: Pod Security may be refusing them. They must
     /// run; CoreDNS must be ready as well where a scenario looks up names.
     async fn await_system(&self, plan: &Plan<'_>) -> Result<(), StageError> {
+        if !self.world.cluster.has_own_pods() {
+            return Ok(());
+        }
         let names = plan.scenarios.iter().any(|entry| entry.needs().contains(&Need::PodNetwork));
         let pods = Api::<Pod>::namespaced(self.world.admin.clone(), "kube-system");
         let waiting = async {

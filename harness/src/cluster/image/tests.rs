@@ -68,7 +68,10 @@ fn the_layer_holds_this_executable_and_nothing_else_that_runs() {
     let link = layer["bin/probe"].0.link_name().expect("a link").expect("a name");
     assert_eq!(link.as_ref(), Path::new("brinell"));
     let mut executable = Vec::new();
-    open_this_executable().expect("opened").read_to_end(&mut executable).expect("read");
+    File::open(own_executable().expect("a path"))
+        .expect("opened")
+        .read_to_end(&mut executable)
+        .expect("read");
     assert!(layer["bin/brinell"].1 == executable, "the executable is not whole");
 }
 

@@ -19,6 +19,7 @@ use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use clap::Parser;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
@@ -148,6 +149,23 @@ impl Verb {
     }
 }
 
+/// The verb of a command that a simulated node may do, in this very process: it reaches nothing but its own input
+/// and output. None for every other command, whatever it is.
+pub fn harmless(command: &[String]) -> Option<Verb> {
+    let program = command.first()?;
+    if !matches!(program.as_str(), "probe" | "/bin/probe") {
+        return None;
+    }
+    match Probe::try_parse_from(command).ok()?.verb {
+        verb @ (Verb::Echo { .. } | Verb::Cat | Verb::Tick | Verb::Wait) => Some(verb),
+        Verb::Listen { .. }
+        | Verb::Connect { .. }
+        | Verb::Resolve { .. }
+        | Verb::Request
+        | Verb::Etcd => None,
+    }
+}
+
 async fn order<T: DeserializeOwned>(input: &mut (impl AsyncRead + Unpin)) -> Result<T, ProbeError> {
     let mut text = Vec::new();
     input.take(ORDER_LIMIT).read_to_end(&mut text).await?;
@@ -164,8 +182,6 @@ async fn order<T: DeserializeOwned>(input: &mut (impl AsyncRead + Unpin)) -> Res
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
 
     async fn run(words: &[&str], input: &str) -> Result<String, ProbeError> {
@@ -181,6 +197,30 @@ mod tests {
         let words = ["echo", "--help", "-n", "a b"];
         assert_eq!(run(&words, "").await.expect("echoed"), "--help -n a b\n");
         assert_eq!(run(&["echo"], "").await.expect("echoed"), "\n");
+    }
+
+    #[test]
+    fn of_all_commands_four_verbs_are_harmless() {
+        let is_harmless = |line: &str| {
+            let command: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            harmless(&command).is_some()
+        };
+        for line in ["probe echo foo", "/bin/probe cat", "probe tick", "probe wait"] {
+            assert!(is_harmless(line), "{line}");
+        }
+        for line in [
+            "touch /tmp/x",
+            "sh -c probe",
+            "probe",
+            "probe touch",
+            "probe listen 80",
+            "probe connect 127.0.0.1 80",
+            "probe etcd",
+            "./probe echo",
+            "",
+        ] {
+            assert!(!is_harmless(line), "{line}");
+        }
     }
 
     #[tokio::test]

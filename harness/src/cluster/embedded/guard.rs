@@ -1,0 +1,116 @@
+//! exec-guard without a node to run on: the harness itself does what the Deployment's pod would do, by the same
+//! code, with the same certificate and the same rights.
+
+use std::future::pending;
+use std::net::{Ipv4Addr, TcpListener};
+
+use http::HeaderValue;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, Client, Config};
+use serde_json::{Value, json};
+
+use super::Embedded;
+use super::keys::LOOPBACK;
+use crate::cluster::ClusterError;
+use crate::in_cluster::guard::{Guard, serve};
+use crate::in_cluster::server_config;
+
+/// What a container runs that is exec-guard.
+const COMMAND: [&str; 3] = ["brinell", "in-cluster", "guard"];
+
+/// The path on which it answers.
+const PATH: &str = "/validate";
+
+/// Whether a Deployment is exec-guard's.
+pub(super) fn is_guard(object: &Value) -> bool {
+    object["kind"] == "Deployment"
+        && object["spec"]["template"]["spec"]["containers"][0]["command"] == json!(COMMAND)
+}
+
+/// Whether it is meant to run at all.
+fn is_scaled_down(deployment: &Value) -> bool {
+    deployment["spec"]["replicas"] == 0
+}
+
+/// Gives webhooks that name exec-guard's Service the place where the harness serves.
+pub(super) fn lead_here(object: &mut Value, port: u16) {
+    if !object["kind"].as_str().is_some_and(|kind| kind.ends_with("WebhookConfiguration")) {
+        return;
+    }
+    for webhook in object["webhooks"].as_array_mut().into_iter().flatten() {
+        let client = &mut webhook["clientConfig"];
+        if client["service"]["name"] == "exec-guard" {
+            client["url"] = json!(format!("https://{LOOPBACK}:{port}{PATH}"));
+            client.as_object_mut().map(|client| client.remove("service"));
+        }
+    }
+}
+
+impl Embedded {
+    /// Serves what the Deployment would run, until the cluster ends. Scaled down to nothing, nobody answers.
+    pub(super) async fn serve_guard(&self, deployment: &Value) -> Result<(), ClusterError> {
+        if is_scaled_down(deployment) {
+            return Ok(());
+        }
+        let namespace = deployment["metadata"]["namespace"].as_str().unwrap_or_default();
+        let pod = &deployment["spec"]["template"]["spec"];
+        let config = self.admin().await?;
+        let secret = pod["volumes"][0]["secret"]["secretName"].as_str().unwrap_or_default();
+        let secrets = Api::<Secret>::namespaced(Client::try_from(config.clone())?, namespace);
+        let data = secrets.get(secret).await?.data.unwrap_or_default();
+        let bytes = |name: &str| data.get(name).map_or(&[][..], |bytes| bytes.0.as_slice());
+        let tls = server_config(bytes("tls.crt"), bytes("tls.key"))?;
+        let account = pod["serviceAccountName"].as_str().unwrap_or_default();
+        let user = format!("system:serviceaccount:{namespace}:{account}");
+        let guard = Guard { run: self.run().to_owned(), client: acting_as(config, &user)? };
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.ports.guard))
+            .map_err(ClusterError::Port)?;
+        self.spawn(async move {
+            // It ends with the cluster; where it ends before, the webhook fails as one that is down.
+            let _ = serve(listener, tls, guard, pending()).await;
+        });
+        Ok(())
+    }
+}
+
+/// A client with the rights of the guard's ServiceAccount and no others.
+fn acting_as(mut config: Config, user: &str) -> Result<Client, ClusterError> {
+    let user = HeaderValue::from_str(user).map_err(|error| kube::Error::HttpError(error.into()))?;
+    config.headers.push((http::HeaderName::from_static("impersonate-user"), user));
+    config.default_retry = false;
+    Ok(Client::try_from(config)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_webhooks_of_the_guards_service_are_led_here() {
+        let mut object = json!({
+            "kind": "ValidatingWebhookConfiguration",
+            "webhooks": [
+                {"clientConfig": {"caBundle": "x", "service": {"name": "exec-guard"}}},
+                {"clientConfig": {"service": {"name": "another"}}},
+            ],
+        });
+        lead_here(&mut object, 4711);
+        let ours = json!({"caBundle": "x", "url": "https://127.0.0.1:4711/validate"});
+        assert_eq!(object["webhooks"][0]["clientConfig"], ours);
+        assert_eq!(object["webhooks"][1]["clientConfig"]["service"]["name"], "another");
+    }
+
+    #[test]
+    fn the_guard_is_known_by_what_it_runs() {
+        let deployment = |command: Value| {
+            let containers = json!([{"command": command}]);
+            json!({
+                "kind": "Deployment",
+                "spec": {"template": {"spec": {"containers": containers}}, "replicas": 0},
+            })
+        };
+        assert!(is_guard(&deployment(json!(COMMAND))));
+        assert!(!is_guard(&deployment(json!(["probe", "wait"]))));
+        assert!(is_scaled_down(&deployment(json!(COMMAND))));
+    }
+}

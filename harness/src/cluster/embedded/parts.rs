@@ -1,0 +1,193 @@
+//! The programs of an embedded cluster and what they are started with: what kubeadm gives a control plane
+//! (<https://kubernetes.io/docs/reference/setup-tools/kubeadm/implementation-details/>), on loopback, and the
+//! profile's settings over it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::Embedded;
+use super::keys::{LOOPBACK, Pair};
+use crate::cluster::settings::{LOGS, SETTINGS, Settings};
+
+/// The controllers that make pods of workloads, and namespaces habitable and empty again. The others would only
+/// delay these, and one of them would take the simulated node, which sends no heartbeats, for dead.
+const CONTROLLERS: [&str; 12] = [
+    "namespace-controller",
+    "serviceaccount-controller",
+    "serviceaccount-token-controller",
+    "root-ca-certificate-publisher-controller",
+    "clusterrole-aggregation-controller",
+    "garbage-collector-controller",
+    "replicationcontroller-controller",
+    "replicaset-controller",
+    "deployment-controller",
+    "statefulset-controller",
+    "daemonset-controller",
+    "job-controller",
+];
+
+/// One program.
+pub(super) struct Part {
+    pub(super) name: &'static str,
+    pub(super) program: PathBuf,
+    pub(super) arguments: Vec<String>,
+}
+
+impl Embedded {
+    /// Everything that the programs read, for the owner's eyes only.
+    pub(super) fn write_files(&self, settings: &Settings) -> io::Result<()> {
+        let keys = &self.keys;
+        for (name, content) in [
+            ("ca.crt", keys.ca.as_str()),
+            ("etcd-ca.crt", &keys.etcd_ca),
+            ("tokens.key", &keys.tokens.serialize_pem()),
+            ("tokens.pub", &keys.tokens.public_key_pem()),
+            ("kubeconfig", &self.kubeconfig(&keys.admin)),
+            ("controller-manager.kubeconfig", &self.kubeconfig(&keys.controller_manager)),
+        ] {
+            self.folder.write(name, content.as_bytes())?;
+        }
+        for (name, pair) in [
+            ("api-server", &keys.api_server),
+            ("kubelet-client", &keys.kubelet_client),
+            ("etcd", &keys.etcd),
+            ("etcd-client", &keys.etcd_client),
+        ] {
+            self.folder.write(&format!("{name}.crt"), pair.certificate.as_bytes())?;
+            self.folder.write(&format!("{name}.key"), pair.key.as_bytes())?;
+        }
+        self.folder.make("settings")?;
+        self.folder.make("logs")?;
+        for (name, content) in &settings.files {
+            self.folder.write(&format!("settings/{name}"), content)?;
+        }
+        Ok(())
+    }
+
+    /// A way in, as JSON, which is YAML.
+    fn kubeconfig(&self, pair: &Pair) -> String {
+        let base64 = |text: &str| crate::text::base64(text.as_bytes());
+        serde_json::json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "brinell",
+            "clusters": [{"name": "brinell", "cluster": {
+                "server": format!("https://{LOOPBACK}:{}", self.ports.api_server),
+                "certificate-authority-data": base64(&self.keys.ca),
+            }}],
+            "users": [{"name": "brinell", "user": {
+                "client-certificate-data": base64(&pair.certificate),
+                "client-key-data": base64(&pair.key),
+            }}],
+            "contexts": [{"name": "brinell", "context": {"cluster": "brinell", "user": "brinell"}}],
+        })
+        .to_string()
+    }
+
+    /// What holds and decides everything. The two start together: each waits for the other.
+    pub(super) fn servers(&self, settings: &Settings) -> [Part; 2] {
+        [
+            part("etcd", &self.assets.etcd.path, self.etcd_flags()),
+            part("kube-apiserver", &self.assets.api_server.path, self.all_flags(settings)),
+        ]
+    }
+
+    /// What makes pods. It looks once a second whether the API server is ready, so that it is faster started after it.
+    pub(super) fn controller_manager(&self) -> Part {
+        let program = &self.assets.controller_manager.path;
+        part("kube-controller-manager", program, self.controller_manager_flags())
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.folder.file(name).to_string_lossy().into_owned()
+    }
+
+    /// Both ports demand certificates; the one for other members is any, because there are none.
+    fn etcd_flags(&self) -> BTreeMap<String, String> {
+        let url = format!("https://{LOOPBACK}:{}", self.ports.etcd);
+        flags([
+            ("data-dir", self.file("etcd")),
+            ("listen-client-urls", url.clone()),
+            ("advertise-client-urls", url),
+            ("listen-peer-urls", format!("https://{LOOPBACK}:0")),
+            ("cert-file", self.file("etcd.crt")),
+            ("key-file", self.file("etcd.key")),
+            ("trusted-ca-file", self.file("etcd-ca.crt")),
+            ("client-cert-auth", "true".to_owned()),
+            ("peer-cert-file", self.file("etcd.crt")),
+            ("peer-key-file", self.file("etcd.key")),
+            ("peer-trusted-ca-file", self.file("etcd-ca.crt")),
+            ("peer-client-cert-auth", "true".to_owned()),
+            // A member that is alone waits for nobody; the default second is what a user would wait.
+            ("heartbeat-interval", "10".to_owned()),
+            ("election-timeout", "100".to_owned()),
+            // What is thrown away need not survive a power failure.
+            ("unsafe-no-fsync", "true".to_owned()),
+        ])
+    }
+
+    /// The profile's flags over kubeadm's, each path where the file lies here.
+    fn all_flags(&self, settings: &Settings) -> BTreeMap<String, String> {
+        let mut flags = self.api_server_defaults();
+        for (name, value) in &settings.flags {
+            let value = value
+                .replace(&format!("{SETTINGS}/"), &self.file("settings/"))
+                .replace(&format!("{LOGS}/"), &self.file("logs/"));
+            flags.insert(name.clone(), value);
+        }
+        flags
+    }
+
+    fn api_server_defaults(&self) -> BTreeMap<String, String> {
+        flags([
+            ("bind-address", LOOPBACK.to_owned()),
+            ("advertise-address", LOOPBACK.to_owned()),
+            ("secure-port", self.ports.api_server.to_string()),
+            // An address on loopback is no endpoint of a Service.
+            ("endpoint-reconciler-type", "none".to_owned()),
+            ("allow-privileged", "true".to_owned()),
+            ("authorization-mode", "Node,RBAC".to_owned()),
+            ("enable-admission-plugins", "NodeRestriction".to_owned()),
+            ("enable-bootstrap-token-auth", "true".to_owned()),
+            ("client-ca-file", self.file("ca.crt")),
+            ("tls-cert-file", self.file("api-server.crt")),
+            ("tls-private-key-file", self.file("api-server.key")),
+            ("etcd-servers", format!("https://{LOOPBACK}:{}", self.ports.etcd)),
+            ("etcd-cafile", self.file("etcd-ca.crt")),
+            ("etcd-certfile", self.file("etcd-client.crt")),
+            ("etcd-keyfile", self.file("etcd-client.key")),
+            ("kubelet-certificate-authority", self.file("ca.crt")),
+            ("kubelet-client-certificate", self.file("kubelet-client.crt")),
+            ("kubelet-client-key", self.file("kubelet-client.key")),
+            ("kubelet-preferred-address-types", "InternalIP,ExternalIP,Hostname".to_owned()),
+            ("service-account-issuer", "https://kubernetes.default.svc.cluster.local".to_owned()),
+            ("service-account-key-file", self.file("tokens.pub")),
+            ("service-account-signing-key-file", self.file("tokens.key")),
+            ("service-cluster-ip-range", "10.96.0.0/16".to_owned()),
+        ])
+    }
+
+    fn controller_manager_flags(&self) -> BTreeMap<String, String> {
+        flags([
+            ("kubeconfig", self.file("controller-manager.kubeconfig")),
+            ("root-ca-file", self.file("ca.crt")),
+            ("service-account-private-key-file", self.file("tokens.key")),
+            ("use-service-account-credentials", "true".to_owned()),
+            ("leader-elect", "false".to_owned()),
+            // Nobody asks it anything, and it need not listen.
+            ("secure-port", "0".to_owned()),
+            ("controllers", CONTROLLERS.join(",")),
+            // Each controller makes its own ServiceAccount first, one after the other.
+            ("kube-api-qps", "1000".to_owned()),
+            ("kube-api-burst", "1000".to_owned()),
+        ])
+    }
+}
+
+fn part(name: &'static str, program: &Path, flags: BTreeMap<String, String>) -> Part {
+    let arguments = flags.iter().map(|(name, value)| format!("--{name}={value}")).collect();
+    Part { name, program: program.to_owned(), arguments }
+}
+
+fn flags<const COUNT: usize>(flags: [(&str, String); COUNT]) -> BTreeMap<String, String> {
+    flags.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}

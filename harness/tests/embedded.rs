@@ -1,0 +1,224 @@
+//! Every scenario that an embedded cluster can hold, hardened and open, on each Kubernetes version whose programs
+//! are there. One cluster per profile and version; a trial per scenario.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use brinell::catalog::{Catalog, Entry};
+use brinell::cluster::{ClusterKind, assets};
+use brinell::report::Results;
+use brinell::run::Plan;
+use brinell::verdict::Verdict;
+use libtest_mimic::{Arguments, Failed, Trial};
+
+/// The versions that are compared: the last one without the create check on exec by GET, and the newest one.
+const VERSIONS: [&str; 2] = ["1.34", "1.36"];
+
+/// What fails, and how. All that is not here passes.
+const FAILURES: &str = "\
+hardened/1.34: exec-get-only-role: bypassed
+open/1.34: anonymous-api: bypassed, wrong layer, unlogged
+open/1.34: attach-sensitive-pod: bypassed, unlogged
+open/1.34: ephemeral-denied-by-policy: bypassed, unlogged
+open/1.34: exec-get-only-role: bypassed, unlogged
+open/1.34: exec-interactive: bypassed, unlogged
+open/1.34: exec-interactive-by-policy: bypassed, unlogged
+open/1.34: hostpath-root: bypassed, unlogged
+open/1.34: secret-encrypted-at-rest: bypassed, unlogged
+open/1.34: secret-list-cluster: bypassed, unlogged
+open/1.36: anonymous-api: bypassed, wrong layer, unlogged
+open/1.36: attach-sensitive-pod: bypassed, unlogged
+open/1.36: ephemeral-denied-by-policy: bypassed, unlogged
+open/1.36: exec-get-only-role: bypassed, unlogged
+open/1.36: exec-interactive: bypassed, unlogged
+open/1.36: exec-interactive-by-policy: bypassed, unlogged
+open/1.36: hostpath-root: bypassed, unlogged
+open/1.36: secret-encrypted-at-rest: bypassed, unlogged
+open/1.36: secret-list-cluster: bypassed, unlogged
+";
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let catalog = Catalog::load(None).expect("our own catalog");
+    let mut trials = Vec::new();
+    for version in VERSIONS {
+        let is_there = is_there(version);
+        for profile in ["hardened", "open"] {
+            let bed = Arc::new(Bed { profile, version, results: OnceLock::new() });
+            for entry in held(&catalog, profile) {
+                let (bed, id) = (Arc::clone(&bed), entry.id.clone());
+                let name = format!("{profile}/{version}/{id}");
+                let trial = Trial::test(name, move || bed.check(&id));
+                trials.push(or_ignored(trial, version, is_there));
+            }
+        }
+    }
+    let is_there = is_there("1.36");
+    for trial in [
+        Trial::test("killed/1.36", programs_end_with_a_killed_run),
+        Trial::test("interrupted/1.36", an_interrupted_run_leaves_nothing),
+    ] {
+        trials.push(or_ignored(trial, "1.36", is_there));
+    }
+    trials.push(Trial::test("supervised program ends", a_program_ends_with_its_supervisors_input));
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// The scenarios that such a cluster can hold.
+fn held<'a>(catalog: &'a Catalog, profile: &str) -> Vec<&'a Entry> {
+    let profile = catalog.profile(profile).expect("a profile of ours");
+    let all = catalog.scenarios.iter().collect();
+    Plan::new(catalog, &profile, ClusterKind::Embedded, all).scenarios
+}
+
+fn is_there(version: &str) -> bool {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(assets::find_all(version)).is_ok_and(|found| found.is_ok())
+}
+
+/// libtest-mimic prints only that a trial is ignored, so that its kind says why.
+fn or_ignored(trial: Trial, version: &str, is_there: bool) -> Trial {
+    if is_there {
+        return trial;
+    }
+    let command = format!("brinell assets install --kubernetes-version {version}");
+    trial.with_kind(format!("needs `{command}`")).with_ignored_flag(true)
+}
+
+/// One run, shared by the trials of all its scenarios.
+struct Bed {
+    profile: &'static str,
+    version: &'static str,
+    results: OnceLock<Result<BTreeMap<String, String>, String>>,
+}
+
+impl Bed {
+    fn check(&self, id: &str) -> Result<(), Failed> {
+        let results = self.results.get_or_init(|| self.run()).as_ref()?;
+        let found = results.get(id).ok_or("the scenario has no result")?;
+        let line = format!("{}/{}: {id}: ", self.profile, self.version);
+        let expected = FAILURES.lines().find_map(|failure| failure.strip_prefix(&line));
+        let expected = expected.unwrap_or("passed");
+        if found == expected {
+            Ok(())
+        } else {
+            Err(format!("expected {expected}, got {found}").into())
+        }
+    }
+
+    /// What came of each scenario: its reasons where it failed, else its verdict.
+    fn run(&self) -> Result<BTreeMap<String, String>, String> {
+        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let json = folder.path().join("results.json");
+        let output = brinell(folder.path())
+            .args(["--profile", self.profile, "--kubernetes-version", self.version, "--json"])
+            .arg(&json)
+            .output()
+            .map_err(|error| error.to_string())?;
+        let text = std::fs::read_to_string(&json).map_err(|error| error.to_string())?;
+        let results = Results::read(text.as_bytes()).map_err(|error| error.to_string())?;
+        if let Some(why) = results.aborted {
+            return Err(format!("{why}\n{}", String::from_utf8_lossy(&output.stdout)));
+        }
+        Ok(results
+            .scenarios
+            .into_iter()
+            .map(|scenario| {
+                let reasons: Vec<&str> =
+                    scenario.reasons().into_iter().map(|reason| reason.label()).collect();
+                let told = match scenario.verdict {
+                    Verdict::Failed => reasons.join(", "),
+                    Verdict::Passed => "passed".to_owned(),
+                    other => format!("{other:?}"),
+                };
+                (scenario.id, told)
+            })
+            .collect())
+    }
+}
+
+/// A run on an embedded cluster, whose folder is in `state`.
+fn brinell(state: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_brinell"));
+    command.args(["--cluster", "embedded"]).env("XDG_STATE_HOME", state).stdin(Stdio::null());
+    command
+}
+
+fn programs_end_with_a_killed_run() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let runs = folder.path().join("brinell/runs");
+    let mut run = begun(folder.path())?;
+    run.kill()?;
+    run.wait()?;
+    let marker = folder.path().to_string_lossy().into_owned();
+    wait_until("its programs are gone", || !is_named_by_a_process(&marker))?;
+    let swept = Command::new(env!("CARGO_BIN_EXE_brinell"))
+        .arg("sweep")
+        .env("XDG_STATE_HOME", folder.path())
+        .output()?;
+    let rest = std::fs::read_dir(&runs)?.count();
+    if rest == 0 { Ok(()) } else { Err(format!("the folder is still there: {swept:?}").into()) }
+}
+
+fn an_interrupted_run_leaves_nothing() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let mut run = begun(folder.path())?;
+    Command::new("kill").args(["-INT", &run.id().to_string()]).status()?;
+    let status = run.wait()?;
+    let is_running = is_named_by_a_process(&folder.path().to_string_lossy());
+    let rest = std::fs::read_dir(folder.path().join("brinell/runs"))?.count();
+    if (status.code(), is_running, rest) == (Some(130), false, 0) {
+        return Ok(());
+    }
+    Err(format!("{status}, programs run: {is_running}, {rest} folders left").into())
+}
+
+/// A run whose programs have started.
+fn begun(state: &Path) -> Result<Child, Failed> {
+    let run = brinell(state).stdout(Stdio::null()).spawn()?;
+    let runs = state.join("brinell/runs");
+    wait_until("the API server writes its log", || below(&runs, "kube-apiserver.log"))?;
+    Ok(run)
+}
+
+fn below(runs: &Path, name: &str) -> bool {
+    let folders = std::fs::read_dir(runs).into_iter().flatten().flatten();
+    folders.into_iter().any(|folder| folder.path().join(name).exists())
+}
+
+/// Whether any process has a text in its command line.
+fn is_named_by_a_process(text: &str) -> bool {
+    let listed = Command::new("ps").args(["-e", "-o", "args="]).output();
+    listed.is_ok_and(|listed| String::from_utf8_lossy(&listed.stdout).contains(text))
+}
+
+fn wait_until(what: &str, is_so: impl Fn() -> bool) -> Result<(), Failed> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !is_so() {
+        if Instant::now() > deadline {
+            return Err(format!("waited in vain until {what}").into());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+fn a_program_ends_with_its_supervisors_input() -> Result<(), Failed> {
+    let mut supervisor: Child = Command::new(env!("CARGO_BIN_EXE_brinell"))
+        .args(["supervise", "sh", "-c", "echo started; exec sleep 4711"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut output = supervisor.stdout.take().ok_or("no output")?;
+    let mut started = [0; 8];
+    output.read_exact(&mut started)?;
+    drop(supervisor.stdin.take());
+    let status = supervisor.wait()?;
+    // The pipe ends only when the program itself has let go of it.
+    output.read_to_end(&mut Vec::new())?;
+    if status.code() == Some(137) { Ok(()) } else { Err(format!("ended with {status}").into()) }
+}
