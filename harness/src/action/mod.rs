@@ -181,3 +181,28 @@ impl Attempt<'_> {
 fn silence(none: NoAnswer) -> Silence {
     Silence { kind: none.silence, text: none.text, listener_proven: false }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_trace_belongs_to_one_attempt() {
+        let traced =
+            Traced { user: "c", namespace: "a".to_owned(), prefix: "attack-k7f3-1-".to_owned() };
+        let event = |pod: &str, user: &str| -> Event {
+            serde_json::from_value(json!({
+                "auditID": "x", "level": "Metadata", "stage": "ResponseComplete", "verb": "create",
+                "requestURI": "/api/v1/namespaces/a/pods", "user": {"username": user},
+                "objectRef": {"resource": "pods", "namespace": "a"},
+                "responseStatus": {"code": 403, "message": format!("pods \"{pod}\" is forbidden: no")},
+            }))
+            .unwrap()
+        };
+        assert!(traced.matches(&event("attack-k7f3-1-5d-x", "c")));
+        assert!(!traced.matches(&event("attack-k7f3-12-5d-x", "c")));
+        assert!(!traced.matches(&event("attack-k7f3-1-5d-x", "d")));
+    }
+}

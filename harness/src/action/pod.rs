@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use futures::TryStreamExt;
 use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
-use kube::api::{WatchEvent, WatchParams};
+use kube::api::{ListParams, WatchEvent, WatchParams};
 use serde_json::{Value, json};
 
 use super::http::name;
@@ -72,29 +73,41 @@ async fn through_deployment(
         }
         refused => refused,
     };
-    let made = matches!(&answer, Answer::Through(through) if through.pod.is_success());
-    attempt.look_and_remove(&format!("{path}/{unique}"), &unique).await?;
+    let made = is_pod_there(attempt).await?;
+    let workload = attempt.look_and_remove(&format!("{path}/{unique}"), &unique).await?;
+    let effect = match &answer {
+        _ if made => Effect::Present("the controller's pod".to_owned()),
+        Answer::Through(_) => Effect::Absent,
+        _ => workload,
+    };
     Ok(Observation {
         sent: attempt.sent(name(Method::Post), &path, "create"),
         answer,
-        effect: if made {
-            Effect::Present("the controller's pod".to_owned())
-        } else {
-            Effect::Absent
-        },
+        effect,
         traced: Some(Traced {
             user: CONTROLLER_USER,
             namespace: namespace.clone(),
-            prefix: unique,
+            // Its ReplicaSet's name follows. Without the hyphen attempt 1 would find the traces of attempt 12.
+            prefix: format!("{unique}-"),
         }),
     })
+}
+
+/// Whether the controller's pod is there, whatever the controller was answered.
+async fn is_pod_there(attempt: &Attempt<'_>) -> Result<bool, ActionError> {
+    let pods = Api::<Pod>::namespaced(attempt.world.admin.clone(), &attempt.scene.namespace);
+    let labelled = ListParams::default().labels(&selector(attempt));
+    Ok(!pods.list_metadata(&labelled).await?.items.is_empty())
+}
+
+fn selector(attempt: &Attempt<'_>) -> String {
+    format!("brinell.dev/attempt={}", attempt.audit_id)
 }
 
 /// What the ReplicaSet's controller was answered: its status says either that a pod is there or why not.
 async fn controllers_answer(attempt: &Attempt<'_>) -> Result<Response, ActionError> {
     let sets = Api::<ReplicaSet>::namespaced(attempt.world.admin.clone(), &attempt.scene.namespace);
-    let selector = format!("brinell.dev/attempt={}", attempt.audit_id);
-    let parameters = WatchParams::default().labels(&selector);
+    let parameters = WatchParams::default().labels(&selector(attempt));
     let watching = async {
         let mut changes = std::pin::pin!(sets.watch(&parameters, "0").await?);
         while let Some(change) = changes.try_next().await? {

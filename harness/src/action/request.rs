@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::http::name;
 use super::{ActionError, Attempt, Observation};
-use crate::audit::verb;
+use crate::audit::{ApiPath, verb};
 use crate::catalog::{Method, Request};
 use crate::verdict::Effect;
 
@@ -38,7 +38,9 @@ async fn effect(attempt: &Attempt<'_>, request: &Request) -> Result<Effect, Acti
         return Ok(Effect::NotApplicable);
     };
     let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
-    if query.contains("dryRun=All") {
+    let subresource = ApiPath::parse(path).is_some_and(|path| !path.subresource.is_empty());
+    // What is sent to a subresource makes no object below it.
+    if subresource || query.contains("dryRun=All") {
         return Ok(Effect::NotApplicable);
     }
     attempt.look_and_remove(&format!("{path}/{name}"), name).await

@@ -248,6 +248,12 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_json_patch_is_a_body_too() {
+        let patch = event("k7f3-1").replace(r#"{"a":[1]}"#, r#"[{"op":"test"}]"#);
+        assert!(read(format!("{patch}\n").as_bytes()).await.events("k7f3-1")[0].request_object);
+    }
+
+    #[tokio::test]
     async fn the_canary_is_seen_plain_and_encoded() {
         assert!(read(b"x c4n4ry y\n").await.canary_seen());
         let encoded = crate::text::base64(b"c4n4ry");

@@ -124,7 +124,7 @@ pub enum Level {
 }
 
 /// What shows that a permit worked. A permit without any of these needs a 2xx answer.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Succeeds {
     /// The exact output of the command, without its last line break.

@@ -209,18 +209,25 @@ fn webhook_layer(words: &str) -> Option<Layer> {
     rest.starts_with(": ").then(|| Layer::WebhookFailure(name.to_owned()))
 }
 
-/// Policies speak with the reason that they choose: Forbidden, or Invalid where they choose none.
+/// Policies speak with the reason that they choose: Forbidden, or Invalid where they choose none. A mutating one
+/// refuses only by failing.
 fn policy_layer(why: &str) -> Option<Layer> {
-    let kinds = ["ValidatingAdmissionPolicy '", "policy '"];
-    let named = kinds.iter().find_map(|kind| why.strip_prefix(kind))?;
-    let (name, rest) = named.split_once('\'')?;
+    if let Some((name, reason)) = policy_words(why, "ValidatingAdmissionPolicy '") {
+        let layer = if is_failure(reason) { Layer::PolicyFailure } else { Layer::Policy };
+        return Some(layer(name.to_owned()));
+    }
+    let (name, reason) = policy_words(why, "policy '")?;
+    is_failure(reason).then(|| Layer::PolicyFailure(name.to_owned()))
+}
+
+/// The policy's name and its reason.
+fn policy_words<'a>(why: &'a str, kind: &str) -> Option<(&'a str, &'a str)> {
+    let (name, rest) = why.strip_prefix(kind)?.split_once('\'')?;
     let rest = match rest.strip_prefix(" with binding '") {
         Some(bound) => bound.split_once('\'')?.1,
         None => rest,
     };
-    let reason = rest.strip_prefix(" denied request: ")?;
-    let layer = if is_failure(reason) { Layer::PolicyFailure } else { Layer::Policy };
-    Some(layer(name.to_owned()))
+    Some((name, rest.strip_prefix(" denied request: ")?))
 }
 
 /// Whether a policy failed closed. What its author lets it say may hold the same words, but not at the start.

@@ -4,7 +4,7 @@ use crate::audit::{ApiPath, Event};
 use crate::catalog::{Logged, Succeeds};
 use crate::verdict::{
     Answer, Decision, Denial, Effect, Evidence, Finding, Judgement, Layer, Log, Reason, Sent,
-    Verdict,
+    Stream, Verdict,
 };
 
 /// The block that is expected, with the control's own data beside the scenario's.
@@ -30,7 +30,7 @@ pub fn judge_attack(
     let mut judging = Judging::default();
     match blocked {
         Some(expected) => judging.block(expected, evidence),
-        None => judging.outcome = let_in(&evidence.answer),
+        None => judging.outcome = unopposed(evidence),
     }
     judging.log(logged, evidence);
     judging.conclude()
@@ -106,6 +106,7 @@ impl Judging {
         if right && said {
             self.outcome =
                 format!("blocked by {} ({}{code})", expected.control, kind(&denial.layer));
+            self.causes.extend(contradiction(evidence));
             return;
         }
         self.outcome = format!("WRONG LAYER: blocked by {}", denial.layer);
@@ -124,31 +125,28 @@ impl Judging {
     }
 
     fn success(&mut self, succeeds: &Succeeds, evidence: &Evidence) {
-        let worked = match &evidence.answer {
-            Answer::Http(response) => response.is_success(),
-            Answer::Through(through) => through.workload.is_success() && through.pod.is_success(),
-            Answer::Stream(stream) => {
-                evidence.decision == Decision::LetIn
-                    && stream.closing.as_ref().is_none_or(|closing| closing.status == "Success")
-                    && printed(succeeds, &stream.stdout)
-            }
-            Answer::Worked(output) => printed(succeeds, output),
-            Answer::Nothing(_) | Answer::Storage(_) => false,
-        };
-        if worked {
-            self.outcome = format!("worked: {}", summary(&evidence.answer));
-            return;
-        }
-        let api_silent =
-            matches!(evidence.answer, Answer::Nothing(_)) && evidence.sent.audit_id.is_some();
-        let unclear_http = matches!(evidence.answer, Answer::Http(_) | Answer::Through(_))
-            && matches!(evidence.decision, Decision::Unclear(_));
-        if let (true, Decision::Unclear(why)) = (api_silent || unclear_http, &evidence.decision) {
+        let worked = evidence.effect != Effect::Absent
+            && match &evidence.answer {
+                Answer::Http(response) => response.is_success(),
+                Answer::Through(through) => {
+                    through.workload.is_success() && through.pod.is_success()
+                }
+                Answer::Stream(stream) => {
+                    evidence.decision == Decision::LetIn
+                        && ended(stream) != Some(false)
+                        && printed(succeeds, &stream.stdout)
+                }
+                Answer::Worked(output) => printed(succeeds, output),
+                Answer::Nothing(_) | Answer::Storage(_) => false,
+            };
+        if let Some(cause) = unknown(succeeds, evidence, worked) {
             self.outcome = "UNCLEAR".to_owned();
-            self.causes.push(why.clone());
-            return;
+            self.causes.push(cause);
+        } else if worked {
+            self.outcome = format!("worked: {}", summary(&evidence.answer));
+        } else {
+            self.broken(succeeds, evidence);
         }
-        self.broken(succeeds, evidence);
     }
 
     fn broken(&mut self, succeeds: &Succeeds, evidence: &Evidence) {
@@ -157,6 +155,9 @@ impl Judging {
                 (format!("refused: {}", denial.message), denial.layer.to_string())
             }
             Decision::Unclear(why) => (why.clone(), String::new()),
+            Decision::LetIn if evidence.effect == Effect::Absent => {
+                (format!("{}, but nothing is there", summary(&evidence.answer)), String::new())
+            }
             Decision::LetIn => (summary(&evidence.answer), "nobody refused".to_owned()),
         };
         self.outcome = "BROKEN: this must keep working".to_owned();
@@ -233,6 +234,39 @@ impl Judging {
     }
 }
 
+/// Why it cannot be told whether a permit worked.
+fn unknown(succeeds: &Succeeds, evidence: &Evidence, worked: bool) -> Option<String> {
+    match (&evidence.answer, &evidence.decision) {
+        // 101 means hijacked, not run, and by SPDY nothing else is heard.
+        (Answer::Stream(stream), Decision::LetIn)
+            if worked && ended(stream).is_none() && *succeeds == Succeeds::default() =>
+        {
+            Some("it was let in (101), and nothing tells what came of it".to_owned())
+        }
+        (Answer::Nothing(_), Decision::Unclear(why)) if evidence.sent.audit_id.is_some() => {
+            Some(why.clone())
+        }
+        (Answer::Http(_) | Answer::Through(_), Decision::Unclear(why)) => Some(why.clone()),
+        _ => None,
+    }
+}
+
+/// Whether a stream ended well; none where its end was not heard.
+fn ended(stream: &Stream) -> Option<bool> {
+    stream.closing.as_ref().map(|closing| closing.status == "Success")
+}
+
+/// A refusal whose own events say that the request was carried out: it was sent twice, or the answer is not the
+/// API server's.
+fn contradiction(evidence: &Evidence) -> Option<String> {
+    let Log::Read { events, .. } = &evidence.log else { return None };
+    let statuses = events.iter().filter_map(|event| event.response_status.as_ref());
+    let mut codes = statuses.map(|status| status.code);
+    let answered = evidence.answer.code();
+    let done = codes.find(|code| matches!(code, 101 | 200..300) && Some(*code) != answered)?;
+    Some(format!("it was refused, but the audit log says {done} of this very request"))
+}
+
 /// Every way in which the events differ from what was sent and answered.
 fn differences(logged: &Logged, evidence: &Evidence, events: &[Event]) -> Vec<String> {
     let sent = &evidence.sent;
@@ -251,6 +285,9 @@ fn differences(logged: &Logged, evidence: &Evidence, events: &[Event]) -> Vec<St
         if !nobody && event.user.username != sent.user.as_deref().unwrap_or_default() {
             wrong.push(format!("user {:?}", event.user.username));
         }
+        if let Some(other) = &event.impersonated_user {
+            wrong.push(format!("impersonating {:?}", other.username));
+        }
         if let (Some(object), Some(path)) = (&event.object_ref, ApiPath::parse(&sent.uri))
             && (object.resource.as_str(), object.subresource.as_str())
                 != (path.resource, path.subresource)
@@ -259,9 +296,9 @@ fn differences(logged: &Logged, evidence: &Evidence, events: &[Event]) -> Vec<St
         }
     }
     if let Some(code) = evidence.answer.code() {
-        let codes = events.iter().filter_map(|event| event.response_status.as_ref());
-        if !codes.clone().any(|status| status.code == code) {
-            let codes: Vec<u16> = codes.map(|status| status.code).collect();
+        let statuses = events.iter().filter_map(|event| event.response_status.as_ref());
+        let codes: Vec<u16> = statuses.map(|status| status.code).collect();
+        if codes.is_empty() || codes.iter().any(|logged| *logged != code) {
             wrong.push(format!("codes {codes:?} instead of {code}"));
         }
     }
@@ -310,6 +347,14 @@ fn kind(layer: &Layer) -> String {
         Layer::Webhook(_) => "webhook".to_owned(),
         Layer::Policy(_) => "admission policy".to_owned(),
         other => other.to_string(),
+    }
+}
+
+/// What came of an attack that nobody is asked to refuse.
+fn unopposed(evidence: &Evidence) -> String {
+    match &evidence.decision {
+        Decision::Denied(denial) => format!("refused by {}", denial.layer),
+        Decision::LetIn | Decision::Unclear(_) => let_in(&evidence.answer),
     }
 }
 

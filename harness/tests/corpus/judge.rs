@@ -1,0 +1,185 @@
+//! What would make a verdict pass that must not: told on recorded exchanges, each changed in one way.
+
+use brinell::audit::User;
+use brinell::catalog::{Level, Logged, Succeeds};
+use brinell::verdict::{
+    Answer, Decision, Effect, Evidence, Exchange, Expected, Judgement, Layer, Log, Reason, Verdict,
+    attribute, judge_attack, judge_permit,
+};
+use libtest_mimic::Trial;
+
+use super::exchange::{all, recorded};
+use super::trial;
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        trial("judge/every-attack", every_attack),
+        trial("judge/every-permit", every_permit),
+        trial("judge/effect-of-a-refused-attack", effect_of_a_refused_attack),
+        trial("judge/refusal-beside-a-success", refusal_beside_a_success),
+        trial("judge/event-of-another", event_of_another),
+        trial("judge/no-event", no_event),
+        trial("judge/permit-without-effect", permit_without_effect),
+        trial("judge/permit-by-spdy", permit_by_spdy),
+        trial("judge/permit-with-other-output", permit_with_other_output),
+    ]
+}
+
+fn evidence(exchange: &Exchange) -> Evidence {
+    let Exchange { sent, answer, log, .. } = exchange.clone();
+    let decision = attribute(&sent, &answer, &log);
+    Evidence { sent, answer, decision, effect: Effect::NotApplicable, log }
+}
+
+fn attack(by: &[Layer], evidence: &Evidence) -> Judgement {
+    let expected = Expected { control: "guard", layers: by, saying: None, look_at: "" };
+    judge_attack(Some(&expected), None, evidence)
+}
+
+fn at(level: Level) -> Logged {
+    Logged { level, uri: None }
+}
+
+fn webhook() -> Layer {
+    Layer::Webhook("webhook-forbidden.brinell.dev".to_owned())
+}
+
+fn passes(judgement: &Judgement) -> bool {
+    judgement.verdict == Verdict::Passed
+}
+
+fn reasons(judgement: &Judgement) -> Vec<Reason> {
+    judgement.findings.iter().map(|finding| finding.reason).collect()
+}
+
+/// An attack passes when the layer decided that is asked for, and no other way.
+fn every_attack() {
+    let all = all();
+    let layers: Vec<Layer> = all.iter().filter_map(|(_, exchange)| layer(exchange)).collect();
+    for (name, exchange) in &all {
+        let evidence = evidence(exchange);
+        for asked in &layers {
+            let judgement = attack(std::slice::from_ref(asked), &evidence);
+            let right = layer(exchange).as_ref() == Some(asked);
+            assert_eq!(passes(&judgement), right, "{name} by {asked}: {judgement:?}");
+        }
+    }
+}
+
+fn layer(exchange: &Exchange) -> Option<Layer> {
+    match &exchange.decision {
+        Decision::Denied(denial) => Some(denial.layer.clone()),
+        Decision::LetIn | Decision::Unclear(_) => None,
+    }
+}
+
+/// A permit never passes where somebody refused or nobody knows.
+fn every_permit() {
+    for (name, exchange) in all() {
+        if passes(&judge_permit(&Succeeds::default(), None, &evidence(&exchange))) {
+            assert_eq!(exchange.decision, Decision::LetIn, "{name}");
+        }
+    }
+}
+
+fn effect_of_a_refused_attack() {
+    let mut evidence = evidence(&recorded("webhook-forbidden"));
+    evidence.effect = Effect::Present("Pod attack".to_owned());
+    assert_eq!(reasons(&attack(&[webhook()], &evidence)), [Reason::Bypassed]);
+    let mut unclear = self::evidence(&recorded("proxy-502"));
+    unclear.effect = Effect::Present("Pod attack".to_owned());
+    assert_eq!(reasons(&attack(&[webhook()], &unclear)), [Reason::Bypassed]);
+}
+
+/// The request was sent twice under one id, and carried out once.
+fn refusal_beside_a_success() {
+    let mut evidence = evidence(&recorded("webhook-forbidden"));
+    change_events(&mut evidence, |events| {
+        let mut carried_out = events[0].clone();
+        if let Some(status) = &mut carried_out.response_status {
+            status.code = 201;
+            status.message.clear();
+        }
+        events.push(carried_out);
+    });
+    assert_eq!(attack(&[webhook()], &evidence).verdict, Verdict::Inconclusive);
+    let logged = judge_attack(None, Some(&at(Level::Request)), &evidence);
+    assert_eq!(reasons(&logged), [Reason::WronglyLogged]);
+}
+
+/// The event has our id, but is not of what we sent.
+fn event_of_another() {
+    let logged = at(Level::Request);
+    let own = evidence(&recorded("webhook-forbidden"));
+    assert!(passes(&judge_attack(None, Some(&logged), &own)));
+    let changes: [fn(&mut brinell::audit::Event); 6] = [
+        |event| event.user.username = "somebody".to_owned(),
+        |event| event.impersonated_user = Some(User::default()),
+        |event| event.verb = "get".to_owned(),
+        |event| event.request_uri.push_str("?dryRun=All"),
+        |event| event.level = Level::RequestResponse,
+        |event| event.response_status = None,
+    ];
+    for (index, change) in changes.iter().enumerate() {
+        let mut other = own.clone();
+        change_events(&mut other, |events| events.iter_mut().for_each(change));
+        let judgement = judge_attack(None, Some(&logged), &other);
+        assert_eq!(reasons(&judgement), [Reason::WronglyLogged], "change {index}");
+        let mut beside = own.clone();
+        change_events(&mut beside, |events| {
+            events.push(events[0].clone());
+            change(&mut events[1]);
+        });
+        // A second event may lack the answer, as RequestReceived does.
+        let silent = index == 5;
+        assert_eq!(passes(&judge_attack(None, Some(&logged), &beside)), silent, "change {index}");
+    }
+}
+
+fn change_events(evidence: &mut Evidence, change: impl FnOnce(&mut Vec<brinell::audit::Event>)) {
+    match &mut evidence.log {
+        Log::Read { events, .. } => change(events),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn no_event() {
+    let mut evidence = evidence(&recorded("webhook-forbidden"));
+    for (log, expected) in [
+        (Log::Disabled, Verdict::Failed),
+        (Log::Unreadable("it is gone".to_owned()), Verdict::Inconclusive),
+        (Log::NotApplicable, Verdict::Inconclusive),
+    ] {
+        evidence.log = log;
+        let judgement = judge_attack(None, Some(&at(Level::Request)), &evidence);
+        assert_eq!(judgement.verdict, expected);
+    }
+}
+
+/// The answer says that it was made, and nothing is there.
+fn permit_without_effect() {
+    let mut evidence = evidence(&recorded("let-in-create"));
+    assert!(passes(&judge_permit(&Succeeds::default(), None, &evidence)));
+    evidence.effect = Effect::Absent;
+    let judgement = judge_permit(&Succeeds::default(), None, &evidence);
+    assert_eq!(reasons(&judgement), [Reason::PermitBroken]);
+}
+
+/// 101 is no success: what is asked for ran only where its end or its output came back.
+fn permit_by_spdy() {
+    let evidence = evidence(&recorded("stream-spdy"));
+    assert!(matches!(&evidence.answer, Answer::Stream(stream) if stream.closing.is_none()));
+    let judgement = judge_permit(&Succeeds::default(), None, &evidence);
+    assert_eq!(judgement.verdict, Verdict::Inconclusive);
+    let output = Succeeds { stdout: Some("foo".to_owned()), stdout_contains: None };
+    assert_eq!(judge_permit(&output, None, &evidence).verdict, Verdict::Failed);
+}
+
+fn permit_with_other_output() {
+    let evidence = evidence(&recorded("stream-worked"));
+    let output = |text: &str| Succeeds { stdout: Some(text.to_owned()), stdout_contains: None };
+    assert!(passes(&judge_permit(&output("foo"), None, &evidence)));
+    for other in ["", "fo", "foo\n\n", "bar"] {
+        assert!(!passes(&judge_permit(&output(other), None, &evidence)), "{other:?}");
+    }
+}
