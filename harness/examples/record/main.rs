@@ -9,11 +9,12 @@
 //! `run` gives it a network of its own in which 192.0.2.1 (documentation, RFC 5737) is this machine: an API server
 //! proxies to no loopback address, and no other address may stand in the corpus.
 //!
-//! What needs a node comes from the JSON report of an ordinary run on kind:
+//! What needs a node comes from the JSON reports of two ordinary runs on kind, with the profiles `hardened` and
+//! `open`; some scenarios beside ours ask for what only a node answers, and fail:
 //!
 //! ```sh
-//! cargo run -- --json report.json
-//! cargo run --example record -- report report.json harness/tests/corpus/1.36
+//! cargo run -- --cluster kind --profile open --scenarios harness/examples/record/scenarios --json open.json
+//! cargo run --example record -- report open.json harness/tests/corpus/1.36
 //! ```
 
 mod case;
