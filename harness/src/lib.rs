@@ -12,7 +12,7 @@ pub mod cli;
 pub mod cluster;
 pub mod control;
 pub mod in_cluster;
-mod merge;
+pub mod merge;
 pub mod persona;
 pub mod report;
 pub mod run;

@@ -1,9 +1,11 @@
 //! The `brinell` command: arguments, one runtime, a run, an exit code.
 
-use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode as Code;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use brinell::catalog::{Catalog, Entry, ProfileEntry, select};
@@ -11,8 +13,9 @@ use brinell::cli::{AssetsWork, Cli, Command, ListFormat, RunArguments, Selection
 use brinell::cluster::assets::{self, AssetError, Program};
 use brinell::cluster::{self, Choice, ClusterKind, RunFolder, Swept};
 use brinell::report::{Detail, ExitCode, FileReport, Format, Reporters, Terminal, visible};
-use brinell::run::{Options, Plan, Progress, RunEvent, run};
+use brinell::run::{Options, Plan, Progress, RunEvent, run, skip};
 use brinell::{in_cluster, text};
+use clap::error::ContextValue;
 use clap::{CommandFactory, Parser};
 use futures::FutureExt;
 use tokio::signal::unix::{SignalKind, signal};
@@ -34,8 +37,9 @@ fn main() -> Code {
             in_runtime(handle_assets(work, kubernetes_version))
         }
         Some(Command::Completions { shell }) => {
-            clap_complete::generate(shell, &mut Cli::command(), "brinell", &mut std::io::stdout());
-            ExitCode::Passed.into()
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "brinell", &mut script);
+            print(&script)
         }
         Some(Command::Explain { id }) => explain(&id),
         Some(Command::Plan(selection)) => in_runtime(show_plan(selection)),
@@ -52,17 +56,21 @@ fn parse() -> Result<Cli, Code> {
         let prefix = ["brinell", "in-cluster", "probe"].map(Into::into);
         return Ok(Cli::parse_from(prefix.into_iter().chain(arguments.into_iter().skip(1))));
     }
-    Cli::try_parse_from(&arguments).map_err(|error| match arguments.get(1).and_then(scenario) {
+    Cli::try_parse_from(&arguments).map_err(|error| match scenario(&error) {
         Some(id) => fail(ExitCode::Usage, &format!("did you mean `brinell --scenario {id}`?")),
         None => error.exit(),
     })
 }
 
-/// The scenario that a word names.
-fn scenario(word: &OsString) -> Option<&str> {
-    let id = word.to_str()?;
+/// The scenario that stands where nothing, or something else, should.
+fn scenario(error: &clap::Error) -> Option<&str> {
     let catalog = Catalog::load(None).ok()?;
-    catalog.scenarios.iter().any(|entry| entry.id == id).then_some(id)
+    error.context().find_map(|(_, value)| match value {
+        ContextValue::String(word) => {
+            catalog.scenarios.iter().any(|entry| entry.id == *word).then_some(word.as_str())
+        }
+        _ => None,
+    })
 }
 
 fn in_runtime(work: impl Future<Output = Code>) -> Code {
@@ -74,8 +82,24 @@ fn in_runtime(work: impl Future<Output = Code>) -> Code {
 
 /// Says what went wrong, for a person.
 fn fail(code: ExitCode, message: &str) -> Code {
-    eprintln!("error: {message}");
+    complain(message);
     code.into()
+}
+
+fn complain(message: &str) {
+    // Where nobody can be told, the exit code tells.
+    let _ = writeln!(std::io::stderr(), "error: {message}");
+}
+
+/// Prints a whole answer. A reader who has read enough, as in `brinell --list | head`, is no error.
+fn print(answer: &[u8]) -> Code {
+    let mut output = std::io::stdout().lock();
+    match output.write_all(answer).and_then(|()| output.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            fail(ExitCode::Broken, &format!("the output could not be written: {error}"))
+        }
+        _ => ExitCode::Passed.into(),
+    }
 }
 
 fn explain(id: &str) -> Code {
@@ -85,10 +109,8 @@ fn explain(id: &str) -> Code {
     };
     match select(&catalog, &[id.to_owned()], &[], &[]) {
         Ok(entries) => {
-            for entry in entries {
-                println!("{}\n\n{}", entry.file, entry.text.trim_end());
-            }
-            ExitCode::Passed.into()
+            let told = |entry: &&Entry| format!("{}\n\n{}\n", entry.file, entry.text.trim_end());
+            print(entries.iter().map(told).collect::<String>().as_bytes())
         }
         Err(error) => fail(ExitCode::Usage, &error.to_string()),
     }
@@ -105,14 +127,12 @@ fn list(arguments: &RunArguments) -> Code {
     };
     if arguments.list == Some(ListFormat::Json) {
         let entries: Vec<_> = entries.iter().map(|entry| listed(entry)).collect();
-        println!("{:#}", serde_json::Value::from(entries));
-    } else {
-        let width = entries.iter().map(|entry| entry.id.len()).max().unwrap_or_default();
-        for entry in entries {
-            println!("{:width$}  {}", entry.id, visible(&entry.scenario.title));
-        }
+        return print(format!("{:#}\n", serde_json::Value::from(entries)).as_bytes());
     }
-    ExitCode::Passed.into()
+    let width = entries.iter().map(|entry| entry.id.len()).max().unwrap_or_default();
+    let line =
+        |entry: &&Entry| format!("{:width$}  {}\n", entry.id, visible(&entry.scenario.title));
+    print(entries.iter().map(line).collect::<String>().as_bytes())
 }
 
 fn listed(entry: &Entry) -> serde_json::Value {
@@ -137,28 +157,31 @@ async fn show_plan(selection: Selection) -> Code {
     };
     let choice = Choice::make(selection.cluster).await;
     let plan = Plan::new(&catalog, &profile, choice.kind, entries);
-    println!("cluster {} ({})", choice.kind.name(), choice.why);
-    println!("profile {}: {}", plan.profile, visible(&profile.profile.title));
-    for (id, planned) in &plan.controls {
-        let state = if planned.whole { "set up, seen acting" } else { "weakened" };
-        println!("  control  {id}: {state}");
+    let title = visible(&profile.profile.title);
+    let mut answer = format!("cluster {} ({})\n", choice.kind.name(), choice.why);
+    writeln!(answer, "profile {}: {title}", plan.profile).expect("writing to memory does not fail");
+    for (kind, name, about) in planned(&plan) {
+        let about = if about.is_empty() { about } else { format!(": {about}") };
+        writeln!(answer, "  {kind:7}  {name}{about}").expect("writing to memory does not fail");
     }
-    for (id, why) in &plan.left_out {
-        println!("  without  {id}: {why}");
-    }
-    for target in plan.targets() {
-        println!("  target   {target}");
-    }
-    for persona in plan.personas() {
-        println!("  persona  {persona}");
-    }
-    for entry in &plan.scenarios {
-        println!("  run      {}: {}", entry.id, visible(&entry.scenario.title));
-    }
-    for (entry, why) in &plan.skipped {
-        println!("  skip     {}: {why}", entry.id);
-    }
-    ExitCode::Passed.into()
+    print(answer.as_bytes())
+}
+
+/// What a plan holds: of which kind, its name, and what there is to say about it.
+fn planned<'a>(plan: &'a Plan) -> Vec<(&'static str, &'a str, String)> {
+    let state = |whole| if whole { "set up, seen acting" } else { "weakened" }.to_owned();
+    let controls =
+        plan.controls.iter().map(|(id, control)| ("control", id.as_str(), state(control.whole)));
+    let left_out = plan.left_out.iter().map(|(id, why)| ("without", id.as_str(), why.clone()));
+    let targets = plan.targets().into_iter().map(|name| ("target", name, String::new()));
+    let personas = plan.personas().into_iter().map(|name| ("persona", name, String::new()));
+    let running = plan
+        .scenarios
+        .iter()
+        .map(|entry| ("run", entry.id.as_str(), visible(&entry.scenario.title)));
+    let skipped = plan.skipped.iter().map(|(entry, why)| ("skip", entry.id.as_str(), why.clone()));
+    let set_up = controls.chain(left_out).chain(targets).chain(personas);
+    set_up.chain(running).chain(skipped).collect()
 }
 
 async fn handle_assets(work: AssetsWork, version: String) -> Code {
@@ -208,13 +231,13 @@ fn chosen<'a>(
 
 async fn sweep(named: Option<String>) -> Code {
     match cluster::sweep(named.as_deref()).await {
-        Ok(swept) if swept.is_empty() => println!("nothing to sweep"),
+        Ok(swept) if swept.is_empty() => print(b"nothing to sweep\n"),
         Ok(swept) => {
-            swept.iter().for_each(|(run, became)| println!("{run}: {}", told(run, became)))
+            let line = |(run, became): &(String, Swept)| format!("{run}: {}\n", told(run, became));
+            print(swept.iter().map(line).collect::<String>().as_bytes())
         }
-        Err(error) => return fail(ExitCode::Broken, &error.to_string()),
+        Err(error) => fail(ExitCode::Broken, &error.to_string()),
     }
-    ExitCode::Passed.into()
 }
 
 fn told(run: &str, became: &Swept) -> String {
@@ -248,6 +271,9 @@ async fn start(arguments: RunArguments) -> Code {
         let message = "an embedded cluster ends with its run; --keep needs --cluster kind";
         return fail(ExitCode::Usage, message);
     }
+    if is_one_file(arguments.junit.as_deref(), arguments.json.as_deref()) {
+        return fail(ExitCode::Usage, "--junit and --json name the same file");
+    }
     let reporters = match reporters(&arguments) {
         Ok(reporters) => reporters,
         Err(error) => return fail(ExitCode::Usage, &error.to_string()),
@@ -273,7 +299,7 @@ fn node_image(arguments: &RunArguments, kind: ClusterKind) -> Result<String, Str
         let unknown = || AssetError::UnknownVersion { version: version.clone() }.to_string();
         return known.then(String::new).ok_or_else(unknown);
     }
-    if let Some(image) = &arguments.node_image {
+    if let Some(image) = arguments.node_image.as_ref().filter(|image| !image.is_empty()) {
         return Ok(image.clone());
     }
     cluster::node_image(version).map(str::to_owned).ok_or_else(|| {
@@ -282,6 +308,21 @@ fn node_image(arguments: &RunArguments, kind: ClusterKind) -> Result<String, Str
              and --node-image names any other",
             cluster::versions().join(", ")
         )
+    })
+}
+
+/// Whether two reports would overwrite each other.
+fn is_one_file(one: Option<&Path>, other: Option<&Path>) -> bool {
+    one.zip(other).is_some_and(|(one, other)| resolved(one) == resolved(other))
+}
+
+/// The path without links, as far as it exists.
+fn resolved(path: &Path) -> PathBuf {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    path.canonicalize().unwrap_or_else(|_| {
+        let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        path.file_name().map_or_else(|| folder.clone(), |name| folder.join(name))
     })
 }
 
@@ -333,12 +374,16 @@ async fn conduct(
         }
         reporters.finish()
     });
-    let ending = run_until_end(plan, options, choice, &progress).await;
+    let folder = OnceLock::new();
+    let ending = run_until_end(plan, options, choice, &folder, &progress).await;
     if let Some(error) = ending.error() {
         progress.tell(RunEvent::Aborted { error });
     }
     let tidying = Instant::now();
-    let (tidy, is_tidy) = tidy(&options.run, arguments.keep).await;
+    let (tidy, is_tidy) = match folder.get() {
+        Some(folder) => tidy(&options.run, folder, arguments.keep).await,
+        None => ("Nothing was made.".to_owned(), true),
+    };
     let took_by_cluster = match ending {
         Ending::Done(making) => making + tidying.elapsed(),
         _ => tidying.elapsed(),
@@ -349,7 +394,7 @@ async fn conduct(
     let reported = match reporting.await {
         Ok(Ok(())) => true,
         Ok(Err(error)) => {
-            eprintln!("error: {error}");
+            complain(&error.to_string());
             false
         }
         Err(_) => false,
@@ -379,9 +424,11 @@ async fn run_until_end(
     plan: &Plan<'_>,
     options: &Options,
     choice: &Choice,
+    folder: &OnceLock<Arc<RunFolder>>,
     progress: &Progress,
 ) -> Ending {
-    let running = AssertUnwindSafe(begin(plan, options, choice, progress)).catch_unwind();
+    let running = begin(plan, options, choice, folder, progress);
+    let running = AssertUnwindSafe(running).catch_unwind();
     tokio::select! {
         ended = running => match ended {
             Ok(Ok(outcome)) => Ending::Done(outcome),
@@ -392,11 +439,12 @@ async fn run_until_end(
     }
 }
 
-/// Says what is begun, and runs.
+/// Says what is begun, and runs. `folder` is set as soon as there is something to tidy up.
 async fn begin(
     plan: &Plan<'_>,
     options: &Options,
     choice: &Choice,
+    folder: &OnceLock<Arc<RunFolder>>,
     progress: &Progress,
 ) -> Result<Duration, String> {
     progress.tell(RunEvent::Started {
@@ -405,12 +453,17 @@ async fn begin(
         kubernetes: options.kubernetes.clone(),
         profile: plan.profile.clone(),
     });
-    if let Some(missing) = choice.missing.as_ref().filter(|_| !plan.scenarios.is_empty()) {
+    skip(plan, options, progress);
+    if plan.scenarios.is_empty() {
+        return Ok(Duration::ZERO);
+    }
+    if let Some(missing) = &choice.missing {
         return Err(missing.clone());
     }
-    let folder = RunFolder::create(&options.run)
+    let made = RunFolder::create(&options.run)
         .map_err(|error| format!("the run's own folder could not be made: {error}"))?;
-    run(plan, options, Arc::new(folder), progress).await.map_err(|error| error.to_string())
+    let folder = folder.get_or_init(|| Arc::new(made));
+    run(plan, options, Arc::clone(folder), progress).await.map_err(|error| error.to_string())
 }
 
 async fn signalled() -> ExitCode {
@@ -427,15 +480,10 @@ async fn signalled() -> ExitCode {
 }
 
 /// Leaves nothing behind, or says what stays and how to remove it.
-async fn tidy(run: &str, keep: bool) -> (String, bool) {
-    let folder = match RunFolder::take_over(run) {
-        Ok(Some(folder)) => folder,
-        // Nothing was begun.
-        Ok(None) | Err(_) => return ("Nothing was made.".to_owned(), true),
-    };
+async fn tidy(run: &str, folder: &RunFolder, keep: bool) -> (String, bool) {
     if keep {
         let kubeconfig = folder.file("kubeconfig");
-        return match cluster::keep(&folder) {
+        return match cluster::keep(folder) {
             Ok(()) => (
                 format!(
                     "Cluster kept: KUBECONFIG={} kubectl get pods -A; `brinell sweep {run}` removes it.",

@@ -527,12 +527,12 @@ fn a_profile_that_is_not_there() {
 #[test]
 fn unknown_substitution() {
     let target = "manifests/targets/vault.yaml";
-    insta::assert_snapshot!(with_manifest(target, "${canary}", "${cannary}"), @"
-manifests/targets/vault.yaml:13:13: nothing is known as `${cannary}`
-  13 |   password: ${cannary}
-     |             ^
+    insta::assert_snapshot!(with_manifest(target, "${canary}", "${cannary}"), @r#"
+manifests/targets/vault.yaml:13:14: nothing is known as `${cannary}`
+  13 |   password: "${cannary}"
+     |              ^
   did you mean canary?
-");
+"#);
 }
 
 #[test]

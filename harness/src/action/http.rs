@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, Request, Response as HttpResponse};
 use http_body_util::{BodyExt, Limited};
+use kube::Client;
 use kube::client::Body;
 use serde_json::Value;
 
@@ -12,7 +13,7 @@ use super::Attempt;
 use crate::audit::verb;
 use crate::catalog::Method;
 use crate::text::cut;
-use crate::verdict::{Answer, Response, Silence, SilenceKind};
+use crate::verdict::{Answer, LONGEST_MESSAGE, Response, Silence, SilenceKind};
 
 /// No request that is answered at all takes longer, short of a webhook's own timeout of 30 s.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -64,12 +65,19 @@ impl Attempt<'_> {
         request: http::Result<Request<Vec<u8>>>,
     ) -> Result<HttpResponse<Body>, Silence> {
         let request = request.map_err(|error| silence(SilenceKind::Broken, &error.to_string()))?;
-        let sending = self.identity.client.send(request.map(Body::from));
-        match tokio::time::timeout(PATIENCE, sending).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(silence_of(&error)),
-            Err(_) => Err(silence(SilenceKind::TimedOut, "no answer from the API server")),
-        }
+        exchange(&self.identity.client, request).await
+    }
+}
+
+/// Sends a request as it is, once.
+pub async fn exchange(
+    client: &Client,
+    request: Request<Vec<u8>>,
+) -> Result<HttpResponse<Body>, Silence> {
+    match tokio::time::timeout(PATIENCE, client.send(request.map(Body::from))).await {
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(error)) => Err(silence_of(&error)),
+        Err(_) => Err(silence(SilenceKind::TimedOut, "no answer from the API server")),
     }
 }
 
@@ -85,7 +93,7 @@ pub(super) fn name(method: Method) -> &'static str {
 }
 
 /// Reads an answer to its end, as far as it is kept.
-pub(super) async fn read(response: HttpResponse<Body>) -> Answer {
+pub async fn read(response: HttpResponse<Body>) -> Answer {
     let code = response.status().as_u16();
     let flow_control = flow_control(response.headers());
     let collected =
@@ -110,7 +118,7 @@ fn flow_control(headers: &HeaderMap) -> bool {
 fn understand(code: u16, body: &[u8]) -> Response {
     let value: Option<Value> = serde_json::from_slice(body).ok();
     let text = |name: &str| {
-        value.as_ref().and_then(|value| value[name].as_str()).map(|text| cut(text, 4096))
+        value.as_ref().and_then(|value| value[name].as_str()).map(|text| cut(text, LONGEST_MESSAGE))
     };
     let response = Response { code, ..Response::default() };
     if (200..300).contains(&code) {

@@ -10,6 +10,8 @@ mod pod;
 mod request;
 mod stream;
 
+pub use http::{exchange, read};
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 

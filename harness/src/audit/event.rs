@@ -104,13 +104,21 @@ fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D:
     impl<'de> serde::de::Visitor<'de> for Presence {
         type Value = bool;
         fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("an object or a boolean")
+            f.write_str("a body or a boolean")
         }
         fn visit_bool<E>(self, value: bool) -> Result<bool, E> {
             Ok(value)
         }
         fn visit_unit<E>(self) -> Result<bool, E> {
             Ok(false)
+        }
+        fn visit_str<E>(self, _: &str) -> Result<bool, E> {
+            Ok(true)
+        }
+        // A JSON patch is a list.
+        fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut list: A) -> Result<bool, A::Error> {
+            while list.next_element::<serde::de::IgnoredAny>()?.is_some() {}
+            Ok(true)
         }
         fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
             while map.next_entry::<serde::de::IgnoredAny, serde::de::IgnoredAny>()?.is_some() {}

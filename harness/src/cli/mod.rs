@@ -148,9 +148,12 @@ pub struct RunArguments {
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: u16,
     /// Seconds that the scenarios may take altogether
-    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=MAX_DEADLINE))]
     pub deadline: u64,
 }
+
+/// A day.
+const MAX_DEADLINE: u64 = 24 * 60 * 60;
 
 /// What is done with the programs of embedded clusters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -1,6 +1,6 @@
 //! Which kind of cluster a run uses, and why.
 
-use super::{Engine, kind_version};
+use super::{Engine, can_run_in_pods, kind_version};
 use crate::catalog::Need;
 
 /// A kind of cluster.
@@ -83,6 +83,10 @@ async fn found() -> Result<String, Missing> {
             "kind is not there. Install it (https://kind.sigs.k8s.io/docs/user/quick-start/) \
              and put it on the PATH. `--cluster embedded` does without it.\n{error}"
         ),
+    })?;
+    can_run_in_pods().map_err(|error| Missing {
+        why: "this executable cannot run in its containers".to_owned(),
+        help: error.to_string(),
     })?;
     Ok(format!("Docker {engine} and kind {kind} answer"))
 }

@@ -4,7 +4,8 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use super::process::{Group, ProcessError, output};
+use super::commands::RUN_VARIABLE;
+use super::process::{Group, ProcessError, output, output_whatever_happens};
 
 /// The label that everything carries that a run makes.
 pub const RUN_LABEL: &str = "brinell.dev/run";
@@ -41,7 +42,15 @@ impl Engine {
 
     /// Makes a network of the run's own.
     pub async fn make_network(&self, name: &str) -> Result<(), ProcessError> {
-        docker(&["network", "create", "--label", &self.label(), name], &[]).await.map(drop)
+        self.tell(&["network", "create", "--label", &self.label(), name], &[]).await.map(drop)
+    }
+
+    /// Has an image, pulled where it is not here yet.
+    pub async fn have_image(&self, image: &str) -> Result<(), ProcessError> {
+        if docker(&["image", "inspect", "--format", "{{.Id}}", image], &[]).await.is_ok() {
+            return Ok(());
+        }
+        docker(&["pull", "--quiet", image], &[]).await.map(drop)
     }
 
     /// Makes an image `tag` that is `base` with `files` laid in. No host folder is mounted, so the engine may be
@@ -52,17 +61,18 @@ impl Engine {
         tag: &str,
         files: &[NodeFile],
     ) -> Result<(), ProcessError> {
-        let container = docker(&["create", "--label", &self.label(), base], &[]).await?;
+        let create = ["create", "--pull=never", "--label", &self.label(), base];
+        let container = self.tell(&create, &[]).await?;
         let container = container.trim();
-        docker(&["cp", "-", &format!("{container}:/")], &archive(files)).await?;
+        self.tell(&["cp", "-", &format!("{container}:/")], &archive(files)).await?;
         let label = format!("LABEL {}", self.label());
-        docker(&["commit", "--change", &label, container, tag], &[]).await?;
-        docker(&["rm", "--force", container], &[]).await.map(drop)
+        self.tell(&["commit", "--change", &label, container, tag], &[]).await?;
+        self.tell(&["rm", "--force", container], &[]).await.map(drop)
     }
 
     /// Loads an image archive.
     pub async fn load(&self, archive: &Path) -> Result<(), ProcessError> {
-        docker(&["load", "--quiet", "--input", &archive.to_string_lossy()], &[]).await.map(drop)
+        self.tell(&["load", "--quiet", "--input", &archive.to_string_lossy()], &[]).await.map(drop)
     }
 
     /// Starts a container that waits to be used, with no rights of its own.
@@ -84,7 +94,14 @@ impl Engine {
             "/bin/probe",
             "wait",
         ];
-        docker(&arguments, &[]).await.map(drop)
+        self.tell(&arguments, &[]).await.map(drop)
+    }
+
+    /// Tells the engine to make or change something, which it is seen doing to the end.
+    async fn tell(&self, arguments: &[&str], input: &[u8]) -> Result<String, ProcessError> {
+        let environment = [(RUN_VARIABLE, self.run.as_str())];
+        let printed = output_whatever_happens("docker", arguments, &environment, input).await?;
+        Ok(String::from_utf8_lossy(&printed).into_owned())
     }
 
     /// Runs a command in a container and returns what it printed.

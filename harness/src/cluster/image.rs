@@ -164,6 +164,14 @@ impl Image {
     }
 }
 
+/// Whether this executable could be an image's content: better known before a cluster is made.
+///
+/// # Errors
+/// When the executable cannot be read, is not for Linux, or is linked dynamically.
+pub fn can_run_in_pods() -> Result<(), ImageError> {
+    Image::of_this_executable(String::new(), BTreeMap::new()).map(drop)
+}
+
 /// Computes the digest of what is read through it.
 struct Digesting<R> {
     content: R,

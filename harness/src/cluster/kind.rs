@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
+use super::commands::RUN_VARIABLE;
 use super::engine::{Engine, NodeFile, RUN_LABEL};
 use super::image::Image;
 use super::process::{Group, ProcessError, last_lines, output};
@@ -105,6 +106,11 @@ impl Kind {
     }
 
     async fn create_node(&self, settings: &Settings) -> Result<Duration, ClusterError> {
+        let node_image = &self.node_image;
+        self.engine
+            .have_image(node_image)
+            .await
+            .map_err(|engine| ClusterError::NoNodeImage { image: node_image.clone(), engine })?;
         let tag = format!("brinell.dev/node:{}", self.run);
         let files = settings.files.iter().map(|(name, content)| NodeFile {
             path: format!("{SETTINGS}/{name}"),
@@ -134,7 +140,10 @@ impl Kind {
             "--retain",
         ];
         // A network of the run's own: no other cluster is on it, and it goes with the run.
-        let environment = [("KIND_EXPERIMENTAL_DOCKER_NETWORK", network.as_str())];
+        let environment = [
+            (RUN_VARIABLE, self.run.as_str()),
+            ("KIND_EXPERIMENTAL_DOCKER_NETWORK", network.as_str()),
+        ];
         let started = Instant::now();
         match output("kind", &arguments, &environment, &config).await {
             Ok(_) => Ok(started.elapsed()),
@@ -164,7 +173,7 @@ impl Kind {
 
     /// Makes the image of our own executable and gives it to the engine, for the attacker's container.
     async fn make_image(&self) -> Result<(), ClusterError> {
-        let archive = self.folder.file("image.tar");
+        let archive = self.folder.write("image.tar", b"").map_err(ClusterError::Folder)?;
         // In place, so that an interrupt cannot leave it writing into a folder that is being removed.
         tokio::task::block_in_place(|| {
             let labels = BTreeMap::from([(RUN_LABEL.to_owned(), self.run.clone())]);
@@ -178,7 +187,7 @@ impl Kind {
         let archive = self.folder.file("image.tar");
         let name = self.name();
         let arguments = ["load", "image-archive", &archive.to_string_lossy(), "--name", &name];
-        output("kind", &arguments, &[], &[]).await?;
+        output("kind", &arguments, &[(RUN_VARIABLE, &self.run)], &[]).await?;
         Ok(())
     }
 

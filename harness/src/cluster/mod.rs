@@ -2,6 +2,7 @@
 
 pub mod assets;
 mod choice;
+mod commands;
 mod elf;
 mod embedded;
 mod engine;
@@ -19,7 +20,7 @@ use std::time::Duration;
 pub use choice::{Choice, ClusterKind};
 pub use embedded::Embedded;
 pub use engine::{Engine, RUN_LABEL};
-pub use image::{Image, ImageError};
+pub use image::{Image, ImageError, can_run_in_pods};
 pub use kind::{DEFAULT_VERSION, Kind, node_image, version as kind_version, versions};
 pub use process::{Group, ProcessError};
 pub use run_folder::RunFolder;
@@ -58,6 +59,17 @@ pub enum ClusterError {
         state: String,
         /// The end of its log.
         words: String,
+    },
+    /// There is nothing to make nodes from.
+    #[error(
+        "the node image {image} is not here, and cannot be pulled; --node-image or BRINELL_NODE_IMAGE names \
+         another one, such as one of https://github.com/kubernetes-sigs/kind/releases\n{engine}"
+    )]
+    NoNodeImage {
+        /// The image.
+        image: String,
+        /// The engine's own words.
+        engine: ProcessError,
     },
     /// A command of the engine or of kind failed.
     #[error(transparent)]

@@ -31,11 +31,19 @@ pub enum ProcessError {
     },
 }
 
-/// A child whose whole process group ends with this value, so that an interrupted kind leaves no engine
-/// command of its own behind that goes on creating things.
+/// What becomes of a command for which nobody waits any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Abandoned {
+    /// It is killed. What it started itself goes on to its end.
+    Ends,
+    /// It goes on to its end: what an engine was told to do it does, whether its command lives or not, so that
+    /// only the command's end tells when it is done.
+    GoesOn,
+}
+
+/// A child in a process group of its own, which is killed with this value.
 pub struct Group {
     child: Child,
-    leader: Option<rustix::process::Pid>,
 }
 
 impl Group {
@@ -46,6 +54,16 @@ impl Group {
         environment: &[(&str, &str)],
         stdin: Stdio,
     ) -> Result<Self, ProcessError> {
+        Group::start_as(program, arguments, environment, stdin, Abandoned::Ends)
+    }
+
+    fn start_as(
+        program: &str,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+        stdin: Stdio,
+        abandoned: Abandoned,
+    ) -> Result<Self, ProcessError> {
         let child = Command::new(program)
             .args(arguments.iter().map(OsStr::new))
             .envs(environment.iter().copied())
@@ -53,28 +71,15 @@ impl Group {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)
-            .kill_on_drop(true)
+            .kill_on_drop(abandoned == Abandoned::Ends)
             .spawn()
             .map_err(|source| ProcessError::Start { program: program.to_owned(), source })?;
-        let leader = child
-            .id()
-            .and_then(|id| i32::try_from(id).ok())
-            .and_then(rustix::process::Pid::from_raw);
-        Ok(Group { child, leader })
+        Ok(Group { child })
     }
 
     /// The child's standard output; given once.
     pub fn stdout(&mut self) -> Option<tokio::process::ChildStdout> {
         self.child.stdout.take()
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let (Some(leader), Ok(None)) = (self.leader, self.child.try_wait()) {
-            // It may have ended this moment: then nothing is left to end.
-            let _ = rustix::process::kill_process_group(leader, rustix::process::Signal::KILL);
-        }
     }
 }
 
@@ -94,8 +99,28 @@ pub async fn output(
     environment: &[(&str, &str)],
     input: &[u8],
 ) -> Result<Vec<u8>, ProcessError> {
+    output_of(program, arguments, environment, input, Abandoned::Ends).await
+}
+
+/// Runs a command to its end, which it reaches even when nobody waits for it any more.
+pub async fn output_whatever_happens(
+    program: &str,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+    input: &[u8],
+) -> Result<Vec<u8>, ProcessError> {
+    output_of(program, arguments, environment, input, Abandoned::GoesOn).await
+}
+
+async fn output_of(
+    program: &str,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+    input: &[u8],
+    abandoned: Abandoned,
+) -> Result<Vec<u8>, ProcessError> {
     let stdin = if input.is_empty() { Stdio::null() } else { Stdio::piped() };
-    let mut group = Group::start(program, arguments, environment, stdin)?;
+    let mut group = Group::start_as(program, arguments, environment, stdin, abandoned)?;
     let stdin = group.child.stdin.take();
     let stdout = group.child.stdout.take();
     let stderr = group.child.stderr.take();

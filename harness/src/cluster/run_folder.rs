@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A folder that only its owner can enter, locked as long as the run lives.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ impl RunFolder {
     pub fn create(run: &str) -> io::Result<Self> {
         let path = parent()?.join(run);
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
-        let lock = File::create(path.join("lock"))?;
+        let lock = writing().create(true).open(path.join("lock"))?;
         lock.lock()?;
         Ok(RunFolder { path, lock })
     }
@@ -25,7 +25,8 @@ impl RunFolder {
     /// Takes over the folder of a run that is no longer alive; none while it is.
     pub fn take_over(run: &str) -> io::Result<Option<Self>> {
         let path = parent()?.join(run);
-        let lock = File::create(path.join("lock"))?;
+        // It is never made here: the run may be removing its folder.
+        let lock = writing().open(path.join("lock"))?;
         match lock.try_lock() {
             Ok(()) => Ok(Some(RunFolder { path, lock })),
             Err(fs::TryLockError::WouldBlock) => Ok(None),
@@ -58,27 +59,33 @@ impl RunFolder {
     pub fn write(&self, name: &str, content: &[u8]) -> io::Result<PathBuf> {
         use io::Write;
         let path = self.file(name);
-        let mut file = fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&path)?;
+        let mut file = writing().create(true).truncate(true).open(&path)?;
         file.write_all(content)?;
         Ok(path)
     }
 
     /// Removes the folder and lets go of the lock.
-    pub fn remove(self) -> io::Result<()> {
+    pub fn remove(&self) -> io::Result<()> {
         fs::remove_dir_all(&self.path)?;
         self.lock.unlock()
     }
 }
 
+/// To write a file that only its owner can read.
+fn writing() -> fs::OpenOptions {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).mode(0o600);
+    options
+}
+
 fn parent() -> io::Result<PathBuf> {
-    let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).or_else(|| {
-        std::env::var_os("HOME").map(|home| Path::new(&home).join(".local").join("state"))
-    });
-    let missing = || io::Error::other("neither XDG_STATE_HOME nor HOME is set");
+    let state = folder_of("XDG_STATE_HOME")
+        .or_else(|| folder_of("HOME").map(|home| home.join(".local").join("state")));
+    let missing = || io::Error::other("neither XDG_STATE_HOME nor HOME names a folder");
     Ok(state.ok_or_else(missing)?.join("brinell").join("runs"))
+}
+
+/// The folder that a variable names. A relative one means nothing (XDG Base Directory Specification).
+fn folder_of(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute())
 }

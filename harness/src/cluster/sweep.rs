@@ -1,9 +1,10 @@
 //! Removing what runs left behind, and only that: a run that is alive holds its folder's lock.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 
 use super::engine::Engine;
-use super::{ClusterError, RunFolder, embedded};
+use super::{ClusterError, RunFolder, commands, embedded};
 
 /// The file in a run's folder that says that its cluster was kept on purpose.
 const KEPT: &str = "kept";
@@ -31,17 +32,26 @@ pub fn keep(folder: &RunFolder) -> std::io::Result<()> {
 ///
 /// # Errors
 /// When the engine or the folder cannot be cleared.
-pub async fn remove(run: &str, folder: RunFolder) -> Result<usize, ClusterError> {
+pub async fn remove(run: &str, folder: &RunFolder) -> Result<usize, ClusterError> {
     let embedded = folder.file(embedded::MARK).exists();
     let removed = if embedded { 0 } else { remove_from_engine(run).await? };
     folder.remove().map_err(ClusterError::Folder)?;
     Ok(removed + 1)
 }
 
-/// Removes what a run left with the engine: containers first, then networks and images. The engine's own removal
-/// is what `kind delete cluster` does to a cluster's containers, and the kubeconfig is the run's own file.
+/// Removes what a run left with the engine: containers first, then networks and images. Returns how many things.
+/// The engine's own removal is what `kind delete cluster` does to a cluster's containers, and the kubeconfig is the
+/// run's own file. Where commands of the run go on, as after an interrupt, what they still make is removed when
+/// they have ended; until then a removal may fail that works afterwards.
 async fn remove_from_engine(run: &str) -> Result<usize, ClusterError> {
-    Ok(Engine::new(run).remove_all().await?)
+    let engine = Engine::new(run);
+    let goes_on = commands::stop(run).await;
+    let removed = engine.remove_all().await;
+    if !goes_on {
+        return Ok(removed?);
+    }
+    commands::end(run).await;
+    Ok(removed.unwrap_or_default() + engine.remove_all().await?)
 }
 
 /// Sweeps every run that left something, or the one that is named. A named run goes even if it was kept or
@@ -58,20 +68,24 @@ pub async fn sweep(named: Option<&str>) -> Result<Vec<(String, Swept)>, ClusterE
     for run in runs {
         let became = match local.contains(&run) {
             true => sweep_local(&run, named.is_some()).await?,
-            false if named.is_some() => Swept::Removed(remove_from_engine(&run).await?),
-            false => Swept::Elsewhere,
+            false if named.is_some() => Some(Swept::Removed(remove_from_engine(&run).await?)),
+            false => Some(Swept::Elsewhere),
         };
-        swept.push((run, became));
+        swept.extend(became.map(|became| (run, became)));
     }
     Ok(swept)
 }
 
-async fn sweep_local(run: &str, named: bool) -> Result<Swept, ClusterError> {
-    let Some(folder) = RunFolder::take_over(run).map_err(ClusterError::Folder)? else {
-        return Ok(Swept::Alive);
+/// None where the run has ended and tidied up meanwhile.
+async fn sweep_local(run: &str, named: bool) -> Result<Option<Swept>, ClusterError> {
+    let folder = match RunFolder::take_over(run) {
+        Ok(Some(folder)) => folder,
+        Ok(None) => return Ok(Some(Swept::Alive)),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(ClusterError::Folder(error)),
     };
     if folder.file(KEPT).exists() && !named {
-        return Ok(Swept::Kept);
+        return Ok(Some(Swept::Kept));
     }
-    Ok(Swept::Removed(remove(run, folder).await?))
+    Ok(Some(Swept::Removed(remove(run, &folder).await?)))
 }

@@ -43,6 +43,15 @@ pub struct Options {
     pub deadline: Duration,
 }
 
+/// Tells of the plan's scenarios that cannot run, which takes no cluster.
+pub fn skip(plan: &Plan<'_>, options: &Options, progress: &Progress) {
+    for (entry, cause) in &plan.skipped {
+        let verdict = if options.require_all { Verdict::Inconclusive } else { Verdict::Skipped };
+        let skipped = execute::whole(entry, verdict, cause.clone());
+        progress.tell(RunEvent::ScenarioFinished(Box::new(skipped)));
+    }
+}
+
 /// Makes the cluster, runs the plan's scenarios and returns how long kind itself took. Whatever becomes of it,
 /// the caller tidies up.
 pub async fn run(
@@ -53,14 +62,6 @@ pub async fn run(
 ) -> Result<Duration, StageError> {
     if options.cluster == ClusterKind::Embedded {
         Embedded::mark(&folder)?;
-    }
-    for (entry, cause) in &plan.skipped {
-        let verdict = if options.require_all { Verdict::Inconclusive } else { Verdict::Skipped };
-        let skipped = execute::whole(entry, verdict, cause.clone());
-        progress.tell(RunEvent::ScenarioFinished(Box::new(skipped)));
-    }
-    if plan.scenarios.is_empty() {
-        return Ok(Duration::ZERO);
     }
     let cluster = match options.cluster {
         ClusterKind::Kind => Cluster::Kind(Kind::new(&options.run, &options.node_image, folder)),

@@ -7,6 +7,9 @@ use crate::audit::Event;
 use crate::catalog::Door;
 use crate::verdict::Layer;
 
+/// Of a Status's message no more than this is kept, in bytes.
+pub const LONGEST_MESSAGE: usize = 4096;
+
 /// One sending of an action, with all that was observed.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -21,6 +24,23 @@ pub struct Evidence {
     pub effect: Effect,
     /// The audit events of this very request and the traces of those who acted on its behalf.
     pub log: Log,
+}
+
+/// An exchange that was recorded from a real API server, with the layer that is known to have decided: what
+/// attribution is tested on. It is an [`Evidence`] without what only a verdict needs.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Exchange {
+    /// What was set up, and why the exchange is worth keeping.
+    pub about: String,
+    /// What was sent.
+    pub sent: Sent,
+    /// What came back.
+    pub answer: Answer,
+    /// What the audit log held.
+    pub log: Log,
+    /// Who decided: known from what was set up, not from the answer.
+    pub decision: Decision,
 }
 
 /// A request as it left.

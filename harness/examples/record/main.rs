@@ -1,0 +1,68 @@
+//! Records the corpus on which attribution is tested, from an API server of the minor that is asked for.
+//!
+//! Most of it comes from etcd and kube-apiserver as plain processes, without a node:
+//!
+//! ```sh
+//! harness/examples/record/run cluster FOLDER_WITH_ETCD_AND_KUBE_APISERVER harness/tests/corpus/1.36
+//! ```
+//!
+//! `run` gives it a network of its own in which 192.0.2.1 (documentation, RFC 5737) is this machine: an API server
+//! proxies to no loopback address, and no other address may stand in the corpus.
+//!
+//! What needs a node comes from the JSON report of an ordinary run on kind:
+//!
+//! ```sh
+//! cargo run -- --json report.json
+//! cargo run --example record -- report report.json harness/tests/corpus/1.36
+//! ```
+
+mod case;
+mod cluster;
+mod other_end;
+mod recorder;
+mod report;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Whatever goes wrong ends the recording.
+type Failure = Box<dyn std::error::Error>;
+
+/// Records the corpus.
+#[derive(Parser)]
+enum Order {
+    /// From an API server that is started for it.
+    Cluster {
+        /// Holds `etcd` and `kube-apiserver`.
+        assets: PathBuf,
+        /// Where the corpus is written to.
+        corpus: PathBuf,
+        /// Only the cases whose name begins so.
+        #[arg(default_value = "")]
+        only: String,
+    },
+    /// From the JSON report of a run.
+    Report {
+        /// The report.
+        report: PathBuf,
+        /// Where the corpus is written to.
+        corpus: PathBuf,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let recorded = match Order::parse() {
+        Order::Cluster { assets, corpus, only } => recorder::record(&assets, &corpus, &only).await,
+        Order::Report { report, corpus } => report::record(&report, &corpus),
+    };
+    match recorded {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

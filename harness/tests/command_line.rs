@@ -1,0 +1,400 @@
+//! The command as a user types it, on a machine without a cluster: the engines are scripts in `tests/engines`.
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use brinell::catalog::Catalog;
+use brinell::report::Results;
+use roxmltree::{Document, Node};
+use support::{Home, Ran};
+
+/// A machine on which nothing is installed.
+const NO_ENGINE: &str = "none";
+
+/// Commands that answer and end.
+const ANSWERS: [&[&str]; 7] = [
+    &["--list"],
+    &["--list", "json"],
+    &["explain", "exec-interactive"],
+    &["plan"],
+    &["completions", "bash"],
+    &["sweep"],
+    &["--help"],
+];
+
+/// brinell on a machine whose only programs are those of an engine.
+fn brinell(home: &Home, engine: &str) -> Command {
+    let mut command = home.brinell();
+    let (folder, state) = (engines(engine), home.path("state"));
+    let own = [("HOME", home.path("")), ("PATH", folder), ("XDG_STATE_HOME", state)];
+    command.env_clear().envs(own).env("KUBECONFIG", home.path("named"));
+    command
+}
+
+fn engines(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/engines").join(name)
+}
+
+fn ran(command: &mut Command) -> Ran {
+    command.output().expect("started").into()
+}
+
+/// What brinell says to these arguments, on a machine without an engine.
+fn say(arguments: &[&str]) -> Ran {
+    let home = Home::new();
+    let ran = ran(brinell(&home, NO_ENGINE).args(arguments));
+    home.assert_untouched(&[]);
+    ran
+}
+
+fn assert_refused(arguments: &[&str], words: &str) {
+    let ran = say(arguments);
+    assert_eq!(ran.code, Some(2), "{arguments:?}: {ran:?}");
+    assert!(ran.stderr.contains(words), "{arguments:?}: {}", ran.stderr);
+    assert_eq!(ran.stdout, "", "{arguments:?}");
+}
+
+/// Text without regard to where its lines were broken.
+fn words(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn assert_says(text: &str, expected: &str) {
+    assert!(words(text).contains(expected), "not in it: {expected}\n{text}");
+}
+
+/// A run that could not begin: its exit code, what it says, and that both reports say it too.
+fn assert_broken(home: &Home, engine: &str, expected: &[&str]) -> Ran {
+    let reports = ["--junit", "junit.xml", "--json", "results.json"];
+    let ran = ran(brinell(home, engine).args(reports));
+    assert_eq!(ran.code, Some(4), "{ran:?}");
+    let junit = fs::read_to_string(home.path("junit.xml")).expect("written");
+    let xml = Document::parse(&junit).expect("XML");
+    let error = the_only_case(&xml).children().find(|node| node.has_tag_name("error"));
+    let error = error.expect("an error").text().expect("text");
+    let results = fs::read(home.path("results.json")).expect("written");
+    let aborted = Results::read(&results).expect("results").aborted.expect("aborted");
+    for text in expected {
+        for told in [&ran.stdout, error, &aborted] {
+            assert_says(told, text);
+        }
+    }
+    ran
+}
+
+fn the_only_case<'a>(xml: &'a Document) -> Node<'a, 'a> {
+    let cases: Vec<_> = xml.descendants().filter(|node| node.has_tag_name("testcase")).collect();
+    assert_eq!(cases.len(), 1);
+    cases[0]
+}
+
+/// A profile of the user's that has no control, so that no scenario can run.
+fn bare_profile(home: &Home) {
+    fs::write(home.path("bare.yaml"), "title: Nothing\ncontrols: {}\n").expect("written");
+}
+
+/// A home in which a scenario of the user's has a key that is none.
+fn home_with_misspelt_scenario() -> Home {
+    let home = Home::new();
+    let text = Catalog::load(None).expect("whole").scenarios[0].text.clone();
+    fs::create_dir_all(home.path("mine/exec")).expect("a folder");
+    let text = text.replacen("target:", "taget:", 1);
+    fs::write(home.path("mine/exec/misspelt.yaml"), text).expect("written");
+    home
+}
+
+#[test]
+fn help() {
+    let ran = say(&["--help"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    insta::assert_snapshot!(ran.stdout);
+}
+
+#[test]
+fn the_list_names_every_scenario() {
+    let text = say(&["--list"]).stdout;
+    let catalog = Catalog::load(None).expect("whole");
+    assert_eq!(text.lines().count(), catalog.scenarios.len());
+    for (line, entry) in text.lines().zip(&catalog.scenarios) {
+        assert_eq!(line.split_once(' ').map(|(id, _)| id), Some(entry.id.as_str()));
+        assert!(line.ends_with(&entry.scenario.title), "{line}");
+    }
+}
+
+#[test]
+fn the_list_for_machines_is_json() {
+    let list: serde_json::Value =
+        serde_json::from_str(&say(&["--list", "json", "-s", "exec-interactive"]).stdout)
+            .expect("JSON");
+    assert_eq!(list.as_array().map(Vec::len), Some(1));
+    assert_eq!(list[0]["id"], "exec-interactive");
+    assert_eq!(list[0]["family"], "exec");
+    assert_eq!(list[0]["file"], "scenarios/exec/exec-interactive.yaml");
+    assert_eq!(list[0]["controls"], serde_json::json!(["audit-policy", "exec-guard"]));
+}
+
+#[test]
+fn globs_tags_and_skips_select() {
+    let ids = |arguments: &[&str]| -> Vec<String> {
+        let ran = say(&[&["--list"], arguments].concat());
+        let id = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
+        ran.stdout.lines().map(id).collect()
+    };
+    let policy = "exec-interactive-by-policy";
+    assert_eq!(ids(&["-s", "exec-i*"]), ["exec-interactive", policy]);
+    assert_eq!(ids(&["-s", "exec-i*", "--skip", policy]), ["exec-interactive"]);
+    assert_eq!(ids(&["--tag", "cis/4.2.1"]), ["anonymous-kubelet"]);
+    assert_eq!(ids(&["--skip", "*"]), [""; 0]);
+}
+
+#[test]
+fn explaining_shows_the_file() {
+    let ran = say(&["explain", "exec-interactive"]);
+    assert_eq!(ran.code, Some(0));
+    assert!(ran.stdout.starts_with("scenarios/exec/exec-interactive.yaml\n\n"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("blocked: {by: exec-guard, saying: interactive}"));
+    assert_refused(&["explain", "exec-intercative"], "did you mean exec-interactive");
+}
+
+#[test]
+fn the_plan_says_what_would_run_and_what_not() {
+    let hardened = say(&["plan", "-s", "exec-interactive"]).stdout;
+    assert!(hardened.starts_with("profile hardened: "), "{hardened}");
+    assert!(hardened.contains("  control  exec-guard: set up, seen acting\n"), "{hardened}");
+    assert!(hardened.contains("  persona  operator\n"), "{hardened}");
+    assert!(hardened.contains("  run      exec-interactive: "), "{hardened}");
+    let open = say(&["plan", "--profile", "open"]).stdout;
+    assert!(open.contains("  control  exec-guard: weakened\n"), "{open}");
+    let home = Home::new();
+    bare_profile(&home);
+    let bare = ran(brinell(&home, NO_ENGINE).args(["plan", "--profile", "./bare.yaml"])).stdout;
+    assert!(!bare.contains("  run "), "{bare}");
+    assert!(
+        bare.contains(
+            "  skip     exec-interactive: the profile bare does not have the controls audit-policy, \
+             exec-guard\n"
+        ),
+        "{bare}"
+    );
+}
+
+#[test]
+fn a_name_that_nobody_knows_is_refused_with_the_nearest() {
+    let unknown = "there is no scenario `exec-intercative`; did you mean exec-interactive";
+    assert_refused(&["-s", "exec-intercative"], unknown);
+    assert_refused(&["--skip", "exec-intercative"], unknown);
+    assert_refused(&["plan", "-s", "exec-intercative"], unknown);
+    assert_refused(
+        &["--tag", "mitre/T1610"],
+        "no scenario has the tag `mitre/T1610`; did you mean",
+    );
+    assert_refused(&["--profile", "hardend"], "did you mean hardened?");
+    assert_refused(&["--profile", "./none.yaml"], "./none.yaml: cannot be read: No such file");
+    assert_refused(&["--kubernetes-version", "1.2"], "there is one for 1.34, ");
+}
+
+#[test]
+fn a_scenario_where_none_belongs_is_recognised() {
+    let question = "did you mean `brinell --scenario exec-interactive`?";
+    assert_refused(&["exec-interactive"], question);
+    assert_refused(&["-q", "exec-interactive"], question);
+    assert_refused(&["plan", "exec-interactive"], question);
+    assert_refused(&["exec-intercative"], "unrecognized subcommand");
+}
+
+#[test]
+fn arguments_that_mean_nothing_are_refused() {
+    assert_refused(&["--quiet", "--verbose"], "cannot be used with");
+    assert_refused(&["--jobs", "0"], "0 is not in 1..");
+    assert_refused(&["--deadline", "0"], "0 is not in 1..");
+    assert_refused(&["--deadline", "18446744073709551615"], "is not in 1..");
+    assert_refused(&["--list", "yaml"], "[possible values: text, json]");
+    assert_refused(&["--scenarios", "none"], "none: cannot be read: No such file");
+}
+
+#[test]
+fn broken_yaml_is_shown_with_its_place() {
+    let home = home_with_misspelt_scenario();
+    for command in [&["--scenarios", "mine"][..], &["plan", "--scenarios", "mine"]] {
+        let ran = ran(brinell(&home, NO_ENGINE).args(command));
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        let text = fs::read_to_string(home.path("mine/exec/misspelt.yaml")).expect("there");
+        let line = 1 + text.lines().position(|line| line.starts_with("taget:")).expect("in it");
+        let place = format!("error: mine/exec/misspelt.yaml:{line}:1: unknown key `taget`\n");
+        assert!(ran.stderr.starts_with(&place), "{}", ran.stderr);
+        assert!(ran.stderr.contains("did you mean target"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_report_that_cannot_be_opened_is_known_at_once() {
+    assert_refused(&["--junit", "none/junit.xml"], "none/junit.xml could not be opened: No such");
+    assert_refused(&["--json", "tmp"], "tmp could not be opened: Is a directory");
+}
+
+#[test]
+fn two_reports_in_one_file_are_refused() {
+    let home = Home::new();
+    fs::write(home.path("old.xml"), "an old report").expect("written");
+    std::os::unix::fs::symlink("old.xml", home.path("link.xml")).expect("linked");
+    for [junit, json] in [["new.xml", "./tmp/../new.xml"], ["old.xml", "link.xml"]] {
+        let ran = ran(brinell(&home, NO_ENGINE).args(["--junit", junit, "--json", json]));
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        assert!(ran.stderr.contains("--junit and --json name the same file"), "{}", ran.stderr);
+    }
+    assert_eq!(fs::read_to_string(home.path("old.xml")).expect("there"), "an old report");
+    home.assert_untouched(&["old.xml", "link.xml"]);
+}
+
+#[test]
+fn without_docker_it_says_how_to_get_it() {
+    for engine in [NO_ENGINE, "silent"] {
+        let home = Home::new();
+        let expected = [
+            "no Docker engine answers. Install one (https://docs.docker.com/engine/install/)",
+            "`docker version",
+        ];
+        let ran = assert_broken(&home, engine, &expected);
+        assert_says(&ran.stdout, "Nothing was made.");
+        assert_says(&ran.stdout, "JUnit: junit.xml, JSON: results.json");
+        home.assert_untouched(&["junit.xml", "results.json"]);
+    }
+}
+
+#[test]
+fn without_kind_it_says_how_to_get_it() {
+    let home = Home::new();
+    let expected =
+        "kind is not there. Install it (https://kind.sigs.k8s.io/docs/user/quick-start/)";
+    assert_broken(&home, "kindless", &[expected]);
+    assert_eq!(home.runs(), [""; 0]);
+}
+
+#[test]
+fn what_kind_says_is_told() {
+    let home = Home::new();
+    let expected = "ERROR: failed to create cluster: no room for a node";
+    let ran = assert_broken(&home, "refusing", &[expected]);
+    assert_says(&ran.stdout, "Cluster deleted, nothing left behind.");
+    home.assert_untouched(&["junit.xml", "results.json"]);
+    assert_eq!(home.runs(), [""; 0]);
+}
+
+#[test]
+fn a_node_image_that_cannot_be_had_is_named() {
+    let home = Home::new();
+    let expected = [
+        "the node image kindest/node:v1.36",
+        "is not here, and cannot be pulled; --node-image or BRINELL_NODE_IMAGE names another one",
+        "no such host",
+    ];
+    assert_broken(&home, "imageless", &expected);
+    assert_eq!(home.runs(), [""; 0]);
+}
+
+#[test]
+fn what_a_dying_engine_keeps_is_named_and_swept_later() {
+    let home = Home::new();
+    let ran = assert_broken(&home, "dying", &["Cannot connect to the Docker daemon"]);
+    let [run] = home.runs().try_into().expect("one run");
+    assert_says(&ran.stdout, "LEFT BEHIND: `docker");
+    assert_says(&ran.stdout, &format!("`brinell sweep {run}` tries again."));
+    fs::remove_file(home.path("engine-is-dead")).expect("there");
+    let swept = self::ran(brinell(&home, "dying").arg("sweep"));
+    assert_eq!((swept.code, swept.stdout), (Some(0), format!("{run}: removed, 1 things\n")));
+    assert_eq!(home.runs(), [""; 0]);
+}
+
+#[test]
+fn a_run_without_a_home_says_so() {
+    let home = Home::new();
+    let mut command = brinell(&home, "refusing");
+    let ran = ran(command.env("XDG_STATE_HOME", "").env_remove("HOME"));
+    assert_eq!(ran.code, Some(4), "{ran:?}");
+    assert_says(&ran.stdout, "neither XDG_STATE_HOME nor HOME names a folder");
+    home.assert_untouched(&[]);
+}
+
+#[test]
+fn nothing_judged_is_not_green() {
+    let home = Home::new();
+    bare_profile(&home);
+    let bare = ["--profile", "./bare.yaml", "--junit", "junit.xml"];
+    for arguments in [&bare[..], &["--skip", "*", "--junit", "junit.xml"]] {
+        let ran = ran(brinell(&home, NO_ENGINE).args(arguments));
+        assert_eq!(ran.code, Some(3), "{arguments:?}: {ran:?}");
+        assert_says(&ran.stdout, "Nothing was judged.");
+        let junit = fs::read_to_string(home.path("junit.xml")).expect("written");
+        let xml = Document::parse(&junit).expect("XML");
+        let count = |tag| xml.descendants().filter(|node| node.has_tag_name(tag)).count();
+        assert!(count("testcase") > 0);
+        assert_eq!(count("testcase"), count("skipped"));
+    }
+}
+
+#[test]
+fn a_skip_counts_where_all_is_required() {
+    let home = Home::new();
+    bare_profile(&home);
+    let arguments = ["--profile", "./bare.yaml", "--require-all"];
+    let ran = ran(brinell(&home, NO_ENGINE).args(arguments));
+    assert_eq!(ran.code, Some(5), "{ran:?}");
+}
+
+#[test]
+fn a_full_disk_is_told() {
+    let ran = say(&["--skip", "*", "--json", "/dev/full"]);
+    assert_eq!(ran.code, Some(4), "{ran:?}");
+    assert!(ran.stderr.contains("/dev/full could not be written: No space left"), "{}", ran.stderr);
+    let home = Home::new();
+    let full = fs::File::options().write(true).open("/dev/full").expect("opened");
+    let mut list = brinell(&home, NO_ENGINE);
+    let status = list.arg("--list").stdout(full).stderr(Stdio::null()).status().expect("started");
+    assert_eq!(status.code(), Some(4));
+}
+
+#[test]
+fn a_reader_who_goes_away_is_no_error() {
+    let home = Home::new();
+    for arguments in ANSWERS {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let ran = ran(brinell(&home, "refusing").args(arguments).stdout(writer));
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{arguments:?}");
+    }
+}
+
+#[test]
+fn colours_are_for_those_who_want_them() {
+    let home = Home::new();
+    let is_coloured = |variables: &[(&str, &str)]| {
+        let ran = ran(brinell(&home, NO_ENGINE).envs(variables.iter().copied()));
+        assert_says(&ran.stdout, "ABORTED");
+        ran.stdout.contains('\u{1b}')
+    };
+    assert!(is_coloured(&[("CLICOLOR_FORCE", "1")]));
+    assert!(!is_coloured(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]));
+    assert!(!is_coloured(&[]));
+}
+
+#[test]
+fn completions_know_the_options() {
+    for shell in ["bash", "zsh", "fish"] {
+        let ran = say(&["completions", shell]);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        for word in ["brinell", "scenario", "kubernetes-version", "sweep"] {
+            assert!(ran.stdout.contains(word), "{shell}: {word}");
+        }
+    }
+    assert_refused(&["completions", "none"], "[possible values: ");
+}
+
+#[test]
+fn sweeping_needs_the_engine() {
+    let ran = say(&["sweep"]);
+    assert_eq!(ran.code, Some(4), "{ran:?}");
+    assert!(ran.stderr.contains("`docker` could not be started"), "{}", ran.stderr);
+}

@@ -1,0 +1,305 @@
+//! A whole run on each profile: each scenario's verdict is a test, and so is what the run printed and kept.
+
+use std::fmt::Write as _;
+use std::os::unix::fs::PermissionsExt;
+use std::panic::catch_unwind;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use brinell::catalog::Catalog;
+use brinell::cluster::DEFAULT_VERSION;
+use brinell::persona::client;
+use brinell::report::{Results, visible};
+use brinell::run::{AttemptResult, Role, ScenarioResult};
+use brinell::text::base64;
+use brinell::verdict::{Answer, Reason, Verdict};
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use libtest_mimic::Trial;
+use roxmltree::Document;
+
+use crate::engine::{docker, left, volumes};
+use crate::support::{Home, Ran};
+use crate::trial;
+
+/// The one user's scenario of `tests/scenarios`, which runs beside ours on the open profile.
+const HOSTILE: &str = "hostile-output";
+
+static HARDENED: LazyLock<Result<Outcome, String>> = LazyLock::new(|| outcome("hardened", &[]));
+
+static OPEN: LazyLock<Result<Outcome, String>> = LazyLock::new(|| {
+    let scenarios = tests().join("scenarios");
+    outcome("open", &["--scenarios", &scenarios.to_string_lossy()])
+});
+
+/// The reasons for which each attempt fails on the open profile.
+static GOLDEN: LazyLock<String> = LazyLock::new(|| {
+    let path = tests().join("open.golden");
+    if std::env::var_os("BRINELL_BLESS").is_some() {
+        std::fs::write(&path, table(open())).expect("written");
+    }
+    std::fs::read_to_string(&path).expect("read")
+});
+
+/// All tests of both profiles. Those of the two take turns, so that their runs go on at the same time.
+pub fn trials() -> Vec<Trial> {
+    let on_hardened = |name: &str| format!("hardened/{DEFAULT_VERSION}/{name}");
+    let on_open = |name: &str| format!("open/{DEFAULT_VERSION}/{name}");
+    let mut trials = Vec::new();
+    for entry in Catalog::load(None).expect("whole").scenarios {
+        let id = entry.id.clone();
+        trials.push(trial(on_hardened(&id), move || passes(&id)));
+        trials.push(trial(on_open(&entry.id), move || fails(&entry.id)));
+    }
+    trials.push(trial(on_hardened("exit-code"), || is_whole(hardened(), 0)));
+    trials.push(trial(on_hardened("marker"), || keeps_secrets(hardened())));
+    trials.push(trial(on_hardened("kept"), || is_kept_and_swept(hardened())));
+    trials.push(trial(on_open("exit-code"), || is_whole(open(), 1)));
+    trials.push(trial(on_open("golden"), || assert_eq!(table(open()), *GOLDEN)));
+    trials.push(trial(on_open("marker"), || keeps_secrets(open())));
+    trials.push(trial(on_open("kept"), || is_kept_and_swept(open())));
+    trials.push(trial(on_open("hostile"), || shows_what_hides(open())));
+    trials
+}
+
+/// What is known of a run on a profile when it is over.
+struct Outcome {
+    ran: Ran,
+    results: Results,
+    json: String,
+    junit: String,
+    secrets: Vec<String>,
+    modes: Vec<(PathBuf, u32)>,
+    sweeps: [Ran; 2],
+    left: Vec<String>,
+    home: Home,
+}
+
+/// A cluster that was kept, until it is swept by its name.
+struct Kept<'a> {
+    home: &'a Home,
+    run: &'a str,
+}
+
+impl Kept<'_> {
+    fn sweep(&self) -> Ran {
+        self.home.brinell().args(["sweep", self.run]).output().expect("started").into()
+    }
+}
+
+impl Drop for Kept<'_> {
+    fn drop(&mut self) {
+        // After a test that got no further; else there is nothing to sweep any more.
+        self.sweep();
+    }
+}
+
+fn hardened() -> &'static Outcome {
+    HARDENED.as_ref().unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn open() -> &'static Outcome {
+    OPEN.as_ref().unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn tests() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")
+}
+
+/// The run on a profile, or why there is none, which every test of it then tells.
+fn outcome(profile: &str, arguments: &[&str]) -> Result<Outcome, String> {
+    catch_unwind(|| run(profile, arguments)).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        format!("the run on {profile} could not be looked at: {}", text.unwrap_or_default())
+    })
+}
+
+/// Runs everything, keeping the cluster to read the secrets from it, and sweeps it.
+fn run(profile: &str, arguments: &[&str]) -> Outcome {
+    let home = Home::new();
+    let mut brinell = home.brinell();
+    brinell.args(["--profile", profile, "--keep", "--verbose"]).args(arguments);
+    brinell.args(["--json", "results.json", "--junit", "junit.xml"]);
+    let ran = Ran::from(brinell.output().expect("started"));
+    let read = |name| std::fs::read_to_string(home.path(name)).expect("written");
+    let (json, junit) = (read("results.json"), read("junit.xml"));
+    let results = Results::read(json.as_bytes()).expect("results");
+    let kept = Kept { home: &home, run: &results.run };
+    assert_eq!(results.aborted, None, "{ran:?}");
+    let folder = home.path("state/brinell/runs").join(&results.run);
+    let secrets = secrets(&folder, &results.run);
+    let modes = modes(&folder);
+    let node_volumes = volumes(&format!("brinell-{}-control-plane", results.run));
+    let unnamed = Ran::from(home.brinell().arg("sweep").output().expect("started"));
+    let sweeps = [unnamed, kept.sweep()];
+    let mut left = left(&results.run);
+    let volumes = docker(&["volume", "ls", "--quiet"]);
+    left.extend(node_volumes.into_iter().filter(|name| volumes.contains(name.as_str())));
+    drop(kept);
+    Outcome { ran, results, json, junit, secrets, modes, sweeps, left, home }
+}
+
+/// What nobody may see: every value of a Secret of ours, the key that encrypts them, and the admin's.
+fn secrets(folder: &Path, run: &str) -> Vec<String> {
+    let kubeconfig = std::fs::read_to_string(folder.join("kubeconfig")).expect("read");
+    let node = format!("brinell-{run}-control-plane");
+    let settings = docker(&["exec", &node, "sh", "-c", "cat /etc/brinell/encryption.yaml || true"]);
+    let named = |text: &str, name: &str| -> Vec<String> {
+        let values = text.lines().filter_map(|line| line.trim().strip_prefix(name));
+        values.map(|value| value.trim().to_owned()).collect()
+    };
+    let keys = [named(&kubeconfig, "client-key-data:"), named(&settings, "secret:")].concat();
+    assert!(!keys.is_empty(), "the admin has a key");
+    [keys, in_secrets(&kubeconfig)].concat()
+}
+
+/// The values of all Secrets that brinell made.
+fn in_secrets(kubeconfig: &str) -> Vec<String> {
+    let kubeconfig = Kubeconfig::from_yaml(kubeconfig).expect("a kubeconfig");
+    let options = KubeConfigOptions::default();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let all = runtime.block_on(async {
+        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await;
+        let client = client(config.expect("a configuration")).expect("a client");
+        Api::<Secret>::all(client).list(&Default::default()).await.expect("a list")
+    });
+    let ours = all.items.into_iter().filter(|secret| {
+        !secret.metadata.namespace.as_ref().is_some_and(|namespace| namespace.starts_with("kube-"))
+    });
+    let values = ours.flat_map(|secret| secret.data.unwrap_or_default());
+    let secret = values.filter(|(name, _)| name != "tls.crt").map(|(_, value)| value.0);
+    secret.map(|value| String::from_utf8(value).expect("text in UTF-8")).collect()
+}
+
+/// Who may do what with the run's folder and its files.
+fn modes(folder: &Path) -> Vec<(PathBuf, u32)> {
+    let files = std::fs::read_dir(folder).expect("a folder");
+    let paths = files.map(|file| file.expect("readable").path()).chain([folder.to_owned()]);
+    let mode = |path: &PathBuf| path.metadata().expect("there").permissions().mode() & 0o777;
+    paths.map(|path| (path.clone(), mode(&path))).collect()
+}
+
+fn scenario<'a>(outcome: &'a Outcome, id: &str) -> &'a ScenarioResult {
+    let mut results = outcome.results.scenarios.iter();
+    results.find(|result| result.id == id).expect("it has a result")
+}
+
+fn passes(id: &str) {
+    let result = scenario(hardened(), id);
+    let judgements = result.attempts.iter().map(|attempt| (&attempt.name, &attempt.judgement));
+    let told: Vec<_> = judgements.filter(|(_, it)| it.verdict != Verdict::Passed).collect();
+    assert_eq!(result.verdict, Verdict::Passed, "{:?} {told:#?}", result.cause);
+}
+
+fn fails(id: &str) {
+    let result = scenario(open(), id);
+    assert_eq!(result.verdict, Verdict::Failed, "{:?}", result.cause);
+    for permit in result.attempts.iter().filter(|attempt| attempt.role == Role::Permit) {
+        let broken =
+            permit.judgement.findings.iter().find(|finding| finding.reason != Reason::Unlogged);
+        assert_eq!(broken, None, "{} worked there", permit.name);
+    }
+    let head = format!("{id}: ");
+    let golden: String =
+        GOLDEN.split_inclusive('\n').filter(|line| line.starts_with(&head)).collect();
+    assert_eq!(rows(result), golden);
+}
+
+/// The whole table, in the order of the catalog.
+fn table(outcome: &Outcome) -> String {
+    let catalog = Catalog::load(None).expect("whole");
+    catalog.scenarios.iter().map(|entry| rows(scenario(outcome, &entry.id))).collect()
+}
+
+/// `exec-interactive: attack a shell, GET SPDY: bypassed, unlogged`
+fn rows(result: &ScenarioResult) -> String {
+    let mut rows = String::new();
+    for attempt in &result.attempts {
+        let role = if attempt.role == Role::Attack { "attack" } else { "permit" };
+        let AttemptResult { name, door, .. } = attempt;
+        let separator = if door.is_empty() { "" } else { ", " };
+        let reasons = reasons(attempt);
+        writeln!(rows, "{}: {role} {name}{separator}{door}: {reasons}", result.id)
+            .expect("writing to memory does not fail");
+    }
+    rows
+}
+
+fn reasons(attempt: &AttemptResult) -> String {
+    let reasons: Vec<_> =
+        attempt.judgement.findings.iter().map(|finding| finding.reason.label()).collect();
+    match attempt.judgement.verdict {
+        Verdict::Failed => reasons.join(", "),
+        other => format!("{other:?}").to_lowercase(),
+    }
+}
+
+/// It ended as it should, judged everything, and touched nothing of the user's.
+fn is_whole(outcome: &Outcome, code: i32) {
+    assert_eq!(outcome.ran.code, Some(code), "{:?}", outcome.ran);
+    assert_eq!(outcome.ran.stderr, "");
+    let summary = outcome.results.summary.as_ref().expect("an end");
+    assert_eq!((summary.inconclusive, summary.skipped), (0, 0));
+    Document::parse(&outcome.junit).expect("XML");
+    outcome.home.assert_untouched(&["junit.xml", "results.json"]);
+}
+
+/// No secret stands in anything that the run printed or wrote, whole, encoded or broken into lines.
+fn keeps_secrets(outcome: &Outcome) {
+    let canary = |text: &&String| text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    assert!(outcome.secrets.iter().any(|secret| canary(&secret)), "there is a canary");
+    let outputs = [&outcome.ran.stdout, &outcome.ran.stderr, &outcome.json, &outcome.junit]
+        .map(|output| unbroken(output));
+    let encoded = outcome.secrets.iter().map(|secret| base64(secret.as_bytes()));
+    // What a token and a key begin with, and a key in base64.
+    let marks = ["eyJ", "PRIVATEKEY", "LS0tLS1CRUdJTi"].map(str::to_owned);
+    for secret in outcome.secrets.iter().cloned().chain(encoded).chain(marks) {
+        let secret = unbroken(&secret);
+        assert!(secret.len() > 2, "everything holds {secret:?}");
+        let found = outputs.iter().find(|output| output.contains(&secret));
+        assert_eq!(found, None, "it holds {secret}");
+    }
+}
+
+/// Text without the blanks at which it may have been broken, in whatever way they are written.
+fn unbroken(text: &str) -> String {
+    text.replace("\\n", "").split_whitespace().collect()
+}
+
+/// What was kept is its owner's alone, stays when others are swept, and goes when it is named.
+fn is_kept_and_swept(outcome: &Outcome) {
+    let run = &outcome.results.run;
+    for (path, mode) in &outcome.modes {
+        let expected = if path.ends_with(run) { 0o700 } else { 0o600 };
+        assert_eq!(format!("{mode:o}"), format!("{expected:o}"), "{}", path.display());
+    }
+    let tidy = &outcome.results.summary.as_ref().expect("an end").tidy;
+    assert!(tidy.ends_with(&format!("`brinell sweep {run}` removes it.")), "{tidy}");
+    let [unnamed, named] = &outcome.sweeps;
+    let kept = format!("{run}: was kept on purpose; `brinell sweep {run}` removes it\n");
+    assert!(unnamed.stdout.contains(&kept), "{unnamed:?}");
+    assert!(named.stdout.starts_with(&format!("{run}: removed, ")), "{named:?}");
+    assert_eq!(outcome.left, [""; 0]);
+    assert_eq!(outcome.home.runs(), [""; 0]);
+}
+
+/// What a pod printed to do harm came through whole, and does none.
+fn shows_what_hides(outcome: &Outcome) {
+    let result = scenario(outcome, HOSTILE);
+    let permit = result.attempts.last().expect("an attempt");
+    assert_eq!(reasons(permit), "permit broken");
+    let Some(Answer::Stream(stream)) = permit.evidence.as_ref().map(|evidence| &evidence.answer)
+    else {
+        panic!("no stream: {permit:?}")
+    };
+    let harm = "\u{1b}[31mred\u{1b}]0;title\u{7} ]]> <b> &amp; \u{202e}esrever \u{9b}2J\r\n";
+    assert!(stream.stdout.starts_with(harm), "{:?}", stream.stdout);
+    let harmful = outcome.ran.stdout.lines().find(|line| visible(line) != *line);
+    assert_eq!(harmful, None);
+    let xml = Document::parse(&outcome.junit).expect("XML");
+    let case = xml.descendants().find(|node| node.attribute("name") == Some(HOSTILE));
+    let failure = case.expect("a case").children().find(|node| node.has_tag_name("failure"));
+    let text = unbroken(failure.expect("a failure").text().expect("text"));
+    assert!(text.contains(r"\u{1b}[31mred\u{1b}]0;title\u{7}]]><b>&amp;\u{202e}esrever"), "{text}");
+}

@@ -1,0 +1,97 @@
+//! brinell as a user runs it: in a home of its own, which shows afterwards what was touched.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+/// What stands in the user's two kubeconfigs: nobody may as much as read them.
+const KUBECONFIG: &str = "the user's own, and no kubeconfig at all\n";
+
+/// A user's home.
+pub struct Home {
+    folder: TempDir,
+}
+
+impl Home {
+    /// With a kubeconfig at its usual place and one that `$KUBECONFIG` names.
+    pub fn new() -> Home {
+        let home = Home { folder: tempfile::tempdir().expect("a folder") };
+        for folder in [".kube", "tmp"] {
+            std::fs::create_dir(home.path(folder)).expect("a folder");
+        }
+        for kubeconfig in home.kubeconfigs() {
+            std::fs::write(kubeconfig, KUBECONFIG).expect("written");
+        }
+        home
+    }
+
+    /// A path below it.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// brinell, at home here.
+    pub fn brinell(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_brinell"));
+        command
+            .current_dir(self.folder.path())
+            .env("HOME", self.folder.path())
+            .env("XDG_STATE_HOME", self.path("state"))
+            .env("TMPDIR", self.path("tmp"))
+            .env("KUBECONFIG", self.path("named"));
+        // Which engine to ask stands in the real home.
+        if let (None, Some(home)) = (std::env::var_os("DOCKER_CONFIG"), std::env::home_dir()) {
+            command.env("DOCKER_CONFIG", home.join(".docker"));
+        }
+        command
+    }
+
+    /// The runs that have a folder.
+    pub fn runs(&self) -> Vec<String> {
+        entries(&self.path("state/brinell/runs"))
+    }
+
+    /// Nothing of the user's was changed, and nothing but `files` was added.
+    pub fn assert_untouched(&self, files: &[&str]) {
+        for kubeconfig in self.kubeconfigs() {
+            let text = std::fs::read_to_string(&kubeconfig).expect("still there");
+            assert_eq!(text, KUBECONFIG, "{}", kubeconfig.display());
+        }
+        assert_eq!(entries(&self.path(".kube")), ["config"]);
+        assert_eq!(entries(&self.path("tmp")), [""; 0]);
+        let expected = [&[".kube", "named", "state", "tmp"], files].concat();
+        let is_new = |name: &String| !expected.contains(&name.as_str());
+        assert_eq!(entries(self.folder.path()).into_iter().find(is_new), None);
+    }
+
+    fn kubeconfigs(&self) -> [PathBuf; 2] {
+        [self.path(".kube/config"), self.path("named")]
+    }
+}
+
+/// How brinell ended and what it printed.
+#[derive(Debug)]
+pub struct Ran {
+    /// The exit code; none after a signal.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Ran {
+        let text = |bytes| String::from_utf8(bytes).expect("text in UTF-8");
+        let Output { status, stdout, stderr } = output;
+        Ran { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+    }
+}
+
+/// The names in a folder; none where there is no folder.
+fn entries(folder: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let name = |entry: std::io::Result<std::fs::DirEntry>| entry.expect("readable").file_name();
+    entries.map(|entry| name(entry).into_string().expect("text in UTF-8")).collect()
+}
