@@ -68,7 +68,7 @@ fn assert_says(text: &str, expected: &str) {
 
 /// A run that could not begin: its exit code, what it says, and that both reports say it too.
 fn assert_broken(home: &Home, engine: &str, expected: &[&str]) -> Ran {
-    let reports = ["--junit", "junit.xml", "--json", "results.json"];
+    let reports = ["--cluster=kind", "--junit", "junit.xml", "--json", "results.json"];
     let ran = ran(brinell(home, engine).args(reports));
     assert_eq!(ran.code, Some(4), "{ran:?}");
     let junit = fs::read_to_string(home.path("junit.xml")).expect("written");
@@ -162,7 +162,9 @@ fn explaining_shows_the_file() {
 #[test]
 fn the_plan_says_what_would_run_and_what_not() {
     let hardened = say(&["plan", "-s", "exec-interactive"]).stdout;
-    assert!(hardened.starts_with("profile hardened: "), "{hardened}");
+    let chosen = "cluster embedded (no Docker engine answers)\nprofile hardened: ";
+    assert!(hardened.starts_with(chosen), "{hardened}");
+    assert!(hardened.contains("  without  kubelet-auth: needs a node that "), "{hardened}");
     assert!(hardened.contains("  control  exec-guard: set up, seen acting\n"), "{hardened}");
     assert!(hardened.contains("  persona  operator\n"), "{hardened}");
     assert!(hardened.contains("  run      exec-interactive: "), "{hardened}");
@@ -193,7 +195,10 @@ fn a_name_that_nobody_knows_is_refused_with_the_nearest() {
     );
     assert_refused(&["--profile", "hardend"], "did you mean hardened?");
     assert_refused(&["--profile", "./none.yaml"], "./none.yaml: cannot be read: No such file");
-    assert_refused(&["--kubernetes-version", "1.2"], "there is one for 1.34, ");
+    assert_refused(&["--cluster", "knd"], "[possible values: kind, embedded]");
+    let unknown = ["--kubernetes-version", "1.2", "--cluster"];
+    assert_refused(&[&unknown[..], &["kind"]].concat(), "there is one for 1.34, ");
+    assert_refused(&[&unknown[..], &["embedded"]].concat(), "1.34, 1.35, 1.36 can");
 }
 
 #[test]
@@ -393,8 +398,15 @@ fn completions_know_the_options() {
 }
 
 #[test]
-fn sweeping_needs_the_engine() {
+fn sweeping_needs_the_engine_where_there_is_one() {
     let ran = say(&["sweep"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "nothing to sweep\n"), "{ran:?}");
+    let home = Home::new();
+    let ran = self::ran(brinell(&home, "silent").arg("sweep"));
     assert_eq!(ran.code, Some(4), "{ran:?}");
-    assert!(ran.stderr.contains("`docker` could not be started"), "{}", ran.stderr);
+}
+
+#[test]
+fn an_embedded_cluster_is_not_kept() {
+    assert_refused(&["--cluster", "embedded", "--keep"], "--keep needs --cluster kind");
 }

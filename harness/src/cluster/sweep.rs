@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::ErrorKind;
 
 use super::engine::Engine;
-use super::{ClusterError, RunFolder, commands, embedded};
+use super::{ClusterError, ProcessError, RunFolder, commands, embedded};
 
 /// The file in a run's folder that says that its cluster was kept on purpose.
 const KEPT: &str = "kept";
@@ -59,8 +59,7 @@ async fn remove_from_engine(run: &str) -> Result<usize, ClusterError> {
 pub async fn sweep(named: Option<&str>) -> Result<Vec<(String, Swept)>, ClusterError> {
     let local = RunFolder::all().map_err(ClusterError::Folder)?;
     let mut runs: BTreeSet<String> = local.iter().cloned().collect();
-    // Where no engine answers there may be none: what it holds is swept when it answers again.
-    runs.extend(Engine::runs().await.unwrap_or_default());
+    runs.extend(engines_runs().await?);
     if let Some(name) = named {
         runs.retain(|run| run == name);
     }
@@ -74,6 +73,16 @@ pub async fn sweep(named: Option<&str>) -> Result<Vec<(String, Swept)>, ClusterE
         swept.extend(became.map(|became| (run, became)));
     }
     Ok(swept)
+}
+
+/// The runs that left something with the engine; none where no engine was ever installed.
+async fn engines_runs() -> Result<Vec<String>, ClusterError> {
+    match Engine::runs().await {
+        Err(ProcessError::Start { source, .. }) if source.kind() == ErrorKind::NotFound => {
+            Ok(Vec::new())
+        }
+        runs => Ok(runs?),
+    }
 }
 
 /// None where the run has ended and tidied up meanwhile.
