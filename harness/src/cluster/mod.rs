@@ -27,7 +27,7 @@ pub use run_folder::RunFolder;
 use serde_json::Value;
 pub use settings::{EtcdAccess, LOGS, SETTINGS, Settings};
 pub use supervisor::supervise;
-pub use sweep::{Swept, keep, remove, sweep};
+pub use sweep::{Sweeping, Swept, keep, remove, sweep};
 
 use crate::in_cluster::probe::{EtcdAnswer, EtcdOrder, NoAnswer, RequestAnswer, RequestOrder};
 
