@@ -172,7 +172,7 @@ fn planned<'a>(plan: &'a Plan) -> Vec<(&'static str, &'a str, String)> {
     let state = |whole| if whole { "set up, seen acting" } else { "weakened" }.to_owned();
     let controls =
         plan.controls.iter().map(|(id, control)| ("control", id.as_str(), state(control.whole)));
-    let left_out = plan.left_out.iter().map(|(id, why)| ("without", id.as_str(), why.clone()));
+    let without = plan.left_out.iter().map(|(id, why)| ("without", id.as_str(), why.clone()));
     let targets = plan.targets().into_iter().map(|name| ("target", name, String::new()));
     let personas = plan.personas().into_iter().map(|name| ("persona", name, String::new()));
     let running = plan
@@ -180,8 +180,8 @@ fn planned<'a>(plan: &'a Plan) -> Vec<(&'static str, &'a str, String)> {
         .iter()
         .map(|entry| ("run", entry.id.as_str(), visible(&entry.scenario.title)));
     let skipped = plan.skipped.iter().map(|(entry, why)| ("skip", entry.id.as_str(), why.clone()));
-    let set_up = controls.chain(left_out).chain(targets).chain(personas);
-    set_up.chain(running).chain(skipped).collect()
+    let staged = controls.chain(without).chain(targets).chain(personas);
+    staged.chain(running).chain(skipped).collect()
 }
 
 async fn handle_assets(work: AssetsWork, version: String) -> Code {
@@ -230,14 +230,18 @@ fn chosen<'a>(
 }
 
 async fn sweep(named: Option<String>) -> Code {
-    match cluster::sweep(named.as_deref()).await {
-        Ok(swept) if swept.is_empty() => print(b"nothing to sweep\n"),
-        Ok(swept) => {
-            let line = |(run, became): &(String, Swept)| format!("{run}: {}\n", told(run, became));
-            print(swept.iter().map(line).collect::<String>().as_bytes())
-        }
-        Err(error) => fail(ExitCode::Broken, &error.to_string()),
+    let sweeping = match cluster::sweep(named.as_deref()).await {
+        Ok(sweeping) => sweeping,
+        Err(error) => return fail(ExitCode::Broken, &error.to_string()),
+    };
+    let line = |(run, became): &(String, Swept)| format!("{run}: {}\n", told(run, became));
+    let lines: String = sweeping.swept.iter().map(line).collect();
+    if let Some(error) = sweeping.unasked {
+        print(lines.as_bytes());
+        let what = "the engine could not be asked for what kind clusters left there";
+        return fail(ExitCode::Broken, &format!("{what}: {error}"));
     }
+    print(if lines.is_empty() { b"nothing to sweep\n" } else { lines.as_bytes() })
 }
 
 fn told(run: &str, became: &Swept) -> String {
@@ -267,12 +271,12 @@ async fn start(arguments: RunArguments) -> Code {
         Ok(image) => image,
         Err(message) => return fail(ExitCode::Usage, &message),
     };
+    if is_one_file(arguments.junit.as_deref(), arguments.json.as_deref()) {
+        return fail(ExitCode::Usage, "--junit and --json name the same file");
+    }
     if arguments.keep && choice.kind == ClusterKind::Embedded {
         let message = "an embedded cluster ends with its run; --keep needs --cluster kind";
         return fail(ExitCode::Usage, message);
-    }
-    if is_one_file(arguments.junit.as_deref(), arguments.json.as_deref()) {
-        return fail(ExitCode::Usage, "--junit and --json name the same file");
     }
     let reporters = match reporters(&arguments) {
         Ok(reporters) => reporters,

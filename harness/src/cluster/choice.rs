@@ -85,7 +85,7 @@ async fn found() -> Result<String, Missing> {
         ),
     })?;
     can_run_in_pods().map_err(|error| Missing {
-        why: "this executable cannot run in its containers".to_owned(),
+        why: "this executable cannot run in pods".to_owned(),
         help: error.to_string(),
     })?;
     Ok(format!("Docker {engine} and kind {kind} answer"))

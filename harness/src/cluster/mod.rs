@@ -27,7 +27,7 @@ pub use run_folder::RunFolder;
 use serde_json::Value;
 pub use settings::{EtcdAccess, LOGS, SETTINGS, Settings};
 pub use supervisor::supervise;
-pub use sweep::{Swept, keep, remove, sweep};
+pub use sweep::{Sweeping, Swept, keep, remove, sweep};
 
 use crate::in_cluster::probe::{EtcdAnswer, EtcdOrder, NoAnswer, RequestAnswer, RequestOrder};
 
@@ -50,16 +50,6 @@ pub enum ClusterError {
         /// The end of the API server's log; empty where it wrote none.
         api_server: String,
     },
-    /// A part of an embedded cluster ended, or never became ready.
-    #[error("{program} {state}; its last words:\n{words}")]
-    NotRunning {
-        /// The part.
-        program: String,
-        /// What became of it.
-        state: String,
-        /// The end of its log.
-        words: String,
-    },
     /// There is nothing to make nodes from.
     #[error(
         "the node image {image} is not here, and cannot be pulled; --node-image or BRINELL_NODE_IMAGE names \
@@ -70,6 +60,16 @@ pub enum ClusterError {
         image: String,
         /// The engine's own words.
         engine: ProcessError,
+    },
+    /// A part of an embedded cluster ended, or never became ready.
+    #[error("{program} {state}; its last words:\n{words}")]
+    NotRunning {
+        /// The part.
+        program: String,
+        /// What became of it.
+        state: String,
+        /// The end of its log.
+        words: String,
     },
     /// A command of the engine or of kind failed.
     #[error(transparent)]

@@ -22,6 +22,14 @@ pub enum Swept {
     Elsewhere,
 }
 
+/// What came of sweeping.
+pub struct Sweeping {
+    /// The runs that were found, and what became of each.
+    pub swept: Vec<(String, Swept)>,
+    /// Why the engine could not be asked for more. Where there is no engine at all, it has left nothing.
+    pub unasked: Option<ProcessError>,
+}
+
 /// Marks a run as kept on purpose.
 pub fn keep(folder: &RunFolder) -> std::io::Result<()> {
     folder.write(KEPT, b"").map(drop)
@@ -39,10 +47,10 @@ pub async fn remove(run: &str, folder: &RunFolder) -> Result<usize, ClusterError
     Ok(removed + 1)
 }
 
-/// Removes what a run left with the engine: containers first, then networks and images. Returns how many things.
-/// The engine's own removal is what `kind delete cluster` does to a cluster's containers, and the kubeconfig is the
-/// run's own file. Where commands of the run go on, as after an interrupt, what they still make is removed when
-/// they have ended; until then a removal may fail that works afterwards.
+/// Removes what a run left with the engine: containers first, then networks and images. The engine's own removal
+/// is what `kind delete cluster` does to a cluster's containers, and the kubeconfig is the run's own file. Where
+/// commands of the run go on, as after an interrupt, what they still make is removed when they have ended; until
+/// then a removal may fail that works afterwards.
 async fn remove_from_engine(run: &str) -> Result<usize, ClusterError> {
     let engine = Engine::new(run);
     let goes_on = commands::stop(run).await;
@@ -56,10 +64,11 @@ async fn remove_from_engine(run: &str) -> Result<usize, ClusterError> {
 
 /// Sweeps every run that left something, or the one that is named. A named run goes even if it was kept or
 /// started elsewhere, but not while it is alive.
-pub async fn sweep(named: Option<&str>) -> Result<Vec<(String, Swept)>, ClusterError> {
+pub async fn sweep(named: Option<&str>) -> Result<Sweeping, ClusterError> {
     let local = RunFolder::all().map_err(ClusterError::Folder)?;
     let mut runs: BTreeSet<String> = local.iter().cloned().collect();
-    runs.extend(engines_runs().await?);
+    let engine = Engine::runs().await;
+    runs.extend(engine.iter().flatten().cloned());
     if let Some(name) = named {
         runs.retain(|run| run == name);
     }
@@ -72,17 +81,7 @@ pub async fn sweep(named: Option<&str>) -> Result<Vec<(String, Swept)>, ClusterE
         };
         swept.extend(became.map(|became| (run, became)));
     }
-    Ok(swept)
-}
-
-/// The runs that left something with the engine; none where no engine was ever installed.
-async fn engines_runs() -> Result<Vec<String>, ClusterError> {
-    match Engine::runs().await {
-        Err(ProcessError::Start { source, .. }) if source.kind() == ErrorKind::NotFound => {
-            Ok(Vec::new())
-        }
-        runs => Ok(runs?),
-    }
+    Ok(Sweeping { swept, unasked: engine.err().filter(answers_badly) })
 }
 
 /// None where the run has ended and tidied up meanwhile.
@@ -97,4 +96,8 @@ async fn sweep_local(run: &str, named: bool) -> Result<Option<Swept>, ClusterErr
         return Ok(Some(Swept::Kept));
     }
     Ok(Some(Swept::Removed(remove(run, &folder).await?)))
+}
+
+fn answers_badly(error: &ProcessError) -> bool {
+    matches!(error, ProcessError::Failed { .. })
 }

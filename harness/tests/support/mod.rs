@@ -52,17 +52,17 @@ impl Home {
         entries(&self.path("state/brinell/runs"))
     }
 
-    /// Nothing of the user's was changed, and nothing but `files` was added.
-    pub fn assert_untouched(&self, files: &[&str]) {
-        for kubeconfig in self.kubeconfigs() {
-            let text = std::fs::read_to_string(&kubeconfig).expect("still there");
-            assert_eq!(text, KUBECONFIG, "{}", kubeconfig.display());
-        }
-        assert_eq!(entries(&self.path(".kube")), ["config"]);
-        assert_eq!(entries(&self.path("tmp")), [""; 0]);
-        let expected = [&[".kube", "named", "state", "tmp"], files].concat();
-        let is_new = |name: &String| !expected.contains(&name.as_str());
-        assert_eq!(entries(self.folder.path()).into_iter().find(is_new), None);
+    /// What of the user's was changed, and what was added beside `files`.
+    pub fn touched(&self, files: &[&str]) -> Vec<String> {
+        let is_changed = |path: &PathBuf| {
+            std::fs::read_to_string(path).ok().is_none_or(|text| text != KUBECONFIG)
+        };
+        let changed = self.kubeconfigs().into_iter().filter(is_changed);
+        let known = [&[".kube", "config", "named", "state", "tmp"], files].concat();
+        let folders = [self.path(""), self.path(".kube"), self.path("tmp")];
+        let mut added = folders.iter().flat_map(|folder| entries(folder)).collect::<Vec<_>>();
+        added.retain(|name| !known.contains(&name.as_str()));
+        changed.map(|path| path.display().to_string()).chain(added).collect()
     }
 
     fn kubeconfigs(&self) -> [PathBuf; 2] {
