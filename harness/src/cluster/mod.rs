@@ -166,6 +166,17 @@ impl Cluster {
         }
     }
 
+    /// A settings' file as it lies where the API server reads it.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub async fn settings_file(&self, name: &str) -> Result<Vec<u8>, ClusterError> {
+        match self {
+            Cluster::Kind(kind) => kind.settings_file(name).await,
+            Cluster::Embedded(embedded) => embedded.settings_file(name),
+        }
+    }
+
     /// The audit log from its beginning, and on while it grows.
     ///
     /// # Errors

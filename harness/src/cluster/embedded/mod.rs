@@ -184,6 +184,12 @@ impl Embedded {
         lock(&self.flags)
     }
 
+    /// A settings' file as it lies in the run's folder.
+    pub(super) fn settings_file(&self, name: &str) -> Result<Vec<u8>, ClusterError> {
+        let path = self.folder.file(&format!("settings/{name}"));
+        std::fs::read(path).map_err(ClusterError::Folder)
+    }
+
     /// The audit log from its beginning, and on while it grows. Killed, we leave `tail` without a reader, and it ends.
     pub(super) fn audit_log(&self) -> Result<Group, ClusterError> {
         let log = self.folder.file("logs/audit.log");
