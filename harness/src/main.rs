@@ -230,14 +230,18 @@ fn chosen<'a>(
 }
 
 async fn sweep(named: Option<String>) -> Code {
-    match cluster::sweep(named.as_deref()).await {
-        Ok(swept) if swept.is_empty() => print(b"nothing to sweep\n"),
-        Ok(swept) => {
-            let line = |(run, became): &(String, Swept)| format!("{run}: {}\n", told(run, became));
-            print(swept.iter().map(line).collect::<String>().as_bytes())
-        }
-        Err(error) => fail(ExitCode::Broken, &error.to_string()),
+    let sweeping = match cluster::sweep(named.as_deref()).await {
+        Ok(sweeping) => sweeping,
+        Err(error) => return fail(ExitCode::Broken, &error.to_string()),
+    };
+    let line = |(run, became): &(String, Swept)| format!("{run}: {}\n", told(run, became));
+    let lines: String = sweeping.swept.iter().map(line).collect();
+    if let Some(error) = sweeping.unasked {
+        print(lines.as_bytes());
+        let what = "the engine could not be asked for what kind clusters left there";
+        return fail(ExitCode::Broken, &format!("{what}: {error}"));
     }
+    print(if lines.is_empty() { b"nothing to sweep\n" } else { lines.as_bytes() })
 }
 
 fn told(run: &str, became: &Swept) -> String {

@@ -68,8 +68,8 @@ fn assert_says(text: &str, expected: &str) {
 
 /// A run that could not begin: its exit code, what it says, and that both reports say it too.
 fn assert_broken(home: &Home, engine: &str, expected: &[&str]) -> Ran {
-    let reports = ["--junit", "junit.xml", "--json", "results.json"];
-    let ran = ran(brinell(home, engine).args(reports));
+    let arguments = ["--cluster", "kind", "--junit", "junit.xml", "--json", "results.json"];
+    let ran = ran(brinell(home, engine).args(arguments));
     assert_eq!(ran.code, Some(4), "{ran:?}");
     let junit = fs::read_to_string(home.path("junit.xml")).expect("written");
     let xml = Document::parse(&junit).expect("XML");
@@ -162,15 +162,26 @@ fn explaining_shows_the_file() {
 #[test]
 fn the_plan_says_what_would_run_and_what_not() {
     let hardened = say(&["plan", "-s", "exec-interactive"]).stdout;
-    assert!(hardened.starts_with("profile hardened: "), "{hardened}");
+    assert!(
+        hardened.starts_with("cluster embedded (no Docker engine answers)\nprofile hardened: "),
+        "{hardened}"
+    );
     assert!(hardened.contains("  control  exec-guard: set up, seen acting\n"), "{hardened}");
     assert!(hardened.contains("  persona  operator\n"), "{hardened}");
     assert!(hardened.contains("  run      exec-interactive: "), "{hardened}");
+    assert!(hardened.contains("  without  network-policy: "), "{hardened}");
     let open = say(&["plan", "--profile", "open"]).stdout;
     assert!(open.contains("  control  exec-guard: weakened\n"), "{open}");
     let home = Home::new();
     bare_profile(&home);
-    let bare = ran(brinell(&home, NO_ENGINE).args(["plan", "--profile", "./bare.yaml"])).stdout;
+    let bare = ran(brinell(&home, NO_ENGINE).args([
+        "plan",
+        "--cluster",
+        "kind",
+        "--profile",
+        "./bare.yaml",
+    ]))
+    .stdout;
     assert!(!bare.contains("  run "), "{bare}");
     assert!(
         bare.contains(
@@ -193,7 +204,9 @@ fn a_name_that_nobody_knows_is_refused_with_the_nearest() {
     );
     assert_refused(&["--profile", "hardend"], "did you mean hardened?");
     assert_refused(&["--profile", "./none.yaml"], "./none.yaml: cannot be read: No such file");
-    assert_refused(&["--kubernetes-version", "1.2"], "there is one for 1.34, ");
+    let unknown = ["--cluster", "kind", "--kubernetes-version", "1.2"];
+    assert_refused(&unknown, "there is one for 1.34, ");
+    assert_refused(&["--kubernetes-version", "1.2"], "1.34, 1.35, 1.36 can");
 }
 
 #[test]
@@ -393,8 +406,11 @@ fn completions_know_the_options() {
 }
 
 #[test]
-fn sweeping_needs_the_engine() {
-    let ran = say(&["sweep"]);
-    assert_eq!(ran.code, Some(4), "{ran:?}");
-    assert!(ran.stderr.contains("`docker` could not be started"), "{}", ran.stderr);
+fn sweeping_says_when_an_engine_could_not_be_asked() {
+    let home = Home::new();
+    let without = ran(brinell(&home, NO_ENGINE).arg("sweep"));
+    assert_eq!((without.code, without.stdout.as_str()), (Some(0), "nothing to sweep\n"));
+    let silent = ran(brinell(&home, "silent").arg("sweep"));
+    assert_eq!((silent.code, silent.stdout.as_str()), (Some(4), ""), "{silent:?}");
+    assert_says(&silent.stderr, "the engine could not be asked for what kind clusters left there");
 }

@@ -214,6 +214,12 @@ impl Kind {
             .collect())
     }
 
+    /// A settings' file as it lies in the node.
+    pub(super) async fn settings_file(&self, name: &str) -> Result<Vec<u8>, ClusterError> {
+        let path = format!("{SETTINGS}/{name}");
+        Ok(self.engine.execute(&self.node(), &["cat", &path], &[]).await?)
+    }
+
     /// The audit log from its beginning, and on while it grows.
     pub fn audit_log(&self) -> Result<Group, ClusterError> {
         let command = ["tail", "--bytes=+1", "--follow=name", "--retry", AUDIT_LOG];

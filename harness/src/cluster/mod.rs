@@ -27,7 +27,7 @@ pub use run_folder::RunFolder;
 use serde_json::Value;
 pub use settings::{EtcdAccess, LOGS, SETTINGS, Settings};
 pub use supervisor::supervise;
-pub use sweep::{Swept, keep, remove, sweep};
+pub use sweep::{Sweeping, Swept, keep, remove, sweep};
 
 use crate::in_cluster::probe::{EtcdAnswer, EtcdOrder, NoAnswer, RequestAnswer, RequestOrder};
 
@@ -163,6 +163,17 @@ impl Cluster {
         match self {
             Cluster::Kind(kind) => kind.api_server_flags().await,
             Cluster::Embedded(embedded) => embedded.api_server_flags(),
+        }
+    }
+
+    /// A settings' file as it lies where the API server reads it.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub async fn settings_file(&self, name: &str) -> Result<Vec<u8>, ClusterError> {
+        match self {
+            Cluster::Kind(kind) => kind.settings_file(name).await,
+            Cluster::Embedded(embedded) => embedded.settings_file(name),
         }
     }
 

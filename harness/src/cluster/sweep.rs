@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::ErrorKind;
 
 use super::engine::Engine;
-use super::{ClusterError, RunFolder, commands, embedded};
+use super::{ClusterError, ProcessError, RunFolder, commands, embedded};
 
 /// The file in a run's folder that says that its cluster was kept on purpose.
 const KEPT: &str = "kept";
@@ -20,6 +20,14 @@ pub enum Swept {
     Kept,
     /// It was started elsewhere: whether it is alive cannot be told here.
     Elsewhere,
+}
+
+/// What came of sweeping.
+pub struct Sweeping {
+    /// The runs that were found, and what became of each.
+    pub swept: Vec<(String, Swept)>,
+    /// Why the engine could not be asked for more. Where there is no engine at all, it has left nothing.
+    pub unasked: Option<ProcessError>,
 }
 
 /// Marks a run as kept on purpose.
@@ -56,11 +64,11 @@ async fn remove_from_engine(run: &str) -> Result<usize, ClusterError> {
 
 /// Sweeps every run that left something, or the one that is named. A named run goes even if it was kept or
 /// started elsewhere, but not while it is alive.
-pub async fn sweep(named: Option<&str>) -> Result<Vec<(String, Swept)>, ClusterError> {
+pub async fn sweep(named: Option<&str>) -> Result<Sweeping, ClusterError> {
     let local = RunFolder::all().map_err(ClusterError::Folder)?;
     let mut runs: BTreeSet<String> = local.iter().cloned().collect();
-    // Where no engine answers there may be none: what it holds is swept when it answers again.
-    runs.extend(Engine::runs().await.unwrap_or_default());
+    let engine = Engine::runs().await;
+    runs.extend(engine.iter().flatten().cloned());
     if let Some(name) = named {
         runs.retain(|run| run == name);
     }
@@ -73,7 +81,7 @@ pub async fn sweep(named: Option<&str>) -> Result<Vec<(String, Swept)>, ClusterE
         };
         swept.extend(became.map(|became| (run, became)));
     }
-    Ok(swept)
+    Ok(Sweeping { swept, unasked: engine.err().filter(answers_badly) })
 }
 
 /// None where the run has ended and tidied up meanwhile.
@@ -88,4 +96,8 @@ async fn sweep_local(run: &str, named: bool) -> Result<Option<Swept>, ClusterErr
         return Ok(Some(Swept::Kept));
     }
     Ok(Some(Swept::Removed(remove(run, &folder).await?)))
+}
+
+fn answers_badly(error: &ProcessError) -> bool {
+    matches!(error, ProcessError::Failed { .. })
 }

@@ -151,7 +151,7 @@ pub async fn stage(
         .step("staged", "applying controls and targets", stage.fill(plan, &config, values))
         .await?;
     progress
-        .step(&plan.profile, "waiting until every control acts", stage.see_acting(plan))
+        .step(&plan.profile, "waiting until every control acts", stage.see_acting(plan, &settings))
         .await?;
     Ok(stage)
 }
@@ -267,10 +267,21 @@ impl Stage {
     }
 
     /// Sees every whole control acting, the cluster's own pods running, and the log written.
-    async fn see_acting(&self, plan: &Plan<'_>) -> Result<((), String), StageError> {
+    async fn see_acting(
+        &self,
+        plan: &Plan<'_>,
+        settings: &Settings,
+    ) -> Result<((), String), StageError> {
         let whole: Vec<&Planned> = plan.controls.values().filter(|planned| planned.whole).collect();
         let asking = whole.iter().map(|planned| self.see_control(planned));
-        tokio::try_join!(self.read_back(plan), try_join_all(asking), self.await_system(plan))?;
+        let files =
+            settings.files.iter().map(|(name, content)| self.read_file(plan, name, content));
+        tokio::try_join!(
+            self.read_back(plan),
+            try_join_all(files),
+            try_join_all(asking),
+            self.await_system(plan)
+        )?;
         if whole
             .iter()
             .any(|planned| planned.set_up.api_server.flags.contains_key("audit-log-path"))
@@ -316,6 +327,25 @@ impl Stage {
             }
         }
         Ok(())
+    }
+
+    /// Compares a file with what lies where the API server reads it. Its content may be a key: it is not shown.
+    async fn read_file(
+        &self,
+        plan: &Plan<'_>,
+        name: &String,
+        expected: &[u8],
+    ) -> Result<(), StageError> {
+        let found = self.world.cluster.settings_file(name).await?;
+        if found == expected {
+            return Ok(());
+        }
+        let owner = plan
+            .controls
+            .iter()
+            .find(|(_, planned)| planned.set_up.api_server.files.contains(name));
+        let control = owner.map_or("", |(id, _)| id.as_str());
+        Err(not_set(control, name, "as the profile has it", "different"))
     }
 
     /// The kubelet's configuration, as the running kubelet tells it, where a control asks for anything of it.

@@ -1,7 +1,6 @@
 //! A simulated kubelet: answers exec, attach, port-forward and logs of our own `probe` verbs, in this process. It
 //! starts no process, reaches nothing, and talks to nobody but the holder of the API server's certificate.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -48,11 +47,10 @@ pub(super) async fn serve(
     listener: TcpListener,
     tls: ServerConfig,
     containers: Containers,
-) -> io::Result<Infallible> {
+) -> io::Result<()> {
     let config = RustlsConfig::from_config(Arc::new(tls));
     let server = axum_server::from_tcp_rustls(listener, config)?;
-    server.serve(routes(containers).into_make_service()).await?;
-    Err(io::Error::other("the simulated kubelet ended"))
+    server.serve(routes(containers).into_make_service()).await
 }
 
 fn routes(containers: Containers) -> Router {

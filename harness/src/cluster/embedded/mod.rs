@@ -20,7 +20,7 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 
 use super::assets::Assets;
-use super::process::{Group, ProcessError, own_executable};
+use super::process::Group;
 use super::settings::{EtcdAccess, Settings};
 use super::supervisor::{self, Supervised};
 use super::{ClusterError, RunFolder};
@@ -184,15 +184,17 @@ impl Embedded {
         lock(&self.flags)
     }
 
-    /// The audit log from its beginning, and on while it grows.
+    /// A settings' file as it lies in the run's folder.
+    pub(super) fn settings_file(&self, name: &str) -> Result<Vec<u8>, ClusterError> {
+        let path = self.folder.file(&format!("settings/{name}"));
+        std::fs::read(path).map_err(ClusterError::Folder)
+    }
+
+    /// The audit log from its beginning, and on while it grows. Killed, we leave `tail` without a reader, and it ends.
     pub(super) fn audit_log(&self) -> Result<Group, ClusterError> {
-        let executable = own_executable()
-            .map_err(|source| ProcessError::Start { program: "tail".to_owned(), source })?;
-        let executable = executable.to_string_lossy();
         let log = self.folder.file("logs/audit.log");
-        let log = log.to_string_lossy();
-        let arguments = ["supervise", "tail", "-c", "+1", "-F", &log];
-        Ok(Group::start(&executable, &arguments, &[], Stdio::piped())?)
+        let arguments = ["-c", "+1", "-F", &log.to_string_lossy()];
+        Ok(Group::start("tail", &arguments, &[], Stdio::null())?)
     }
 
     /// Reads etcd from here: there is no container to stand in, and loopback is as near.
