@@ -25,7 +25,7 @@ pub enum Layer {
     PodSecurity,
     /// A ValidatingAdmissionPolicy, by name.
     Policy(String),
-    /// A ValidatingAdmissionPolicy that could not be evaluated and failed closed.
+    /// An admission policy that could not be evaluated and failed closed; a mutating one refuses in no other way.
     PolicyFailure(String),
     /// An admission webhook, by name.
     Webhook(String),
