@@ -23,7 +23,10 @@ pub(super) async fn send(
     let added = json!({"spec": {"ephemeralContainers": [container]}});
     let (method, uri, content_type, body) = match attempt.door {
         Door::Put => {
-            let whole = with_container(&pods.get(pod).await?, &container)?;
+            let mut present = pods.get(pod).await?;
+            // With it the kubelet, which writes the pod's status meanwhile, would be in the way (409).
+            present.metadata.resource_version = None;
+            let whole = with_container(&present, &container)?;
             (Method::Put, path, "application/json", whole)
         }
         Door::Apply => {

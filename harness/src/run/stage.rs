@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::TryStreamExt;
 use futures::future::try_join_all;
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use kube::api::{ListParams, WatchEvent, WatchParams};
 use kube::{Api, Client};
 
@@ -432,12 +432,32 @@ impl Stage {
         if let Ok(result) = tokio::time::timeout(STARTING, waiting).await
             && result?.is_empty()
         {
-            return Ok(());
+            return if names { self.await_names().await } else { Ok(()) };
         }
         let missing = missing_parts(&pods.list(&ListParams::default()).await?.items, names);
         Err(StageError::NotReady {
             what: "the cluster's own pods".to_owned(),
             state: format!("missing: {}", missing.join(", ")),
+        })
+    }
+
+    /// Waits until CoreDNS is reached by its service: kube-proxy refuses what is sent there for some time after its
+    /// pods are ready, and no event tells when it no longer does.
+    async fn await_names(&self) -> Result<(), StageError> {
+        let services = Api::<Service>::namespaced(self.world.admin.clone(), "kube-system");
+        let service = services.get(DNS).await?;
+        let address = service.spec.and_then(|spec| spec.cluster_ip).unwrap_or_default();
+        let asking = async {
+            while !self.world.cluster.node_reaches(&address, 53).await? {
+                tokio::time::sleep(BETWEEN_QUESTIONS).await;
+            }
+            Ok::<_, StageError>(())
+        };
+        tokio::time::timeout(STARTING, asking).await.unwrap_or_else(|_| {
+            Err(StageError::NotReady {
+                what: "the service of CoreDNS".to_owned(),
+                state: format!("the node does not reach {address}"),
+            })
         })
     }
 

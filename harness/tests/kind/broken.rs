@@ -55,7 +55,8 @@ impl Drop for NoNode {
 fn broken(node_image: &str) -> String {
     let home = Home::new();
     let mut brinell = home.brinell();
-    brinell.args(["--node-image", node_image, "--junit", "junit.xml", "--json", "results.json"]);
+    brinell.args(["--cluster", "kind", "--node-image", node_image]);
+    brinell.args(["--junit", "junit.xml", "--json", "results.json"]);
     let ran = Ran::from(brinell.output().expect("started"));
     assert_eq!(ran.code, Some(4), "{ran:?}");
     let read = |name| std::fs::read_to_string(home.path(name)).expect("written");

@@ -13,10 +13,13 @@ const STARTING: Duration = Duration::from_secs(60);
 pub fn missing() -> Option<String> {
     let image = image();
     if !works("docker", &["version"]) {
-        return Some("no Docker engine answers: `ci/engine` starts one".to_owned());
+        let docker = "https://docs.docker.com/engine/install/";
+        return Some(format!(
+            "no Docker engine answers: `ci/engine` starts one on Debian, or {docker}"
+        ));
     }
     if !works("kind", &["version"]) {
-        return Some("kind is not there: `ci/engine` brings it along".to_owned());
+        return Some("kind is not there: `go install sigs.k8s.io/kind@v0.33.0`".to_owned());
     }
     if !works("docker", &["image", "inspect", &image]) {
         return Some(format!(
@@ -30,7 +33,8 @@ pub fn missing() -> Option<String> {
 /// The node image that brinell uses when it is told nothing else.
 fn image() -> String {
     let default = || node_image(DEFAULT_VERSION).expect("the default has one").to_owned();
-    std::env::var("BRINELL_NODE_IMAGE").unwrap_or_else(|_| default())
+    let named = std::env::var("BRINELL_NODE_IMAGE").ok().filter(|image| !image.is_empty());
+    named.unwrap_or_else(default)
 }
 
 fn works(program: &str, arguments: &[&str]) -> bool {

@@ -109,7 +109,8 @@ impl Running {
     fn start(home: &Home) -> Running {
         let since = SystemTime::now();
         let mut brinell = home.brinell();
-        brinell.args(["--scenario", "exec-interactive", "--junit", "junit.xml"]);
+        brinell.args(["--cluster", "kind", "--scenario", "exec-interactive"]);
+        brinell.args(["--junit", "junit.xml"]);
         brinell.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = brinell.spawn().expect("started");
         let lines = BufReader::new(process.stdout.take().expect("piped")).lines();

@@ -58,10 +58,12 @@ impl Home {
             std::fs::read_to_string(path).ok().is_none_or(|text| text != KUBECONFIG)
         };
         let changed = self.kubeconfigs().into_iter().filter(is_changed);
-        let known = [&[".kube", "config", "named", "state", "tmp"], files].concat();
-        let folders = [self.path(""), self.path(".kube"), self.path("tmp")];
-        let mut added = folders.iter().flat_map(|folder| entries(folder)).collect::<Vec<_>>();
-        added.retain(|name| !known.contains(&name.as_str()));
+        let known = [&[".kube", "named", "state", "tmp"], files].concat();
+        let holdings = [("", known.as_slice()), (".kube", &["config"]), ("tmp", &[])];
+        let added = holdings.into_iter().flat_map(|(folder, known)| {
+            let is_new = |name: &String| !known.contains(&name.as_str());
+            entries(&self.path(folder)).into_iter().filter(is_new).collect::<Vec<_>>()
+        });
         changed.map(|path| path.display().to_string()).chain(added).collect()
     }
 
