@@ -1,7 +1,7 @@
 //! The `brinell` command: arguments, one runtime, a run, an exit code.
 
 use std::fmt::Write as _;
-use std::io::{ErrorKind, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode as Code;
@@ -18,7 +18,7 @@ use brinell::{in_cluster, text};
 use clap::error::ContextValue;
 use clap::{CommandFactory, Parser};
 use futures::FutureExt;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 fn main() -> Code {
@@ -431,6 +431,10 @@ async fn run_until_end(
     folder: &OnceLock<Arc<RunFolder>>,
     progress: &Progress,
 ) -> Ending {
+    let mut signals = match Signals::caught() {
+        Ok(signals) => signals,
+        Err(error) => return Ending::Aborted(format!("signals cannot be caught: {error}")),
+    };
     let running = begin(plan, options, choice, folder, progress);
     let running = AssertUnwindSafe(running).catch_unwind();
     tokio::select! {
@@ -439,7 +443,7 @@ async fn run_until_end(
             Ok(Err(error)) => Ending::Aborted(error),
             Err(_) => Ending::Panicked,
         },
-        code = signalled() => Ending::Signalled(code),
+        code = signals.next() => Ending::Signalled(code),
     }
 }
 
@@ -470,16 +474,26 @@ async fn begin(
     run(plan, options, Arc::clone(folder), progress).await.map_err(|error| error.to_string())
 }
 
-async fn signalled() -> ExitCode {
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        // Without handlers the signals end the process themselves; `brinell sweep` finds the rest.
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => ExitCode::Interrupted,
-        _ = terminate.recv() => ExitCode::Terminated,
+/// The signals that end a run. They are caught from the moment on at which this is made: before anything is that
+/// would have to be tidied up. While a run tidies up they are caught as well, and change nothing.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn caught() -> io::Result<Signals> {
+        Ok(Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) -> ExitCode {
+        tokio::select! {
+            _ = self.interrupt.recv() => ExitCode::Interrupted,
+            _ = self.terminate.recv() => ExitCode::Terminated,
+        }
     }
 }
 
