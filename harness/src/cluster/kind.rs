@@ -242,13 +242,6 @@ impl Kind {
         })
     }
 
-    /// Whether the node can open a TCP connection.
-    pub(super) async fn node_reaches(&self, address: &str, port: u16) -> bool {
-        let connect = format!("exec 3<>/dev/tcp/{address}/{port}");
-        let command = ["timeout", "1", "bash", "-c", &connect];
-        self.engine.execute(&self.node(), &command, &[]).await.is_ok()
-    }
-
     async fn start_attacker(&self) -> Result<String, ClusterError> {
         let name = format!("{}-attacker", self.name());
         self.engine.start(&name, &self.name(), &super::image_name(&self.run)).await?;

@@ -247,17 +247,6 @@ impl Cluster {
         }
     }
 
-    /// Whether the node reaches a service's own address.
-    ///
-    /// # Errors
-    /// When there is no real node.
-    pub async fn node_reaches(&self, address: &str, port: u16) -> Result<bool, ClusterError> {
-        match self {
-            Cluster::Kind(kind) => Ok(kind.node_reaches(address, port).await),
-            Cluster::Embedded(_) => Err(ClusterError::Lacking("real nodes")),
-        }
-    }
-
     /// Whether parts of the cluster itself run as pods.
     pub fn has_own_pods(&self) -> bool {
         match self {

@@ -6,26 +6,29 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::TryStreamExt;
-use futures::future::try_join_all;
-use k8s_openapi::api::core::v1::{Node, Pod, Service};
+use futures::future::{join_all, try_join_all};
+use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{ListParams, WatchEvent, WatchParams};
 use kube::{Api, Client};
 
 use super::{Plan, Planned, Progress};
 use crate::action::{Attempt, Scene, World};
 use crate::audit::AuditLog;
-use crate::catalog::Need;
+use crate::catalog::{Action, Need, Permit};
 use crate::cluster::assets::AssetError;
 use crate::cluster::{Cluster, ClusterError, ClusterKind, Group, Settings};
 use crate::control::{Applier, ApplyError, Ready, Values, is_ready, until_ready};
 use crate::persona::{Identity, client};
-use crate::verdict::{Decision, Log, attribute};
+use crate::verdict::{Answer, Decision, Log, attribute};
 
 /// How long a control may take to act. Objects act within a second, a webhook's pod within a few (measured).
 const ACTING: Duration = Duration::from_secs(60);
 
 /// How long the cluster's own pods may take, and those of targets.
 const STARTING: Duration = Duration::from_secs(120);
+
+/// How long it may take until names are looked up when CoreDNS is ready. kube-proxy takes a second (measured).
+const NAMES: Duration = Duration::from_secs(15);
 
 /// Between two questions whether a control acts: no event tells it.
 const BETWEEN_QUESTIONS: Duration = Duration::from_millis(50);
@@ -432,7 +435,8 @@ impl Stage {
         if let Ok(result) = tokio::time::timeout(STARTING, waiting).await
             && result?.is_empty()
         {
-            return if names { self.await_names().await } else { Ok(()) };
+            self.await_names(plan).await;
+            return Ok(());
         }
         let missing = missing_parts(&pods.list(&ListParams::default()).await?.items, names);
         Err(StageError::NotReady {
@@ -441,24 +445,33 @@ impl Stage {
         })
     }
 
-    /// Waits until CoreDNS is reached by its service: kube-proxy refuses what is sent there for some time after its
-    /// pods are ready, and no event tells when it no longer does.
-    async fn await_names(&self) -> Result<(), StageError> {
-        let services = Api::<Service>::namespaced(self.world.admin.clone(), "kube-system");
-        let service = services.get(DNS).await?;
-        let address = service.spec.and_then(|spec| spec.cluster_ip).unwrap_or_default();
-        let asking = async {
-            while !self.world.cluster.node_reaches(&address, 53).await? {
+    /// Waits until names are looked up as scenarios permit it: kube-proxy refuses what is sent to CoreDNS for some
+    /// time after its pods are ready, and no event tells when it no longer does. What does not work by then is judged.
+    async fn await_names(&self, plan: &Plan<'_>) {
+        let permits = plan.scenarios.iter().flat_map(|entry| {
+            let names =
+                entry.scenario.permits.iter().filter(|it| matches!(it.r#do, Action::Resolve(_)));
+            names.map(|permit| (&entry.scenario.target, permit))
+        });
+        let asking = permits.map(|(target, permit)| async move {
+            while !self.works(target, permit).await {
                 tokio::time::sleep(BETWEEN_QUESTIONS).await;
             }
-            Ok::<_, StageError>(())
+        });
+        let _ = tokio::time::timeout(NAMES, join_all(asking)).await;
+    }
+
+    async fn works(&self, target: &str, permit: &Permit) -> bool {
+        let attempt = Attempt {
+            world: &self.world,
+            identity: &self.identities[&permit.r#as],
+            scene: &self.scenes[target],
+            door: permit.r#do.doors()[0],
+            audit_id: &self.ids.next(),
+            user_agent: concat!("brinell/", env!("CARGO_PKG_VERSION"), " (control)"),
         };
-        tokio::time::timeout(STARTING, asking).await.unwrap_or_else(|_| {
-            Err(StageError::NotReady {
-                what: "the service of CoreDNS".to_owned(),
-                state: format!("the node does not reach {address}"),
-            })
-        })
+        let observation = attempt.send(&permit.r#do).await;
+        observation.is_ok_and(|observation| matches!(observation.answer, Answer::Worked(_)))
     }
 
     /// Sends a marked request and waits until it is in the log. Returns its Audit-ID.
