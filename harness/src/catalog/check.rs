@@ -243,6 +243,38 @@ impl Check<'_> {
             let objects = entry.control.objects.iter().map(String::as_str);
             self.known("object file", file, &format!("{pointer}/delete/{position}"), objects);
         }
+        if let Err(error) = entry.set_up(Some(weakening)) {
+            let hint = "a weakening that weakens nothing proves nothing";
+            self.wrong(&format!("{pointer}/patch"), &error.to_string(), hint);
+        }
+        self.expectations(weakening, pointer, entry);
+    }
+
+    fn expectations(&mut self, weakening: &Weakening, pointer: &str, entry: &ControlEntry) {
+        if weakening.expect.is_empty() {
+            let hint =
+                "name the scenario that must notice, and its reason: `exec-interactive: bypassed`";
+            self.wrong(&format!("{pointer}/expect"), "nobody is expected to notice", hint);
+        }
+        let catalog = self.catalog;
+        for id in weakening.expect.keys() {
+            let pointer = format!("{pointer}/expect/{id}");
+            match catalog.scenarios.iter().find(|scenario| scenario.id == *id) {
+                None => {
+                    let known = catalog.scenarios.iter().map(|scenario| scenario.id.as_str());
+                    self.known("scenario", id, &pointer, known);
+                }
+                Some(scenario) if !scenario.controls().contains(entry.id.as_str()) => {
+                    let message = format!("the scenario `{id}` does not test `{}`", entry.id);
+                    self.wrong(
+                        &pointer,
+                        &message,
+                        "a scenario tests what its `by:` names, and by `logged:` the audit policy",
+                    );
+                }
+                Some(_) => {}
+            }
+        }
     }
 
     fn files(&mut self, files: &[String], pointer: &str, entry: &ControlEntry) {
@@ -265,7 +297,8 @@ impl Check<'_> {
                 self.known("weakening", name, &format!("{pointer}/weakening"), keys(weaken));
             }
             let weakening = setting.weakening.as_ref().and_then(|name| weaken.get(name));
-            for flag in entry.control.set_up(weakening).api_server.flags.into_keys() {
+            let set_up = entry.set_up(weakening).unwrap_or_default();
+            for flag in set_up.flags.into_keys() {
                 if let Some(other) = flags.insert(flag.clone(), id) {
                     let message = format!("`{id}` and `{other}` both set --{flag}");
                     self.wrong(

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::nearest::did_you_mean;
 use super::source::Source;
 use super::{File, Files, Problem, Problems, Scenario, check};
-use crate::control::{Control, Profile};
+use crate::control::{Control, Document, Profile, SetUp, WeakenError, Weakening};
 use crate::persona::Persona;
 
 /// Everything that can be run, checked: every name in it means something.
@@ -54,6 +54,20 @@ pub struct ControlEntry {
     pub files: BTreeMap<String, String>,
 }
 
+impl ControlEntry {
+    /// What is set up for this control, whole or with one of its weakenings.
+    ///
+    /// # Errors
+    /// When the weakening does not fit the control; the catalog has checked those that it holds.
+    pub fn set_up(&self, weakening: Option<&Weakening>) -> Result<SetUp, WeakenError> {
+        let folder = self.file.trim_end_matches("/control.yaml");
+        match weakening {
+            None => Ok(SetUp::whole(&self.control, folder, &self.files)),
+            Some(weakening) => SetUp::weakened(&self.control, weakening, folder, &self.files),
+        }
+    }
+}
+
 /// A profile with where it comes from.
 #[derive(Debug, Clone)]
 pub struct ProfileEntry {
@@ -68,10 +82,8 @@ pub struct ProfileEntry {
 /// The staged objects that scenarios act on.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// The file, as a person finds it.
-    pub file: String,
-    /// Kubernetes YAML, its substitutions not yet made.
-    pub text: String,
+    /// Its objects, their substitutions not yet made.
+    pub objects: Vec<Document>,
     /// The name of its first object, a Namespace.
     pub namespace: String,
     /// Its pods by namespace and name, in order. The first is meant where an action names none.
@@ -252,12 +264,9 @@ fn target(source: &Source) -> Result<Target, Problem> {
         let metadata = &pod["metadata"];
         Some((metadata["namespace"].as_str()?.to_owned(), metadata["name"].as_str()?.to_owned()))
     });
-    Ok(Target {
-        file: source.file.clone(),
-        text: source.text.clone(),
-        namespace: namespace.to_owned(),
-        pods: pods.collect(),
-    })
+    let (namespace, pods) = (namespace.to_owned(), pods.collect());
+    let document = |object| Document { file: source.file.clone(), object };
+    Ok(Target { objects: objects.into_iter().map(document).collect(), namespace, pods })
 }
 
 /// The file's name without its ending.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::catalog::Action;
-use crate::verdict::Layer;
+use crate::verdict::{Layer, Reason};
 
 /// One hardening measure: `manifests/controls/<id>/control.yaml`.
 #[derive(Debug, Clone, Deserialize)]
@@ -65,24 +65,29 @@ pub struct Ready {
 }
 
 /// One way to get a control wrong. What it does not mention stays as it is.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Weakening {
     /// How it happens in practice, and what is lost.
-    #[serde(default)]
-    pub why: Option<String>,
+    pub why: String,
     /// Object files that are left out.
     #[serde(default)]
     pub delete: Vec<String>,
-    /// Object files that are applied instead.
+    /// Object files that are applied as well.
     #[serde(default)]
     pub add: Vec<String>,
+    /// JSON Patches (RFC 6902) by the object, or the settings' file's document, that they change: `Kind`,
+    /// `Kind/name` or `Kind/namespace/name`.
+    #[serde(default)]
+    pub patch: BTreeMap<String, json_patch::Patch>,
     /// Replaces the control's flags and files; `{}` is none of them.
     #[serde(default)]
     pub api_server: Option<ApiServer>,
     /// Replaces the control's settings of the kubelet; `{}` is none of them.
     #[serde(default)]
     pub kubelet: Option<Value>,
+    /// The scenarios that must notice, by id, and the reason for which each of them must fail.
+    pub expect: BTreeMap<String, Reason>,
 }
 
 /// A list of controls: `manifests/profiles/<name>.yaml`, or a company's own file.
@@ -102,34 +107,4 @@ pub struct Setting {
     /// One of the control's weakenings.
     #[serde(default)]
     pub weakening: Option<String>,
-}
-
-/// A control as it is set up: with the weakening already applied.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct SetUp {
-    /// Object files to apply, in this order.
-    pub objects: Vec<String>,
-    /// Settings of the API server.
-    pub api_server: ApiServer,
-    /// Settings of the kubelet.
-    pub kubelet: Option<Value>,
-}
-
-impl Control {
-    /// What is set up for this control, whole or weakened.
-    pub fn set_up(&self, weakening: Option<&Weakening>) -> SetUp {
-        let Some(weakening) = weakening else {
-            return SetUp {
-                objects: self.objects.clone(),
-                api_server: self.api_server.clone(),
-                kubelet: self.kubelet.clone(),
-            };
-        };
-        let kept = self.objects.iter().filter(|file| !weakening.delete.contains(file));
-        SetUp {
-            objects: kept.chain(&weakening.add).cloned().collect(),
-            api_server: weakening.api_server.as_ref().unwrap_or(&self.api_server).clone(),
-            kubelet: weakening.kubelet.as_ref().or(self.kubelet.as_ref()).cloned(),
-        }
-    }
 }

@@ -3,9 +3,11 @@
 mod certificate;
 mod manifest;
 mod objects;
+mod set_up;
 mod substitution;
 
 pub use certificate::{Certificates, certificates};
 pub use manifest::*;
 pub use objects::{Applier, ApplyError, is_ready, until_ready};
+pub use set_up::*;
 pub use substitution::*;

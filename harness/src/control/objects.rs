@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
-use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use kube::discovery::Discovery;
 use kube::runtime::wait::await_condition;
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
-use super::Values;
+use super::{Document, Values};
 use crate::cluster::{Cluster, ClusterError, RUN_LABEL};
 use crate::text::api_words;
 
@@ -24,7 +24,7 @@ const HABITABLE: Duration = Duration::from_secs(30);
 /// An object could not be applied.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
-    /// The manifest is no YAML once its values are in.
+    /// The manifest is no object of Kubernetes.
     #[error("{file}: {message}")]
     Manifest {
         /// The file.
@@ -41,7 +41,7 @@ pub enum ApplyError {
         kind: String,
     },
     /// The API server refused it.
-    #[error("{file}: {object} could not be applied: {words}")]
+    #[error("{file}: {object} could not be applied or deleted: {words}")]
     Refused {
         /// The file.
         file: String,
@@ -64,7 +64,7 @@ pub enum ApplyError {
 pub struct Applier {
     client: Client,
     cluster: Arc<Cluster>,
-    discovery: Discovery,
+    discovery: Arc<Discovery>,
     values: Values,
 }
 
@@ -75,16 +75,31 @@ impl Applier {
         cluster: Arc<Cluster>,
         values: Values,
     ) -> Result<Self, kube::Error> {
-        let discovery = Discovery::new(client.clone()).run_aggregated().await?;
+        let discovery = Arc::new(Discovery::new(client.clone()).run_aggregated().await?);
         Ok(Applier { client, cluster, discovery, values })
     }
 
-    /// Applies every object of a multi-document manifest, in its order.
-    pub async fn apply(&self, file: &str, text: &str) -> Result<(), ApplyError> {
-        for object in self.objects(file, text)? {
+    /// The same by another way in to the same cluster.
+    pub fn through(&self, client: Client) -> Self {
+        Applier {
+            client,
+            cluster: Arc::clone(&self.cluster),
+            discovery: Arc::clone(&self.discovery),
+            values: self.values.clone(),
+        }
+    }
+
+    /// Applies every object, in this order.
+    ///
+    /// # Errors
+    /// When the cluster does not know its kind, or refuses it.
+    pub async fn apply(&self, documents: &[Document]) -> Result<(), ApplyError> {
+        for Document { file, object } in documents {
+            let mut object = self.values.fill_object(object);
+            label(&mut object, &self.values.run);
             let adapted = self.cluster.adapt(object).await;
             let adapted =
-                adapted.map_err(|source| ApplyError::Cluster { file: file.to_owned(), source })?;
+                adapted.map_err(|source| ApplyError::Cluster { file: file.clone(), source })?;
             if let Some(object) = adapted {
                 self.apply_object(file, &object).await?;
             }
@@ -92,32 +107,32 @@ impl Applier {
         Ok(())
     }
 
-    fn objects(&self, file: &str, text: &str) -> Result<Vec<Value>, ApplyError> {
-        let text = self.values.fill(text);
-        let mut objects = crate::catalog::documents(&text)
-            .map_err(|message| ApplyError::Manifest { file: file.to_owned(), message })?;
-        for object in &mut objects {
-            label(object, &self.values.run);
+    /// Deletes every object, the last first. One that is gone already is no error.
+    ///
+    /// # Errors
+    /// When the cluster does not know its kind, or refuses.
+    pub async fn delete(&self, documents: &[Document]) -> Result<(), ApplyError> {
+        for Document { file, object } in documents.iter().rev() {
+            let object = dynamic(file, object)?;
+            let name = object.metadata.name.clone().unwrap_or_default();
+            match self.api(file, &object)?.delete(&name, &DeleteParams::background()).await {
+                Err(kube::Error::Api(status)) if status.is_not_found() => {}
+                Err(error) => return Err(refused(file, &object, &error)),
+                Ok(_) => {}
+            }
         }
-        Ok(objects)
+        Ok(())
     }
 
     async fn apply_object(&self, file: &str, object: &Value) -> Result<(), ApplyError> {
-        let dynamic: DynamicObject = serde_json::from_value(object.clone()).map_err(|error| {
-            ApplyError::Manifest { file: file.to_owned(), message: error.to_string() }
-        })?;
-        let kind = dynamic.types.clone().unwrap_or_default();
+        let dynamic = dynamic(file, object)?;
         let name = dynamic.metadata.name.clone().unwrap_or_default();
         let api = self.api(file, &dynamic)?;
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
-        api.patch(&name, &parameters, &Patch::Apply(object)).await.map_err(|error| {
-            ApplyError::Refused {
-                file: file.to_owned(),
-                object: format!("{} {name}", kind.kind),
-                words: api_words(&error),
-            }
-        })?;
-        if kind.kind == "Namespace" {
+        api.patch(&name, &parameters, &Patch::Apply(object))
+            .await
+            .map_err(|error| refused(file, &dynamic, &error))?;
+        if object["kind"] == "Namespace" {
             self.until_habitable(&name).await;
         }
         Ok(())
@@ -145,6 +160,21 @@ impl Applier {
             }
             _ => all(&self.client, &resource),
         })
+    }
+}
+
+fn dynamic(file: &str, object: &Value) -> Result<DynamicObject, ApplyError> {
+    serde_json::from_value(object.clone())
+        .map_err(|error| ApplyError::Manifest { file: file.to_owned(), message: error.to_string() })
+}
+
+fn refused(file: &str, object: &DynamicObject, error: &kube::Error) -> ApplyError {
+    let kind = object.types.as_ref().map_or("", |types| types.kind.as_str());
+    let name = object.metadata.name.as_deref().unwrap_or_default();
+    ApplyError::Refused {
+        file: file.to_owned(),
+        object: format!("{kind} {name}"),
+        words: api_words(error),
     }
 }
 

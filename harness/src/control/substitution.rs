@@ -1,5 +1,7 @@
 //! What stands for something that only a run knows: `${image}` and the like in controls and targets.
 
+use serde_json::Value;
+
 /// The values of one run.
 #[derive(Clone, Default)]
 pub struct Values {
@@ -25,6 +27,20 @@ impl Values {
         self.pairs().iter().fold(text.to_owned(), |text, (name, value)| {
             text.replace(&format!("${{{name}}}"), value)
         })
+    }
+
+    /// The object with every substitution made in its texts. A value stays a text, whatever it looks like.
+    pub fn fill_object(&self, object: &Value) -> Value {
+        match object {
+            Value::String(text) => Value::String(self.fill(text)),
+            Value::Array(items) => items.iter().map(|item| self.fill_object(item)).collect(),
+            Value::Object(fields) => {
+                let filled =
+                    |(key, value): (&String, &Value)| (key.clone(), self.fill_object(value));
+                fields.iter().map(filled).collect()
+            }
+            other => other.clone(),
+        }
     }
 
     /// Every name that may stand between `${` and `}`.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::catalog::{Action, Catalog, ControlEntry, Entry, Need, ProfileEntry, documents};
+use crate::catalog::{Action, Catalog, ControlEntry, Entry, Need, ProfileEntry};
 use crate::cluster::{ClusterKind, Settings};
 use crate::control::{Ready, SetUp, Values};
 use crate::in_cluster::probe::harmless;
@@ -51,7 +51,8 @@ impl<'a> Plan<'a> {
                 let control = catalog.controls.get(id)?;
                 let weakening =
                     setting.weakening.as_ref().and_then(|name| control.control.weaken.get(name));
-                let set_up = control.control.set_up(weakening);
+                // The catalog has checked that its weakenings fit.
+                let set_up = control.set_up(weakening).ok()?;
                 Some((id.clone(), Planned { control, set_up, whole: weakening.is_none() }))
             })
             .collect();
@@ -103,8 +104,8 @@ impl<'a> Plan<'a> {
         let Action::Attach(attach) = action else { return false };
         let Some(target) = self.catalog.targets.get(&entry.scenario.target) else { return false };
         let named = attach.pod.as_ref().or(target.pods.first().map(|(_, pod)| pod));
-        let objects = documents(&target.text).unwrap_or_default();
-        let pod = objects.iter().find(|object| {
+        let mut objects = target.objects.iter().map(|document| &document.object);
+        let pod = objects.find(|object| {
             object["kind"] == "Pod" && object["metadata"]["name"].as_str() == named.map(|n| &**n)
         });
         let command = pod.map(|pod| &pod["spec"]["containers"][0]["command"]);
@@ -117,9 +118,8 @@ impl<'a> Plan<'a> {
     pub fn settings(&self, values: &Values) -> Settings {
         let mut settings = Settings::default();
         for planned in self.controls.values() {
-            settings.flags.extend(planned.set_up.api_server.flags.clone());
-            for name in &planned.set_up.api_server.files {
-                let text = planned.control.files.get(name).map_or("", String::as_str);
+            settings.flags.extend(planned.set_up.flags.clone());
+            for (name, text) in &planned.set_up.files {
                 settings.files.insert(name.clone(), values.fill(text).into_bytes());
             }
             if let Some(kubelet) = &planned.set_up.kubelet {

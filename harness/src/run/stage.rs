@@ -209,7 +209,7 @@ impl Stage {
     ) -> Result<((), String), StageError> {
         let applier =
             Applier::new(self.world.admin.clone(), Arc::clone(&self.world.cluster), values).await?;
-        let controls = plan.controls.values().map(|planned| apply_control(&applier, planned));
+        let controls = plan.controls.values().map(|planned| applier.apply(&planned.set_up.objects));
         try_join_all(controls).await?;
         let targets = plan.targets();
         let staging = targets.iter().map(|name| self.stage_target(&applier, plan, name));
@@ -237,7 +237,7 @@ impl Stage {
         name: &str,
     ) -> Result<(String, Scene), StageError> {
         let target = &plan.catalog.targets[name];
-        applier.apply(&target.file, &target.text).await?;
+        applier.apply(&target.objects).await?;
         let ready = target.pods.iter().map(|(namespace, pod)| self.await_pod(namespace, pod));
         try_join_all(ready).await?;
         let pod = target.pods.first().map(|(_, pod)| pod.clone());
@@ -285,10 +285,7 @@ impl Stage {
             try_join_all(asking),
             self.await_system(plan)
         )?;
-        if whole
-            .iter()
-            .any(|planned| planned.set_up.api_server.flags.contains_key("audit-log-path"))
-        {
+        if whole.iter().any(|planned| planned.set_up.flags.contains_key("audit-log-path")) {
             self.fence().await?;
         }
         let absent = plan.controls.len() - whole.len();
@@ -313,7 +310,7 @@ impl Stage {
             self.configz(plan)
         )?;
         for (id, planned) in &plan.controls {
-            for (flag, expected) in &planned.set_up.api_server.flags {
+            for (flag, expected) in &planned.set_up.flags {
                 let found = flags.get(flag).map_or("not set", String::as_str);
                 if found != expected {
                     return Err(not_set(id, &format!("--{flag}"), expected, found));
@@ -343,10 +340,8 @@ impl Stage {
         if found == expected {
             return Ok(());
         }
-        let owner = plan
-            .controls
-            .iter()
-            .find(|(_, planned)| planned.set_up.api_server.files.contains(name));
+        let owner =
+            plan.controls.iter().find(|(_, planned)| planned.set_up.files.contains_key(name));
         let control = owner.map_or("", |(id, _)| id.as_str());
         Err(not_set(control, name, "as the profile has it", "different"))
     }
@@ -493,15 +488,6 @@ impl Stage {
     pub fn next_id(&self) -> String {
         self.ids.next()
     }
-}
-
-async fn apply_control(applier: &Applier, planned: &Planned<'_>) -> Result<(), StageError> {
-    for file in &planned.set_up.objects {
-        let text = planned.control.files.get(file).map_or("", String::as_str);
-        let path = format!("manifests/controls/{}/{file}", planned.control.id);
-        applier.apply(&path, text).await?;
-    }
-    Ok(())
 }
 
 fn acts(planned: &Planned, ready: &Ready, decision: &Decision) -> bool {

@@ -1,0 +1,177 @@
+//! A control as it is set up, whole or weakened: its objects and settings with the weakening already made.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::{ApiServer, Control, Weakening};
+use crate::catalog::documents;
+
+/// One object, with the file that it stands in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Document {
+    /// The file, as a person finds it.
+    pub file: String,
+    /// The object, its substitutions not yet made.
+    pub object: Value,
+}
+
+/// What is set up for a control.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SetUp {
+    /// Objects to apply, in this order.
+    pub objects: Vec<Document>,
+    /// Flags of the API server.
+    pub flags: BTreeMap<String, String>,
+    /// The files that the flags name, by name.
+    pub files: BTreeMap<String, String>,
+    /// Settings of the kubelet.
+    pub kubelet: Option<Value>,
+}
+
+/// A weakening that would not weaken anything.
+#[derive(Debug, thiserror::Error)]
+pub enum WeakenError {
+    /// Nothing has that name.
+    #[error("the control has no object {0}")]
+    NoObject(String),
+    /// The patch does not fit.
+    #[error("{object}: {source}")]
+    Patch {
+        /// Which object.
+        object: String,
+        /// Why it does not fit.
+        source: json_patch::PatchError,
+    },
+    /// The patch changes nothing.
+    #[error("the patch of {0} changes nothing")]
+    Unchanged(String),
+    /// All of it changes nothing.
+    #[error("it changes nothing")]
+    Nothing,
+}
+
+/// What must be applied and deleted to come from one set-up to another.
+#[derive(Debug, Default, PartialEq)]
+pub struct Change {
+    /// Objects that are new or differ, in the order in which they are applied.
+    pub apply: Vec<Document>,
+    /// Objects that are no longer there, in the order in which they were applied.
+    pub delete: Vec<Document>,
+}
+
+impl SetUp {
+    /// A control as it stands. `folder` holds `files`, the texts beside `control.yaml`.
+    pub fn whole(control: &Control, folder: &str, files: &BTreeMap<String, String>) -> SetUp {
+        SetUp {
+            objects: read(&control.objects, folder, files),
+            flags: control.api_server.flags.clone(),
+            files: texts(&control.api_server, files),
+            kubelet: control.kubelet.clone(),
+        }
+    }
+
+    /// A control with one of its weakenings.
+    ///
+    /// # Errors
+    /// When the weakening does not fit the control, or changes nothing.
+    pub fn weakened(
+        control: &Control,
+        weakening: &Weakening,
+        folder: &str,
+        files: &BTreeMap<String, String>,
+    ) -> Result<SetUp, WeakenError> {
+        let whole = SetUp::whole(control, folder, files);
+        let kept = control.objects.iter().filter(|file| !weakening.delete.contains(file));
+        let names: Vec<String> = kept.chain(&weakening.add).cloned().collect();
+        let settings = weakening.api_server.as_ref().unwrap_or(&control.api_server);
+        let mut weakened = SetUp {
+            objects: read(&names, folder, files),
+            flags: settings.flags.clone(),
+            files: texts(settings, files),
+            kubelet: weakening.kubelet.as_ref().or(control.kubelet.as_ref()).cloned(),
+        };
+        for (name, patch) in &weakening.patch {
+            weakened.patch(name, patch)?;
+        }
+        if weakened == whole {
+            return Err(WeakenError::Nothing);
+        }
+        Ok(weakened)
+    }
+
+    fn patch(&mut self, name: &str, patch: &json_patch::Patch) -> Result<(), WeakenError> {
+        let named = |object: &Value| identity(object) == name;
+        if let Some(document) = self.objects.iter_mut().find(|it| named(&it.object)) {
+            return change(name, &mut document.object, patch);
+        }
+        for text in self.files.values_mut() {
+            let mut parsed = documents(text).unwrap_or_default();
+            if let Some(document) = parsed.first_mut().filter(|document| named(document)) {
+                change(name, document, patch)?;
+                // JSON is YAML, and the API server reads either.
+                *text = format!("{document:#}\n");
+                return Ok(());
+            }
+        }
+        Err(WeakenError::NoObject(name.to_owned()))
+    }
+
+    /// What leads from here to `other`. Objects are the same when kind, namespace and name are.
+    pub fn change_to(&self, other: &SetUp) -> Change {
+        let here: BTreeSet<String> = self.objects.iter().map(|it| identity(&it.object)).collect();
+        let there: BTreeSet<String> = other.objects.iter().map(|it| identity(&it.object)).collect();
+        let is_new = |document: &&Document| {
+            !here.contains(&identity(&document.object))
+                || !self.objects.iter().any(|it| it.object == document.object)
+        };
+        Change {
+            apply: other.objects.iter().filter(is_new).cloned().collect(),
+            delete: self
+                .objects
+                .iter()
+                .filter(|document| !there.contains(&identity(&document.object)))
+                .cloned()
+                .collect(),
+        }
+    }
+
+    /// Whether the API server is started with the same.
+    pub fn same_api_server(&self, other: &SetUp) -> bool {
+        self.flags == other.flags && self.files == other.files
+    }
+}
+
+fn change(name: &str, value: &mut Value, patch: &json_patch::Patch) -> Result<(), WeakenError> {
+    let before = value.clone();
+    json_patch::patch(value, patch)
+        .map_err(|source| WeakenError::Patch { object: name.to_owned(), source })?;
+    if *value == before {
+        return Err(WeakenError::Unchanged(name.to_owned()));
+    }
+    Ok(())
+}
+
+fn read(names: &[String], folder: &str, files: &BTreeMap<String, String>) -> Vec<Document> {
+    let document =
+        |name: &String, object: Value| Document { file: format!("{folder}/{name}"), object };
+    let all = names.iter().flat_map(|name| {
+        let text = files.get(name).map_or("", String::as_str);
+        // The catalog has read every file before.
+        let objects = documents(text).unwrap_or_default();
+        objects.into_iter().map(move |object| document(name, object))
+    });
+    all.collect()
+}
+
+fn texts(settings: &ApiServer, files: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let text = |name: &String| files.get(name).cloned().unwrap_or_default();
+    settings.files.iter().map(|name| (name.clone(), text(name))).collect()
+}
+
+/// What names an object: `Kind`, `Kind/name` or `Kind/namespace/name`.
+pub fn identity(object: &Value) -> String {
+    let metadata = &object["metadata"];
+    let parts = [&object["kind"], &metadata["namespace"], &metadata["name"]];
+    parts.iter().filter_map(|part| part.as_str()).collect::<Vec<_>>().join("/")
+}
