@@ -14,6 +14,7 @@ pub mod control;
 pub mod in_cluster;
 pub mod merge;
 pub mod persona;
+pub mod prove;
 pub mod report;
 pub mod run;
 pub mod text;

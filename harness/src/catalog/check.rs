@@ -6,7 +6,8 @@ use super::load::Sources;
 use super::nearest::did_you_mean;
 use super::source::Source;
 use super::{Action, Attack, Blocked, Catalog, ControlEntry, Door, Entry, Permit, Problem, Target};
-use crate::control::{Profile, Ready, Values, Weakening, substitutions};
+
+use crate::control::{Deviation, Profile, Ready, Values, Weakening, substitutions};
 
 /// All that is wrong in the catalog.
 pub(super) fn catalog(catalog: &Catalog, sources: &Sources) -> Vec<Problem> {
@@ -27,6 +28,7 @@ pub(super) fn catalog(catalog: &Catalog, sources: &Sources) -> Vec<Problem> {
     for file in sources.keys().filter(|file| may_substitute(file)) {
         check(file, &|check| check.substitutions());
     }
+    check("manifests/deviations.yaml", &|check| check.deviations());
     for entry in &catalog.scenarios {
         check(&entry.file, &|check| check.scenario(entry));
     }
@@ -306,6 +308,31 @@ impl Check<'_> {
                         &message,
                         "the API server takes one of them: leave one control out",
                     );
+                }
+            }
+        }
+    }
+
+    fn deviations(&mut self) {
+        let catalog = self.catalog;
+        let weakenings: BTreeSet<String> = catalog
+            .controls
+            .iter()
+            .flat_map(|(id, entry)| {
+                entry.control.weaken.keys().map(move |name| format!("{id}/{name}"))
+            })
+            .collect();
+        for (position, deviation) in catalog.deviations.iter().enumerate() {
+            match deviation {
+                Deviation::Missed(missed) => {
+                    let pointer = format!("/{position}/missed/weakening");
+                    let known = weakenings.iter().map(String::as_str);
+                    self.known("weakening", &missed.weakening, &pointer, known);
+                }
+                Deviation::Vacuous(vacuous) => {
+                    let pointer = format!("/{position}/vacuous/scenario");
+                    let known = catalog.scenarios.iter().map(|entry| entry.id.as_str());
+                    self.known("scenario", &vacuous.scenario, &pointer, known);
                 }
             }
         }

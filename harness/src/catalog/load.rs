@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::nearest::did_you_mean;
 use super::source::Source;
 use super::{File, Files, Problem, Problems, Scenario, check};
-use crate::control::{Control, Document, Profile, SetUp, WeakenError, Weakening};
+use crate::control::{Control, Deviation, Document, Profile, SetUp, WeakenError, Weakening};
 use crate::persona::Persona;
 
 /// Everything that can be run, checked: every name in it means something.
@@ -24,6 +24,8 @@ pub struct Catalog {
     pub targets: BTreeMap<String, Target>,
     /// The personas by name.
     pub personas: BTreeMap<String, Persona>,
+    /// What the proof does not show, and why.
+    pub deviations: Vec<Deviation>,
 }
 
 /// A scenario with where it comes from.
@@ -213,6 +215,7 @@ impl Reader {
         let parts: Vec<&str> = source.file.split('/').collect();
         match parts.as_slice() {
             [_, "personas.yaml"] => self.catalog.personas = source.parse()?,
+            [_, "deviations.yaml"] => self.catalog.deviations = source.parse()?,
             [_, "profiles", _] => {
                 let entry = profile_entry(source)?;
                 self.catalog.profiles.insert(entry.name.clone(), entry);

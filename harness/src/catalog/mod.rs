@@ -12,6 +12,7 @@ mod source;
 
 pub use file::*;
 pub use load::*;
+pub use nearest::did_you_mean;
 pub use needs::*;
 pub use problem::*;
 pub use scenario::*;

@@ -21,10 +21,7 @@ pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
 }
 
 /// A question for the nearest names, or else all of them: a hint for a name that nobody knows.
-pub(super) fn did_you_mean<'a>(
-    name: &str,
-    known: impl IntoIterator<Item = &'a str> + Clone,
-) -> String {
+pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
     let near = nearest(name, known.clone());
     if near.is_empty() {
         return format!("known are: {}", known.into_iter().collect::<Vec<_>>().join(", "));

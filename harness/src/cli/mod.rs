@@ -15,6 +15,7 @@ Examples:
   brinell --tag mitre/T1609 --junit junit.xml       every scenario of a technique, with a report
   brinell --list                                    what there is
   brinell explain exec-interactive                  what a scenario does and why
+  brinell prove --cluster embedded                  the proof that scenarios can fail
   brinell sweep                                     removes what an ended run left behind
 
 Exit codes:
@@ -24,6 +25,25 @@ Exit codes:
   3  nothing was judged: nothing selected, or everything skipped
   4  the cluster or a control could not be set up, or a report could not be written
   5  a scenario is inconclusive
+  101 a panic, 130 SIGINT, 143 SIGTERM";
+
+const PROOF: &str = "\
+Every cluster is made for the proof and deleted after it; one that brinell did not make is never weakened.
+
+Examples:
+  brinell prove                                     every weakening of every control
+  brinell prove --cluster embedded                  the same without Docker, two clusters side by side
+  brinell prove --control exec-guard                the weakenings of one control
+  brinell prove --scenario exec-interactive         what one scenario notices
+  brinell prove --json proof.json && brinell report proof.json > proof.md
+
+Exit codes:
+  0  every weakening was caught
+  1  a weakening was missed, a scenario catches nothing or turned red for another control, or a deviation is stale
+  2  wrong arguments, or YAML that cannot be read
+  3  nothing was tried
+  4  a cluster could not be made, weakened or restored, or a report could not be written
+  5  a weakening went wrong: something else than the expected came of it
   101 a panic, 130 SIGINT, 143 SIGTERM";
 
 /// Presses on a Kubernetes cluster with real attacks and says which were stopped, by whom, and what evidence
@@ -49,6 +69,14 @@ pub enum Command {
     },
     /// Show what would run, be set up and be skipped; changes nothing
     Plan(Selection),
+    /// Weaken each control, one way at a time, and demand that the scenarios notice
+    #[command(after_help = PROOF)]
+    Prove(ProveArguments),
+    /// Print a result as Markdown, from the JSON that a run or a proof wrote
+    Report {
+        /// The JSON
+        results: PathBuf,
+    },
     /// Remove what ended runs left behind: clusters, containers, networks, images, files
     Sweep {
         /// One run, even one that was kept or was started elsewhere
@@ -117,6 +145,43 @@ pub struct RunArguments {
         help_heading = "Scenarios"
     )]
     pub list: Option<ListFormat>,
+    /// Keep the cluster, to look at it
+    #[arg(long, help_heading = "Cluster")]
+    pub keep: bool,
+    /// Under which conditions.
+    #[command(flatten)]
+    pub conditions: Conditions,
+    /// What is shown and written.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// What a proof can be told.
+#[derive(Debug, Args)]
+pub struct ProveArguments {
+    /// Weaken these controls only; repeatable [default: all]
+    #[arg(long, value_name = "ID", help_heading = "Scenarios")]
+    pub control: Vec<String>,
+    /// Which scenarios, against which profile.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// Clusters side by side [default: 2 embedded ones, or 1 of kind]
+    #[arg(
+        long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16),
+        help_heading = "Cluster"
+    )]
+    pub clusters: Option<u8>,
+    /// Under which conditions.
+    #[command(flatten)]
+    pub conditions: Conditions,
+    /// What is shown and written.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// The conditions of a run or a proof.
+#[derive(Debug, Args)]
+pub struct Conditions {
     /// Kubernetes minor version of the cluster
     #[arg(
         long, value_name = "X.Y", default_value = crate::cluster::DEFAULT_VERSION,
@@ -126,9 +191,17 @@ pub struct RunArguments {
     /// Node image to make a kind cluster from, instead of the version's own
     #[arg(long, value_name = "IMAGE", env = "BRINELL_NODE_IMAGE", help_heading = "Cluster")]
     pub node_image: Option<String>,
-    /// Keep the cluster, to look at it
-    #[arg(long, help_heading = "Cluster")]
-    pub keep: bool,
+    /// Scenarios at a time
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: u16,
+    /// Seconds that the scenarios may take altogether [default: 600, of a proof 3600]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=MAX_DEADLINE))]
+    pub deadline: Option<u64>,
+}
+
+/// What a run or a proof shows and writes.
+#[derive(Debug, Args)]
+pub struct Output {
     /// Write JUnit XML
     #[arg(long, value_name = "FILE", help_heading = "Results")]
     pub junit: Option<PathBuf>,
@@ -144,12 +217,6 @@ pub struct RunArguments {
     /// Show each attempt's request and answer too
     #[arg(short, long, help_heading = "Results")]
     pub verbose: bool,
-    /// Scenarios at a time
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
-    pub jobs: u16,
-    /// Seconds that the scenarios may take altogether
-    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=MAX_DEADLINE))]
-    pub deadline: u64,
 }
 
 /// A day.

@@ -64,10 +64,21 @@ impl Engine {
         let create = ["create", "--pull=never", "--label", &self.label(), base];
         let container = self.tell(&create, &[]).await?;
         let container = container.trim();
-        self.tell(&["cp", "-", &format!("{container}:/")], &archive(files)).await?;
+        self.copy(container, files).await?;
         let label = format!("LABEL {}", self.label());
         self.tell(&["commit", "--change", &label, container, tag], &[]).await?;
         self.tell(&["rm", "--force", container], &[]).await.map(drop)
+    }
+
+    /// Lays files into a container.
+    pub async fn copy(&self, container: &str, files: &[NodeFile]) -> Result<(), ProcessError> {
+        self.tell(&["cp", "-", &format!("{container}:/")], &archive(files)).await.map(drop)
+    }
+
+    /// Where a container's port is shown, as the start of a URL.
+    pub async fn port(&self, container: &str, port: u16) -> Result<String, ProcessError> {
+        let shown = docker(&["port", container, &format!("{port}/tcp")], &[]).await?;
+        Ok(format!("https://{}", shown.lines().next().unwrap_or_default()))
     }
 
     /// Loads an image archive.

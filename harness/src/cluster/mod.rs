@@ -34,7 +34,7 @@ use crate::in_cluster::probe::{EtcdAnswer, EtcdOrder, NoAnswer, RequestAnswer, R
 /// A cluster of this run, of either kind.
 pub enum Cluster {
     /// Real nodes, by kind.
-    Kind(Kind),
+    Kind(Box<Kind>),
     /// A real API server beside a simulated node.
     Embedded(Box<Embedded>),
 }
@@ -106,9 +106,34 @@ pub enum ClusterError {
         /// The answer's start.
         answer: String,
     },
+    /// A port of the node that the engine does not show.
+    #[error("the engine says {answer:?} of port {port} of {node}")]
+    NoPort {
+        /// The node's container.
+        node: String,
+        /// The port.
+        port: u16,
+        /// What the engine says.
+        answer: String,
+    },
+    /// The kubelet's configuration is not what kubeadm writes.
+    #[error("the node's kubelet configuration cannot be understood")]
+    NoKubelet,
     /// What is asked needs real nodes.
     #[error("an embedded cluster has no {0}")]
     Lacking(&'static str),
+}
+
+/// How long an API server may take to become ready. It takes 2 to 3 seconds (measured).
+const STARTING: Duration = Duration::from_secs(60);
+
+/// Between two looks whether it is: no event tells it.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+
+/// Whether an API server says that it is ready.
+async fn is_ready(client: &kube::Client) -> Result<bool, ClusterError> {
+    let request = http::Request::get("/readyz").body(Vec::new()).map_err(kube::Error::HttpError)?;
+    Ok(client.request_text(request).await.is_ok())
 }
 
 /// The image of our own executable, as a run's pods name it.
@@ -185,6 +210,54 @@ impl Cluster {
         match self {
             Cluster::Kind(kind) => kind.audit_log(),
             Cluster::Embedded(embedded) => embedded.audit_log(),
+        }
+    }
+
+    /// Starts a second API server on the same etcd, with settings of its own, and waits until it is ready. The
+    /// first is not touched. Returns the admin's way in to it.
+    ///
+    /// # Errors
+    /// When it does not start; its last words are in the error.
+    pub async fn start_beside(&self, settings: &Settings) -> Result<kube::Config, ClusterError> {
+        match self {
+            Cluster::Kind(kind) => kind.start_beside(settings).await,
+            Cluster::Embedded(embedded) => embedded.start_beside(settings).await,
+        }
+    }
+
+    /// Ends the second API server.
+    ///
+    /// # Errors
+    /// When it cannot be ended.
+    pub async fn end_beside(&self) -> Result<(), ClusterError> {
+        match self {
+            Cluster::Kind(kind) => kind.end_beside().await,
+            Cluster::Embedded(embedded) => {
+                embedded.end_beside();
+                Ok(())
+            }
+        }
+    }
+
+    /// The second API server's audit log from its beginning, and on while it grows.
+    ///
+    /// # Errors
+    /// When the command that reads it does not start.
+    pub fn beside_log(&self) -> Result<Group, ClusterError> {
+        match self {
+            Cluster::Kind(kind) => kind.beside_log(),
+            Cluster::Embedded(embedded) => embedded.beside_log(),
+        }
+    }
+
+    /// Restarts the kubelet with settings laid over its own; with none, which restores it.
+    ///
+    /// # Errors
+    /// When its configuration cannot be written, or there is no real kubelet.
+    pub async fn set_kubelet(&self, settings: Option<&Value>) -> Result<(), ClusterError> {
+        match self {
+            Cluster::Kind(kind) => kind.set_kubelet(settings).await,
+            Cluster::Embedded(_) => Err(ClusterError::Lacking("real nodes")),
         }
     }
 

@@ -1,12 +1,14 @@
 //! Controls and profiles: what hardens a cluster, who decides when it blocks, and how it is weakened.
 
 mod certificate;
+mod deviation;
 mod manifest;
 mod objects;
 mod set_up;
 mod substitution;
 
 pub use certificate::{Certificates, certificates};
+pub use deviation::*;
 pub use manifest::*;
 pub use objects::{Applier, ApplyError, is_ready, until_ready};
 pub use set_up::*;

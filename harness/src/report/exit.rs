@@ -1,6 +1,6 @@
 //! What the command's exit code says.
 
-use crate::run::Summary;
+use crate::run::{Outcome, Proof, Summary};
 
 /// The exit code of a run. A panic is 101, which is Rust's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +35,23 @@ impl ExitCode {
         } else if summary.inconclusive > 0 || (require_all && summary.skipped > 0) {
             ExitCode::Inconclusive
         } else if summary.passed == 0 {
+            ExitCode::NothingJudged
+        } else {
+            ExitCode::Passed
+        }
+    }
+
+    /// The code of a proof that was not ended by a signal, in the same order.
+    pub fn of_proof(proof: &Proof, broken: bool, require_all: bool) -> ExitCode {
+        if proof.is_failure() {
+            ExitCode::Failed
+        } else if broken {
+            ExitCode::Broken
+        } else if proof.count(Outcome::Wrong) > 0
+            || (require_all && proof.count(Outcome::Skipped) > 0)
+        {
+            ExitCode::Inconclusive
+        } else if proof.tried() == 0 {
             ExitCode::NothingJudged
         } else {
             ExitCode::Passed

@@ -8,8 +8,8 @@ use std::io;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::paint::Paint;
-use super::{Results, block, visible};
-use crate::run::ScenarioResult;
+use super::{Results, block, proof, visible};
+use crate::run::{Outcome, Proof, ScenarioResult, Vacuous, WeakeningResult};
 use crate::verdict::Verdict;
 
 /// The suite and class of what is no scenario.
@@ -23,6 +23,13 @@ pub(super) fn render(results: &Results) -> io::Result<Vec<u8>> {
     }
     report
         .add_test_suites(about_the_run(results).map(|case| suite(OURSELVES, vec![case], results)));
+    if let Some(proof) = &results.proof {
+        for (control, weakenings) in controls(proof) {
+            let cases = weakenings.into_iter().map(weakening).collect();
+            report.add_test_suite(suite(control, cases, results));
+        }
+        report.add_test_suite(suite(OURSELVES, exceptions(proof), results));
+    }
     for (family, scenarios) in families(results) {
         let cases = scenarios.into_iter().map(|result| case(result, results)).collect();
         report.add_test_suite(suite(family, cases, results));
@@ -39,7 +46,10 @@ fn about_the_run(results: &Results) -> Option<TestCase> {
             let message = error.lines().next().unwrap_or_default();
             ("setup", unsuccessful(NonSuccessKind::Error, "setup", message, error))
         }
-        None if results.scenarios.is_empty() => {
+        None if results.proof.as_ref().is_some_and(|proof| proof.tried() == 0) => {
+            ("selection", skipped("nothing was tried: no weakening can be told here"))
+        }
+        None if results.scenarios.is_empty() && results.proof.is_none() => {
             ("selection", skipped("nothing was judged: no scenario was selected"))
         }
         None => return None,
@@ -55,6 +65,57 @@ fn families(results: &Results) -> BTreeMap<&str, Vec<&ScenarioResult>> {
         families.entry(result.family.as_str()).or_default().push(result);
     }
     families
+}
+
+fn controls(proof: &Proof) -> BTreeMap<&str, Vec<&WeakeningResult>> {
+    let mut controls = BTreeMap::<_, Vec<_>>::new();
+    for result in &proof.weakenings {
+        controls.entry(result.control.as_str()).or_default().push(result);
+    }
+    controls
+}
+
+/// A weakening is a case: caught passes.
+fn weakening(result: &WeakeningResult) -> TestCase {
+    let text = proof::weakening(result, true, Paint::PLAIN);
+    let cause = result.cause.as_deref().unwrap_or(&result.why);
+    let status = match result.outcome {
+        _ if result.is_failure() => unsuccessful(NonSuccessKind::Failure, "missed", cause, &text),
+        Outcome::Caught => TestCaseStatus::success(),
+        Outcome::Missed => skipped(result.deviation.as_deref().unwrap_or(cause)),
+        Outcome::Wrong => unsuccessful(NonSuccessKind::Error, "wrong", cause, &text),
+        Outcome::Skipped => skipped(cause),
+    };
+    let mut case = TestCase::new(visible(&result.name), status);
+    case.set_classname(visible(&result.control)).set_time(result.took);
+    case
+}
+
+/// A case for each scenario that catches something or nothing, and for each deviation that is stale.
+fn exceptions(proof: &Proof) -> Vec<TestCase> {
+    let scenario = |id: &str| {
+        let vacuous = proof.vacuous.iter().find(|vacuous| vacuous.scenario == id);
+        let status = match vacuous {
+            None => TestCaseStatus::success(),
+            Some(Vacuous { deviation: Some(why), .. }) => skipped(why),
+            Some(_) => {
+                let message = "it catches none of its controls' weakenings";
+                unsuccessful(NonSuccessKind::Failure, "vacuous", message, message)
+            }
+        };
+        (format!("{id} notices"), status)
+    };
+    let stale = |text: &String| {
+        let status = unsuccessful(NonSuccessKind::Failure, "stale", text, text);
+        ("deviation".to_owned(), status)
+    };
+    let scenarios = proof.scenarios().into_iter().map(scenario);
+    let cases = scenarios.chain(proof.stale.iter().map(stale)).map(|(name, status)| {
+        let mut case = TestCase::new(visible(&name), status);
+        case.set_classname("proof");
+        case
+    });
+    cases.collect()
 }
 
 fn suite(name: &str, cases: Vec<TestCase>, results: &Results) -> TestSuite {

@@ -10,7 +10,9 @@ mod exit;
 mod file;
 mod json;
 mod junit;
+mod markdown;
 mod paint;
+mod proof;
 mod results;
 mod screen;
 mod terminal;
@@ -26,6 +28,7 @@ use crate::run::RunEvent;
 
 pub use exit::ExitCode;
 pub use file::{FileReport, Format};
+pub use markdown::markdown;
 pub use results::{ReadError, Results};
 pub use terminal::{Detail, Terminal};
 pub use text::visible;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::run::{RunEvent, ScenarioResult, Summary};
+use crate::run::{Proof, RunEvent, ScenarioResult, Summary};
 
 /// The format that is written and read. It changes when a reader of the old one would misread the new one.
 const FORMAT: u32 = 1;
@@ -26,6 +26,9 @@ pub struct Results {
     pub cluster: String,
     /// The scenarios that were judged or skipped, in the order in which they ended.
     pub scenarios: Vec<ScenarioResult>,
+    /// What a proof found; none when it was no proof.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Proof>,
     /// Why the run ended early; none when it did not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aborted: Option<String>,
@@ -53,6 +56,7 @@ impl Default for Results {
             profile: String::new(),
             cluster: String::new(),
             scenarios: Vec::new(),
+            proof: None,
             aborted: Some(UNFINISHED.to_owned()),
             summary: None,
         }
@@ -71,13 +75,20 @@ impl Results {
             }
             RunEvent::Aborted { error } => self.aborted = Some(error.clone()),
             RunEvent::ScenarioFinished(result) => self.scenarios.push((**result).clone()),
+            // Those of a proof that does not end are kept as well.
+            RunEvent::WeakeningFinished(result) => {
+                let proof = self.proof.get_or_insert_default();
+                proof.weakenings.push((**result).clone());
+            }
+            RunEvent::Proven(proof) => self.proof = Some((**proof).clone()),
             RunEvent::Finished(summary) => {
                 self.aborted.take_if(|error| error == UNFINISHED);
                 self.summary = Some(summary.clone());
             }
             RunEvent::StepStarted { .. }
             | RunEvent::StepFinished { .. }
-            | RunEvent::ScenarioStarted { .. } => {}
+            | RunEvent::ScenarioStarted { .. }
+            | RunEvent::WeakeningStarted { .. } => {}
         }
     }
 

@@ -11,8 +11,8 @@ use anstream::{AutoStream, ColorChoice};
 use super::paint::Paint;
 use super::screen::Screen;
 use super::text::{count, wrap_lines};
-use super::{ReportError, Reporter, block, visible};
-use crate::run::{RunEvent, ScenarioResult, Summary};
+use super::{ReportError, Reporter, block, proof, visible};
+use crate::run::{Outcome, Proof, RunEvent, ScenarioResult, Summary, WeakeningResult};
 use crate::verdict::Verdict;
 
 /// How often the time of what is going on is shown anew.
@@ -48,6 +48,7 @@ pub struct Terminal<W: Write + Send + 'static = Stdout> {
     cluster: String,
     unobserved: usize,
     printed: bool,
+    proof: Option<Proof>,
     summary: Option<Summary>,
 }
 
@@ -78,6 +79,7 @@ impl<W: Write + Send + 'static> Terminal<W> {
             cluster: String::new(),
             unobserved: 0,
             printed: false,
+            proof: None,
             summary: None,
         }
     }
@@ -101,6 +103,14 @@ impl<W: Write + Send + 'static> Terminal<W> {
                 self.screen().begin(id, format!("  {} …", visible(id)))
             }
             RunEvent::ScenarioFinished(result) => self.end_scenario(result),
+            RunEvent::WeakeningStarted { id } => {
+                self.screen().begin(id, format!("  {} …", visible(id)))
+            }
+            RunEvent::WeakeningFinished(result) => self.end_weakening(result),
+            RunEvent::Proven(proof) => {
+                self.proof = Some((**proof).clone());
+                Ok(())
+            }
             RunEvent::Finished(summary) => {
                 self.summary = Some(summary.clone());
                 Ok(())
@@ -140,10 +150,29 @@ impl<W: Write + Send + 'static> Terminal<W> {
         self.print_apart(&block::scenario(result, verbose, self.paint()))
     }
 
+    fn end_weakening(&mut self, result: &WeakeningResult) -> io::Result<()> {
+        self.screen().end(&result.id());
+        let is_bad = result.is_failure() || result.outcome == Outcome::Wrong;
+        if self.detail == Detail::Quiet && !is_bad {
+            return Ok(());
+        }
+        let verbose = self.detail == Detail::Verbose;
+        self.print(&proof::weakening(result, verbose, self.paint()))
+    }
+
     fn summarise(&mut self) -> io::Result<()> {
         self.screen().end_all();
         let Some(summary) = self.summary.take() else { return self.print("") };
-        let text = [self.verdicts(&summary), self.end(&summary)].map(|line| lines(&line)).concat();
+        let proof = self.proof.take();
+        if let Some(proof) = proof.as_ref().filter(|_| self.detail != Detail::Quiet) {
+            self.print_apart(&proof::matrix(proof))?;
+        }
+        let found = match &proof {
+            Some(proof) => format!("{}\n{}", proof::score(proof), self.reports.join(", ")),
+            None => self.verdicts(&summary),
+        };
+        let text =
+            [found.trim_end().to_owned(), self.end(&summary)].map(|line| lines(&line)).concat();
         self.print_apart(&text)
     }
 

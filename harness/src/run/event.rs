@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::{Proof, WeakeningResult};
 use crate::verdict::{Evidence, Judgement, Reason, Verdict};
 
 /// One thing that happened.
@@ -49,6 +50,15 @@ pub enum RunEvent {
     },
     /// A scenario ended.
     ScenarioFinished(Box<ScenarioResult>),
+    /// A control is being weakened.
+    WeakeningStarted {
+        /// The control and its weakening: `exec-guard/misses-attach`.
+        id: String,
+    },
+    /// A weakening was tried, or skipped.
+    WeakeningFinished(Box<WeakeningResult>),
+    /// The proof is over.
+    Proven(Box<Proof>),
     /// The run is over and has tidied up.
     Finished(Summary),
 }

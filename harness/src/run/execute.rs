@@ -44,6 +44,18 @@ pub async fn execute(
     futures::stream::iter(running).buffer_unordered(jobs).collect::<()>().await;
 }
 
+/// Runs these scenarios on a stage, `jobs` at a time, and returns their results in the same order.
+pub(crate) async fn together(
+    plan: &Plan<'_>,
+    stage: &Stage,
+    entries: &[&Entry],
+    jobs: usize,
+) -> Vec<ScenarioResult> {
+    let running =
+        entries.iter().map(|entry| async move { Play { plan, stage, entry }.run().await });
+    futures::stream::iter(running).buffered(jobs).collect().await
+}
+
 /// A result without attempts.
 pub fn whole(entry: &Entry, verdict: Verdict, cause: String) -> ScenarioResult {
     ScenarioResult {
@@ -115,17 +127,37 @@ impl Play<'_> {
                 look_at: &control.look_at,
             }
         });
+        if let Some(unsent) = self.unsent(&attack.r#do) {
+            return result(&attack.name, Role::Attack, &attack.r#as, door, unsent);
+        }
         let seen = self.attempt(&attack.r#as, &attack.r#do, door).await;
         let judge =
             |evidence: &Evidence| judge_attack(expected.as_ref(), attack.logged.as_ref(), evidence);
-        result(&attack.name, Role::Attack, &attack.r#as, door, seen, judge)
+        result(&attack.name, Role::Attack, &attack.r#as, door, judged(seen, judge))
     }
 
     async fn permit(&self, permit: &Permit, door: Door) -> AttemptResult {
+        if let Some(unsent) = self.unsent(&permit.r#do) {
+            return result(&permit.name, Role::Permit, &permit.r#as, door, unsent);
+        }
         let seen = self.attempt(&permit.r#as, &permit.r#do, door).await;
         let judge =
             |evidence: &Evidence| judge_permit(&permit.succeeds, permit.logged.as_ref(), evidence);
-        result(&permit.name, Role::Permit, &permit.r#as, door, seen, judge)
+        result(&permit.name, Role::Permit, &permit.r#as, door, judged(seen, judge))
+    }
+
+    /// What a controller does on the persona's behalf it asks of the first API server: from a second one, nothing
+    /// of it could be told.
+    fn unsent(&self, action: &Action) -> Option<(Judgement, Option<Evidence>)> {
+        let by_controller = matches!(action, Action::Pod(pod) if pod.through.is_some());
+        let judgement = Judgement {
+            verdict: Verdict::Skipped,
+            outcome: "not sent: its controller asks another API server".to_owned(),
+            logged: String::new(),
+            findings: Vec::new(),
+            causes: Vec::new(),
+        };
+        (by_controller && self.stage.is_beside).then_some((judgement, None))
     }
 
     /// Sends once and gathers what there is to know about it.
@@ -244,13 +276,8 @@ fn result(
     role: Role,
     persona: &str,
     door: Door,
-    seen: Result<Evidence, String>,
-    judge: impl Fn(&Evidence) -> Judgement,
+    (judgement, evidence): (Judgement, Option<Evidence>),
 ) -> AttemptResult {
-    let (judgement, evidence) = match seen {
-        Ok(evidence) => (judge(&evidence), Some(evidence)),
-        Err(cause) => (unmade(cause), None),
-    };
     AttemptResult {
         name: name.to_owned(),
         role,
@@ -258,6 +285,16 @@ fn result(
         door: door.label().to_owned(),
         judgement,
         evidence,
+    }
+}
+
+fn judged(
+    seen: Result<Evidence, String>,
+    judge: impl Fn(&Evidence) -> Judgement,
+) -> (Judgement, Option<Evidence>) {
+    match seen {
+        Ok(evidence) => (judge(&evidence), Some(evidence)),
+        Err(cause) => (unmade(cause), None),
     }
 }
 

@@ -4,6 +4,7 @@ mod event;
 mod execute;
 mod plan;
 mod progress;
+mod proof;
 mod seconds;
 mod stage;
 
@@ -11,9 +12,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use event::{AttemptResult, Role, RunEvent, ScenarioResult, Summary};
+pub(crate) use execute::together;
 pub use plan::{Plan, Planned};
 pub use progress::Progress;
+pub use proof::{Cell, Mark, Outcome, Proof, Vacuous, WeakeningResult};
 pub use stage::StageError;
+use stage::stage;
+pub(crate) use stage::{BETWEEN_QUESTIONS, Stage};
 
 use crate::cluster::{Cluster, ClusterKind, Embedded, Kind, RunFolder, assets};
 use crate::control::{Values, certificates};
@@ -26,6 +31,7 @@ const GUARD: [&str; 2] = ["exec-guard.brinell-exec-guard.svc", "127.0.0.1"];
 const ASSETS: &str = "assets";
 
 /// How a run is run.
+#[derive(Clone)]
 pub struct Options {
     /// The run's id.
     pub run: String,
@@ -60,20 +66,32 @@ pub async fn run(
     folder: Arc<RunFolder>,
     progress: &Progress,
 ) -> Result<Duration, StageError> {
+    let stage = set(plan, options, folder, progress).await?;
+    let deadline = tokio::time::Instant::now() + options.deadline;
+    execute::execute(plan, &stage, options.jobs, deadline, progress).await;
+    Ok(stage.made_in)
+}
+
+/// Makes the cluster and sets the stage on it.
+pub(crate) async fn set(
+    plan: &Plan<'_>,
+    options: &Options,
+    folder: Arc<RunFolder>,
+    progress: &Progress,
+) -> Result<Stage, StageError> {
     if options.cluster == ClusterKind::Embedded {
         Embedded::mark(&folder)?;
     }
     let cluster = match options.cluster {
-        ClusterKind::Kind => Cluster::Kind(Kind::new(&options.run, &options.node_image, folder)),
+        ClusterKind::Kind => {
+            Cluster::Kind(Box::new(Kind::new(&options.run, &options.node_image, folder)))
+        }
         ClusterKind::Embedded => {
             Cluster::Embedded(Box::new(embedded(options, folder, progress).await?))
         }
     };
     let values = values(&options.run, &cluster.image())?;
-    let stage = stage::stage(plan, Arc::new(cluster), values, progress).await?;
-    let deadline = tokio::time::Instant::now() + options.deadline;
-    execute::execute(plan, &stage, options.jobs, deadline, progress).await;
-    Ok(stage.made_in)
+    stage(plan, Arc::new(cluster), values, progress).await
 }
 
 /// Finds the programs of an embedded cluster, and builds those that are missing.

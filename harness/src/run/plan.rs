@@ -116,20 +116,13 @@ impl<'a> Plan<'a> {
 
     /// The API server's and the kubelet's settings of all controls together.
     pub fn settings(&self, values: &Values) -> Settings {
-        let mut settings = Settings::default();
-        for planned in self.controls.values() {
-            settings.flags.extend(planned.set_up.flags.clone());
-            for (name, text) in &planned.set_up.files {
-                settings.files.insert(name.clone(), values.fill(text).into_bytes());
-            }
-            if let Some(kubelet) = &planned.set_up.kubelet {
-                if settings.kubelet.is_null() {
-                    settings.kubelet = serde_json::json!({});
-                }
-                crate::merge::patch(&mut settings.kubelet, kubelet);
-            }
-        }
-        settings
+        settings(self.controls.values().map(|planned| &planned.set_up), values)
+    }
+
+    /// The same, with one control set up otherwise.
+    pub fn settings_with(&self, values: &Values, id: &str, set_up: &SetUp) -> Settings {
+        let others = self.controls.iter().filter(|(other, _)| *other != id);
+        settings(others.map(|(_, planned)| &planned.set_up).chain([set_up]), values)
     }
 
     /// What the whole controls are asked until they act.
@@ -153,6 +146,24 @@ impl<'a> Plan<'a> {
         });
         acting.chain(asked).collect()
     }
+}
+
+/// The API server's and the kubelet's settings of several controls together.
+fn settings<'s>(set_ups: impl Iterator<Item = &'s SetUp>, values: &Values) -> Settings {
+    let mut settings = Settings::default();
+    for set_up in set_ups {
+        settings.flags.extend(set_up.flags.clone());
+        for (name, text) in &set_up.files {
+            settings.files.insert(name.clone(), values.fill(text).into_bytes());
+        }
+        if let Some(kubelet) = &set_up.kubelet {
+            if settings.kubelet.is_null() {
+                settings.kubelet = serde_json::json!({});
+            }
+            crate::merge::patch(&mut settings.kubelet, kubelet);
+        }
+    }
+    settings
 }
 
 /// What a kind of cluster lacks of what is needed, in words.

@@ -31,7 +31,7 @@ const STARTING: Duration = Duration::from_secs(120);
 const NAMES: Duration = Duration::from_secs(15);
 
 /// Between two questions whether a control acts: no event tells it.
-const BETWEEN_QUESTIONS: Duration = Duration::from_millis(50);
+pub(crate) const BETWEEN_QUESTIONS: Duration = Duration::from_millis(50);
 
 /// How long a marked request may take to reach the log.
 pub const FENCE: Duration = Duration::from_secs(10);
@@ -105,7 +105,14 @@ pub struct Stage {
     pub scenes: BTreeMap<String, Scene>,
     /// How long kind itself took to make the cluster.
     pub made_in: Duration,
-    ids: AuditIds,
+    /// Whether the API server is a second one, beside the one that the cluster's own parts ask.
+    pub is_beside: bool,
+    /// Applies objects as the admin.
+    pub applier: Applier,
+    /// What only this run knows.
+    pub values: Values,
+    config: kube::Config,
+    ids: Arc<AuditIds>,
     // Ends with the stage: it holds the process that follows the log.
     _log: Option<Group>,
 }
@@ -138,21 +145,25 @@ pub async fn stage(
     let settings = plan.settings(&values);
     let (config, made_in) = progress.step("cluster", "creating", make(&cluster, &settings)).await?;
     let admin = client(config.clone())?;
-    let ids = AuditIds::new(&values.run);
-    let (audit, log) = follow_log(&cluster, &settings, &values)?;
+    let ids = Arc::new(AuditIds::new(&values.run));
+    let log = writes_log(&settings).then(|| cluster.audit_log()).transpose()?;
+    let (audit, log) = follow(log, &values);
     let node = node_address(&admin).await?;
+    let applier = Applier::new(admin.clone(), Arc::clone(&cluster), values.clone()).await?;
     let world = World { admin, cluster, node, audit, canary: values.canary.clone() };
     let mut stage = Stage {
         world,
         made_in,
+        is_beside: false,
+        applier,
+        values,
+        config,
         identities: BTreeMap::new(),
         scenes: BTreeMap::new(),
         ids,
         _log: log,
     };
-    progress
-        .step("staged", "applying controls and targets", stage.fill(plan, &config, values))
-        .await?;
+    progress.step("staged", "applying controls and targets", stage.fill(plan)).await?;
     progress
         .step(&plan.profile, "waiting until every control acts", stage.see_acting(plan, &settings))
         .await?;
@@ -171,22 +182,19 @@ async fn make(
     Ok(((cluster.admin().await?, made_in), detail.to_owned()))
 }
 
-/// Follows the audit log where the profile has the API server write one.
-fn follow_log(
-    cluster: &Cluster,
-    settings: &Settings,
-    values: &Values,
-) -> Result<(Option<AuditLog>, Option<Group>), StageError> {
-    if !settings.flags.contains_key("audit-log-path") {
-        return Ok((None, None));
-    }
-    let mut group = cluster.audit_log()?;
+fn writes_log(settings: &Settings) -> bool {
+    settings.flags.contains_key("audit-log-path")
+}
+
+/// Follows an audit log, where there is one.
+fn follow(group: Option<Group>, values: &Values) -> (Option<AuditLog>, Option<Group>) {
+    let Some(mut group) = group else { return (None, None) };
     let log = AuditLog::new(&values.run, &values.canary);
     if let Some(source) = group.stdout() {
         let reading = log.clone();
         tokio::spawn(async move { reading.read(tokio::io::BufReader::new(source)).await });
     }
-    Ok((Some(log), Some(group)))
+    (Some(log), Some(group))
 }
 
 async fn node_address(admin: &Client) -> Result<String, StageError> {
@@ -201,26 +209,16 @@ async fn node_address(admin: &Client) -> Result<String, StageError> {
 
 impl Stage {
     /// Puts objects, targets and personas in place.
-    async fn fill(
-        &mut self,
-        plan: &Plan<'_>,
-        config: &kube::Config,
-        values: Values,
-    ) -> Result<((), String), StageError> {
-        let applier =
-            Applier::new(self.world.admin.clone(), Arc::clone(&self.world.cluster), values).await?;
+    async fn fill(&mut self, plan: &Plan<'_>) -> Result<((), String), StageError> {
+        let applier = &self.applier;
         let controls = plan.controls.values().map(|planned| applier.apply(&planned.set_up.objects));
         try_join_all(controls).await?;
         let targets = plan.targets();
-        let staging = targets.iter().map(|name| self.stage_target(&applier, plan, name));
-        let personas = plan.personas();
-        let acting = personas.iter().map(|name| self.identify(plan, config, name));
+        let staging = targets.iter().map(|name| self.stage_target(plan, name));
         // A persona may be a pod's own ServiceAccount, so the targets come first.
         let scenes = try_join_all(staging).await?;
-        let identities = try_join_all(acting).await?;
         self.scenes = scenes.into_iter().collect();
-        self.identities =
-            identities.into_iter().map(|identity| (identity.name.clone(), identity)).collect();
+        self.identities = self.identify_all(plan).await?;
         let detail = format!(
             "{}, {}",
             count(self.scenes.len(), "target"),
@@ -232,12 +230,11 @@ impl Stage {
     /// Stages one target and waits until its pods are ready.
     async fn stage_target(
         &self,
-        applier: &Applier,
         plan: &Plan<'_>,
         name: &str,
     ) -> Result<(String, Scene), StageError> {
         let target = &plan.catalog.targets[name];
-        applier.apply(&target.objects).await?;
+        self.applier.apply(&target.objects).await?;
         let ready = target.pods.iter().map(|(namespace, pod)| self.await_pod(namespace, pod));
         try_join_all(ready).await?;
         let pod = target.pods.first().map(|(_, pod)| pod.clone());
@@ -259,14 +256,70 @@ impl Stage {
         }
     }
 
-    async fn identify(
+    async fn identify_all(
         &self,
         plan: &Plan<'_>,
-        config: &kube::Config,
-        name: &str,
-    ) -> Result<Identity, StageError> {
+    ) -> Result<BTreeMap<String, Identity>, StageError> {
+        let names = plan.personas();
+        let acting = names.iter().map(|name| self.identify(plan, name));
+        let identities = try_join_all(acting).await?;
+        Ok(identities.into_iter().map(|identity| (identity.name.clone(), identity)).collect())
+    }
+
+    async fn identify(&self, plan: &Plan<'_>, name: &str) -> Result<Identity, StageError> {
         let persona = &plan.catalog.personas[name];
-        Ok(Identity::of(name, persona, &self.world.admin, config).await?)
+        Ok(Identity::of(name, persona, &self.world.admin, &self.config).await?)
+    }
+
+    /// The same stage by a second API server, which is started with these settings.
+    ///
+    /// # Errors
+    /// When it does not start, or a persona gets no identity.
+    pub async fn beside(&self, plan: &Plan<'_>, settings: &Settings) -> Result<Stage, StageError> {
+        let cluster = Arc::clone(&self.world.cluster);
+        let config = cluster.start_beside(settings).await?;
+        let admin = client(config.clone())?;
+        let log = writes_log(settings).then(|| cluster.beside_log()).transpose()?;
+        let (audit, log) = follow(log, &self.values);
+        let applier = self.applier.through(admin.clone());
+        let mut stage = Stage {
+            world: World { admin, audit, ..self.world.clone() },
+            scenes: self.scenes.clone(),
+            identities: BTreeMap::new(),
+            made_in: self.made_in,
+            is_beside: true,
+            applier,
+            values: self.values.clone(),
+            config,
+            ids: Arc::clone(&self.ids),
+            _log: log,
+        };
+        stage.identities = stage.identify_all(plan).await?;
+        Ok(stage)
+    }
+
+    /// Waits until the kubelet has these settings.
+    ///
+    /// # Errors
+    /// When it does not get them.
+    pub async fn see_kubelet(
+        &self,
+        control: &str,
+        settings: &serde_json::Value,
+    ) -> Result<(), StageError> {
+        let asking = async {
+            // It does not answer while it starts.
+            while !self
+                .configz()
+                .await
+                .is_ok_and(|present| crate::merge::contains(&present, settings))
+            {
+                tokio::time::sleep(BETWEEN_QUESTIONS).await;
+            }
+        };
+        let expected = settings.to_string();
+        let late = |_| not_set(control, "the KubeletConfiguration", &expected, "something else");
+        tokio::time::timeout(ACTING, asking).await.map_err(late)
     }
 
     /// Sees every whole control acting, the cluster's own pods running, and the log written.
@@ -305,10 +358,11 @@ impl Stage {
 
     /// Compares every setting with what the running processes have: kind drops a wrong form silently.
     async fn read_back(&self, plan: &Plan<'_>) -> Result<(), StageError> {
-        let (flags, kubelet) = tokio::try_join!(
-            async { Ok(self.world.cluster.api_server_flags().await?) },
-            self.configz(plan)
-        )?;
+        let asked = plan.controls.values().any(|planned| planned.set_up.kubelet.is_some());
+        let (flags, kubelet) =
+            tokio::try_join!(async { Ok(self.world.cluster.api_server_flags().await?) }, async {
+                if asked { self.configz().await } else { Ok(serde_json::Value::Null) }
+            })?;
         for (id, planned) in &plan.controls {
             for (flag, expected) in &planned.set_up.flags {
                 let found = flags.get(flag).map_or("not set", String::as_str);
@@ -346,11 +400,8 @@ impl Stage {
         Err(not_set(control, name, "as the profile has it", "different"))
     }
 
-    /// The kubelet's configuration, as the running kubelet tells it, where a control asks for anything of it.
-    async fn configz(&self, plan: &Plan<'_>) -> Result<serde_json::Value, StageError> {
-        if plan.controls.values().all(|planned| planned.set_up.kubelet.is_none()) {
-            return Ok(serde_json::Value::Null);
-        }
+    /// The kubelet's configuration, as the running kubelet tells it.
+    async fn configz(&self) -> Result<serde_json::Value, StageError> {
         let nodes = Api::<Node>::all(self.world.admin.clone()).list(&ListParams::default()).await?;
         let name = nodes.items.into_iter().find_map(|node| node.metadata.name).unwrap_or_default();
         let request = http::Request::get(format!("/api/v1/nodes/{name}/proxy/configz"))
@@ -360,7 +411,11 @@ impl Stage {
         Ok(configuration["kubeletconfig"].clone())
     }
 
-    async fn see_control(&self, planned: &Planned<'_>) -> Result<(), StageError> {
+    /// Asks what a control must refuse until it does.
+    ///
+    /// # Errors
+    /// When it does not within its time.
+    pub async fn see_control(&self, planned: &Planned<'_>) -> Result<(), StageError> {
         for ready in &planned.control.control.ready {
             let mut last = String::new();
             let asking = async {

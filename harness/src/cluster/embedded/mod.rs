@@ -1,6 +1,7 @@
 //! A cluster without Docker and without root: etcd, kube-apiserver and kube-controller-manager as processes on
 //! loopback, and a simulated node in the harness itself.
 
+mod beside;
 mod guard;
 mod keys;
 mod kubelet;
@@ -23,18 +24,12 @@ use super::assets::Assets;
 use super::process::Group;
 use super::settings::{EtcdAccess, Settings};
 use super::supervisor::{self, Supervised};
-use super::{ClusterError, RunFolder};
+use super::{BETWEEN_LOOKS, ClusterError, RunFolder, STARTING};
 use crate::in_cluster::probe::{self, EtcdAnswer, EtcdOrder, NoAnswer, Verb};
 use crate::in_cluster::server_config_for;
 use keys::Keys;
 use node::Containers;
 use parts::Part;
-
-/// How long the API server may take to become ready. It takes 2 to 3 seconds (measured).
-const STARTING: Duration = Duration::from_secs(60);
-
-/// Between two looks whether it is: no event tells it.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 /// The file in a run's folder that says that its cluster was embedded: nothing of it lies elsewhere.
 pub(super) const MARK: &str = "embedded";
@@ -49,6 +44,7 @@ pub struct Embedded {
     kubelet: Mutex<Option<TcpListener>>,
     flags: Mutex<BTreeMap<String, String>>,
     programs: Mutex<Vec<Supervised>>,
+    beside: Mutex<Vec<Supervised>>,
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -56,6 +52,7 @@ pub struct Embedded {
 struct Ports {
     etcd: u16,
     api_server: u16,
+    beside: u16,
     kubelet: u16,
     guard: u16,
 }
@@ -85,6 +82,7 @@ impl Embedded {
             kubelet: Mutex::new(Some(kubelet)),
             flags: Mutex::default(),
             programs: Mutex::default(),
+            beside: Mutex::default(),
             tasks: Mutex::default(),
         })
     }
@@ -100,12 +98,12 @@ impl Embedded {
         self.write_files(settings).map_err(ClusterError::Folder)?;
         self.flags().clone_from(&settings.flags);
         for part in self.servers(settings) {
-            self.start(&part)?;
+            self.start(&part, &self.programs)?;
         }
         let client = Client::try_from(self.admin().await?)?;
-        self.until_ready(&client).await?;
+        self.until_ready(&client, &self.programs).await?;
         let took = started.elapsed();
-        self.start(&self.controller_manager())?;
+        self.start(&self.controller_manager(), &self.programs)?;
         node::register(&client, self.ports.kubelet).await?;
         let containers = Containers::default();
         self.serve_kubelet(containers.clone())?;
@@ -113,38 +111,31 @@ impl Embedded {
         Ok(took)
     }
 
-    fn start(&self, part: &Part) -> Result<(), ClusterError> {
-        let log = self.folder.file(&format!("{}.log", part.name));
+    /// Starts a part among `programs`, with a log of its own.
+    fn start(&self, part: &Part, programs: &Mutex<Vec<Supervised>>) -> Result<(), ClusterError> {
+        let place = if std::ptr::eq(programs, &self.beside) { "beside/" } else { "" };
+        let log = self.folder.file(&format!("{place}{}.log", part.name));
         let program = Supervised::start(part.name, &part.program, &part.arguments, &log)?;
-        lock(&self.programs).push(program);
+        lock(programs).push(program);
         Ok(())
     }
 
-    async fn until_ready(&self, client: &Client) -> Result<(), ClusterError> {
+    async fn until_ready(
+        &self,
+        client: &Client,
+        programs: &Mutex<Vec<Supervised>>,
+    ) -> Result<(), ClusterError> {
         let deadline = Instant::now() + STARTING;
-        loop {
-            let request =
-                http::Request::get("/readyz").body(Vec::new()).map_err(kube::Error::HttpError)?;
-            if client.request_text(request).await.is_ok() {
-                return Ok(());
-            }
-            for program in lock(&self.programs).iter_mut() {
+        while !super::is_ready(client).await? {
+            for program in lock(programs).iter_mut() {
                 program.check()?;
             }
             if Instant::now() > deadline {
-                return Err(self.late());
+                return Err(late(&lock(programs)));
             }
             tokio::time::sleep(BETWEEN_LOOKS).await;
         }
-    }
-
-    fn late(&self) -> ClusterError {
-        let state = format!("made no API server ready within {STARTING:?}");
-        let programs = lock(&self.programs);
-        programs
-            .iter()
-            .find(|program| program.is("kube-apiserver"))
-            .map_or(ClusterError::NoApiServer, |program| program.failure(&state))
+        Ok(())
     }
 
     fn serve_kubelet(&self, containers: Containers) -> Result<(), ClusterError> {
@@ -234,9 +225,16 @@ impl Embedded {
     }
 }
 
+fn late(programs: &[Supervised]) -> ClusterError {
+    let state = format!("made no API server ready within {STARTING:?}");
+    let api_server = programs.iter().find(|program| program.is("kube-apiserver"));
+    api_server.map_or(ClusterError::NoApiServer, |program| program.failure(&state))
+}
+
 impl Drop for Embedded {
     fn drop(&mut self) {
         lock(&self.tasks).abort_all();
+        self.end_beside();
         supervisor::end(&mut lock(&self.programs));
     }
 }
@@ -245,11 +243,13 @@ impl Ports {
     /// Ports that nobody listens on, all held until all are found, so that no two are the same. The kubelet's
     /// listener is ours and is kept.
     fn find(open: impl Fn() -> io::Result<TcpListener>) -> io::Result<(Self, TcpListener)> {
-        let (etcd, api_server, kubelet, guard) = (open()?, open()?, open()?, open()?);
+        let (etcd, api_server, beside) = (open()?, open()?, open()?);
+        let (kubelet, guard) = (open()?, open()?);
         let port = |listener: &TcpListener| Ok::<_, io::Error>(listener.local_addr()?.port());
         let ports = Ports {
             etcd: port(&etcd)?,
             api_server: port(&api_server)?,
+            beside: port(&beside)?,
             kubelet: port(&kubelet)?,
             guard: port(&guard)?,
         };

@@ -27,6 +27,14 @@ const CONTROLLERS: [&str; 12] = [
     "job-controller",
 ];
 
+/// Where an API server reads, writes and listens.
+pub(super) struct Place {
+    /// A folder below the run's own.
+    pub(super) folder: &'static str,
+    /// A port on loopback.
+    pub(super) port: u16,
+}
+
 /// One program.
 pub(super) struct Part {
     pub(super) name: &'static str,
@@ -57,10 +65,20 @@ impl Embedded {
             self.folder.write(&format!("{name}.crt"), pair.certificate.as_bytes())?;
             self.folder.write(&format!("{name}.key"), pair.key.as_bytes())?;
         }
-        self.folder.make("settings")?;
-        self.folder.make("logs")?;
+        self.write_settings(&self.first(), settings)
+    }
+
+    /// Where the first API server reads, writes and listens.
+    pub(super) fn first(&self) -> Place {
+        Place { folder: ".", port: self.ports.api_server }
+    }
+
+    /// The files that the settings' flags name.
+    pub(super) fn write_settings(&self, place: &Place, settings: &Settings) -> io::Result<()> {
+        self.folder.make(&format!("{}/settings", place.folder))?;
+        self.folder.make(&format!("{}/logs", place.folder))?;
         for (name, content) in &settings.files {
-            self.folder.write(&format!("settings/{name}"), content)?;
+            self.folder.write(&format!("{}/settings/{name}", place.folder), content)?;
         }
         Ok(())
     }
@@ -87,8 +105,14 @@ impl Embedded {
     pub(super) fn servers(&self, settings: &Settings) -> [Part; 2] {
         [
             part("etcd", &self.assets.etcd.path, self.etcd_flags()),
-            part("kube-apiserver", &self.assets.api_server.path, self.all_flags(settings)),
+            self.api_server(&self.first(), settings),
         ]
+    }
+
+    /// An API server in its place.
+    pub(super) fn api_server(&self, place: &Place, settings: &Settings) -> Part {
+        let flags = self.all_flags(place, settings);
+        part("kube-apiserver", &self.assets.api_server.path, flags)
     }
 
     /// What makes pods. It looks once a second whether the API server is ready, so that it is faster started after it.
@@ -126,22 +150,23 @@ impl Embedded {
     }
 
     /// The profile's flags over kubeadm's, each path where the file lies here.
-    fn all_flags(&self, settings: &Settings) -> BTreeMap<String, String> {
-        let mut flags = self.api_server_defaults();
+    fn all_flags(&self, place: &Place, settings: &Settings) -> BTreeMap<String, String> {
+        let mut flags = self.api_server_defaults(place.port);
         for (name, value) in &settings.flags {
+            let here = |folder: &str| self.file(&format!("{}/{folder}/", place.folder));
             let value = value
-                .replace(&format!("{SETTINGS}/"), &self.file("settings/"))
-                .replace(&format!("{LOGS}/"), &self.file("logs/"));
+                .replace(&format!("{SETTINGS}/"), &here("settings"))
+                .replace(&format!("{LOGS}/"), &here("logs"));
             flags.insert(name.clone(), value);
         }
         flags
     }
 
-    fn api_server_defaults(&self) -> BTreeMap<String, String> {
+    fn api_server_defaults(&self, port: u16) -> BTreeMap<String, String> {
         flags([
             ("bind-address", LOOPBACK.to_owned()),
             ("advertise-address", LOOPBACK.to_owned()),
-            ("secure-port", self.ports.api_server.to_string()),
+            ("secure-port", port.to_string()),
             // An address on loopback is no endpoint of a Service.
             ("endpoint-reconciler-type", "none".to_owned()),
             ("allow-privileged", "true".to_owned()),

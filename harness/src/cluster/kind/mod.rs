@@ -1,7 +1,9 @@
 //! A kind cluster of one node, made with the profile's settings and removed at the end.
 
+mod beside;
+
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -10,12 +12,12 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use super::commands::RUN_VARIABLE;
-use super::engine::{Engine, NodeFile, RUN_LABEL};
-use super::image::Image;
-use super::process::{Group, ProcessError, last_lines, output};
-use super::settings::{EtcdAccess, LOGS, SETTINGS, Settings};
-use super::{ClusterError, RunFolder};
+use crate::cluster::commands::RUN_VARIABLE;
+use crate::cluster::engine::{Engine, NodeFile, RUN_LABEL};
+use crate::cluster::image::Image;
+use crate::cluster::process::{Group, ProcessError, last_lines, output};
+use crate::cluster::settings::{EtcdAccess, LOGS, SETTINGS, Settings};
+use crate::cluster::{ClusterError, RunFolder, image_name};
 use crate::in_cluster::probe::{self, NoAnswer};
 
 /// Where the API server's audit log lies, as the control audit-policy writes it.
@@ -23,6 +25,9 @@ const AUDIT_LOG: &str = "/var/log/brinell/audit.log";
 
 /// etcd's port for clients.
 const ETCD_PORT: u16 = 2379;
+
+/// The port in the node of a second API server, which the engine shows on loopback.
+const BESIDE_PORT: u16 = 6444;
 
 /// The node images that kind 0.33 was released with; each is named by its content.
 const NODE_IMAGES: [(&str, &str); 4] = [
@@ -70,6 +75,8 @@ pub struct Kind {
     engine: Engine,
     folder: Arc<RunFolder>,
     attacker: OnceCell<String>,
+    settings: OnceLock<Settings>,
+    kubelet: OnceCell<Vec<u8>>,
 }
 
 impl Kind {
@@ -81,6 +88,8 @@ impl Kind {
             engine: Engine::new(run),
             folder,
             attacker: OnceCell::new(),
+            settings: OnceLock::new(),
+            kubelet: OnceCell::new(),
         }
     }
 
@@ -100,6 +109,7 @@ impl Kind {
 
     /// Makes the cluster with the given settings, and gives it our image. Returns how long kind itself took.
     pub async fn create(&self, settings: &Settings) -> Result<Duration, ClusterError> {
+        self.settings.get_or_init(|| settings.clone());
         let (made_in, ()) = tokio::try_join!(self.create_node(settings), self.make_image())?;
         self.load_image().await?;
         Ok(made_in)
@@ -177,7 +187,7 @@ impl Kind {
         // In place, so that an interrupt cannot leave it writing into a folder that is being removed.
         tokio::task::block_in_place(|| {
             let labels = BTreeMap::from([(RUN_LABEL.to_owned(), self.run.clone())]);
-            Image::of_this_executable(super::image_name(&self.run), labels)?.write(&archive)
+            Image::of_this_executable(image_name(&self.run), labels)?.write(&archive)
         })?;
         Ok(self.engine.load(&archive).await?)
     }
@@ -222,8 +232,12 @@ impl Kind {
 
     /// The audit log from its beginning, and on while it grows.
     pub fn audit_log(&self) -> Result<Group, ClusterError> {
-        let command = ["tail", "--bytes=+1", "--follow=name", "--retry", AUDIT_LOG];
-        Ok(self.engine.follow(&self.node(), &command)?)
+        Ok(self.follow(AUDIT_LOG)?)
+    }
+
+    fn follow(&self, log: &str) -> Result<Group, ProcessError> {
+        let command = ["tail", "--bytes=+1", "--follow=name", "--retry", log];
+        self.engine.follow(&self.node(), &command)
     }
 
     /// Gives our probe an order in a container beside the node, which has no identity and no rights.
@@ -244,7 +258,7 @@ impl Kind {
 
     async fn start_attacker(&self) -> Result<String, ClusterError> {
         let name = format!("{}-attacker", self.name());
-        self.engine.start(&name, &self.name(), &super::image_name(&self.run)).await?;
+        self.engine.start(&name, &self.name(), &image_name(&self.run)).await?;
         Ok(name)
     }
 
@@ -288,7 +302,9 @@ fn configuration(settings: &Settings) -> Value {
     json!({
         "kind": "Cluster",
         "apiVersion": "kind.x-k8s.io/v1alpha4",
-        "nodes": [{"role": "control-plane"}],
+        "nodes": [{"role": "control-plane", "extraPortMappings": [
+            {"containerPort": BESIDE_PORT, "listenAddress": "127.0.0.1", "protocol": "TCP"},
+        ]}],
         "kubeadmConfigPatches": [older.to_string(), newer.to_string(), kubelet.to_string()],
     })
 }

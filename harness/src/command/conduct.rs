@@ -1,0 +1,262 @@
+//! What every command that makes clusters has in common: it is told of, it ends when it is told to, and it tidies up.
+
+use std::io;
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode as Code;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use brinell::cli::{Conditions, Output};
+use brinell::cluster::assets::{self, AssetError};
+use brinell::cluster::{self, ClusterKind, RunFolder};
+use brinell::report::{Detail, ExitCode, FileReport, Format, Reporters, Terminal};
+use brinell::run::{Progress, Proof, RunEvent};
+use futures::FutureExt;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+use super::complain;
+
+/// What came of it.
+#[derive(Default)]
+pub struct Conducted {
+    /// How long the cluster's own programs took to make it.
+    pub making: Duration,
+    /// What was found, where it was a proof.
+    pub proof: Option<Proof>,
+}
+
+/// The runs whose folders were made: whatever happens, they are tidied up.
+#[derive(Default)]
+pub struct Made(Mutex<Vec<(String, Arc<RunFolder>)>>);
+
+impl Made {
+    /// Makes the folder of a run.
+    pub fn folder(&self, run: &str) -> Result<Arc<RunFolder>, String> {
+        let folder = RunFolder::create(run)
+            .map_err(|error| format!("the run's own folder could not be made: {error}"))?;
+        let folder = Arc::new(folder);
+        self.lock().push((run.to_owned(), Arc::clone(&folder)));
+        Ok(folder)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(String, Arc<RunFolder>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Rust's own exit code of a panic.
+const PANICKED: u8 = 101;
+
+/// How a run ended.
+enum Ending {
+    Done(Conducted),
+    Aborted(String),
+    Panicked,
+    Signalled(ExitCode),
+}
+
+/// Works, tidies up whatever happened, and reports.
+pub async fn conduct(
+    work: impl AsyncFnOnce(&Made, &Progress) -> Result<Conducted, String>,
+    output: &Output,
+    keep: bool,
+    mut reporters: Reporters,
+    started: Instant,
+) -> Code {
+    let (sender, mut events) = mpsc::unbounded_channel();
+    let progress = Progress::new(sender);
+    let reporting = tokio::task::spawn_blocking(move || {
+        while let Some(event) = events.blocking_recv() {
+            reporters.on(&event);
+        }
+        reporters.finish()
+    });
+    let made = Made::default();
+    let ending = until_end(work, &made, &progress).await;
+    if let Some(error) = ending.error() {
+        progress.tell(RunEvent::Aborted { error });
+    }
+    let tidying = Instant::now();
+    let (tidied, is_tidy) = tidy_all(&made, keep).await;
+    let took_by_cluster = match &ending {
+        Ending::Done(conducted) => conducted.making + tidying.elapsed(),
+        _ => tidying.elapsed(),
+    };
+    let summary = progress.summary(started.elapsed(), took_by_cluster, tidied);
+    progress.tell(RunEvent::Finished(summary.clone()));
+    drop(progress);
+    let reported = match reporting.await {
+        Ok(Ok(())) => true,
+        Ok(Err(error)) => {
+            complain(&error.to_string());
+            false
+        }
+        Err(_) => false,
+    };
+    let broken = !reported || !is_tidy || matches!(ending, Ending::Aborted(_));
+    match ending {
+        Ending::Panicked => PANICKED.into(),
+        Ending::Signalled(code) => code.into(),
+        Ending::Done(Conducted { proof: Some(proof), .. }) => {
+            ExitCode::of_proof(&proof, broken, output.require_all).into()
+        }
+        Ending::Done(_) | Ending::Aborted(_) => {
+            ExitCode::of(&summary, broken, output.require_all).into()
+        }
+    }
+}
+
+impl Ending {
+    /// Why no scenario runs any more.
+    fn error(&self) -> Option<String> {
+        match self {
+            Ending::Done(_) => None,
+            Ending::Aborted(error) => Some(error.clone()),
+            Ending::Panicked => Some("a panic; this is a bug in brinell".to_owned()),
+            Ending::Signalled(ExitCode::Terminated) => Some("ended by SIGTERM".to_owned()),
+            Ending::Signalled(_) => Some("interrupted".to_owned()),
+        }
+    }
+}
+
+async fn until_end(
+    work: impl AsyncFnOnce(&Made, &Progress) -> Result<Conducted, String>,
+    made: &Made,
+    progress: &Progress,
+) -> Ending {
+    let mut signals = match Signals::caught() {
+        Ok(signals) => signals,
+        Err(error) => return Ending::Aborted(format!("signals cannot be caught: {error}")),
+    };
+    let working = AssertUnwindSafe(work(made, progress)).catch_unwind();
+    tokio::select! {
+        ended = working => match ended {
+            Ok(Ok(conducted)) => Ending::Done(conducted),
+            Ok(Err(error)) => Ending::Aborted(error),
+            Err(_) => Ending::Panicked,
+        },
+        code = signals.next() => Ending::Signalled(code),
+    }
+}
+
+/// The signals that end a run. They are caught from the moment on at which this is made: before anything is that
+/// would have to be tidied up. While a run tidies up they are caught as well, and change nothing.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn caught() -> io::Result<Signals> {
+        Ok(Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) -> ExitCode {
+        tokio::select! {
+            _ = self.interrupt.recv() => ExitCode::Interrupted,
+            _ = self.terminate.recv() => ExitCode::Terminated,
+        }
+    }
+}
+
+/// Tidies up after every run. Returns what became of them, and whether all is well.
+async fn tidy_all(made: &Made, keep: bool) -> (String, bool) {
+    let runs = std::mem::take(&mut *made.lock());
+    if runs.is_empty() {
+        return ("Nothing was made.".to_owned(), true);
+    }
+    let mut told: Vec<String> = Vec::new();
+    let mut all_is_well = true;
+    for (run, folder) in &runs {
+        let (words, is_tidy) = tidy(run, folder, keep).await;
+        all_is_well &= is_tidy;
+        if !told.contains(&words) {
+            told.push(words);
+        }
+    }
+    (told.join("\n"), all_is_well)
+}
+
+/// Leaves nothing behind, or says what stays and how to remove it.
+async fn tidy(run: &str, folder: &RunFolder, keep: bool) -> (String, bool) {
+    if keep {
+        let kubeconfig = folder.file("kubeconfig");
+        return match cluster::keep(folder) {
+            Ok(()) => (
+                format!(
+                    "Cluster kept: KUBECONFIG={} kubectl get pods -A; `brinell sweep {run}` removes it.",
+                    kubeconfig.display()
+                ),
+                true,
+            ),
+            Err(error) => (format!("Cluster kept, but not marked so: {error}"), false),
+        };
+    }
+    match cluster::remove(run, folder).await {
+        Ok(_) => ("Cluster deleted, nothing left behind.".to_owned(), true),
+        Err(error) => (format!("LEFT BEHIND: {error}\n`brinell sweep {run}` tries again."), false),
+    }
+}
+
+/// The node image of a kind cluster; none is needed for an embedded one, but its version must be known.
+pub fn node_image(arguments: &Conditions, kind: ClusterKind) -> Result<String, String> {
+    let version = &arguments.kubernetes_version;
+    if kind == ClusterKind::Embedded {
+        let known = assets::versions().contains(&version.as_str());
+        let unknown = || AssetError::UnknownVersion { version: version.clone() }.to_string();
+        return known.then(String::new).ok_or_else(unknown);
+    }
+    if let Some(image) = arguments.node_image.as_ref().filter(|image| !image.is_empty()) {
+        return Ok(image.clone());
+    }
+    cluster::node_image(version).map(str::to_owned).ok_or_else(|| {
+        format!(
+            "there is no node image for Kubernetes {version}; there is one for {}, \
+             and --node-image names any other",
+            cluster::versions().join(", ")
+        )
+    })
+}
+
+/// Whether two reports would overwrite each other.
+fn is_one_file(one: Option<&Path>, other: Option<&Path>) -> bool {
+    one.zip(other).is_some_and(|(one, other)| resolved(one) == resolved(other))
+}
+
+/// The path without links, as far as it exists.
+fn resolved(path: &Path) -> PathBuf {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    path.canonicalize().unwrap_or_else(|_| {
+        let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        path.file_name().map_or_else(|| folder.clone(), |name| folder.join(name))
+    })
+}
+
+/// The report files first, so that a bad path costs no cluster; the terminal last, because it names them.
+pub fn reporters(arguments: &Output) -> Result<Reporters, String> {
+    if is_one_file(arguments.junit.as_deref(), arguments.json.as_deref()) {
+        return Err("--junit and --json name the same file".to_owned());
+    }
+    let mut reporters = Reporters::default();
+    let mut names = Vec::new();
+    let files = [(Format::JUnit, &arguments.junit), (Format::Json, &arguments.json)];
+    for (format, path) in files {
+        if let Some(path) = path {
+            reporters.add(FileReport::open(format, path).map_err(|error| error.to_string())?);
+            names.push(format!("{}: {}", format.label(), path.display()));
+        }
+    }
+    let detail = match (arguments.quiet, arguments.verbose) {
+        (true, _) => Detail::Quiet,
+        (_, true) => Detail::Verbose,
+        _ => Detail::Normal,
+    };
+    reporters.add(Terminal::standard(detail, names));
+    Ok(reporters)
+}

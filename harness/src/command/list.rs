@@ -1,0 +1,97 @@
+//! What there is and what would run: nothing here changes anything.
+
+use std::fmt::Write as _;
+use std::process::ExitCode as Code;
+
+use brinell::catalog::{Catalog, Entry, select};
+use brinell::cli::{ListFormat, RunArguments, Selection};
+use brinell::cluster::Choice;
+use brinell::report::{ExitCode, visible};
+use brinell::run::Plan;
+
+use super::{chosen, fail, print};
+
+/// Shows a scenario as it stands in its file.
+pub fn explain(id: &str) -> Code {
+    let catalog = match Catalog::load(None) {
+        Ok(catalog) => catalog,
+        Err(problems) => return fail(ExitCode::Usage, &problems.to_string()),
+    };
+    match select(&catalog, &[id.to_owned()], &[], &[]) {
+        Ok(entries) => {
+            let told = |entry: &&Entry| format!("{}\n\n{}\n", entry.file, entry.text.trim_end());
+            print(entries.iter().map(told).collect::<String>().as_bytes())
+        }
+        Err(error) => fail(ExitCode::Usage, &error.to_string()),
+    }
+}
+
+/// Lists the scenarios that are chosen.
+pub fn list(arguments: &RunArguments) -> Code {
+    let catalog = match Catalog::load(arguments.selection.scenarios.as_deref()) {
+        Ok(catalog) => catalog,
+        Err(problems) => return fail(ExitCode::Usage, &problems.to_string()),
+    };
+    let entries = match chosen(&catalog, &arguments.selection) {
+        Ok((entries, _)) => entries,
+        Err(message) => return fail(ExitCode::Usage, &message),
+    };
+    if arguments.list == Some(ListFormat::Json) {
+        let entries: Vec<_> = entries.iter().map(|entry| listed(entry)).collect();
+        return print(format!("{:#}\n", serde_json::Value::from(entries)).as_bytes());
+    }
+    let width = entries.iter().map(|entry| entry.id.len()).max().unwrap_or_default();
+    let line =
+        |entry: &&Entry| format!("{:width$}  {}\n", entry.id, visible(&entry.scenario.title));
+    print(entries.iter().map(line).collect::<String>().as_bytes())
+}
+
+fn listed(entry: &Entry) -> serde_json::Value {
+    serde_json::json!({
+        "id": entry.id,
+        "family": entry.family,
+        "file": entry.file,
+        "title": entry.scenario.title,
+        "tags": entry.scenario.tags,
+        "controls": entry.controls(),
+    })
+}
+
+/// Shows what a run would set up, run and skip.
+pub async fn plan(selection: Selection) -> Code {
+    let catalog = match Catalog::load(selection.scenarios.as_deref()) {
+        Ok(catalog) => catalog,
+        Err(problems) => return fail(ExitCode::Usage, &problems.to_string()),
+    };
+    let (entries, profile) = match chosen(&catalog, &selection) {
+        Ok(chosen) => chosen,
+        Err(message) => return fail(ExitCode::Usage, &message),
+    };
+    let choice = Choice::make(selection.cluster).await;
+    let plan = Plan::new(&catalog, &profile, choice.kind, entries);
+    let title = visible(&profile.profile.title);
+    let mut answer = format!("cluster {} ({})\n", choice.kind.name(), choice.why);
+    writeln!(answer, "profile {}: {title}", plan.profile).expect("writing to memory does not fail");
+    for (kind, name, about) in planned(&plan) {
+        let about = if about.is_empty() { about } else { format!(": {about}") };
+        writeln!(answer, "  {kind:7}  {name}{about}").expect("writing to memory does not fail");
+    }
+    print(answer.as_bytes())
+}
+
+/// What a plan holds: of which kind, its name, and what there is to say about it.
+fn planned<'a>(plan: &'a Plan) -> Vec<(&'static str, &'a str, String)> {
+    let state = |whole| if whole { "set up, seen acting" } else { "weakened" }.to_owned();
+    let controls =
+        plan.controls.iter().map(|(id, control)| ("control", id.as_str(), state(control.whole)));
+    let without = plan.left_out.iter().map(|(id, why)| ("without", id.as_str(), why.clone()));
+    let targets = plan.targets().into_iter().map(|name| ("target", name, String::new()));
+    let personas = plan.personas().into_iter().map(|name| ("persona", name, String::new()));
+    let running = plan
+        .scenarios
+        .iter()
+        .map(|entry| ("run", entry.id.as_str(), visible(&entry.scenario.title)));
+    let skipped = plan.skipped.iter().map(|(entry, why)| ("skip", entry.id.as_str(), why.clone()));
+    let staged = controls.chain(without).chain(targets).chain(personas);
+    staged.chain(running).chain(skipped).collect()
+}

@@ -1,0 +1,49 @@
+//! What each command does, one file each; what they share is here.
+
+pub mod assets;
+mod conduct;
+pub mod list;
+pub mod prove;
+pub mod report;
+pub mod run;
+pub mod sweep;
+
+use std::io::{ErrorKind, Write};
+use std::process::ExitCode as Code;
+
+use brinell::catalog::{Catalog, Entry, ProfileEntry, select};
+use brinell::cli::Selection;
+use brinell::report::ExitCode;
+
+/// Says what went wrong, for a person.
+pub fn fail(code: ExitCode, message: &str) -> Code {
+    complain(message);
+    code.into()
+}
+
+fn complain(message: &str) {
+    // Where nobody can be told, the exit code tells.
+    let _ = writeln!(std::io::stderr(), "error: {message}");
+}
+
+/// Prints a whole answer. A reader who has read enough, as in `brinell --list | head`, is no error.
+pub fn print(answer: &[u8]) -> Code {
+    let mut output = std::io::stdout().lock();
+    match output.write_all(answer).and_then(|()| output.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            fail(ExitCode::Broken, &format!("the output could not be written: {error}"))
+        }
+        _ => ExitCode::Passed.into(),
+    }
+}
+
+/// The scenarios and the profile that are asked for.
+fn chosen<'a>(
+    catalog: &'a Catalog,
+    selection: &Selection,
+) -> Result<(Vec<&'a Entry>, ProfileEntry), String> {
+    let entries = select(catalog, &selection.scenario, &selection.tag, &selection.skip)
+        .map_err(|error| error.to_string())?;
+    let profile = catalog.profile(&selection.profile).map_err(|error| error.to_string())?;
+    Ok((entries, profile))
+}

@@ -1,0 +1,34 @@
+//! `manifests/deviations.yaml`: what the proof does not show, and why. An entry that is no longer needed fails the
+//! proof just as one that is missing.
+
+use serde::Deserialize;
+
+/// One exception from the proof.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Deviation {
+    /// A weakening that nobody can notice.
+    Missed(Missed),
+    /// A scenario that catches none of its controls' weakenings.
+    Vacuous(VacuousScenario),
+}
+
+/// A weakening that nobody can notice.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Missed {
+    /// The control and its weakening: `exec-guard/misses-attach`.
+    pub weakening: String,
+    /// Why not.
+    pub why: String,
+}
+
+/// A scenario that catches nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct VacuousScenario {
+    /// Its id.
+    pub scenario: String,
+    /// What it is good for all the same.
+    pub why: String,
+}

@@ -1,0 +1,214 @@
+//! One cluster on which weakenings are tried, one at a time.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use kube::api::{ListParams, PostParams};
+
+use super::ProofError;
+use super::judge::{mark, outcome};
+use super::trial::Trial;
+use crate::catalog::Entry;
+use crate::cluster::RunFolder;
+use crate::run::{
+    BETWEEN_QUESTIONS, Cell, Mark, Options, Plan, Progress, RunEvent, ScenarioResult, Stage,
+    StageError, WeakeningResult, set, together,
+};
+use crate::verdict::Verdict;
+
+/// How long a weakened or restored control may take to act. Objects act within a second, a webhook's server ends
+/// or starts within a few (measured). No event tells it: the scenarios ask.
+const ACTING: Duration = Duration::from_secs(15);
+
+/// The flag whose change leaves traces in what is stored meanwhile.
+const ENCRYPTION: &str = "encryption-provider-config";
+
+/// A cluster on which every scenario was seen green.
+pub(super) struct Lane<'a> {
+    plan: &'a Plan<'a>,
+    stage: Stage,
+    jobs: usize,
+}
+
+impl<'a> Lane<'a> {
+    /// Makes the cluster, sets the stage, and sees every scenario green: one that fails already would be taken for
+    /// one that notices.
+    pub(super) async fn make(
+        plan: &'a Plan<'a>,
+        options: Options,
+        folder: Arc<RunFolder>,
+        progress: &Progress,
+    ) -> Result<Self, ProofError> {
+        let stage = set(plan, &options, folder, progress).await?;
+        let lane = Lane { plan, stage, jobs: options.jobs };
+        progress.step("whole", "running every scenario", lane.see_whole(progress)).await?;
+        Ok(lane)
+    }
+
+    /// How long kind itself took to make the cluster.
+    pub(super) fn made_in(&self) -> Duration {
+        self.stage.made_in
+    }
+
+    async fn see_whole(&self, progress: &Progress) -> Result<((), String), ProofError> {
+        let results = together(self.plan, &self.stage, &self.plan.scenarios, self.jobs).await;
+        let red: Vec<ScenarioResult> = results.into_iter().filter(|it| !is_green(it)).collect();
+        if red.is_empty() {
+            return Ok(((), format!("{} scenarios are green", self.plan.scenarios.len())));
+        }
+        let ids: Vec<&str> = red.iter().map(|result| result.id.as_str()).collect();
+        let error = ProofError::NotGreen(ids.join(", "));
+        for result in red {
+            progress.tell(RunEvent::ScenarioFinished(Box::new(result)));
+        }
+        Err(error)
+    }
+
+    /// Tries one weakening: who notices while it acts? Then all is restored, and seen green again.
+    pub(super) async fn run(&self, trial: &Trial<'a>) -> Result<WeakeningResult, ProofError> {
+        let started = Instant::now();
+        let beside = self.weaken(trial).await?;
+        let cells = self.watch(trial, beside.as_ref().unwrap_or(&self.stage)).await;
+        self.restore(trial, beside).await?;
+        self.see_restored(trial).await?;
+        let (outcome, cause) = outcome(trial, &cells);
+        Ok(WeakeningResult {
+            control: trial.control.id.clone(),
+            name: trial.name.to_owned(),
+            why: trial.weakening.why.clone(),
+            outcome,
+            cause,
+            deviation: None,
+            cells,
+            took: started.elapsed(),
+        })
+    }
+
+    /// Gets the control wrong. A setting of the API server is weakened on a second one, which is returned.
+    async fn weaken(&self, trial: &Trial<'_>) -> Result<Option<Stage>, StageError> {
+        let id = &trial.control.id;
+        let settings = self.plan.settings_with(&self.stage.values, id, &trial.weakened);
+        let beside = match trial.same_api_server() {
+            true => None,
+            false => Some(self.stage.beside(self.plan, &settings).await?),
+        };
+        let applier = &beside.as_ref().unwrap_or(&self.stage).applier;
+        let change = trial.whole.change_to(&trial.weakened);
+        applier.delete(&change.delete).await?;
+        applier.apply(&change.apply).await?;
+        if trial.whole.kubelet != trial.weakened.kubelet {
+            self.stage.world.cluster.set_kubelet(Some(&settings.kubelet)).await?;
+            self.stage.see_kubelet(id, &settings.kubelet).await?;
+        }
+        Ok(beside)
+    }
+
+    /// Runs those that are expected to notice until they do or it takes too long, then the others.
+    async fn watch(&self, trial: &Trial<'a>, stage: &Stage) -> Vec<Cell> {
+        let expect = &trial.weakening.expect;
+        let (expected, others): (Vec<&Entry>, Vec<&Entry>) =
+            trial.scenarios.iter().partition(|entry| expect.contains_key(&entry.id));
+        let deadline = Instant::now() + ACTING;
+        let mut cells: BTreeMap<&str, Cell> = BTreeMap::new();
+        let mut blind = expected;
+        loop {
+            self.look(trial, stage, &blind, &mut cells).await;
+            blind.retain(|entry| cells[entry.id.as_str()].mark != Mark::Caught);
+            if blind.is_empty() || Instant::now() > deadline {
+                break;
+            }
+            tokio::time::sleep(BETWEEN_QUESTIONS).await;
+        }
+        self.look(trial, stage, &others, &mut cells).await;
+        trial.scenarios.iter().filter_map(|entry| cells.remove(entry.id.as_str())).collect()
+    }
+
+    async fn look<'e>(
+        &self,
+        trial: &Trial<'_>,
+        stage: &Stage,
+        entries: &[&'e Entry],
+        cells: &mut BTreeMap<&'e str, Cell>,
+    ) {
+        let expect = &trial.weakening.expect;
+        let results = together(self.plan, stage, entries, self.jobs).await;
+        for (entry, result) in entries.iter().zip(results) {
+            let mark = mark(&trial.control.id, expect, entry, &result);
+            let expected = expect.get(&entry.id).copied();
+            cells.insert(&entry.id, Cell { expected, mark, result });
+        }
+    }
+
+    /// Takes the weakening back, and what it, and attacks that it let through, left behind.
+    async fn restore(&self, trial: &Trial<'_>, beside: Option<Stage>) -> Result<(), StageError> {
+        let cluster = &self.stage.world.cluster;
+        if beside.is_some() {
+            drop(beside);
+            cluster.end_beside().await?;
+        }
+        if trial.whole.kubelet != trial.weakened.kubelet {
+            cluster.set_kubelet(None).await?;
+            let whole = trial.whole.kubelet.clone().unwrap_or_default();
+            self.stage.see_kubelet(&trial.control.id, &whole).await?;
+        }
+        let applier = &self.stage.applier;
+        let change = trial.weakened.change_to(&trial.whole);
+        applier.delete(&change.delete).await?;
+        applier.apply(&change.apply).await?;
+        if !trial.same_api_server() && trial.whole.flags.contains_key(ENCRYPTION) {
+            self.rewrite_secrets().await?;
+        }
+        for entry in &trial.scenarios {
+            applier.apply(&self.plan.catalog.targets[&entry.scenario.target].objects).await?;
+        }
+        if let Some(planned) = self.plan.controls.get(&trial.control.id) {
+            self.stage.see_control(planned).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes every Secret again, so that it is stored as the whole control stores it.
+    async fn rewrite_secrets(&self) -> Result<(), kube::Error> {
+        let admin = &self.stage.world.admin;
+        let all = Api::<Secret>::all(admin.clone()).list(&ListParams::default()).await?;
+        for secret in all.items {
+            let namespace = secret.metadata.namespace.clone().unwrap_or_default();
+            let name = secret.metadata.name.clone().unwrap_or_default();
+            let secrets = Api::<Secret>::namespaced(admin.clone(), &namespace);
+            match secrets.replace(&name, &PostParams::default(), &secret).await {
+                // Somebody else has just written or deleted it.
+                Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
+                written => drop(written?),
+            }
+        }
+        Ok(())
+    }
+
+    /// Sees every scenario of the trial green again: what is restored acts late, too.
+    async fn see_restored(&self, trial: &Trial<'a>) -> Result<(), ProofError> {
+        let deadline = Instant::now() + ACTING;
+        let mut red = trial.scenarios.clone();
+        loop {
+            let results = together(self.plan, &self.stage, &red, self.jobs).await;
+            let green: Vec<bool> = results.iter().map(is_green).collect();
+            let mut green = green.into_iter();
+            red.retain(|_| !green.next().unwrap_or_default());
+            if red.is_empty() {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                let ids: Vec<&str> = red.iter().map(|entry| entry.id.as_str()).collect();
+                let scenarios = ids.join(", ");
+                return Err(ProofError::NotRestored { weakening: trial.id(), scenarios });
+            }
+            tokio::time::sleep(BETWEEN_QUESTIONS).await;
+        }
+    }
+}
+
+fn is_green(result: &ScenarioResult) -> bool {
+    result.verdict == Verdict::Passed
+}

@@ -1,0 +1,123 @@
+//! The proof that scenarios can fail: each control is weakened, one way at a time, and the scenarios that test it
+//! must notice, for the reason that is expected.
+//!
+//! ```text
+//! Trials ─▶ Lane, one a cluster: weaken ─ run scenarios until they notice ─ restore ─ see all green again ─▶ Proof
+//! ```
+
+mod judge;
+mod lane;
+mod trial;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::future::try_join_all;
+use tokio::sync::mpsc;
+
+pub use trial::{Trial, Trials};
+
+use crate::cluster::RunFolder;
+use crate::run::{Options, Outcome, Plan, Progress, Proof, RunEvent, StageError, WeakeningResult};
+use lane::Lane;
+
+/// A proof could not be brought to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum ProofError {
+    /// A cluster could not be made, weakened or restored.
+    #[error(transparent)]
+    Stage(#[from] StageError),
+    /// A scenario does not pass where nothing is weakened.
+    #[error(
+        "nothing can be proven while a scenario fails on the whole profile: {0}; `brinell --scenario` shows why"
+    )]
+    NotGreen(String),
+    /// After a weakening the cluster was not as before.
+    #[error("after {weakening} was restored, these scenarios were not green again: {scenarios}")]
+    NotRestored {
+        /// The control and its weakening.
+        weakening: String,
+        /// The scenarios' ids.
+        scenarios: String,
+    },
+    /// It took too long.
+    #[error("the proof did not end within {0:?}: give it more with --deadline")]
+    Late(Duration),
+}
+
+/// One cluster of a proof: its run, and the folder that is its own.
+pub struct Place {
+    /// The run's id.
+    pub run: String,
+    /// Its folder.
+    pub folder: Arc<RunFolder>,
+}
+
+/// Tries every weakening, on as many clusters side by side as there are places. Returns what was found, and how
+/// long kind itself took. Whatever becomes of it, the caller tidies up.
+///
+/// # Errors
+/// When a cluster cannot be made, or is not green before the first weakening or after one.
+pub async fn prove(
+    plan: &Plan<'_>,
+    trials: &Trials<'_>,
+    options: &Options,
+    places: &[Place],
+    progress: &Progress,
+) -> Result<(Proof, Duration), ProofError> {
+    let proving = async {
+        let making = places.iter().enumerate().map(|(position, place)| {
+            let options = Options { run: place.run.clone(), ..options.clone() };
+            // One of several tells what they all do.
+            let progress = if position == 0 { progress.clone() } else { unheard() };
+            async move { Lane::make(plan, options, Arc::clone(&place.folder), &progress).await }
+        });
+        let lanes = try_join_all(making).await?;
+        let queue = Mutex::new(trials.trials.iter().collect::<VecDeque<_>>());
+        let results = try_join_all(lanes.iter().map(|lane| work(lane, &queue, progress))).await?;
+        let made_in = lanes.iter().map(Lane::made_in).max().unwrap_or_default();
+        Ok((results.concat(), made_in))
+    };
+    let (mut results, made_in) = tokio::time::timeout(options.deadline, proving)
+        .await
+        .unwrap_or(Err(ProofError::Late(options.deadline)))?;
+    results.extend(trials.skipped.iter().map(skipped));
+    let proof = judge::proof(plan, trials, results);
+    progress.tell(RunEvent::Proven(Box::new(proof.clone())));
+    Ok((proof, made_in))
+}
+
+fn unheard() -> Progress {
+    Progress::new(mpsc::unbounded_channel().0)
+}
+
+/// Takes trials from the queue until it is empty.
+async fn work<'a>(
+    lane: &Lane<'a>,
+    queue: &Mutex<VecDeque<&Trial<'a>>>,
+    progress: &Progress,
+) -> Result<Vec<WeakeningResult>, ProofError> {
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    let mut results = Vec::new();
+    while let Some(trial) = next() {
+        progress.tell(RunEvent::WeakeningStarted { id: trial.id() });
+        let result = lane.run(trial).await?;
+        progress.tell(RunEvent::WeakeningFinished(Box::new(result.clone())));
+        results.push(result);
+    }
+    Ok(results)
+}
+
+fn skipped((control, name, why, cause): &(String, String, String, String)) -> WeakeningResult {
+    WeakeningResult {
+        control: control.clone(),
+        name: name.clone(),
+        why: why.clone(),
+        outcome: Outcome::Skipped,
+        cause: Some(cause.clone()),
+        deviation: None,
+        cells: Vec::new(),
+        took: Duration::ZERO,
+    }
+}

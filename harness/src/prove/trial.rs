@@ -1,0 +1,120 @@
+//! What a proof will try: each weakening of each chosen control, with the scenarios that may notice it.
+
+use std::collections::BTreeSet;
+
+use crate::catalog::{ControlEntry, Entry};
+use crate::control::{SetUp, Weakening};
+use crate::run::Plan;
+
+/// One weakening to be tried.
+pub struct Trial<'a> {
+    /// The control.
+    pub control: &'a ControlEntry,
+    /// The weakening's name.
+    pub name: &'a str,
+    /// What it says.
+    pub weakening: &'a Weakening,
+    /// The control as it stands.
+    pub whole: SetUp,
+    /// The control with the weakening.
+    pub weakened: SetUp,
+    /// The scenarios that test the control and can run here, in the order of the catalog.
+    pub scenarios: Vec<&'a Entry>,
+}
+
+/// All that a proof will try.
+pub struct Trials<'a> {
+    /// What is tried. Those that need a second API server, which takes longest, come first.
+    pub trials: Vec<Trial<'a>>,
+    /// What is not: control, weakening, why it matters, and why it is not tried.
+    pub skipped: Vec<(String, String, String, String)>,
+}
+
+impl<'a> Trials<'a> {
+    /// The weakenings of these controls, or of all where none is named.
+    pub fn new(plan: &Plan<'a>, controls: &[String]) -> Self {
+        let mut trials = Trials { trials: Vec::new(), skipped: Vec::new() };
+        let is_chosen = |id: &String| controls.is_empty() || controls.contains(id);
+        for (_, planned) in plan.controls.iter().filter(|(id, _)| is_chosen(id)) {
+            if planned.whole {
+                trials.add(plan, planned.control);
+            } else {
+                trials.skip(planned.control, "the profile has this control weakened already");
+            }
+        }
+        for (id, why) in plan.left_out.iter().filter(|(id, _)| is_chosen(id)) {
+            trials.skip(&plan.catalog.controls[id], why);
+        }
+        trials.trials.sort_by_key(|trial| trial.same_api_server());
+        trials
+    }
+
+    fn add(&mut self, plan: &Plan<'a>, control: &'a ControlEntry) {
+        for (name, weakening) in &control.control.weaken {
+            let scenarios: Vec<&Entry> = plan
+                .scenarios
+                .iter()
+                .filter(|entry| entry.controls().contains(control.id.as_str()))
+                .copied()
+                .collect();
+            if let Some(cause) = why_not(plan, weakening, &scenarios) {
+                self.skipped.push((control.id.clone(), name.clone(), weakening.why.clone(), cause));
+                continue;
+            }
+            // The catalog has checked that its weakenings fit.
+            let (Ok(whole), Ok(weakened)) = (control.set_up(None), control.set_up(Some(weakening)))
+            else {
+                continue;
+            };
+            self.trials.push(Trial { control, name, weakening, whole, weakened, scenarios });
+        }
+    }
+
+    fn skip(&mut self, control: &ControlEntry, cause: &str) {
+        for (name, weakening) in &control.control.weaken {
+            let (id, why) = (control.id.clone(), weakening.why.clone());
+            self.skipped.push((id, name.clone(), why, cause.to_owned()));
+        }
+    }
+
+    /// The scenarios of which every weakening is tried: only of these it can be told whether they are vacuous.
+    pub fn told(&self) -> BTreeSet<&'a str> {
+        let of = |control: &str| {
+            let tried = self.trials.iter().filter(|trial| trial.control.id == control).count();
+            let skipped = self.skipped.iter().filter(|(id, ..)| id == control).count();
+            (tried, skipped)
+        };
+        let scenarios = self.trials.iter().flat_map(|trial| &trial.scenarios);
+        scenarios
+            .filter(|entry| {
+                entry.controls().into_iter().all(|control| matches!(of(control), (1.., 0)))
+            })
+            .map(|entry| entry.id.as_str())
+            .collect()
+    }
+}
+
+/// Why a weakening is not tried.
+fn why_not(plan: &Plan<'_>, weakening: &Weakening, scenarios: &[&Entry]) -> Option<String> {
+    let expected = |entry: &Entry| weakening.expect.contains_key(&entry.id);
+    if scenarios.iter().any(|entry| expected(entry)) {
+        return None;
+    }
+    let unable = plan.skipped.iter().find(|(entry, _)| expected(entry));
+    if let Some((entry, why)) = unable {
+        return Some(format!("{} is expected to notice, and it {why}", entry.id));
+    }
+    scenarios.is_empty().then(|| "no chosen scenario tests this control".to_owned())
+}
+
+impl Trial<'_> {
+    /// `exec-guard/misses-attach`
+    pub fn id(&self) -> String {
+        format!("{}/{}", self.control.id, self.name)
+    }
+
+    /// Whether the API server that is there will do.
+    pub fn same_api_server(&self) -> bool {
+        self.whole.same_api_server(&self.weakened)
+    }
+}

@@ -1,0 +1,170 @@
+//! A result as Markdown, for a pull request or a wiki.
+
+use std::fmt::Write;
+
+use super::block::{self, seconds, who};
+use super::paint::Paint;
+use super::proof::{Table, score, tables};
+use super::{Results, visible};
+use crate::run::{AttemptResult, Cell, Mark, Outcome, Proof, WeakeningResult};
+use crate::verdict::{Decision, Log, Verdict};
+
+/// The whole result.
+pub fn markdown(results: &Results) -> String {
+    let mut text = format!(
+        "# brinell, run {}\n\nKubernetes {}, profile {}, on {}\n",
+        plain(&results.run),
+        plain(&results.kubernetes),
+        plain(&results.profile),
+        plain(&results.cluster),
+    );
+    if let Some(error) = &results.aborted {
+        push(&mut text, format_args!("\n**Aborted:** {}\n", plain(error)));
+    }
+    match &results.proof {
+        Some(proof) => proven(&mut text, proof),
+        None => scenarios(&mut text, results),
+    }
+    text
+}
+
+fn push(text: &mut String, more: std::fmt::Arguments<'_>) {
+    text.write_fmt(more).expect("writing to memory does not fail");
+}
+
+/// Text that means nothing to Markdown: what a hostile pod answered must not draw.
+fn plain(text: &str) -> String {
+    let mut escaped = String::new();
+    for letter in visible(text).chars() {
+        match letter {
+            '<' => escaped.push_str("&lt;"),
+            '&' => escaped.push_str("&amp;"),
+            '\n' => escaped.push(' '),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' | '!' => {
+                escaped.push('\\');
+                escaped.push(letter);
+            }
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+fn proven(text: &mut String, proof: &Proof) {
+    for line in score(proof).lines() {
+        push(text, format_args!("\n{}\n", plain(line)));
+    }
+    for table in tables(proof) {
+        push(text, format_args!("\n## {}\n\n| weakening | outcome |", plain(table.control)));
+        for column in &table.columns {
+            push(text, format_args!(" {} |", plain(&column.id)));
+        }
+        push(text, format_args!("\n|{}\n", "---|".repeat(table.columns.len() + 2)));
+        for row in &table.rows {
+            push(text, format_args!("| {} | {} |", plain(&row.name), outcome(row)));
+            for column in &table.columns {
+                push(text, format_args!(" {} |", cell(Table::cell(row, column))));
+            }
+            text.push('\n');
+        }
+        for row in &table.rows {
+            evidence(text, row);
+        }
+    }
+    let skipped = || proof.weakenings.iter().filter(|row| row.outcome == Outcome::Skipped);
+    if skipped().next().is_some() {
+        text.push_str("\n## Skipped\n\n");
+        for row in skipped() {
+            let cause = row.cause.as_deref().unwrap_or_default();
+            push(text, format_args!("- {}: {}\n", plain(&row.id()), plain(cause)));
+        }
+    }
+}
+
+fn outcome(row: &WeakeningResult) -> &'static str {
+    match (row.outcome, &row.deviation) {
+        (Outcome::Caught, _) => "caught",
+        (Outcome::Missed, None) => "**missed**",
+        (Outcome::Missed, Some(_)) => "missed, as known",
+        (Outcome::Wrong, _) => "**went wrong**",
+        (Outcome::Skipped, _) => "skipped",
+    }
+}
+
+fn cell(cell: Option<&Cell>) -> &'static str {
+    match cell.map(|cell| (cell.mark, cell.expected)) {
+        None => "",
+        Some((Mark::Caught, _)) => "caught",
+        Some((Mark::Green, Some(_))) => "**green**",
+        Some((Mark::Green, None)) => "green",
+        Some((Mark::Collateral, _)) => "**collateral**",
+        Some((Mark::Wrong, _)) => "**wrong**",
+    }
+}
+
+/// What a weakening's cells rest on: of each scenario that turned red, the first attempt that did.
+fn evidence(text: &mut String, row: &WeakeningResult) {
+    push(text, format_args!("\n### {}\n\n{}\n\n", plain(&row.id()), plain(&row.why)));
+    for told in row.deviation.iter().chain(&row.cause) {
+        push(text, format_args!("**{}**\n\n", plain(told)));
+    }
+    for cell in row.cells.iter().filter(|cell| cell.mark != Mark::Green) {
+        let red = |attempt: &&AttemptResult| {
+            matches!(attempt.judgement.verdict, Verdict::Failed | Verdict::Inconclusive)
+        };
+        let Some(attempt) = cell.result.attempts.iter().find(red) else { continue };
+        let told = format!("{}: {}", who(attempt), attempt.judgement.outcome);
+        push(text, format_args!("- {}: {}", plain(&cell.result.id), plain(&told)));
+        if !attempt.judgement.logged.is_empty() {
+            push(text, format_args!(", {}", plain(&attempt.judgement.logged)));
+        }
+        push(text, format_args!("{}\n", plain(&exchange(attempt))));
+    }
+}
+
+/// Request, answer, layer and audit events.
+fn exchange(attempt: &AttemptResult) -> String {
+    let Some(evidence) = &attempt.evidence else { return String::new() };
+    let answer = evidence.answer.code().map(|code| format!(" answered {code}")).unwrap_or_default();
+    let layer = match &evidence.decision {
+        Decision::Denied(denial) => format!(", refused by {}", denial.layer),
+        Decision::LetIn => ", refused by nobody".to_owned(),
+        Decision::Unclear(why) => format!(", unclear: {why}"),
+    };
+    let events = match &evidence.log {
+        Log::Read { events, .. } => {
+            let stages: Vec<&str> = events.iter().map(|event| event.stage.as_str()).collect();
+            let id = evidence.sent.audit_id.as_deref().unwrap_or_default();
+            format!(
+                "; audit {id}: {}",
+                if stages.is_empty() { "none".into() } else { stages.join(", ") }
+            )
+        }
+        Log::Disabled => "; no audit log".to_owned(),
+        Log::Unreadable(why) => format!("; audit log unreadable: {why}"),
+        Log::NotApplicable => String::new(),
+    };
+    format!(" ({} {}{answer}{layer}{events})", evidence.sent.method, evidence.sent.uri)
+}
+
+fn scenarios(text: &mut String, results: &Results) {
+    text.push_str("\n| verdict | scenario | title | time |\n|---|---|---|---|\n");
+    for result in &results.scenarios {
+        let verdict = match result.verdict {
+            Verdict::Passed => "passed",
+            Verdict::Skipped => "skipped",
+            Verdict::Inconclusive => "**inconclusive**",
+            Verdict::Failed => "**failed**",
+        };
+        let (id, title) = (plain(&result.id), plain(&result.title));
+        push(text, format_args!("| {verdict} | {id} | {title} | {} |\n", seconds(result.took)));
+    }
+    let is_bad = |verdict| matches!(verdict, Verdict::Failed | Verdict::Inconclusive);
+    for result in results.scenarios.iter().filter(|result| is_bad(result.verdict)) {
+        // Indented, so that nothing in it can end the block.
+        push(text, format_args!("\n## {}\n\n", plain(&result.id)));
+        for line in block::scenario(result, false, Paint::PLAIN).lines() {
+            push(text, format_args!("    {line}\n"));
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! A proof as text: a line for each weakening, the matrix of weakenings against scenarios, and the score.
+
+use std::collections::BTreeMap;
+
+use super::block::{self, WIDTH, entry, seconds};
+use super::paint::Paint;
+use super::text::{count, wrap, wrap_lines};
+use crate::run::{Cell, Mark, Outcome, Proof, ScenarioResult, WeakeningResult};
+use crate::verdict::Verdict;
+
+/// How many scenarios one table holds, each with a letter of its own.
+const COLUMNS: usize = 52;
+
+/// Where the columns begin.
+const NAMES: usize = 36;
+
+/// What the marks mean.
+const LEGEND: &str = "C caught, M expected to notice and did not, . green, ! another control's scenario turned red, ? something else";
+
+/// What became of a weakening; `verbose` adds the scenarios that noticed.
+pub(super) fn weakening(result: &WeakeningResult, verbose: bool, paint: Paint) -> String {
+    let (verdict, word) = match (result.outcome, &result.deviation) {
+        (Outcome::Caught, _) => (Verdict::Passed, "CAUGHT"),
+        (Outcome::Missed, None) => (Verdict::Failed, "MISSED"),
+        (Outcome::Missed, Some(_)) => (Verdict::Skipped, "MISSED, as known"),
+        (Outcome::Wrong, _) => (Verdict::Inconclusive, "WENT WRONG"),
+        (Outcome::Skipped, _) => (Verdict::Skipped, "SKIP"),
+    };
+    let indent = word.len() + 2;
+    let mut told = format!("{}{}", result.id(), by(result));
+    if result.outcome != Outcome::Skipped {
+        told.push_str(&format!(", {}", seconds(result.took)));
+    }
+    let mut lines: Vec<String> =
+        wrap(&told, WIDTH - indent, 8).into_iter().map(|line| " ".repeat(indent) + &line).collect();
+    if let Some(first) = lines.first_mut() {
+        first.replace_range(..word.len(), &paint.verdict(verdict, word));
+    }
+    let cause = result.deviation.as_ref().or(result.cause.as_ref());
+    lines.extend(cause.into_iter().flat_map(|text| entry(2, "", wrap_lines(text, WIDTH - 12, 8))));
+    let collateral: Vec<&str> = result.collateral().collect();
+    if !collateral.is_empty() {
+        let text = format!("collateral: {}", collateral.join(", "));
+        lines.extend(entry(2, "", wrap(&text, WIDTH - 12, 8)));
+    }
+    let mut text: String = lines.into_iter().map(|line| line + "\n").collect();
+    for cell in &result.cells {
+        let is_shown = match cell.mark {
+            Mark::Wrong | Mark::Collateral => true,
+            Mark::Caught => verbose,
+            Mark::Green => verbose && cell.expected.is_some(),
+        };
+        if is_shown {
+            text.push('\n');
+            text.push_str(&block::scenario(&cell.result, verbose, paint));
+            text.push('\n');
+        }
+    }
+    text
+}
+
+/// Who noticed of those that are expected to, else whoever did.
+fn by(result: &WeakeningResult) -> String {
+    let caught = || result.cells.iter().filter(|cell| cell.mark == Mark::Caught);
+    let mut ids: Vec<&str> = caught()
+        .filter(|cell| cell.expected.is_some())
+        .map(|cell| cell.result.id.as_str())
+        .collect();
+    if ids.is_empty() {
+        ids = caught().map(|cell| cell.result.id.as_str()).collect();
+    }
+    if ids.is_empty() { String::new() } else { format!(" by {}", ids.join(", ")) }
+}
+
+/// The weakenings of one control and the scenarios that test it.
+pub(super) struct Table<'a> {
+    /// The control.
+    pub(super) control: &'a str,
+    /// Its weakenings.
+    pub(super) rows: Vec<&'a WeakeningResult>,
+    /// The scenarios that were run against any of them.
+    pub(super) columns: Vec<&'a ScenarioResult>,
+}
+
+/// One table for each control of which a weakening was tried.
+pub(super) fn tables(proof: &Proof) -> Vec<Table<'_>> {
+    let mut controls: BTreeMap<&str, Vec<&WeakeningResult>> = BTreeMap::new();
+    for result in proof.weakenings.iter().filter(|result| !result.cells.is_empty()) {
+        controls.entry(&result.control).or_default().push(result);
+    }
+    controls
+        .into_iter()
+        .map(|(control, rows)| {
+            let mut columns: Vec<&ScenarioResult> = Vec::new();
+            for cell in rows.iter().flat_map(|row| &row.cells) {
+                if !columns.iter().any(|known| known.id == cell.result.id) {
+                    columns.push(&cell.result);
+                }
+            }
+            Table { control, rows, columns }
+        })
+        .collect()
+}
+
+impl Table<'_> {
+    /// The cell of a weakening and a scenario; none where the scenario was not run.
+    pub(super) fn cell<'r>(row: &'r WeakeningResult, column: &ScenarioResult) -> Option<&'r Cell> {
+        row.cells.iter().find(|cell| cell.result.id == column.id)
+    }
+}
+
+/// Every table, with letters for the scenarios.
+pub(super) fn matrix(proof: &Proof) -> String {
+    let tables = tables(proof);
+    let mut lines = Vec::new();
+    if !tables.is_empty() {
+        lines.extend(entry(0, "marks", wrap(LEGEND, WIDTH - 12, 8)));
+    }
+    for table in &tables {
+        for columns in table.columns.chunks(COLUMNS) {
+            lines.push(String::new());
+            lines.extend(drawn(table, columns));
+        }
+    }
+    lines.into_iter().map(|line| line + "\n").collect()
+}
+
+fn drawn(table: &Table<'_>, columns: &[&ScenarioResult]) -> Vec<String> {
+    let letters: Vec<char> = ('a'..='z').chain('A'..='Z').take(columns.len()).collect();
+    let mut lines = vec![format!("{:NAMES$}{}", table.control, letters.iter().collect::<String>())];
+    for row in &table.rows {
+        let marks: String = columns.iter().map(|column| letter(Table::cell(row, column))).collect();
+        lines.push(format!("  {:width$}{marks}", row.name, width = NAMES - 2));
+    }
+    let named: Vec<String> = letters
+        .iter()
+        .zip(columns)
+        .map(|(letter, column)| format!("{letter} {}", column.id))
+        .collect();
+    let legend = wrap(&named.join(", "), WIDTH - 4, 40);
+    lines.extend(legend.into_iter().map(|line| format!("    {line}")));
+    lines
+}
+
+fn letter(cell: Option<&Cell>) -> char {
+    match cell {
+        None => ' ',
+        Some(cell) => match (cell.mark, cell.expected) {
+            (Mark::Caught, _) => 'C',
+            (Mark::Green, Some(_)) => 'M',
+            (Mark::Green, None) => '.',
+            (Mark::Collateral, _) => '!',
+            (Mark::Wrong, _) => '?',
+        },
+    }
+}
+
+/// `61 of 62 weakenings caught, 1 missed, 0 went wrong, 4 skipped; 40 scenarios, 0 vacuous; 0 collateral`, and what
+/// must be mended beside.
+pub(super) fn score(proof: &Proof) -> String {
+    let known = proof
+        .weakenings
+        .iter()
+        .filter(|it| it.outcome == Outcome::Missed && it.deviation.is_some())
+        .count();
+    let known = if known == 0 { String::new() } else { format!(" ({known} as known)") };
+    let mut told = format!(
+        "{} of {} caught, {} missed{known}, {} went wrong, {} skipped; {}, {} vacuous; {} collateral.",
+        proof.count(Outcome::Caught),
+        count(proof.tried(), "weakening"),
+        proof.count(Outcome::Missed),
+        proof.count(Outcome::Wrong),
+        proof.count(Outcome::Skipped),
+        count(proof.scenarios().len(), "scenario"),
+        proof.vacuous.len(),
+        proof.collateral(),
+    );
+    for vacuous in &proof.vacuous {
+        let why =
+            vacuous.deviation.as_deref().unwrap_or("it catches none of its controls' weakenings");
+        told.push_str(&format!("\nVACUOUS: {}: {why}", vacuous.scenario));
+    }
+    for stale in &proof.stale {
+        told.push_str(&format!("\nSTALE: {stale}; remove it from manifests/deviations.yaml"));
+    }
+    told
+}

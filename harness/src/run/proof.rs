@@ -1,0 +1,143 @@
+//! What a proof found: each weakening against the scenarios that test its control.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::ScenarioResult;
+use crate::verdict::Reason;
+
+/// All that a proof found.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Proof {
+    /// Every weakening of the chosen controls, in the order of the catalog.
+    pub weakenings: Vec<WeakeningResult>,
+    /// The scenarios that catch none of their controls' weakenings.
+    pub vacuous: Vec<Vacuous>,
+    /// Deviations that are no longer needed, in words.
+    pub stale: Vec<String>,
+}
+
+/// One weakening, and who noticed.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct WeakeningResult {
+    /// The control.
+    pub control: String,
+    /// The weakening's name.
+    pub name: String,
+    /// How it happens in practice, and what is lost.
+    pub why: String,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// What went wrong, or why it was skipped.
+    pub cause: Option<String>,
+    /// Why it may be missed, where a deviation says so.
+    pub deviation: Option<String>,
+    /// The scenarios that were run while it acted.
+    pub cells: Vec<Cell>,
+    /// From weakening to restored and seen green again.
+    #[serde(with = "super::seconds")]
+    pub took: Duration,
+}
+
+/// What came of a weakening.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Every scenario that is expected to notice did, for the expected reason.
+    Caught,
+    /// A scenario that is expected to notice did not.
+    Missed,
+    /// Something else than the expected came of it: inconclusive, a broken permit, another reason.
+    Wrong,
+    /// It was not tried.
+    Skipped,
+}
+
+/// One scenario under one weakening.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Cell {
+    /// The reason for which the scenario is expected to fail, where it is.
+    pub expected: Option<Reason>,
+    /// What the scenario did.
+    pub mark: Mark,
+    /// The scenario's result, with all its evidence.
+    pub result: ScenarioResult,
+}
+
+/// What a scenario did under a weakening.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mark {
+    /// It failed for the expected reason, at the weakened control.
+    Caught,
+    /// It stayed green.
+    Green,
+    /// It failed at another control.
+    Collateral,
+    /// It is inconclusive, a permit broke, or it failed for another reason.
+    Wrong,
+}
+
+/// A scenario that catches nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Vacuous {
+    /// The scenario's id.
+    pub scenario: String,
+    /// Why it may, where a deviation says so.
+    pub deviation: Option<String>,
+}
+
+impl WeakeningResult {
+    /// `exec-guard/misses-attach`
+    pub fn id(&self) -> String {
+        format!("{}/{}", self.control, self.name)
+    }
+
+    /// The scenarios of other controls that turned red.
+    pub fn collateral(&self) -> impl Iterator<Item = &str> {
+        let red = self.cells.iter().filter(|cell| cell.mark == Mark::Collateral);
+        red.map(|cell| cell.result.id.as_str())
+    }
+
+    /// Whether it must be mended before the proof holds.
+    pub fn is_failure(&self) -> bool {
+        self.collateral().next().is_some()
+            || self.outcome == Outcome::Missed && self.deviation.is_none()
+    }
+}
+
+impl Proof {
+    /// How many weakenings came out so.
+    pub fn count(&self, outcome: Outcome) -> usize {
+        self.weakenings.iter().filter(|weakening| weakening.outcome == outcome).count()
+    }
+
+    /// How many were tried: all that the score is counted of.
+    pub fn tried(&self) -> usize {
+        self.weakenings.len() - self.count(Outcome::Skipped)
+    }
+
+    /// How many scenarios turned red that test other controls.
+    pub fn collateral(&self) -> usize {
+        self.weakenings.iter().map(|weakening| weakening.collateral().count()).sum()
+    }
+
+    /// Whether anything must be mended before the proof holds.
+    pub fn is_failure(&self) -> bool {
+        self.weakenings.iter().any(WeakeningResult::is_failure)
+            || self.vacuous.iter().any(|vacuous| vacuous.deviation.is_none())
+            || !self.stale.is_empty()
+    }
+
+    /// The scenarios that were run, in the order in which they first were.
+    pub fn scenarios(&self) -> BTreeSet<&str> {
+        let cells = self.weakenings.iter().flat_map(|weakening| &weakening.cells);
+        cells.map(|cell| cell.result.id.as_str()).collect()
+    }
+}
