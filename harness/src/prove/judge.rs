@@ -155,3 +155,216 @@ fn stale(
     };
     deviations.iter().filter_map(needless).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::catalog::Catalog;
+    use crate::cluster::ClusterKind;
+    use crate::control::{Missed, VacuousScenario};
+    use crate::run::{AttemptResult, Role};
+    use crate::verdict::{Finding, Judgement};
+
+    /// The scenarios of exec-guard, which the audit policy is tested by as well.
+    fn catalog() -> Catalog {
+        Catalog::load(None).expect("our own catalog")
+    }
+
+    fn entry<'a>(catalog: &'a Catalog, id: &str) -> &'a Entry {
+        catalog.scenarios.iter().find(|entry| entry.id == id).expect("a scenario of ours")
+    }
+
+    /// What a scenario found: of each attempt its name and the reasons for which it failed.
+    fn found(entry: &Entry, attempts: &[(&str, &[Reason])]) -> ScenarioResult {
+        let attempt = |(name, reasons): &(&str, &[Reason])| {
+            let finding = |reason: &Reason| Finding {
+                reason: *reason,
+                expected: String::new(),
+                got: String::new(),
+                who: String::new(),
+                look_at: String::new(),
+            };
+            let verdict = if reasons.is_empty() { Verdict::Passed } else { Verdict::Failed };
+            AttemptResult {
+                name: (*name).to_owned(),
+                role: Role::Attack,
+                persona: String::new(),
+                door: String::new(),
+                judgement: Judgement {
+                    verdict,
+                    outcome: String::new(),
+                    logged: String::new(),
+                    findings: reasons.iter().map(finding).collect(),
+                    causes: Vec::new(),
+                },
+                evidence: None,
+            }
+        };
+        let attempts: Vec<AttemptResult> = attempts.iter().map(attempt).collect();
+        let worst = attempts.iter().map(|attempt| attempt.judgement.verdict).max();
+        ScenarioResult {
+            id: entry.id.clone(),
+            family: entry.family.clone(),
+            file: entry.file.clone(),
+            title: String::new(),
+            why: String::new(),
+            fix: String::new(),
+            tags: Vec::new(),
+            controls: Vec::new(),
+            verdict: worst.unwrap_or(Verdict::Passed),
+            cause: None,
+            attempts,
+            took: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn only_the_expected_reason_at_the_weakened_control_is_caught() {
+        use Reason::*;
+        let catalog = catalog();
+        let entry = entry(&catalog, "exec-interactive");
+        let expect = BTreeMap::from([(entry.id.clone(), Bypassed)]);
+        let table: [(&[(&str, &[Reason])], Mark); 8] = [
+            (&[("a shell", &[])], Mark::Green),
+            (&[("a shell", &[Bypassed])], Mark::Caught),
+            (&[("a shell", &[Bypassed, Unlogged])], Mark::Caught),
+            (&[("a shell", &[WrongLayer])], Mark::Wrong),
+            (&[("a shell", &[Unlogged])], Mark::Collateral),
+            (&[("a single command", &[PermitBroken])], Mark::Wrong),
+            (&[("a shell", &[Bypassed]), ("a single command", &[PermitBroken])], Mark::Wrong),
+            (&[("a shell", &[Bypassed, LeftOver])], Mark::Wrong),
+        ];
+        for (attempts, expected) in table {
+            let result = found(entry, attempts);
+            assert_eq!(mark("exec-guard", &expect, entry, &result), expected, "{attempts:?}");
+        }
+        let unlogged = found(entry, &[("a shell", &[Unlogged])]);
+        let expect = BTreeMap::from([(entry.id.clone(), Unlogged)]);
+        assert_eq!(mark("audit-policy", &expect, entry, &unlogged), Mark::Caught);
+    }
+
+    #[test]
+    fn what_is_inconclusive_is_never_caught() {
+        let catalog = catalog();
+        let entry = entry(&catalog, "exec-interactive");
+        let expect = BTreeMap::from([(entry.id.clone(), Reason::Bypassed)]);
+        let mut result = found(entry, &[("a shell", &[Reason::Bypassed]), ("a shell", &[])]);
+        result.attempts[1].judgement.verdict = Verdict::Inconclusive;
+        assert_eq!(mark("exec-guard", &expect, entry, &result), Mark::Wrong);
+        let whole = ScenarioResult {
+            verdict: Verdict::Inconclusive,
+            attempts: Vec::new(),
+            ..found(entry, &[])
+        };
+        assert_eq!(mark("exec-guard", &expect, entry, &whole), Mark::Wrong);
+    }
+
+    /// The trials of exec-guard's own weakening `absent`, and what came of it.
+    fn judged(marks: &[(&str, Mark)], deviations: Vec<Deviation>) -> Proof {
+        let mut catalog = catalog();
+        let control = catalog.controls.get_mut("exec-guard").expect("a control of ours");
+        control.control.weaken.retain(|name, _| name == "absent");
+        let weakening = control.control.weaken.get_mut("absent").expect("every control has it");
+        weakening.expect = BTreeMap::from([("exec-interactive".to_owned(), Reason::Bypassed)]);
+        catalog.deviations = deviations;
+        let profile = catalog.profile("hardened").expect("a profile of ours");
+        let selected = ["exec-interactive", "attach-sensitive-pod"].map(|id| {
+            let mut entry = entry(&catalog, id).clone();
+            entry.scenario.attacks.iter_mut().for_each(|attack| attack.logged = None);
+            entry.scenario.permits.iter_mut().for_each(|permit| permit.logged = None);
+            entry
+        });
+        let plan =
+            Plan::new(&catalog, &profile, ClusterKind::Embedded, selected.iter().collect());
+        let trials = Trials::new(&plan, &["exec-guard".to_owned()]);
+        let trial = &trials.trials[0];
+        let cells: Vec<Cell> = marks
+            .iter()
+            .map(|(id, mark)| Cell {
+                expected: trial.weakening.expect.get(*id).copied(),
+                mark: *mark,
+                result: found(entry(&catalog, id), &[]),
+            })
+            .collect();
+        let (outcome, cause) = outcome(trial, &cells);
+        let result = WeakeningResult {
+            control: "exec-guard".to_owned(),
+            name: "absent".to_owned(),
+            why: String::new(),
+            outcome,
+            cause,
+            deviation: None,
+            cells,
+            took: Duration::ZERO,
+        };
+        proof(&plan, &trials, vec![result])
+    }
+
+    #[test]
+    fn a_weakening_is_caught_when_those_who_must_notice_do() {
+        let both = [("exec-interactive", Mark::Caught), ("attach-sensitive-pod", Mark::Caught)];
+        let proof = judged(&both, Vec::new());
+        assert_eq!((proof.count(Outcome::Caught), proof.tried()), (1, 1));
+        assert!(!proof.is_failure());
+    }
+
+    #[test]
+    fn a_weakening_that_the_expected_scenario_misses_is_missed_whoever_else_notices() {
+        let other = [("exec-interactive", Mark::Green), ("attach-sensitive-pod", Mark::Caught)];
+        let proof = judged(&other, Vec::new());
+        assert_eq!(proof.count(Outcome::Missed), 1);
+        assert!(proof.is_failure());
+    }
+
+    #[test]
+    fn what_goes_wrong_beside_a_catch_is_no_catch() {
+        let wrong = [("exec-interactive", Mark::Caught), ("attach-sensitive-pod", Mark::Wrong)];
+        let proof = judged(&wrong, Vec::new());
+        assert_eq!((proof.count(Outcome::Wrong), proof.count(Outcome::Caught)), (1, 0));
+    }
+
+    #[test]
+    fn a_scenario_that_catches_nothing_is_vacuous() {
+        let one = [("exec-interactive", Mark::Caught), ("attach-sensitive-pod", Mark::Green)];
+        let proof = judged(&one, Vec::new());
+        assert_eq!(proof.count(Outcome::Caught), 1);
+        assert_eq!(proof.vacuous.len(), 1, "{:?}", proof.vacuous);
+        assert_eq!(proof.vacuous[0].scenario, "attach-sensitive-pod");
+        assert!(proof.is_failure());
+    }
+
+    #[test]
+    fn another_controls_scenario_that_turns_red_is_a_failure() {
+        let red = [("exec-interactive", Mark::Caught), ("attach-sensitive-pod", Mark::Collateral)];
+        let proof = judged(&red, Vec::new());
+        assert_eq!(proof.collateral(), 1);
+        assert!(proof.is_failure());
+    }
+
+    #[test]
+    fn a_deviation_excuses_what_is_so_and_is_stale_where_it_is_not() {
+        let missed = Deviation::Missed(Missed {
+            weakening: "exec-guard/absent".to_owned(),
+            why: "nobody can see it".to_owned(),
+        });
+        let vacuous = Deviation::Vacuous(VacuousScenario {
+            scenario: "attach-sensitive-pod".to_owned(),
+            why: "it documents".to_owned(),
+        });
+        let deviations = || vec![missed.clone(), vacuous.clone()];
+        let blind = [("exec-interactive", Mark::Green), ("attach-sensitive-pod", Mark::Green)];
+        let excused = judged(&blind, deviations());
+        assert_eq!(excused.count(Outcome::Missed), 1, "it is told all the same");
+        // exec-interactive catches nothing either, and nothing excuses that.
+        let unexcused: Vec<_> =
+            excused.vacuous.iter().filter(|vacuous| vacuous.deviation.is_none()).collect();
+        assert_eq!(unexcused.len(), 1);
+        assert!(excused.stale.is_empty());
+        let both = [("exec-interactive", Mark::Caught), ("attach-sensitive-pod", Mark::Caught)];
+        let needless = judged(&both, deviations());
+        assert_eq!(needless.stale.len(), 2, "{:?}", needless.stale);
+        assert!(needless.is_failure());
+    }
+}
