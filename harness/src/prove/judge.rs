@@ -276,8 +276,7 @@ mod tests {
             entry.scenario.permits.iter_mut().for_each(|permit| permit.logged = None);
             entry
         });
-        let plan =
-            Plan::new(&catalog, &profile, ClusterKind::Embedded, selected.iter().collect());
+        let plan = Plan::new(&catalog, &profile, ClusterKind::Embedded, selected.iter().collect());
         let trials = Trials::new(&plan, &["exec-guard".to_owned()]);
         let trial = &trials.trials[0];
         let cells: Vec<Cell> = marks

@@ -231,7 +231,7 @@ fn annotations(log: &Log) -> Option<String> {
 }
 
 fn more(result: &ScenarioResult) -> Vec<String> {
-    let text = format!("brinell explain {}; again, keeping the cluster: add --keep", result.id);
+    let text = format!("brinell explain {}; --keep keeps a kind cluster to look at", result.id);
     entry(2, "more", wrap(&text, WIDTH - 12, LINES))
 }
 

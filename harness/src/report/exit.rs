@@ -98,6 +98,40 @@ mod tests {
     }
 
     #[test]
+    fn the_worst_of_a_proof_decides() {
+        use ExitCode::*;
+        let results = sample::results(&sample::proof());
+        let whole = results.proof.expect("a proof");
+        let of = |names: &[&str]| Proof {
+            weakenings: whole
+                .weakenings
+                .iter()
+                .filter(|it| names.contains(&it.name.as_str()))
+                .cloned()
+                .collect(),
+            ..Proof::default()
+        };
+        let table: [(&[&str], bool, bool, ExitCode); 9] = [
+            (&["absent"], false, false, Passed),
+            (&["absent", "match-policy-exact"], false, false, Passed),
+            (&["absent", "without-a-node"], false, false, Passed),
+            (&["absent", "without-a-node"], false, true, Inconclusive),
+            (&["without-a-node"], false, false, NothingJudged),
+            (&["absent", "tty-only"], false, false, Inconclusive),
+            (&["absent", "tty-only"], true, false, Broken),
+            (&["absent", "misses-attach", "tty-only"], true, false, Failed),
+            (&["fails-open"], false, false, Failed),
+        ];
+        for (names, broken, require_all, code) in table {
+            assert_eq!(ExitCode::of_proof(&of(names), broken, require_all), code, "{names:?}");
+        }
+        let vacuous = Proof { vacuous: whole.vacuous.clone(), ..of(&["absent"]) };
+        assert_eq!(ExitCode::of_proof(&vacuous, false, false), Failed);
+        let stale = Proof { stale: whole.stale.clone(), ..of(&["absent"]) };
+        assert_eq!(ExitCode::of_proof(&stale, false, false), Failed);
+    }
+
+    #[test]
     fn the_numbers_are_those_of_the_table() {
         use ExitCode::*;
         let codes =

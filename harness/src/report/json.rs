@@ -24,7 +24,13 @@ mod tests {
 
     #[test]
     fn what_was_written_is_read_back() {
-        for events in [sample::passing(), sample::failing(), sample::mixed(), sample::aborted()] {
+        for events in [
+            sample::passing(),
+            sample::failing(),
+            sample::mixed(),
+            sample::aborted(),
+            sample::proof(),
+        ] {
             let written = render(&sample::results(&events)).unwrap();
             let read = Results::read(&written).unwrap();
             assert_eq!(render(&read).unwrap(), written);

@@ -237,6 +237,7 @@ mod tests {
             sample::aborted(),
             sample::nothing(),
             sample::hostile(HOSTILE),
+            sample::proof(),
         ];
         let mut results: Vec<_> = runs.iter().map(|events| sample::results(events)).collect();
         results.push(Results::default());
@@ -272,7 +273,7 @@ mod tests {
             cases.iter().all(is_success)
         };
         let green: Vec<_> = every_kind_of_run().iter().map(is_green).collect();
-        assert_eq!(green, [true, false, false, false, false, false, false]);
+        assert_eq!(green, [true, false, false, false, false, false, false, false]);
     }
 
     #[test]

@@ -109,10 +109,7 @@ fn evidence(text: &mut String, row: &WeakeningResult) {
         push(text, format_args!("**{}**\n\n", plain(told)));
     }
     for cell in row.cells.iter().filter(|cell| cell.mark != Mark::Green) {
-        let red = |attempt: &&AttemptResult| {
-            matches!(attempt.judgement.verdict, Verdict::Failed | Verdict::Inconclusive)
-        };
-        let Some(attempt) = cell.result.attempts.iter().find(red) else { continue };
+        let Some(attempt) = telling(cell) else { continue };
         let told = format!("{}: {}", who(attempt), attempt.judgement.outcome);
         push(text, format_args!("- {}: {}", plain(&cell.result.id), plain(&told)));
         if !attempt.judgement.logged.is_empty() {
@@ -120,6 +117,19 @@ fn evidence(text: &mut String, row: &WeakeningResult) {
         }
         push(text, format_args!("{}\n", plain(&exchange(attempt))));
     }
+}
+
+/// The first attempt that failed for the expected reason, or else turned red.
+fn telling(cell: &Cell) -> Option<&AttemptResult> {
+    let is_red = |attempt: &&AttemptResult| {
+        matches!(attempt.judgement.verdict, Verdict::Failed | Verdict::Inconclusive)
+    };
+    let is_expected = |attempt: &&AttemptResult| {
+        let mut findings = attempt.judgement.findings.iter();
+        findings.any(|finding| Some(finding.reason) == cell.expected)
+    };
+    let attempts = || cell.result.attempts.iter();
+    attempts().find(is_expected).or_else(|| attempts().find(is_red))
 }
 
 /// Request, answer, layer and audit events.
@@ -166,5 +176,35 @@ fn scenarios(text: &mut String, results: &Results) {
         for line in block::scenario(result, false, Paint::PLAIN).lines() {
             push(text, format_args!("    {line}\n"));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+
+    #[test]
+    fn a_proof_with_everything() {
+        insta::assert_snapshot!(markdown(&sample::results(&sample::proof())));
+    }
+
+    #[test]
+    fn a_run() {
+        insta::assert_snapshot!(markdown(&sample::results(&sample::mixed())));
+    }
+
+    #[test]
+    fn what_comes_from_outside_draws_nothing() {
+        let hostile = "](https://evil.example) <script> | `\n# heading\u{1b}[31m";
+        let text = markdown(&sample::results(&sample::hostile(hostile)));
+        // An indented block is shown as it stands.
+        let text: String =
+            text.lines().filter(|line| !line.starts_with("    ")).collect::<Vec<_>>().join("\n");
+        assert!(!text.contains("<script"), "{text}");
+        assert!(!text.contains("\u{1b}"), "{text}");
+        let headings = text.lines().filter(|line| line.starts_with('#'));
+        assert!(headings.clone().all(|line| !line.starts_with("# heading")), "{text}");
+        assert!(!text.replace("\\]", "").contains("]("), "{text}");
     }
 }

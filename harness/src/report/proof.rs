@@ -130,7 +130,8 @@ fn drawn(table: &Table<'_>, columns: &[&ScenarioResult]) -> Vec<String> {
     let mut lines = vec![format!("{:NAMES$}{}", table.control, letters.iter().collect::<String>())];
     for row in &table.rows {
         let marks: String = columns.iter().map(|column| letter(Table::cell(row, column))).collect();
-        lines.push(format!("  {:width$}{marks}", row.name, width = NAMES - 2));
+        let row = format!("  {:width$}{marks}", row.name, width = NAMES - 2);
+        lines.push(row.trim_end().to_owned());
     }
     let named: Vec<String> = letters
         .iter()

@@ -8,7 +8,10 @@ use std::time::Duration;
 use super::Results;
 use crate::audit::{Event, User};
 use crate::catalog::{Door, Level};
-use crate::run::{AttemptResult, Role, RunEvent, ScenarioResult, Summary};
+use crate::run::{
+    AttemptResult, Cell, Mark, Outcome, Proof, Role, RunEvent, ScenarioResult, Summary, Vacuous,
+    WeakeningResult,
+};
 use crate::verdict::{
     Answer, Decision, Denial, Effect, Evidence, Finding, Judgement, Layer, Log, Reason, Response,
     Sent, Stream, Verdict,
@@ -122,6 +125,85 @@ pub(super) fn aborted() -> Vec<RunEvent> {
         RunEvent::Aborted { error: error.to_owned() },
         RunEvent::Finished(Summary { attempts: 0, took_by_cluster, tidy, ..summary(0, 0, 0, 0) }),
     ]
+}
+
+/// A proof in which everything happens that can: every outcome, every mark, a vacuous scenario, a stale deviation.
+pub(super) fn proof() -> Vec<RunEvent> {
+    let cell = |expected, mark, result: ScenarioResult| Cell { expected, mark, result };
+    let other = |mark, verdict| {
+        let mut result = exec_interactive(verdict, Vec::new());
+        result.id = "attach-sensitive-pod".to_owned();
+        cell(None, mark, result)
+    };
+    let green = || exec_interactive(Verdict::Passed, Vec::new());
+    let must = Some(Reason::Bypassed);
+    let why = "pods/attach is a resource of its own";
+    let missed = Some(format!("not noticed by exec-interactive: {why}"));
+    let wrong = Some("something else than the expected came of it: exec-interactive".to_owned());
+    let unable =
+        Some("needs a node that really runs pods, which embedded clusters lack".to_owned());
+    let known = Some("no other version of pods/exec exists".to_owned());
+    let table = [
+        (
+            "absent",
+            Outcome::Caught,
+            None,
+            None,
+            vec![cell(must, Mark::Caught, failed()), other(Mark::Green, Verdict::Passed)],
+        ),
+        (
+            "fails-open",
+            Outcome::Caught,
+            None,
+            None,
+            vec![cell(must, Mark::Caught, failed()), other(Mark::Collateral, Verdict::Failed)],
+        ),
+        (
+            "match-policy-exact",
+            Outcome::Missed,
+            missed.clone(),
+            known,
+            vec![cell(must, Mark::Green, green())],
+        ),
+        ("misses-attach", Outcome::Missed, missed, None, vec![cell(must, Mark::Green, green())]),
+        (
+            "tty-only",
+            Outcome::Wrong,
+            wrong,
+            None,
+            vec![cell(must, Mark::Wrong, exec_interactive(Verdict::Inconclusive, Vec::new()))],
+        ),
+        ("without-a-node", Outcome::Skipped, unable, None, Vec::new()),
+    ];
+    let weakenings: Vec<WeakeningResult> = table
+        .into_iter()
+        .map(|(name, outcome, cause, deviation, cells)| WeakeningResult {
+            control: "exec-guard".to_owned(),
+            name: name.to_owned(),
+            why: why.to_owned(),
+            outcome,
+            cause,
+            deviation,
+            cells,
+            took: Duration::from_millis(2100),
+        })
+        .collect();
+    let mut events = vec![started()];
+    for weakening in &weakenings {
+        events.push(RunEvent::WeakeningStarted { id: weakening.id() });
+        events.push(RunEvent::WeakeningFinished(Box::new(weakening.clone())));
+    }
+    let vacuous = |scenario: &str, deviation: Option<&str>| Vacuous {
+        scenario: scenario.to_owned(),
+        deviation: deviation.map(str::to_owned),
+    };
+    events.push(RunEvent::Proven(Box::new(Proof {
+        weakenings,
+        vacuous: vec![vacuous("attach-sensitive-pod", None)],
+        stale: vec!["exec-guard/absent is said to be missed, and it is caught".to_owned()],
+    })));
+    events.push(RunEvent::Finished(Summary { attempts: 0, ..summary(0, 0, 0, 0) }));
+    events
 }
 
 /// A run for which nothing was selected.

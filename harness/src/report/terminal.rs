@@ -326,6 +326,11 @@ mod tests {
     }
 
     #[test]
+    fn proof_with_everything() {
+        insta::assert_snapshot!(draw(&sample::proof(), PLAIN, Detail::Normal));
+    }
+
+    #[test]
     fn nothing_judged() {
         insta::assert_snapshot!(draw(&sample::nothing(), PLAIN, Detail::Normal));
     }
@@ -376,7 +381,9 @@ mod tests {
     #[test]
     fn lines_hold_a_hundred_columns() {
         let hostile = sample::hostile(&"a long text that goes on and on, ".repeat(200));
-        for events in [sample::passing(), sample::failing(), sample::mixed(), hostile] {
+        for events in
+            [sample::passing(), sample::failing(), sample::mixed(), sample::proof(), hostile]
+        {
             let text = draw(&events, PLAIN, Detail::Verbose);
             let longest = text.lines().map(|line| line.chars().count()).max();
             assert!(longest <= Some(block::WIDTH), "{text}");
