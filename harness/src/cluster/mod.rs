@@ -89,6 +89,9 @@ pub enum ClusterError {
     /// A certificate could not be used.
     #[error("the cluster's certificates cannot be used: {0}")]
     Tls(#[from] crate::in_cluster::TlsError),
+    /// The Deployment of exec-guard says what its program does not take.
+    #[error("exec-guard does not take the arguments of its container: {0}")]
+    GuardArguments(#[from] clap::Error),
     /// The API server of an embedded cluster refused what makes it one.
     #[error("the API server could not be asked: {}", crate::text::api_words(.0))]
     Api(#[from] kube::Error),
@@ -269,6 +272,14 @@ impl Cluster {
         match self {
             Cluster::Kind(_) => Ok(Some(object)),
             Cluster::Embedded(embedded) => embedded.adapt(object).await,
+        }
+    }
+
+    /// Ends what the cluster did in the place of an object, which goes.
+    pub async fn release(&self, object: &Value) {
+        match self {
+            Cluster::Kind(_) => {}
+            Cluster::Embedded(embedded) => embedded.release(object).await,
         }
     }
 

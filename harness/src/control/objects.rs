@@ -113,6 +113,7 @@ impl Applier {
     /// When the cluster does not know its kind, or refuses.
     pub async fn delete(&self, documents: &[Document]) -> Result<(), ApplyError> {
         for Document { file, object } in documents.iter().rev() {
+            self.cluster.release(object).await;
             let object = dynamic(file, object)?;
             let name = object.metadata.name.clone().unwrap_or_default();
             match self.api(file, &object)?.delete(&name, &DeleteParams::background()).await {

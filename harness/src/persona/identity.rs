@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::authentication::v1::{SelfSubjectReview, TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::PostParams;
 use kube::{Api, Client, Config};
@@ -50,6 +50,10 @@ impl Identity {
             Persona::BadToken => Some(format!("brinell-{}", crate::text::random_hex(16))),
             Persona::Anonymous | Persona::Admin => None,
         };
+        let user = match persona {
+            Persona::Admin => who_am_i(admin).await.map_err(failed)?,
+            Persona::Anonymous | Persona::BadToken | Persona::ServiceAccount(_) => persona.user(),
+        };
         let config = match persona {
             Persona::Admin => config.clone(),
             Persona::Anonymous | Persona::BadToken | Persona::ServiceAccount(_) => {
@@ -57,13 +61,20 @@ impl Identity {
             }
         };
         let client = client(config).map_err(failed)?;
-        Ok(Identity { name: name.to_owned(), user: persona.user(), client, token })
+        Ok(Identity { name: name.to_owned(), user, client, token })
     }
 
     /// The bearer token, for what asks another server than the API server. Never printed.
     pub fn token(&self) -> Option<&str> {
         self.token.as_deref()
     }
+}
+
+/// The user name that a client has. The admin's is the cluster's to choose.
+async fn who_am_i(client: &Client) -> Result<Option<String>, kube::Error> {
+    let reviews = Api::<SelfSubjectReview>::all(client.clone());
+    let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await?;
+    Ok(review.status.and_then(|status| status.user_info?.username))
 }
 
 async fn request_token(accounts: &Api<ServiceAccount>, name: &str) -> Result<String, kube::Error> {

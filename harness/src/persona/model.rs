@@ -27,7 +27,8 @@ pub struct ServiceAccount {
 }
 
 impl Persona {
-    /// The user name that the API server should see; none for a caller without a valid identity.
+    /// The user name that the API server should see; none for a caller without a valid identity, and for the admin,
+    /// whom only the cluster knows.
     pub fn user(&self) -> Option<String> {
         match self {
             Persona::ServiceAccount(account) => {

@@ -1,18 +1,18 @@
 //! exec-guard without a node to run on: the harness itself does what the Deployment's pod would do, by the same
 //! code, with the same certificate and the same rights.
 
-use std::future::pending;
 use std::net::{Ipv4Addr, TcpListener};
 
 use http::HeaderValue;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, Config};
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 
-use super::Embedded;
 use super::keys::LOOPBACK;
+use super::{Embedded, lock};
 use crate::cluster::ClusterError;
-use crate::in_cluster::guard::{Guard, serve};
+use crate::in_cluster::guard::{Faults, Guard, serve};
 use crate::in_cluster::server_config;
 
 /// What a container runs that is exec-guard.
@@ -32,6 +32,20 @@ fn is_scaled_down(deployment: &Value) -> bool {
     deployment["spec"]["replicas"] == 0
 }
 
+/// The arguments of its container.
+fn arguments(deployment: &Value) -> impl Iterator<Item = &str> {
+    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    container["args"].as_array().into_iter().flatten().filter_map(Value::as_str)
+}
+
+/// The guard that is served.
+pub(super) struct Served {
+    /// Dropped, it asks the guard to end.
+    stop: oneshot::Sender<()>,
+    /// Closed when it did, and its port is free.
+    ended: oneshot::Receiver<()>,
+}
+
 /// Gives webhooks that name exec-guard's Service the place where the harness serves.
 pub(super) fn lead_here(object: &mut Value, port: u16) {
     if !object["kind"].as_str().is_some_and(|kind| kind.ends_with("WebhookConfiguration")) {
@@ -47,8 +61,10 @@ pub(super) fn lead_here(object: &mut Value, port: u16) {
 }
 
 impl Embedded {
-    /// Serves what the Deployment would run, until the cluster ends. Scaled down to nothing, nobody answers.
+    /// Serves what the Deployment would run in the place of what it ran before, until the cluster ends. Scaled down
+    /// to nothing, nobody answers.
     pub(super) async fn serve_guard(&self, deployment: &Value) -> Result<(), ClusterError> {
+        self.stop_guard().await;
         if is_scaled_down(deployment) {
             return Ok(());
         }
@@ -62,14 +78,29 @@ impl Embedded {
         let tls = server_config(bytes("tls.crt"), bytes("tls.key"))?;
         let account = pod["serviceAccountName"].as_str().unwrap_or_default();
         let user = format!("system:serviceaccount:{namespace}:{account}");
-        let guard = Guard { run: self.run().to_owned(), client: acting_as(config, &user)? };
+        let faults = Faults::read(arguments(deployment))?;
+        let guard = Guard::new(self.run().to_owned(), acting_as(config, &user)?, faults);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.ports.guard))
             .map_err(ClusterError::Port)?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (ending, ended) = oneshot::channel::<()>();
         self.spawn(async move {
-            // It ends with the cluster; where it ends before, the webhook fails as one that is down.
-            let _ = serve(listener, tls, guard, pending()).await;
+            // Where it ends before it is stopped, the webhook fails as one that is down.
+            let _ = serve(listener, tls, guard, async { stopped.await.unwrap_or_default() }).await;
+            drop(ending);
         });
+        *lock(&self.guard) = Some(Served { stop, ended });
         Ok(())
+    }
+
+    /// Stops the guard, if one is served, and waits until its port is free.
+    pub(super) async fn stop_guard(&self) {
+        let served = lock(&self.guard).take();
+        if let Some(Served { stop, ended }) = served {
+            drop(stop);
+            // It is closed without a word.
+            let _ = ended.await;
+        }
     }
 }
 
@@ -112,5 +143,13 @@ mod tests {
         assert!(is_guard(&deployment(json!(COMMAND))));
         assert!(!is_guard(&deployment(json!(["probe", "wait"]))));
         assert!(is_scaled_down(&deployment(json!(COMMAND))));
+        assert_eq!(arguments(&deployment(json!(COMMAND))).count(), 0);
+    }
+
+    #[test]
+    fn its_arguments_are_those_of_its_container() {
+        let containers = json!([{"command": COMMAND, "args": ["--delay", "3"]}]);
+        let deployment = json!({"spec": {"template": {"spec": {"containers": containers}}}});
+        assert_eq!(arguments(&deployment).collect::<Vec<_>>(), ["--delay", "3"]);
     }
 }

@@ -42,6 +42,7 @@ pub struct Embedded {
     keys: Keys,
     ports: Ports,
     kubelet: Mutex<Option<TcpListener>>,
+    guard: Mutex<Option<guard::Served>>,
     flags: Mutex<BTreeMap<String, String>>,
     programs: Mutex<Vec<Supervised>>,
     beside: Mutex<Vec<Supervised>>,
@@ -80,6 +81,7 @@ impl Embedded {
             keys: Keys::make()?,
             ports,
             kubelet: Mutex::new(Some(kubelet)),
+            guard: Mutex::default(),
             flags: Mutex::default(),
             programs: Mutex::default(),
             beside: Mutex::default(),
@@ -222,6 +224,13 @@ impl Embedded {
         }
         guard::lead_here(&mut object, self.ports.guard);
         Ok(Some(object))
+    }
+
+    /// Ends what took an object's place, which goes.
+    pub(super) async fn release(&self, object: &Value) {
+        if guard::is_guard(object) {
+            self.stop_guard().await;
+        }
     }
 }
 

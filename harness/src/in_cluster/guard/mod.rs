@@ -1,10 +1,12 @@
 //! exec-guard: the webhook of the control of that name. It is asked on CONNECT of `pods/exec` and
 //! `pods/attach` and refuses sessions that the audit log cannot show, and sensitive pods.
 
+mod faults;
 mod pod;
 mod rule;
 mod server;
 
+pub use faults::Faults;
 pub use pod::{GuardError, GuardPod};
 pub use rule::{Denial, Labels, LookUpError, PodName, respond, screen, weigh};
 pub use server::{Guard, serve};

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use kube::{Client, Config};
 
+use super::Faults;
 use super::server::{Guard, serve};
 use crate::in_cluster::tls::{TlsError, server_config};
 
@@ -28,6 +29,8 @@ pub struct GuardPod {
     /// The run that the guard belongs to.
     #[arg(long, env = "BRINELL_RUN")]
     run: String,
+    #[command(flatten)]
+    faults: Faults,
 }
 
 /// The guard could not start, or ended by itself.
@@ -62,7 +65,7 @@ impl GuardPod {
     /// When the pod lacks what the guard needs, named in the error.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), GuardError> {
         let tls = server_config(&read(CERTIFICATE)?, &read(KEY)?)?;
-        let guard = Guard { run: self.run, client: client()? };
+        let guard = Guard::new(self.run, client()?, self.faults);
         Ok(serve(listener()?, tls, guard, stop).await?)
     }
 }

@@ -15,7 +15,7 @@ pub type Labels = BTreeMap<String, String>;
 const SENSITIVE: [(&str, &str); 2] = [("env", "production"), ("sensitive", "true")];
 
 /// A pod, by its namespace and name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PodName {
     /// Its namespace.
     pub namespace: String,

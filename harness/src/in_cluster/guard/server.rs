@@ -1,9 +1,10 @@
 //! exec-guard over HTTPS: asks for the labels and answers the API server.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::net::TcpListener;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, Json, State};
@@ -17,8 +18,9 @@ use kube::core::DynamicObject;
 use kube::core::admission::{AdmissionRequest, AdmissionReview};
 use kube::{Api, Client};
 use rustls::ServerConfig;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
+use super::Faults;
 use super::rule::{Denial, Labels, LookUpError, PodName, respond, screen, weigh};
 
 /// How long the look-up may take: less than the webhook's own timeout of 5 s, so that the one who is
@@ -34,10 +36,11 @@ const GRACE: Duration = Duration::from_secs(5);
 /// The guard: which run it belongs to, and whom it asks for a pod's labels.
 #[derive(Clone)]
 pub struct Guard {
-    /// The run's id, for the audit annotations.
-    pub run: String,
-    /// May get pods. It should not retry: the API server waits for our answer.
-    pub client: Client,
+    run: String,
+    client: Client,
+    faults: Faults,
+    // Stays empty unless it is a fault of this guard to remember.
+    remembered: Arc<Mutex<BTreeMap<PodName, Labels>>>,
 }
 
 /// Serves `POST /validate` and `GET /readyz` over HTTPS until `stop` ends, then finishes what is
@@ -87,9 +90,34 @@ async fn validate(
 }
 
 impl Guard {
+    /// A guard that says the run's id in its audit annotations. `client` may get pods, and should not retry: the
+    /// API server waits for our answer.
+    pub fn new(run: String, client: Client, faults: Faults) -> Self {
+        Guard { run, client, faults, remembered: Arc::default() }
+    }
+
     async fn judge(&self, request: &AdmissionRequest<DynamicObject>) -> Result<(), Denial> {
+        sleep(self.faults.delay()).await;
         let pod = screen(request)?;
-        weigh(self.look_up(&pod).await)
+        if let Some(labels) = self.remembered(&pod) {
+            return weigh(Ok(labels));
+        }
+        let labels = self.look_up(&pod).await;
+        if let Ok(labels) = &labels {
+            self.remember(pod, labels);
+        }
+        weigh(labels)
+    }
+
+    fn remembered(&self, pod: &PodName) -> Option<Labels> {
+        self.remembered.lock().unwrap_or_else(PoisonError::into_inner).get(pod).cloned()
+    }
+
+    fn remember(&self, pod: PodName, labels: &Labels) {
+        if self.faults.remembers() {
+            let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+            remembered.insert(pod, labels.clone());
+        }
     }
 
     /// Asks the API server each time: labels change, and a remembered answer would let in.
@@ -118,6 +146,8 @@ impl Guard {
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Instant;
 
     use axum::extract::Path;
     use axum::response::{IntoResponse, Response};
@@ -135,10 +165,16 @@ mod tests {
     use crate::in_cluster::tls;
 
     /// An API server that knows a few pods by their names.
-    async fn api_server(Path((_, name)): Path<(String, String)>) -> Response {
+    async fn api_server(
+        State(asked): State<Arc<AtomicUsize>>,
+        Path((_, name)): Path<(String, String)>,
+    ) -> Response {
+        let sensitive = json!({"env": "production", "sensitive": "true"});
         let labels = match name.as_str() {
             "harmless" => json!({"env": "production"}),
-            "vault" => json!({"env": "production", "sensitive": "true"}),
+            "vault" => sensitive,
+            "relabelled" if asked.fetch_add(1, Ordering::Relaxed) > 0 => sensitive,
+            "relabelled" => json!({}),
             "slow" => return std::future::pending().await,
             "broken" => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
             _ => {
@@ -156,7 +192,9 @@ mod tests {
     async fn client() -> Client {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let address = listener.local_addr().expect("an address");
-        let routes = Router::new().route("/api/v1/namespaces/{ns}/pods/{name}", get(api_server));
+        let routes = Router::new()
+            .route("/api/v1/namespaces/{ns}/pods/{name}", get(api_server))
+            .with_state(Arc::default());
         tokio::spawn(async move { axum::serve(listener, routes).await });
         let mut config = Config::new(format!("http://{address}").parse().expect("a URL"));
         config.default_retry = false;
@@ -171,6 +209,10 @@ mod tests {
     }
 
     async fn served() -> Served {
+        served_with([]).await
+    }
+
+    async fn served_with<const COUNT: usize>(faults: [&str; COUNT]) -> Served {
         let certified =
             rcgen::generate_simple_self_signed(["guard.test".to_owned()]).expect("made");
         let ca = certified.cert.pem();
@@ -180,7 +222,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
         let address = listener.local_addr().expect("an address");
         let (stop, stopped) = oneshot::channel();
-        let guard = Guard { run: "k7f3".to_owned(), client: client().await };
+        let faults = Faults::read(faults).expect("arguments");
+        let guard = Guard::new("k7f3".to_owned(), client().await, faults);
         let server = tokio::spawn(serve(listener, tls, guard, async {
             stopped.await.ok();
         }));
@@ -236,11 +279,31 @@ mod tests {
     #[tokio::test]
     async fn a_look_up_without_an_answer_is_refused_before_the_api_server_gives_up() {
         let served = served().await;
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         let response = served.review("slow", json!({})).await;
         assert!(started.elapsed() < Duration::from_secs(5));
         assert_eq!(response["auditAnnotations"]["decision"], "denied-look-up-failed");
         assert_eq!(response["status"]["code"], 403);
+    }
+
+    #[tokio::test]
+    async fn a_changed_label_counts_at_once_unless_the_guard_remembers() {
+        for (served, decision) in
+            [(served().await, "denied-sensitive"), (served_with(["--remember"]).await, "allowed")]
+        {
+            let before = served.review("relabelled", json!({})).await;
+            assert_eq!(before["auditAnnotations"]["decision"], "allowed");
+            let after = served.review("relabelled", json!({})).await;
+            assert_eq!(after["auditAnnotations"]["decision"], decision);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_slow_guard_is_slow_with_every_review() {
+        let served = served_with(["--delay", "1"]).await;
+        let started = Instant::now();
+        served.review("none", json!({"stdin": true})).await;
+        assert!(started.elapsed() >= Duration::from_secs(1));
     }
 
     #[tokio::test]
