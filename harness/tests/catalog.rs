@@ -185,7 +185,7 @@ fn a_weakening_changes_only_what_it_mentions() {
     assert_eq!(files("exec-guard"), ["namespaces.yaml"]);
     assert_eq!(
         files("least-privilege"),
-        ["accounts.yaml", "namespaces.yaml", "roles.yaml", "cluster-admin.yaml"],
+        ["accounts.yaml", "namespaces.yaml", "roles.yaml", "people.yaml", "cluster-admin.yaml"],
     );
     assert!(weakened("audit-policy").flags.is_empty());
 }
@@ -294,6 +294,21 @@ mine/exec/mine.yaml:4:9: there is no target `production`
     |         ^
   did you mean production-app?
 ");
+}
+
+#[test]
+fn unknown_substitution_in_a_path() {
+    let exec = "{exec: {command: [probe, cat], stdin: true}}";
+    let request = "{request: {method: GET, path: '/api/v1/nodes/${nod}/proxy/pods'}}";
+    insta::assert_snapshot!(with_change(exec, request), @"");
+}
+
+#[test]
+fn a_subject_that_cannot_be() {
+    let exec = "{exec: {command: [probe, cat], stdin: true}}";
+    let grants =
+        "{grants: {verb: get, resource: pods/exec, allowed: ['system:masters', 'User/[a']}}";
+    insta::assert_snapshot!(with_change(exec, grants), @"");
 }
 
 #[test]

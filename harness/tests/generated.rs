@@ -118,6 +118,9 @@ fn words(action: &Action) -> String {
         Action::Attach(attach) => {
             format!("attach{}{}", place("to", &attach.pod), streams(attach.stdin, attach.tty))
         }
+        Action::PortForward(forward) => {
+            format!("port-forward{}", place("to", &forward.pod))
+        }
         Action::Ephemeral(ephemeral) => {
             format!("a debug container{}", place("in namespace", &ephemeral.namespace))
         }
@@ -137,6 +140,9 @@ fn words(action: &Action) -> String {
             format!("kubelet:{} `{method} {}`", kubelet.port, kubelet.path)
         }
         Action::Etcd(etcd) => format!("a read of etcd below `{}`", etcd.prefix),
+        Action::Grants(grants) => {
+            format!("a review of who may {} {}", grants.verb, grants.resource)
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brinell::action::{exchange, read};
-use brinell::audit::{AuditLog, verb};
+use brinell::audit::{AuditLog, User, verb};
 use brinell::catalog::Method;
 use brinell::persona::client;
 use brinell::verdict::{Answer, Decision, Denial, Exchange, Log, Sent};
@@ -241,6 +241,7 @@ impl Recorder {
         let sent = Sent {
             persona: case.r#as.clone(),
             user: (!nobody).then(|| case.r#as.clone()),
+            impersonated: impersonated(&case.headers),
             door: case.door,
             method: method.to_owned(),
             verb: Some(verb(method_of(method)?, &uri).to_owned()),
@@ -309,4 +310,9 @@ fn exchanged(case: &Case, Try { sent, answer }: Try, log: Log) -> Exchange {
         Decides::Layer(layer) => Decision::Denied(Denial { layer, message: words }),
     };
     Exchange { about: case.about.clone(), sent, answer, log, decision }
+}
+
+fn impersonated(headers: &BTreeMap<String, String>) -> Option<User> {
+    let groups = headers.get("Impersonate-Group").cloned().into_iter().collect();
+    Some(User { username: headers.get("Impersonate-User")?.clone(), groups })
 }

@@ -4,6 +4,7 @@
 mod connect;
 mod ephemeral;
 mod etcd;
+mod grants;
 mod http;
 mod kubelet;
 mod pod;
@@ -33,6 +34,8 @@ pub struct World {
     pub cluster: Arc<Cluster>,
     /// The node's address.
     pub node: String,
+    /// The node's name.
+    pub node_name: String,
     /// The audit log; none where the API server writes none.
     pub audit: Option<AuditLog>,
     /// The value that must not be found.
@@ -140,6 +143,7 @@ impl Attempt<'_> {
         match action {
             Action::Exec(exec) => stream::exec(self, exec).await,
             Action::Attach(attach) => stream::attach(self, attach).await,
+            Action::PortForward(forward) => stream::port_forward(self, forward).await,
             Action::Ephemeral(ephemeral) => ephemeral::send(self, ephemeral).await,
             Action::Pod(pod) => pod::send(self, pod).await,
             Action::Request(request) => request::send(self, request).await,
@@ -147,6 +151,7 @@ impl Attempt<'_> {
             Action::Resolve(resolve) => connect::resolve(self, resolve).await,
             Action::Kubelet(kubelet) => kubelet::send(self, kubelet).await,
             Action::Etcd(etcd) => etcd::read(self, etcd).await,
+            Action::Grants(grants) => grants::review(self, grants).await,
         }
     }
 
@@ -163,6 +168,7 @@ impl Attempt<'_> {
         Sent {
             persona: self.identity.name.clone(),
             user: self.identity.user.clone(),
+            impersonated: self.identity.impersonated.clone(),
             door: self.door,
             method: method.to_owned(),
             uri: uri.to_owned(),
@@ -173,7 +179,13 @@ impl Attempt<'_> {
 
     /// What goes past the API server: no verb, no event.
     fn sent_past(&self, method: &str, uri: String) -> Sent {
-        Sent { verb: None, audit_id: None, user: None, ..self.sent(method, &uri, "") }
+        Sent {
+            verb: None,
+            audit_id: None,
+            user: None,
+            impersonated: None,
+            ..self.sent(method, &uri, "")
+        }
     }
 }
 

@@ -20,24 +20,28 @@ pub(super) async fn send(
         Method::Patch => STRATEGIC_MERGE,
         _ => "application/json",
     };
-    let answer =
-        attempt.ask(request.method, &request.path, content_type, request.body.as_ref()).await;
+    let uri = request.uri(&attempt.world.node_name);
+    let answer = attempt.ask(request.method, &uri, content_type, request.body.as_ref()).await;
     let method = name(request.method);
     Ok(Observation {
-        sent: attempt.sent(method, &request.path, verb(request.method, &request.path)),
+        sent: attempt.sent(method, &uri, verb(request.method, &uri)),
         answer,
-        effect: effect(attempt, request).await?,
+        effect: effect(attempt, request, &uri).await?,
         traced: None,
     })
 }
 
 /// Whether the object that a POST makes is there; it goes at once.
-async fn effect(attempt: &Attempt<'_>, request: &Request) -> Result<Effect, ActionError> {
+async fn effect(
+    attempt: &Attempt<'_>,
+    request: &Request,
+    uri: &str,
+) -> Result<Effect, ActionError> {
     let name = request.body.as_ref().and_then(|body| body["metadata"]["name"].as_str());
     let (Method::Post, Some(name)) = (request.method, name) else {
         return Ok(Effect::NotApplicable);
     };
-    let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
+    let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
     let subresource = ApiPath::parse(path).is_some_and(|path| !path.subresource.is_empty());
     // What is sent to a subresource makes no object below it.
     if subresource || query.contains("dryRun=All") {

@@ -1,4 +1,4 @@
-//! Exec and attach, through each of their three doors. A SPDY request needs no SPDY: one that is answered 101 was
+//! Exec, attach and port-forward, through each of their three doors. A SPDY request needs no SPDY: one that is answered 101 was
 //! let in, and is closed at once.
 
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::http::read;
 use super::{ActionError, Attempt, Observation, World};
-use crate::catalog::{Attach, Door, Exec};
+use crate::catalog::{Attach, Door, Exec, PortForward};
 use crate::text::{cut, encode};
 use crate::verdict::{Answer, Closing, Effect, Stream};
 
@@ -53,6 +53,25 @@ pub(super) async fn attach(
     open(attempt, &uri, false, Until::Line).await
 }
 
+/// `kubectl port-forward`. Whether it is let in is all that is asked: it is closed before a port is named.
+pub(super) async fn port_forward(
+    attempt: &Attempt<'_>,
+    forward: &PortForward,
+) -> Result<Observation, ActionError> {
+    let pod = attempt.pod(forward.pod.as_ref())?;
+    let uri = format!("/api/v1/namespaces/{}/pods/{pod}/portforward", attempt.scene.namespace);
+    let request = attempt.request(method(attempt.door), &uri);
+    let request = upgrade(request, attempt.door, PORT_FORWARD).body(Vec::new());
+    let answer = match attempt.exchange(request).await {
+        Err(silence) => Answer::Nothing(silence),
+        Ok(response) if response.status() != http::StatusCode::SWITCHING_PROTOCOLS => {
+            read(response).await
+        }
+        Ok(_) => Answer::Stream(Stream::default()),
+    };
+    Ok(opened(attempt, &uri, answer))
+}
+
 /// Runs a command as the admin, who only looks, and returns what it printed.
 pub(super) async fn run(
     world: &World,
@@ -63,7 +82,7 @@ pub(super) async fn run(
     let command: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
     let uri = exec_uri(namespace, pod, &command, false, false);
     let request = http::Request::builder().method("GET").uri(uri);
-    let request = upgrade(request, Door::GetWebsocket, world.cluster.stream_protocols())
+    let request = upgrade(request, Door::GetWebsocket, command_protocols(world))
         .body(Body::empty())
         .map_err(|error| ActionError::Missing(error.to_string()))?;
     let response = world.admin.send(request).await?;
@@ -114,10 +133,8 @@ async fn open(
     types: bool,
     until: Until,
 ) -> Result<Observation, ActionError> {
-    let method = if attempt.door == Door::PostSpdy { "POST" } else { "GET" };
-    let verb = if method == "POST" { "create" } else { "get" };
-    let protocols = attempt.world.cluster.stream_protocols();
-    let request = upgrade(attempt.request(method, uri), attempt.door, protocols).body(Vec::new());
+    let request = attempt.request(method(attempt.door), uri);
+    let request = upgrade(request, attempt.door, command_protocols(attempt.world)).body(Vec::new());
     let answer = match attempt.exchange(request).await {
         Err(silence) => Answer::Nothing(silence),
         Ok(response) if response.status() != http::StatusCode::SWITCHING_PROTOCOLS => {
@@ -128,26 +145,56 @@ async fn open(
         }
         Ok(_) => Answer::Stream(Stream::default()),
     };
-    Ok(Observation {
+    Ok(opened(attempt, uri, answer))
+}
+
+fn opened(attempt: &Attempt<'_>, uri: &str, answer: Answer) -> Observation {
+    let method = method(attempt.door);
+    let verb = if method == "POST" { "create" } else { "get" };
+    Observation {
         sent: attempt.sent(method, uri, verb),
         answer,
         effect: Effect::NotApplicable,
         traced: None,
-    })
+    }
 }
 
+fn method(door: Door) -> &'static str {
+    if door == Door::PostSpdy { "POST" } else { "GET" }
+}
+
+/// What is spoken behind the handshake.
+#[derive(Clone, Copy)]
+struct Protocols {
+    websocket: &'static str,
+    spdy: &'static str,
+}
+
+/// A remote command's. Which ones a node understands by WebSocket, its cluster knows.
+fn command_protocols(world: &World) -> Protocols {
+    Protocols { websocket: world.cluster.stream_protocols(), spdy: "v4.channel.k8s.io" }
+}
+
+/// A forwarded port's: by WebSocket the API server carries SPDY through a tunnel, as kubectl asks since 1.31.
+const PORT_FORWARD: Protocols =
+    Protocols { websocket: "SPDY/3.1+portforward.k8s.io", spdy: "portforward.k8s.io" };
+
 /// The handshake's headers. No Accept: it reaches the kubelet, which then answers 406 (measured).
-fn upgrade(request: http::request::Builder, door: Door, protocols: &str) -> http::request::Builder {
+fn upgrade(
+    request: http::request::Builder,
+    door: Door,
+    protocols: Protocols,
+) -> http::request::Builder {
     let request = request.header("Connection", "Upgrade");
     match door {
         Door::GetWebsocket => request
             .header("Upgrade", "websocket")
             .header("Sec-WebSocket-Version", "13")
             .header("Sec-WebSocket-Key", generate_key())
-            .header("Sec-WebSocket-Protocol", protocols),
+            .header("Sec-WebSocket-Protocol", protocols.websocket),
         _ => request
             .header("Upgrade", "SPDY/3.1")
-            .header("X-Stream-Protocol-Version", "v4.channel.k8s.io"),
+            .header("X-Stream-Protocol-Version", protocols.spdy),
     }
 }
 

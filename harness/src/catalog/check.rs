@@ -2,11 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use globset::Glob;
+
 use super::load::Sources;
 use super::nearest::did_you_mean;
 use super::source::Source;
-use super::{Action, Attack, Blocked, Catalog, ControlEntry, Door, Entry, Permit, Problem, Target};
-
+use super::{
+    Action, Attack, Blocked, Catalog, ControlEntry, Door, Entry, Grants, Permit, Problem, Request,
+    Target,
+};
 use crate::control::{Deviation, Profile, Ready, Values, Weakening, substitutions};
 
 /// All that is wrong in the catalog.
@@ -174,6 +178,13 @@ impl Check<'_> {
     fn action(&mut self, persona: &str, action: &Action, target: Option<&Target>, pointer: &str) {
         let catalog = self.catalog;
         self.known("persona", persona, &format!("{pointer}/as"), keys(&catalog.personas));
+        match action {
+            Action::Request(request) => {
+                self.path(request, &format!("{pointer}/do/request/path"));
+            }
+            Action::Grants(grants) => self.grants(grants, &format!("{pointer}/do/grants")),
+            _ => {}
+        }
         let Some(target) = target else { return };
         let Some(named) = action.named_pod() else { return };
         let namespace = named.namespace.unwrap_or(&target.namespace);
@@ -185,6 +196,33 @@ impl Check<'_> {
                 self.wrong(&pointer, &format!("the target has no pod in `{namespace}`"), "");
             }
             None => {}
+        }
+    }
+
+    fn grants(&mut self, grants: &Grants, pointer: &str) {
+        for (position, pattern) in grants.allowed.iter().enumerate() {
+            if !["Group/", "User/", "ServiceAccount/"].iter().any(|kind| pattern.starts_with(kind))
+            {
+                let hint = "write `Group/name`, `User/name` or `ServiceAccount/namespace/name`";
+                self.wrong(
+                    &format!("{pointer}/allowed/{position}"),
+                    "no subject has that form",
+                    hint,
+                );
+            }
+            if let Err(error) = Glob::new(pattern) {
+                self.wrong(&format!("{pointer}/allowed/{position}"), &error.to_string(), "");
+            }
+        }
+    }
+
+    fn path(&mut self, request: &Request, pointer: &str) {
+        for name in substitutions(&request.path) {
+            if !Request::SUBSTITUTIONS.contains(&name) {
+                let message = format!("nothing is known as `${{{name}}}` in a path");
+                let hint = did_you_mean(name, Request::SUBSTITUTIONS);
+                self.wrong(pointer, &message, &hint);
+            }
         }
     }
 
@@ -377,14 +415,17 @@ impl Action {
         let (namespace, pod, pointer) = match self {
             Action::Exec(exec) => (None, exec.pod.as_deref(), "exec/pod"),
             Action::Attach(attach) => (None, attach.pod.as_deref(), "attach/pod"),
+            Action::PortForward(forward) => (None, forward.pod.as_deref(), "port-forward/pod"),
             Action::Ephemeral(ephemeral) => {
                 (ephemeral.namespace.as_deref(), ephemeral.pod.as_deref(), "ephemeral/pod")
             }
             Action::Connect(connect) => (None, Some(connect.from.as_str()), "connect/from"),
             Action::Resolve(resolve) => (None, Some(resolve.from.as_str()), "resolve/from"),
-            Action::Pod(_) | Action::Request(_) | Action::Kubelet(_) | Action::Etcd(_) => {
-                return None;
-            }
+            Action::Pod(_)
+            | Action::Request(_)
+            | Action::Kubelet(_)
+            | Action::Etcd(_)
+            | Action::Grants(_) => return None,
         };
         Some(NamedPod { namespace, pod, pointer })
     }

@@ -25,7 +25,8 @@ pub enum Need {
 }
 
 impl Action {
-    /// What it needs beyond the API server. A simulated kubelet answers attach, and exec of harmless commands.
+    /// What it needs beyond the API server. A simulated kubelet answers attach and
+    /// port-forward, and exec of harmless commands.
     pub fn needs(&self) -> &'static [Need] {
         match self {
             Action::Exec(exec) if harmless(&exec.command).is_none() => &[Need::RealNode],
@@ -34,9 +35,11 @@ impl Action {
             }
             Action::Exec(_)
             | Action::Attach(_)
+            | Action::PortForward(_)
             | Action::Ephemeral(_)
             | Action::Pod(_)
-            | Action::Request(_) => &[],
+            | Action::Request(_)
+            | Action::Grants(_) => &[],
             Action::Connect(_) | Action::Resolve(_) => &[Need::RealNode, Need::PodNetwork],
             Action::Kubelet(_) => &[Need::RealNode, Need::KubeletPort],
             Action::Etcd(_) => &[Need::Etcd],
@@ -48,9 +51,12 @@ impl Action {
         match self {
             Action::Exec(_)
             | Action::Attach(_)
+            | Action::PortForward(_)
             | Action::Ephemeral(_)
             | Action::Pod(_)
             | Action::Request(_) => true,
+            // A review is many requests of the admin's, none of them an attack.
+            Action::Grants(_) => false,
             Action::Connect(_) | Action::Resolve(_) | Action::Kubelet(_) | Action::Etcd(_) => false,
         }
     }

@@ -143,6 +143,8 @@ pub enum Action {
     Exec(Exec),
     /// The streams of a running container's main process.
     Attach(Attach),
+    /// A connection to a port of a running pod, through the API server.
+    PortForward(PortForward),
     /// A debug container added to a running pod.
     Ephemeral(Ephemeral),
     /// A pod that is created, directly or through a workload.
@@ -157,6 +159,8 @@ pub enum Action {
     Kubelet(Kubelet),
     /// A read of everything that etcd holds.
     Etcd(Etcd),
+    /// A review of everybody who is granted something.
+    Grants(Grants),
 }
 
 /// `kubectl exec`.
@@ -189,6 +193,15 @@ pub struct Attach {
     /// Ask for a terminal.
     #[serde(default)]
     pub tty: bool,
+}
+
+/// `kubectl port-forward`. Whether it is let in is all that is asked: nothing is sent to any port.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PortForward {
+    /// The pod; without it the target's first.
+    #[serde(default)]
+    pub pod: Option<String>,
 }
 
 /// `kubectl debug`.
@@ -231,11 +244,21 @@ pub enum Workload {
 pub struct Request {
     /// The HTTP method.
     pub method: Method,
-    /// The path with its query.
+    /// The path with its query. `${node}` stands for the node's name.
     pub path: String,
     /// A JSON body.
     #[serde(default)]
     pub body: Option<Value>,
+}
+
+impl Request {
+    /// What may stand between `${` and `}` in its path.
+    pub const SUBSTITUTIONS: [&str; 1] = ["node"];
+
+    /// The path on a cluster whose node has this name.
+    pub fn uri(&self, node: &str) -> String {
+        self.path.replace("${node}", node)
+    }
 }
 
 /// An HTTP method.
@@ -301,6 +324,21 @@ pub struct Etcd {
     pub prefix: String,
 }
 
+/// A reading of all roles and their bindings, in every namespace and for the whole cluster.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Grants {
+    /// The verb that is granted.
+    pub verb: String,
+    /// The resource, with its subresource: `pods/exec`.
+    pub resource: String,
+    /// The resource's API group; the core group without it.
+    #[serde(default)]
+    pub group: String,
+    /// Who may have it: `Group/name`, `User/name`, `ServiceAccount/namespace/name`, with `*` for any text.
+    pub allowed: Vec<String>,
+}
+
 /// One way to send an action. A control that watches one door may forget another.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,
@@ -327,7 +365,7 @@ impl Action {
     /// Every door that the action can be sent through, the common one first.
     pub fn doors(&self) -> &'static [Door] {
         match self {
-            Action::Exec(_) | Action::Attach(_) => {
+            Action::Exec(_) | Action::Attach(_) | Action::PortForward(_) => {
                 &[Door::GetWebsocket, Door::PostSpdy, Door::GetSpdy]
             }
             Action::Ephemeral(_) => &[Door::StrategicMerge, Door::Apply, Door::Put],
@@ -336,7 +374,8 @@ impl Action {
             | Action::Connect(_)
             | Action::Resolve(_)
             | Action::Kubelet(_)
-            | Action::Etcd(_) => &[Door::Direct],
+            | Action::Etcd(_)
+            | Action::Grants(_) => &[Door::Direct],
         }
     }
 }

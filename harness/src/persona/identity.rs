@@ -8,7 +8,8 @@ use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::PostParams;
 use kube::{Api, Client, Config};
 
-use super::Persona;
+use super::{Impersonated, Persona};
+use crate::audit::User;
 
 /// How long a token may be used: longer than any run, and then it is worthless.
 const TOKEN_SECONDS: i64 = 3600;
@@ -20,6 +21,8 @@ pub struct Identity {
     pub name: String,
     /// The user name that the API server should see.
     pub user: Option<String>,
+    /// Whom this identity asks to be.
+    pub impersonated: Option<User>,
     /// Sends as this identity.
     pub client: Client,
     token: Option<String>,
@@ -43,7 +46,8 @@ impl Identity {
     ) -> Result<Self, IdentityError> {
         let failed = |source| IdentityError { name: name.to_owned(), source };
         let token = match persona {
-            Persona::ServiceAccount(account) => {
+            Persona::ServiceAccount(account)
+            | Persona::Impersonated(Impersonated { by: account, .. }) => {
                 let accounts = Api::<ServiceAccount>::namespaced(admin.clone(), &account.namespace);
                 Some(request_token(&accounts, &account.name).await.map_err(failed)?)
             }
@@ -52,16 +56,21 @@ impl Identity {
         };
         let user = match persona {
             Persona::Admin => who_am_i(admin).await.map_err(failed)?,
-            Persona::Anonymous | Persona::BadToken | Persona::ServiceAccount(_) => persona.user(),
+            Persona::Anonymous
+            | Persona::BadToken
+            | Persona::ServiceAccount(_)
+            | Persona::Impersonated(_) => persona.user(),
         };
+        let impersonated = persona.impersonated();
         let config = match persona {
             Persona::Admin => config.clone(),
-            Persona::Anonymous | Persona::BadToken | Persona::ServiceAccount(_) => {
-                bare(config, token.as_deref())
-            }
+            Persona::Anonymous
+            | Persona::BadToken
+            | Persona::ServiceAccount(_)
+            | Persona::Impersonated(_) => bare(config, token.as_deref(), impersonated.as_ref()),
         };
         let client = client(config).map_err(failed)?;
-        Ok(Identity { name: name.to_owned(), user, client, token })
+        Ok(Identity { name: name.to_owned(), user, impersonated, client, token })
     }
 
     /// The bearer token, for what asks another server than the API server. Never printed.
@@ -87,10 +96,12 @@ async fn request_token(accounts: &Api<ServiceAccount>, name: &str) -> Result<Str
 }
 
 /// The same server without the admin's credentials.
-fn bare(config: &Config, token: Option<&str>) -> Config {
+fn bare(config: &Config, token: Option<&str>, impersonated: Option<&User>) -> Config {
     let mut bare = config.clone();
     bare.auth_info = kube::config::AuthInfo::default();
     bare.auth_info.token = token.map(|token| token.to_owned().into());
+    bare.auth_info.impersonate = impersonated.map(|user| user.username.clone());
+    bare.auth_info.impersonate_groups = impersonated.map(|user| user.groups.clone());
     bare
 }
 

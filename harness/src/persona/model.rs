@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::audit::User;
+
 /// An identity that a request is sent with.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -14,6 +16,21 @@ pub enum Persona {
     BadToken,
     /// A token of a ServiceAccount.
     ServiceAccount(ServiceAccount),
+    /// A ServiceAccount that asks to be taken for somebody else.
+    Impersonated(Impersonated),
+}
+
+/// Somebody whom a ServiceAccount asks to be, by `Impersonate-User` and `Impersonate-Group`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Impersonated {
+    /// Whose token is sent.
+    pub by: ServiceAccount,
+    /// The user name that is asked for.
+    pub user: String,
+    /// The groups that are asked for.
+    #[serde(default)]
+    pub groups: Vec<String>,
 }
 
 /// A ServiceAccount. The object and what it may do belong to the control `least-privilege` or to a target.
@@ -27,14 +44,29 @@ pub struct ServiceAccount {
 }
 
 impl Persona {
-    /// The user name that the API server should see; none for a caller without a valid identity, and for the admin,
-    /// whom only the cluster knows.
+    /// The user name that the API server should see, whoever the caller asks to be; none for a caller without a
+    /// valid identity, and for the admin, whom only the cluster knows.
     pub fn user(&self) -> Option<String> {
         match self {
-            Persona::ServiceAccount(account) => {
+            Persona::ServiceAccount(account)
+            | Persona::Impersonated(Impersonated { by: account, .. }) => {
                 Some(format!("system:serviceaccount:{}:{}", account.namespace, account.name))
             }
             Persona::Anonymous | Persona::Admin | Persona::BadToken => None,
+        }
+    }
+
+    /// Whom the caller asks to be.
+    pub fn impersonated(&self) -> Option<User> {
+        match self {
+            Persona::Impersonated(impersonated) => Some(User {
+                username: impersonated.user.clone(),
+                groups: impersonated.groups.clone(),
+            }),
+            Persona::Anonymous
+            | Persona::Admin
+            | Persona::BadToken
+            | Persona::ServiceAccount(_) => None,
         }
     }
 }

@@ -149,6 +149,10 @@ fn answered(answer: &Answer) -> String {
             SilenceKind::Cut => "cut off".to_owned(),
             SilenceKind::Broken => "not understood".to_owned(),
         },
+        Answer::Grants(granted) => {
+            let subjects = granted.allowed.len() + granted.others.len();
+            format!("{} found", count(subjects, "subject"))
+        }
         Answer::Storage(storage) => format!("{} read", count(storage.keys, "key")),
     }
 }

@@ -415,6 +415,7 @@ fn attempt(
         judgement,
         evidence: Some(Evidence {
             sent: Sent {
+                impersonated: None,
                 persona: "operator".to_owned(),
                 user: Some("system:serviceaccount:brinell-k7f3:operator".to_owned()),
                 door,

@@ -250,7 +250,9 @@ async fn is_known(identity: &Identity) -> bool {
 /// before and after, by the same unrestarted API server.
 fn doubt(attempt: &mut AttemptResult, before: &Bearings, after: &Bearings) {
     let Some(evidence) = &attempt.evidence else { return };
-    let rests_on_authorization = matches!(&evidence.decision, Decision::Denied(denial)
+    // A review of grants was refused by nobody.
+    let rests_on_authorization = evidence.sent.audit_id.is_some()
+        && matches!(&evidence.decision, Decision::Denied(denial)
         if matches!(denial.layer, Layer::Authorization | Layer::UpgradeCheck));
     if !rests_on_authorization || attempt.judgement.verdict != Verdict::Passed {
         return;

@@ -192,7 +192,15 @@ mod tests {
         let embedded = plan(&catalog, ClusterKind::Embedded, all);
         let skipped: Vec<&str> =
             embedded.skipped.iter().map(|(entry, _)| entry.id.as_str()).collect();
-        assert_eq!(skipped, ["anonymous-kubelet", "egress-database"]);
+        let expected = [
+            "anonymous-kubelet",
+            "kubelet-without-role",
+            "nodes-proxy-denied",
+            "nodes-proxy-kubelet-exec",
+            "egress-database",
+            "egress-outside",
+        ];
+        assert_eq!(skipped, expected);
         let left_out: Vec<&String> = embedded.left_out.keys().collect();
         assert_eq!(left_out, ["kubelet-auth", "network-policy"]);
     }

@@ -148,9 +148,9 @@ pub async fn stage(
     let ids = Arc::new(AuditIds::new(&values.run));
     let log = writes_log(&settings).then(|| cluster.audit_log()).transpose()?;
     let (audit, log) = follow(log, &values);
-    let node = node_address(&admin).await?;
+    let (node_name, node) = the_node(&admin).await?;
     let applier = Applier::new(admin.clone(), Arc::clone(&cluster), values.clone()).await?;
-    let world = World { admin, cluster, node, audit, canary: values.canary.clone() };
+    let world = World { admin, cluster, node, node_name, audit, canary: values.canary.clone() };
     let mut stage = Stage {
         world,
         made_in,
@@ -197,11 +197,15 @@ fn follow(group: Option<Group>, values: &Values) -> (Option<AuditLog>, Option<Gr
     (Some(log), Some(group))
 }
 
-async fn node_address(admin: &Client) -> Result<String, StageError> {
+/// The node's name and address.
+async fn the_node(admin: &Client) -> Result<(String, String), StageError> {
     let nodes = Api::<Node>::all(admin.clone()).list(&ListParams::default()).await?;
-    let addresses = nodes.items.into_iter().filter_map(|node| node.status?.addresses).flatten();
-    let mut internal = addresses.filter(|address| address.type_ == "InternalIP");
-    internal.next().map(|address| address.address).ok_or_else(|| StageError::NotReady {
+    let mut reachable = nodes.items.into_iter().filter_map(|node| {
+        let addresses = node.status?.addresses?;
+        let internal = addresses.into_iter().find(|address| address.type_ == "InternalIP")?;
+        Some((node.metadata.name?, internal.address))
+    });
+    reachable.next().ok_or_else(|| StageError::NotReady {
         what: "the node".to_owned(),
         state: "it has no address".to_owned(),
     })

@@ -7,8 +7,8 @@
 use crate::audit::{ApiPath, Event};
 use crate::text::cut;
 use crate::verdict::{
-    Answer, Decision, Denial, LONGEST_MESSAGE, Layer, Log, Response, Sent, Silence, SilenceKind,
-    Storage, Stream,
+    Answer, Decision, Denial, Granted, LONGEST_MESSAGE, Layer, Log, Response, Sent, Silence,
+    SilenceKind, Storage, Stream,
 };
 
 /// Names the layer that decided about `sent`, from its `answer` and the events in `log`.
@@ -24,6 +24,7 @@ pub fn attribute(sent: &Sent, answer: &Answer, log: &Log) -> Decision {
         Answer::Worked(_) => Decision::LetIn,
         Answer::Nothing(silence) => by_silence(sent, silence),
         Answer::Storage(storage) => by_storage(storage),
+        Answer::Grants(granted) => by_grants(granted),
     }
 }
 
@@ -415,6 +416,18 @@ fn by_storage(storage: &Storage) -> Decision {
         Layer::Encryption,
         &format!("all {} values are encrypted, the canary stands nowhere", storage.below_prefix),
     )
+}
+
+/// Somebody is granted everything on every cluster: who finds nobody has not looked.
+fn by_grants(granted: &Granted) -> Decision {
+    match (granted.allowed.len(), granted.others.is_empty()) {
+        (0, true) => Decision::Unclear("nobody at all is granted it, which cannot be".to_owned()),
+        (count, true) => denied(
+            Layer::Authorization,
+            &format!("{count} subjects are granted it, each of them allowed"),
+        ),
+        (_, false) => Decision::LetIn,
+    }
 }
 
 fn denied(layer: Layer, message: &str) -> Decision {

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::audit::Event;
+use crate::audit::{Event, User};
 use crate::catalog::Door;
 use crate::verdict::Layer;
 
@@ -51,6 +51,9 @@ pub struct Sent {
     pub persona: String,
     /// The user that the API server should see; none for an anonymous or unauthenticated caller.
     pub user: Option<String>,
+    /// Whom that user asks to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub impersonated: Option<User>,
     /// The way it was sent.
     pub door: Door,
     /// HTTP method, or what stands for it (`CONNECT`, `RESOLVE`, `READ`).
@@ -79,6 +82,8 @@ pub enum Answer {
     Nothing(Silence),
     /// What etcd holds.
     Storage(Storage),
+    /// Who is granted something.
+    Grants(Granted),
 }
 
 /// An HTTP answer. Of a 2xx only code, kind and count are kept.
@@ -188,6 +193,16 @@ pub struct Storage {
     pub canary_in_audit_log: bool,
 }
 
+/// Who is granted something by roles and their bindings.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Granted {
+    /// Those who may have it, each once.
+    pub allowed: Vec<String>,
+    /// Those who may not, each with the binding that grants it.
+    pub others: Vec<String>,
+}
+
 /// Who decided.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -250,7 +265,7 @@ impl Answer {
             Answer::Http(response) => Some(response.code),
             Answer::Through(through) => Some(through.workload.code),
             Answer::Stream(_) => Some(101),
-            Answer::Worked(_) | Answer::Nothing(_) | Answer::Storage(_) => None,
+            Answer::Worked(_) | Answer::Nothing(_) | Answer::Storage(_) | Answer::Grants(_) => None,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What was expected against what was observed.
 
-use crate::audit::{ApiPath, Event};
+use crate::audit::{ApiPath, Event, User};
 use crate::catalog::{Logged, Succeeds};
 use crate::verdict::{
     Answer, Decision, Denial, Effect, Evidence, Finding, Judgement, Layer, Log, Reason, Sent,
@@ -137,6 +137,7 @@ impl Judging {
                         && printed(succeeds, &stream.stdout)
                 }
                 Answer::Worked(output) => printed(succeeds, output),
+                Answer::Grants(granted) => granted.others.is_empty(),
                 Answer::Nothing(_) | Answer::Storage(_) => false,
             };
         if let Some(cause) = unknown(succeeds, evidence, worked) {
@@ -237,9 +238,12 @@ impl Judging {
 /// Why it cannot be told whether a permit worked.
 fn unknown(succeeds: &Succeeds, evidence: &Evidence, worked: bool) -> Option<String> {
     match (&evidence.answer, &evidence.decision) {
-        // 101 means hijacked, not run, and by SPDY nothing else is heard.
+        // 101 means hijacked, not run, and by SPDY nothing else is heard. A forwarded port is closed before it is used.
         (Answer::Stream(stream), Decision::LetIn)
-            if worked && ended(stream).is_none() && *succeeds == Succeeds::default() =>
+            if worked
+                && !is_port_forward(&evidence.sent)
+                && ended(stream).is_none()
+                && *succeeds == Succeeds::default() =>
         {
             Some("it was let in (101), and nothing tells what came of it".to_owned())
         }
@@ -249,6 +253,10 @@ fn unknown(succeeds: &Succeeds, evidence: &Evidence, worked: bool) -> Option<Str
         (Answer::Http(_) | Answer::Through(_), Decision::Unclear(why)) => Some(why.clone()),
         _ => None,
     }
+}
+
+fn is_port_forward(sent: &Sent) -> bool {
+    ApiPath::parse(&sent.uri).is_some_and(|path| path.subresource == "portforward")
 }
 
 /// Whether a stream ended well; none where its end was not heard.
@@ -285,8 +293,12 @@ fn differences(logged: &Logged, evidence: &Evidence, events: &[Event]) -> Vec<St
         if !nobody && event.user.username != sent.user.as_deref().unwrap_or_default() {
             wrong.push(format!("user {:?}", event.user.username));
         }
-        if let Some(other) = &event.impersonated_user {
-            wrong.push(format!("impersonating {:?}", other.username));
+        if !same_impersonation(sent.impersonated.as_ref(), event, &evidence.decision) {
+            let logged = event.impersonated_user.as_ref();
+            wrong.push(match logged {
+                Some(user) => format!("impersonating {:?} of {:?}", user.username, user.groups),
+                None => "impersonating nobody".to_owned(),
+            });
         }
         if let (Some(object), Some(path)) = (&event.object_ref, ApiPath::parse(&sent.uri))
             && (object.resource.as_str(), object.subresource.as_str())
@@ -309,6 +321,21 @@ fn differences(logged: &Logged, evidence: &Evidence, events: &[Event]) -> Vec<St
     }
     wrong.dedup();
     wrong
+}
+
+/// Whether an event says of impersonation what was asked for. It names somebody only once impersonation is granted,
+/// and then with the group of everybody authenticated (measured on 1.36.3).
+fn same_impersonation(asked: Option<&User>, event: &Event, decision: &Decision) -> bool {
+    let refused =
+        matches!(decision, Decision::Denied(denial) if denial.layer == Layer::Impersonation);
+    match (asked.filter(|_| !refused), &event.impersonated_user) {
+        (None, None) => true,
+        (Some(asked), Some(logged)) => {
+            let groups = logged.groups.iter().filter(|group| *group != "system:authenticated");
+            logged.username == asked.username && groups.eq(&asked.groups)
+        }
+        (Some(_), None) | (None, Some(_)) => false,
+    }
 }
 
 fn asked(sent: &Sent) -> String {
@@ -370,6 +397,7 @@ fn let_in(answer: &Answer) -> String {
         Answer::Through(_) => "the controller's pod was made".to_owned(),
         Answer::Worked(_) => "connected".to_owned(),
         Answer::Nothing(silence) => format!("no answer: {}", silence.text),
+        Answer::Grants(granted) => format!("granted to {}", granted.others.join(", ")),
         Answer::Storage(storage) => format!(
             "{} of {} values are plain, the canary stands in {} of them{}",
             storage.plain_count,
@@ -390,6 +418,7 @@ fn held(response: &crate::verdict::Response) -> String {
 
 fn summary(answer: &Answer) -> String {
     match answer {
+        Answer::Stream(stream) if *stream == Stream::default() => "let in (101)".to_owned(),
         Answer::Stream(stream) => format!("{:?}", first_line(&stream.stdout)),
         Answer::Worked(output) => first_line(output).to_owned(),
         Answer::Http(response) => format!("{}{}", response.code, held(response)),

@@ -9,8 +9,8 @@ mod layer;
 
 pub use attribution::attribute;
 pub use evidence::{
-    Answer, Closing, Decision, Denial, Effect, Evidence, Exchange, LONGEST_MESSAGE, Log, Response,
-    Sent, Silence, SilenceKind, Storage, Stream, Through,
+    Answer, Closing, Decision, Denial, Effect, Evidence, Exchange, Granted, LONGEST_MESSAGE, Log,
+    Response, Sent, Silence, SilenceKind, Storage, Stream, Through,
 };
 pub use judge::{Expected, judge_attack, judge_permit};
 pub use judgement::{Finding, Judgement, Reason, Verdict};

@@ -3,8 +3,8 @@
 use brinell::audit::User;
 use brinell::catalog::{Level, Logged, Succeeds};
 use brinell::verdict::{
-    Answer, Decision, Effect, Evidence, Exchange, Expected, Judgement, Layer, Log, Reason, Verdict,
-    attribute, judge_attack, judge_permit,
+    Answer, Decision, Denial, Effect, Evidence, Exchange, Expected, Judgement, Layer, Log, Reason,
+    Verdict, attribute, judge_attack, judge_permit,
 };
 use libtest_mimic::Trial;
 
@@ -18,6 +18,7 @@ pub fn trials() -> Vec<Trial> {
         trial("judge/effect-of-a-refused-attack", effect_of_a_refused_attack),
         trial("judge/refusal-beside-a-success", refusal_beside_a_success),
         trial("judge/event-of-another", event_of_another),
+        trial("judge/event-of-an-impersonation", event_of_an_impersonation),
         trial("judge/no-event", no_event),
         trial("judge/permit-without-effect", permit_without_effect),
         trial("judge/permit-by-spdy", permit_by_spdy),
@@ -136,6 +137,35 @@ fn event_of_another() {
     }
 }
 
+/// The event names whom the caller asked to be, once that is granted, and nobody else.
+fn event_of_an_impersonation() {
+    let colleague = |groups: &[&str]| User {
+        username: "colleague".to_owned(),
+        groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+    };
+    let granted = evidence(&recorded("webhook-forbidden"));
+    let mut refused = granted.clone();
+    refused.decision =
+        Decision::Denied(Denial { layer: Layer::Impersonation, message: String::new() });
+    for (groups, as_asked) in [
+        (None, false),
+        (Some(&["staff"][..]), true),
+        (Some(&["staff", "system:authenticated"][..]), true),
+        (Some(&["staff", "system:masters"][..]), false),
+        (Some(&[][..]), false),
+    ] {
+        for (evidence, expected) in [(&granted, as_asked), (&refused, groups.is_none())] {
+            let mut evidence = evidence.clone();
+            evidence.sent.impersonated = Some(colleague(&["staff"]));
+            change_events(&mut evidence, |events| {
+                events[0].impersonated_user = groups.map(colleague);
+            });
+            let judgement = judge_attack(None, Some(&at(Level::Request)), &evidence);
+            assert_eq!(passes(&judgement), expected, "{groups:?}");
+        }
+    }
+}
+
 fn change_events(evidence: &mut Evidence, change: impl FnOnce(&mut Vec<brinell::audit::Event>)) {
     match &mut evidence.log {
         Log::Read { events, .. } => change(events),
@@ -173,6 +203,10 @@ fn permit_by_spdy() {
     assert_eq!(judgement.verdict, Verdict::Inconclusive);
     let output = Succeeds { stdout: Some("foo".to_owned()), stdout_contains: None };
     assert_eq!(judge_permit(&output, None, &evidence).verdict, Verdict::Failed);
+    // A forwarded port is closed before it is used, so that being let in is all there is.
+    let mut forwarded = evidence;
+    forwarded.sent.uri = "/api/v1/namespaces/a/pods/p/portforward".to_owned();
+    assert!(passes(&judge_permit(&Succeeds::default(), None, &forwarded)));
 }
 
 fn permit_with_other_output() {

@@ -132,6 +132,7 @@ impl Noted {
 
 fn sent(uri: &str) -> Sent {
     Sent {
+        impersonated: None,
         persona: "operator".to_owned(),
         user: Some("operator".to_owned()),
         door: Door::Direct,
