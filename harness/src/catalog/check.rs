@@ -360,6 +360,7 @@ impl Check<'_> {
                 entry.control.weaken.keys().map(move |name| format!("{id}/{name}"))
             })
             .collect();
+        let scenarios = || catalog.scenarios.iter().map(|entry| entry.id.as_str());
         for (position, deviation) in catalog.deviations.iter().enumerate() {
             match deviation {
                 Deviation::Missed(missed) => {
@@ -369,8 +370,19 @@ impl Check<'_> {
                 }
                 Deviation::Vacuous(vacuous) => {
                     let pointer = format!("/{position}/vacuous/scenario");
-                    let known = catalog.scenarios.iter().map(|entry| entry.id.as_str());
-                    self.known("scenario", &vacuous.scenario, &pointer, known);
+                    self.known("scenario", &vacuous.scenario, &pointer, scenarios());
+                }
+                Deviation::Collateral(known) => {
+                    let pointer = format!("/{position}/collateral");
+                    let names = weakenings.iter().map(String::as_str);
+                    self.known(
+                        "weakening",
+                        &known.weakening,
+                        &format!("{pointer}/weakening"),
+                        names,
+                    );
+                    let pointer = format!("{pointer}/scenario");
+                    self.known("scenario", &known.scenario, &pointer, scenarios());
                 }
             }
         }

@@ -11,6 +11,8 @@ pub enum Deviation {
     Missed(Missed),
     /// A scenario that catches none of its controls' weakenings.
     Vacuous(VacuousScenario),
+    /// A scenario of another control that turns red.
+    Collateral(CollateralScenario),
 }
 
 /// A weakening that nobody can notice.
@@ -30,5 +32,17 @@ pub struct VacuousScenario {
     /// Its id.
     pub scenario: String,
     /// What it is good for all the same.
+    pub why: String,
+}
+
+/// A scenario that turns red under the weakening of a control that it does not test.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CollateralScenario {
+    /// The control and its weakening.
+    pub weakening: String,
+    /// The scenario's id.
+    pub scenario: String,
+    /// Why the one needs the other.
     pub why: String,
 }

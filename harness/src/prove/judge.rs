@@ -100,6 +100,10 @@ pub(super) fn proof(
     weakenings.sort_by_key(WeakeningResult::id);
     for weakening in &mut weakenings {
         weakening.deviation = excuse(deviations, weakening);
+        let id = weakening.id();
+        for cell in weakening.cells.iter_mut().filter(|cell| cell.mark == Mark::Collateral) {
+            cell.deviation = condone(deviations, &id, &cell.result.id);
+        }
     }
     let catching: BTreeSet<&str> = weakenings
         .iter()
@@ -113,7 +117,8 @@ pub(super) fn proof(
         .filter(|id| !catching.contains(*id))
         .map(|id| Vacuous { scenario: (*id).to_owned(), deviation: pardon(deviations, id) })
         .collect();
-    let stale = stale(deviations, &weakenings, &told, &catching);
+    let run: BTreeSet<&str> = plan.scenarios.iter().map(|entry| entry.id.as_str()).collect();
+    let stale = stale(deviations, &weakenings, &told, &catching, &run);
     Proof { weakenings, vacuous, stale }
 }
 
@@ -135,12 +140,24 @@ fn pardon(deviations: &[Deviation], id: &str) -> Option<String> {
     })
 }
 
+fn condone(deviations: &[Deviation], weakening: &str, scenario: &str) -> Option<String> {
+    deviations.iter().find_map(|deviation| match deviation {
+        Deviation::Collateral(known)
+            if known.weakening == weakening && known.scenario == scenario =>
+        {
+            Some(known.why.clone())
+        }
+        _ => None,
+    })
+}
+
 /// The deviations that this proof has shown to be needless.
 fn stale(
     deviations: &[Deviation],
     weakenings: &[WeakeningResult],
     told: &BTreeSet<&str>,
     catching: &BTreeSet<&str>,
+    run: &BTreeSet<&str>,
 ) -> Vec<String> {
     let needless = |deviation: &Deviation| match deviation {
         Deviation::Missed(missed) => weakenings
@@ -151,6 +168,19 @@ fn stale(
             let id = vacuous.scenario.as_str();
             (told.contains(id) && catching.contains(id))
                 .then(|| format!("{id} is said to catch nothing, and it does"))
+        }
+        Deviation::Collateral(known) => {
+            let (weakening, scenario) = (&known.weakening, known.scenario.as_str());
+            let red = |it: &WeakeningResult| {
+                let mut cells = it.cells.iter();
+                cells.any(|cell| cell.result.id == scenario && cell.mark == Mark::Collateral)
+            };
+            let tried = |it: &&WeakeningResult| {
+                it.id() == *weakening && it.outcome != Outcome::Skipped && run.contains(scenario)
+            };
+            let needless = weakenings.iter().find(tried).is_some_and(|it| !red(it));
+            needless
+                .then(|| format!("{scenario} is said to turn red by {weakening}, and it does not"))
         }
     };
     deviations.iter().filter_map(needless).collect()
@@ -284,6 +314,7 @@ mod tests {
             .map(|(id, mark)| Cell {
                 expected: trial.weakening.expect.get(*id).copied(),
                 mark: *mark,
+                deviation: None,
                 result: found(entry(&catalog, id), &[]),
             })
             .collect();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::{ListParams, PostParams};
@@ -72,8 +73,8 @@ impl<'a> Lane<'a> {
         let started = Instant::now();
         let beside = self.weaken(trial).await?;
         let cells = self.watch(trial, beside.as_ref().unwrap_or(&self.stage)).await;
-        self.restore(trial, beside).await?;
-        self.see_restored(trial).await?;
+        self.restore(trial, beside, &cells).await?;
+        self.see_restored(trial, &cells).await?;
         let (outcome, cause) = outcome(trial, &cells);
         Ok(WeakeningResult {
             control: trial.control.id.clone(),
@@ -123,7 +124,24 @@ impl<'a> Lane<'a> {
             tokio::time::sleep(BETWEEN_QUESTIONS).await;
         }
         self.look(trial, stage, &others, &mut cells).await;
-        trial.scenarios.iter().filter_map(|entry| cells.remove(entry.id.as_str())).collect()
+        self.look_aside(stage, &mut cells).await;
+        let order = self.plan.scenarios.iter();
+        order.filter_map(|entry| cells.remove(entry.id.as_str())).collect()
+    }
+
+    /// Runs the scenarios of other controls, which must not turn red. Of those that stay green nothing is kept.
+    async fn look_aside(&self, stage: &Stage, cells: &mut BTreeMap<&'a str, Cell>) {
+        let scenarios = self.plan.scenarios.iter().copied();
+        let aside: Vec<&Entry> =
+            scenarios.filter(|entry| !cells.contains_key(entry.id.as_str())).collect();
+        let results = together(self.plan, stage, &aside, self.jobs).await;
+        for (entry, result) in aside.iter().zip(results) {
+            if matches!(result.verdict, Verdict::Failed | Verdict::Inconclusive) {
+                let mark = Mark::Collateral;
+                let cell = Cell { expected: None, mark, deviation: None, result };
+                cells.insert(&entry.id, cell);
+            }
+        }
     }
 
     async fn look<'e>(
@@ -138,12 +156,17 @@ impl<'a> Lane<'a> {
         for (entry, result) in entries.iter().zip(results) {
             let mark = mark(&trial.control.id, expect, entry, &result);
             let expected = expect.get(&entry.id).copied();
-            cells.insert(&entry.id, Cell { expected, mark, result });
+            cells.insert(&entry.id, Cell { expected, mark, deviation: None, result });
         }
     }
 
     /// Takes the weakening back, and what it, and attacks that it let through, left behind.
-    async fn restore(&self, trial: &Trial<'_>, beside: Option<Stage>) -> Result<(), StageError> {
+    async fn restore(
+        &self,
+        trial: &Trial<'_>,
+        beside: Option<Stage>,
+        cells: &[Cell],
+    ) -> Result<(), StageError> {
         let cluster = &self.stage.world.cluster;
         if beside.is_some() {
             drop(beside);
@@ -161,9 +184,13 @@ impl<'a> Lane<'a> {
         if !trial.same_api_server() && trial.whole.flags.contains_key(ENCRYPTION) {
             self.rewrite_secrets().await?;
         }
-        for entry in &trial.scenarios {
-            applier.apply(&self.plan.catalog.targets[&entry.scenario.target].objects).await?;
+        let mut targets: BTreeMap<&str, bool> = BTreeMap::new();
+        for (entry, cell) in self.concerned(cells) {
+            *targets.entry(&entry.scenario.target).or_default() |= cell.mark != Mark::Green;
         }
+        let restaging =
+            targets.into_iter().map(|(name, red)| self.stage.restage(self.plan, name, red));
+        try_join_all(restaging).await?;
         if let Some(planned) = self.plan.controls.get(&trial.control.id) {
             self.stage.see_control(planned).await?;
         }
@@ -187,10 +214,18 @@ impl<'a> Lane<'a> {
         Ok(())
     }
 
+    /// The scenarios that these cells are of.
+    fn concerned<'c>(&self, cells: &'c [Cell]) -> impl Iterator<Item = (&'a Entry, &'c Cell)> {
+        cells.iter().filter_map(|cell| {
+            let entry = self.plan.scenarios.iter().find(|entry| entry.id == cell.result.id)?;
+            Some((*entry, cell))
+        })
+    }
+
     /// Sees every scenario of the trial green again: what is restored acts late, too.
-    async fn see_restored(&self, trial: &Trial<'a>) -> Result<(), ProofError> {
+    async fn see_restored(&self, trial: &Trial<'a>, cells: &[Cell]) -> Result<(), ProofError> {
         let deadline = Instant::now() + ACTING;
-        let mut red = trial.scenarios.clone();
+        let mut red: Vec<&Entry> = self.concerned(cells).map(|(entry, _)| entry).collect();
         loop {
             let results = together(self.plan, &self.stage, &red, self.jobs).await;
             let green: Vec<bool> = results.iter().map(is_green).collect();

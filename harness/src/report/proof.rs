@@ -46,7 +46,8 @@ pub(super) fn weakening(result: &WeakeningResult, verbose: bool, paint: Paint) -
     let mut text: String = lines.into_iter().map(|line| line + "\n").collect();
     for cell in &result.cells {
         let is_shown = match cell.mark {
-            Mark::Wrong | Mark::Collateral => true,
+            Mark::Wrong => true,
+            Mark::Collateral => cell.deviation.is_none() || verbose,
             Mark::Caught => verbose,
             Mark::Green => verbose && cell.expected.is_some(),
         };

@@ -129,7 +129,8 @@ pub(super) fn aborted() -> Vec<RunEvent> {
 
 /// A proof in which everything happens that can: every outcome, every mark, a vacuous scenario, a stale deviation.
 pub(super) fn proof() -> Vec<RunEvent> {
-    let cell = |expected, mark, result: ScenarioResult| Cell { expected, mark, result };
+    let cell =
+        |expected, mark, result: ScenarioResult| Cell { expected, mark, deviation: None, result };
     let other = |mark, verdict| {
         let mut result = exec_interactive(verdict, Vec::new());
         result.id = "attach-sensitive-pod".to_owned();

@@ -36,7 +36,7 @@ pub struct WeakeningResult {
     pub cause: Option<String>,
     /// Why it may be missed, where a deviation says so.
     pub deviation: Option<String>,
-    /// The scenarios that were run while it acted.
+    /// The scenarios that test the control, and those of other controls that turned red, while it acted.
     pub cells: Vec<Cell>,
     /// From weakening to restored and seen green again.
     #[serde(with = "super::seconds")]
@@ -65,6 +65,9 @@ pub struct Cell {
     pub expected: Option<Reason>,
     /// What the scenario did.
     pub mark: Mark,
+    /// Why it may turn red, where a deviation says so of another control's scenario.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deviation: Option<String>,
     /// The scenario's result, with all its evidence.
     pub result: ScenarioResult,
 }
@@ -99,10 +102,10 @@ impl WeakeningResult {
         format!("{}/{}", self.control, self.name)
     }
 
-    /// The scenarios of other controls that turned red.
+    /// The scenarios of other controls that turned red, and that no deviation excuses.
     pub fn collateral(&self) -> impl Iterator<Item = &str> {
         let red = self.cells.iter().filter(|cell| cell.mark == Mark::Collateral);
-        red.map(|cell| cell.result.id.as_str())
+        red.filter(|cell| cell.deviation.is_none()).map(|cell| cell.result.id.as_str())
     }
 
     /// Whether it must be mended before the proof holds.

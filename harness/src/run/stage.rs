@@ -8,7 +8,9 @@ use std::time::Duration;
 use futures::TryStreamExt;
 use futures::future::{join_all, try_join_all};
 use k8s_openapi::api::core::v1::{Node, Pod};
-use kube::api::{ListParams, WatchEvent, WatchParams};
+use kube::api::{DeleteParams, ListParams, WatchEvent, WatchParams};
+use kube::runtime::conditions;
+use kube::runtime::wait::await_condition;
 use kube::{Api, Client};
 
 use super::{Plan, Planned, Progress};
@@ -243,6 +245,45 @@ impl Stage {
         try_join_all(ready).await?;
         let pod = target.pods.first().map(|(_, pod)| pod.clone());
         Ok((name.to_owned(), Scene { namespace: target.namespace.clone(), pod }))
+    }
+
+    /// Stages a target anew, as an attack may have changed it. A debug container that was let in stays in its pod for
+    /// good: where there may be one, the pod is made again.
+    ///
+    /// # Errors
+    /// When an object cannot be applied, or a pod does not become ready.
+    pub async fn restage(
+        &self,
+        plan: &Plan<'_>,
+        name: &str,
+        debugged: bool,
+    ) -> Result<(), StageError> {
+        if debugged {
+            for (namespace, pod) in &plan.catalog.targets[name].pods {
+                self.remove_debugged(namespace, pod).await?;
+            }
+        }
+        self.stage_target(plan, name).await.map(drop)
+    }
+
+    /// Deletes a pod that holds a debug container, and waits until it is gone.
+    async fn remove_debugged(&self, namespace: &str, name: &str) -> Result<(), StageError> {
+        let pods = Api::<Pod>::namespaced(self.world.admin.clone(), namespace);
+        let Some(pod) = pods.get_opt(name).await? else { return Ok(()) };
+        let spec = pod.spec.unwrap_or_default();
+        if spec.ephemeral_containers.unwrap_or_default().is_empty() {
+            return Ok(());
+        }
+        let uid = pod.metadata.uid.unwrap_or_default();
+        pods.delete(name, &DeleteParams::default().grace_period(0)).await?;
+        let gone = await_condition(pods, name, conditions::is_deleted(&uid));
+        let what = format!("pod {namespace}/{name}");
+        let late = |state: String| StageError::NotReady { what, state };
+        match tokio::time::timeout(STARTING, gone).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(late(error.to_string())),
+            Err(_) => Err(late("it was deleted, and is still there".to_owned())),
+        }
     }
 
     async fn await_pod(&self, namespace: &str, pod: &str) -> Result<(), StageError> {
