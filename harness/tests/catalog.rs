@@ -578,7 +578,7 @@ manifests/controls/exec-guard/control.yaml:11:1: there is no weakening `absent`
 manifests/profiles/open.yaml:8:27: there is no weakening `absent`
   8 |   exec-guard: {weakening: absent}
     |                           ^
-  known are: gone
+  known are: fails-open, gone, looks-at-tty-only, match-conditions-exempt, match-policy-exact, misses-attach, misses-connect, namespace-selector-misses, object-selector, relabelled-namespace, relabelled-pod, stale-look-up, timeout-ignored
 ");
 }
 

@@ -22,23 +22,61 @@ const VERSIONS: [&str; 2] = ["1.34", "1.36"];
 const FAILURES: &str = "\
 hardened/1.34: exec-get-only-role: bypassed
 open/1.34: anonymous-api: bypassed, wrong layer, unlogged
+open/1.34: attach-audited: unlogged
 open/1.34: attach-sensitive-pod: bypassed, unlogged
+open/1.34: ephemeral-as-root: bypassed, unlogged
+open/1.34: ephemeral-audited: unlogged
 open/1.34: ephemeral-denied-by-policy: bypassed, unlogged
+open/1.34: ephemeral-privileged: bypassed, unlogged
+open/1.34: exec-audited: unlogged
 open/1.34: exec-get-only-role: bypassed, unlogged
-open/1.34: exec-interactive: bypassed, unlogged
 open/1.34: exec-interactive-by-policy: bypassed, unlogged
+open/1.34: exec-interactive: bypassed, unlogged
+open/1.34: exec-newly-sensitive-pod: bypassed, unlogged
+open/1.34: exec-relabelled-namespace: bypassed, unlogged
+open/1.34: exec-relabelled-pod: bypassed, unlogged
+open/1.34: exec-sensitive-pod: bypassed, unlogged
 open/1.34: hostpath-root: bypassed, unlogged
+open/1.34: hostpath-sensitive: bypassed, unlogged
+open/1.34: node-debug-pod: bypassed, unlogged
+open/1.34: pod-as-root: bypassed, unlogged
+open/1.34: pod-capabilities: bypassed, unlogged
+open/1.34: pod-host-namespaces: bypassed, unlogged
+open/1.34: pod-privileged: bypassed, unlogged
+open/1.34: pod-relabelled-namespace: bypassed, unlogged
+open/1.34: pod-runtime-class: bypassed, unlogged
 open/1.34: secret-encrypted-at-rest: bypassed, unlogged
+open/1.34: secret-get: bypassed, unlogged
 open/1.34: secret-list-cluster: bypassed, unlogged
+open/1.34: secret-watch: bypassed, unlogged
 open/1.36: anonymous-api: bypassed, wrong layer, unlogged
+open/1.36: attach-audited: unlogged
 open/1.36: attach-sensitive-pod: bypassed, unlogged
+open/1.36: ephemeral-as-root: bypassed, unlogged
+open/1.36: ephemeral-audited: unlogged
 open/1.36: ephemeral-denied-by-policy: bypassed, unlogged
+open/1.36: ephemeral-privileged: bypassed, unlogged
+open/1.36: exec-audited: unlogged
 open/1.36: exec-get-only-role: bypassed, unlogged
-open/1.36: exec-interactive: bypassed, unlogged
 open/1.36: exec-interactive-by-policy: bypassed, unlogged
+open/1.36: exec-interactive: bypassed, unlogged
+open/1.36: exec-newly-sensitive-pod: bypassed, unlogged
+open/1.36: exec-relabelled-namespace: bypassed, unlogged
+open/1.36: exec-relabelled-pod: bypassed, unlogged
+open/1.36: exec-sensitive-pod: bypassed, unlogged
 open/1.36: hostpath-root: bypassed, unlogged
+open/1.36: hostpath-sensitive: bypassed, unlogged
+open/1.36: node-debug-pod: bypassed, unlogged
+open/1.36: pod-as-root: bypassed, unlogged
+open/1.36: pod-capabilities: bypassed, unlogged
+open/1.36: pod-host-namespaces: bypassed, unlogged
+open/1.36: pod-privileged: bypassed, unlogged
+open/1.36: pod-relabelled-namespace: bypassed, unlogged
+open/1.36: pod-runtime-class: bypassed, unlogged
 open/1.36: secret-encrypted-at-rest: bypassed, unlogged
+open/1.36: secret-get: bypassed, unlogged
 open/1.36: secret-list-cluster: bypassed, unlogged
+open/1.36: secret-watch: bypassed, unlogged
 ";
 
 fn main() {

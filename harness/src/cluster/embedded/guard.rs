@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use http::HeaderValue;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, Config};
+use rustls::ServerConfig;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
@@ -46,6 +47,31 @@ pub(super) struct Served {
     ended: oneshot::Receiver<()>,
 }
 
+impl Served {
+    /// A guard that is served while the future is polled.
+    fn new(
+        listener: TcpListener,
+        tls: ServerConfig,
+        guard: Guard,
+    ) -> (Self, impl Future<Output = ()>) {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (ending, ended) = oneshot::channel::<()>();
+        let serving = async move {
+            // Where it ends before it is stopped, the webhook fails as one that is down.
+            let _ = serve(listener, tls, guard, async { stopped.await.unwrap_or_default() }).await;
+            drop(ending);
+        };
+        (Served { stop, ended }, serving)
+    }
+
+    /// Ends the guard and waits until its port is free.
+    async fn stop(self) {
+        drop(self.stop);
+        // The channel is closed without a word.
+        let _ = self.ended.await;
+    }
+}
+
 /// Gives webhooks that name exec-guard's Service the place where the harness serves.
 pub(super) fn lead_here(object: &mut Value, port: u16) {
     if !object["kind"].as_str().is_some_and(|kind| kind.ends_with("WebhookConfiguration")) {
@@ -82,24 +108,17 @@ impl Embedded {
         let guard = Guard::new(self.run().to_owned(), acting_as(config, &user)?, faults);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.ports.guard))
             .map_err(ClusterError::Port)?;
-        let (stop, stopped) = oneshot::channel::<()>();
-        let (ending, ended) = oneshot::channel::<()>();
-        self.spawn(async move {
-            // Where it ends before it is stopped, the webhook fails as one that is down.
-            let _ = serve(listener, tls, guard, async { stopped.await.unwrap_or_default() }).await;
-            drop(ending);
-        });
-        *lock(&self.guard) = Some(Served { stop, ended });
+        let (served, serving) = Served::new(listener, tls, guard);
+        self.spawn(serving);
+        *lock(&self.guard) = Some(served);
         Ok(())
     }
 
-    /// Stops the guard, if one is served, and waits until its port is free.
+    /// Stops the guard, if one is served.
     pub(super) async fn stop_guard(&self) {
         let served = lock(&self.guard).take();
-        if let Some(Served { stop, ended }) = served {
-            drop(stop);
-            // It is closed without a word.
-            let _ = ended.await;
+        if let Some(served) = served {
+            served.stop().await;
         }
     }
 }
@@ -144,6 +163,23 @@ mod tests {
         assert!(!is_guard(&deployment(json!(["probe", "wait"]))));
         assert!(is_scaled_down(&deployment(json!(COMMAND))));
         assert_eq!(arguments(&deployment(json!(COMMAND))).count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_stopped_guard_frees_its_port_whoever_is_connected() {
+        let certified = rcgen::generate_simple_self_signed([LOOPBACK.to_owned()]).expect("made");
+        let (certificate, key) = (certified.cert.pem(), certified.signing_key.serialize_pem());
+        let tls = server_config(certificate.as_bytes(), key.as_bytes()).expect("a configuration");
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bound");
+        let address = listener.local_addr().expect("an address");
+        let nobody = Config::new("http://127.0.0.1:1".parse().expect("a URL"));
+        let client = Client::try_from(nobody).expect("a client");
+        let guard = Guard::new("k7f3".to_owned(), client, Faults::default());
+        let (served, serving) = Served::new(listener, tls, guard);
+        tokio::spawn(serving);
+        let _connected = tokio::net::TcpStream::connect(address).await.expect("connected");
+        served.stop().await;
+        TcpListener::bind(address).expect("free again");
     }
 
     #[test]
