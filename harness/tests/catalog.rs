@@ -300,7 +300,12 @@ mine/exec/mine.yaml:4:9: there is no target `production`
 fn unknown_substitution_in_a_path() {
     let exec = "{exec: {command: [probe, cat], stdin: true}}";
     let request = "{request: {method: GET, path: '/api/v1/nodes/${nod}/proxy/pods'}}";
-    insta::assert_snapshot!(with_change(exec, request), @"");
+    insta::assert_snapshot!(with_change(exec, request), @"
+mine/exec/mine.yaml:8:37: nothing is known as `${nod}` in a path
+  8 |   do: {request: {method: GET, path: '/api/v1/nodes/${nod}/proxy/pods'}}
+    |                                     ^
+  did you mean node?
+");
 }
 
 #[test]
@@ -308,7 +313,16 @@ fn a_subject_that_cannot_be() {
     let exec = "{exec: {command: [probe, cat], stdin: true}}";
     let grants =
         "{grants: {verb: get, resource: pods/exec, allowed: ['system:masters', 'User/[a']}}";
-    insta::assert_snapshot!(with_change(exec, grants), @"");
+    insta::assert_snapshot!(with_change(exec, grants), @"
+mine/exec/mine.yaml:8:59: no subject has that form
+  8 | rants: {verb: get, resource: pods/exec, allowed: ['system:masters', 'User/[a']}}
+    |                                                   ^
+  write `Group/name`, `User/name` or `ServiceAccount/namespace/name`
+
+mine/exec/mine.yaml:8:77: error parsing glob 'User/[a': unclosed character class; missing ']'
+  8 |  resource: pods/exec, allowed: ['system:masters', 'User/[a']}}
+    |                                                   ^
+");
 }
 
 #[test]
