@@ -22,23 +22,61 @@ const VERSIONS: [&str; 2] = ["1.34", "1.36"];
 const FAILURES: &str = "\
 hardened/1.34: exec-get-only-role: bypassed
 open/1.34: anonymous-api: bypassed, wrong layer, unlogged
+open/1.34: anonymous-health-only: bypassed, wrong layer, unlogged
+open/1.34: anonymous-pod-create: wrong layer, unlogged
+open/1.34: attach-denied-by-rbac: bypassed, unlogged
 open/1.34: attach-sensitive-pod: bypassed, unlogged
+open/1.34: break-glass-expired: bypassed, unlogged
+open/1.34: break-glass-in-time: bypassed, unlogged
+open/1.34: debug-role-ephemeral-only: bypassed, unlogged
 open/1.34: ephemeral-denied-by-policy: bypassed, unlogged
+open/1.34: ephemeral-denied-by-rbac: bypassed, unlogged
+open/1.34: exec-denied-by-rbac: bypassed, unlogged
 open/1.34: exec-get-only-role: bypassed, unlogged
-open/1.34: exec-interactive: bypassed, unlogged
+open/1.34: exec-grants-reviewed: bypassed, unlogged
 open/1.34: exec-interactive-by-policy: bypassed, unlogged
+open/1.34: exec-interactive: bypassed, unlogged
+open/1.34: exec-named-pod-only: bypassed, unlogged
 open/1.34: hostpath-root: bypassed, unlogged
+open/1.34: impersonation: bypassed, wrong layer, unlogged
+open/1.34: port-forward-denied-by-rbac: bypassed, unlogged
+open/1.34: role-bind: bypassed, unlogged
+open/1.34: role-escalation: bypassed, unlogged
 open/1.34: secret-encrypted-at-rest: bypassed, unlogged
+open/1.34: secret-get: bypassed, unlogged
 open/1.34: secret-list-cluster: bypassed, unlogged
+open/1.34: secret-list-namespace: bypassed, unlogged
+open/1.34: secret-watch: bypassed, unlogged
+open/1.34: secret-written-before: bypassed, unlogged
+open/1.34: token-theft-least-privilege: bypassed, unlogged
 open/1.36: anonymous-api: bypassed, wrong layer, unlogged
+open/1.36: anonymous-health-only: bypassed, wrong layer, unlogged
+open/1.36: anonymous-pod-create: wrong layer, unlogged
+open/1.36: attach-denied-by-rbac: bypassed, unlogged
 open/1.36: attach-sensitive-pod: bypassed, unlogged
+open/1.36: break-glass-expired: bypassed, unlogged
+open/1.36: break-glass-in-time: bypassed, unlogged
+open/1.36: debug-role-ephemeral-only: bypassed, unlogged
 open/1.36: ephemeral-denied-by-policy: bypassed, unlogged
+open/1.36: ephemeral-denied-by-rbac: bypassed, unlogged
+open/1.36: exec-denied-by-rbac: bypassed, unlogged
 open/1.36: exec-get-only-role: bypassed, unlogged
-open/1.36: exec-interactive: bypassed, unlogged
+open/1.36: exec-grants-reviewed: bypassed, unlogged
 open/1.36: exec-interactive-by-policy: bypassed, unlogged
+open/1.36: exec-interactive: bypassed, unlogged
+open/1.36: exec-named-pod-only: bypassed, unlogged
 open/1.36: hostpath-root: bypassed, unlogged
+open/1.36: impersonation: bypassed, wrong layer, unlogged
+open/1.36: port-forward-denied-by-rbac: bypassed, unlogged
+open/1.36: role-bind: bypassed, unlogged
+open/1.36: role-escalation: bypassed, unlogged
 open/1.36: secret-encrypted-at-rest: bypassed, unlogged
+open/1.36: secret-get: bypassed, unlogged
 open/1.36: secret-list-cluster: bypassed, unlogged
+open/1.36: secret-list-namespace: bypassed, unlogged
+open/1.36: secret-watch: bypassed, unlogged
+open/1.36: secret-written-before: bypassed, unlogged
+open/1.36: token-theft-least-privilege: bypassed, unlogged
 ";
 
 fn main() {
