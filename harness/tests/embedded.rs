@@ -22,22 +22,33 @@ const VERSIONS: [&str; 2] = ["1.34", "1.36"];
 const FAILURES: &str = "\
 hardened/1.34: exec-get-only-role: bypassed
 open/1.34: anonymous-api: bypassed, wrong layer, unlogged
+open/1.34: anonymous-health-only: bypassed, wrong layer, unlogged
+open/1.34: anonymous-pod-create: wrong layer, unlogged
 open/1.34: attach-audited: unlogged
+open/1.34: attach-denied-by-rbac: bypassed, unlogged
 open/1.34: attach-sensitive-pod: bypassed, unlogged
+open/1.34: break-glass-expired: bypassed, unlogged
+open/1.34: break-glass-in-time: bypassed, unlogged
+open/1.34: debug-role-ephemeral-only: bypassed, unlogged
 open/1.34: ephemeral-as-root: bypassed, unlogged
 open/1.34: ephemeral-audited: unlogged
 open/1.34: ephemeral-denied-by-policy: bypassed, unlogged
+open/1.34: ephemeral-denied-by-rbac: bypassed, unlogged
 open/1.34: ephemeral-privileged: bypassed, unlogged
 open/1.34: exec-audited: unlogged
+open/1.34: exec-denied-by-rbac: bypassed, unlogged
 open/1.34: exec-get-only-role: bypassed, unlogged
+open/1.34: exec-grants-reviewed: bypassed, unlogged
 open/1.34: exec-interactive-by-policy: bypassed, unlogged
 open/1.34: exec-interactive: bypassed, unlogged
+open/1.34: exec-named-pod-only: bypassed, unlogged
 open/1.34: exec-newly-sensitive-pod: bypassed, unlogged
 open/1.34: exec-relabelled-namespace: bypassed, unlogged
 open/1.34: exec-relabelled-pod: bypassed, unlogged
 open/1.34: exec-sensitive-pod: bypassed, unlogged
 open/1.34: hostpath-root: bypassed, unlogged
 open/1.34: hostpath-sensitive: bypassed, unlogged
+open/1.34: impersonation: bypassed, wrong layer, unlogged
 open/1.34: node-debug-pod: bypassed, unlogged
 open/1.34: pod-as-root: bypassed, unlogged
 open/1.34: pod-capabilities: bypassed, unlogged
@@ -45,27 +56,46 @@ open/1.34: pod-host-namespaces: bypassed, unlogged
 open/1.34: pod-privileged: bypassed, unlogged
 open/1.34: pod-relabelled-namespace: bypassed, unlogged
 open/1.34: pod-runtime-class: bypassed, unlogged
+open/1.34: port-forward-denied-by-rbac: bypassed, unlogged
+open/1.34: role-bind: bypassed, unlogged
+open/1.34: role-escalation: bypassed, unlogged
 open/1.34: secret-encrypted-at-rest: bypassed, unlogged
+open/1.34: secret-get-audited: bypassed, unlogged
 open/1.34: secret-get: bypassed, unlogged
 open/1.34: secret-list-cluster: bypassed, unlogged
+open/1.34: secret-list-namespace: bypassed, unlogged
+open/1.34: secret-watch-audited: bypassed, unlogged
 open/1.34: secret-watch: bypassed, unlogged
+open/1.34: secret-written-before: bypassed, unlogged
+open/1.34: token-theft-least-privilege: bypassed, unlogged
 open/1.36: anonymous-api: bypassed, wrong layer, unlogged
+open/1.36: anonymous-health-only: bypassed, wrong layer, unlogged
+open/1.36: anonymous-pod-create: wrong layer, unlogged
 open/1.36: attach-audited: unlogged
+open/1.36: attach-denied-by-rbac: bypassed, unlogged
 open/1.36: attach-sensitive-pod: bypassed, unlogged
+open/1.36: break-glass-expired: bypassed, unlogged
+open/1.36: break-glass-in-time: bypassed, unlogged
+open/1.36: debug-role-ephemeral-only: bypassed, unlogged
 open/1.36: ephemeral-as-root: bypassed, unlogged
 open/1.36: ephemeral-audited: unlogged
 open/1.36: ephemeral-denied-by-policy: bypassed, unlogged
+open/1.36: ephemeral-denied-by-rbac: bypassed, unlogged
 open/1.36: ephemeral-privileged: bypassed, unlogged
 open/1.36: exec-audited: unlogged
+open/1.36: exec-denied-by-rbac: bypassed, unlogged
 open/1.36: exec-get-only-role: bypassed, unlogged
+open/1.36: exec-grants-reviewed: bypassed, unlogged
 open/1.36: exec-interactive-by-policy: bypassed, unlogged
 open/1.36: exec-interactive: bypassed, unlogged
+open/1.36: exec-named-pod-only: bypassed, unlogged
 open/1.36: exec-newly-sensitive-pod: bypassed, unlogged
 open/1.36: exec-relabelled-namespace: bypassed, unlogged
 open/1.36: exec-relabelled-pod: bypassed, unlogged
 open/1.36: exec-sensitive-pod: bypassed, unlogged
 open/1.36: hostpath-root: bypassed, unlogged
 open/1.36: hostpath-sensitive: bypassed, unlogged
+open/1.36: impersonation: bypassed, wrong layer, unlogged
 open/1.36: node-debug-pod: bypassed, unlogged
 open/1.36: pod-as-root: bypassed, unlogged
 open/1.36: pod-capabilities: bypassed, unlogged
@@ -73,10 +103,18 @@ open/1.36: pod-host-namespaces: bypassed, unlogged
 open/1.36: pod-privileged: bypassed, unlogged
 open/1.36: pod-relabelled-namespace: bypassed, unlogged
 open/1.36: pod-runtime-class: bypassed, unlogged
+open/1.36: port-forward-denied-by-rbac: bypassed, unlogged
+open/1.36: role-bind: bypassed, unlogged
+open/1.36: role-escalation: bypassed, unlogged
 open/1.36: secret-encrypted-at-rest: bypassed, unlogged
+open/1.36: secret-get-audited: bypassed, unlogged
 open/1.36: secret-get: bypassed, unlogged
 open/1.36: secret-list-cluster: bypassed, unlogged
+open/1.36: secret-list-namespace: bypassed, unlogged
+open/1.36: secret-watch-audited: bypassed, unlogged
 open/1.36: secret-watch: bypassed, unlogged
+open/1.36: secret-written-before: bypassed, unlogged
+open/1.36: token-theft-least-privilege: bypassed, unlogged
 ";
 
 fn main() {

@@ -1,5 +1,5 @@
-//! Exec, attach and port-forward, through each of their three doors. A SPDY request needs no SPDY: one that is answered 101 was
-//! let in, and is closed at once.
+//! Exec, attach and port-forward, through each of their three doors. A SPDY request needs no SPDY: one that is
+//! answered 101 was let in, and is closed at once.
 
 use std::time::Duration;
 

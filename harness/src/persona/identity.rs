@@ -25,6 +25,8 @@ pub struct Identity {
     pub impersonated: Option<User>,
     /// Sends as this identity.
     pub client: Client,
+    /// Sends with the same credentials, asking to be nobody else.
+    pub own: Client,
     token: Option<String>,
 }
 
@@ -61,16 +63,27 @@ impl Identity {
             | Persona::ServiceAccount(_)
             | Persona::Impersonated(_) => persona.user(),
         };
-        let impersonated = persona.impersonated();
-        let config = match persona {
+        let own = match persona {
             Persona::Admin => config.clone(),
             Persona::Anonymous
             | Persona::BadToken
             | Persona::ServiceAccount(_)
-            | Persona::Impersonated(_) => bare(config, token.as_deref(), impersonated.as_ref()),
+            | Persona::Impersonated(_) => bare(config, token.as_deref()),
         };
-        let client = client(config).map_err(failed)?;
-        Ok(Identity { name: name.to_owned(), user, impersonated, client, token })
+        let impersonated = persona.impersonated();
+        let mut asking = own.clone();
+        if let Some(user) = &impersonated {
+            asking.auth_info.impersonate = Some(user.username.clone());
+            asking.auth_info.impersonate_groups = Some(user.groups.clone());
+        }
+        Ok(Identity {
+            name: name.to_owned(),
+            user,
+            impersonated,
+            client: client(asking).map_err(failed)?,
+            own: client(own).map_err(failed)?,
+            token,
+        })
     }
 
     /// The bearer token, for what asks another server than the API server. Never printed.
@@ -96,12 +109,10 @@ async fn request_token(accounts: &Api<ServiceAccount>, name: &str) -> Result<Str
 }
 
 /// The same server without the admin's credentials.
-fn bare(config: &Config, token: Option<&str>, impersonated: Option<&User>) -> Config {
+fn bare(config: &Config, token: Option<&str>) -> Config {
     let mut bare = config.clone();
     bare.auth_info = kube::config::AuthInfo::default();
     bare.auth_info.token = token.map(|token| token.to_owned().into());
-    bare.auth_info.impersonate = impersonated.map(|user| user.username.clone());
-    bare.auth_info.impersonate_groups = impersonated.map(|user| user.groups.clone());
     bare
 }
 

@@ -243,7 +243,7 @@ async fn is_known(identity: &Identity) -> bool {
         .header("Content-Type", "application/json")
         .body(Body::from(question.as_bytes().to_vec()));
     let Ok(request) = request else { return false };
-    identity.client.send(request).await.is_ok_and(|response| response.status().is_success())
+    identity.own.send(request).await.is_ok_and(|response| response.status().is_success())
 }
 
 /// Takes back a verdict that rests on a refusal by authorization, unless the same persona was let do something
@@ -253,7 +253,7 @@ fn doubt(attempt: &mut AttemptResult, before: &Bearings, after: &Bearings) {
     // A review of grants was refused by nobody.
     let rests_on_authorization = evidence.sent.audit_id.is_some()
         && matches!(&evidence.decision, Decision::Denied(denial)
-        if matches!(denial.layer, Layer::Authorization | Layer::UpgradeCheck));
+        if matches!(denial.layer, Layer::Impersonation | Layer::Authorization | Layer::UpgradeCheck));
     if !rests_on_authorization || attempt.judgement.verdict != Verdict::Passed {
         return;
     }

@@ -137,7 +137,7 @@ impl Judging {
                         && printed(succeeds, &stream.stdout)
                 }
                 Answer::Worked(output) => printed(succeeds, output),
-                Answer::Grants(granted) => granted.others.is_empty(),
+                Answer::Grants(_) => matches!(evidence.decision, Decision::Denied(_)),
                 Answer::Nothing(_) | Answer::Storage(_) => false,
             };
         if let Some(cause) = unknown(succeeds, evidence, worked) {

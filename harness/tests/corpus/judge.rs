@@ -3,8 +3,8 @@
 use brinell::audit::User;
 use brinell::catalog::{Level, Logged, Succeeds};
 use brinell::verdict::{
-    Answer, Decision, Denial, Effect, Evidence, Exchange, Expected, Judgement, Layer, Log, Reason,
-    Verdict, attribute, judge_attack, judge_permit,
+    Answer, Decision, Denial, Effect, Evidence, Exchange, Expected, Granted, Judgement, Layer, Log,
+    Reason, Verdict, attribute, judge_attack, judge_permit,
 };
 use libtest_mimic::Trial;
 
@@ -19,6 +19,7 @@ pub fn trials() -> Vec<Trial> {
         trial("judge/refusal-beside-a-success", refusal_beside_a_success),
         trial("judge/event-of-another", event_of_another),
         trial("judge/event-of-an-impersonation", event_of_an_impersonation),
+        trial("judge/review-of-grants", review_of_grants),
         trial("judge/no-event", no_event),
         trial("judge/permit-without-effect", permit_without_effect),
         trial("judge/permit-by-spdy", permit_by_spdy),
@@ -163,6 +164,24 @@ fn event_of_an_impersonation() {
             let judgement = judge_attack(None, Some(&at(Level::Request)), &evidence);
             assert_eq!(passes(&judgement), expected, "{groups:?}");
         }
+    }
+}
+
+/// A review blocks when somebody is granted it and nobody else; where nobody is, nobody has looked.
+fn review_of_grants() {
+    let admins = || vec!["Group/system:masters".to_owned()];
+    for (allowed, others, as_attack, as_permit) in [
+        (admins(), vec![], Verdict::Passed, Verdict::Passed),
+        (admins(), vec!["User/x (RoleBinding/a/b)".to_owned()], Verdict::Failed, Verdict::Failed),
+        (vec![], vec!["User/x (RoleBinding/a/b)".to_owned()], Verdict::Failed, Verdict::Failed),
+        (vec![], vec![], Verdict::Inconclusive, Verdict::Failed),
+    ] {
+        let mut evidence = evidence(&recorded("webhook-forbidden"));
+        evidence.answer = Answer::Grants(Granted { allowed, others });
+        evidence.log = Log::NotApplicable;
+        evidence.decision = attribute(&evidence.sent, &evidence.answer, &evidence.log);
+        assert_eq!(attack(&[Layer::Authorization], &evidence).verdict, as_attack);
+        assert_eq!(judge_permit(&Succeeds::default(), None, &evidence).verdict, as_permit);
     }
 }
 
