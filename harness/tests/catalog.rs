@@ -204,7 +204,10 @@ fn selection_by_glob_tag_and_skip() {
     insta::assert_snapshot!(ids(&["exec-interactiv"], &[], &[]).expect_err("refused"), @"there is no scenario `exec-interactiv`; did you mean exec-interactive?");
     insta::assert_snapshot!(ids(&[], &["mitre/T1609x"], &[]).expect_err("refused"), @"no scenario has the tag `mitre/T1609x`; did you mean mitre/T1609 or mitre/T1090 or mitre/T1098?");
     let refusal = ids(&[], &[], &["zzz"]).expect_err("refused");
-    assert!(refusal.starts_with("there is no scenario `zzz`; known are: anonymous-api, "), "{refusal}");
+    assert!(
+        refusal.starts_with("there is no scenario `zzz`; known are: anonymous-api, "),
+        "{refusal}"
+    );
     insta::assert_snapshot!(ids(&["exec-[a"], &[], &[]).expect_err("refused"), @"`exec-[a` is not a glob: unclosed character class; missing ']'");
 }
 

@@ -12,7 +12,7 @@ use kube::api::{ListParams, PostParams};
 use super::ProofError;
 use super::judge::{mark, outcome};
 use super::trial::Trial;
-use crate::catalog::Entry;
+use crate::catalog::{Entry, Need};
 use crate::cluster::RunFolder;
 use crate::run::{
     BETWEEN_QUESTIONS, Cell, Mark, Options, Plan, Progress, RunEvent, ScenarioResult, Stage,
@@ -172,9 +172,9 @@ impl<'a> Lane<'a> {
             drop(beside);
             cluster.end_beside().await?;
         }
-        if trial.whole.kubelet != trial.weakened.kubelet {
+        if trial.whole.kubelet != trial.weakened.kubelet || self.has_been_told(cells) {
             cluster.set_kubelet(None).await?;
-            let whole = trial.whole.kubelet.clone().unwrap_or_default();
+            let whole = self.plan.settings(&self.stage.values).kubelet;
             self.stage.see_kubelet(&trial.control.id, &whole).await?;
         }
         let applier = &self.stage.applier;
@@ -195,6 +195,14 @@ impl<'a> Lane<'a> {
             self.stage.see_control(planned).await?;
         }
         Ok(())
+    }
+
+    /// Whether a kubelet may have been told that somebody may: it remembers that for five minutes (measured), and
+    /// forgets it when it is restarted.
+    fn has_been_told(&self, cells: &[Cell]) -> bool {
+        self.concerned(cells).any(|(entry, cell)| {
+            cell.mark != Mark::Green && entry.needs().contains(&Need::KubeletPort)
+        })
     }
 
     /// Writes every Secret again, so that it is stored as the whole control stores it.

@@ -193,6 +193,7 @@ mod tests {
         let skipped: Vec<&str> =
             embedded.skipped.iter().map(|(entry, _)| entry.id.as_str()).collect();
         let expected = [
+            "exec-shell-uri-logged",
             "anonymous-kubelet",
             "kubelet-without-role",
             "nodes-proxy-denied",

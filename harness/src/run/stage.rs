@@ -343,7 +343,8 @@ impl Stage {
         Ok(stage)
     }
 
-    /// Waits until the kubelet has these settings.
+    /// Waits until the kubelet has these settings and knows its pods: a restarted one answers before it does, and
+    /// then says of each that it does not exist (measured).
     ///
     /// # Errors
     /// When it does not get them.
@@ -354,11 +355,8 @@ impl Stage {
     ) -> Result<(), StageError> {
         let asking = async {
             // It does not answer while it starts.
-            while !self
-                .configz()
-                .await
-                .is_ok_and(|present| crate::merge::contains(&present, settings))
-            {
+            let has_them = |present| crate::merge::contains(&present, settings);
+            while !self.configz().await.is_ok_and(has_them) || !self.knows_pods().await {
                 tokio::time::sleep(BETWEEN_QUESTIONS).await;
             }
         };
@@ -445,15 +443,30 @@ impl Stage {
         Err(not_set(control, name, "as the profile has it", "different"))
     }
 
+    /// Whether the kubelet knows the pods that attacks go to.
+    async fn knows_pods(&self) -> bool {
+        let Ok(known) = self.ask_kubelet("pods").await else { return false };
+        let items = known["items"].as_array().cloned().unwrap_or_default();
+        let is_known = |namespace: &str, name: &str| {
+            items.iter().any(|pod| {
+                pod["metadata"]["namespace"] == namespace && pod["metadata"]["name"] == name
+            })
+        };
+        self.scenes
+            .values()
+            .all(|scene| scene.pod.as_ref().is_none_or(|name| is_known(&scene.namespace, name)))
+    }
+
+    /// Asks the kubelet by way of the API server.
+    async fn ask_kubelet(&self, what: &str) -> Result<serde_json::Value, kube::Error> {
+        let path = format!("/api/v1/nodes/{}/proxy/{what}", self.world.node_name);
+        let request = http::Request::get(path).body(Vec::new()).map_err(kube::Error::HttpError)?;
+        self.world.admin.request(request).await
+    }
+
     /// The kubelet's configuration, as the running kubelet tells it.
     async fn configz(&self) -> Result<serde_json::Value, StageError> {
-        let nodes = Api::<Node>::all(self.world.admin.clone()).list(&ListParams::default()).await?;
-        let name = nodes.items.into_iter().find_map(|node| node.metadata.name).unwrap_or_default();
-        let request = http::Request::get(format!("/api/v1/nodes/{name}/proxy/configz"))
-            .body(Vec::new())
-            .map_err(kube::Error::HttpError)?;
-        let configuration: serde_json::Value = self.world.admin.request(request).await?;
-        Ok(configuration["kubeletconfig"].clone())
+        Ok(self.ask_kubelet("configz").await?["kubeletconfig"].clone())
     }
 
     /// Asks what a control must refuse until it does.
