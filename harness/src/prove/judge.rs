@@ -256,7 +256,8 @@ mod tests {
         let catalog = catalog();
         let entry = entry(&catalog, "exec-interactive");
         let expect = BTreeMap::from([(entry.id.clone(), Bypassed)]);
-        let table: [(&[(&str, &[Reason])], Mark); 8] = [
+        type Attempts<'a> = &'a [(&'a str, &'a [Reason])];
+        let table: [(Attempts<'_>, Mark); 8] = [
             (&[("a shell", &[])], Mark::Green),
             (&[("a shell", &[Bypassed])], Mark::Caught),
             (&[("a shell", &[Bypassed, Unlogged])], Mark::Caught),

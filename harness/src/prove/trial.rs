@@ -57,7 +57,7 @@ impl<'a> Trials<'a> {
                 .filter(|entry| entry.controls().contains(control.id.as_str()))
                 .copied()
                 .collect();
-            if let Some(cause) = why_not(plan, weakening, &scenarios) {
+            if let Some(cause) = why_not(plan, control, weakening, &scenarios) {
                 self.skipped.push((control.id.clone(), name.clone(), weakening.why.clone(), cause));
                 continue;
             }
@@ -94,8 +94,14 @@ impl<'a> Trials<'a> {
     }
 }
 
-/// Why a weakening is not tried.
-fn why_not(plan: &Plan<'_>, weakening: &Weakening, scenarios: &[&Entry]) -> Option<String> {
+/// Why a weakening is not tried. One that none of the chosen scenarios is expected to notice is tried for the sake of
+/// those of which nothing is expected: the user's own.
+fn why_not(
+    plan: &Plan<'_>,
+    control: &ControlEntry,
+    weakening: &Weakening,
+    scenarios: &[&Entry],
+) -> Option<String> {
     let expected = |entry: &Entry| weakening.expect.contains_key(&entry.id);
     if scenarios.iter().any(|entry| expected(entry)) {
         return None;
@@ -104,7 +110,13 @@ fn why_not(plan: &Plan<'_>, weakening: &Weakening, scenarios: &[&Entry]) -> Opti
     if let Some((entry, why)) = unable {
         return Some(format!("{} is expected to notice, and it {why}", entry.id));
     }
-    scenarios.is_empty().then(|| "no chosen scenario tests this control".to_owned())
+    let is_known =
+        |entry: &Entry| control.control.weaken.values().any(|it| it.expect.contains_key(&entry.id));
+    if scenarios.iter().all(|entry| is_known(entry)) {
+        let names: Vec<&str> = weakening.expect.keys().map(String::as_str).collect();
+        return Some(format!("{} must notice, and was not chosen", names.join(", ")));
+    }
+    None
 }
 
 impl Trial<'_> {

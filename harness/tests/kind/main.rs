@@ -4,6 +4,9 @@
 mod broken;
 mod engine;
 mod profile;
+#[path = "../support/proof.rs"]
+mod proof;
+mod real_nodes;
 #[path = "../support/mod.rs"]
 mod support;
 mod tidy;
@@ -21,6 +24,7 @@ fn main() -> ExitCode {
     let mut trials = profile::trials();
     trials.extend(tidy::trials());
     trials.extend(broken::trials());
+    trials.extend(real_nodes::trials());
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(CLUSTERS);
     libtest_mimic::run(&arguments, trials).exit_code()

@@ -1,0 +1,127 @@
+//! The proof of our own profile and catalog on embedded clusters, and what becomes of proofs that do not hold or do
+//! not end.
+
+#[path = "support/proof.rs"]
+mod proof;
+mod support;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use brinell::catalog::Catalog;
+use brinell::cluster::{ClusterKind, DEFAULT_VERSION, assets};
+use libtest_mimic::{Arguments, Trial};
+use proof::Test;
+use support::{Home, Ran};
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let catalog = Catalog::load(None).expect("our own catalog");
+    let mut tests = proof::tests(&catalog, ClusterKind::Embedded, &[]);
+    for (name, test) in [
+        ("vacuous", a_scenario_that_catches_nothing_is_told as fn()),
+        ("red", nothing_is_proven_where_a_scenario_fails),
+        ("interrupted", an_interrupted_proof_leaves_nothing),
+    ] {
+        tests.push((name.to_owned(), Box::new(test)));
+    }
+    let trials = tests.into_iter().map(|(name, test)| trial(&name, test)).collect();
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// libtest-mimic prints only that a trial is ignored, so that its kind says why.
+fn trial(name: &str, test: Test) -> Trial {
+    let trial = Trial::test(format!("{DEFAULT_VERSION}/{name}"), move || {
+        test();
+        Ok(())
+    });
+    if is_there() {
+        return trial;
+    }
+    let command = format!("brinell assets install --kubernetes-version {DEFAULT_VERSION}");
+    trial.with_kind(format!("needs `{command}`")).with_ignored_flag(true)
+}
+
+fn is_there() -> bool {
+    static FOUND: OnceLock<bool> = OnceLock::new();
+    *FOUND.get_or_init(|| {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        runtime.block_on(assets::find_all(DEFAULT_VERSION)).is_ok_and(|found| found.is_ok())
+    })
+}
+
+/// A token that nobody issued is refused whether anonymous requests are or not.
+const VACUOUS: &str = "\
+title: A token that nobody issued
+why: It opens nothing.
+fix: Nothing is to be done.
+target: team-secrets
+attacks:
+- name: listing namespaces
+  as: bad-token
+  do: {request: {method: GET, path: \"/api/v1/namespaces?limit=1\"}}
+  blocked: {by: anonymous-auth}
+permits:
+- name: is it alive
+  as: anonymous
+  do: {request: {method: GET, path: /livez}}
+  succeeds: {}
+";
+
+fn a_scenario_that_catches_nothing_is_told() {
+    let Ran { code, stdout: printed, stderr } = with_scenario(VACUOUS);
+    assert_eq!(stderr, "");
+    assert_eq!(code, Some(1), "{printed}");
+    let told = "VACUOUS: mine: it catches none of its controls' weakenings";
+    assert!(printed.contains(told), "{printed}");
+}
+
+/// A scenario that fails where nothing is weakened would be taken for one that notices.
+fn nothing_is_proven_where_a_scenario_fails() {
+    let red = VACUOUS.replace("as: bad-token", "as: operator");
+    let Ran { code, stdout: printed, .. } = with_scenario(&red);
+    assert_eq!(code, Some(1), "{printed}");
+    let words: Vec<&str> = printed.split_whitespace().collect();
+    let told = "nothing can be proven while a scenario fails on the whole profile: mine";
+    assert!(words.join(" ").contains(told), "{printed}");
+    assert!(!printed.contains("CAUGHT"), "{printed}");
+}
+
+fn with_scenario(text: &str) -> Ran {
+    let home = Home::new();
+    let folder = home.path("mine/own");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(folder.join("mine.yaml"), text).expect("written");
+    let mut command = proof::brinell(&home, ClusterKind::Embedded);
+    command.args(["--scenario", "mine", "--scenarios"]).arg(home.path("mine"));
+    Ran::from(command.output().expect("started"))
+}
+
+/// Ended while a control is weak and a second API server runs, it leaves neither.
+fn an_interrupted_proof_leaves_nothing() {
+    let home = Home::new();
+    let mut command = proof::brinell(&home, ClusterKind::Embedded);
+    command.args(["--control", "anonymous-auth", "--clusters", "1"]);
+    let mut child = command.stdout(Stdio::null()).spawn().expect("started");
+    let runs = home.path("state/brinell/runs");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !below(&runs, "beside/kube-apiserver.log") {
+        assert!(Instant::now() < deadline, "no second API server was started");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(interrupted.expect("started").success());
+    assert_eq!(child.wait().expect("waited").code(), Some(130));
+    let listed = Command::new("ps").args(["-e", "-o", "args="]).output().expect("started");
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    assert!(!listed.contains(&*runs.to_string_lossy()), "{listed}");
+    assert_eq!(home.runs(), [""; 0]);
+    assert_eq!(home.touched(&[]), [""; 0]);
+}
+
+fn below(runs: &Path, name: &str) -> bool {
+    let folders = std::fs::read_dir(runs).into_iter().flatten().flatten();
+    folders.into_iter().any(|folder| folder.path().join(name).exists())
+}
