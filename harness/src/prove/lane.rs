@@ -100,6 +100,7 @@ impl<'a> Lane<'a> {
         let change = trial.whole.change_to(&trial.weakened);
         applier.delete(&change.delete).await?;
         applier.apply(&change.apply).await?;
+        self.stage.see_rolled_out(&change.apply).await?;
         if trial.whole.kubelet != trial.weakened.kubelet {
             self.stage.world.cluster.set_kubelet(Some(&settings.kubelet)).await?;
             self.stage.see_kubelet(id, &settings.kubelet).await?;
@@ -181,6 +182,7 @@ impl<'a> Lane<'a> {
         let change = trial.weakened.change_to(&trial.whole);
         applier.delete(&change.delete).await?;
         applier.apply(&change.apply).await?;
+        self.stage.see_rolled_out(&change.apply).await?;
         if !trial.same_api_server() && trial.whole.flags.contains_key(ENCRYPTION) {
             self.rewrite_secrets().await?;
         }
