@@ -198,10 +198,7 @@ fn a_name_that_nobody_knows_is_refused_with_the_nearest() {
     assert_refused(&["-s", "exec-intercative"], unknown);
     assert_refused(&["--skip", "exec-intercative"], unknown);
     assert_refused(&["plan", "-s", "exec-intercative"], unknown);
-    assert_refused(
-        &["--tag", "mitre/T1610"],
-        "no scenario has the tag `mitre/T1610`; did you mean",
-    );
+    assert_refused(&["--tag", "mitre/T161"], "no scenario has the tag `mitre/T161`; did you mean");
     assert_refused(&["--profile", "hardend"], "did you mean hardened?");
     assert_refused(&["--profile", "./none.yaml"], "./none.yaml: cannot be read: No such file");
     let unknown = ["--cluster", "kind", "--kubernetes-version", "1.2"];
