@@ -371,6 +371,8 @@ impl Check<'_> {
                 Deviation::Vacuous(vacuous) => {
                     let pointer = format!("/{position}/vacuous/scenario");
                     self.known("scenario", &vacuous.scenario, &pointer, scenarios());
+                    let pointer = format!("/{position}/vacuous/control");
+                    self.known("control", &vacuous.control, &pointer, keys(&catalog.controls));
                 }
                 Deviation::Collateral(known) => {
                     let pointer = format!("/{position}/collateral");

@@ -9,7 +9,7 @@ use serde::Deserialize;
 pub enum Deviation {
     /// A weakening that nobody can notice.
     Missed(Missed),
-    /// A scenario that catches none of its controls' weakenings.
+    /// A scenario that catches none of the weakenings of a control that it tests.
     Vacuous(VacuousScenario),
     /// A scenario of another control that turns red.
     Collateral(CollateralScenario),
@@ -31,6 +31,8 @@ pub struct Missed {
 pub struct VacuousScenario {
     /// Its id.
     pub scenario: String,
+    /// The control of which it catches nothing.
+    pub control: String,
     /// What it is good for all the same.
     pub why: String,
 }

@@ -86,6 +86,9 @@ pub struct Weakening {
     /// Replaces the control's settings of the kubelet; `{}` is none of them.
     #[serde(default)]
     pub kubelet: Option<Value>,
+    /// Whether it is over when the scenarios run: what it wrote is still there.
+    #[serde(default)]
+    pub past: bool,
     /// The scenarios that must notice, by id, and the reason for which each of them must fail.
     pub expect: BTreeMap<String, Reason>,
 }

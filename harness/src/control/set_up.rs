@@ -46,6 +46,11 @@ pub enum WeakenError {
     /// The patch changes nothing.
     #[error("the patch of {0} changes nothing")]
     Unchanged(String),
+    /// Settings of the kubelet are laid over those that it has: what is left out stays.
+    #[error(
+        "its settings of the kubelet are a part of the control's own: leaving some out changes nothing"
+    )]
+    Kubelet,
     /// All of it changes nothing.
     #[error("it changes nothing")]
     Nothing,
@@ -93,6 +98,12 @@ impl SetUp {
         };
         for (name, patch) in &weakening.patch {
             weakened.patch(name, patch)?;
+        }
+        let same_kubelet = whole.kubelet.as_ref().zip(weakened.kubelet.as_ref());
+        if same_kubelet.is_some_and(|(whole, weakened)| {
+            whole != weakened && crate::merge::contains(whole, weakened)
+        }) {
+            return Err(WeakenError::Kubelet);
         }
         if weakened == whole {
             return Err(WeakenError::Nothing);

@@ -98,31 +98,36 @@ pub(super) fn proof(
 ) -> Proof {
     let deviations = &plan.catalog.deviations;
     weakenings.sort_by_key(WeakeningResult::id);
-    for weakening in &mut weakenings {
-        weakening.deviation = excuse(deviations, weakening);
-        let id = weakening.id();
-        for cell in weakening.cells.iter_mut().filter(|cell| cell.mark == Mark::Collateral) {
-            cell.deviation = condone(deviations, &id, &cell.result.id);
-        }
-    }
-    let catching: BTreeSet<&str> = weakenings
+    let catching: BTreeSet<(&str, &str)> = weakenings
         .iter()
-        .flat_map(|weakening| &weakening.cells)
-        .filter(|cell| cell.mark == Mark::Caught)
-        .map(|cell| cell.result.id.as_str())
+        .flat_map(|it| it.cells.iter().map(|cell| (cell, it.control.as_str())))
+        .filter(|(cell, _)| cell.mark == Mark::Caught)
+        .map(|(cell, control)| (cell.result.id.as_str(), control))
         .collect();
     let told = trials.told();
     let vacuous: Vec<Vacuous> = told
-        .iter()
-        .filter(|id| !catching.contains(*id))
-        .map(|id| Vacuous { scenario: (*id).to_owned(), deviation: pardon(deviations, id) })
+        .difference(&catching)
+        .map(|(id, control)| Vacuous {
+            scenario: (*id).to_owned(),
+            control: (*control).to_owned(),
+            deviation: pardon(deviations, id, control),
+        })
         .collect();
     let run: BTreeSet<&str> = plan.scenarios.iter().map(|entry| entry.id.as_str()).collect();
     let stale = stale(deviations, &weakenings, &told, &catching, &run);
     Proof { weakenings, vacuous, stale }
 }
 
-fn excuse(deviations: &[Deviation], weakening: &WeakeningResult) -> Option<String> {
+/// Notes what the deviations say of a weakening.
+pub(super) fn excuse(deviations: &[Deviation], weakening: &mut WeakeningResult) {
+    weakening.deviation = permit(deviations, weakening);
+    let id = weakening.id();
+    for cell in weakening.cells.iter_mut().filter(|cell| cell.mark == Mark::Collateral) {
+        cell.deviation = condone(deviations, &id, &cell.result.id);
+    }
+}
+
+fn permit(deviations: &[Deviation], weakening: &WeakeningResult) -> Option<String> {
     deviations.iter().find_map(|deviation| match deviation {
         Deviation::Missed(missed)
             if missed.weakening == weakening.id() && weakening.outcome == Outcome::Missed =>
@@ -133,9 +138,11 @@ fn excuse(deviations: &[Deviation], weakening: &WeakeningResult) -> Option<Strin
     })
 }
 
-fn pardon(deviations: &[Deviation], id: &str) -> Option<String> {
+fn pardon(deviations: &[Deviation], id: &str, control: &str) -> Option<String> {
     deviations.iter().find_map(|deviation| match deviation {
-        Deviation::Vacuous(vacuous) if vacuous.scenario == id => Some(vacuous.why.clone()),
+        Deviation::Vacuous(vacuous) if vacuous.scenario == id && vacuous.control == control => {
+            Some(vacuous.why.clone())
+        }
         _ => None,
     })
 }
@@ -155,8 +162,8 @@ fn condone(deviations: &[Deviation], weakening: &str, scenario: &str) -> Option<
 fn stale(
     deviations: &[Deviation],
     weakenings: &[WeakeningResult],
-    told: &BTreeSet<&str>,
-    catching: &BTreeSet<&str>,
+    told: &BTreeSet<(&str, &str)>,
+    catching: &BTreeSet<(&str, &str)>,
     run: &BTreeSet<&str>,
 ) -> Vec<String> {
     let needless = |deviation: &Deviation| match deviation {
@@ -165,9 +172,9 @@ fn stale(
             .any(|it| it.id() == missed.weakening && it.outcome == Outcome::Caught)
             .then(|| format!("{} is said to be missed, and it is caught", missed.weakening)),
         Deviation::Vacuous(vacuous) => {
-            let id = vacuous.scenario.as_str();
-            (told.contains(id) && catching.contains(id))
-                .then(|| format!("{id} is said to catch nothing, and it does"))
+            let pair = (vacuous.scenario.as_str(), vacuous.control.as_str());
+            (told.contains(&pair) && catching.contains(&pair))
+                .then(|| format!("{} is said to catch nothing of {}, and it does", pair.0, pair.1))
         }
         Deviation::Collateral(known) => {
             let (weakening, scenario) = (&known.weakening, known.scenario.as_str());
@@ -320,7 +327,7 @@ mod tests {
             })
             .collect();
         let (outcome, cause) = outcome(trial, &cells);
-        let result = WeakeningResult {
+        let mut result = WeakeningResult {
             control: "exec-guard".to_owned(),
             name: "absent".to_owned(),
             why: String::new(),
@@ -330,6 +337,7 @@ mod tests {
             cells,
             took: Duration::ZERO,
         };
+        excuse(&catalog.deviations, &mut result);
         proof(&plan, &trials, vec![result])
     }
 
@@ -382,6 +390,7 @@ mod tests {
         });
         let vacuous = Deviation::Vacuous(VacuousScenario {
             scenario: "attach-sensitive-pod".to_owned(),
+            control: "exec-guard".to_owned(),
             why: "it documents".to_owned(),
         });
         let deviations = || vec![missed.clone(), vacuous.clone()];

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::try_join_all;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::Api;
 use kube::api::{ListParams, PostParams};
 
@@ -14,6 +14,7 @@ use super::judge::{mark, outcome};
 use super::trial::Trial;
 use crate::catalog::{Entry, Need};
 use crate::cluster::RunFolder;
+use crate::control::{Change, Deviation, Document};
 use crate::run::{
     BETWEEN_QUESTIONS, Cell, Mark, Options, Plan, Progress, RunEvent, ScenarioResult, Stage,
     StageError, WeakeningResult, set, together,
@@ -23,6 +24,9 @@ use crate::verdict::Verdict;
 /// How long a weakened or restored control may take to act. Objects act within a second, a webhook's server ends
 /// or starts within a few (measured). No event tells it: the scenarios ask.
 const ACTING: Duration = Duration::from_secs(15);
+
+/// How many debug containers a pod may hold before it is made again.
+const DEBUGGERS: usize = 20;
 
 /// The flag whose change leaves traces in what is stored meanwhile.
 const ENCRYPTION: &str = "encryption-provider-config";
@@ -49,6 +53,11 @@ impl<'a> Lane<'a> {
         Ok(lane)
     }
 
+    /// What the proof need not show.
+    pub(super) fn deviations(&self) -> &[Deviation] {
+        &self.plan.catalog.deviations
+    }
+
     /// How long kind itself took to make the cluster.
     pub(super) fn made_in(&self) -> Duration {
         self.stage.made_in
@@ -58,7 +67,11 @@ impl<'a> Lane<'a> {
         let results = together(self.plan, &self.stage, &self.plan.scenarios, self.jobs).await;
         let red: Vec<ScenarioResult> = results.into_iter().filter(|it| !is_green(it)).collect();
         if red.is_empty() {
-            return Ok(((), format!("{} scenarios are green", self.plan.scenarios.len())));
+            let green = match self.plan.scenarios.len() {
+                1 => "1 scenario is green".to_owned(),
+                several => format!("{several} scenarios are green"),
+            };
+            return Ok(((), green));
         }
         let ids: Vec<&str> = red.iter().map(|result| result.id.as_str()).collect();
         let error = ProofError::NotGreen(ids.join(", "));
@@ -101,11 +114,26 @@ impl<'a> Lane<'a> {
         applier.delete(&change.delete).await?;
         applier.apply(&change.apply).await?;
         self.stage.see_rolled_out(&change.apply).await?;
-        if trial.whole.kubelet != trial.weakened.kubelet {
+        if self.concerns_kubelet(trial, &change) {
             self.stage.world.cluster.set_kubelet(Some(&settings.kubelet)).await?;
             self.stage.see_kubelet(id, &settings.kubelet).await?;
         }
+        if trial.weakening.past && beside.is_some() {
+            drop(beside);
+            self.stage.world.cluster.end_beside().await?;
+            return Ok(None);
+        }
         Ok(beside)
+    }
+
+    /// Whether the kubelet must be restarted: for its settings, or because it remembers for minutes who may and who
+    /// may not (measured).
+    fn concerns_kubelet(&self, trial: &Trial<'_>, change: &Change) -> bool {
+        let is_right = |it: &Document| it.object["apiVersion"] == "rbac.authorization.k8s.io/v1";
+        let is_asked =
+            self.plan.scenarios.iter().any(|entry| entry.needs().contains(&Need::KubeletPort));
+        let rights_change = change.apply.iter().chain(&change.delete).any(is_right);
+        trial.whole.kubelet != trial.weakened.kubelet || is_asked && rights_change
     }
 
     /// Runs those that are expected to notice until they do or it takes too long, then the others.
@@ -115,13 +143,15 @@ impl<'a> Lane<'a> {
             trial.scenarios.iter().partition(|entry| expect.contains_key(&entry.id));
         let deadline = Instant::now() + ACTING;
         let mut cells: BTreeMap<&str, Cell> = BTreeMap::new();
-        let mut blind = expected;
+        // What is noticed once may be the change itself; what is noticed again is the weakened state.
+        let mut again = false;
         loop {
-            self.look(trial, stage, &blind, &mut cells).await;
-            blind.retain(|entry| cells[entry.id.as_str()].mark != Mark::Caught);
-            if blind.is_empty() || Instant::now() > deadline {
+            self.look(trial, stage, &expected, &mut cells).await;
+            let noticed = cells.values().all(|cell| cell.mark == Mark::Caught);
+            if noticed && again || Instant::now() > deadline {
                 break;
             }
+            again = noticed;
             tokio::time::sleep(BETWEEN_QUESTIONS).await;
         }
         self.look(trial, stage, &others, &mut cells).await;
@@ -137,11 +167,13 @@ impl<'a> Lane<'a> {
             scenarios.filter(|entry| !cells.contains_key(entry.id.as_str())).collect();
         let results = together(self.plan, stage, &aside, self.jobs).await;
         for (entry, result) in aside.iter().zip(results) {
-            if matches!(result.verdict, Verdict::Failed | Verdict::Inconclusive) {
-                let mark = Mark::Collateral;
-                let cell = Cell { expected: None, mark, deviation: None, result };
-                cells.insert(&entry.id, cell);
-            }
+            let mark = match result.verdict {
+                Verdict::Passed | Verdict::Skipped => continue,
+                Verdict::Inconclusive => Mark::Wrong,
+                Verdict::Failed => Mark::Collateral,
+            };
+            let cell = Cell { expected: None, mark, deviation: None, result };
+            cells.insert(&entry.id, cell);
         }
     }
 
@@ -173,16 +205,16 @@ impl<'a> Lane<'a> {
             drop(beside);
             cluster.end_beside().await?;
         }
-        if trial.whole.kubelet != trial.weakened.kubelet || self.has_been_told(cells) {
-            cluster.set_kubelet(None).await?;
-            let whole = self.plan.settings(&self.stage.values).kubelet;
-            self.stage.see_kubelet(&trial.control.id, &whole).await?;
-        }
         let applier = &self.stage.applier;
         let change = trial.weakened.change_to(&trial.whole);
         applier.delete(&change.delete).await?;
         applier.apply(&change.apply).await?;
         self.stage.see_rolled_out(&change.apply).await?;
+        if self.concerns_kubelet(trial, &change) {
+            cluster.set_kubelet(None).await?;
+            let whole = self.plan.settings(&self.stage.values).kubelet;
+            self.stage.see_kubelet(&trial.control.id, &whole).await?;
+        }
         if !trial.same_api_server() && trial.whole.flags.contains_key(ENCRYPTION) {
             self.rewrite_secrets().await?;
         }
@@ -190,6 +222,7 @@ impl<'a> Lane<'a> {
         for (entry, cell) in self.concerned(cells) {
             *targets.entry(&entry.scenario.target).or_default() |= cell.mark != Mark::Green;
         }
+        targets.extend(self.crowded().await?.into_iter().map(|name| (name, true)));
         let restaging =
             targets.into_iter().map(|(name, red)| self.stage.restage(self.plan, name, red));
         try_join_all(restaging).await?;
@@ -199,12 +232,25 @@ impl<'a> Lane<'a> {
         Ok(())
     }
 
-    /// Whether a kubelet may have been told that somebody may: it remembers that for five minutes (measured), and
-    /// forgets it when it is restarted.
-    fn has_been_told(&self, cells: &[Cell]) -> bool {
-        self.concerned(cells).any(|(entry, cell)| {
-            cell.mark != Mark::Green && entry.needs().contains(&Need::KubeletPort)
-        })
+    /// The targets with a pod that holds many debug containers: each run of a permit leaves one for good.
+    async fn crowded(&self) -> Result<Vec<&'a str>, kube::Error> {
+        let pods =
+            Api::<Pod>::all(self.stage.world.admin.clone()).list(&ListParams::default()).await?;
+        let is_crowded = |namespace: &str, name: &str| {
+            pods.items.iter().any(|pod| {
+                let debuggers =
+                    pod.spec.as_ref().and_then(|spec| spec.ephemeral_containers.as_ref());
+                pod.metadata.namespace.as_deref() == Some(namespace)
+                    && pod.metadata.name.as_deref() == Some(name)
+                    && debuggers.is_some_and(|them| them.len() > DEBUGGERS)
+            })
+        };
+        let targets = self.plan.scenarios.iter().map(|entry| entry.scenario.target.as_str());
+        let crowded = |name: &&str| {
+            let pods = &self.plan.catalog.targets[*name].pods;
+            pods.iter().any(|(namespace, pod)| is_crowded(namespace, pod))
+        };
+        Ok(targets.filter(crowded).collect())
     }
 
     /// Writes every Secret again, so that it is stored as the whole control stores it.

@@ -16,7 +16,7 @@ use std::time::Duration;
 use futures::future::try_join_all;
 use tokio::sync::mpsc;
 
-pub use trial::{Trial, Trials};
+pub use trial::{Trial, Trials, Untried};
 
 use crate::cluster::RunFolder;
 use crate::run::{Options, Outcome, Plan, Progress, Proof, RunEvent, StageError, WeakeningResult};
@@ -102,20 +102,21 @@ async fn work<'a>(
     let mut results = Vec::new();
     while let Some(trial) = next() {
         progress.tell(RunEvent::WeakeningStarted { id: trial.id() });
-        let result = lane.run(trial).await?;
+        let mut result = lane.run(trial).await?;
+        judge::excuse(lane.deviations(), &mut result);
         progress.tell(RunEvent::WeakeningFinished(Box::new(result.clone())));
         results.push(result);
     }
     Ok(results)
 }
 
-fn skipped((control, name, why, cause): &(String, String, String, String)) -> WeakeningResult {
+fn skipped(untried: &Untried<'_>) -> WeakeningResult {
     WeakeningResult {
-        control: control.clone(),
-        name: name.clone(),
-        why: why.clone(),
+        control: untried.control.id.clone(),
+        name: untried.name.to_owned(),
+        why: untried.weakening.why.clone(),
         outcome: Outcome::Skipped,
-        cause: Some(cause.clone()),
+        cause: Some(untried.cause.clone()),
         deviation: None,
         cells: Vec::new(),
         took: Duration::ZERO,

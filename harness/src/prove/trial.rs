@@ -26,8 +26,20 @@ pub struct Trial<'a> {
 pub struct Trials<'a> {
     /// What is tried. Those that need a second API server, which takes longest, come first.
     pub trials: Vec<Trial<'a>>,
-    /// What is not: control, weakening, why it matters, and why it is not tried.
-    pub skipped: Vec<(String, String, String, String)>,
+    /// What is not.
+    pub skipped: Vec<Untried<'a>>,
+}
+
+/// One weakening that is not tried.
+pub struct Untried<'a> {
+    /// The control.
+    pub control: &'a ControlEntry,
+    /// The weakening's name.
+    pub name: &'a str,
+    /// What it says.
+    pub weakening: &'a Weakening,
+    /// Why it is not tried.
+    pub cause: String,
 }
 
 impl<'a> Trials<'a> {
@@ -58,7 +70,7 @@ impl<'a> Trials<'a> {
                 .copied()
                 .collect();
             if let Some(cause) = why_not(plan, control, weakening, &scenarios) {
-                self.skipped.push((control.id.clone(), name.clone(), weakening.why.clone(), cause));
+                self.skipped.push(Untried { control, name, weakening, cause });
                 continue;
             }
             // The catalog has checked that its weakenings fit.
@@ -70,26 +82,27 @@ impl<'a> Trials<'a> {
         }
     }
 
-    fn skip(&mut self, control: &ControlEntry, cause: &str) {
+    fn skip(&mut self, control: &'a ControlEntry, cause: &str) {
         for (name, weakening) in &control.control.weaken {
-            let (id, why) = (control.id.clone(), weakening.why.clone());
-            self.skipped.push((id, name.clone(), why, cause.to_owned()));
+            self.skipped.push(Untried { control, name, weakening, cause: cause.to_owned() });
         }
     }
 
-    /// The scenarios of which every weakening is tried: only of these it can be told whether they are vacuous.
-    pub fn told(&self) -> BTreeSet<&'a str> {
-        let of = |control: &str| {
-            let tried = self.trials.iter().filter(|trial| trial.control.id == control).count();
-            let skipped = self.skipped.iter().filter(|(id, ..)| id == control).count();
-            (tried, skipped)
+    /// The scenarios of which it can be told whether they catch anything of a control: those that are tried against
+    /// it and are not expected to notice what is not tried.
+    pub fn told(&self) -> BTreeSet<(&'a str, &'a str)> {
+        let untried = |entry: &Entry, control: &str| {
+            let mut skipped = self.skipped.iter();
+            skipped
+                .any(|it| it.control.id == control && it.weakening.expect.contains_key(&entry.id))
         };
-        let scenarios = self.trials.iter().flat_map(|trial| &trial.scenarios);
-        scenarios
-            .filter(|entry| {
-                entry.controls().into_iter().all(|control| matches!(of(control), (1.., 0)))
-            })
-            .map(|entry| entry.id.as_str())
+        let tried = self.trials.iter().flat_map(|trial| {
+            let control = trial.control.id.as_str();
+            trial.scenarios.iter().map(move |entry| (*entry, control))
+        });
+        tried
+            .filter(|(entry, control)| !untried(entry, control))
+            .map(|(entry, control)| (entry.id.as_str(), control))
             .collect()
     }
 }
@@ -114,7 +127,7 @@ fn why_not(
         |entry: &Entry| control.control.weaken.values().any(|it| it.expect.contains_key(&entry.id));
     if scenarios.iter().all(|entry| is_known(entry)) {
         let names: Vec<&str> = weakening.expect.keys().map(String::as_str).collect();
-        return Some(format!("{} must notice, and was not chosen", names.join(", ")));
+        return Some(format!("not chosen: {}", names.join(", ")));
     }
     None
 }

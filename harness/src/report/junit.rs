@@ -9,7 +9,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::paint::Paint;
 use super::{Results, block, proof, visible};
-use crate::run::{Outcome, Proof, ScenarioResult, Vacuous, WeakeningResult};
+use crate::run::{Outcome, Proof, ScenarioResult, WeakeningResult};
 use crate::verdict::Verdict;
 
 /// The suite and class of what is no scenario.
@@ -79,10 +79,17 @@ fn controls(proof: &Proof) -> BTreeMap<&str, Vec<&WeakeningResult>> {
 fn weakening(result: &WeakeningResult) -> TestCase {
     let text = proof::weakening(result, true, Paint::PLAIN);
     let cause = result.cause.as_deref().unwrap_or(&result.why);
+    let red: Vec<&str> = result.collateral().collect();
+    let collateral = format!("turned red: {}", red.join(", "));
     let status = match result.outcome {
-        _ if result.is_failure() => unsuccessful(NonSuccessKind::Failure, "missed", cause, &text),
+        _ if !red.is_empty() => {
+            unsuccessful(NonSuccessKind::Failure, "collateral", &collateral, &text)
+        }
         Outcome::Caught => TestCaseStatus::success(),
-        Outcome::Missed => skipped(result.deviation.as_deref().unwrap_or(cause)),
+        Outcome::Missed => match &result.deviation {
+            Some(why) => skipped(why),
+            None => unsuccessful(NonSuccessKind::Failure, "missed", cause, &text),
+        },
         Outcome::Wrong => unsuccessful(NonSuccessKind::Error, "wrong", cause, &text),
         Outcome::Skipped => skipped(cause),
     };
@@ -94,14 +101,17 @@ fn weakening(result: &WeakeningResult) -> TestCase {
 /// A case for each scenario that catches something or nothing, and for each deviation that is stale.
 fn exceptions(proof: &Proof) -> Vec<TestCase> {
     let scenario = |id: &str| {
-        let vacuous = proof.vacuous.iter().find(|vacuous| vacuous.scenario == id);
-        let status = match vacuous {
-            None => TestCaseStatus::success(),
-            Some(Vacuous { deviation: Some(why), .. }) => skipped(why),
-            Some(_) => {
-                let message = "it catches none of its controls' weakenings";
-                unsuccessful(NonSuccessKind::Failure, "vacuous", message, message)
+        let vacuous = || proof.vacuous.iter().filter(|vacuous| vacuous.scenario == id);
+        let status = match vacuous().find(|it| it.deviation.is_none()) {
+            Some(vacuous) => {
+                let message = format!("it catches no weakening of {}", vacuous.control);
+                unsuccessful(NonSuccessKind::Failure, "vacuous", &message, &message)
             }
+            None => match vacuous().find_map(|it| it.deviation.as_deref()) {
+                Some(why) => skipped(why),
+                None if proof.notices(id) => TestCaseStatus::success(),
+                None => skipped("what it is expected to notice was not tried"),
+            },
         };
         (format!("{id} notices"), status)
     };

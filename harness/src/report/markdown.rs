@@ -83,6 +83,7 @@ fn proven(text: &mut String, proof: &Proof) {
 
 fn outcome(row: &WeakeningResult) -> &'static str {
     match (row.outcome, &row.deviation) {
+        (Outcome::Caught, _) if row.collateral().next().is_some() => "caught, **with collateral**",
         (Outcome::Caught, _) => "caught",
         (Outcome::Missed, None) => "**missed**",
         (Outcome::Missed, Some(_)) => "missed, as known",
@@ -92,6 +93,9 @@ fn outcome(row: &WeakeningResult) -> &'static str {
 }
 
 fn cell(cell: Option<&Cell>) -> &'static str {
+    if cell.is_some_and(|cell| cell.deviation.is_some()) {
+        return "collateral, as known";
+    }
     match cell.map(|cell| (cell.mark, cell.expected)) {
         None => "",
         Some((Mark::Caught, _)) => "caught",

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::block::{self, WIDTH, entry, seconds};
 use super::paint::Paint;
 use super::text::{count, wrap, wrap_lines};
-use crate::run::{Cell, Mark, Outcome, Proof, ScenarioResult, WeakeningResult};
+use crate::run::{Cell, Mark, Outcome, Proof, ScenarioResult, Vacuous, WeakeningResult};
 use crate::verdict::Verdict;
 
 /// How many scenarios one table holds, each with a letter of its own.
@@ -177,10 +177,9 @@ pub(super) fn score(proof: &Proof) -> String {
         proof.vacuous.len(),
         proof.collateral(),
     );
-    for vacuous in &proof.vacuous {
-        let why =
-            vacuous.deviation.as_deref().unwrap_or("it catches none of its controls' weakenings");
-        told.push_str(&format!("\nVACUOUS: {}: {why}", vacuous.scenario));
+    for Vacuous { scenario, control, deviation } in &proof.vacuous {
+        let known = deviation.as_ref().map(|why| format!(", as known: {why}")).unwrap_or_default();
+        told.push_str(&format!("\nVACUOUS: {scenario} catches no weakening of {control}{known}"));
     }
     for stale in &proof.stale {
         told.push_str(&format!("\nSTALE: {stale}; remove it from manifests/deviations.yaml"));

@@ -196,6 +196,7 @@ pub(super) fn proof() -> Vec<RunEvent> {
     }
     let vacuous = |scenario: &str, deviation: Option<&str>| Vacuous {
         scenario: scenario.to_owned(),
+        control: "exec-guard".to_owned(),
         deviation: deviation.map(str::to_owned),
     };
     events.push(RunEvent::Proven(Box::new(Proof {

@@ -14,7 +14,7 @@ use crate::verdict::Reason;
 pub struct Proof {
     /// Every weakening of the chosen controls, in the order of the catalog.
     pub weakenings: Vec<WeakeningResult>,
-    /// The scenarios that catch none of their controls' weakenings.
+    /// The scenarios that catch none of the weakenings of a control that they test.
     pub vacuous: Vec<Vacuous>,
     /// Deviations that are no longer needed, in words.
     pub stale: Vec<String>,
@@ -47,7 +47,7 @@ pub struct WeakeningResult {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// Every scenario that is expected to notice did, for the expected reason.
+    /// Every scenario that is expected to notice, and was run, did so for the expected reason, twice in a row.
     Caught,
     /// A scenario that is expected to notice did not.
     Missed,
@@ -80,18 +80,20 @@ pub enum Mark {
     Caught,
     /// It stayed green.
     Green,
-    /// It failed at another control.
+    /// It failed at another control than the weakened one.
     Collateral,
     /// It is inconclusive, a permit broke, or it failed for another reason.
     Wrong,
 }
 
-/// A scenario that catches nothing.
+/// A scenario that catches none of the weakenings of a control that it tests.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Vacuous {
     /// The scenario's id.
     pub scenario: String,
+    /// The control.
+    pub control: String,
     /// Why it may, where a deviation says so.
     pub deviation: Option<String>,
 }
@@ -131,6 +133,12 @@ impl Proof {
         self.weakenings.iter().map(|weakening| weakening.collateral().count()).sum()
     }
 
+    /// Whether a scenario noticed any weakening.
+    pub fn notices(&self, scenario: &str) -> bool {
+        let mut cells = self.weakenings.iter().flat_map(|weakening| &weakening.cells);
+        cells.any(|cell| cell.result.id == scenario && cell.mark == Mark::Caught)
+    }
+
     /// Whether anything must be mended before the proof holds.
     pub fn is_failure(&self) -> bool {
         self.weakenings.iter().any(WeakeningResult::is_failure)
@@ -138,7 +146,7 @@ impl Proof {
             || !self.stale.is_empty()
     }
 
-    /// The scenarios that were run, in the order in which they first were.
+    /// The scenarios that were run, by their ids.
     pub fn scenarios(&self) -> BTreeSet<&str> {
         let cells = self.weakenings.iter().flat_map(|weakening| &weakening.cells);
         cells.map(|cell| cell.result.id.as_str()).collect()

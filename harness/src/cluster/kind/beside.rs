@@ -85,19 +85,20 @@ impl Kind {
         let deadline = Instant::now() + STARTING;
         while !crate::cluster::is_ready(&client).await? {
             if Instant::now() > deadline {
-                return Err(self.beside_failure().await);
+                let late = format!("was not ready within {STARTING:?}");
+                return Err(self.beside_failure(&late).await);
             }
             tokio::time::sleep(BETWEEN_LOOKS).await;
         }
         Ok(())
     }
 
-    async fn beside_failure(&self) -> ClusterError {
+    async fn beside_failure(&self, state: &str) -> ClusterError {
         let journal = ["journalctl", "--unit", UNIT, "--lines=8", "--output=cat"];
         let words = self.engine.execute(&self.node(), &journal, &[]).await.unwrap_or_default();
         ClusterError::NotRunning {
             program: "the second kube-apiserver".to_owned(),
-            state: format!("was not ready within {STARTING:?}"),
+            state: state.to_owned(),
             words: last_lines(&String::from_utf8_lossy(&words), 8),
         }
     }
@@ -105,7 +106,10 @@ impl Kind {
     /// Ends the second API server.
     pub(in crate::cluster) async fn end_beside(&self) -> Result<(), ClusterError> {
         let stop = ["systemctl", "stop", UNIT];
-        Ok(self.engine.execute(&self.node(), &stop, &[]).await.map(drop)?)
+        match self.engine.execute(&self.node(), &stop, &[]).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(self.beside_failure("had ended by itself").await),
+        }
     }
 
     /// The second API server's audit log from its beginning, and on while it grows.
