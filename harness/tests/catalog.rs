@@ -600,6 +600,117 @@ manifests/profiles/open.yaml:8:27: there is no weakening `absent`
 ");
 }
 
+/// What is said about exec-policy, or another control, with a piece of one of its weakenings replaced.
+fn with_weakening(control: &str, from: &str, to: &str) -> String {
+    with_manifest(&format!("manifests/controls/{control}/control.yaml"), from, to)
+}
+
+#[test]
+fn a_weakening_of_an_object_that_the_control_lacks() {
+    let (from, to) = ("NetworkPolicy/shop/database:", "NetworkPolicy/shop/databse:");
+    insta::assert_snapshot!(with_weakening("network-policy", from, to), @"
+manifests/controls/network-policy/control.yaml:20:5: the control has no object NetworkPolicy/shop/databse
+  20 |     patch:
+     |     ^
+  a weakening that weakens nothing proves nothing
+");
+}
+
+#[test]
+fn a_patch_that_changes_nothing() {
+    let (from, to) = ("value: [Audit]", "value: [Deny, Audit]");
+    insta::assert_snapshot!(with_weakening("exec-policy", from, to), @"
+manifests/controls/exec-policy/control.yaml:21:5: the patch of ValidatingAdmissionPolicyBinding/exec-policy.brinell.dev changes nothing
+  21 |     patch:
+     |     ^
+  a weakening that weakens nothing proves nothing
+");
+}
+
+#[test]
+fn a_patch_that_does_not_fit() {
+    let (from, to) = ("/spec/validationActions, value: [Audit]", "/spec/actions, value: [Audit]");
+    insta::assert_snapshot!(with_weakening("exec-policy", from, to), @"
+manifests/controls/exec-policy/control.yaml:21:5: ValidatingAdmissionPolicyBinding/exec-policy.brinell.dev: operation '/0' failed at path '/spec/actions': path is invalid
+  21 |     patch:
+     |     ^
+  a weakening that weakens nothing proves nothing
+");
+}
+
+#[test]
+fn a_weakening_of_the_kubelet_that_leaves_a_setting_out() {
+    let rest = "      authorization:\n        mode: Webhook\n      readOnlyPort: 0\n    expect";
+    let from = format!("{{enabled: true}}\n        webhook: {{enabled: true}}\n{rest}");
+    insta::assert_snapshot!(with_weakening("kubelet-auth", &from, "{enabled: false}\n    expect"), @"
+manifests/controls/kubelet-auth/control.yaml:26:3: its settings of the kubelet are a part of the control's own: leaving some out changes nothing
+  26 |   anonymous:
+     |   ^
+  a weakening that weakens nothing proves nothing
+");
+}
+
+#[test]
+fn a_weakening_that_nobody_is_expected_to_notice() {
+    let (from, to) = ("    expect: {egress-outside: bypassed}\n", "    expect: {}\n");
+    insta::assert_snapshot!(with_weakening("network-policy", from, to), @"
+manifests/controls/network-policy/control.yaml:36:5: nobody is expected to notice
+  36 |     expect: {}
+     |     ^
+  name the scenario that must notice, and its reason: `exec-interactive: bypassed`
+");
+}
+
+#[test]
+fn a_weakening_that_a_stranger_to_the_control_is_expected_to_notice() {
+    let (from, to) = ("{egress-outside: bypassed}", "{exec-interactive: bypassed}");
+    insta::assert_snapshot!(with_weakening("network-policy", from, to), @"
+manifests/controls/network-policy/control.yaml:36:32: the scenario `exec-interactive` does not test `network-policy`
+  36 |     expect: {exec-interactive: bypassed}
+     |                                ^
+  a scenario tests what its `by:` names, and by `logged:` the audit policy
+");
+}
+
+#[test]
+fn what_is_past_and_leaves_nothing() {
+    let (from, to) =
+        ("    delete: [policies.yaml]\n", "    delete: [policies.yaml]\n    past: true\n");
+    insta::assert_snapshot!(with_weakening("network-policy", from, to), @"
+manifests/controls/network-policy/control.yaml:17:11: it leaves nothing behind
+  17 |     past: true
+     |           ^
+  what is past was written by a second API server with other settings: remove `past`
+
+manifests/profiles/open.yaml:12:31: this weakening is past
+  12 |   network-policy: {weakening: absent}
+     |                               ^
+  only `brinell prove` can make what is over when scenarios run
+");
+}
+
+#[test]
+fn a_daemon_set_where_there_is_none() {
+    let (from, to) = ("  audit-only:\n", "  audit-only:\n    stop: app=kindnet\n");
+    insta::assert_snapshot!(with_weakening("exec-policy", from, to), @"
+manifests/controls/exec-policy/control.yaml:20:11: simulated nodes have no DaemonSets, and this control acts there as well
+  20 |     stop: app=kindnet
+     |           ^
+  let `ready` ask something that needs a real node
+");
+}
+
+#[test]
+fn a_profile_with_what_only_a_proof_can_make() {
+    let profile = "title: Ours\ncontrols:\n  encryption-at-rest: {weakening: written-before}\n";
+    insta::assert_snapshot!(with_profile(profile), @"
+mine.yaml:3:35: this weakening is past
+  3 |   encryption-at-rest: {weakening: written-before}
+    |                                   ^
+  only `brinell prove` can make what is over when scenarios run
+");
+}
+
 #[test]
 fn a_target_without_a_namespace() {
     let target = "manifests/targets/vault.yaml";

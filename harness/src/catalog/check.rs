@@ -8,10 +8,10 @@ use super::load::Sources;
 use super::nearest::did_you_mean;
 use super::source::Source;
 use super::{
-    Action, Attack, Blocked, Catalog, ControlEntry, Door, Entry, Grants, Permit, Problem, Request,
-    Target,
+    Action, Attack, Blocked, Catalog, ControlEntry, Door, Entry, Grants, Need, Permit, Problem,
+    Request, Target,
 };
-use crate::control::{Deviation, Profile, Ready, Values, Weakening, substitutions};
+use crate::control::{Deviation, Profile, Ready, SetUp, Values, Weakening, substitutions};
 
 /// All that is wrong in the catalog.
 pub(super) fn catalog(catalog: &Catalog, sources: &Sources) -> Vec<Problem> {
@@ -283,9 +283,22 @@ impl Check<'_> {
             let objects = entry.control.objects.iter().map(String::as_str);
             self.known("object file", file, &format!("{pointer}/delete/{position}"), objects);
         }
-        if let Err(error) = entry.set_up(Some(weakening)) {
-            let hint = "a weakening that weakens nothing proves nothing";
-            self.wrong(&format!("{pointer}/patch"), &error.to_string(), hint);
+        match entry.set_up(Some(weakening)) {
+            Err(error) => {
+                let hint = "a weakening that weakens nothing proves nothing";
+                self.wrong(&format!("{pointer}/patch"), &error.to_string(), hint);
+            }
+            Ok(weakened) if weakening.past && is_api_server_whole(entry, &weakened) => {
+                let hint = "what is past was written by a second API server with other settings: \
+                            remove `past`";
+                self.wrong(&format!("{pointer}/past"), "it leaves nothing behind", hint);
+            }
+            Ok(_) => {}
+        }
+        if weakening.stop.is_some() && !entry.needs().contains(&Need::RealNode) {
+            let hint = "let `ready` ask something that needs a real node";
+            let message = "simulated nodes have no DaemonSets, and this control acts there as well";
+            self.wrong(&format!("{pointer}/stop"), message, hint);
         }
         self.expectations(weakening, pointer, entry);
     }
@@ -337,6 +350,10 @@ impl Check<'_> {
                 self.known("weakening", name, &format!("{pointer}/weakening"), keys(weaken));
             }
             let weakening = setting.weakening.as_ref().and_then(|name| weaken.get(name));
+            if weakening.is_some_and(|weakening| weakening.past) {
+                let hint = "only `brinell prove` can make what is over when scenarios run";
+                self.wrong(&format!("{pointer}/weakening"), "this weakening is past", hint);
+            }
             let set_up = entry.set_up(weakening).unwrap_or_default();
             for flag in set_up.flags.into_keys() {
                 if let Some(other) = flags.insert(flag.clone(), id) {
@@ -448,4 +465,9 @@ impl Action {
     fn has_output(&self) -> bool {
         matches!(self, Action::Exec(_) | Action::Attach(_))
     }
+}
+
+/// Whether the API server is started as for the whole control.
+fn is_api_server_whole(entry: &ControlEntry, weakened: &SetUp) -> bool {
+    entry.set_up(None).is_ok_and(|whole| whole.same_api_server(weakened))
 }

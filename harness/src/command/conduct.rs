@@ -11,21 +11,12 @@ use brinell::cli::{Conditions, Output};
 use brinell::cluster::assets::{self, AssetError};
 use brinell::cluster::{self, ClusterKind, RunFolder};
 use brinell::report::{Detail, ExitCode, FileReport, Format, Reporters, Terminal};
-use brinell::run::{Progress, Proof, RunEvent};
+use brinell::run::{Progress, RunEvent};
 use futures::FutureExt;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::complain;
-
-/// What came of it.
-#[derive(Default)]
-pub struct Conducted {
-    /// How long the cluster's own programs took to make it.
-    pub making: Duration,
-    /// What was found, where it was a proof.
-    pub proof: Option<Proof>,
-}
 
 /// The runs whose folders were made: whatever happens, they are tidied up.
 #[derive(Default)]
@@ -51,15 +42,16 @@ const PANICKED: u8 = 101;
 
 /// How a run ended.
 enum Ending {
-    Done(Conducted),
+    /// With how long the cluster's own programs took to make it.
+    Done(Duration),
     Aborted(String),
     Panicked,
     Signalled(ExitCode),
 }
 
-/// Works, tidies up whatever happened, and reports.
+/// Works, tidies up whatever happened, and reports. The work returns how long the cluster's own programs took to make it.
 pub async fn conduct(
-    work: impl AsyncFnOnce(&Made, &Progress) -> Result<Conducted, String>,
+    work: impl AsyncFnOnce(&Made, &Progress) -> Result<Duration, String>,
     output: &Output,
     keep: bool,
     mut reporters: Reporters,
@@ -81,11 +73,12 @@ pub async fn conduct(
     let tidying = Instant::now();
     let (tidied, is_tidy) = tidy_all(&made, keep).await;
     let took_by_cluster = match &ending {
-        Ending::Done(conducted) => conducted.making + tidying.elapsed(),
+        Ending::Done(making) => *making + tidying.elapsed(),
         _ => tidying.elapsed(),
     };
     let summary = progress.summary(started.elapsed(), took_by_cluster, tidied);
     progress.tell(RunEvent::Finished(summary.clone()));
+    let proof = progress.proof();
     drop(progress);
     let reported = match reporting.await {
         Ok(Ok(())) => true,
@@ -96,15 +89,11 @@ pub async fn conduct(
         Err(_) => false,
     };
     let broken = !reported || !is_tidy || matches!(ending, Ending::Aborted(_));
-    match ending {
-        Ending::Panicked => PANICKED.into(),
-        Ending::Signalled(code) => code.into(),
-        Ending::Done(Conducted { proof: Some(proof), .. }) => {
-            ExitCode::of_proof(&proof, broken, output.require_all).into()
-        }
-        Ending::Done(_) | Ending::Aborted(_) => {
-            ExitCode::of(&summary, broken, output.require_all).into()
-        }
+    match (ending, proof) {
+        (Ending::Panicked, _) => PANICKED.into(),
+        (Ending::Signalled(code), _) => code.into(),
+        (_, Some(proof)) => ExitCode::of_proof(&proof, broken, output.require_all).into(),
+        (_, None) => ExitCode::of(&summary, broken, output.require_all).into(),
     }
 }
 
@@ -122,7 +111,7 @@ impl Ending {
 }
 
 async fn until_end(
-    work: impl AsyncFnOnce(&Made, &Progress) -> Result<Conducted, String>,
+    work: impl AsyncFnOnce(&Made, &Progress) -> Result<Duration, String>,
     made: &Made,
     progress: &Progress,
 ) -> Ending {
@@ -133,7 +122,7 @@ async fn until_end(
     let working = AssertUnwindSafe(work(made, progress)).catch_unwind();
     tokio::select! {
         ended = working => match ended {
-            Ok(Ok(conducted)) => Ending::Done(conducted),
+            Ok(Ok(making)) => Ending::Done(making),
             Ok(Err(error)) => Ending::Aborted(error),
             Err(_) => Ending::Panicked,
         },

@@ -11,7 +11,7 @@ use brinell::report::ExitCode;
 use brinell::run::{Options, Plan, Progress, RunEvent};
 use brinell::text;
 
-use super::conduct::{Conducted, Made, conduct, node_image, reporters};
+use super::conduct::{Made, conduct, node_image, reporters};
 use super::{chosen, fail};
 
 /// How long a proof may take altogether.
@@ -84,7 +84,7 @@ async fn begin(
     clusters: usize,
     made: &Made,
     progress: &Progress,
-) -> Result<Conducted, String> {
+) -> Result<Duration, String> {
     let mut runs = vec![options.run.clone()];
     runs.extend((1..clusters).map(|_| text::random_hex(3)));
     progress.tell(RunEvent::Started {
@@ -103,7 +103,5 @@ async fn begin(
             places.push(Place { run, folder });
         }
     }
-    let (proof, making) =
-        prove(plan, trials, options, &places, progress).await.map_err(|error| error.to_string())?;
-    Ok(Conducted { making, proof: Some(proof) })
+    prove(plan, trials, options, &places, progress).await.map_err(|error| error.to_string())
 }

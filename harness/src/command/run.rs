@@ -10,7 +10,7 @@ use brinell::report::ExitCode;
 use brinell::run::{self, Options, Plan, Progress, RunEvent};
 use brinell::text;
 
-use super::conduct::{Conducted, Made, conduct, node_image, reporters};
+use super::conduct::{Made, conduct, node_image, reporters};
 use super::{chosen, fail};
 
 /// How long the scenarios of a run may take altogether.
@@ -63,7 +63,7 @@ async fn begin(
     choice: &Choice,
     made: &Made,
     progress: &Progress,
-) -> Result<Conducted, String> {
+) -> Result<Duration, String> {
     progress.tell(RunEvent::Started {
         run: options.run.clone(),
         cluster: format!("{} ({})", choice.kind.name(), choice.why),
@@ -72,7 +72,7 @@ async fn begin(
     });
     run::skip(plan, options, progress);
     if plan.scenarios.is_empty() {
-        return Ok(Conducted::default());
+        return Ok(Duration::ZERO);
     }
     if let Some(missing) = &choice.missing {
         return Err(missing.clone());
@@ -80,5 +80,5 @@ async fn begin(
     let folder = made.folder(&options.run)?;
     let making =
         run::run(plan, options, folder, progress).await.map_err(|error| error.to_string())?;
-    Ok(Conducted { making, proof: None })
+    Ok(making)
 }

@@ -86,6 +86,10 @@ pub struct Weakening {
     /// Replaces the control's settings of the kubelet; `{}` is none of them.
     #[serde(default)]
     pub kubelet: Option<Value>,
+    /// The labels of DaemonSets in kube-system that are kept from every node meanwhile, such as `app=kindnet`: what
+    /// enforces NetworkPolicies is none of the control's objects.
+    #[serde(default)]
+    pub stop: Option<String>,
     /// Whether it is over when the scenarios run: what it wrote is still there.
     #[serde(default)]
     pub past: bool,

@@ -27,6 +27,8 @@ pub struct SetUp {
     pub files: BTreeMap<String, String>,
     /// Settings of the kubelet.
     pub kubelet: Option<Value>,
+    /// The labels of DaemonSets of the cluster's own that are kept from every node.
+    pub stopped: Option<String>,
 }
 
 /// A weakening that would not weaken anything.
@@ -73,6 +75,7 @@ impl SetUp {
             flags: control.api_server.flags.clone(),
             files: texts(&control.api_server, files),
             kubelet: control.kubelet.clone(),
+            stopped: None,
         }
     }
 
@@ -95,6 +98,7 @@ impl SetUp {
             flags: settings.flags.clone(),
             files: texts(settings, files),
             kubelet: weakening.kubelet.as_ref().or(control.kubelet.as_ref()).cloned(),
+            stopped: weakening.stop.clone(),
         };
         for (name, patch) in &weakening.patch {
             weakened.patch(name, patch)?;

@@ -114,6 +114,9 @@ impl<'a> Lane<'a> {
         applier.delete(&change.delete).await?;
         applier.apply(&change.apply).await?;
         self.stage.see_rolled_out(&change.apply).await?;
+        if let Some(labels) = &trial.weakened.stopped {
+            self.stage.stop(labels).await?;
+        }
         if self.concerns_kubelet(trial, &change) {
             self.stage.world.cluster.set_kubelet(Some(&settings.kubelet)).await?;
             self.stage.see_kubelet(id, &settings.kubelet).await?;
@@ -210,6 +213,9 @@ impl<'a> Lane<'a> {
         applier.delete(&change.delete).await?;
         applier.apply(&change.apply).await?;
         self.stage.see_rolled_out(&change.apply).await?;
+        if let Some(labels) = &trial.weakened.stopped {
+            self.stage.resume(labels).await?;
+        }
         if self.concerns_kubelet(trial, &change) {
             cluster.set_kubelet(None).await?;
             let whole = self.plan.settings(&self.stage.values).kubelet;

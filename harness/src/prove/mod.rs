@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 pub use trial::{Trial, Trials, Untried};
 
 use crate::cluster::RunFolder;
-use crate::run::{Options, Outcome, Plan, Progress, Proof, RunEvent, StageError, WeakeningResult};
+use crate::run::{Options, Outcome, Plan, Progress, RunEvent, StageError, WeakeningResult};
 use lane::Lane;
 
 /// A proof could not be brought to its end.
@@ -54,7 +54,7 @@ pub struct Place {
     pub folder: Arc<RunFolder>,
 }
 
-/// Tries every weakening, on as many clusters side by side as there are places. Returns what was found, and how
+/// Tries every weakening, on as many clusters side by side as there are places, and tells what was found. Returns how
 /// long kind itself took. Whatever becomes of it, the caller tidies up.
 ///
 /// # Errors
@@ -65,7 +65,7 @@ pub async fn prove(
     options: &Options,
     places: &[Place],
     progress: &Progress,
-) -> Result<(Proof, Duration), ProofError> {
+) -> Result<Duration, ProofError> {
     let proving = async {
         let making = places.iter().enumerate().map(|(position, place)| {
             let options = Options { run: place.run.clone(), ..options.clone() };
@@ -84,8 +84,8 @@ pub async fn prove(
         .unwrap_or(Err(ProofError::Late(options.deadline)))?;
     results.extend(trials.skipped.iter().map(skipped));
     let proof = judge::proof(plan, trials, results);
-    progress.tell(RunEvent::Proven(Box::new(proof.clone())));
-    Ok((proof, made_in))
+    progress.tell(RunEvent::Proven(Box::new(proof)));
+    Ok(made_in)
 }
 
 fn unheard() -> Progress {

@@ -5,6 +5,7 @@ mod execute;
 mod plan;
 mod progress;
 mod proof;
+mod rollout;
 mod seconds;
 mod stage;
 

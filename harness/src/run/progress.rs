@@ -1,30 +1,37 @@
 //! Telling what goes on. Whoever works sends events; a reporter somewhere draws them.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::{RunEvent, ScenarioResult, Summary};
+use super::{Proof, RunEvent, ScenarioResult, Summary};
 use crate::verdict::Verdict;
 
-/// Where events go. It counts what ends, so that nothing that was judged is lost when a run is.
+/// Where events go. It remembers what ends, so that nothing that was judged is lost when a run is.
 #[derive(Clone)]
 pub struct Progress {
     events: UnboundedSender<RunEvent>,
     ended: Arc<Mutex<Vec<(Verdict, usize)>>>,
+    proof: Arc<Mutex<Option<Proof>>>,
 }
 
 impl Progress {
     /// Sends to `events`.
     pub fn new(events: UnboundedSender<RunEvent>) -> Self {
-        Progress { events, ended: Arc::default() }
+        Progress { events, ended: Arc::default(), proof: Arc::default() }
     }
 
     /// Tells something.
     pub fn tell(&self, event: RunEvent) {
-        if let RunEvent::ScenarioFinished(result) = &event {
-            self.count(result);
+        match &event {
+            RunEvent::ScenarioFinished(result) => self.count(result),
+            RunEvent::WeakeningFinished(result) => {
+                let mut proof = lock(&self.proof);
+                proof.get_or_insert_default().weakenings.push((**result).clone());
+            }
+            RunEvent::Proven(proof) => *lock(&self.proof) = Some((**proof).clone()),
+            _ => {}
         }
         // When nobody listens any more the run is ending, and there is nobody to tell.
         let _ = self.events.send(event);
@@ -46,13 +53,12 @@ impl Progress {
     }
 
     fn count(&self, result: &ScenarioResult) {
-        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        ended.push((result.verdict, result.attempts.len()));
+        lock(&self.ended).push((result.verdict, result.attempts.len()));
     }
 
     /// The end of the run, from all scenarios that ended.
     pub fn summary(&self, took: Duration, took_by_cluster: Duration, tidy: String) -> Summary {
-        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let ended = lock(&self.ended);
         let count = |verdict| ended.iter().filter(|(other, _)| *other == verdict).count();
         Summary {
             passed: count(Verdict::Passed),
@@ -65,4 +71,13 @@ impl Progress {
             tidy,
         }
     }
+
+    /// What was proven, in a proof that was aborted up to there; none where nothing was.
+    pub fn proof(&self) -> Option<Proof> {
+        lock(&self.proof).clone()
+    }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

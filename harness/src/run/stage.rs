@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use futures::TryStreamExt;
 use futures::future::{join_all, try_join_all};
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{DeleteParams, ListParams, WatchEvent, WatchParams};
 use kube::runtime::conditions;
@@ -20,7 +19,7 @@ use crate::audit::AuditLog;
 use crate::catalog::{Action, Need, Permit};
 use crate::cluster::assets::AssetError;
 use crate::cluster::{Cluster, ClusterError, ClusterKind, Group, Settings};
-use crate::control::{Applier, ApplyError, Document, Ready, Values, is_ready, until_ready};
+use crate::control::{Applier, ApplyError, Ready, Values, is_ready, until_ready};
 use crate::persona::{Identity, client};
 use crate::verdict::{Answer, Decision, Log, attribute};
 
@@ -28,7 +27,7 @@ use crate::verdict::{Answer, Decision, Log, attribute};
 const ACTING: Duration = Duration::from_secs(60);
 
 /// How long the cluster's own pods may take, and those of targets.
-const STARTING: Duration = Duration::from_secs(120);
+pub(super) const STARTING: Duration = Duration::from_secs(120);
 
 /// How long it may take until names are looked up when CoreDNS is ready. kube-proxy takes a second (measured).
 const NAMES: Duration = Duration::from_secs(15);
@@ -223,6 +222,10 @@ impl Stage {
         let applier = &self.applier;
         let controls = plan.controls.values().map(|planned| applier.apply(&planned.set_up.objects));
         try_join_all(controls).await?;
+        for labels in plan.controls.values().filter_map(|planned| planned.set_up.stopped.as_deref())
+        {
+            self.stop(labels).await?;
+        }
         let targets = plan.targets();
         let staging = targets.iter().map(|name| self.stage_target(plan, name));
         // A persona may be a pod's own ServiceAccount, so the targets come first.
@@ -345,44 +348,6 @@ impl Stage {
         };
         stage.identities = stage.identify_all(plan).await?;
         Ok(stage)
-    }
-
-    /// Waits until only the newest pods of these Deployments are there: an older one may still answer.
-    ///
-    /// # Errors
-    /// When one does not get there.
-    pub async fn see_rolled_out(&self, documents: &[Document]) -> Result<(), StageError> {
-        if !self.world.cluster.has_own_pods() {
-            return Ok(());
-        }
-        let deployments = documents.iter().filter(|it| it.object["kind"] == "Deployment");
-        try_join_all(deployments.map(|it| self.see_deployment(&it.object))).await.map(drop)
-    }
-
-    async fn see_deployment(&self, object: &serde_json::Value) -> Result<(), StageError> {
-        let name = object["metadata"]["name"].as_str().unwrap_or_default();
-        let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
-        let admin = || self.world.admin.clone();
-        let deployments = Api::<Deployment>::namespaced(admin(), namespace);
-        let pods = Api::<Pod>::namespaced(admin(), namespace);
-        let waiting = async {
-            let found = await_condition(deployments, name, is_rolled_out).await?;
-            let spec = found.and_then(|it| it.spec).unwrap_or_default();
-            let labels = spec.selector.match_labels.unwrap_or_default();
-            let labels: Vec<String> =
-                labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
-            let theirs = ListParams::default().labels(&labels.join(","));
-            let expected = usize::try_from(spec.replicas.unwrap_or(1)).unwrap_or_default();
-            // What is being deleted is in no status: it is looked at until it is gone.
-            while pods.list_metadata(&theirs).await?.items.len() > expected {
-                tokio::time::sleep(BETWEEN_QUESTIONS).await;
-            }
-            Ok::<_, StageError>(())
-        };
-        let what = format!("Deployment {namespace}/{name}");
-        let state = "its older pods are still there, or its newer ones are not".to_owned();
-        let late = |_| Err(StageError::NotReady { what, state });
-        tokio::time::timeout(STARTING, waiting).await.unwrap_or_else(late)
     }
 
     /// Waits until the kubelet has these settings and knows its pods: a restarted one answers before it does, and
@@ -649,18 +614,6 @@ fn acts(planned: &Planned, ready: &Ready, decision: &Decision) -> bool {
     matches!(decision, Decision::Denied(denial)
         if planned.control.control.decides.contains(&denial.layer)
             && ready.saying.as_ref().is_none_or(|words| denial.message.contains(words)))
-}
-
-/// Whether a Deployment's status is that of its newest template, with as many pods ready as it wants.
-fn is_rolled_out(deployment: Option<&Deployment>) -> bool {
-    let Some(deployment) = deployment else { return false };
-    let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
-    deployment.status.as_ref().is_some_and(|status| {
-        status.observed_generation >= deployment.metadata.generation
-            && status.updated_replicas.unwrap_or_default() == wanted
-            && status.replicas.unwrap_or_default() == wanted
-            && status.ready_replicas.unwrap_or_default() == wanted
-    })
 }
 
 fn not_set(control: &str, setting: &str, expected: &str, found: &str) -> StageError {

@@ -1,0 +1,148 @@
+//! What controllers make of Deployments and DaemonSets: waiting for it, and keeping it from the nodes.
+
+use futures::future::try_join_all;
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::{ListParams, Patch, PatchParams};
+use kube::runtime::wait::await_condition;
+use serde_json::{Value, json};
+
+use super::stage::{BETWEEN_QUESTIONS, STARTING, Stage, StageError};
+use crate::control::Document;
+
+/// Where the cluster's own DaemonSets are.
+const NAMESPACE: &str = "kube-system";
+
+/// A label that no node has.
+const NOWHERE: &str = "brinell.dev/nowhere";
+
+impl Stage {
+    /// Waits until only the newest pods of these Deployments are there: an older one may still answer.
+    ///
+    /// # Errors
+    /// When one does not get there.
+    pub async fn see_rolled_out(&self, documents: &[Document]) -> Result<(), StageError> {
+        if !self.world.cluster.has_own_pods() {
+            return Ok(());
+        }
+        let deployments = documents.iter().filter(|it| it.object["kind"] == "Deployment");
+        try_join_all(deployments.map(|it| self.see_deployment(&it.object))).await.map(drop)
+    }
+
+    async fn see_deployment(&self, object: &Value) -> Result<(), StageError> {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
+        let admin = || self.world.admin.clone();
+        let deployments = Api::<Deployment>::namespaced(admin(), namespace);
+        let pods = Api::<Pod>::namespaced(admin(), namespace);
+        let waiting = async {
+            let found = await_condition(deployments, name, is_rolled_out).await?;
+            let spec = found.and_then(|it| it.spec).unwrap_or_default();
+            let labels = spec.selector.match_labels.unwrap_or_default();
+            let labels: Vec<String> =
+                labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            let theirs = ListParams::default().labels(&labels.join(","));
+            let expected = usize::try_from(spec.replicas.unwrap_or(1)).unwrap_or_default();
+            no_more_than(expected, &pods, &theirs).await
+        };
+        let what = format!("Deployment {namespace}/{name}");
+        let state = "its older pods are still there, or its newer ones are not".to_owned();
+        let late = |_| Err(StageError::NotReady { what, state });
+        tokio::time::timeout(STARTING, waiting).await.unwrap_or_else(late)
+    }
+
+    /// Keeps the cluster's own DaemonSets with these labels from every node, and waits until their pods are gone: what
+    /// enforces NetworkPolicies is none of a control's objects.
+    ///
+    /// # Errors
+    /// When there is no such DaemonSet, or its pods stay.
+    pub async fn stop(&self, labels: &str) -> Result<(), StageError> {
+        self.select_nodes(labels, json!("true"), is_on_no_node).await?;
+        let pods = Api::<Pod>::namespaced(self.world.admin.clone(), NAMESPACE);
+        let theirs = ListParams::default().labels(labels);
+        let late = |_| Err(not_ready(labels, "its pods are still there"));
+        tokio::time::timeout(STARTING, no_more_than(0, &pods, &theirs)).await.unwrap_or_else(late)
+    }
+
+    /// Lets the DaemonSets with these labels onto their nodes again, and waits until they are ready there.
+    ///
+    /// # Errors
+    /// When there is no such DaemonSet, or it does not become ready.
+    pub async fn resume(&self, labels: &str) -> Result<(), StageError> {
+        self.select_nodes(labels, Value::Null, is_on_its_nodes).await
+    }
+
+    async fn select_nodes(
+        &self,
+        labels: &str,
+        nowhere: Value,
+        there: fn(Option<&DaemonSet>) -> bool,
+    ) -> Result<(), StageError> {
+        let sets = Api::<DaemonSet>::namespaced(self.world.admin.clone(), NAMESPACE);
+        let found = sets.list_metadata(&ListParams::default().labels(labels)).await?.items;
+        let names: Vec<String> = found.into_iter().filter_map(|set| set.metadata.name).collect();
+        if names.is_empty() {
+            return Err(not_ready(labels, "there is none"));
+        }
+        let node_selector = json!({NOWHERE: nowhere});
+        let patch = json!({"spec": {"template": {"spec": {"nodeSelector": node_selector}}}});
+        for name in &names {
+            sets.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await?;
+        }
+        let waiting = names.iter().map(|name| await_condition(sets.clone(), name, there));
+        match tokio::time::timeout(STARTING, try_join_all(waiting)).await {
+            Ok(seen) => Ok(seen.map(drop)?),
+            Err(_) => Err(not_ready(labels, "it is not where it should be")),
+        }
+    }
+}
+
+/// Waits until there are this many pods or fewer. What is being deleted is in no status: it is looked at until it is
+/// gone.
+async fn no_more_than(
+    number: usize,
+    pods: &Api<Pod>,
+    theirs: &ListParams,
+) -> Result<(), StageError> {
+    while pods.list_metadata(theirs).await?.items.len() > number {
+        tokio::time::sleep(BETWEEN_QUESTIONS).await;
+    }
+    Ok(())
+}
+
+/// Whether a Deployment's status is that of its newest template, with as many pods ready as it wants.
+fn is_rolled_out(deployment: Option<&Deployment>) -> bool {
+    let Some(deployment) = deployment else { return false };
+    let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    deployment.status.as_ref().is_some_and(|status| {
+        status.observed_generation >= deployment.metadata.generation
+            && status.updated_replicas.unwrap_or_default() == wanted
+            && status.replicas.unwrap_or_default() == wanted
+            && status.ready_replicas.unwrap_or_default() == wanted
+    })
+}
+
+fn is_on_no_node(set: Option<&DaemonSet>) -> bool {
+    stands(set, |wanted, ready| wanted == 0 && ready == 0)
+}
+
+fn is_on_its_nodes(set: Option<&DaemonSet>) -> bool {
+    stands(set, |wanted, ready| wanted > 0 && ready == wanted)
+}
+
+/// Whether a DaemonSet's status is that of its newest template, and its numbers of pods are as they should be.
+fn stands(set: Option<&DaemonSet>, there: impl Fn(i32, i32) -> bool) -> bool {
+    let Some(set) = set else { return false };
+    set.status.as_ref().is_some_and(|status| {
+        status.observed_generation >= set.metadata.generation
+            && there(status.desired_number_scheduled, status.number_ready)
+    })
+}
+
+fn not_ready(labels: &str, state: &str) -> StageError {
+    StageError::NotReady {
+        what: format!("the DaemonSet {labels} in {NAMESPACE}"),
+        state: state.to_owned(),
+    }
+}
