@@ -190,3 +190,54 @@ pub fn identity(object: &Value) -> String {
     let parts = [&object["kind"], &metadata["namespace"], &metadata["name"]];
     parts.iter().filter_map(|part| part.as_str()).collect::<Vec<_>>().join("/")
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn set_up(objects: &[Value]) -> SetUp {
+        let document = |object: &Value| Document { file: String::new(), object: object.clone() };
+        SetUp { objects: objects.iter().map(document).collect(), ..SetUp::default() }
+    }
+
+    fn role(name: &str, verbs: &[&str]) -> Value {
+        let metadata = json!({"namespace": "shop", "name": name});
+        json!({"kind": "Role", "metadata": metadata, "rules": [{"verbs": verbs}]})
+    }
+
+    fn names(documents: &[Document]) -> Vec<String> {
+        documents.iter().map(|document| identity(&document.object)).collect()
+    }
+
+    #[test]
+    fn an_object_goes_by_what_it_is_called() {
+        assert_eq!(identity(&role("reader", &[])), "Role/shop/reader");
+        assert_eq!(
+            identity(&json!({"kind": "Namespace", "metadata": {"name": "x"}})),
+            "Namespace/x"
+        );
+        assert_eq!(identity(&json!({"kind": "Policy", "rules": []})), "Policy");
+    }
+
+    #[test]
+    fn only_what_differs_is_applied_and_only_what_is_missing_deleted() {
+        let whole = set_up(&[role("a", &["get"]), role("b", &["get"]), role("c", &["get"])]);
+        let weakened = set_up(&[role("a", &["get"]), role("b", &["*"]), role("d", &["get"])]);
+        let there = whole.change_to(&weakened);
+        assert_eq!(names(&there.apply), ["Role/shop/b", "Role/shop/d"]);
+        assert_eq!(names(&there.delete), ["Role/shop/c"]);
+        let back = weakened.change_to(&whole);
+        assert_eq!(names(&back.apply), ["Role/shop/b", "Role/shop/c"]);
+        assert_eq!(back.apply[0].object, role("b", &["get"]));
+        assert_eq!(names(&back.delete), ["Role/shop/d"]);
+    }
+
+    #[test]
+    fn the_order_of_objects_is_no_difference() {
+        let (a, b) = (role("a", &["get"]), role("b", &["get"]));
+        let change = set_up(&[a.clone(), b.clone()]).change_to(&set_up(&[b, a]));
+        assert_eq!(change, Change::default());
+    }
+}

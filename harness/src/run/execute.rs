@@ -222,7 +222,7 @@ impl Play<'_> {
         self.entry.scenario.attacks.iter().map(|attack| attack.r#as.as_str()).collect()
     }
 
-    /// A lease is taken anew by every API server that starts (KEP-1965).
+    /// A lease is taken anew by every API server that starts (KEP-1965), before it says that it is ready (measured).
     async fn servers(&self) -> Result<BTreeSet<String>, kube::Error> {
         let leases = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases\
             ?labelSelector=apiserver.kubernetes.io%2Fidentity%3Dkube-apiserver";
