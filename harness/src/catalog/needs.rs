@@ -46,6 +46,11 @@ impl Action {
         }
     }
 
+    /// Whether it takes as long as it says itself, such as a watch that ends after a second.
+    pub fn waits(&self) -> bool {
+        matches!(self, Action::Request(request) if request.path.contains("timeoutSeconds="))
+    }
+
     /// Whether the API server is asked, so that its audit log can hold an event of it.
     pub fn reaches_api_server(&self) -> bool {
         match self {

@@ -139,61 +139,38 @@ impl<'a> Lane<'a> {
         trial.whole.kubelet != trial.weakened.kubelet || is_asked && rights_change
     }
 
-    /// Runs those that are expected to notice until they do or it takes too long, then the others.
+    /// Runs those that are expected to notice until they do or it takes too long, then all.
     async fn watch(&self, trial: &Trial<'a>, stage: &Stage) -> Vec<Cell> {
-        let expect = &trial.weakening.expect;
-        let (expected, others): (Vec<&Entry>, Vec<&Entry>) =
-            trial.scenarios.iter().partition(|entry| expect.contains_key(&entry.id));
+        let is_expected = |entry: &&&Entry| trial.weakening.expect.contains_key(&entry.id);
+        let expected: Vec<&Entry> = trial.scenarios.iter().filter(is_expected).copied().collect();
         let deadline = Instant::now() + ACTING;
-        let mut cells: BTreeMap<&str, Cell> = BTreeMap::new();
-        // What is noticed once may be the change itself; what is noticed again is the weakened state.
-        let mut again = false;
         loop {
-            self.look(trial, stage, &expected, &mut cells).await;
-            let noticed = cells.values().all(|cell| cell.mark == Mark::Caught);
-            if noticed && again || Instant::now() > deadline {
-                break;
+            let noticed = is_noticed(&self.look(trial, stage, &expected).await);
+            let late = Instant::now() > deadline;
+            if noticed || late {
+                // What is noticed once may be the change itself; what is noticed again is the weakened state.
+                let cells = self.look(trial, stage, &self.plan.scenarios).await;
+                if late || is_noticed(&cells) {
+                    return cells;
+                }
             }
-            again = noticed;
             tokio::time::sleep(BETWEEN_QUESTIONS).await;
         }
-        self.look(trial, stage, &others, &mut cells).await;
-        self.look_aside(stage, &mut cells).await;
-        let order = self.plan.scenarios.iter();
-        order.filter_map(|entry| cells.remove(entry.id.as_str())).collect()
     }
 
-    /// Runs the scenarios of other controls, which must not turn red. Of those that stay green nothing is kept.
-    async fn look_aside(&self, stage: &Stage, cells: &mut BTreeMap<&'a str, Cell>) {
-        let scenarios = self.plan.scenarios.iter().copied();
-        let aside: Vec<&Entry> =
-            scenarios.filter(|entry| !cells.contains_key(entry.id.as_str())).collect();
-        let results = together(self.plan, stage, &aside, self.jobs).await;
-        for (entry, result) in aside.iter().zip(results) {
-            let mark = match result.verdict {
-                Verdict::Passed | Verdict::Skipped => continue,
-                Verdict::Inconclusive => Mark::Wrong,
-                Verdict::Failed => Mark::Collateral,
-            };
-            let cell = Cell { expected: None, mark, deviation: None, result };
-            cells.insert(&entry.id, cell);
-        }
-    }
-
-    async fn look<'e>(
-        &self,
-        trial: &Trial<'_>,
-        stage: &Stage,
-        entries: &[&'e Entry],
-        cells: &mut BTreeMap<&'e str, Cell>,
-    ) {
+    /// Runs scenarios. Of those of other controls, which must not turn red, nothing is kept where they do not.
+    async fn look(&self, trial: &Trial<'_>, stage: &Stage, entries: &[&Entry]) -> Vec<Cell> {
         let expect = &trial.weakening.expect;
         let results = together(self.plan, stage, entries, self.jobs).await;
-        for (entry, result) in entries.iter().zip(results) {
-            let mark = mark(&trial.control.id, expect, entry, &result);
+        let looked = entries.iter().zip(results).filter_map(|(entry, result)| {
+            let mark = match trial.scenarios.iter().any(|it| it.id == entry.id) {
+                true => mark(&trial.control.id, expect, entry, &result),
+                false => aside(&result)?,
+            };
             let expected = expect.get(&entry.id).copied();
-            cells.insert(&entry.id, Cell { expected, mark, deviation: None, result });
-        }
+            Some(Cell { expected, mark, deviation: None, result })
+        });
+        looked.collect()
     }
 
     /// Takes the weakening back, and what it, and attacks that it let through, left behind.
@@ -308,4 +285,18 @@ impl<'a> Lane<'a> {
 
 fn is_green(result: &ScenarioResult) -> bool {
     result.verdict == Verdict::Passed
+}
+
+/// Whether all did who are expected to.
+fn is_noticed(cells: &[Cell]) -> bool {
+    cells.iter().filter(|cell| cell.expected.is_some()).all(|cell| cell.mark == Mark::Caught)
+}
+
+/// The mark of a scenario that does not test the weakened control; none where it stays as it was.
+fn aside(result: &ScenarioResult) -> Option<Mark> {
+    match result.verdict {
+        Verdict::Passed | Verdict::Skipped => None,
+        Verdict::Inconclusive => Some(Mark::Wrong),
+        Verdict::Failed => Some(Mark::Collateral),
+    }
 }
