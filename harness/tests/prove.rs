@@ -87,6 +87,7 @@ fn nothing_is_proven_where_a_scenario_fails() {
     let words: Vec<&str> = printed.split_whitespace().collect();
     let told = "nothing can be proven while a scenario fails on the whole profile: mine";
     assert!(words.join(" ").contains(told), "{printed}");
+    assert!(printed.contains("FAIL  mine"), "{printed}");
     assert!(!printed.contains("CAUGHT"), "{printed}");
 }
 

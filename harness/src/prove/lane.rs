@@ -16,8 +16,8 @@ use crate::catalog::{Entry, Need};
 use crate::cluster::RunFolder;
 use crate::control::{Change, Deviation, Document};
 use crate::run::{
-    BETWEEN_QUESTIONS, Cell, Mark, Options, Plan, Progress, RunEvent, ScenarioResult, Stage,
-    StageError, WeakeningResult, set, together,
+    BETWEEN_QUESTIONS, Cell, Mark, Options, Plan, Progress, ScenarioResult, Stage, StageError,
+    WeakeningResult, set, together,
 };
 use crate::verdict::Verdict;
 
@@ -49,7 +49,7 @@ impl<'a> Lane<'a> {
     ) -> Result<Self, ProofError> {
         let stage = set(plan, &options, folder, progress).await?;
         let lane = Lane { plan, stage, jobs: options.jobs };
-        progress.step("whole", "running every scenario", lane.see_whole(progress)).await?;
+        progress.step("whole", "running every scenario", lane.see_whole()).await?;
         Ok(lane)
     }
 
@@ -63,7 +63,7 @@ impl<'a> Lane<'a> {
         self.stage.made_in
     }
 
-    async fn see_whole(&self, progress: &Progress) -> Result<((), String), ProofError> {
+    async fn see_whole(&self) -> Result<((), String), ProofError> {
         let results = together(self.plan, &self.stage, &self.plan.scenarios, self.jobs).await;
         let red: Vec<ScenarioResult> = results.into_iter().filter(|it| !is_green(it)).collect();
         if red.is_empty() {
@@ -73,12 +73,7 @@ impl<'a> Lane<'a> {
             };
             return Ok(((), green));
         }
-        let ids: Vec<&str> = red.iter().map(|result| result.id.as_str()).collect();
-        let error = ProofError::NotGreen(ids.join(", "));
-        for result in red {
-            progress.tell(RunEvent::ScenarioFinished(Box::new(result)));
-        }
-        Err(error)
+        Err(ProofError::NotGreen(red))
     }
 
     /// Tries one weakening: who notices while it acts? Then all is restored, and seen green again.

@@ -19,7 +19,9 @@ use tokio::sync::mpsc;
 pub use trial::{Trial, Trials, Untried};
 
 use crate::cluster::RunFolder;
-use crate::run::{Options, Outcome, Plan, Progress, RunEvent, StageError, WeakeningResult};
+use crate::run::{
+    Options, Outcome, Plan, Progress, RunEvent, ScenarioResult, StageError, WeakeningResult,
+};
 use lane::Lane;
 
 /// A proof could not be brought to its end.
@@ -28,11 +30,12 @@ pub enum ProofError {
     /// A cluster could not be made, weakened or restored.
     #[error(transparent)]
     Stage(#[from] StageError),
-    /// A scenario does not pass where nothing is weakened.
+    /// These scenarios do not pass where nothing is weakened.
     #[error(
-        "nothing can be proven while a scenario fails on the whole profile: {0}; `brinell --scenario` shows why"
+        "nothing can be proven while a scenario fails on the whole profile: {}; `brinell --scenario` shows why",
+        ids(.0)
     )]
-    NotGreen(String),
+    NotGreen(Vec<ScenarioResult>),
     /// After a weakening the cluster was not as before.
     #[error("after {weakening} was restored, these scenarios were not green again: {scenarios}")]
     NotRestored {
@@ -44,6 +47,10 @@ pub enum ProofError {
     /// It took too long.
     #[error("the proof did not end within {0:?}: give it more with --deadline")]
     Late(Duration),
+}
+
+fn ids(results: &[ScenarioResult]) -> String {
+    results.iter().map(|result| result.id.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// One cluster of a proof: its run, and the folder that is its own.
@@ -79,9 +86,14 @@ pub async fn prove(
         let made_in = lanes.iter().map(Lane::made_in).max().unwrap_or_default();
         Ok((results.concat(), made_in))
     };
-    let (mut results, made_in) = tokio::time::timeout(options.deadline, proving)
-        .await
-        .unwrap_or(Err(ProofError::Late(options.deadline)))?;
+    let proven = tokio::time::timeout(options.deadline, proving).await;
+    let proven = proven.unwrap_or(Err(ProofError::Late(options.deadline)));
+    if let Err(ProofError::NotGreen(red)) = &proven {
+        for result in red {
+            progress.tell(RunEvent::ScenarioFinished(Box::new(result.clone())));
+        }
+    }
+    let (mut results, made_in) = proven?;
     results.extend(trials.skipped.iter().map(skipped));
     let proof = judge::proof(plan, trials, results);
     progress.tell(RunEvent::Proven(Box::new(proof)));
