@@ -82,7 +82,7 @@ impl<'a> Lane<'a> {
         let beside = self.weaken(trial).await?;
         let cells = self.watch(trial, beside.as_ref().unwrap_or(&self.stage)).await;
         self.restore(trial, beside, &cells).await?;
-        self.see_restored(trial, &cells).await?;
+        self.see_restored(trial).await?;
         let (outcome, cause) = outcome(trial, &cells);
         Ok(WeakeningResult {
             control: trial.control.id.clone(),
@@ -256,10 +256,10 @@ impl<'a> Lane<'a> {
         })
     }
 
-    /// Sees every scenario of the trial green again: what is restored acts late, too.
-    async fn see_restored(&self, trial: &Trial<'a>, cells: &[Cell]) -> Result<(), ProofError> {
+    /// Sees every scenario green again: what is restored acts late, too.
+    async fn see_restored(&self, trial: &Trial<'_>) -> Result<(), ProofError> {
         let deadline = Instant::now() + ACTING;
-        let mut red: Vec<&Entry> = self.concerned(cells).map(|(entry, _)| entry).collect();
+        let mut red = self.plan.scenarios.clone();
         loop {
             let results = together(self.plan, &self.stage, &red, self.jobs).await;
             let green: Vec<bool> = results.iter().map(is_green).collect();
