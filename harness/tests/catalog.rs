@@ -617,6 +617,30 @@ manifests/controls/network-policy/control.yaml:20:5: the control has no object N
 }
 
 #[test]
+fn an_object_that_the_control_has_already() {
+    let (from, to) = ("add: [allow-all.yaml]", "add: [allow-all.yaml, namespace.yaml]");
+    insta::assert_snapshot!(with_weakening("network-policy", from, to), @"
+manifests/controls/network-policy/control.yaml:37:3: Namespace/shop is there twice; `patch` changes what the control has
+  37 |   allow-all:
+     |   ^
+  a weakening that weakens nothing proves nothing
+");
+}
+
+#[test]
+fn a_deviation_of_a_control_that_the_scenario_does_not_test() {
+    let manifest = "manifests/deviations.yaml";
+    let from = "- missed:\n";
+    let to = "- vacuous: {scenario: exec-interactive, control: encryption-at-rest, why: no}\n- missed:\n";
+    insta::assert_snapshot!(with_manifest(manifest, from, to), @"
+manifests/deviations.yaml:2:50: there is no tested control `encryption-at-rest`
+  2 | - vacuous: {scenario: exec-interactive, control: encryption-at-rest, why: no}
+    |                                                  ^
+  known are: audit-policy, exec-guard
+");
+}
+
+#[test]
 fn a_patch_that_changes_nothing() {
     let (from, to) = ("value: [Audit]", "value: [Deny, Audit]");
     insta::assert_snapshot!(with_weakening("exec-policy", from, to), @"

@@ -388,8 +388,15 @@ impl Check<'_> {
                 Deviation::Vacuous(vacuous) => {
                     let pointer = format!("/{position}/vacuous/scenario");
                     self.known("scenario", &vacuous.scenario, &pointer, scenarios());
+                    let entry = catalog.scenarios.iter().find(|it| it.id == vacuous.scenario);
+                    let tested = entry.map(Entry::controls).unwrap_or_default();
                     let pointer = format!("/{position}/vacuous/control");
-                    self.known("control", &vacuous.control, &pointer, keys(&catalog.controls));
+                    self.known(
+                        "tested control",
+                        &vacuous.control,
+                        &pointer,
+                        tested.iter().copied(),
+                    );
                 }
                 Deviation::Collateral(known) => {
                     let pointer = format!("/{position}/collateral");

@@ -38,12 +38,14 @@ Examples:
   brinell prove --json proof.json && brinell report proof.json > proof.md
 
 Exit codes:
-  0  every weakening was caught
-  1  a weakening was missed, a scenario catches nothing or turned red for another control, or a deviation is stale
+  0  every weakening was caught, or is missed as known
+  1  a weakening was missed, a scenario catches nothing or turned red for another control, a deviation is stale,
+     or a scenario fails where nothing is weakened
   2  wrong arguments, or YAML that cannot be read
   3  nothing was tried
   4  a cluster could not be made, weakened or restored, or a report could not be written
-  5  a weakening went wrong: something else than the expected came of it
+  5  a weakening went wrong: something else than the expected came of it; with --require-all also one that was
+     skipped, or of which not everybody was asked who is expected to notice
   101 a panic, 130 SIGINT, 143 SIGTERM";
 
 /// Presses on a Kubernetes cluster with real attacks and says which were stopped, by whom, and what evidence

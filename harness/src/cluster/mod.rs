@@ -253,6 +253,17 @@ impl Cluster {
         }
     }
 
+    /// Whether the second API server has written an audit log.
+    ///
+    /// # Errors
+    /// When the node cannot be asked.
+    pub async fn has_beside_log(&self) -> Result<bool, ClusterError> {
+        match self {
+            Cluster::Kind(kind) => kind.has_beside_log().await,
+            Cluster::Embedded(embedded) => Ok(embedded.has_beside_log()),
+        }
+    }
+
     /// Restarts the kubelet with settings laid over its own; with none, which restores it.
     ///
     /// # Errors

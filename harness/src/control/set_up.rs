@@ -53,6 +53,9 @@ pub enum WeakenError {
         "its settings of the kubelet are a part of the control's own: leaving some out changes nothing"
     )]
     Kubelet,
+    /// Which of two would be applied, and what is restored, nobody could tell.
+    #[error("{0} is there twice; `patch` changes what the control has")]
+    Twice(String),
     /// All of it changes nothing.
     #[error("it changes nothing")]
     Nothing,
@@ -102,6 +105,11 @@ impl SetUp {
         };
         for (name, patch) in &weakening.patch {
             weakened.patch(name, patch)?;
+        }
+        let mut known = BTreeSet::new();
+        let names = weakened.objects.iter().map(|it| identity(&it.object));
+        if let Some(twice) = names.into_iter().find(|name| !known.insert(name.clone())) {
+            return Err(WeakenError::Twice(twice));
         }
         let same_kubelet = whole.kubelet.as_ref().zip(weakened.kubelet.as_ref());
         if same_kubelet.is_some_and(|(whole, weakened)| {

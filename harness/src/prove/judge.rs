@@ -6,10 +6,10 @@ use super::trial::{Trial, Trials};
 use crate::catalog::{AUDIT_POLICY, Entry};
 use crate::control::Deviation;
 use crate::run::{Cell, Mark, Outcome, Plan, Proof, ScenarioResult, Vacuous, WeakeningResult};
-use crate::verdict::{Reason, Verdict};
+use crate::verdict::{Log, Reason, Verdict};
 
 /// What a scenario did while `control` was weak. A scenario that is not expected to notice may do so for any of
-/// the reasons that the weakening expects.
+/// the reasons that the weakening expects; none may fail at another control as well.
 pub(super) fn mark(
     control: &str,
     expect: &BTreeMap<String, Reason>,
@@ -29,12 +29,13 @@ pub(super) fn mark(
     {
         return Mark::Wrong;
     }
-    let own = || findings.iter().filter(|(promise, _)| *promise == Some(control));
-    match (own().count(), own().any(|(_, reason)| reasons.contains(reason))) {
-        (_, true) => Mark::Caught,
-        (1.., false) => Mark::Wrong,
-        (0, false) if findings.is_empty() => Mark::Green,
-        (0, false) => Mark::Collateral,
+    let (own, others): (Vec<_>, Vec<_>) =
+        findings.into_iter().partition(|(promise, _)| *promise == Some(control));
+    match (own.is_empty(), others.is_empty()) {
+        (true, true) => Mark::Green,
+        (true, false) => Mark::Collateral,
+        (false, true) if own.iter().any(|(_, reason)| reasons.contains(reason)) => Mark::Caught,
+        (false, _) => Mark::Wrong,
     }
 }
 
@@ -101,7 +102,7 @@ pub(super) fn proof(
     let catching: BTreeSet<(&str, &str)> = weakenings
         .iter()
         .flat_map(|it| it.cells.iter().map(|cell| (cell, it.control.as_str())))
-        .filter(|(cell, _)| cell.mark == Mark::Caught)
+        .filter(|(cell, _)| cell.mark == Mark::Caught && !has_no_log(&cell.result))
         .map(|(cell, control)| (cell.result.id.as_str(), control))
         .collect();
     let told = trials.told();
@@ -116,6 +117,12 @@ pub(super) fn proof(
     let run: BTreeSet<&str> = plan.scenarios.iter().map(|entry| entry.id.as_str()).collect();
     let stale = stale(deviations, &weakenings, &told, &catching, &run);
     Proof { weakenings, vacuous, stale }
+}
+
+/// Whether nothing at all was logged: whatever asks for an event fails then, and tells nothing of what it asks for.
+fn has_no_log(result: &ScenarioResult) -> bool {
+    let mut evidence = result.attempts.iter().filter_map(|attempt| attempt.evidence.as_ref());
+    evidence.any(|evidence| matches!(evidence.log, Log::Disabled))
 }
 
 /// Notes what the deviations say of a weakening.
@@ -169,7 +176,11 @@ fn stale(
     let needless = |deviation: &Deviation| match deviation {
         Deviation::Missed(missed) => weakenings
             .iter()
-            .any(|it| it.id() == missed.weakening && it.outcome == Outcome::Caught)
+            .any(|it| {
+                it.id() == missed.weakening
+                    && it.outcome == Outcome::Caught
+                    && it.unasked.is_empty()
+            })
             .then(|| format!("{} is said to be missed, and it is caught", missed.weakening)),
         Deviation::Vacuous(vacuous) => {
             let pair = (vacuous.scenario.as_str(), vacuous.control.as_str());
@@ -180,7 +191,7 @@ fn stale(
             let (weakening, scenario) = (&known.weakening, known.scenario.as_str());
             let red = |it: &WeakeningResult| {
                 let mut cells = it.cells.iter();
-                cells.any(|cell| cell.result.id == scenario && cell.mark == Mark::Collateral)
+                cells.any(|cell| cell.result.id == scenario && cell.mark != Mark::Green)
             };
             let tried = |it: &&WeakeningResult| {
                 it.id() == *weakening && it.outcome != Outcome::Skipped && run.contains(scenario)
@@ -202,7 +213,7 @@ mod tests {
     use crate::cluster::ClusterKind;
     use crate::control::{Missed, VacuousScenario};
     use crate::run::{AttemptResult, Role};
-    use crate::verdict::{Finding, Judgement};
+    use crate::verdict::{Evidence, Finding, Judgement};
 
     /// The scenarios of exec-guard, which the audit policy is tested by as well.
     fn catalog() -> Catalog {
@@ -267,7 +278,7 @@ mod tests {
         let table: [(Attempts<'_>, Mark); 8] = [
             (&[("a shell", &[])], Mark::Green),
             (&[("a shell", &[Bypassed])], Mark::Caught),
-            (&[("a shell", &[Bypassed, Unlogged])], Mark::Caught),
+            (&[("a shell", &[Bypassed, Unlogged])], Mark::Wrong),
             (&[("a shell", &[WrongLayer])], Mark::Wrong),
             (&[("a shell", &[Unlogged])], Mark::Collateral),
             (&[("a single command", &[PermitBroken])], Mark::Wrong),
@@ -334,6 +345,7 @@ mod tests {
             outcome,
             cause,
             deviation: None,
+            unasked: trial.unasked(),
             cells,
             took: Duration::ZERO,
         };
@@ -372,6 +384,20 @@ mod tests {
         assert_eq!(proof.vacuous.len(), 1, "{:?}", proof.vacuous);
         assert_eq!(proof.vacuous[0].scenario, "attach-sensitive-pod");
         assert!(proof.is_failure());
+    }
+
+    #[test]
+    fn what_fails_because_nothing_is_logged_at_all_catches_nothing() {
+        let catalog = catalog();
+        let entry = entry(&catalog, "exec-interactive");
+        let mut result = found(entry, &[("a shell", &[Reason::Unlogged])]);
+        assert!(!has_no_log(&result));
+        let results = crate::report::sample::results(&crate::report::sample::proof());
+        let mut cells = results.proof.iter().flat_map(|it| &it.weakenings).flat_map(|it| &it.cells);
+        let evidence = cells.find_map(|cell| cell.result.attempts[0].evidence.clone());
+        let evidence = evidence.expect("a sample with evidence");
+        result.attempts[0].evidence = Some(Evidence { log: Log::Disabled, ..evidence });
+        assert!(has_no_log(&result));
     }
 
     #[test]

@@ -10,11 +10,11 @@ use kube::Api;
 use kube::api::{ListParams, PostParams};
 
 use super::ProofError;
-use super::judge::{mark, outcome};
+use super::judge::{excuse, mark, outcome};
 use super::trial::Trial;
 use crate::catalog::{Entry, Need};
 use crate::cluster::RunFolder;
-use crate::control::{Change, Deviation, Document};
+use crate::control::{Change, Document};
 use crate::run::{
     BETWEEN_QUESTIONS, Cell, Mark, Options, Plan, Progress, ScenarioResult, Stage, StageError,
     WeakeningResult, set, together,
@@ -53,11 +53,6 @@ impl<'a> Lane<'a> {
         Ok(lane)
     }
 
-    /// What the proof need not show.
-    pub(super) fn deviations(&self) -> &[Deviation] {
-        &self.plan.catalog.deviations
-    }
-
     /// How long kind itself took to make the cluster.
     pub(super) fn made_in(&self) -> Duration {
         self.stage.made_in
@@ -76,24 +71,33 @@ impl<'a> Lane<'a> {
         Err(ProofError::NotGreen(red))
     }
 
-    /// Tries one weakening: who notices while it acts? Then all is restored, and seen green again.
-    pub(super) async fn run(&self, trial: &Trial<'a>) -> Result<WeakeningResult, ProofError> {
+    /// Tries one weakening: who notices while it acts? Then all is restored, and seen green again; what was found is
+    /// returned even where that fails.
+    pub(super) async fn run(
+        &self,
+        trial: &Trial<'a>,
+    ) -> Result<(WeakeningResult, Result<(), ProofError>), ProofError> {
         let started = Instant::now();
         let beside = self.weaken(trial).await?;
         let cells = self.watch(trial, beside.as_ref().unwrap_or(&self.stage)).await;
-        self.restore(trial, beside, &cells).await?;
-        self.see_restored(trial).await?;
+        let restored = match self.restore(trial, beside, &cells).await {
+            Ok(()) => self.see_restored(trial).await,
+            Err(error) => Err(error.into()),
+        };
         let (outcome, cause) = outcome(trial, &cells);
-        Ok(WeakeningResult {
+        let mut result = WeakeningResult {
             control: trial.control.id.clone(),
             name: trial.name.to_owned(),
             why: trial.weakening.why.clone(),
             outcome,
             cause,
             deviation: None,
+            unasked: trial.unasked(),
             cells,
             took: started.elapsed(),
-        })
+        };
+        excuse(&self.plan.catalog.deviations, &mut result);
+        Ok((result, restored))
     }
 
     /// Gets the control wrong. A setting of the API server is weakened on a second one, which is returned.
@@ -134,20 +138,29 @@ impl<'a> Lane<'a> {
         trial.whole.kubelet != trial.weakened.kubelet || is_asked && rights_change
     }
 
-    /// Runs those that are expected to notice until they do or it takes too long, then all.
+    /// Runs those that are expected to notice until they do or it takes too long, and all of them once. Where none is
+    /// expected, all that test the control are asked.
     async fn watch(&self, trial: &Trial<'a>, stage: &Stage) -> Vec<Cell> {
-        let is_expected = |entry: &&&Entry| trial.weakening.expect.contains_key(&entry.id);
-        let expected: Vec<&Entry> = trial.scenarios.iter().filter(is_expected).copied().collect();
+        let is_expected = |entry: &&Entry| trial.weakening.expect.contains_key(&entry.id);
+        let mut asked: Vec<&Entry> = trial.scenarios.iter().copied().filter(is_expected).collect();
+        if asked.is_empty() {
+            asked.clone_from(&trial.scenarios);
+        }
         let deadline = Instant::now() + ACTING;
         loop {
-            let noticed = is_noticed(&self.look(trial, stage, &expected).await);
             let late = Instant::now() > deadline;
-            if noticed || late {
-                // What is noticed once may be the change itself; what is noticed again is the weakened state.
-                let cells = self.look(trial, stage, &self.plan.scenarios).await;
-                if late || is_noticed(&cells) {
-                    return cells;
+            let mut cells = self.look(trial, stage, &asked).await;
+            // What is noticed once may be the change itself; what is noticed again is the weakened state.
+            if is_noticed(&cells) {
+                let all = self.look(trial, stage, &self.plan.scenarios).await;
+                if late || is_noticed(&all) {
+                    return all;
                 }
+            } else if late {
+                let mut others = self.plan.scenarios.clone();
+                others.retain(|entry| !asked.iter().any(|it| it.id == entry.id));
+                cells.extend(self.look(trial, stage, &others).await);
+                return cells;
             }
             tokio::time::sleep(BETWEEN_QUESTIONS).await;
         }
@@ -259,20 +272,17 @@ impl<'a> Lane<'a> {
     /// Sees every scenario green again: what is restored acts late, too.
     async fn see_restored(&self, trial: &Trial<'_>) -> Result<(), ProofError> {
         let deadline = Instant::now() + ACTING;
-        let mut red = self.plan.scenarios.clone();
+        let mut entries = self.plan.scenarios.clone();
         loop {
-            let results = together(self.plan, &self.stage, &red, self.jobs).await;
-            let green: Vec<bool> = results.iter().map(is_green).collect();
-            let mut green = green.into_iter();
-            red.retain(|_| !green.next().unwrap_or_default());
+            let results = together(self.plan, &self.stage, &entries, self.jobs).await;
+            let red: Vec<ScenarioResult> = results.into_iter().filter(|it| !is_green(it)).collect();
             if red.is_empty() {
                 return Ok(());
             }
             if Instant::now() > deadline {
-                let ids: Vec<&str> = red.iter().map(|entry| entry.id.as_str()).collect();
-                let scenarios = ids.join(", ");
-                return Err(ProofError::NotRestored { weakening: trial.id(), scenarios });
+                return Err(ProofError::NotRestored { weakening: trial.id(), red });
             }
+            entries.retain(|entry| red.iter().any(|result| result.id == entry.id));
             tokio::time::sleep(BETWEEN_QUESTIONS).await;
         }
     }
@@ -282,9 +292,13 @@ fn is_green(result: &ScenarioResult) -> bool {
     result.verdict == Verdict::Passed
 }
 
-/// Whether all did who are expected to.
+/// Whether all noticed who are expected to, or anybody where none is.
 fn is_noticed(cells: &[Cell]) -> bool {
-    cells.iter().filter(|cell| cell.expected.is_some()).all(|cell| cell.mark == Mark::Caught)
+    let is_caught = |cell: &Cell| cell.mark == Mark::Caught;
+    match cells.iter().any(|cell| cell.expected.is_some()) {
+        true => cells.iter().filter(|cell| cell.expected.is_some()).all(is_caught),
+        false => cells.iter().any(is_caught),
+    }
 }
 
 /// The mark of a scenario that does not test the weakened control; none where it stays as it was.

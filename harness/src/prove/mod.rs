@@ -37,12 +37,12 @@ pub enum ProofError {
     )]
     NotGreen(Vec<ScenarioResult>),
     /// After a weakening the cluster was not as before.
-    #[error("after {weakening} was restored, these scenarios were not green again: {scenarios}")]
+    #[error("after {weakening} was restored, these scenarios were not green again: {}", ids(red))]
     NotRestored {
         /// The control and its weakening.
         weakening: String,
-        /// The scenarios' ids.
-        scenarios: String,
+        /// What the scenarios did.
+        red: Vec<ScenarioResult>,
     },
     /// It took too long.
     #[error("the proof did not end within {0:?}: give it more with --deadline")]
@@ -88,7 +88,7 @@ pub async fn prove(
     };
     let proven = tokio::time::timeout(options.deadline, proving).await;
     let proven = proven.unwrap_or(Err(ProofError::Late(options.deadline)));
-    if let Err(ProofError::NotGreen(red)) = &proven {
+    if let Err(ProofError::NotGreen(red) | ProofError::NotRestored { red, .. }) = &proven {
         for result in red {
             progress.tell(RunEvent::ScenarioFinished(Box::new(result.clone())));
         }
@@ -114,10 +114,10 @@ async fn work<'a>(
     let mut results = Vec::new();
     while let Some(trial) = next() {
         progress.tell(RunEvent::WeakeningStarted { id: trial.id() });
-        let mut result = lane.run(trial).await?;
-        judge::excuse(lane.deviations(), &mut result);
+        let (result, restored) = lane.run(trial).await?;
         progress.tell(RunEvent::WeakeningFinished(Box::new(result.clone())));
         results.push(result);
+        restored?;
     }
     Ok(results)
 }
@@ -130,6 +130,7 @@ fn skipped(untried: &Untried<'_>) -> WeakeningResult {
         outcome: Outcome::Skipped,
         cause: Some(untried.cause.clone()),
         deviation: None,
+        unasked: Vec::new(),
         cells: Vec::new(),
         took: Duration::ZERO,
     }

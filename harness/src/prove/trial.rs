@@ -121,7 +121,7 @@ fn why_not(
     }
     let unable = plan.skipped.iter().find(|(entry, _)| expected(entry));
     if let Some((entry, why)) = unable {
-        return Some(format!("{} is expected to notice, and it {why}", entry.id));
+        return Some(format!("{} is expected to notice: {why}", entry.id));
     }
     let is_known =
         |entry: &Entry| control.control.weaken.values().any(|it| it.expect.contains_key(&entry.id));
@@ -136,6 +136,12 @@ impl Trial<'_> {
     /// `exec-guard/misses-attach`
     pub fn id(&self) -> String {
         format!("{}/{}", self.control.id, self.name)
+    }
+
+    /// The scenarios that are expected to notice and are not run.
+    pub fn unasked(&self) -> Vec<String> {
+        let is_run = |id: &&String| self.scenarios.iter().any(|entry| entry.id == **id);
+        self.weakening.expect.keys().filter(|id| !is_run(id)).cloned().collect()
     }
 
     /// Whether the API server that is there will do.

@@ -235,7 +235,7 @@ fn annotations(log: &Log) -> Option<String> {
 }
 
 fn more(result: &ScenarioResult) -> Vec<String> {
-    let text = format!("brinell explain {}; --keep keeps a kind cluster to look at", result.id);
+    let text = format!("brinell explain {} says what it does and what to change", result.id);
     entry(2, "more", wrap(&text, WIDTH - 12, LINES))
 }
 

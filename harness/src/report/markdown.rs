@@ -112,6 +112,9 @@ fn evidence(text: &mut String, row: &WeakeningResult) {
     for told in row.deviation.iter().chain(&row.cause) {
         push(text, format_args!("**{}**\n\n", plain(told)));
     }
+    if !row.unasked.is_empty() {
+        push(text, format_args!("Not asked: {}\n\n", plain(&row.unasked.join(", "))));
+    }
     for cell in row.cells.iter().filter(|cell| cell.mark != Mark::Green) {
         let Some(attempt) = telling(cell) else { continue };
         let told = format!("{}: {}", who(attempt), attempt.judgement.outcome);

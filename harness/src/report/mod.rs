@@ -19,7 +19,7 @@ mod terminal;
 mod text;
 
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 
 use std::io;
 use std::path::PathBuf;

@@ -27,7 +27,8 @@ pub(super) fn weakening(result: &WeakeningResult, verbose: bool, paint: Paint) -
         (Outcome::Skipped, _) => (Verdict::Skipped, "SKIP"),
     };
     let indent = word.len() + 2;
-    let mut told = format!("{}{}", result.id(), by(result));
+    let by = if result.outcome == Outcome::Caught { by(result) } else { String::new() };
+    let mut told = format!("{}{by}", result.id());
     if result.outcome != Outcome::Skipped {
         told.push_str(&format!(", {}", seconds(result.took)));
     }
@@ -38,6 +39,10 @@ pub(super) fn weakening(result: &WeakeningResult, verbose: bool, paint: Paint) -
     }
     let cause = result.deviation.as_ref().or(result.cause.as_ref());
     lines.extend(cause.into_iter().flat_map(|text| entry(2, "", wrap_lines(text, WIDTH - 12, 8))));
+    if !result.unasked.is_empty() {
+        let text = format!("not asked: {}", result.unasked.join(", "));
+        lines.extend(entry(2, "", wrap(&text, WIDTH - 12, 8)));
+    }
     let collateral: Vec<&str> = result.collateral().collect();
     if !collateral.is_empty() {
         let text = format!("collateral: {}", collateral.join(", "));

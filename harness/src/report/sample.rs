@@ -40,7 +40,7 @@ impl Write for Shared {
     }
 }
 
-pub(super) fn results(events: &[RunEvent]) -> Results {
+pub(crate) fn results(events: &[RunEvent]) -> Results {
     let mut results = Results::default();
     events.iter().for_each(|event| results.on(event));
     results
@@ -128,7 +128,7 @@ pub(super) fn aborted() -> Vec<RunEvent> {
 }
 
 /// A proof in which everything happens that can: every outcome, every mark, a vacuous scenario, a stale deviation.
-pub(super) fn proof() -> Vec<RunEvent> {
+pub(crate) fn proof() -> Vec<RunEvent> {
     let cell =
         |expected, mark, result: ScenarioResult| Cell { expected, mark, deviation: None, result };
     let other = |mark, verdict| {
@@ -185,6 +185,7 @@ pub(super) fn proof() -> Vec<RunEvent> {
             outcome,
             cause,
             deviation,
+            unasked: if name == "absent" { vec!["exec-shell-uri-logged".into()] } else { vec![] },
             cells,
             took: Duration::from_millis(2100),
         })

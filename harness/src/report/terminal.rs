@@ -106,7 +106,11 @@ impl<W: Write + Send + 'static> Terminal<W> {
             RunEvent::WeakeningStarted { id } => {
                 self.screen().begin(id, format!("  {} …", visible(id)))
             }
-            RunEvent::WeakeningFinished(result) => self.end_weakening(result),
+            RunEvent::WeakeningFinished(result) => {
+                // Those of a proof that does not end are counted as well.
+                self.proof.get_or_insert_default().weakenings.push((**result).clone());
+                self.end_weakening(result)
+            }
             RunEvent::Proven(proof) => {
                 self.proof = Some((**proof).clone());
                 Ok(())

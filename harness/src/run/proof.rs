@@ -36,6 +36,9 @@ pub struct WeakeningResult {
     pub cause: Option<String>,
     /// Why it may be missed, where a deviation says so.
     pub deviation: Option<String>,
+    /// The scenarios that are expected to notice and were not run: not chosen, or this kind of cluster cannot.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unasked: Vec<String>,
     /// The scenarios that test the control, and those of other controls that turned red, while it acted.
     pub cells: Vec<Cell>,
     /// From weakening to restored and seen green again.
@@ -82,7 +85,7 @@ pub enum Mark {
     Green,
     /// It failed at another control than the weakened one.
     Collateral,
-    /// It is inconclusive, a permit broke, or it failed for another reason.
+    /// It is inconclusive, a permit broke, or it failed for another reason or at another control as well.
     Wrong,
 }
 
@@ -137,6 +140,12 @@ impl Proof {
     pub fn notices(&self, scenario: &str) -> bool {
         let mut cells = self.weakenings.iter().flat_map(|weakening| &weakening.cells);
         cells.any(|cell| cell.result.id == scenario && cell.mark == Mark::Caught)
+    }
+
+    /// Whether every weakening was tried, and everybody asked who is expected to notice.
+    pub fn is_all(&self) -> bool {
+        let whole = |it: &WeakeningResult| it.outcome != Outcome::Skipped && it.unasked.is_empty();
+        self.weakenings.iter().all(whole)
     }
 
     /// Whether anything must be mended before the proof holds.

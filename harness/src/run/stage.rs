@@ -16,7 +16,7 @@ use kube::{Api, Client};
 use super::{Plan, Planned, Progress};
 use crate::action::{Attempt, Scene, World};
 use crate::audit::AuditLog;
-use crate::catalog::{Action, Need, Permit};
+use crate::catalog::{AUDIT_POLICY, Action, Need, Permit};
 use crate::cluster::assets::AssetError;
 use crate::cluster::{Cluster, ClusterError, ClusterKind, Group, Settings};
 use crate::control::{Applier, ApplyError, Ready, Values, is_ready, until_ready};
@@ -347,6 +347,10 @@ impl Stage {
             _log: log,
         };
         stage.identities = stage.identify_all(plan).await?;
+        // That nothing is logged must not rest on our own settings: by now there would be something.
+        if stage.world.audit.is_none() && stage.world.cluster.has_beside_log().await? {
+            return Err(not_set(AUDIT_POLICY, "--audit-log-path", "not set", "written to"));
+        }
         Ok(stage)
     }
 
@@ -360,16 +364,26 @@ impl Stage {
         control: &str,
         settings: &serde_json::Value,
     ) -> Result<(), StageError> {
+        let mut last = String::new();
         let asking = async {
-            // It does not answer while it starts.
-            let has_them = |present| crate::merge::contains(&present, settings);
-            while !self.configz().await.is_ok_and(has_them) || !self.knows_pods().await {
+            loop {
+                // It does not answer while it starts.
+                match self.configz().await {
+                    Err(error) => last = error.to_string(),
+                    Ok(present) if !has(&present, settings) => {
+                        last = present.to_string();
+                    }
+                    Ok(_) => match self.unknown_pod().await {
+                        None => break,
+                        Some(unknown) => last = unknown,
+                    },
+                }
                 tokio::time::sleep(BETWEEN_QUESTIONS).await;
             }
         };
+        let waited = tokio::time::timeout(ACTING, asking).await;
         let expected = settings.to_string();
-        let late = |_| not_set(control, "the KubeletConfiguration", &expected, "something else");
-        tokio::time::timeout(ACTING, asking).await.map_err(late)
+        waited.map_err(|_| not_set(control, "the KubeletConfiguration", &expected, &last))
     }
 
     /// Sees every whole control acting, the cluster's own pods running, and the log written.
@@ -450,18 +464,20 @@ impl Stage {
         Err(not_set(control, name, "as the profile has it", "different"))
     }
 
-    /// Whether the kubelet knows the pods that attacks go to.
-    async fn knows_pods(&self) -> bool {
-        let Ok(known) = self.ask_kubelet("pods").await else { return false };
-        let items = known["items"].as_array().cloned().unwrap_or_default();
-        let is_known = |namespace: &str, name: &str| {
-            items.iter().any(|pod| {
-                pod["metadata"]["namespace"] == namespace && pod["metadata"]["name"] == name
-            })
+    /// A pod that attacks go to and that the kubelet does not know, or why it does not tell.
+    async fn unknown_pod(&self) -> Option<String> {
+        let known = match self.ask_kubelet("pods").await {
+            Ok(known) => known["items"].as_array().cloned().unwrap_or_default(),
+            Err(error) => return Some(crate::text::api_words(&error)),
         };
-        self.scenes
-            .values()
-            .all(|scene| scene.pod.as_ref().is_none_or(|name| is_known(&scene.namespace, name)))
+        self.scenes.values().find_map(|scene| {
+            let name = scene.pod.as_ref()?;
+            let is_it = |pod: &serde_json::Value| {
+                pod["metadata"]["namespace"] == scene.namespace && pod["metadata"]["name"] == *name
+            };
+            let unknown = || format!("without the pod {}/{name}", scene.namespace);
+            (!known.iter().any(is_it)).then(unknown)
+        })
     }
 
     /// Asks the kubelet by way of the API server.
@@ -614,6 +630,11 @@ fn acts(planned: &Planned, ready: &Ready, decision: &Decision) -> bool {
     matches!(decision, Decision::Denied(denial)
         if planned.control.control.decides.contains(&denial.layer)
             && ready.saying.as_ref().is_none_or(|words| denial.message.contains(words)))
+}
+
+/// Whether a kubelet's configuration has these settings; a profile without any has none that could be missing.
+fn has(present: &serde_json::Value, settings: &serde_json::Value) -> bool {
+    settings.is_null() || crate::merge::contains(present, settings)
 }
 
 fn not_set(control: &str, setting: &str, expected: &str, found: &str) -> StageError {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
+use std::path::PathBuf;
 use std::process::Stdio;
 
 use kube::{Client, Config};
@@ -49,8 +50,17 @@ impl Embedded {
 
     /// Its audit log from its beginning, and on while it grows.
     pub(in crate::cluster) fn beside_log(&self) -> Result<Group, ClusterError> {
-        let log = self.folder.file(&format!("{FOLDER}/logs/audit.log"));
+        let log = self.log_beside();
         let arguments = ["-c", "+1", "-F", &log.to_string_lossy()];
         Ok(Group::start("tail", &arguments, &[], Stdio::null())?)
+    }
+
+    /// Whether it has written any.
+    pub(in crate::cluster) fn has_beside_log(&self) -> bool {
+        self.log_beside().exists()
+    }
+
+    fn log_beside(&self) -> PathBuf {
+        self.folder.file(&format!("{FOLDER}/logs/audit.log"))
     }
 }

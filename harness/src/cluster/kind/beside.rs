@@ -117,6 +117,12 @@ impl Kind {
         Ok(self.follow(&format!("{BESIDE_LOGS}/audit.log"))?)
     }
 
+    /// Whether it has written any.
+    pub(in crate::cluster) async fn has_beside_log(&self) -> Result<bool, ClusterError> {
+        let list = ["ls", "-A", BESIDE_LOGS];
+        Ok(!self.engine.execute(&self.node(), &list, &[]).await?.is_empty())
+    }
+
     /// Lays settings over the kubelet's own, or nothing, which restores them; and restarts it.
     pub(in crate::cluster) async fn set_kubelet(
         &self,
