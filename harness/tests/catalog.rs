@@ -499,6 +499,20 @@ fn a_long_line_is_cut() {
 }
 
 #[test]
+fn a_step_that_is_blocked() {
+    let (from, to) = (
+        "blocked: {by: exec-guard, saying: interactive}",
+        "blocked: {by: exec-guard}\n  succeeds: {}",
+    );
+    insta::assert_snapshot!(with_change(from, to), @"
+mine/exec/mine.yaml:10:3: it cannot be blocked as well
+  10 |   succeeds: {}
+     |   ^
+  a step on which others rest works, an attack is blocked: remove one
+");
+}
+
+#[test]
 fn an_id_twice() {
     let mut files = Files::embedded();
     let path = "mine/exec-interactive.yaml".to_owned();

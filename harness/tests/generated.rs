@@ -71,8 +71,9 @@ fn scenario(page: &mut String, entry: &Entry) -> std::fmt::Result {
     writeln!(page, "- Tests {}, on target `{target}`", controls.join(", "))?;
     writeln!(page, "- Tags: {}\n", tags.join(" "))?;
     writeln!(page, "| | what | who | sent | expected |\n|---|---|---|---|---|")?;
-    for Attack { name, r#as, r#do, only, blocked, logged } in attacks {
-        let expected: Vec<String> = blocked.iter().map(refusal).chain(evidence(logged)).collect();
+    for Attack { name, r#as, r#do, only, blocked, succeeds, logged } in attacks {
+        let outcome = blocked.iter().map(refusal).chain(succeeds.iter().map(success));
+        let expected: Vec<String> = outcome.chain(evidence(logged)).collect();
         let (what, expected) = (sent(r#do, *only), expected.join(", "));
         writeln!(page, "| attack | {name} | {as} | {what} | {expected} |")?;
     }

@@ -9,7 +9,7 @@ use super::nearest::did_you_mean;
 use super::source::Source;
 use super::{
     Action, Attack, Blocked, Catalog, ControlEntry, Door, Entry, Grants, Need, Permit, Problem,
-    Request, Target,
+    Request, Succeeds, Target,
 };
 use crate::control::{Deviation, Profile, Ready, SetUp, Values, Weakening, substitutions};
 
@@ -136,9 +136,16 @@ impl Check<'_> {
         self.action(&attack.r#as, &attack.r#do, target, pointer);
         self.door(attack.only, &attack.r#do, pointer);
         self.evidence(attack.logged.is_some(), &attack.r#do, pointer);
+        if let Some(succeeds) = &attack.succeeds {
+            self.success(succeeds, &attack.r#do, pointer);
+        }
         match &attack.blocked {
+            Some(_) if attack.succeeds.is_some() => {
+                let hint = "a step on which others rest works, an attack is blocked: remove one";
+                self.wrong(&format!("{pointer}/succeeds"), "it cannot be blocked as well", hint);
+            }
             Some(blocked) => self.blocked(blocked, &format!("{pointer}/blocked")),
-            None if attack.logged.is_none() => {
+            None if attack.logged.is_none() && attack.succeeds.is_none() => {
                 let hint = "say who must block it (`blocked`), what evidence it must leave (`logged`), or both";
                 self.wrong(pointer, "nothing is expected of this attack", hint);
             }
@@ -150,8 +157,12 @@ impl Check<'_> {
         self.action(&permit.r#as, &permit.r#do, target, pointer);
         self.door(permit.only, &permit.r#do, pointer);
         self.evidence(permit.logged.is_some(), &permit.r#do, pointer);
-        let output = permit.succeeds.stdout.is_some() || permit.succeeds.stdout_contains.is_some();
-        if output && !permit.r#do.has_output() {
+        self.success(&permit.succeeds, &permit.r#do, pointer);
+    }
+
+    fn success(&mut self, succeeds: &Succeeds, action: &Action, pointer: &str) {
+        let output = succeeds.stdout.is_some() || succeeds.stdout_contains.is_some();
+        if output && !action.has_output() {
             let hint = "only exec and attach have output; `succeeds: {}` asks that it works";
             self.wrong(&format!("{pointer}/succeeds"), "this action has no output", hint);
         }

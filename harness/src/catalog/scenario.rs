@@ -55,9 +55,12 @@ pub struct Attack {
     /// The one door to try instead of every door that the action has.
     #[serde(default)]
     pub only: Option<Door>,
-    /// Who must refuse it. Without this the attack is let in and only its evidence counts.
+    /// Who must refuse it. Without this only its evidence counts.
     #[serde(default)]
     pub blocked: Option<Blocked>,
+    /// What shows that a step worked on which the attacks after it rest: where it did not, nothing can be told.
+    #[serde(default)]
+    pub succeeds: Option<Succeeds>,
     /// The evidence that it must leave in the audit log.
     #[serde(default)]
     pub logged: Option<Logged>,

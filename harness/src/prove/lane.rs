@@ -113,6 +113,9 @@ impl<'a> Lane<'a> {
         applier.delete(&change.delete).await?;
         applier.apply(&change.apply).await?;
         self.stage.see_rolled_out(&change.apply).await?;
+        if change.apply.iter().any(|it| it.object["kind"] == "Deployment") {
+            self.stage.see_reached(&self.plan.controls[id], ACTING).await;
+        }
         if let Some(labels) = &trial.weakened.stopped {
             self.stage.stop(labels).await?;
         }

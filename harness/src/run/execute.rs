@@ -17,7 +17,7 @@ use crate::catalog::{Action, Attack, Door, Entry, Permit};
 use crate::persona::Identity;
 use crate::verdict::{
     Decision, Evidence, Expected, Judgement, Layer, Log, Verdict, attribute, judge_attack,
-    judge_permit,
+    judge_permit, judge_step,
 };
 
 /// No attempt takes longer: the longest waits for a controller and a stream.
@@ -144,8 +144,11 @@ impl Play<'_> {
             return result(&attack.name, Role::Attack, &attack.r#as, door, unsent);
         }
         let seen = self.attempt(&attack.r#as, &attack.r#do, door).await;
-        let judge =
-            |evidence: &Evidence| judge_attack(expected.as_ref(), attack.logged.as_ref(), evidence);
+        let logged = attack.logged.as_ref();
+        let judge = |evidence: &Evidence| match &attack.succeeds {
+            Some(succeeds) => judge_step(succeeds, logged, evidence),
+            None => judge_attack(expected.as_ref(), logged, evidence),
+        };
         result(&attack.name, Role::Attack, &attack.r#as, door, judged(seen, judge))
     }
 

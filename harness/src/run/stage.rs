@@ -21,7 +21,7 @@ use crate::cluster::assets::AssetError;
 use crate::cluster::{Cluster, ClusterError, ClusterKind, Group, Settings};
 use crate::control::{Applier, ApplyError, Ready, Values, is_ready, until_ready};
 use crate::persona::{Identity, client};
-use crate::verdict::{Answer, Decision, Log, attribute};
+use crate::verdict::{Answer, Decision, Layer, Log, attribute};
 
 /// How long a control may take to act. Objects act within a second, a webhook's pod within a few (measured).
 const ACTING: Duration = Duration::from_secs(60);
@@ -34,6 +34,9 @@ const NAMES: Duration = Duration::from_secs(15);
 
 /// Between two questions whether a control acts: no event tells it.
 pub(crate) const BETWEEN_QUESTIONS: Duration = Duration::from_millis(50);
+
+/// How long a kubelet may take to answer before it is asked again.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// How long a marked request may take to reach the log.
 pub const FENCE: Duration = Duration::from_secs(10);
@@ -367,16 +370,10 @@ impl Stage {
         let mut last = String::new();
         let asking = async {
             loop {
-                // It does not answer while it starts.
-                match self.configz().await {
-                    Err(error) => last = error.to_string(),
-                    Ok(present) if !has(&present, settings) => {
-                        last = present.to_string();
-                    }
-                    Ok(_) => match self.unknown_pod().await {
-                        None => break,
-                        Some(unknown) => last = unknown,
-                    },
+                match tokio::time::timeout(ANSWER, self.kubelet_lacks(settings)).await {
+                    Ok(None) => break,
+                    Ok(Some(lack)) => last = lack,
+                    Err(_) => last = format!("unknown: it did not answer within {ANSWER:?}"),
                 }
                 tokio::time::sleep(BETWEEN_QUESTIONS).await;
             }
@@ -464,12 +461,16 @@ impl Stage {
         Err(not_set(control, name, "as the profile has it", "different"))
     }
 
-    /// A pod that attacks go to and that the kubelet does not know, or why it does not tell.
-    async fn unknown_pod(&self) -> Option<String> {
-        let known = match self.ask_kubelet("pods").await {
-            Ok(known) => known["items"].as_array().cloned().unwrap_or_default(),
-            Err(error) => return Some(crate::text::api_words(&error)),
+    /// What the kubelet lacks of its settings and of the pods that attacks go to, or why it does not tell: while it
+    /// starts it does not answer.
+    async fn kubelet_lacks(&self, settings: &serde_json::Value) -> Option<String> {
+        let (present, known) = match tokio::try_join!(self.configz(), self.ask_kubelet_pods()) {
+            Ok(answers) => answers,
+            Err(error) => return Some(error.to_string()),
         };
+        if !has(&present, settings) {
+            return Some(present.to_string());
+        }
         self.scenes.values().find_map(|scene| {
             let name = scene.pod.as_ref()?;
             let is_it = |pod: &serde_json::Value| {
@@ -478,6 +479,11 @@ impl Stage {
             let unknown = || format!("without the pod {}/{name}", scene.namespace);
             (!known.iter().any(is_it)).then(unknown)
         })
+    }
+
+    async fn ask_kubelet_pods(&self) -> Result<Vec<serde_json::Value>, StageError> {
+        let mut list = self.ask_kubelet("pods").await?;
+        Ok(list["items"].as_array_mut().map(std::mem::take).unwrap_or_default())
     }
 
     /// Asks the kubelet by way of the API server.
@@ -518,6 +524,20 @@ impl Stage {
             }
         }
         Ok(())
+    }
+
+    /// Waits until a control's webhook is reached, as long as a weakened control may take to act: its pods may be
+    /// ready before the node's rules lead to them. One that is meant to be unreachable stays so.
+    pub async fn see_reached(&self, planned: &Planned<'_>, patience: Duration) {
+        let asking = async {
+            for ready in &planned.control.control.ready {
+                while self.ask(ready).await.is_ok_and(|decision| is_unreached(&decision)) {
+                    tokio::time::sleep(BETWEEN_QUESTIONS).await;
+                }
+            }
+        };
+        // What it says then is judged, whatever it is.
+        let _ = tokio::time::timeout(patience, asking).await;
     }
 
     async fn ask(&self, ready: &Ready) -> Result<Decision, crate::action::ActionError> {
@@ -630,6 +650,10 @@ fn acts(planned: &Planned, ready: &Ready, decision: &Decision) -> bool {
     matches!(decision, Decision::Denied(denial)
         if planned.control.control.decides.contains(&denial.layer)
             && ready.saying.as_ref().is_none_or(|words| denial.message.contains(words)))
+}
+
+fn is_unreached(decision: &Decision) -> bool {
+    matches!(decision, Decision::Denied(denial) if matches!(denial.layer, Layer::WebhookFailure(_)))
 }
 
 /// Whether a kubelet's configuration has these settings; a profile without any has none that could be missing.

@@ -36,6 +36,14 @@ pub fn judge_attack(
     judging.conclude()
 }
 
+/// Judges a step that must work for the attacks after it to tell anything, and the evidence that it must leave.
+pub fn judge_step(succeeds: &Succeeds, logged: Option<&Logged>, evidence: &Evidence) -> Judgement {
+    let mut judging = Judging::default();
+    judging.step(succeeds, evidence);
+    judging.log(logged, evidence);
+    judging.conclude()
+}
+
 /// Judges a legitimate use: it must work, and leave the evidence that is asked for.
 pub fn judge_permit(
     succeeds: &Succeeds,
@@ -122,6 +130,21 @@ impl Judging {
             who,
             look_at: expected.look_at.to_owned(),
         });
+    }
+
+    /// A step that does not work breaks no promise, but leaves nothing to judge.
+    fn step(&mut self, succeeds: &Succeeds, evidence: &Evidence) {
+        let mut trying = Judging::default();
+        trying.success(succeeds, evidence);
+        let missing = |finding: Finding| {
+            format!("what follows rests on this step, which did not work: {}", finding.got)
+        };
+        self.causes.extend(trying.causes);
+        self.outcome = match trying.findings.is_empty() {
+            true => trying.outcome,
+            false => "UNCLEAR: this step must work".to_owned(),
+        };
+        self.causes.extend(trying.findings.into_iter().map(missing));
     }
 
     fn success(&mut self, succeeds: &Succeeds, evidence: &Evidence) {

@@ -12,6 +12,6 @@ pub use evidence::{
     Answer, Closing, Decision, Denial, Effect, Evidence, Exchange, Granted, LONGEST_MESSAGE, Log,
     Response, Sent, Silence, SilenceKind, Storage, Stream, Through,
 };
-pub use judge::{Expected, judge_attack, judge_permit};
+pub use judge::{Expected, judge_attack, judge_permit, judge_step};
 pub use judgement::{Finding, Judgement, Reason, Verdict};
 pub use layer::Layer;

@@ -4,7 +4,7 @@ use brinell::audit::User;
 use brinell::catalog::{Level, Logged, Succeeds};
 use brinell::verdict::{
     Answer, Decision, Denial, Effect, Evidence, Exchange, Expected, Granted, Judgement, Layer, Log,
-    Reason, Verdict, attribute, judge_attack, judge_permit,
+    Reason, Verdict, attribute, judge_attack, judge_permit, judge_step,
 };
 use libtest_mimic::Trial;
 
@@ -17,6 +17,7 @@ pub fn trials() -> Vec<Trial> {
         trial("judge/every-permit", every_permit),
         trial("judge/effect-of-a-refused-attack", effect_of_a_refused_attack),
         trial("judge/refusal-beside-a-success", refusal_beside_a_success),
+        trial("judge/every-step", every_step),
         trial("judge/event-of-another", event_of_another),
         trial("judge/event-of-an-impersonation", event_of_an_impersonation),
         trial("judge/review-of-grants", review_of_grants),
@@ -81,6 +82,17 @@ fn every_permit() {
         if passes(&judge_permit(&Succeeds::default(), None, &evidence(&exchange))) {
             assert_eq!(exchange.decision, Decision::LetIn, "{name}");
         }
+    }
+}
+
+/// A step works where a permit does; where it does not, no promise is broken, and nothing can be told.
+fn every_step() {
+    for (name, exchange) in all() {
+        let evidence = evidence(&exchange);
+        let worked = passes(&judge_permit(&Succeeds::default(), None, &evidence));
+        let expected = if worked { Verdict::Passed } else { Verdict::Inconclusive };
+        let judgement = judge_step(&Succeeds::default(), None, &evidence);
+        assert_eq!(judgement.verdict, expected, "{name}: {judgement:?}");
     }
 }
 
