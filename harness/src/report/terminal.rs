@@ -48,6 +48,7 @@ pub struct Terminal<W: Write + Send + 'static = Stdout> {
     cluster: String,
     unobserved: usize,
     printed: bool,
+    aborted: bool,
     proof: Option<Proof>,
     summary: Option<Summary>,
 }
@@ -79,6 +80,7 @@ impl<W: Write + Send + 'static> Terminal<W> {
             cluster: String::new(),
             unobserved: 0,
             printed: false,
+            aborted: false,
             proof: None,
             summary: None,
         }
@@ -132,6 +134,7 @@ impl<W: Write + Send + 'static> Terminal<W> {
     }
 
     fn abort(&mut self, error: &str) -> io::Result<()> {
+        self.aborted = true;
         self.screen().end_all();
         let word = self.paint().verdict(Verdict::Failed, "ABORTED");
         let lines = wrap_lines(error, block::WIDTH - 9, 40);
@@ -172,7 +175,10 @@ impl<W: Write + Send + 'static> Terminal<W> {
             self.print_apart(&proof::matrix(proof))?;
         }
         let found = match &proof {
-            Some(proof) => format!("{}\n{}", proof::score(proof), self.reports.join(", ")),
+            Some(proof) => {
+                let unfinished = if self.aborted { "The proof did not end: " } else { "" };
+                format!("{unfinished}{}\n{}", proof::score(proof), self.reports.join(", "))
+            }
             None => self.verdicts(&summary),
         };
         let text =
@@ -332,6 +338,16 @@ mod tests {
     #[test]
     fn proof_with_everything() {
         insta::assert_snapshot!(draw(&sample::proof(), PLAIN, Detail::Normal));
+    }
+
+    #[test]
+    fn a_proof_that_did_not_end() {
+        let mut events = sample::proof();
+        events.retain(|event| !matches!(event, RunEvent::Proven(_)));
+        events.truncate(3);
+        events.push(RunEvent::Aborted { error: "interrupted".to_owned() });
+        events.push(RunEvent::Finished(sample::summary(0, 0, 0, 0)));
+        insta::assert_snapshot!(draw(&events, PLAIN, Detail::Normal));
     }
 
     #[test]
