@@ -10,7 +10,7 @@ use brinell::report::ExitCode;
 use brinell::{cluster, in_cluster};
 use clap::error::ContextValue;
 use clap::{CommandFactory, Parser};
-use command::{assets, fail, list, print, prove, report, run, sweep};
+use command::{assets, code, fail, list, print, prove, report, run, sweep};
 
 fn main() -> Code {
     let cli = match parse() {
@@ -32,13 +32,15 @@ fn main() -> Code {
             clap_complete::generate(shell, &mut Cli::command(), "brinell", &mut script);
             print(&script)
         }
-        Some(Command::Explain { id }) => list::explain(&id),
-        Some(Command::Plan(selection)) => in_runtime(list::plan(selection)),
-        Some(Command::Prove(arguments)) => in_runtime(prove::start(arguments)),
+        Some(Command::Explain { id }) => code(list::explain(&id)),
+        Some(Command::Plan(selection)) => in_runtime(async { code(list::plan(selection).await) }),
+        Some(Command::Prove(arguments)) => {
+            in_runtime(async { code(prove::start(arguments).await) })
+        }
         Some(Command::Report { results }) => report::markdown(&results),
         Some(Command::Sweep { run }) => in_runtime(sweep::sweep(run)),
-        None if cli.run.list.is_some() => list::list(&cli.run),
-        None => in_runtime(run::start(cli.run)),
+        None if cli.run.list.is_some() => code(list::list(&cli.run)),
+        None => in_runtime(async { code(run::start(cli.run).await) }),
     }
 }
 

@@ -44,6 +44,11 @@ pub fn encode(value: &str) -> String {
     encoded
 }
 
+/// `1 attempt`, `2 attempts`.
+pub fn count(number: usize, one: &str) -> String {
+    if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
+}
+
 /// What the API server said, without the rest of its answer's fields.
 pub fn api_words(error: &kube::Error) -> String {
     match error {

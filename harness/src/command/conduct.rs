@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use brinell::cli::{Conditions, Output};
 use brinell::cluster::assets::{self, AssetError};
-use brinell::cluster::{self, ClusterKind, RunFolder};
+use brinell::cluster::{self, Choice, ClusterKind, RunFolder};
 use brinell::report::{Detail, ExitCode, FileReport, Format, Reporters, Terminal};
-use brinell::run::{Progress, RunEvent};
+use brinell::run::{Options, Plan, Progress, RunEvent};
+use brinell::text;
 use futures::FutureExt;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -192,8 +193,36 @@ async fn tidy(run: &str, folder: &RunFolder, keep: bool) -> (String, bool) {
     }
 }
 
+/// How a run or a proof is run. Without a deadline of the user's it has `deadline`.
+pub fn options(
+    conditions: &Conditions,
+    output: &Output,
+    kind: ClusterKind,
+    deadline: Duration,
+) -> Result<Options, String> {
+    Ok(Options {
+        run: text::random_hex(3),
+        cluster: kind,
+        kubernetes: conditions.kubernetes_version.clone(),
+        node_image: node_image(conditions, kind)?,
+        require_all: output.require_all,
+        jobs: conditions.jobs.into(),
+        deadline: conditions.deadline.map_or(deadline, Duration::from_secs),
+    })
+}
+
+/// What is told first.
+pub fn begun(run: String, choice: &Choice, options: &Options, plan: &Plan<'_>) -> RunEvent {
+    RunEvent::Started {
+        run,
+        cluster: format!("{} ({})", choice.kind.name(), choice.why),
+        kubernetes: options.kubernetes.clone(),
+        profile: plan.profile.clone(),
+    }
+}
+
 /// The node image of a kind cluster; none is needed for an embedded one, but its version must be known.
-pub fn node_image(arguments: &Conditions, kind: ClusterKind) -> Result<String, String> {
+fn node_image(arguments: &Conditions, kind: ClusterKind) -> Result<String, String> {
     let version = &arguments.kubernetes_version;
     if kind == ClusterKind::Embedded {
         let known = assets::versions().contains(&version.as_str());

@@ -6,44 +6,32 @@ use std::process::ExitCode as Code;
 use brinell::catalog::{Catalog, Entry, select};
 use brinell::cli::{ListFormat, RunArguments, Selection};
 use brinell::cluster::Choice;
-use brinell::report::{ExitCode, visible};
+use brinell::report::visible;
 use brinell::run::Plan;
 
-use super::{chosen, fail, print};
+use super::{catalog, chosen, print};
 
 /// Shows a scenario as it stands in its file.
-pub fn explain(id: &str) -> Code {
-    let catalog = match Catalog::load(None) {
-        Ok(catalog) => catalog,
-        Err(problems) => return fail(ExitCode::Usage, &problems.to_string()),
-    };
-    match select(&catalog, &[id.to_owned()], &[], &[]) {
-        Ok(entries) => {
-            let told = |entry: &&Entry| format!("{}\n\n{}\n", entry.file, entry.text.trim_end());
-            print(entries.iter().map(told).collect::<String>().as_bytes())
-        }
-        Err(error) => fail(ExitCode::Usage, &error.to_string()),
-    }
+pub fn explain(id: &str) -> Result<Code, String> {
+    let catalog = Catalog::load(None).map_err(|problems| problems.to_string())?;
+    let entries =
+        select(&catalog, &[id.to_owned()], &[], &[]).map_err(|error| error.to_string())?;
+    let told = |entry: &&Entry| format!("{}\n\n{}\n", entry.file, entry.text.trim_end());
+    Ok(print(entries.iter().map(told).collect::<String>().as_bytes()))
 }
 
 /// Lists the scenarios that are chosen.
-pub fn list(arguments: &RunArguments) -> Code {
-    let catalog = match Catalog::load(arguments.selection.scenarios.as_deref()) {
-        Ok(catalog) => catalog,
-        Err(problems) => return fail(ExitCode::Usage, &problems.to_string()),
-    };
-    let entries = match chosen(&catalog, &arguments.selection) {
-        Ok((entries, _)) => entries,
-        Err(message) => return fail(ExitCode::Usage, &message),
-    };
+pub fn list(arguments: &RunArguments) -> Result<Code, String> {
+    let catalog = catalog(&arguments.selection)?;
+    let (entries, _) = chosen(&catalog, &arguments.selection)?;
     if arguments.list == Some(ListFormat::Json) {
         let entries: Vec<_> = entries.iter().map(|entry| listed(entry)).collect();
-        return print(format!("{:#}\n", serde_json::Value::from(entries)).as_bytes());
+        return Ok(print(format!("{:#}\n", serde_json::Value::from(entries)).as_bytes()));
     }
     let width = entries.iter().map(|entry| entry.id.len()).max().unwrap_or_default();
     let line =
         |entry: &&Entry| format!("{:width$}  {}\n", entry.id, visible(&entry.scenario.title));
-    print(entries.iter().map(line).collect::<String>().as_bytes())
+    Ok(print(entries.iter().map(line).collect::<String>().as_bytes()))
 }
 
 fn listed(entry: &Entry) -> serde_json::Value {
@@ -58,15 +46,9 @@ fn listed(entry: &Entry) -> serde_json::Value {
 }
 
 /// Shows what a run would set up, run and skip.
-pub async fn plan(selection: Selection) -> Code {
-    let catalog = match Catalog::load(selection.scenarios.as_deref()) {
-        Ok(catalog) => catalog,
-        Err(problems) => return fail(ExitCode::Usage, &problems.to_string()),
-    };
-    let (entries, profile) = match chosen(&catalog, &selection) {
-        Ok(chosen) => chosen,
-        Err(message) => return fail(ExitCode::Usage, &message),
-    };
+pub async fn plan(selection: Selection) -> Result<Code, String> {
+    let catalog = catalog(&selection)?;
+    let (entries, profile) = chosen(&catalog, &selection)?;
     let choice = Choice::make(selection.cluster).await;
     let plan = Plan::new(&catalog, &profile, choice.kind, entries);
     let title = visible(&profile.profile.title);
@@ -76,7 +58,7 @@ pub async fn plan(selection: Selection) -> Code {
         let about = if about.is_empty() { about } else { format!(": {about}") };
         writeln!(answer, "  {kind:7}  {name}{about}").expect("writing to memory does not fail");
     }
-    print(answer.as_bytes())
+    Ok(print(answer.as_bytes()))
 }
 
 /// What a plan holds: of which kind, its name, and what there is to say about it.

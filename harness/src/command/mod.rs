@@ -37,6 +37,16 @@ pub fn print(answer: &[u8]) -> Code {
     }
 }
 
+/// The catalog with the user's own scenarios.
+fn catalog(selection: &Selection) -> Result<Catalog, String> {
+    Catalog::load(selection.scenarios.as_deref()).map_err(|problems| problems.to_string())
+}
+
+/// The exit code of a command, or of what is wrong with what was asked for.
+pub fn code(answered: Result<Code, String>) -> Code {
+    answered.unwrap_or_else(|message| fail(ExitCode::Usage, &message))
+}
+
 /// The scenarios and the profile that are asked for.
 fn chosen<'a>(
     catalog: &'a Catalog,

@@ -3,57 +3,33 @@
 use std::process::ExitCode as Code;
 use std::time::{Duration, Instant};
 
-use brinell::catalog::Catalog;
 use brinell::cli::RunArguments;
 use brinell::cluster::{Choice, ClusterKind};
-use brinell::report::ExitCode;
-use brinell::run::{self, Options, Plan, Progress, RunEvent};
-use brinell::text;
+use brinell::run::{self, Options, Plan, Progress};
 
-use super::conduct::{Made, conduct, node_image, reporters};
-use super::{chosen, fail};
+use super::conduct::{Made, begun, conduct, options, reporters};
+use super::{catalog, chosen};
 
 /// How long the scenarios of a run may take altogether.
 const DEADLINE: Duration = Duration::from_secs(600);
 
 /// Validates what can be validated without a cluster, then runs.
-pub async fn start(arguments: RunArguments) -> Code {
+pub async fn start(arguments: RunArguments) -> Result<Code, String> {
     let started = Instant::now();
-    let catalog = match Catalog::load(arguments.selection.scenarios.as_deref()) {
-        Ok(catalog) => catalog,
-        Err(problems) => return fail(ExitCode::Usage, &problems.to_string()),
-    };
-    let (entries, profile) = match chosen(&catalog, &arguments.selection) {
-        Ok(chosen) => chosen,
-        Err(message) => return fail(ExitCode::Usage, &message),
-    };
+    let catalog = catalog(&arguments.selection)?;
+    let (entries, profile) = chosen(&catalog, &arguments.selection)?;
     let choice = Choice::make(arguments.selection.cluster).await;
-    let node_image = match node_image(&arguments.conditions, choice.kind) {
-        Ok(image) => image,
-        Err(message) => return fail(ExitCode::Usage, &message),
-    };
+    let options = options(&arguments.conditions, &arguments.output, choice.kind, DEADLINE)?;
     if arguments.keep && choice.kind == ClusterKind::Embedded {
         let message = "an embedded cluster ends with its run; --keep needs --cluster kind";
-        return fail(ExitCode::Usage, message);
+        return Err(message.to_owned());
     }
-    let reporters = match reporters(&arguments.output) {
-        Ok(reporters) => reporters,
-        Err(message) => return fail(ExitCode::Usage, &message),
-    };
+    let reporters = reporters(&arguments.output)?;
     let plan = Plan::new(&catalog, &profile, choice.kind, entries);
-    let options = Options {
-        run: text::random_hex(3),
-        cluster: choice.kind,
-        kubernetes: arguments.conditions.kubernetes_version.clone(),
-        node_image,
-        require_all: arguments.output.require_all,
-        jobs: arguments.conditions.jobs.into(),
-        deadline: arguments.conditions.deadline.map_or(DEADLINE, Duration::from_secs),
-    };
     let work = async |made: &Made, progress: &Progress| {
         begin(&plan, &options, &choice, made, progress).await
     };
-    conduct(work, &arguments.output, arguments.keep, reporters, started).await
+    Ok(conduct(work, &arguments.output, arguments.keep, reporters, started).await)
 }
 
 /// Says what is begun, and runs.
@@ -64,12 +40,7 @@ async fn begin(
     made: &Made,
     progress: &Progress,
 ) -> Result<Duration, String> {
-    progress.tell(RunEvent::Started {
-        run: options.run.clone(),
-        cluster: format!("{} ({})", choice.kind.name(), choice.why),
-        kubernetes: options.kubernetes.clone(),
-        profile: plan.profile.clone(),
-    });
+    progress.tell(begun(options.run.clone(), choice, options, plan));
     run::skip(plan, options, progress);
     if plan.scenarios.is_empty() {
         return Ok(Duration::ZERO);
@@ -78,7 +49,5 @@ async fn begin(
         return Err(missing.clone());
     }
     let folder = made.folder(&options.run)?;
-    let making =
-        run::run(plan, options, folder, progress).await.map_err(|error| error.to_string())?;
-    Ok(making)
+    run::run(plan, options, folder, progress).await.map_err(|error| error.to_string())
 }

@@ -19,6 +19,7 @@ use crate::run::{
     BETWEEN_QUESTIONS, Cell, Mark, Options, Plan, Progress, ScenarioResult, Stage, StageError,
     WeakeningResult, set, together,
 };
+use crate::text::count;
 use crate::verdict::Verdict;
 
 /// How long a weakened or restored control may take to act. Objects act within a second, a webhook's server ends
@@ -59,16 +60,20 @@ impl<'a> Lane<'a> {
     }
 
     async fn see_whole(&self) -> Result<((), String), ProofError> {
-        let results = together(self.plan, &self.stage, &self.plan.scenarios, self.jobs).await;
-        let red: Vec<ScenarioResult> = results.into_iter().filter(|it| !is_green(it)).collect();
-        if red.is_empty() {
-            let green = match self.plan.scenarios.len() {
-                1 => "1 scenario is green".to_owned(),
-                several => format!("{several} scenarios are green"),
-            };
-            return Ok(((), green));
+        let red = self.red(&self.plan.scenarios).await;
+        if !red.is_empty() {
+            return Err(ProofError::NotGreen(red));
         }
-        Err(ProofError::NotGreen(red))
+        let number = self.plan.scenarios.len();
+        let are = if number == 1 { "is" } else { "are" };
+        Ok(((), format!("{} {are} green", count(number, "scenario"))))
+    }
+
+    /// Runs scenarios where nothing is weakened, and returns those that did not pass.
+    async fn red(&self, entries: &[&Entry]) -> Vec<ScenarioResult> {
+        let mut results = together(self.plan, &self.stage, entries, self.jobs).await;
+        results.retain(|result| result.verdict != Verdict::Passed);
+        results
     }
 
     /// Tries one weakening: who notices while it acts? Then all is restored, and seen green again; what was found is
@@ -213,7 +218,9 @@ impl<'a> Lane<'a> {
             self.rewrite_secrets().await?;
         }
         let mut targets: BTreeMap<&str, bool> = BTreeMap::new();
-        for (entry, cell) in self.concerned(cells) {
+        for cell in cells {
+            let is_its = |entry: &&&Entry| entry.id == cell.result.id;
+            let Some(entry) = self.plan.scenarios.iter().find(is_its) else { continue };
             *targets.entry(&entry.scenario.target).or_default() |= cell.mark != Mark::Green;
         }
         targets.extend(self.crowded().await?.into_iter().map(|name| (name, true)));
@@ -264,21 +271,12 @@ impl<'a> Lane<'a> {
         Ok(())
     }
 
-    /// The scenarios that these cells are of.
-    fn concerned<'c>(&self, cells: &'c [Cell]) -> impl Iterator<Item = (&'a Entry, &'c Cell)> {
-        cells.iter().filter_map(|cell| {
-            let entry = self.plan.scenarios.iter().find(|entry| entry.id == cell.result.id)?;
-            Some((*entry, cell))
-        })
-    }
-
     /// Sees every scenario green again: what is restored acts late, too.
     async fn see_restored(&self, trial: &Trial<'_>) -> Result<(), ProofError> {
         let deadline = Instant::now() + ACTING;
         let mut entries = self.plan.scenarios.clone();
         loop {
-            let results = together(self.plan, &self.stage, &entries, self.jobs).await;
-            let red: Vec<ScenarioResult> = results.into_iter().filter(|it| !is_green(it)).collect();
+            let red = self.red(&entries).await;
             if red.is_empty() {
                 return Ok(());
             }
@@ -289,10 +287,6 @@ impl<'a> Lane<'a> {
             tokio::time::sleep(BETWEEN_QUESTIONS).await;
         }
     }
-}
-
-fn is_green(result: &ScenarioResult) -> bool {
-    result.verdict == Verdict::Passed
 }
 
 /// Whether all noticed who are expected to, or anybody where none is.

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::paint::Paint;
-use super::text::{columns, count, width, wrap, wrap_lines};
+use super::text::{columns, width, wrap, wrap_lines};
 use crate::run::{AttemptResult, Role, ScenarioResult};
+use crate::text::count;
 use crate::verdict::{Answer, Evidence, Finding, Log, Reason, SilenceKind, Verdict};
 
 /// What a line holds.
@@ -36,7 +37,7 @@ pub(super) fn scenario(result: &ScenarioResult, verbose: bool, paint: Paint) -> 
         lines.push(String::new());
         lines.extend(groups);
     }
-    if matches!(result.verdict, Verdict::Failed | Verdict::Inconclusive) {
+    if result.verdict.is_bad() {
         lines.extend(more(result));
     }
     lines.into_iter().map(|line| line + "\n").collect()

@@ -128,9 +128,7 @@ fn evidence(text: &mut String, row: &WeakeningResult) {
 
 /// The first attempt that failed for the expected reason, or else turned red.
 fn telling(cell: &Cell) -> Option<&AttemptResult> {
-    let is_red = |attempt: &&AttemptResult| {
-        matches!(attempt.judgement.verdict, Verdict::Failed | Verdict::Inconclusive)
-    };
+    let is_red = |attempt: &&AttemptResult| attempt.judgement.verdict.is_bad();
     let is_expected = |attempt: &&AttemptResult| {
         let mut findings = attempt.judgement.findings.iter();
         findings.any(|finding| Some(finding.reason) == cell.expected)
@@ -176,8 +174,7 @@ fn scenarios(text: &mut String, results: &Results) {
         let (id, title) = (plain(&result.id), plain(&result.title));
         push(text, format_args!("| {verdict} | {id} | {title} | {} |\n", seconds(result.took)));
     }
-    let is_bad = |verdict| matches!(verdict, Verdict::Failed | Verdict::Inconclusive);
-    for result in results.scenarios.iter().filter(|result| is_bad(result.verdict)) {
+    for result in results.scenarios.iter().filter(|result| result.verdict.is_bad()) {
         // Indented, so that nothing in it can end the block.
         push(text, format_args!("\n## {}\n\n", plain(&result.id)));
         for line in block::scenario(result, false, Paint::PLAIN).lines() {

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::block::{self, WIDTH, entry, seconds};
 use super::paint::Paint;
-use super::text::{count, wrap, wrap_lines};
+use super::text::{wrap, wrap_lines};
 use crate::run::{Cell, Mark, Outcome, Proof, ScenarioResult, Vacuous, WeakeningResult};
+use crate::text::count;
 use crate::verdict::Verdict;
 
 /// How many scenarios one table holds, each with a letter of its own.

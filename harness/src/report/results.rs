@@ -75,12 +75,9 @@ impl Results {
             }
             RunEvent::Aborted { error } => self.aborted = Some(error.clone()),
             RunEvent::ScenarioFinished(result) => self.scenarios.push((**result).clone()),
-            // Those of a proof that does not end are kept as well.
-            RunEvent::WeakeningFinished(result) => {
-                let proof = self.proof.get_or_insert_default();
-                proof.weakenings.push((**result).clone());
+            RunEvent::WeakeningFinished(_) | RunEvent::Proven(_) => {
+                Proof::gather(&mut self.proof, event);
             }
-            RunEvent::Proven(proof) => self.proof = Some((**proof).clone()),
             RunEvent::Finished(summary) => {
                 self.aborted.take_if(|error| error == UNFINISHED);
                 self.summary = Some(summary.clone());

@@ -10,9 +10,10 @@ use anstream::{AutoStream, ColorChoice};
 
 use super::paint::Paint;
 use super::screen::Screen;
-use super::text::{count, wrap_lines};
+use super::text::wrap_lines;
 use super::{ReportError, Reporter, block, proof, visible};
 use crate::run::{Outcome, Proof, RunEvent, ScenarioResult, Summary, WeakeningResult};
+use crate::text::count;
 use crate::verdict::Verdict;
 
 /// How often the time of what is going on is shown anew.
@@ -109,12 +110,11 @@ impl<W: Write + Send + 'static> Terminal<W> {
                 self.screen().begin(id, format!("  {} …", visible(id)))
             }
             RunEvent::WeakeningFinished(result) => {
-                // Those of a proof that does not end are counted as well.
-                self.proof.get_or_insert_default().weakenings.push((**result).clone());
+                Proof::gather(&mut self.proof, event);
                 self.end_weakening(result)
             }
-            RunEvent::Proven(proof) => {
-                self.proof = Some((**proof).clone());
+            RunEvent::Proven(_) => {
+                Proof::gather(&mut self.proof, event);
                 Ok(())
             }
             RunEvent::Finished(summary) => {
@@ -149,8 +149,7 @@ impl<W: Write + Send + 'static> Terminal<W> {
             .iter()
             .filter(|attempt| attempt.judgement.verdict == Verdict::Inconclusive)
             .count();
-        let is_bad = matches!(result.verdict, Verdict::Failed | Verdict::Inconclusive);
-        if self.detail == Detail::Quiet && !is_bad {
+        if self.detail == Detail::Quiet && !result.verdict.is_bad() {
             return Ok(());
         }
         let verbose = self.detail == Detail::Verbose;

@@ -74,11 +74,6 @@ pub(super) fn width(text: &str) -> usize {
     visible(text).chars().count()
 }
 
-/// `1 attempt`, `3 attempts`.
-pub(super) fn count(number: usize, one: &str) -> String {
-    if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

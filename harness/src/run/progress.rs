@@ -24,15 +24,10 @@ impl Progress {
 
     /// Tells something.
     pub fn tell(&self, event: RunEvent) {
-        match &event {
-            RunEvent::ScenarioFinished(result) => self.count(result),
-            RunEvent::WeakeningFinished(result) => {
-                let mut proof = lock(&self.proof);
-                proof.get_or_insert_default().weakenings.push((**result).clone());
-            }
-            RunEvent::Proven(proof) => *lock(&self.proof) = Some((**proof).clone()),
-            _ => {}
+        if let RunEvent::ScenarioFinished(result) = &event {
+            self.count(result);
         }
+        Proof::gather(&mut lock(&self.proof), &event);
         // When nobody listens any more the run is ending, and there is nobody to tell.
         let _ = self.events.send(event);
     }

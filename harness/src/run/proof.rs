@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::ScenarioResult;
+use super::{RunEvent, ScenarioResult};
 use crate::verdict::Reason;
 
 /// All that a proof found.
@@ -121,6 +121,17 @@ impl WeakeningResult {
 }
 
 impl Proof {
+    /// Takes an event into account: what a proof has found counts, even where the proof does not end.
+    pub fn gather(so_far: &mut Option<Proof>, event: &RunEvent) {
+        match event {
+            RunEvent::WeakeningFinished(result) => {
+                so_far.get_or_insert_default().weakenings.push((**result).clone());
+            }
+            RunEvent::Proven(proof) => *so_far = Some((**proof).clone()),
+            _ => {}
+        }
+    }
+
     /// How many weakenings came out so.
     pub fn count(&self, outcome: Outcome) -> usize {
         self.weakenings.iter().filter(|weakening| weakening.outcome == outcome).count()

@@ -21,6 +21,7 @@ use crate::cluster::assets::AssetError;
 use crate::cluster::{Cluster, ClusterError, ClusterKind, Group, Settings};
 use crate::control::{Applier, ApplyError, Ready, Values, is_ready, until_ready};
 use crate::persona::{Identity, client};
+use crate::text::count;
 use crate::verdict::{Answer, Decision, Layer, Log, attribute};
 
 /// How long a control may take to act. Objects act within a second, a webhook's pod within a few (measured).
@@ -287,12 +288,12 @@ impl Stage {
         let uid = pod.metadata.uid.unwrap_or_default();
         pods.delete(name, &DeleteParams::default().grace_period(0)).await?;
         let gone = await_condition(pods, name, conditions::is_deleted(&uid));
-        let what = format!("pod {namespace}/{name}");
-        let late = |state: String| StageError::NotReady { what, state };
         match tokio::time::timeout(STARTING, gone).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(late(error.to_string())),
-            Err(_) => Err(late("it was deleted, and is still there".to_owned())),
+            Ok(seen) => Ok(seen.map(drop)?),
+            Err(_) => Err(StageError::NotReady {
+                what: format!("pod {namespace}/{name}"),
+                state: "it was deleted, and is still there".to_owned(),
+            }),
         }
     }
 
@@ -696,8 +697,4 @@ fn missing_parts(pods: &[Pod], names: bool) -> Vec<&'static str> {
         })
     };
     PARTS.iter().filter(|(label, part)| !is_there(label, part)).map(|(_, part)| *part).collect()
-}
-
-fn count(number: usize, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }

@@ -16,6 +16,13 @@ pub enum Verdict {
     Failed,
 }
 
+impl Verdict {
+    /// Whether somebody must look at it: it failed, or does not tell.
+    pub fn is_bad(self) -> bool {
+        matches!(self, Verdict::Failed | Verdict::Inconclusive)
+    }
+}
+
 /// Why an attempt failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]

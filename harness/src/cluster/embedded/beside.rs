@@ -2,8 +2,6 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::path::PathBuf;
-use std::process::Stdio;
 
 use kube::{Client, Config};
 
@@ -23,11 +21,11 @@ impl Embedded {
         &self,
         settings: &Settings,
     ) -> Result<Config, ClusterError> {
-        let place = Place { folder: FOLDER, port: self.ports.beside };
+        let place = self.second();
         self.clear()
             .and_then(|()| self.write_settings(&place, settings))
             .map_err(ClusterError::Folder)?;
-        self.start(&self.api_server(&place, settings), &self.beside)?;
+        self.start(&self.api_server(&place, settings), &place, &self.beside)?;
         let mut config = self.admin().await?;
         let url = format!("https://{}:{}", super::keys::LOOPBACK, place.port);
         config.cluster_url = url.parse().map_err(|_| ClusterError::NoApiServer)?;
@@ -50,17 +48,15 @@ impl Embedded {
 
     /// Its audit log from its beginning, and on while it grows.
     pub(in crate::cluster) fn beside_log(&self) -> Result<Group, ClusterError> {
-        let log = self.log_beside();
-        let arguments = ["-c", "+1", "-F", &log.to_string_lossy()];
-        Ok(Group::start("tail", &arguments, &[], Stdio::null())?)
+        self.follow(&self.second())
     }
 
     /// Whether it has written any.
     pub(in crate::cluster) fn has_beside_log(&self) -> bool {
-        self.log_beside().exists()
+        self.audit_log_in(&self.second()).exists()
     }
 
-    fn log_beside(&self) -> PathBuf {
-        self.folder.file(&format!("{FOLDER}/logs/audit.log"))
+    fn second(&self) -> Place {
+        Place { folder: FOLDER, port: self.ports.beside }
     }
 }

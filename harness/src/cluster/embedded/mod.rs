@@ -11,6 +11,7 @@ mod parts;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -29,7 +30,7 @@ use crate::in_cluster::probe::{self, EtcdAnswer, EtcdOrder, NoAnswer, Verb};
 use crate::in_cluster::server_config_for;
 use keys::Keys;
 use node::Containers;
-use parts::Part;
+use parts::{Part, Place};
 
 /// The file in a run's folder that says that its cluster was embedded: nothing of it lies elsewhere.
 pub(super) const MARK: &str = "embedded";
@@ -100,12 +101,12 @@ impl Embedded {
         self.write_files(settings).map_err(ClusterError::Folder)?;
         self.flags().clone_from(&settings.flags);
         for part in self.servers(settings) {
-            self.start(&part, &self.programs)?;
+            self.start(&part, &self.first(), &self.programs)?;
         }
         let client = Client::try_from(self.admin().await?)?;
         self.until_ready(&client, &self.programs).await?;
         let took = started.elapsed();
-        self.start(&self.controller_manager(), &self.programs)?;
+        self.start(&self.controller_manager(), &self.first(), &self.programs)?;
         node::register(&client, self.ports.kubelet).await?;
         let containers = Containers::default();
         self.serve_kubelet(containers.clone())?;
@@ -113,10 +114,14 @@ impl Embedded {
         Ok(took)
     }
 
-    /// Starts a part among `programs`, with a log of its own.
-    fn start(&self, part: &Part, programs: &Mutex<Vec<Supervised>>) -> Result<(), ClusterError> {
-        let place = if std::ptr::eq(programs, &self.beside) { "beside/" } else { "" };
-        let log = self.folder.file(&format!("{place}{}.log", part.name));
+    /// Starts a part among `programs`, with a log of its own in its place.
+    fn start(
+        &self,
+        part: &Part,
+        place: &Place,
+        programs: &Mutex<Vec<Supervised>>,
+    ) -> Result<(), ClusterError> {
+        let log = self.folder.file(&format!("{}/{}.log", place.folder, part.name));
         let program = Supervised::start(part.name, &part.program, &part.arguments, &log)?;
         lock(programs).push(program);
         Ok(())
@@ -185,9 +190,17 @@ impl Embedded {
 
     /// The audit log from its beginning, and on while it grows. Killed, we leave `tail` without a reader, and it ends.
     pub(super) fn audit_log(&self) -> Result<Group, ClusterError> {
-        let log = self.folder.file("logs/audit.log");
+        self.follow(&self.first())
+    }
+
+    fn follow(&self, place: &Place) -> Result<Group, ClusterError> {
+        let log = self.audit_log_in(place);
         let arguments = ["-c", "+1", "-F", &log.to_string_lossy()];
         Ok(Group::start("tail", &arguments, &[], Stdio::null())?)
+    }
+
+    fn audit_log_in(&self, place: &Place) -> PathBuf {
+        self.folder.file(&format!("{}/logs/audit.log", place.folder))
     }
 
     /// Reads etcd from here: there is no container to stand in, and loopback is as near.
