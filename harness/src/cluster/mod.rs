@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use choice::{Choice, ClusterKind};
+pub use commands::RUN_VARIABLE;
 pub use embedded::Embedded;
 pub use engine::{Engine, RUN_LABEL};
 pub use image::{Image, ImageError, can_run_in_pods};

@@ -1,10 +1,11 @@
 //! The engine, asked directly: what there is before a run, and what is left after it.
 
 use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use brinell::cluster::{DEFAULT_VERSION, node_image};
+use brinell::cluster::{DEFAULT_VERSION, RUN_VARIABLE, node_image};
 
 /// How long a node's container may take to start.
 const STARTING: Duration = Duration::from_secs(60);
@@ -48,7 +49,8 @@ pub fn docker(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("text in UTF-8")
 }
 
-/// Everything with the engine that names the run, by its name or by its labels.
+/// Everything with the engine that names the run, by its name or by its labels, and every command of the run that
+/// goes on and so may still tell the engine to make something.
 pub fn left(run: &str) -> Vec<String> {
     let label = format!("label=brinell.dev/run={run}");
     let listings = [
@@ -60,7 +62,20 @@ pub fn left(run: &str) -> Vec<String> {
         listings.iter().flat_map(|listing| listing.lines()).filter(|line| line.contains(run));
     // An image's labels are in no listing, and it may have lost its name.
     let images = docker(&["images", "--all", "--quiet", "--filter", &label]);
-    named.chain(images.lines()).map(str::to_owned).collect()
+    named.chain(images.lines()).map(str::to_owned).chain(commands(run)).collect()
+}
+
+/// The command lines of processes that carry the run's variable.
+fn commands(run: &str) -> Vec<String> {
+    let marker = format!("{RUN_VARIABLE}={run}");
+    let processes = std::fs::read_dir("/proc").expect("a folder").flatten();
+    let command = |process: PathBuf| {
+        let environment = std::fs::read(process.join("environ")).ok()?;
+        let is_marked = environment.split(|byte| *byte == 0).any(|pair| pair == marker.as_bytes());
+        let line = std::fs::read_to_string(process.join("cmdline")).ok()?;
+        is_marked.then(|| format!("command {}", line.replace('\0', " ")))
+    };
+    processes.filter_map(|process| command(process.path())).collect()
 }
 
 /// The volumes of a container.
