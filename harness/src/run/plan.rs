@@ -51,8 +51,8 @@ impl<'a> Plan<'a> {
                 let control = catalog.controls.get(id)?;
                 let weakening =
                     setting.weakening.as_ref().and_then(|name| control.control.weaken.get(name));
-                // The catalog has checked that its weakenings fit.
-                let set_up = control.set_up(weakening).ok()?;
+                let fits = "the catalog has checked that its weakenings fit";
+                let set_up = control.set_up(weakening).expect(fits);
                 Some((id.clone(), Planned { control, set_up, whole: weakening.is_none() }))
             })
             .collect();
