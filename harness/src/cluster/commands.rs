@@ -140,6 +140,7 @@ mod tests {
         end(&run).await;
         assert!(going_on.wait().expect("waited").success());
     }
+
     #[tokio::test]
     async fn commands_are_seen_from_their_start() {
         for _ in 0..200 {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::catalog::{ControlEntry, Entry};
 use crate::control::{SetUp, Weakening};
-use crate::run::Plan;
+use crate::run::{Plan, Planned};
 
 /// One weakening to be tried.
 pub struct Trial<'a> {
@@ -49,7 +49,7 @@ impl<'a> Trials<'a> {
         let is_chosen = |id: &String| controls.is_empty() || controls.contains(id);
         for (_, planned) in plan.controls.iter().filter(|(id, _)| is_chosen(id)) {
             if planned.whole {
-                trials.add(plan, planned.control);
+                trials.add(plan, planned);
             } else {
                 trials.skip(planned.control, "the profile has this control weakened already");
             }
@@ -61,7 +61,8 @@ impl<'a> Trials<'a> {
         trials
     }
 
-    fn add(&mut self, plan: &Plan<'a>, control: &'a ControlEntry) {
+    fn add(&mut self, plan: &Plan<'a>, planned: &Planned<'a>) {
+        let control = planned.control;
         for (name, weakening) in &control.control.weaken {
             let scenarios: Vec<&Entry> = plan
                 .scenarios
@@ -73,10 +74,11 @@ impl<'a> Trials<'a> {
                 self.skipped.push(Untried { control, name, weakening, cause });
                 continue;
             }
+            let whole = planned.set_up.clone();
             // Left out in silence it would be missing from the score.
-            let fits = "the catalog has checked that its weakenings fit";
-            let whole = control.set_up(None).expect(fits);
-            let weakened = control.set_up(Some(weakening)).expect(fits);
+            let weakened = control
+                .set_up(Some(weakening))
+                .expect("the catalog has checked that its weakenings fit");
             self.trials.push(Trial { control, name, weakening, whole, weakened, scenarios });
         }
     }
