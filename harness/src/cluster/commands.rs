@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, getpid, kill_process};
 
 /// The variable that names the run to its commands, and by inheritance to those that they start.
 pub const RUN_VARIABLE: &str = "BRINELL_RUN";
@@ -67,36 +67,53 @@ async fn of(run: &str) -> Vec<Command> {
 /// ended.
 async fn command(folder: &Path, marker: &str) -> Option<Command> {
     let process = folder.file_name()?.to_str()?.parse().ok().and_then(Pid::from_raw)?;
+    if process == getpid() {
+        return None;
+    }
     let environment = environment(folder).await?;
     let program = fs::read_to_string(folder.join("comm")).ok()?;
     let is_marked = environment.split(|byte| *byte == 0).any(|pair| pair == marker.as_bytes());
     is_marked.then(|| Command { process, program: program.trim_end().to_owned() })
 }
 
-/// A process's environment. While its program is being started there is none, for some milliseconds: whoever looks
-/// away then misses the command that was told something last (measured: 7 of 100 that had just been started).
+/// A process's environment. While its program is being started it has ours, and then none, for some milliseconds:
+/// whoever looks away then misses the command that was told something last (measured: 7 of 100 that had just been
+/// started).
 async fn environment(folder: &Path) -> Option<Vec<u8>> {
-    let read = || fs::read(folder.join("environ")).ok();
     loop {
-        let environment = read()?;
-        if !environment.is_empty() {
+        let before = memory(&fs::read_to_string(folder.join("stat")).ok()?)?;
+        let environment = fs::read(folder.join("environ")).ok()?;
+        let after = memory(&fs::read_to_string(folder.join("stat")).ok()?)?;
+        let ours = memory(&fs::read_to_string("/proc/self/stat").ok()?)?;
+        if before.places == after.places && !is_being_started(&after, &ours) {
             return Some(environment);
-        }
-        if !is_being_started(&fs::read_to_string(folder.join("stat")).ok()?) {
-            return read();
         }
         tokio::time::sleep(BETWEEN_LOOKS).await;
     }
 }
 
-/// Whether a process has memory, and does not know yet where in it its environment ends (proc(5), `vsize` and
-/// `env_end`). What cannot be understood is not being started.
-fn is_being_started(stat: &str) -> bool {
+/// Where a process has its memory (proc(5)).
+#[derive(Debug, PartialEq, Eq)]
+struct Memory {
+    /// How much it has. A process that has ended has none, nor has one of the kernel.
+    size: u64,
+    /// Where its arguments begin, and where its environment begins and ends: zero until they are there.
+    places: [u64; 3],
+}
+
+/// What `/proc/…/stat` says of a process's memory.
+fn memory(stat: &str) -> Option<Memory> {
     // The program's name, which comes first, may hold anything.
-    let Some((_, fields)) = stat.rsplit_once(") ") else { return false };
+    let (_, fields) = stat.rsplit_once(") ")?;
     let fields: Vec<&str> = fields.split_whitespace().collect();
-    let field = |number: usize| fields.get(number - 3).copied();
-    field(23).is_some_and(|memory| memory != "0") && field(51) == Some("0")
+    let field = |number: usize| fields.get(number - 3)?.parse().ok();
+    Some(Memory { size: field(23)?, places: [field(48)?, field(50)?, field(51)?] })
+}
+
+/// Whether a process still has the memory of the process that starts it, which is ours, or has its own, and does not
+/// know yet where in it its environment ends.
+fn is_being_started(it: &Memory, ours: &Memory) -> bool {
+    it.size != 0 && (it.places == ours.places || it.places[2] == 0)
 }
 
 #[cfg(test)]
@@ -155,15 +172,21 @@ mod tests {
     }
 
     #[test]
-    fn a_process_without_memory_is_not_being_started() {
-        let stat = |name: &str, memory: u8, end: u8| {
+    fn a_program_has_started_when_it_has_an_environment_of_its_own() {
+        let stat = |name: &str, size: u8, places: [u8; 3]| {
             let zeros = |count: usize| "0 ".repeat(count);
-            format!("7 ({name}) R {}{memory} {}{end} 0", zeros(19), zeros(27))
+            let [arguments, environment, end] = places;
+            let gap = format!("{}{arguments} 0 {environment} {end} 0", zeros(24));
+            format!("7 ({name}) R {}{size} {gap}", zeros(19))
         };
-        assert!(is_being_started(&stat("docker", 9, 0)));
-        assert!(is_being_started(&stat("a) R 1 (b", 9, 0)));
-        assert!(!is_being_started(&stat("docker", 9, 9)));
-        assert!(!is_being_started(&stat("kthreadd", 0, 0)));
-        assert!(!is_being_started("7 (docker"));
+        let ours = memory(&stat("brinell", 9, [1, 2, 3])).expect("understood");
+        let is_being_started =
+            |stat: &str| is_being_started(&memory(stat).expect("understood"), &ours);
+        assert!(is_being_started(&stat("brinell", 9, [1, 2, 3])));
+        assert!(is_being_started(&stat("a) R 1 (b", 9, [0, 0, 0])));
+        assert!(is_being_started(&stat("docker", 9, [4, 0, 0])));
+        assert!(!is_being_started(&stat("docker", 9, [4, 5, 6])));
+        assert!(!is_being_started(&stat("kthreadd", 0, [0, 0, 0])));
+        assert_eq!(memory("7 (docker"), None);
     }
 }
