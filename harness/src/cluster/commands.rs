@@ -97,7 +97,9 @@ async fn environment(folder: &Path) -> Option<Vec<u8>> {
 struct Memory {
     /// How much it has. A process that has ended has none, nor has one of the kernel.
     size: u64,
-    /// Where its arguments begin, and where its environment begins and ends: zero until they are there.
+    /// Where its program's code ends, which Linux notes after all the rest: zero until then.
+    code: u64,
+    /// Where its arguments begin, and where its environment begins and ends.
     places: [u64; 3],
 }
 
@@ -107,13 +109,17 @@ fn memory(stat: &str) -> Option<Memory> {
     let (_, fields) = stat.rsplit_once(") ")?;
     let fields: Vec<&str> = fields.split_whitespace().collect();
     let field = |number: usize| fields.get(number - 3)?.parse().ok();
-    Some(Memory { size: field(23)?, places: [field(48)?, field(50)?, field(51)?] })
+    Some(Memory {
+        size: field(23)?,
+        code: field(27)?,
+        places: [field(48)?, field(50)?, field(51)?],
+    })
 }
 
-/// Whether a process still has the memory of the process that starts it, which is ours, or has its own, and does not
-/// know yet where in it its environment ends.
+/// Whether a process still has the memory of the process that starts it, which is ours, or has its own, which is not
+/// filled yet: its environment grows from nothing, so that its own end does not tell.
 fn is_being_started(it: &Memory, ours: &Memory) -> bool {
-    it.size != 0 && (it.places == ours.places || it.places[2] == 0)
+    it.size != 0 && (it.places == ours.places || it.code == 0)
 }
 
 #[cfg(test)]
@@ -173,20 +179,21 @@ mod tests {
 
     #[test]
     fn a_program_has_started_when_it_has_an_environment_of_its_own() {
-        let stat = |name: &str, size: u8, places: [u8; 3]| {
+        let stat = |name: &str, size: u8, code: u8, places: [u8; 3]| {
             let zeros = |count: usize| "0 ".repeat(count);
             let [arguments, environment, end] = places;
-            let gap = format!("{}{arguments} 0 {environment} {end} 0", zeros(24));
-            format!("7 ({name}) R {}{size} {gap}", zeros(19))
+            let rest =
+                format!("{}{code} {}{arguments} 0 {environment} {end} 0", zeros(3), zeros(20));
+            format!("7 ({name}) R {}{size} {rest}", zeros(19))
         };
-        let ours = memory(&stat("brinell", 9, [1, 2, 3])).expect("understood");
+        let ours = memory(&stat("brinell", 9, 8, [1, 2, 3])).expect("understood");
         let is_being_started =
             |stat: &str| is_being_started(&memory(stat).expect("understood"), &ours);
-        assert!(is_being_started(&stat("brinell", 9, [1, 2, 3])));
-        assert!(is_being_started(&stat("a) R 1 (b", 9, [0, 0, 0])));
-        assert!(is_being_started(&stat("docker", 9, [4, 0, 0])));
-        assert!(!is_being_started(&stat("docker", 9, [4, 5, 6])));
-        assert!(!is_being_started(&stat("kthreadd", 0, [0, 0, 0])));
+        assert!(is_being_started(&stat("brinell", 9, 8, [1, 2, 3])));
+        assert!(is_being_started(&stat("a) R 1 (b", 9, 0, [0, 0, 0])));
+        assert!(is_being_started(&stat("docker", 9, 0, [4, 5, 5])));
+        assert!(!is_being_started(&stat("docker", 9, 8, [4, 5, 6])));
+        assert!(!is_being_started(&stat("kthreadd", 0, 0, [0, 0, 0])));
         assert_eq!(memory("7 (docker"), None);
     }
 }
