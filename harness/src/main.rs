@@ -6,8 +6,8 @@ use std::process::ExitCode as Code;
 
 use brinell::catalog::Catalog;
 use brinell::cli::{Cli, Command};
+use brinell::in_cluster;
 use brinell::report::ExitCode;
-use brinell::{cluster, in_cluster};
 use clap::error::ContextValue;
 use clap::{CommandFactory, Parser};
 use command::{assets, code, fail, list, print, prove, report, run, sweep};
@@ -19,11 +19,14 @@ fn main() -> Code {
     };
     match cli.command {
         Some(Command::InCluster(work)) => work.run(),
-        Some(Command::Supervise { program, arguments }) => cluster::supervise(&program, &arguments)
-            .unwrap_or_else(|error| {
-                let program = program.to_string_lossy();
-                fail(ExitCode::Broken, &format!("{program} could not be started: {error}"))
-            }),
+        Some(Command::Supervise(supervision)) => supervision.supervise().unwrap_or_else(|error| {
+            fail(ExitCode::Broken, &format!("a program could not be supervised: {error}"))
+        }),
+        Some(Command::Tied(tied)) => {
+            let program = tied.program();
+            let error = tied.tie();
+            fail(ExitCode::Broken, &format!("{program} could not be started: {error}"))
+        }
         Some(Command::Assets { work, kubernetes_version }) => {
             in_runtime(assets::handle(work, kubernetes_version))
         }

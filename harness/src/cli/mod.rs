@@ -1,11 +1,10 @@
 //! The command line: what may be said, as types. What it means is in `main.rs`.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::cluster::ClusterKind;
+use crate::cluster::{ClusterKind, Supervision, Tied};
 use crate::in_cluster::InCluster;
 
 const EXAMPLES: &str = "\
@@ -100,13 +99,10 @@ pub enum Command {
     },
     /// Run a program until it or standard input ends
     #[command(hide = true)]
-    Supervise {
-        /// The program
-        program: OsString,
-        /// Its arguments
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        arguments: Vec<OsString>,
-    },
+    Supervise(Supervision),
+    /// Become a program that the kernel ends with its supervisor
+    #[command(hide = true)]
+    Tied(Tied),
     /// What runs inside pods
     #[command(hide = true, subcommand)]
     InCluster(InCluster),

@@ -1,14 +1,24 @@
-//! The commands of a run that outlive it. What an engine was told to do it does, even when the command that told
+//! The processes of a run that outlive it. What an engine was told to do it does, even when the command that told
 //! it is killed: so kind, which would go on telling, is killed, and the engine's own commands are waited for.
 
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::path::Path;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, getpid, kill_process};
+use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal};
+use tokio::time::Instant;
 
-/// The variable that names the run to its commands, and by inheritance to those that they start.
+use super::run_folder;
+
+/// The variable that names the run to its processes, and by inheritance to those that they start.
 pub const RUN_VARIABLE: &str = "BRINELL_RUN";
+
+/// The variable that names the run's folder to them: the folder's lock says whether the run is alive.
+const FOLDER_VARIABLE: &str = "BRINELL_RUN_FOLDER";
 
 /// The engine's own command.
 const ENGINE: &str = "docker";
@@ -17,63 +27,157 @@ const ENGINE: &str = "docker";
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 /// How long a command of the engine may go on. The longest, an image that is written, takes seconds.
-const ENDING: Duration = Duration::from_secs(60);
+pub(super) const ENDING: Duration = Duration::from_secs(60);
 
-/// A process that carries the run's variable.
-struct Command {
-    process: Pid,
-    program: String,
+/// How long a killed process may take to be gone.
+const GOING: Duration = Duration::from_secs(5);
+
+/// What a process is to its run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// A command of the engine, which ends by itself.
+    Engine,
+    /// A supervisor, which ends with its program.
+    Supervisor,
+    /// Anything else.
+    Maker,
 }
 
-/// Kills what would go on telling the engine what to make. Returns whether commands of the engine itself go on.
-pub async fn stop(run: &str) -> bool {
+/// A process that carries the marks of a run.
+struct Marked {
+    /// The process itself: its number may meanwhile be another's.
+    handle: OwnedFd,
+    process: Pid,
+    part: Part,
+    run: OsString,
+    folder: PathBuf,
+}
+
+impl Marked {
+    fn kill(&self) {
+        // It may have ended this moment: then nothing is left to end.
+        let _ = pidfd_send_signal(&self.handle, Signal::KILL);
+    }
+
+    /// Whether its run has ended: the folder is gone, or nothing holds its lock. The folder is looked for where the
+    /// process sees it, which may be a container.
+    fn is_orphan(&self) -> bool {
+        let root = PathBuf::from(format!("/proc/{}/root", self.process.as_raw_nonzero()));
+        let folder = self.folder.strip_prefix("/").unwrap_or(&self.folder);
+        !run_folder::is_held(&root.join(folder))
+    }
+}
+
+/// The variables that mark a run's processes.
+pub(super) fn marks(run: &str) -> Vec<(&'static str, OsString)> {
+    let folder = run_folder::path(run).unwrap_or_default();
+    vec![(RUN_VARIABLE, run.into()), (FOLDER_VARIABLE, folder.into())]
+}
+
+/// Kills what would go on telling the engine what to make, and every program of an embedded cluster. Returns how many
+/// were killed.
+pub(super) async fn stop(run: &str) -> usize {
+    let mut killed = BTreeSet::new();
+    let deadline = Instant::now() + GOING;
     loop {
-        let (engine, makers): (Vec<_>, Vec<_>) =
-            of(run).await.into_iter().partition(|command| command.program == ENGINE);
-        if makers.is_empty() {
-            return !engine.is_empty();
+        let marked = of(run).await;
+        let mut makers = marked.iter().filter(|it| it.part == Part::Maker).peekable();
+        if makers.peek().is_none() || Instant::now() > deadline {
+            return killed.len();
         }
         for maker in makers {
-            // It may have ended this moment: then nothing is left to end.
-            let _ = kill_process(maker.process, Signal::KILL);
+            maker.kill();
+            killed.insert(maker.process.as_raw_nonzero());
         }
         tokio::time::sleep(BETWEEN_LOOKS).await;
     }
 }
 
-/// Waits until the engine's commands have ended, and with them what they told the engine.
-pub async fn end(run: &str) {
-    let waiting = async {
-        while !of(run).await.is_empty() {
-            tokio::time::sleep(BETWEEN_LOOKS).await;
-        }
-    };
-    // Whatever goes on for longer hangs, and what it makes is for `brinell sweep`.
-    let _ = tokio::time::timeout(ENDING, waiting).await;
+/// Whether anything of the run goes on: commands of the engine, which are waited for.
+pub(super) async fn go_on(run: &str) -> bool {
+    !of(run).await.is_empty()
 }
 
-/// The run's commands that have not ended, as Linux shows them.
-async fn of(run: &str) -> Vec<Command> {
-    let marker = format!("{RUN_VARIABLE}={run}");
-    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
-    let mut commands = Vec::new();
-    for process in processes.flatten() {
-        commands.extend(command(&process.path(), &marker).await);
+/// Waits until the engine's commands have ended, and with them what they told the engine. What takes too long is
+/// killed: it hangs. Returns how many processes are there all the same.
+pub(super) async fn end(run: &str) -> usize {
+    if until_gone(run, ENDING).await == 0 {
+        return 0;
     }
-    commands
+    of(run).await.iter().for_each(Marked::kill);
+    until_gone(run, GOING).await
 }
 
-/// The process of a folder below `/proc`, where it carries the marker. What cannot be read is not ours, or has
-/// ended.
-async fn command(folder: &Path, marker: &str) -> Option<Command> {
-    let process = folder.file_name()?.to_str()?.parse().ok().and_then(Pid::from_raw)?;
+/// Waits until nothing of the run is there, for so long. Returns how many processes are.
+async fn until_gone(run: &str, within: Duration) -> usize {
+    let deadline = Instant::now() + within;
+    loop {
+        let count = of(run).await.len();
+        if count == 0 || Instant::now() > deadline {
+            return count;
+        }
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+    }
+}
+
+/// The runs that have ended and of which processes are there all the same. A command of the engine is none: it ends
+/// by itself.
+pub(super) async fn orphaned() -> BTreeSet<String> {
+    let orphans = all().await.into_iter().filter(|it| it.part == Part::Maker && it.is_orphan());
+    orphans.map(|it| it.run.to_string_lossy().into_owned()).collect()
+}
+
+/// Kills the processes of a run that has ended, wherever its folder was. Returns how many.
+pub(super) async fn end_orphans(run: &str) -> usize {
+    let mut marked = all().await;
+    marked.retain(|it| it.run == run && it.part == Part::Maker && it.is_orphan());
+    marked.iter().for_each(Marked::kill);
+    marked.len()
+}
+
+/// The processes of a run, as Linux shows them.
+async fn of(run: &str) -> Vec<Marked> {
+    let folder = run_folder::path(run).unwrap_or_default();
+    let mut marked = all().await;
+    marked.retain(|it| it.run == run && it.folder == folder);
+    marked
+}
+
+async fn all() -> Vec<Marked> {
+    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
+    let mut all = Vec::new();
+    for process in processes.flatten() {
+        all.extend(marked(&process.path()).await);
+    }
+    all
+}
+
+/// The process of a folder below `/proc`, where it carries the marks. What cannot be read is not ours, or has ended.
+async fn marked(proc: &Path) -> Option<Marked> {
+    let process = proc.file_name()?.to_str()?.parse().ok().and_then(Pid::from_raw)?;
     if process == getpid() {
         return None;
     }
-    let environment = environment(folder).await?;
-    let program = fs::read_to_string(folder.join("comm")).ok()?;
-    let is_marked = environment.split(|byte| *byte == 0).any(|pair| pair == marker.as_bytes());
-    is_marked.then(|| Command { process, program: program.trim_end().to_owned() })
+    let handle = pidfd_open(process, PidfdFlags::empty()).ok()?;
+    let environment = environment(proc).await?;
+    let value = |name: &str| {
+        let mut pairs = environment.split(|byte| *byte == 0);
+        pairs.find_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+    };
+    let run = OsStr::from_bytes(value(RUN_VARIABLE)?).to_owned();
+    let folder = PathBuf::from(OsStr::from_bytes(value(FOLDER_VARIABLE)?));
+    let part = part(proc).filter(|_| folder.is_absolute())?;
+    Some(Marked { handle, process, part, run, folder })
+}
+
+fn part(proc: &Path) -> Option<Part> {
+    let program = fs::read_to_string(proc.join("comm")).ok()?;
+    let line = fs::read(proc.join("cmdline")).ok()?;
+    Some(match program.trim_end() {
+        ENGINE => Part::Engine,
+        _ if line.starts_with(b"brinell\0supervise\0") => Part::Supervisor,
+        _ => Part::Maker,
+    })
 }
 
 /// A process's environment. While its program is being started it has ours, and then none, for some milliseconds:
@@ -132,7 +236,7 @@ mod tests {
     /// A process that reads until its input ends.
     fn start(run: &str) -> Child {
         let mut command = Command::new("cat");
-        command.env(RUN_VARIABLE, run).stdin(Stdio::piped()).stdout(Stdio::null());
+        command.envs(marks(run)).stdin(Stdio::piped()).stdout(Stdio::null());
         command.spawn().expect("started")
     }
 
@@ -140,8 +244,8 @@ mod tests {
     async fn commands_of_this_run_alone_are_killed() {
         let (mine, other) = (random_hex(8), random_hex(8));
         let (mut doomed, mut spared) = (start(&mine), start(&other));
-        assert!(!stop(&mine).await);
-        assert!(of(&mine).await.is_empty());
+        assert_eq!(stop(&mine).await, 1);
+        assert_eq!(end(&mine).await, 0);
         assert_eq!(of(&other).await.len(), 1);
         assert!(!doomed.wait().expect("waited").success());
         drop(spared.stdin.take());
@@ -155,12 +259,12 @@ mod tests {
         let engine = folder.path().join(ENGINE);
         std::os::unix::fs::symlink("/bin/cat", &engine).expect("linked");
         let mut command = Command::new(&engine);
-        command.env(RUN_VARIABLE, &run).stdin(Stdio::piped());
+        command.envs(marks(&run)).stdin(Stdio::piped());
         let mut going_on = command.spawn().expect("started");
-        assert!(stop(&run).await);
-        assert_eq!(of(&run).await.len(), 1);
+        assert_eq!(stop(&run).await, 0);
+        assert!(go_on(&run).await);
         drop(going_on.stdin.take());
-        end(&run).await;
+        assert_eq!(end(&run).await, 0);
         assert!(going_on.wait().expect("waited").success());
     }
 
@@ -169,11 +273,37 @@ mod tests {
         for _ in 0..200 {
             let run = random_hex(8);
             let mut child = start(&run);
-            let folder = format!("/proc/{}", child.id());
-            let found = command(Path::new(&folder), &format!("{RUN_VARIABLE}={run}")).await;
+            let found = marked(Path::new(&format!("/proc/{}", child.id()))).await;
             drop(child.stdin.take());
-            assert!(found.is_some());
+            assert!(found.is_some_and(|it| it.run == *run));
             assert!(child.wait().expect("waited").success());
+        }
+    }
+
+    #[tokio::test]
+    async fn only_a_process_whose_run_has_ended_is_an_orphan() {
+        let runs = tempfile::tempdir().expect("a folder");
+        let held = runs.path().join("held");
+        fs::create_dir(&held).expect("a folder");
+        let lock = fs::File::create(held.join("lock")).expect("a file");
+        lock.lock().expect("locked");
+        let start = |run: &str, folder: Option<&Path>| {
+            let mut command = Command::new("cat");
+            command.env(RUN_VARIABLE, run).stdin(Stdio::piped()).stdout(Stdio::null());
+            command.envs(folder.map(|folder| (FOLDER_VARIABLE, folder)));
+            command.spawn().expect("started")
+        };
+        let names: [String; 3] = std::array::from_fn(|_| random_hex(8));
+        let gone = runs.path().join("gone");
+        let mut children =
+            [start(&names[0], Some(&held)), start(&names[1], Some(&gone)), start(&names[2], None)];
+        let found = |orphans: &BTreeSet<String>| names.clone().map(|run| orphans.contains(&run));
+        assert_eq!(found(&orphaned().await), [false, true, false]);
+        lock.unlock().expect("unlocked");
+        assert_eq!(found(&orphaned().await), [true, true, false]);
+        for child in &mut children {
+            child.kill().expect("killed");
+            child.wait().expect("waited");
         }
     }
 

@@ -2,13 +2,16 @@
 //! come out through it.
 
 use std::path::Path;
-use std::process::Stdio;
+use std::time::Duration;
 
-use super::commands::RUN_VARIABLE;
-use super::process::{Group, ProcessError, output, output_whatever_happens};
+use super::commands;
+use super::process::{ANSWERING, CHANGING, Group, MAKING, Outside, ProcessError, SHOWING};
 
 /// The label that everything carries that a run makes.
 pub const RUN_LABEL: &str = "brinell.dev/run";
+
+/// The engine's own command. It has our environment: how it reaches its engine, also through a proxy, is its user's.
+const DOCKER: &str = "docker";
 
 /// A file for a node, by its absolute path.
 pub struct NodeFile {
@@ -25,10 +28,27 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// The engine's version, which shows that it answers.
+    /// The engine's version, which shows that it answers, and the names of its parts.
     pub async fn version() -> Result<String, ProcessError> {
-        let text = docker(&["version", "--format", "{{.Server.Version}}"], &[]).await?;
+        let format = "{{.Server.Version}}{{range .Server.Components}} {{.Name}}{{end}}";
+        let text = docker(&["version", "--format", format], ANSWERING).await?;
         Ok(text.trim().to_owned())
+    }
+
+    /// What the command says that it is: `Docker version 28.5.2`, where it is not another engine's.
+    pub async fn command() -> Result<String, ProcessError> {
+        docker(&["--version"], ANSWERING).await
+    }
+
+    /// Where the engine is, as its command was told: `unix:///var/run/docker.sock`.
+    pub async fn host() -> Result<String, ProcessError> {
+        match std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty()) {
+            Some(host) => Ok(host),
+            None => {
+                let format = "{{.Endpoints.docker.Host}}";
+                docker(&["context", "inspect", "--format", format], ANSWERING).await
+            }
+        }
     }
 
     /// The engine for a run, whose label goes on everything.
@@ -47,10 +67,13 @@ impl Engine {
 
     /// Has an image, pulled where it is not here yet.
     pub async fn have_image(&self, image: &str) -> Result<(), ProcessError> {
-        if docker(&["image", "inspect", "--format", "{{.Id}}", image], &[]).await.is_ok() {
-            return Ok(());
+        match docker(&["image", "inspect", "--format", "{{.Id}}", image], SHOWING).await {
+            Ok(_) => Ok(()),
+            Err(ProcessError::Failed { .. }) => {
+                docker(&["pull", "--quiet", image], MAKING).await.map(drop)
+            }
+            Err(error) => Err(error),
         }
-        docker(&["pull", "--quiet", image], &[]).await.map(drop)
     }
 
     /// Makes an image `tag` that is `base` with `files` laid in. No host folder is mounted, so the engine may be
@@ -77,7 +100,7 @@ impl Engine {
 
     /// Where a container's port is shown, as the start of a URL.
     pub async fn port(&self, container: &str, port: u16) -> Result<String, ProcessError> {
-        let shown = docker(&["port", container, &format!("{port}/tcp")], &[]).await?;
+        let shown = docker(&["port", container, &format!("{port}/tcp")], SHOWING).await?;
         Ok(format!("https://{}", shown.lines().next().unwrap_or_default()))
     }
 
@@ -110,8 +133,8 @@ impl Engine {
 
     /// Tells the engine to make or change something, which it is seen doing to the end.
     async fn tell(&self, arguments: &[&str], input: &[u8]) -> Result<String, ProcessError> {
-        let environment = [(RUN_VARIABLE, self.run.as_str())];
-        let printed = output_whatever_happens("docker", arguments, &environment, input).await?;
+        let told = Outside::new(DOCKER, arguments).with(commands::marks(&self.run)).input(input);
+        let printed = told.to_its_end().output(CHANGING).await?;
         Ok(String::from_utf8_lossy(&printed).into_owned())
     }
 
@@ -128,19 +151,30 @@ impl Engine {
         }
         arguments.push(container);
         arguments.extend(command);
-        output("docker", &arguments, &[], input).await
+        Outside::new(DOCKER, &arguments).input(input).output(CHANGING).await
     }
 
     /// Starts a command in a container whose output is read while it goes.
     pub fn follow(&self, container: &str, command: &[&str]) -> Result<Group, ProcessError> {
         let mut arguments = vec!["exec", container];
         arguments.extend(command);
-        Group::start("docker", &arguments, &[], Stdio::null())
+        Outside::new(DOCKER, &arguments).start()
+    }
+
+    /// Waits until a container has stopped. Only the engine's failure ends it before.
+    pub async fn wait(&self, container: &str) -> Result<(), ProcessError> {
+        // Whatever it prints or returns, it waits no more.
+        Outside::new(DOCKER, &["wait", container])
+            .start()?
+            .ended()
+            .await
+            .map(drop)
+            .map_err(|source| ProcessError::Start { program: DOCKER.to_owned(), source })
     }
 
     /// The command lines of the processes in a container.
     pub async fn processes(&self, container: &str) -> Result<Vec<String>, ProcessError> {
-        let text = docker(&["top", container, "-eo", "pid,args"], &[]).await?;
+        let text = docker(&["top", container, "-eo", "pid,args"], SHOWING).await?;
         Ok(text
             .lines()
             .skip(1)
@@ -156,11 +190,11 @@ impl Engine {
             &["ps", "--all", "--filter", "label=brinell.dev/run", "--format", FORMAT][..],
             &["network", "ls", "--filter", "label=brinell.dev/run", "--format", FORMAT],
         ] {
-            runs.extend(docker(listing, &[]).await?.lines().map(str::to_owned));
+            runs.extend(docker(listing, SHOWING).await?.lines().map(str::to_owned));
         }
         // `docker images` cannot print labels: the run stands in the tag.
         let images = ["images", "--filter", "label=brinell.dev/run", "--format", "{{.Tag}}"];
-        runs.extend(docker(&images, &[]).await?.lines().map(str::to_owned));
+        runs.extend(docker(&images, SHOWING).await?.lines().map(str::to_owned));
         runs.sort();
         runs.dedup();
         runs.retain(|run| !run.is_empty() && run != "<none>");
@@ -176,12 +210,12 @@ impl Engine {
             (&["network", "ls", "--quiet"], &["network", "rm"]),
             (&["images", "--quiet"], &["rmi", "--force"]),
         ] {
-            let listing = docker(&[list, &["--filter", &filter]].concat(), &[]).await?;
+            let listing = docker(&[list, &["--filter", &filter]].concat(), SHOWING).await?;
             let mut names: Vec<&str> = listing.lines().collect();
             names.sort_unstable();
             names.dedup();
             if !names.is_empty() {
-                docker(&[remove, &names].concat(), &[]).await?;
+                docker(&[remove, &names].concat(), CHANGING).await?;
                 removed += names.len();
             }
         }
@@ -191,8 +225,8 @@ impl Engine {
 
 const FORMAT: &str = "{{.Label \"brinell.dev/run\"}}";
 
-async fn docker(arguments: &[&str], input: &[u8]) -> Result<String, ProcessError> {
-    let printed = output("docker", arguments, &[], input).await?;
+async fn docker(arguments: &[&str], within: Duration) -> Result<String, ProcessError> {
+    let printed = Outside::new(DOCKER, arguments).output(within).await?;
     Ok(String::from_utf8_lossy(&printed).into_owned())
 }
 

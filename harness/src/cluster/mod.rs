@@ -15,6 +15,7 @@ mod supervisor;
 mod sweep;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 pub use choice::{Choice, ClusterKind};
@@ -23,11 +24,12 @@ pub use embedded::Embedded;
 pub use engine::{Engine, RUN_LABEL};
 pub use image::{Image, ImageError, can_run_in_pods};
 pub use kind::{DEFAULT_VERSION, Kind, node_image, version as kind_version, versions};
+use kube::config::{KubeConfigOptions, Kubeconfig};
 pub use process::{Group, ProcessError};
 pub use run_folder::RunFolder;
 use serde_json::Value;
 pub use settings::{EtcdAccess, LOGS, SETTINGS, Settings};
-pub use supervisor::supervise;
+pub use supervisor::{Supervision, Tied};
 pub use sweep::{Sweeping, Swept, keep, remove, sweep};
 
 use crate::in_cluster::probe::{EtcdAnswer, EtcdOrder, NoAnswer, RequestAnswer, RequestOrder};
@@ -44,12 +46,12 @@ pub enum Cluster {
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
     /// kind gave up.
-    #[error("kind could not make the cluster: {kind}\nthe API server's last words:\n{api_server}")]
+    #[error("kind could not make the cluster: {kind}{words}")]
     NotCreated {
         /// kind's own words.
-        kind: String,
-        /// The end of the API server's log; empty where it wrote none.
-        api_server: String,
+        kind: ProcessError,
+        /// The last words of the part of the node that did not start; empty where there are none.
+        words: String,
     },
     /// There is nothing to make nodes from.
     #[error(
@@ -97,7 +99,7 @@ pub enum ClusterError {
     #[error("the API server could not be asked: {}", crate::text::api_words(.0))]
     Api(#[from] kube::Error),
     /// The kubeconfig of the new cluster could not be read.
-    #[error("the new cluster's kubeconfig cannot be used: {0}")]
+    #[error("the new cluster's kubeconfig cannot be used: {}", crate::text::without_credentials(&.0.to_string()))]
     Kubeconfig(#[from] kube::config::KubeconfigError),
     /// No API server runs in the node.
     #[error("no kube-apiserver runs in the node")]
@@ -123,6 +125,14 @@ pub enum ClusterError {
     /// The kubelet's configuration is not what kubeadm writes.
     #[error("the node's kubelet configuration cannot be understood")]
     NoKubelet,
+    /// Processes of the run are there although they were killed.
+    #[error(
+        "{0} processes of the run cannot be ended; `ps` shows them in the environment of BRINELL_RUN"
+    )]
+    NotEnded(usize),
+    /// The node's container ended.
+    #[error("the node's container ended by itself")]
+    NodeEnded,
     /// What is asked needs real nodes.
     #[error("an embedded cluster has no {0}")]
     Lacking(&'static str),
@@ -133,6 +143,19 @@ const STARTING: Duration = Duration::from_secs(60);
 
 /// Between two looks whether it is: no event tells it.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+
+/// The way in that a kubeconfig of ours describes. It leads to loopback, where no proxy belongs: kube asks the
+/// environment for one only where the cluster names none, and the one that is named here is never used.
+async fn way_in(kubeconfig: &Path) -> Result<kube::Config, ClusterError> {
+    let mut kubeconfig = Kubeconfig::read_from(kubeconfig)?;
+    for cluster in kubeconfig.clusters.iter_mut().filter_map(|named| named.cluster.as_mut()) {
+        cluster.proxy_url = Some("http://none".to_owned());
+    }
+    let options = KubeConfigOptions::default();
+    let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?;
+    config.proxy_url = None;
+    Ok(config)
+}
 
 /// Whether an API server says that it is ready.
 async fn is_ready(client: &kube::Client) -> Result<bool, ClusterError> {
@@ -162,6 +185,15 @@ impl Cluster {
         match self {
             Cluster::Kind(kind) => kind.create(settings).await,
             Cluster::Embedded(embedded) => embedded.create(settings).await,
+        }
+    }
+
+    /// Waits until a program of the cluster, or its node, has ended by itself, and says which. While all is well it
+    /// waits for ever.
+    pub async fn ended(&self) -> ClusterError {
+        match self {
+            Cluster::Kind(kind) => kind.ended().await,
+            Cluster::Embedded(embedded) => embedded.ended().await,
         }
     }
 

@@ -1,14 +1,35 @@
-//! Running the engine's and kind's own commands: by argument list, never through a shell.
+//! Commands of other people's programs: by argument list, never through a shell, each with a deadline, and each under
+//! a supervisor, so that it ends with us.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
-/// A command that could not be started or did not end well.
+use super::supervisor::{self, Abandoned};
+use crate::text::without_credentials;
+
+/// How long a program may take to say its version or where something is.
+pub const ANSWERING: Duration = Duration::from_secs(10);
+
+/// How long the engine may take to show something.
+pub const SHOWING: Duration = Duration::from_secs(30);
+
+/// How long a command may take that makes, changes or removes something, an image of a gigabyte among them.
+pub const CHANGING: Duration = Duration::from_secs(120);
+
+/// How long a download or a whole cluster may take.
+pub const MAKING: Duration = Duration::from_secs(15 * 60);
+
+/// How long a build from source may take.
+pub const BUILDING: Duration = Duration::from_secs(60 * 60);
+
+/// A command that could not be started, did not end in time or did not end well.
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
     /// The program is not there or not executable.
@@ -18,6 +39,14 @@ pub enum ProcessError {
         program: String,
         /// The operating system's answer.
         source: std::io::Error,
+    },
+    /// It was ended when its deadline had passed.
+    #[error("`{command}` did not end within {} seconds, and was ended", within.as_secs())]
+    Late {
+        /// Program and first arguments.
+        command: String,
+        /// Its deadline.
+        within: Duration,
     },
     /// It ended with an error.
     #[error("`{command}` ended with {status}:\n{output}")]
@@ -31,55 +60,145 @@ pub enum ProcessError {
     },
 }
 
-/// What becomes of a command for which nobody waits any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Abandoned {
-    /// It is killed. What it started itself goes on to its end.
-    Ends,
-    /// It goes on to its end: what an engine was told to do it does, whether its command lives or not, so that
-    /// only the command's end tells when it is done.
-    GoesOn,
+/// A command of another program.
+pub struct Outside<'a> {
+    program: &'a str,
+    arguments: &'a [&'a str],
+    environment: Vec<(&'a str, OsString)>,
+    without_proxies: bool,
+    input: &'a [u8],
+    abandoned: Abandoned,
 }
 
-/// A child in a process group of its own, which is killed with this value.
+impl<'a> Outside<'a> {
+    /// A program, looked up on the PATH, with its arguments and our environment.
+    pub fn new(program: &'a str, arguments: &'a [&'a str]) -> Self {
+        Outside {
+            program,
+            arguments,
+            environment: Vec::new(),
+            without_proxies: false,
+            input: &[],
+            abandoned: Abandoned::Ends,
+        }
+    }
+
+    /// With more variables.
+    pub fn with(
+        mut self,
+        variables: impl IntoIterator<Item = (&'a str, impl Into<OsString>)>,
+    ) -> Self {
+        let variables = variables.into_iter().map(|(name, value)| (name, value.into()));
+        self.environment.extend(variables);
+        self
+    }
+
+    /// Without the variables that name proxies.
+    pub fn without_proxies(mut self) -> Self {
+        self.without_proxies = true;
+        self
+    }
+
+    /// With something on standard input.
+    pub fn input(mut self, input: &'a [u8]) -> Self {
+        self.input = input;
+        self
+    }
+
+    /// It goes on to its end when nobody waits for it any more: what an engine was told to do it does, whether its
+    /// command lives or not, so that only the command's end tells when it is done.
+    pub fn to_its_end(mut self) -> Self {
+        self.abandoned = Abandoned::GoesOn;
+        self
+    }
+
+    /// Starts it. What it prints is read while it goes, and it ends with the value.
+    pub fn start(&self) -> Result<Group, ProcessError> {
+        let failed = |source| ProcessError::Start { program: self.program.to_owned(), source };
+        let program = look_up(self.program).map_err(failed)?;
+        let mut supervised = supervisor::command(self.input.len(), self.abandoned, &program);
+        supervised
+            .args(self.arguments)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
+        if self.without_proxies {
+            remove_proxies(&mut supervised);
+        }
+        let child = Command::from(supervised)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(failed)?;
+        Ok(Group { child })
+    }
+
+    /// Runs it to its end and returns what it printed on standard output.
+    ///
+    /// # Errors
+    /// When it cannot be started, takes longer than `within`, or ends with an error.
+    pub async fn output(self, within: Duration) -> Result<Vec<u8>, ProcessError> {
+        let mut group = self.start()?;
+        match tokio::time::timeout(within, group.read_to_end(self.input)).await {
+            Ok(Ok((status, printed, _))) if status.success() => Ok(printed),
+            Ok(Ok((status, printed, complained))) => {
+                let words = if complained.is_empty() { printed } else { complained };
+                Err(ProcessError::Failed {
+                    command: self.line(),
+                    status,
+                    output: last_words(&String::from_utf8_lossy(&words)),
+                })
+            }
+            Ok(Err(source)) => {
+                Err(ProcessError::Start { program: self.program.to_owned(), source })
+            }
+            Err(_) => {
+                // With its supervisor the command ends too, even one that else goes on to its end.
+                let _ = group.child.start_kill();
+                Err(ProcessError::Late { command: self.line(), within })
+            }
+        }
+    }
+
+    fn line(&self) -> String {
+        let shown: Vec<&str> = self.arguments.iter().take(4).copied().collect();
+        without_credentials(&format!("{} {}", self.program, shown.join(" ")))
+    }
+}
+
+/// A command that goes on, in process groups of its own: an interrupt at the terminal reaches only us. Its supervisor
+/// ends it with this value.
 pub struct Group {
     child: Child,
 }
 
 impl Group {
-    /// Starts `program` in a process group of its own: an interrupt at the terminal reaches only us.
-    pub fn start(
-        program: &str,
-        arguments: &[&str],
-        environment: &[(&str, &str)],
-        stdin: Stdio,
-    ) -> Result<Self, ProcessError> {
-        Group::start_as(program, arguments, environment, stdin, Abandoned::Ends)
-    }
-
-    fn start_as(
-        program: &str,
-        arguments: &[&str],
-        environment: &[(&str, &str)],
-        stdin: Stdio,
-        abandoned: Abandoned,
-    ) -> Result<Self, ProcessError> {
-        let child = Command::new(program)
-            .args(arguments.iter().map(OsStr::new))
-            .envs(environment.iter().copied())
-            .stdin(stdin)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(abandoned == Abandoned::Ends)
-            .spawn()
-            .map_err(|source| ProcessError::Start { program: program.to_owned(), source })?;
-        Ok(Group { child })
-    }
-
-    /// The child's standard output; given once.
+    /// The command's standard output; given once.
     pub fn stdout(&mut self) -> Option<tokio::process::ChildStdout> {
         self.child.stdout.take()
+    }
+
+    /// Waits until it has ended.
+    pub(super) async fn ended(&mut self) -> io::Result<ExitStatus> {
+        let kept = self.child.stdin.take();
+        let status = self.child.wait().await;
+        drop(kept);
+        status
+    }
+
+    /// How it ended, and what it printed on standard output and standard error.
+    async fn read_to_end(&mut self, input: &[u8]) -> io::Result<(ExitStatus, Vec<u8>, Vec<u8>)> {
+        let mut stdin = self.child.stdin.take();
+        let stdout = self.child.stdout.take();
+        let stderr = self.child.stderr.take();
+        let feed = async {
+            if let Some(stdin) = &mut stdin {
+                // A command that ends early says itself what was wrong.
+                let _ = stdin.write_all(input).await;
+            }
+        };
+        let (printed, complained, ()) = tokio::join!(read_all(stdout), read_all(stderr), feed);
+        let status = self.child.wait().await?;
+        Ok((status, printed, complained))
     }
 }
 
@@ -92,63 +211,30 @@ pub(super) fn own_executable() -> io::Result<PathBuf> {
     }
 }
 
-/// Runs a command to its end and returns what it printed on standard output.
-pub async fn output(
-    program: &str,
-    arguments: &[&str],
-    environment: &[(&str, &str)],
-    input: &[u8],
-) -> Result<Vec<u8>, ProcessError> {
-    output_of(program, arguments, environment, input, Abandoned::Ends).await
-}
-
-/// Runs a command to its end, which it reaches even when nobody waits for it any more.
-pub async fn output_whatever_happens(
-    program: &str,
-    arguments: &[&str],
-    environment: &[(&str, &str)],
-    input: &[u8],
-) -> Result<Vec<u8>, ProcessError> {
-    output_of(program, arguments, environment, input, Abandoned::GoesOn).await
-}
-
-async fn output_of(
-    program: &str,
-    arguments: &[&str],
-    environment: &[(&str, &str)],
-    input: &[u8],
-    abandoned: Abandoned,
-) -> Result<Vec<u8>, ProcessError> {
-    let stdin = if input.is_empty() { Stdio::null() } else { Stdio::piped() };
-    let mut group = Group::start_as(program, arguments, environment, stdin, abandoned)?;
-    let stdin = group.child.stdin.take();
-    let stdout = group.child.stdout.take();
-    let stderr = group.child.stderr.take();
-    let feed = async move {
-        if let Some(mut stdin) = stdin {
-            // A command that ends early says itself what was wrong.
-            let _ = stdin.write_all(input).await;
-        }
-    };
-    let (printed, complained, ()) = tokio::join!(read_all(stdout), read_all(stderr), feed);
-    let status = group
-        .child
-        .wait()
-        .await
-        .map_err(|source| ProcessError::Start { program: program.to_owned(), source })?;
-    if status.success() {
-        return Ok(printed);
+/// Removes the variables that name proxies, in every spelling: what runs on loopback is reached directly.
+pub(super) fn remove_proxies(command: &mut std::process::Command) {
+    let is_proxy = |name: &OsStr| name.to_string_lossy().to_ascii_lowercase().ends_with("_proxy");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_proxy(name)) {
+        command.env_remove(name);
     }
-    let words = if complained.is_empty() { &printed } else { &complained };
-    Err(ProcessError::Failed {
-        command: command_line(program, arguments),
-        status,
-        output: last_lines(&String::from_utf8_lossy(words), 12),
-    })
+}
+
+/// Where a program is. Its supervisor starts it, and could not say that it is missing.
+fn look_up(program: &str) -> io::Result<PathBuf> {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let places: Vec<PathBuf> = match program.contains('/') {
+        true => vec![PathBuf::from(program)],
+        false => std::env::split_paths(&folders).map(|folder| folder.join(program)).collect(),
+    };
+    let found = places.into_iter().find(|place| is_executable(place));
+    found.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+}
+
+fn is_executable(file: &Path) -> bool {
+    file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
 async fn read_all(source: Option<impl tokio::io::AsyncRead + Unpin>) -> Vec<u8> {
-    use tokio::io::AsyncReadExt;
     let mut bytes = Vec::new();
     if let Some(mut source) = source {
         // A pipe that breaks ends like one that is closed: the exit status tells the rest.
@@ -157,13 +243,52 @@ async fn read_all(source: Option<impl tokio::io::AsyncRead + Unpin>) -> Vec<u8> 
     bytes
 }
 
-fn command_line(program: &str, arguments: &[&str]) -> String {
-    let shown: Vec<&str> = arguments.iter().take(4).copied().collect();
-    format!("{program} {}", shown.join(" "))
+/// The end of what a program printed, without the stacks of Go programs and without credentials.
+fn last_words(text: &str) -> String {
+    without_credentials(&last_lines(&without_stacks(text), 12))
+}
+
+/// A text without the frames of Go's stacks: a function's name and, in the next line, its place.
+fn without_stacks(text: &str) -> String {
+    let is_place = |line: &str| {
+        let place = line.trim_start().split(' ').next().and_then(|place| place.rsplit_once(':'));
+        line.starts_with('\t')
+            && place.is_some_and(|(file, _)| file.ends_with(".go") || file.ends_with(".s"))
+    };
+    let mut lines = text.lines().peekable();
+    let mut kept = Vec::new();
+    while let Some(line) = lines.next() {
+        let is_frame = lines.peek().is_some_and(|next| is_place(next));
+        if !is_frame && !is_place(line) {
+            kept.push(line);
+        }
+    }
+    kept.join("\n")
 }
 
 /// The end of a text, which is where programs say what went wrong.
 pub fn last_lines(text: &str, count: usize) -> String {
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(count)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stacks_are_no_last_words() {
+        let printed = "error: no kubelet\nk8s.io/kubernetes/cmd/kubeadm.run\n\tcmd/kubeadm/run.go:12\n\
+                       runtime.goexit\n\truntime/asm_amd64.s:1700 +0x21\nsee its log\n\tindented: 7";
+        assert_eq!(last_words(printed), "error: no kubelet\nsee its log\n\tindented: 7");
+    }
+
+    #[test]
+    fn a_program_is_looked_up_as_a_shell_does() {
+        assert!(look_up("sh").is_ok_and(|path| path.is_absolute()));
+        assert!(look_up("/bin/sh").is_ok_and(|path| path == Path::new("/bin/sh")));
+        let missing = look_up("brinell-is-no-program").expect_err("missing");
+        assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+        assert!(look_up("/etc").is_err());
+    }
 }

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A folder that only its owner can enter, locked as long as the run lives.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub struct RunFolder {
 impl RunFolder {
     /// Makes the folder of a new run below `$XDG_STATE_HOME/brinell/runs` and locks it.
     pub fn create(run: &str) -> io::Result<Self> {
-        let path = parent()?.join(run);
+        let path = path(run)?;
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
         let lock = writing().create(true).open(path.join("lock"))?;
         lock.lock()?;
@@ -24,7 +24,7 @@ impl RunFolder {
 
     /// Takes over the folder of a run that is no longer alive; none while it is.
     pub fn take_over(run: &str) -> io::Result<Option<Self>> {
-        let path = parent()?.join(run);
+        let path = path(run)?;
         // It is never made here: the run may be removing its folder.
         let lock = writing().open(path.join("lock"))?;
         match lock.try_lock() {
@@ -76,6 +76,19 @@ fn writing() -> fs::OpenOptions {
     let mut options = fs::OpenOptions::new();
     options.write(true).mode(0o600);
     options
+}
+
+/// Where a run's folder lies.
+pub(super) fn path(run: &str) -> io::Result<PathBuf> {
+    Ok(parent()?.join(run))
+}
+
+/// Whether the lock of a folder is held, so that its run is alive. Where that cannot be told it counts as held.
+pub(super) fn is_held(folder: &Path) -> bool {
+    match File::open(folder.join("lock")) {
+        Ok(lock) => lock.try_lock_shared().is_err(),
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    }
 }
 
 fn parent() -> io::Result<PathBuf> {

@@ -1,18 +1,26 @@
-//! Programs that end with us, whatever ends us. Each has a supervisor, a second copy of our own executable, that
-//! kills it when its standard input closes; the kernel closes that pipe even when we are killed.
+//! Programs that end with us, whatever ends us. Each has a supervisor, a second copy of our own executable, and both
+//! are watched: the supervisor ends its program when its standard input closes, which the kernel does even when we
+//! are killed; and the kernel kills the program when its supervisor is killed (PR_SET_PDEATHSIG, prctl(2)).
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::process::{ChildStdin, Command, ExitCode, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{
+    Pid, Signal, WaitOptions, getpid, getppid, kill_process, kill_process_group,
+    set_child_subreaper, set_parent_process_death_signal,
+};
+use tokio::sync::watch;
 
-use super::ClusterError;
-use super::process::{ProcessError, last_lines, own_executable};
+use super::process::{ProcessError, last_lines, own_executable, remove_proxies};
+use super::{ClusterError, commands};
+use crate::text::without_credentials;
 
 /// How long a killed program may take to be gone.
 const GOING: Duration = Duration::from_secs(5);
@@ -24,20 +32,109 @@ const GARBAGE: &str = "400";
 /// How many lines of a program's log an error shows.
 const LAST_WORDS: usize = 8;
 
-/// What `brinell supervise` does: starts the program and kills it when standard input ends.
-///
-/// # Errors
-/// When the program cannot be started or waited for.
-pub fn supervise(program: &OsString, arguments: &[OsString]) -> io::Result<ExitCode> {
-    let mut child = Command::new(program).args(arguments).stdin(Stdio::null()).spawn()?;
-    let id = Pid::from_child(&child);
-    std::thread::spawn(move || {
-        // A pipe that breaks is as closed as one that ends.
-        let _ = io::copy(&mut io::stdin(), &mut io::sink());
-        // It may have ended this moment: then there is nothing to kill.
-        let _ = kill_process(id, Signal::KILL);
-    });
-    Ok(exit_code(child.wait()?))
+/// What becomes of a command for which nobody waits any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Abandoned {
+    /// It is killed. What it started itself goes on to its end, for [`commands::ENDING`] at most.
+    Ends,
+    /// It goes on to its end, for [`commands::ENDING`] at most.
+    GoesOn,
+}
+
+/// A program, and how it is supervised: what `brinell supervise` takes.
+#[derive(Debug, clap::Args)]
+pub struct Supervision {
+    /// So many bytes of standard input are the program's
+    #[arg(long, default_value_t = 0)]
+    input: u64,
+    /// The program goes on to its end when standard input closes, if that is soon
+    #[arg(long)]
+    to_its_end: bool,
+    /// The program
+    program: OsString,
+    /// Its arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<OsString>,
+}
+
+/// A program that the kernel kills when its supervisor is killed: what `brinell tied` takes.
+#[derive(Debug, clap::Args)]
+pub struct Tied {
+    /// The supervisor's process
+    supervisor: i32,
+    /// The program
+    program: OsString,
+    /// Its arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<OsString>,
+}
+
+impl Supervision {
+    /// Starts the program and ends it when standard input closes.
+    ///
+    /// # Errors
+    /// When the program cannot be started or waited for.
+    pub fn supervise(self) -> io::Result<ExitCode> {
+        // What the program has started itself becomes our child when the program ends.
+        set_child_subreaper(Some(getpid()))?;
+        let mut child = Command::new(own_executable()?)
+            .arg0("brinell")
+            .arg("tied")
+            .arg(getpid().as_raw_nonzero().to_string())
+            .arg(&self.program)
+            .args(&self.arguments)
+            .stdin(if self.input > 0 { Stdio::piped() } else { Stdio::null() })
+            .process_group(0)
+            .spawn()?;
+        let program = Pid::from_child(&child);
+        let input = child.stdin.take();
+        let is_abandoned = Arc::new(AtomicBool::new(false));
+        let abandoned = Arc::clone(&is_abandoned);
+        std::thread::spawn(move || {
+            pass_on(self.input, input);
+            abandoned.store(true, Ordering::SeqCst);
+            if !self.to_its_end {
+                // It may have ended this moment: then there is nothing to kill.
+                let _ = kill_process(program, Signal::KILL);
+            }
+            std::thread::sleep(commands::ENDING);
+            let _ = kill_process_group(program, Signal::KILL);
+        });
+        let status = child.wait()?;
+        if is_abandoned.load(Ordering::SeqCst) {
+            while rustix::process::wait(WaitOptions::empty()).is_ok() {}
+        }
+        Ok(exit_code(status))
+    }
+}
+
+/// Passes the program's input on, and reads until standard input closes. A pipe that breaks is as closed as one that
+/// ends, and a program that takes no input says itself what was wrong.
+fn pass_on(count: u64, program: Option<ChildStdin>) {
+    let mut ours = io::stdin();
+    if let Some(mut program) = program {
+        let _ = io::copy(&mut ours.by_ref().take(count), &mut program);
+    }
+    let _ = io::copy(&mut ours, &mut io::sink());
+}
+
+impl Tied {
+    /// Becomes the program. Returns only why it cannot.
+    pub fn tie(self) -> io::Error {
+        if let Err(error) = set_parent_process_death_signal(Some(Signal::KILL)) {
+            return error.into();
+        }
+        // It may have ended before the kernel was told to watch it.
+        if getppid().is_none_or(|parent| parent.as_raw_nonzero().get() != self.supervisor) {
+            return io::Error::other("its supervisor has ended");
+        }
+        Command::new(&self.program).args(&self.arguments).exec()
+    }
+
+    /// The program, for an error.
+    pub fn program(&self) -> String {
+        self.program.to_string_lossy().into_owned()
+    }
 }
 
 fn exit_code(status: ExitStatus) -> ExitCode {
@@ -46,17 +143,34 @@ fn exit_code(status: ExitStatus) -> ExitCode {
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1).into()
 }
 
+/// The command that supervises a program, whose arguments follow. It must be given a pipe for standard input.
+pub(super) fn command(input: usize, abandoned: Abandoned, program: &Path) -> Command {
+    // The link is there wherever Linux is; where it is not, the start fails and says so.
+    let mut command = Command::new(own_executable().unwrap_or_default());
+    command.arg0("brinell").arg("supervise").arg(format!("--input={input}")).process_group(0);
+    if abandoned == Abandoned::GoesOn {
+        command.arg("--to-its-end");
+    }
+    command.arg("--").arg(program);
+    command
+}
+
 /// A program under a supervisor, its output in a log.
 #[derive(Debug)]
 pub(super) struct Supervised {
     name: &'static str,
-    supervisor: Child,
+    supervisor: Pid,
     log: PathBuf,
+    /// Closed, it ends the program.
+    input: Option<ChildStdin>,
+    /// How it ended, once it has.
+    ending: watch::Receiver<Option<String>>,
 }
 
 impl Supervised {
-    /// Starts it. In a process group of its own: an interrupt at the terminal reaches only us.
+    /// Starts it for a run. No proxy is between it and the others: all are on loopback.
     pub(super) fn start(
+        run: &str,
         name: &'static str,
         program: &Path,
         arguments: &[String],
@@ -64,22 +178,31 @@ impl Supervised {
     ) -> Result<Self, ClusterError> {
         let start = || {
             let output = File::create(log)?;
-            Command::new(own_executable()?)
-                .arg0("brinell")
-                .arg("supervise")
-                .arg(program)
+            let mut command = command(0, Abandoned::Ends, program);
+            remove_proxies(&mut command);
+            command
                 .args(arguments)
                 .env("GOGC", GARBAGE)
+                .envs(commands::marks(run))
                 .stdin(Stdio::piped())
                 .stdout(output.try_clone()?)
                 .stderr(output)
-                .process_group(0)
                 .spawn()
         };
-        let supervisor = start().map_err(|source| {
+        let mut child = start().map_err(|source| {
             ClusterError::Process(ProcessError::Start { program: name.to_owned(), source })
         })?;
-        Ok(Supervised { name, supervisor, log: log.to_owned() })
+        let (supervisor, input) = (Pid::from_child(&child), child.stdin.take());
+        let (ended, ending) = watch::channel(None);
+        std::thread::spawn(move || {
+            let how = match child.wait() {
+                Ok(status) => format!("ended with {status}"),
+                Err(error) => format!("cannot be waited for: {error}"),
+            };
+            // Nobody may be interested any more.
+            let _ = ended.send(Some(how));
+        });
+        Ok(Supervised { name, supervisor, log: log.to_owned(), input, ending })
     }
 
     /// Whether it is the program of this name.
@@ -88,21 +211,39 @@ impl Supervised {
     }
 
     /// An error with its last words where it has ended by itself.
-    pub(super) fn check(&mut self) -> Result<(), ClusterError> {
-        match self.supervisor.try_wait() {
-            Ok(Some(status)) => Err(self.failure(&format!("ended with {status}"))),
-            Ok(None) | Err(_) => Ok(()),
+    pub(super) fn check(&self) -> Result<(), ClusterError> {
+        match &*self.ending.borrow() {
+            Some(how) => Err(self.failure(how)),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until it has ended, and says so with its last words.
+    pub(super) fn ended(&self) -> impl Future<Output = ClusterError> + Send + use<> {
+        let (name, log, mut ending) = (self.name, self.log.clone(), self.ending.clone());
+        async move {
+            let how = ending.wait_for(Option::is_some).await.ok().and_then(|how| how.clone());
+            failure(name, &log, &how.unwrap_or_else(|| "is not watched any more".to_owned()))
         }
     }
 
     /// What became of it, in its own last words.
     pub(super) fn failure(&self, state: &str) -> ClusterError {
-        let words = fs::read(&self.log).unwrap_or_default();
-        ClusterError::NotRunning {
-            program: self.name.to_owned(),
-            state: state.to_owned(),
-            words: last_lines(&String::from_utf8_lossy(&words), LAST_WORDS),
-        }
+        failure(self.name, &self.log, state)
+    }
+
+    fn has_ended(&self) -> bool {
+        self.ending.borrow().is_some()
+    }
+}
+
+fn failure(name: &str, log: &Path, state: &str) -> ClusterError {
+    let words = fs::read(log).unwrap_or_default();
+    let words = last_lines(&String::from_utf8_lossy(&words), LAST_WORDS);
+    ClusterError::NotRunning {
+        program: name.to_owned(),
+        state: state.to_owned(),
+        words: without_credentials(&words),
     }
 }
 
@@ -110,15 +251,14 @@ impl Supervised {
 /// being removed.
 pub(super) fn end(programs: &mut Vec<Supervised>) {
     for program in programs.iter_mut() {
-        drop(program.supervisor.stdin.take());
+        drop(program.input.take());
     }
     let deadline = Instant::now() + GOING;
-    for mut program in programs.drain(..) {
-        while matches!(program.supervisor.try_wait(), Ok(None)) {
+    for program in programs.drain(..) {
+        while !program.has_ended() {
             if Instant::now() > deadline {
-                let group = Pid::from_child(&program.supervisor);
-                // Nothing more can be done about a program that outlives this.
-                let _ = kill_process_group(group, Signal::KILL);
+                // With its supervisor the program is killed too. Whether both are gone is looked at by who tidies up.
+                let _ = kill_process(program.supervisor, Signal::KILL);
                 break;
             }
             std::thread::sleep(Duration::from_millis(2));

@@ -36,14 +36,20 @@ pub fn keep(folder: &RunFolder) -> std::io::Result<()> {
 }
 
 /// Removes everything that a run left outside its folder, and then the folder. An embedded cluster has left nothing
-/// outside: its programs ended with the run. Returns how many things.
+/// with an engine, and its programs ended with the run: that is looked at. Returns how many things.
 ///
 /// # Errors
-/// When the engine or the folder cannot be cleared.
+/// When the engine or the folder cannot be cleared, or a process of the run cannot be ended.
 pub async fn remove(run: &str, folder: &RunFolder) -> Result<usize, ClusterError> {
     let embedded = folder.file(embedded::MARK).exists();
-    let removed = if embedded { 0 } else { remove_from_engine(run).await? };
-    folder.remove().map_err(ClusterError::Folder)?;
+    let removed = match embedded {
+        true => commands::stop(run).await,
+        false => remove_from_engine(run).await?,
+    };
+    match commands::end(run).await {
+        0 => folder.remove().map_err(ClusterError::Folder)?,
+        processes => return Err(ClusterError::NotEnded(processes)),
+    }
     Ok(removed + 1)
 }
 
@@ -53,7 +59,8 @@ pub async fn remove(run: &str, folder: &RunFolder) -> Result<usize, ClusterError
 /// then a removal may fail that works afterwards.
 async fn remove_from_engine(run: &str) -> Result<usize, ClusterError> {
     let engine = Engine::new(run);
-    let goes_on = commands::stop(run).await;
+    commands::stop(run).await;
+    let goes_on = commands::go_on(run).await;
     let removed = engine.remove_all().await;
     if !goes_on {
         return Ok(removed?);
@@ -69,15 +76,22 @@ pub async fn sweep(named: Option<&str>) -> Result<Sweeping, ClusterError> {
     let mut runs: BTreeSet<String> = local.iter().cloned().collect();
     let engine = Engine::runs().await;
     runs.extend(engine.iter().flatten().cloned());
+    let orphaned = commands::orphaned().await;
+    runs.extend(orphaned.iter().cloned());
     if let Some(name) = named {
         runs.retain(|run| run == name);
     }
     let mut swept = Vec::new();
     for run in runs {
-        let became = match local.contains(&run) {
-            true => sweep_local(&run, named.is_some()).await?,
-            false if named.is_some() => Some(Swept::Removed(remove_from_engine(&run).await?)),
-            false => Some(Swept::Elsewhere),
+        let became = if local.contains(&run) {
+            sweep_local(&run, named.is_some()).await?
+        } else if named.is_some() {
+            let orphans = commands::end_orphans(&run).await;
+            Some(Swept::Removed(orphans + remove_from_engine(&run).await?))
+        } else if orphaned.contains(&run) {
+            Some(Swept::Removed(commands::end_orphans(&run).await))
+        } else {
+            Some(Swept::Elsewhere)
         };
         swept.extend(became.map(|became| (run, became)));
     }
@@ -99,5 +113,5 @@ async fn sweep_local(run: &str, named: bool) -> Result<Option<Swept>, ClusterErr
 }
 
 fn answers_badly(error: &ProcessError) -> bool {
-    matches!(error, ProcessError::Failed { .. })
+    !matches!(error, ProcessError::Start { .. })
 }

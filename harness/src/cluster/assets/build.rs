@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::modules::{Module, cache};
 use super::{AssetError, Assets, Program, find_all};
-use crate::cluster::process::{ProcessError, output};
+use crate::cluster::process::{BUILDING, Outside, ProcessError};
 
 /// What it costs, seen on two cores with empty caches.
 const COST: &str = "about 6 minutes on 2 cores, 230 MB here and 3 GB in Go's own caches, once";
@@ -75,9 +75,12 @@ async fn build(program: Program, module: &Module) -> Result<(), AssetError> {
         package(program),
     ];
     let environment = [("GOBIN", &*source), ("CGO_ENABLED", "0"), ("GOWORK", "off")];
-    output("go", &arguments, &environment, &[]).await.map_err(|source| match source {
+    let building = Outside::new("go", &arguments).with(environment).output(BUILDING);
+    building.await.map_err(|source| match source {
         ProcessError::Start { .. } => AssetError::NoGo { program },
-        ProcessError::Failed { .. } => AssetError::NotBuilt { program, source },
+        ProcessError::Failed { .. } | ProcessError::Late { .. } => {
+            AssetError::NotBuilt { program, source }
+        }
     })?;
     let folder = module.folder()?;
     fs::create_dir_all(&folder)?;

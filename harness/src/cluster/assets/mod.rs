@@ -11,7 +11,7 @@ pub use build::install;
 pub use modules::versions;
 use modules::{Module, module};
 
-use super::process::{ProcessError, output};
+use super::process::{ANSWERING, Outside, ProcessError};
 
 /// The variable in which envtest's users name their folder of programs
 /// (<https://book.kubebuilder.io/reference/envtest>).
@@ -224,13 +224,14 @@ pub fn remove() -> Result<PathBuf, AssetError> {
 async fn setup_envtest(version: &str) -> Option<PathBuf> {
     let wanted = format!("{version}.x");
     let arguments = ["use", "--installed-only", "--print", "path", &wanted];
-    let printed = output("setup-envtest", &arguments, &[], &[]).await.ok()?;
+    let printed = Outside::new("setup-envtest", &arguments).output(ANSWERING).await.ok()?;
     Some(PathBuf::from(String::from_utf8_lossy(&printed).trim()))
 }
 
 /// Whether a program that somebody else chose is of the version that is asked for.
 async fn fits(program: Program, path: &Path, version: &str) -> Result<bool, AssetError> {
-    let printed = output(&path.to_string_lossy(), &["--version"], &[], &[])
+    let printed = Outside::new(&path.to_string_lossy(), &["--version"])
+        .output(ANSWERING)
         .await
         .map_err(|source| AssetError::Broken { path: path.to_owned(), source })?;
     let printed = String::from_utf8_lossy(&printed);

@@ -12,20 +12,18 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
 use super::assets::Assets;
-use super::process::Group;
+use super::process::{Group, Outside};
 use super::settings::{EtcdAccess, Settings};
 use super::supervisor::{self, Supervised};
-use super::{BETWEEN_LOOKS, ClusterError, RunFolder, STARTING};
+use super::{BETWEEN_LOOKS, ClusterError, RunFolder, STARTING, way_in};
 use crate::in_cluster::probe::{self, EtcdAnswer, EtcdOrder, NoAnswer, Verb};
 use crate::in_cluster::server_config_for;
 use keys::Keys;
@@ -122,9 +120,20 @@ impl Embedded {
         programs: &Mutex<Vec<Supervised>>,
     ) -> Result<(), ClusterError> {
         let log = self.folder.file(&format!("{}/{}.log", place.folder, part.name));
-        let program = Supervised::start(part.name, &part.program, &part.arguments, &log)?;
+        let program =
+            Supervised::start(&self.run, part.name, &part.program, &part.arguments, &log)?;
         lock(programs).push(program);
         Ok(())
+    }
+
+    /// Waits until one of the cluster's own programs has ended by itself.
+    pub(super) async fn ended(&self) -> ClusterError {
+        let endings: Vec<_> =
+            lock(&self.programs).iter().map(|program| Box::pin(program.ended())).collect();
+        if endings.is_empty() {
+            return std::future::pending().await;
+        }
+        futures::future::select_all(endings).await.0
     }
 
     async fn until_ready(
@@ -134,7 +143,7 @@ impl Embedded {
     ) -> Result<(), ClusterError> {
         let deadline = Instant::now() + STARTING;
         while !super::is_ready(client).await? {
-            for program in lock(programs).iter_mut() {
+            for program in lock(programs).iter() {
                 program.check()?;
             }
             if Instant::now() > deadline {
@@ -168,8 +177,7 @@ impl Embedded {
 
     /// The admin's way in.
     pub(super) async fn admin(&self) -> Result<Config, ClusterError> {
-        let kubeconfig = Kubeconfig::read_from(self.folder.file("kubeconfig"))?;
-        Ok(Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?)
+        way_in(&self.folder.file("kubeconfig")).await
     }
 
     /// The flags as settings name them. We started the API server with them ourselves, and it takes no flag that
@@ -188,15 +196,14 @@ impl Embedded {
         std::fs::read(path).map_err(ClusterError::Folder)
     }
 
-    /// The audit log from its beginning, and on while it grows. Killed, we leave `tail` without a reader, and it ends.
+    /// The audit log from its beginning, and on while it grows.
     pub(super) fn audit_log(&self) -> Result<Group, ClusterError> {
         self.follow(&self.first())
     }
 
     fn follow(&self, place: &Place) -> Result<Group, ClusterError> {
         let log = self.audit_log_in(place);
-        let arguments = ["-c", "+1", "-F", &log.to_string_lossy()];
-        Ok(Group::start("tail", &arguments, &[], Stdio::null())?)
+        Ok(Outside::new("tail", &["-c", "+1", "-F", &log.to_string_lossy()]).start()?)
     }
 
     fn audit_log_in(&self, place: &Place) -> PathBuf {

@@ -6,19 +6,21 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use crate::cluster::commands::RUN_VARIABLE;
+use crate::cluster::commands;
 use crate::cluster::engine::{Engine, NodeFile, RUN_LABEL};
 use crate::cluster::image::Image;
-use crate::cluster::process::{Group, ProcessError, last_lines, output};
+use crate::cluster::process::{
+    ANSWERING, CHANGING, Group, MAKING, Outside, ProcessError, last_lines,
+};
 use crate::cluster::settings::{EtcdAccess, LOGS, SETTINGS, Settings};
-use crate::cluster::{ClusterError, RunFolder, image_name};
+use crate::cluster::{ClusterError, RunFolder, image_name, way_in};
 use crate::in_cluster::probe::{self, NoAnswer};
+use crate::text::without_credentials;
 
 /// Where the API server's audit log lies, as the control audit-policy writes it.
 const AUDIT_LOG: &str = "/var/log/brinell/audit.log";
@@ -28,6 +30,16 @@ const ETCD_PORT: u16 = 2379;
 
 /// The port in the node of a second API server, which the engine shows on loopback.
 const BESIDE_PORT: u16 = 6444;
+
+/// What the kubelet itself has written, without systemd's words on it.
+const KUBELETS_WORDS: [&str; 6] = [
+    "journalctl",
+    "--unit=kubelet",
+    "--identifier=kubelet",
+    "--lines=8",
+    "--output=cat",
+    "--no-pager",
+];
 
 /// The node images that kind 0.33 was released with; each is named by its content.
 const NODE_IMAGES: [(&str, &str); 4] = [
@@ -64,7 +76,7 @@ pub fn versions() -> Vec<&'static str> {
 
 /// kind's version, which shows that it is there.
 pub async fn version() -> Result<String, ProcessError> {
-    let text = output("kind", &["version", "--quiet"], &[], &[]).await?;
+    let text = Outside::new("kind", &["version", "--quiet"]).output(ANSWERING).await?;
     Ok(String::from_utf8_lossy(&text).trim().to_owned())
 }
 
@@ -150,35 +162,48 @@ impl Kind {
             "--retain",
         ];
         // A network of the run's own: no other cluster is on it, and it goes with the run.
-        let environment = [
-            (RUN_VARIABLE, self.run.as_str()),
-            ("KIND_EXPERIMENTAL_DOCKER_NETWORK", network.as_str()),
-        ];
+        let network = [("KIND_EXPERIMENTAL_DOCKER_NETWORK", network)];
         let started = Instant::now();
-        match output("kind", &arguments, &environment, &config).await {
+        match self.kind(&arguments).with(network).input(&config).output(MAKING).await {
             Ok(_) => Ok(started.elapsed()),
             Err(error) => Err(self.explain(error).await),
         }
     }
 
-    /// Adds the API server's last words to kind's, where it has any: a wrong setting shows only there.
-    async fn explain(&self, error: ProcessError) -> ClusterError {
-        let found = self
-            .engine
-            .execute(
-                &self.node(),
-                &["find", "/var/log/pods", "-path", "*kube-apiserver/*.log"],
-                &[],
-            )
-            .await
-            .unwrap_or_default();
-        let found = String::from_utf8_lossy(&found);
-        let mut words = String::new();
-        if let Some(log) = found.lines().max() {
-            let tail = self.engine.execute(&self.node(), &["tail", "-n", "8", log], &[]).await;
-            words = String::from_utf8_lossy(&tail.unwrap_or_default()).into_owned();
+    /// kind, for this run. It would hand variables that name proxies on to the node, where nothing needs one, and it
+    /// takes another engine where a variable says so.
+    fn kind<'a>(&self, arguments: &'a [&'a str]) -> Outside<'a> {
+        Outside::new("kind", arguments)
+            .with(commands::marks(&self.run))
+            .with([("KIND_EXPERIMENTAL_PROVIDER", "docker")])
+            .without_proxies()
+    }
+
+    /// Adds to kind's words those of what did not start: the API server where it has a log, since a wrong setting
+    /// shows only there, or else the kubelet.
+    async fn explain(&self, kind: ProcessError) -> ClusterError {
+        let look = async |command: &[&str]| {
+            let found = self.engine.execute(&self.node(), command, &[]).await.unwrap_or_default();
+            without_credentials(&String::from_utf8_lossy(&found))
+        };
+        let logs = look(&["find", "/var/log/pods", "-path", "*kube-apiserver/*.log"]).await;
+        let (program, words) = match logs.lines().max() {
+            Some(log) => ("API server", look(&["tail", "-n", "8", log]).await),
+            None => ("kubelet", last_lines(&look(&KUBELETS_WORDS).await, 8)),
+        };
+        let words = match words.trim_end() {
+            "" => String::new(),
+            words => format!("\nthe {program}'s last words:\n{words}"),
+        };
+        ClusterError::NotCreated { kind, words }
+    }
+
+    /// Waits until the node's container has ended.
+    pub(super) async fn ended(&self) -> ClusterError {
+        match self.engine.wait(&self.node()).await {
+            Ok(()) => ClusterError::NodeEnded,
+            Err(error) => error.into(),
         }
-        ClusterError::NotCreated { kind: error.to_string(), api_server: last_lines(&words, 8) }
     }
 
     /// Makes the image of our own executable and gives it to the engine, for the attacker's container.
@@ -197,15 +222,13 @@ impl Kind {
         let archive = self.folder.file("image.tar");
         let name = self.name();
         let arguments = ["load", "image-archive", &archive.to_string_lossy(), "--name", &name];
-        output("kind", &arguments, &[(RUN_VARIABLE, &self.run)], &[]).await?;
+        self.kind(&arguments).output(CHANGING).await?;
         Ok(())
     }
 
     /// The admin's way in.
     pub async fn admin(&self) -> Result<kube::Config, ClusterError> {
-        let kubeconfig = Kubeconfig::read_from(self.folder.file("kubeconfig"))?;
-        let options = KubeConfigOptions::default();
-        Ok(kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?)
+        way_in(&self.folder.file("kubeconfig")).await
     }
 
     /// The flags with which the API server really runs.
@@ -280,6 +303,7 @@ impl Kind {
 
 /// kind's configuration. The API server's settings are written in both forms of kubeadm's configuration: kind
 /// takes the one that its kubeadm speaks and drops the other without a word, so they are read back afterwards.
+/// From 1.35 on a kubelet does not start on cgroup v1 unless it is told to (KEP-5573), whatever the machine's is.
 fn configuration(settings: &Settings) -> Value {
     let volumes = json!([
         {"name": "brinell-settings", "hostPath": SETTINGS, "mountPath": SETTINGS, "readOnly": true, "pathType": "DirectoryOrCreate"},
@@ -297,6 +321,7 @@ fn configuration(settings: &Settings) -> Value {
     });
     let mut kubelet = json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
+        "failCgroupV1": false,
     });
     crate::merge::patch(&mut kubelet, &settings.kubelet);
     json!({
