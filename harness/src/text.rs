@@ -57,7 +57,8 @@ pub fn without_credentials(text: &str) -> String {
     let mut rest = text;
     while let Some((start, at)) = next_url(rest) {
         let (before, url) = rest.split_at(start);
-        let end = url.find(ends_url).unwrap_or(url.len());
+        let next = next_url(url).map(|(next, _)| next);
+        let end = url.find(ends_url).into_iter().chain(next).min().unwrap_or(url.len());
         shown.push_str(before);
         rest = &url[credentials(&url[..end], at)..];
     }

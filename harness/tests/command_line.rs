@@ -3,8 +3,10 @@
 mod support;
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use brinell::catalog::Catalog;
 use brinell::report::Results;
@@ -410,4 +412,129 @@ fn sweeping_says_when_an_engine_could_not_be_asked() {
     let silent = ran(brinell(&home, "silent").arg("sweep"));
     assert_eq!((silent.code, silent.stdout.as_str()), (Some(4), ""), "{silent:?}");
     assert_says(&silent.stderr, "the engine could not be asked for what kind clusters left there");
+}
+
+/// Waits until a process has ended.
+fn wait_for_end(process: &str) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while Path::new("/proc").join(process).exists() {
+        assert!(Instant::now() < deadline, "{process} has not ended");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn an_engine_that_never_answers_is_waited_for_ten_seconds() {
+    let home = Home::new();
+    let started = Instant::now();
+    let plan = ran(brinell(&home, "hanging").arg("plan"));
+    assert_eq!(plan.code, Some(0), "{plan:?}");
+    assert!(plan.stdout.starts_with("cluster embedded (no Docker engine answers)\n"), "{plan:?}");
+    let swept = ran(brinell(&home, "hanging").arg("sweep"));
+    assert_eq!(swept.code, Some(4), "{swept:?}");
+    let late = "`docker version --format {{.Server.Version}}{{range .Server.Components}} \
+                {{.Name}}{{end}}` did not end within 10 seconds, and was ended";
+    assert_says(&swept.stderr, late);
+    assert_broken(&home, "hanging", &["no Docker engine answers. Install one", late]);
+    assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
+    let commands = fs::read_to_string(home.path("engine-commands")).expect("written");
+    commands.lines().for_each(wait_for_end);
+}
+
+#[test]
+fn a_command_that_hangs_ends_with_a_killed_brinell() {
+    let home = Home::new();
+    let mut command = brinell(&home, "hanging");
+    let mut plan = command.arg("plan").stdout(Stdio::null()).spawn().expect("started");
+    let commands = home.path("engine-commands");
+    while !fs::read_to_string(&commands).is_ok_and(|text| text.ends_with('\n')) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    plan.kill().expect("killed");
+    plan.wait().expect("waited");
+    fs::read_to_string(&commands).expect("written").lines().for_each(wait_for_end);
+}
+
+#[test]
+fn an_engine_that_answers_by_half_does_not_keep_the_plan() {
+    let home = Home::new();
+    let plan = ran(brinell(&home, "half").arg("plan"));
+    assert_eq!(plan.code, Some(0), "{plan:?}");
+    assert!(plan.stdout.starts_with("cluster kind (Docker 28.5.2 and kind 0.33.0 "), "{plan:?}");
+}
+
+#[test]
+fn podman_under_dockers_name_is_known() {
+    let home = Home::new();
+    let plan = ran(brinell(&home, "podman").arg("plan"));
+    assert!(plan.stdout.starts_with("cluster embedded (`docker` is podman here)\n"), "{plan:?}");
+    let expected = "`docker` is podman here, and kind clusters are made with a Docker engine.";
+    let ran = assert_broken(&home, "podman", &[expected]);
+    assert_says(&ran.stdout, "Nothing was made.");
+}
+
+#[test]
+fn an_engine_on_another_machine_is_known_before_anything_is_made() {
+    let home = Home::new();
+    for host in ["tcp://user:hunter2@10.1.2.3:2375", "ssh://user:hunter2@10.1.2.3"] {
+        let brinell = || {
+            let mut command = brinell(&home, "refusing");
+            command.env("DOCKER_HOST", host);
+            command
+        };
+        let plan = ran(brinell().arg("plan"));
+        let first = "cluster embedded (the Docker engine is on another machine, 10.1.2.3)\n";
+        assert!(plan.stdout.starts_with(first), "{plan:?}");
+        let ran = ran(brinell().args(["--cluster", "kind"]));
+        assert_eq!(ran.code, Some(4), "{ran:?}");
+        assert_says(&ran.stdout, "kind opens the API server on that machine's own loopback");
+        assert_says(&ran.stdout, "Nothing was made.");
+        assert!(!format!("{plan:?}{ran:?}").contains("hunter2"));
+    }
+    assert_eq!(home.runs(), [""; 0]);
+}
+
+#[test]
+fn kind_is_told_nothing_of_proxies_and_passwords_are_not_repeated() {
+    let home = Home::new();
+    let mut command = brinell(&home, "telling");
+    for name in ["http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+        command.env(name, "http://user:hunter2@127.0.0.1:9");
+    }
+    command.env("KIND_EXPERIMENTAL_PROVIDER", "podman");
+    let arguments = ["--cluster", "kind", "--junit", "junit.xml", "--json", "results.json"];
+    let ran = ran(command.args(arguments));
+    assert_eq!(ran.code, Some(4), "{ran:?}");
+    assert_says(&ran.stdout, "http_proxy is '', and http://proxy:3128 refused");
+    assert_says(&ran.stdout, "the provider is 'docker'");
+    let told =
+        [fs::read_to_string(home.path("junit.xml")), fs::read_to_string(home.path("results.json"))];
+    for text in told.map(|text| text.expect("written")).iter().chain([&ran.stdout, &ran.stderr]) {
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+#[test]
+fn a_second_signal_ends_tidying_up_and_says_what_stays() {
+    let home = Home::new();
+    let mut command = brinell(&home, "stuck");
+    command.args(["--cluster", "kind"]).stdout(Stdio::piped());
+    let mut running = command.spawn().expect("started");
+    let lines = BufReader::new(running.stdout.take().expect("piped")).lines();
+    let mut lines = lines.map(|line| line.expect("text in UTF-8"));
+    assert!(lines.any(|line| line.contains("ABORTED")));
+    let started = Instant::now();
+    for signal in ["-INT", "-TERM"] {
+        let sent = Command::new("kill").args([signal, &running.id().to_string()]).status();
+        assert!(sent.expect("started").success());
+    }
+    let rest: Vec<String> = lines.collect();
+    assert_eq!(running.wait().expect("waited").code(), Some(4));
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    let [run] = home.runs().try_into().expect("one run");
+    let left = format!(
+        "LEFT BEHIND: a second signal ended tidying up, so that parts of run {run} may still be there; \
+         `brinell sweep {run}` removes them."
+    );
+    assert_says(&rest.join("\n"), &left);
 }

@@ -137,6 +137,8 @@ fn main() {
     for trial in [
         Trial::test("killed/1.36", programs_end_with_a_killed_run),
         Trial::test("interrupted/1.36", an_interrupted_run_leaves_nothing),
+        Trial::test("proxies/1.36", no_proxy_is_between_us_and_loopback),
+        Trial::test("killed supervisor/1.36", a_program_ends_with_its_killed_supervisor),
     ] {
         trials.push(or_ignored(trial, "1.36", is_there));
     }
@@ -253,6 +255,64 @@ fn an_interrupted_run_leaves_nothing() -> Result<(), Failed> {
     Err(format!("{status}, programs run: {is_running}, {rest} folders left").into())
 }
 
+/// Nobody listens where these proxies are said to be.
+fn no_proxy_is_between_us_and_loopback() -> Result<(), Failed> {
+    let names =
+        ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
+    for proxy in
+        ["http://user:hunter2@127.0.0.1:9", "socks5://user:hunter2@127.0.0.1:9", "hunter2:"]
+    {
+        let folder = tempfile::tempdir()?;
+        let output = brinell(folder.path())
+            .current_dir(folder.path())
+            .envs(names.map(|name| (name, proxy)))
+            .envs(["no_proxy", "NO_PROXY"].map(|name| (name, "hunter2.example.com")))
+            .args([
+                "--scenario",
+                "exec-interactive",
+                "--json",
+                "results.json",
+                "--junit",
+                "junit.xml",
+            ])
+            .output()?;
+        let files =
+            ["results.json", "junit.xml"].map(|name| std::fs::read(folder.path().join(name)));
+        let [json, junit] = files;
+        let told = [output.stdout, output.stderr, json?, junit?].concat();
+        let told = String::from_utf8_lossy(&told);
+        if output.status.code() != Some(0) || told.contains("hunter2") {
+            return Err(format!("{proxy}: {}:\n{told}", output.status).into());
+        }
+    }
+    Ok(())
+}
+
+/// The kernel ends the program, and the run, which has lost it, leaves nothing.
+fn a_program_ends_with_its_killed_supervisor() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let mut run = begun(folder.path())?;
+    let runs = folder.path().join("brinell/runs");
+    let marker = runs.to_string_lossy().into_owned();
+    let supervises = |line: &str| {
+        line.starts_with("brinell supervise")
+            && line.contains("/kube-apiserver")
+            && line.contains(&marker)
+    };
+    let supervisor = processes().into_iter().find(|(_, line)| supervises(line));
+    let (supervisor, _) = supervisor.ok_or("no supervisor of kube-apiserver")?;
+    Command::new("kill").args(["-KILL", &supervisor]).status()?;
+    let serves = |line: &str| line.contains("kube-apiserver --") && line.contains(&marker);
+    wait_until("its program is gone", || !processes().iter().any(|(_, line)| serves(line)))?;
+    let status = run.wait()?;
+    let is_running = is_named_by_a_process(&marker);
+    let rest = std::fs::read_dir(&runs)?.count();
+    if (status.code(), is_running, rest) == (Some(4), false, 0) {
+        return Ok(());
+    }
+    Err(format!("{status}, programs run: {is_running}, {rest} folders left").into())
+}
+
 /// A run whose programs have started.
 fn begun(state: &Path) -> Result<Child, Failed> {
     let run = brinell(state).stdout(Stdio::null()).spawn()?;
@@ -268,8 +328,19 @@ fn below(runs: &Path, name: &str) -> bool {
 
 /// Whether any process has a text in its command line.
 fn is_named_by_a_process(text: &str) -> bool {
-    let listed = Command::new("ps").args(["-e", "-o", "args="]).output();
-    listed.is_ok_and(|listed| String::from_utf8_lossy(&listed.stdout).contains(text))
+    processes().iter().any(|(_, line)| line.contains(text))
+}
+
+/// Every process with its command line.
+fn processes() -> Vec<(String, String)> {
+    let listed = Command::new("ps").args(["-e", "-ww", "-o", "pid=,args="]).output();
+    let listed = listed.map(|listed| listed.stdout).unwrap_or_default();
+    let listed = String::from_utf8_lossy(&listed);
+    let process = |line: &str| {
+        let (process, line) = line.trim_start().split_once(' ')?;
+        Some((process.to_owned(), line.to_owned()))
+    };
+    listed.lines().filter_map(process).collect()
 }
 
 fn wait_until(what: &str, is_so: impl Fn() -> bool) -> Result<(), Failed> {

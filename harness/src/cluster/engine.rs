@@ -134,7 +134,7 @@ impl Engine {
     /// Tells the engine to make or change something, which it is seen doing to the end.
     async fn tell(&self, arguments: &[&str], input: &[u8]) -> Result<String, ProcessError> {
         let told = Outside::new(DOCKER, arguments).with(commands::marks(&self.run)).input(input);
-        let printed = told.to_its_end().output(CHANGING).await?;
+        let printed = told.going_on().output(CHANGING).await?;
         Ok(String::from_utf8_lossy(&printed).into_owned())
     }
 
@@ -185,6 +185,8 @@ impl Engine {
 
     /// Every run whose things are still with the engine.
     pub async fn runs() -> Result<Vec<String>, ProcessError> {
+        // One that does not answer is known sooner by what takes no time.
+        Engine::version().await?;
         let mut runs = Vec::new();
         for listing in [
             &["ps", "--all", "--filter", "label=brinell.dev/run", "--format", FORMAT][..],

@@ -107,7 +107,7 @@ impl<'a> Outside<'a> {
 
     /// It goes on to its end when nobody waits for it any more: what an engine was told to do it does, whether its
     /// command lives or not, so that only the command's end tells when it is done.
-    pub fn to_its_end(mut self) -> Self {
+    pub fn going_on(mut self) -> Self {
         self.abandoned = Abandoned::GoesOn;
         self
     }

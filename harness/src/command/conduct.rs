@@ -67,12 +67,17 @@ pub async fn conduct(
         reporters.finish()
     });
     let made = Made::default();
-    let ending = until_end(work, &made, &progress).await;
+    let mut signals = Signals::caught();
+    let ending = until_end(work, &made, &progress, signals.as_mut()).await;
     if let Some(error) = ending.error() {
-        progress.tell(RunEvent::Aborted { error });
+        progress.tell(RunEvent::Aborted { error: text::without_credentials(&error) });
     }
     let tidying = Instant::now();
-    let (tidied, is_tidy) = tidy_all(&made, keep).await;
+    let is_signalled = matches!(ending, Ending::Signalled(_));
+    let (tidied, is_tidy) = tokio::select! {
+        tidied = tidy_all(&made, keep) => tidied,
+        () = insisted(signals.as_mut().ok(), is_signalled) => (left_behind(&made), false),
+    };
     let took_by_cluster = match &ending {
         Ending::Done(making) => *making + tidying.elapsed(),
         _ => tidying.elapsed(),
@@ -115,8 +120,9 @@ async fn until_end(
     work: impl AsyncFnOnce(&Made, &Progress) -> Result<Duration, String>,
     made: &Made,
     progress: &Progress,
+    signals: Result<&mut Signals, &mut io::Error>,
 ) -> Ending {
-    let mut signals = match Signals::caught() {
+    let signals = match signals {
         Ok(signals) => signals,
         Err(error) => return Ending::Aborted(format!("signals cannot be caught: {error}")),
     };
@@ -131,8 +137,17 @@ async fn until_end(
     }
 }
 
+/// Waits for the second signal, which ends tidying up too. A run that nobody ended needs two while it tidies up.
+async fn insisted(signals: Option<&mut Signals>, is_signalled: bool) {
+    let Some(signals) = signals else { return std::future::pending().await };
+    if !is_signalled {
+        signals.next().await;
+    }
+    signals.next().await;
+}
+
 /// The signals that end a run. They are caught from the moment on at which this is made: before anything is that
-/// would have to be tidied up. While a run tidies up they are caught as well, and change nothing.
+/// would have to be tidied up. While a run tidies up they are caught as well; the second one ends that too.
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
@@ -154,9 +169,20 @@ impl Signals {
     }
 }
 
+/// What is told when a second signal has ended tidying up.
+fn left_behind(made: &Made) -> String {
+    let sweep = |(run, _): &(String, Arc<RunFolder>)| {
+        format!(
+            "LEFT BEHIND: a second signal ended tidying up, so that parts of run {run} may still be there; \
+             `brinell sweep {run}` removes them."
+        )
+    };
+    made.lock().iter().map(sweep).collect::<Vec<_>>().join("\n")
+}
+
 /// Tidies up after every run. Returns what became of them, and whether all is well.
 async fn tidy_all(made: &Made, keep: bool) -> (String, bool) {
-    let runs = std::mem::take(&mut *made.lock());
+    let runs = made.lock().clone();
     if runs.is_empty() {
         return ("Nothing was made.".to_owned(), true);
     }

@@ -14,6 +14,7 @@ use std::process::ExitCode as Code;
 use brinell::catalog::{Catalog, Entry, ProfileEntry, select};
 use brinell::cli::Selection;
 use brinell::report::ExitCode;
+use brinell::text::without_credentials;
 
 /// Says what went wrong, for a person.
 pub fn fail(code: ExitCode, message: &str) -> Code {
@@ -23,7 +24,7 @@ pub fn fail(code: ExitCode, message: &str) -> Code {
 
 fn complain(message: &str) {
     // Where nobody can be told, the exit code tells.
-    let _ = writeln!(std::io::stderr(), "error: {message}");
+    let _ = writeln!(std::io::stderr(), "error: {}", without_credentials(message));
 }
 
 /// Prints a whole answer. A reader who has read enough, as in `brinell --list | head`, is no error.
