@@ -315,17 +315,120 @@ mine/exec/mine.yaml:8:37: nothing is known as `${nod}` in a path
 #[test]
 fn a_subject_that_cannot_be() {
     let exec = "{exec: {command: [probe, cat], stdin: true}}";
-    let grants =
-        "{grants: {verb: get, resource: pods/exec, allowed: ['system:masters', 'User/[a']}}";
+    let grants = "{grants: {verb: get, resource: pods/exec, allowed: ['system:masters', 'ServiceAccount/a']}}";
     insta::assert_snapshot!(with_change(exec, grants), @"
 mine/exec/mine.yaml:8:59: no subject has that form
-  8 | rants: {verb: get, resource: pods/exec, allowed: ['system:masters', 'User/[a']}}
+  8 | rants: {verb: get, resource: pods/exec, allowed: ['system:masters', 'ServiceAccount/a']}}
     |                                                   ^
   write `Group/name`, `User/name` or `ServiceAccount/namespace/name`
 
-mine/exec/mine.yaml:8:77: error parsing glob 'User/[a': unclosed character class; missing ']'
-  8 |  resource: pods/exec, allowed: ['system:masters', 'User/[a']}}
+mine/exec/mine.yaml:8:77: no subject has that form
+  8 |  resource: pods/exec, allowed: ['system:masters', 'ServiceAccount/a']}}
     |                                                   ^
+  write `Group/name`, `User/name` or `ServiceAccount/namespace/name`
+");
+}
+
+#[test]
+fn a_review_asks_about_one_thing() {
+    let exec = "{exec: {command: [probe, cat], stdin: true}}";
+    let grants =
+        |about: &str| with_change(exec, &format!("{{grants: {{verb: get, {about}allowed: []}}}}"));
+    insta::assert_snapshot!(grants(""), @"
+mine/exec/mine.yaml:8:8: it asks about nothing
+  8 |   do: {grants: {verb: get, allowed: []}}
+    |        ^
+  name a `resource:` such as pods/exec, or a `url:` such as /metrics
+");
+    insta::assert_snapshot!(grants("resource: pods, url: /metrics, "), @"
+mine/exec/mine.yaml:8:8: it asks about two things
+  8 |   do: {grants: {verb: get, resource: pods, url: /metrics, allowed: []}}
+    |        ^
+  name a `resource:` such as pods/exec, or a `url:` such as /metrics
+");
+    insta::assert_snapshot!(grants("url: metrics, group: apps, "), @r#"
+mine/exec/mine.yaml:8:33: "metrics" is no path
+  8 |   do: {grants: {verb: get, url: metrics, group: apps, allowed: []}}
+    |                                 ^
+  write one whole path, such as /metrics: rules with a star are found by it
+
+mine/exec/mine.yaml:8:33: a path is in no API group
+  8 |   do: {grants: {verb: get, url: metrics, group: apps, allowed: []}}
+    |                                 ^
+  remove `group`
+"#);
+    assert_eq!(grants("url: /metrics, "), "");
+}
+
+/// What is said about a connection in the target `shop`.
+fn with_connection(connect: &str) -> String {
+    let scenario = SCENARIO.replace("target: production-app", "target: shop");
+    let permit = "{exec: {command: [probe, echo, foo]}}\n  succeeds: {stdout: foo}";
+    let resolve = "{resolve: {from: frontend, name: x}}\n  succeeds: {}";
+    let scenario = scenario.replace(permit, resolve);
+    let attack = "{exec: {command: [probe, cat], stdin: true}}";
+    with_scenario(scenario.replace(attack, &format!("{{connect: {{{connect}}}}}")))
+}
+
+#[test]
+fn a_connection_names_what_the_target_has() {
+    for connect in [
+        "from: frontend, to: {pod: database}, port: 5432",
+        "from: shop/frontend, to: {pod: shop/database}, port: 1",
+        "from: frontend, to: {service: database}, port: 5432, proven-from: backend",
+        "from: frontend, to: {address: 169.254.169.254}, port: 80",
+        "from: frontend, to: {address: 'fd00::1'}, port: 80, proven-from: shop/backend",
+    ] {
+        assert_eq!(with_connection(connect), "", "{connect}");
+    }
+    insta::assert_snapshot!(with_connection("from: frontent, to: {pod: shop/databse}, port: 5432"), @"
+mine/exec/mine.yaml:8:24: there is no pod `frontent`
+  8 |   do: {connect: {from: frontent, to: {pod: shop/databse}, port: 5432}}
+    |                        ^
+  did you mean frontend?
+
+mine/exec/mine.yaml:8:44: there is no pod `databse`
+  8 |   do: {connect: {from: frontent, to: {pod: shop/databse}, port: 5432}}
+    |                                            ^
+  did you mean database?
+");
+    insta::assert_snapshot!(with_connection("from: other/frontend, to: {service: databas}, port: 5432"), @"
+mine/exec/mine.yaml:8:24: there is no pod `other/frontend`
+  8 |   do: {connect: {from: other/frontend, to: {service: databas}, port: 5432}}
+    |                        ^
+  known are: frontend, backend, database, outside
+
+mine/exec/mine.yaml:8:54: there is no Service `databas`
+  8 | o: {connect: {from: other/frontend, to: {service: databas}, port: 5432}}
+    |                                                   ^
+  did you mean database?
+");
+    insta::assert_snapshot!(with_connection("from: frontend, to: {service: database}, port: 80"), @"
+mine/exec/mine.yaml:8:65: the Service has no such port
+  8 | : {from: frontend, to: {service: database}, port: 80}}
+    |                                                   ^
+  its TCP ports are: 5432
+");
+    insta::assert_snapshot!(with_connection("from: frontend, to: {address: 10.0.0}, port: 80"), @"
+mine/exec/mine.yaml:8:48: invalid IP address syntax
+  8 |   do: {connect: {from: frontend, to: {address: 10.0.0}, port: 80}}
+    |                                                ^
+");
+    insta::assert_snapshot!(with_connection("from: frontend, to: {address: 10.0.0.1}, port: 80, proven-from: frontend"), @"
+mine/exec/mine.yaml:8:82: the pod that connects proves nothing
+  8 | , to: {address: 10.0.0.1}, port: 80, proven-from: frontend}}
+    |                                                   ^
+  name one that must get through while this one is refused
+");
+}
+
+#[test]
+fn a_connection_says_whether_it_is_to_a_pod_or_a_service() {
+    insta::assert_snapshot!(with_connection("from: frontend, to: database, port: 5432"), @"
+mine/exec/mine.yaml:8:38: `database` may be a pod or a Service
+  8 |   do: {connect: {from: frontend, to: database, port: 5432}}
+    |                                      ^
+  write `{pod: database}`, `{service: database}` or `{address: IP}`
 ");
 }
 

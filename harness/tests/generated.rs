@@ -133,7 +133,7 @@ fn words(action: &Action) -> String {
             format!("`{} {}`", format!("{:?}", request.method).to_uppercase(), request.path)
         }
         Action::Connect(connect) => {
-            format!("TCP from {} to {}:{}", connect.from, connect.to, connect.port)
+            format!("TCP from {} to {}, port {}", connect.from, connect.to, connect.port)
         }
         Action::Resolve(resolve) => format!("DNS from {}: `{}`", resolve.from, resolve.name),
         Action::Kubelet(kubelet) => {
@@ -142,7 +142,8 @@ fn words(action: &Action) -> String {
         }
         Action::Etcd(etcd) => format!("a read of etcd below `{}`", etcd.prefix),
         Action::Grants(grants) => {
-            format!("a review of who may {} {}", grants.verb, grants.resource)
+            let what = grants.resource.as_ref().or(grants.url.as_ref());
+            format!("a review of who may {} {}", grants.verb, what.map_or("", String::as_str))
         }
     }
 }

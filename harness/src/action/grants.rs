@@ -1,211 +1,271 @@
 //! Who may? All roles and bindings, read by the admin. What nobody can try, because authentication stops it on most
 //! paths or because it takes another step first, shows here all the same.
 
-use std::collections::BTreeSet;
+mod rule;
+mod scope;
+mod subject;
 
-use globset::{Glob, GlobSet, GlobSetBuilder};
+use std::collections::{BTreeSet, HashMap};
+
 use k8s_openapi::api::rbac::v1::{
     ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject,
 };
 use kube::api::ListParams;
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
 
+use self::rule::{Asked, Reach, reach};
+use self::scope::Scope;
+use self::subject::Allowed;
 use super::{ActionError, Attempt, Observation};
 use crate::catalog::Grants;
 use crate::verdict::{Answer, Effect, Granted};
+
+/// How many objects are read at once. A cluster may have tens of thousands of bindings.
+const PAGE: u32 = 500;
 
 /// Lists everybody to whom a role grants it, in any namespace.
 pub(super) async fn review(
     attempt: &Attempt<'_>,
     grants: &Grants,
 ) -> Result<Observation, ActionError> {
-    let roles = Roles::read(&attempt.world.admin).await?;
-    let granted = roles.granted(grants, &patterns(&grants.allowed)?);
-    let what = format!("grants of {} {}", grants.verb, grants.resource);
+    let admin = &attempt.world.admin;
+    let asked = Asked::of(grants);
+    let (scope, roles) = tokio::try_join!(scope::of(admin, &asked), Roles::read(admin))?;
+    let granted = roles.granted(&asked, scope, &Allowed::of(&grants.allowed)?);
     Ok(Observation {
-        sent: attempt.sent_past("READ", what),
+        sent: attempt.sent_past("READ", format!("grants of {asked}")),
         answer: Answer::Grants(granted),
         effect: Effect::NotApplicable,
         traced: None,
     })
 }
 
-fn patterns(allowed: &[String]) -> Result<GlobSet, ActionError> {
-    let mut set = GlobSetBuilder::new();
-    let wrong = |error: globset::Error| ActionError::Missing(error.to_string());
-    for pattern in allowed {
-        set.add(Glob::new(pattern).map_err(wrong)?);
-    }
-    set.build().map_err(wrong)
-}
-
 /// All roles and bindings of a cluster.
 #[derive(Default)]
 struct Roles {
-    cluster_roles: Vec<ClusterRole>,
-    roles: Vec<Role>,
-    cluster_bindings: Vec<ClusterRoleBinding>,
-    bindings: Vec<RoleBinding>,
+    /// The rules of ClusterRoles by name.
+    cluster_roles: HashMap<String, Vec<PolicyRule>>,
+    /// The rules of Roles by namespace and name.
+    roles: HashMap<(String, String), Vec<PolicyRule>>,
+    bindings: Vec<Binding>,
+}
+
+/// A ClusterRoleBinding or a RoleBinding.
+struct Binding {
+    /// With its kind, for a person.
+    name: String,
+    /// Where it grants; `None` of a ClusterRoleBinding, which grants everywhere.
+    namespace: Option<String>,
+    role: RoleRef,
+    subjects: Vec<Subject>,
+}
+
+impl From<ClusterRoleBinding> for Binding {
+    fn from(binding: ClusterRoleBinding) -> Self {
+        Binding {
+            name: format!("ClusterRoleBinding/{}", binding.name_any()),
+            namespace: None,
+            role: binding.role_ref,
+            subjects: binding.subjects.unwrap_or_default(),
+        }
+    }
+}
+
+impl From<RoleBinding> for Binding {
+    fn from(binding: RoleBinding) -> Self {
+        let namespace = binding.namespace().unwrap_or_default();
+        Binding {
+            name: format!("RoleBinding/{namespace}/{}", binding.name_any()),
+            namespace: Some(namespace),
+            role: binding.role_ref,
+            subjects: binding.subjects.unwrap_or_default(),
+        }
+    }
 }
 
 impl Roles {
-    async fn read(admin: &Client) -> Result<Self, kube::Error> {
-        let all = ListParams::default();
-        let cluster_roles = Api::<ClusterRole>::all(admin.clone());
-        let roles = Api::<Role>::all(admin.clone());
-        let cluster_bindings = Api::<ClusterRoleBinding>::all(admin.clone());
-        let bindings = Api::<RoleBinding>::all(admin.clone());
-        let (cluster_roles, roles, cluster_bindings, bindings) = futures::try_join!(
-            cluster_roles.list(&all),
-            roles.list(&all),
-            cluster_bindings.list(&all),
-            bindings.list(&all)
+    async fn read(admin: &Client) -> Result<Self, ActionError> {
+        let (cluster_roles, roles, everywhere, somewhere) = futures::try_join!(
+            all::<ClusterRole>(admin),
+            all::<Role>(admin),
+            all::<ClusterRoleBinding>(admin),
+            all::<RoleBinding>(admin)
         )?;
+        let somewhere = somewhere.into_iter().map(Binding::from);
+        let named = |role: ClusterRole| (role.name_any(), role.rules.unwrap_or_default());
+        let placed = |role: Role| {
+            let place = (role.namespace().unwrap_or_default(), role.name_any());
+            (place, role.rules.unwrap_or_default())
+        };
         Ok(Roles {
-            cluster_roles: cluster_roles.items,
-            roles: roles.items,
-            cluster_bindings: cluster_bindings.items,
-            bindings: bindings.items,
+            cluster_roles: cluster_roles.into_iter().map(named).collect(),
+            roles: roles.into_iter().map(placed).collect(),
+            bindings: everywhere.into_iter().map(Binding::from).chain(somewhere).collect(),
         })
     }
 
-    fn granted(&self, grants: &Grants, allowed: &GlobSet) -> Granted {
-        let everywhere = self.cluster_bindings.iter().map(|binding| {
-            let name = format!("ClusterRoleBinding/{}", binding.name_any());
-            (name, None, &binding.role_ref, &binding.subjects)
-        });
-        let somewhere = self.bindings.iter().map(|binding| {
-            let namespace = binding.namespace().unwrap_or_default();
-            let name = format!("RoleBinding/{namespace}/{}", binding.name_any());
-            (name, Some(namespace), &binding.role_ref, &binding.subjects)
-        });
+    fn granted(&self, asked: &Asked<'_>, scope: Scope, allowed: &Allowed) -> Granted {
         let mut fitting = BTreeSet::new();
         let mut others = BTreeSet::new();
-        for (binding, namespace, role, subjects) in everywhere.chain(somewhere) {
-            let rules = self.rules(role, namespace.as_deref());
-            if !rules.iter().any(|rule| grant(rule, grants)) {
+        for binding in &self.bindings {
+            let granted = reach(self.rules(binding), asked);
+            let Some(reach) = granted.and_then(|reach| scope.of_binding(reach, asked, binding))
+            else {
                 continue;
-            }
-            for subject in subjects.iter().flatten() {
-                let name = named(subject, namespace.as_deref());
-                if allowed.is_match(&name) {
+            };
+            for subject in &binding.subjects {
+                let Some(name) = subject::named(subject, binding.namespace.as_deref()) else {
+                    continue;
+                };
+                if allowed.covers(&name) {
                     fitting.insert(name);
                 } else {
-                    others.insert(format!("{name} ({binding})"));
+                    others.insert(format!("{name} ({}{})", binding.name, only(&reach, asked)));
                 }
             }
         }
         Granted { allowed: fitting.into_iter().collect(), others: others.into_iter().collect() }
     }
 
-    /// The rules of the role that a binding names; none where there is no such role.
-    fn rules(&self, role: &RoleRef, namespace: Option<&str>) -> &[PolicyRule] {
-        let rules = if role.kind == "ClusterRole" {
-            let mut roles = self.cluster_roles.iter();
-            roles.find(|it| it.name_any() == role.name).and_then(|it| it.rules.as_deref())
-        } else {
-            let mut roles = self.roles.iter();
-            let named =
-                |it: &&Role| it.name_any() == role.name && it.namespace().as_deref() == namespace;
-            roles.find(named).and_then(|it| it.rules.as_deref())
+    /// The rules of the role that a binding names. A role that is not there has none.
+    fn rules(&self, binding: &Binding) -> &[PolicyRule] {
+        let name = binding.role.name.clone();
+        let rules = match (binding.role.kind.as_str(), &binding.namespace) {
+            ("ClusterRole", _) => self.cluster_roles.get(&name),
+            (_, Some(namespace)) => self.roles.get(&(namespace.clone(), name)),
+            (_, None) => None,
         };
-        rules.unwrap_or_default()
+        rules.map(Vec::as_slice).unwrap_or_default()
     }
 }
 
-/// Whether a rule grants it, to all objects or to some.
-fn grant(rule: &PolicyRule, asked: &Grants) -> bool {
-    let any = |list: Option<&Vec<String>>, fits: &dyn Fn(&str) -> bool| {
-        list.is_some_and(|list| list.iter().any(|item| item == "*" || fits(item)))
+/// What a grant is limited to, for a person.
+fn only(reach: &Reach, asked: &Asked<'_>) -> String {
+    let Reach::Named(names) = reach else { return String::new() };
+    let names: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
+    let how = match asked {
+        Asked::Resource { verb: "list" | "watch", .. } => ", by fieldSelector metadata.name",
+        Asked::Resource { verb: "create", subresource: None, .. } => ", by server-side apply",
+        _ => "",
     };
-    any(Some(&rule.verbs), &|verb| verb == asked.verb)
-        && any(rule.api_groups.as_ref(), &|group| group == asked.group)
-        && any(rule.resources.as_ref(), &|resource| covers(resource, &asked.resource))
+    format!(", only {}{how}", names.join(" and "))
 }
 
-/// Whether a rule's resource covers the one that is asked for: `*/exec` covers `pods/exec`, `pods` does not.
-fn covers(resource: &str, asked: &str) -> bool {
-    resource == asked
-        || resource.strip_prefix("*/").is_some_and(|subresource| {
-            asked.split_once('/').is_some_and(|(_, asked)| asked == subresource)
-        })
-}
-
-fn named(subject: &Subject, namespace: Option<&str>) -> String {
-    let Subject { kind, name, .. } = subject;
-    match kind.as_str() {
-        "ServiceAccount" => {
-            let namespace = subject.namespace.as_deref().or(namespace).unwrap_or_default();
-            format!("{kind}/{namespace}/{name}")
+/// Reads every object of a kind, page by page.
+async fn all<K>(admin: &Client) -> Result<Vec<K>, kube::Error>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let api = Api::<K>::all(admin.clone());
+    let mut page = ListParams::default().limit(PAGE);
+    let mut found = Vec::new();
+    loop {
+        let list = api.list(&page).await?;
+        found.extend(list.items);
+        match list.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => page = page.continue_token(&token),
+            None => return Ok(found),
         }
-        _ => format!("{kind}/{name}"),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
-    fn granted(rule: serde_json::Value, subject: serde_json::Value, allowed: &[&str]) -> Granted {
-        let role = json!({"metadata": {"name": "role"}, "rules": [rule]});
+    /// What a role grants by a binding in `namespace`, or by one for the whole cluster.
+    fn granted(rules: &Value, namespace: Option<&str>, asked: &Asked<'_>, scope: Scope) -> Granted {
+        let rules = serde_json::from_value(rules.clone()).expect("rules");
         let binding = json!({
-            "metadata": {"name": "binding", "namespace": "a"},
+            "metadata": {"name": "binding", "namespace": namespace},
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "role"},
-            "subjects": [subject],
+            "subjects": [{"kind": "Group", "name": "people"}, {"kind": "User", "name": "ann"}],
         });
+        let binding = match namespace {
+            Some(_) => serde_json::from_value::<RoleBinding>(binding).expect("a binding").into(),
+            None => {
+                serde_json::from_value::<ClusterRoleBinding>(binding).expect("a binding").into()
+            }
+        };
         let roles = Roles {
-            cluster_roles: vec![serde_json::from_value(role).expect("a role")],
-            bindings: vec![serde_json::from_value(binding).expect("a binding")],
+            cluster_roles: HashMap::from([("role".to_owned(), rules)]),
+            bindings: vec![binding],
             ..Roles::default()
         };
-        let allowed: Vec<String> = allowed.iter().map(|it| (*it).to_owned()).collect();
-        let grants = Grants {
-            verb: "create".to_owned(),
-            resource: "pods/exec".to_owned(),
-            group: String::new(),
-            allowed: allowed.clone(),
+        let allowed = Allowed::of(&["User/ann".to_owned()]).expect("patterns");
+        roles.granted(asked, scope, &allowed)
+    }
+
+    fn resource(verb: &'static str, resource: &'static str) -> Asked<'static> {
+        Asked::Resource { verb, group: "", resource, subresource: None }
+    }
+
+    fn everything() -> Value {
+        json!([
+            {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]},
+            {"nonResourceURLs": ["*"], "verbs": ["*"]},
+        ])
+    }
+
+    #[test]
+    fn whoever_is_granted_it_is_named_with_the_binding() {
+        let found = granted(&everything(), Some("a"), &resource("get", "pods"), Scope::Namespaced);
+        assert_eq!(found.allowed, ["User/ann"]);
+        assert_eq!(found.others, ["Group/people (RoleBinding/a/binding)"]);
+        let found = granted(&everything(), None, &resource("get", "nodes"), Scope::Cluster);
+        assert_eq!(found.others, ["Group/people (ClusterRoleBinding/binding)"]);
+    }
+
+    #[test]
+    fn a_binding_in_a_namespace_grants_nothing_outside_of_it() {
+        let url = Asked::Url { verb: "get", url: "/metrics" };
+        for asked in [resource("get", "nodes"), url] {
+            let found = granted(&everything(), Some("a"), &asked, Scope::Cluster);
+            assert_eq!(found, Granted::default(), "{asked}");
+        }
+    }
+
+    #[test]
+    fn a_binding_in_a_namespace_grants_that_namespace_itself() {
+        let others = |verb: &'static str| {
+            let asked = resource(verb, "namespaces");
+            granted(&everything(), Some("a"), &asked, Scope::Namespaces).others
         };
-        roles.granted(&grants, &patterns(&allowed).expect("patterns"))
-    }
-
-    fn rule(group: &str, resource: &str, verb: &str) -> serde_json::Value {
-        json!({"apiGroups": [group], "resources": [resource], "verbs": [verb]})
-    }
-
-    #[test]
-    fn every_way_to_write_a_grant_is_one() {
-        let group = json!({"kind": "Group", "name": "system:unauthenticated"});
-        for grants in [
-            rule("", "pods/exec", "create"),
-            rule("*", "*", "*"),
-            rule("", "*/exec", "create"),
-            json!({"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["create"], "resourceNames": ["p"]}),
-        ] {
-            let found = granted(grants.clone(), group.clone(), &["Group/system:masters"]);
-            let other = "Group/system:unauthenticated (RoleBinding/a/binding)";
-            assert_eq!(found.others, [other], "{grants}");
-        }
-        for grants in [
-            rule("", "pods", "create"),
-            rule("", "pods/*", "create"),
-            rule("apps", "*", "*"),
-            rule("", "pods/exec", "get"),
-            json!({"nonResourceURLs": ["*"], "verbs": ["*"]}),
-        ] {
-            assert_eq!(granted(grants.clone(), group.clone(), &[]), Granted::default(), "{grants}");
+        assert_eq!(others("patch"), [r#"Group/people (RoleBinding/a/binding, only "a")"#]);
+        for verb in ["create", "list", "watch", "deletecollection"] {
+            assert!(others(verb).is_empty(), "{verb}");
         }
     }
 
     #[test]
-    fn a_service_account_is_named_with_its_namespace() {
-        let account = json!({"kind": "ServiceAccount", "name": "operator", "namespace": "b"});
-        let allowed = ["ServiceAccount/b/*"];
-        let found = granted(rule("", "pods/exec", "create"), account.clone(), &allowed);
-        assert_eq!(found.allowed, ["ServiceAccount/b/operator"]);
-        assert!(found.others.is_empty());
-        let found = granted(rule("", "pods/exec", "create"), account, &["Group/b/*"]);
-        assert_eq!(found.others, ["ServiceAccount/b/operator (RoleBinding/a/binding)"]);
+    fn a_grant_by_name_says_so() {
+        let rules = json!([{
+            "apiGroups": [""], "resources": ["secrets"], "resourceNames": ["b", "a"],
+            "verbs": ["get", "list", "create", "patch"],
+        }]);
+        let others = |verb: &'static str| {
+            granted(&rules, None, &resource(verb, "secrets"), Scope::Namespaced).others
+        };
+        let binding = "Group/people (ClusterRoleBinding/binding, only \"a\" and \"b\"";
+        assert_eq!(others("get"), [format!("{binding})")]);
+        assert_eq!(others("list"), [format!("{binding}, by fieldSelector metadata.name)")]);
+        assert_eq!(others("create"), [format!("{binding}, by server-side apply)")]);
+    }
+
+    #[test]
+    fn a_role_that_is_not_there_grants_nothing() {
+        let binding = json!({
+            "metadata": {"name": "binding", "namespace": "a"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "gone"},
+            "subjects": [{"kind": "User", "name": "ann"}],
+        });
+        let binding: RoleBinding = serde_json::from_value(binding).expect("a binding");
+        let roles = Roles { bindings: vec![binding.into()], ..Roles::default() };
+        let allowed = Allowed::of(&[]).expect("patterns");
+        let found = roles.granted(&resource("get", "pods"), Scope::Namespaced, &allowed);
+        assert_eq!(found, Granted::default());
     }
 }

@@ -1,15 +1,16 @@
 //! What types alone cannot say: every name means something, and nothing is expected that cannot come.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod connect;
+mod grants;
 
-use globset::Glob;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::load::Sources;
 use super::nearest::did_you_mean;
 use super::source::Source;
 use super::{
-    Action, Attack, Blocked, Catalog, ControlEntry, Door, Entry, Grants, Need, Permit, Problem,
-    Request, Succeeds, Target,
+    Action, Attack, Blocked, Catalog, ControlEntry, Door, Entry, Need, Permit, Problem, Request,
+    Succeeds, Target,
 };
 use crate::control::{Deviation, Profile, Ready, SetUp, Values, Weakening, substitutions};
 
@@ -197,6 +198,15 @@ impl Check<'_> {
             _ => {}
         }
         let Some(target) = target else { return };
+        match action {
+            Action::Connect(connect) => {
+                self.connect(connect, target, &format!("{pointer}/do/connect"));
+            }
+            Action::Resolve(resolve) => {
+                self.pod(&resolve.from, target, &format!("{pointer}/do/resolve/from"));
+            }
+            _ => {}
+        }
         let Some(named) = action.named_pod() else { return };
         let namespace = named.namespace.unwrap_or(&target.namespace);
         let pods = target.pods_in(namespace);
@@ -207,23 +217,6 @@ impl Check<'_> {
                 self.wrong(&pointer, &format!("the target has no pod in `{namespace}`"), "");
             }
             None => {}
-        }
-    }
-
-    fn grants(&mut self, grants: &Grants, pointer: &str) {
-        for (position, pattern) in grants.allowed.iter().enumerate() {
-            if !["Group/", "User/", "ServiceAccount/"].iter().any(|kind| pattern.starts_with(kind))
-            {
-                let hint = "write `Group/name`, `User/name` or `ServiceAccount/namespace/name`";
-                self.wrong(
-                    &format!("{pointer}/allowed/{position}"),
-                    "no subject has that form",
-                    hint,
-                );
-            }
-            if let Err(error) = Glob::new(pattern) {
-                self.wrong(&format!("{pointer}/allowed/{position}"), &error.to_string(), "");
-            }
         }
     }
 
@@ -278,7 +271,7 @@ impl Check<'_> {
         if let Some(target) = &ready.target {
             self.known("target", target, &format!("{pointer}/target"), keys(&catalog.targets));
         }
-        if ready.target.is_none() && ready.r#do.named_pod().is_some() {
+        if ready.target.is_none() && ready.r#do.acts_on_pod() {
             self.wrong(pointer, "the action acts on a pod", "name the `target` that the pod is in");
         }
         let target = ready.target.as_ref().and_then(|target| catalog.targets.get(target));
@@ -468,15 +461,19 @@ impl Action {
             Action::Ephemeral(ephemeral) => {
                 (ephemeral.namespace.as_deref(), ephemeral.pod.as_deref(), "ephemeral/pod")
             }
-            Action::Connect(connect) => (None, Some(connect.from.as_str()), "connect/from"),
-            Action::Resolve(resolve) => (None, Some(resolve.from.as_str()), "resolve/from"),
-            Action::Pod(_)
+            Action::Connect(_)
+            | Action::Resolve(_)
+            | Action::Pod(_)
             | Action::Request(_)
             | Action::Kubelet(_)
             | Action::Etcd(_)
             | Action::Grants(_) => return None,
         };
         Some(NamedPod { namespace, pod, pointer })
+    }
+
+    fn acts_on_pod(&self) -> bool {
+        self.named_pod().is_some() || matches!(self, Action::Connect(_) | Action::Resolve(_))
     }
 
     /// Whether a command's output comes back.

@@ -92,6 +92,17 @@ pub struct Target {
     pub pods: Vec<(String, String)>,
 }
 
+impl Target {
+    /// One of its objects, by kind, namespace and name.
+    pub fn object(&self, kind: &str, namespace: &str, name: &str) -> Option<&Value> {
+        let found = |object: &&Value| {
+            let metadata = &object["metadata"];
+            object["kind"] == kind && metadata["namespace"] == namespace && metadata["name"] == name
+        };
+        self.objects.iter().map(|document| &document.object).find(found)
+    }
+}
+
 /// A profile that cannot be had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProfileError {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 use serde_saphyr::{Error, Location, MessageFormatter, Options, Spanned, UserMessageFormatter};
 
 use super::nearest::did_you_mean;
-use super::{File, Place, Problem};
+use super::{File, Place, Problem, To};
 
 /// The text of a YAML file.
 #[derive(Debug, Clone)]
@@ -100,6 +100,12 @@ impl Source {
             Error::SerdeUnknownField { field, expected, .. } => {
                 let hint = did_you_mean(field, expected.iter().copied());
                 self.problem(place, &format!("unknown key `{field}`"), &hint)
+            }
+            Error::SerdeUnknownVariant { variant, expected, .. } if *expected == To::KINDS => {
+                let hint = format!(
+                    "write `{{pod: {variant}}}`, `{{service: {variant}}}` or `{{address: IP}}`"
+                );
+                self.problem(place, &format!("`{variant}` may be a pod or a Service"), &hint)
             }
             Error::SerdeUnknownVariant { variant, expected, .. } => {
                 let hint = did_you_mean(variant, expected.iter().copied());
