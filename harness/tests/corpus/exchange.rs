@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use brinell::verdict::{Answer, Decision, Exchange, Layer, Log, attribute};
 use libtest_mimic::{Failed, Trial};
 
-use super::trial;
+use super::{forged, trial};
 
 /// The name of a file without its end, below the corpus.
 type Name = String;
@@ -79,17 +79,18 @@ fn check(file: &Path) -> Result<(), Failed> {
             return Err(format!("though the API server said something else: {seen:?}").into());
         }
     }
-    Ok(())
+    forged::check(sent, answer)
 }
 
+/// A decision without its words.
 #[derive(Debug, PartialEq)]
-enum Decided<'a> {
+pub enum Decided<'a> {
     LetIn,
     Unclear,
     By(&'a Layer),
 }
 
-fn decided(decision: &Decision) -> Decided<'_> {
+pub fn decided(decision: &Decision) -> Decided<'_> {
     match decision {
         Decision::LetIn => Decided::LetIn,
         Decision::Unclear(_) => Decided::Unclear,

@@ -1,6 +1,7 @@
 //! Attribution and judging on exchanges with real API servers, recorded by `examples/record`: a test for each.
 
 mod exchange;
+mod forged;
 mod judge;
 mod words;
 
