@@ -116,12 +116,15 @@ fn every_file_of_a_control_is_used() {
 }
 
 #[test]
-fn every_file_of_settings_is_named_by_a_flag() {
+fn every_file_of_settings_is_named_by_a_flag_or_another_file() {
     for entry in embedded().controls.values() {
         let settings = &entry.control.api_server;
         for file in &settings.files {
             let place = format!("/etc/brinell/{file}");
-            assert!(settings.flags.values().any(|value| *value == place), "{}/{file}", entry.id);
+            let mut others = settings.files.iter().filter(|other| *other != file);
+            let is_named = settings.flags.values().any(|value| *value == place)
+                || others.any(|other| entry.files[other].contains(&place));
+            assert!(is_named, "{}/{file}", entry.id);
         }
     }
 }
@@ -657,6 +660,16 @@ mine.yaml:3:27: there is no weakening `abset`
 }
 
 #[test]
+fn two_controls_that_the_api_server_cannot_take_together() {
+    let twice = "manifests/controls/pod-security/admission.yaml";
+    let said = with_manifest(twice, "name: PodSecurity", "name: ValidatingAdmissionWebhook");
+    insta::assert_snapshot!(said.lines().next().unwrap_or_default(), @"manifests/profiles/hardened.yaml:12:3: `pod-security` and `exec-guard` both set the file admission.yaml");
+    let flag = "manifests/controls/anonymous-auth/control.yaml";
+    let said = with_manifest(flag, "  flags:\n", "  flags:\n    audit-log-maxsize: \"5\"\n");
+    insta::assert_snapshot!(said.lines().next().unwrap_or_default(), @"manifests/profiles/hardened.yaml:4:3: `audit-policy` and `anonymous-auth` both set --audit-log-maxsize");
+}
+
+#[test]
 fn a_profile_as_a_list() {
     insta::assert_snapshot!(with_profile("title: Ours\ncontrols: [exec-guard]\n"), @"
 mine.yaml:2:11: expected keys with values
@@ -705,15 +718,15 @@ manifests/controls/exec-guard/control.yaml:5:11: there is no file `namespace.yam
 fn a_control_without_absent() {
     let control = "manifests/controls/exec-guard/control.yaml";
     insta::assert_snapshot!(with_manifest(control, "  absent:", "  gone:"), @"
-manifests/controls/exec-guard/control.yaml:11:1: there is no weakening `absent`
-  11 | weaken:
+manifests/controls/exec-guard/control.yaml:15:1: there is no weakening `absent`
+  15 | weaken:
      | ^
   every control says how a cluster is without it
 
 manifests/profiles/open.yaml:8:27: there is no weakening `absent`
   8 |   exec-guard: {weakening: absent}
     |                           ^
-  known are: fails-open, gone, looks-at-tty-only, match-conditions-exempt, match-policy-exact, misses-attach, misses-connect, namespace-selector-misses, object-selector, relabelled-namespace, relabelled-pod, stale-look-up, timeout-ignored
+  known are: another-refuses, certificate-lost, cluster-scope, either-refuses, every-resource, fails-open, gone, group-core, looks-at-tty-only, match-conditions-exempt, match-policy-exact, misses-attach, misses-connect, namespace-left-out, namespace-selector-misses, object-selector, relabelled-namespace, relabelled-pod, stale-look-up, system-users-exempt, timeout-ignored, version-beta
 ");
 }
 

@@ -342,7 +342,7 @@ impl Check<'_> {
 
     fn profile(&mut self, profile: &Profile) {
         let catalog = self.catalog;
-        let mut flags: BTreeMap<String, &str> = BTreeMap::new();
+        let mut set_ups: Vec<(&str, SetUp)> = Vec::new();
         for (id, setting) in &profile.controls {
             let pointer = format!("/controls/{id}");
             let Some(entry) = catalog.controls.get(id) else {
@@ -359,16 +359,14 @@ impl Check<'_> {
                 self.wrong(&format!("{pointer}/weakening"), "this weakening is past", hint);
             }
             let set_up = entry.set_up(weakening).unwrap_or_default();
-            for flag in set_up.flags.into_keys() {
-                if let Some(other) = flags.insert(flag.clone(), id) {
-                    let message = format!("`{id}` and `{other}` both set --{flag}");
-                    self.wrong(
-                        &pointer,
-                        &message,
-                        "the API server takes one of them: leave one control out",
-                    );
-                }
+            let clashes =
+                set_ups.iter().filter_map(|(other, theirs)| Some((other, theirs.clash(&set_up)?)));
+            for (other, clash) in clashes {
+                let message = format!("`{id}` and `{other}` both set {clash}");
+                let hint = "the API server takes one of them: leave one control out";
+                self.wrong(&pointer, &message, hint);
             }
+            set_ups.push((id, set_up));
         }
     }
 

@@ -227,14 +227,14 @@ impl Cluster {
         }
     }
 
-    /// A settings' file as it lies where the API server reads it.
+    /// Whether a settings' file lies where the API server reads it, with this text.
     ///
     /// # Errors
-    /// When it is not there.
-    pub async fn settings_file(&self, name: &str) -> Result<Vec<u8>, ClusterError> {
+    /// When it cannot be read.
+    pub async fn has_settings_file(&self, name: &str, text: &str) -> Result<bool, ClusterError> {
         match self {
-            Cluster::Kind(kind) => kind.settings_file(name).await,
-            Cluster::Embedded(embedded) => embedded.settings_file(name),
+            Cluster::Kind(kind) => kind.has_settings_file(name, text).await,
+            Cluster::Embedded(embedded) => embedded.has_settings_file(name, text),
         }
     }
 

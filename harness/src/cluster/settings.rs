@@ -16,7 +16,7 @@ pub struct Settings {
     /// The API server's flags, without dashes.
     pub flags: BTreeMap<String, String>,
     /// Files below [`SETTINGS`], by name.
-    pub files: BTreeMap<String, Vec<u8>>,
+    pub files: BTreeMap<String, String>,
     /// What is laid over the KubeletConfiguration.
     pub kubelet: Value,
 }

@@ -1,5 +1,6 @@
 //! Controls and profiles: what hardens a cluster, who decides when it blocks, and how it is weakened.
 
+mod admission;
 mod certificate;
 mod deviation;
 mod manifest;
@@ -7,6 +8,7 @@ mod objects;
 mod set_up;
 mod substitution;
 
+pub use admission::join;
 pub use certificate::{Certificates, certificates};
 pub use deviation::*;
 pub use manifest::*;

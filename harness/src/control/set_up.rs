@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{ApiServer, Control, Weakening};
+use super::{ApiServer, Control, Weakening, join};
 use crate::catalog::documents;
 
 /// One object, with the file that it stands in.
@@ -157,6 +157,19 @@ impl SetUp {
                 .cloned()
                 .collect(),
         }
+    }
+
+    /// What the API server cannot take from both: a flag with two values, or a file with two texts. Two
+    /// AdmissionConfigurations that share no plug-in are one.
+    pub fn clash(&self, other: &SetUp) -> Option<String> {
+        let differs = |(flag, value): &(&String, &String)| {
+            other.flags.get(*flag).is_some_and(|theirs| theirs != *value)
+        };
+        let unlike = |(name, text): &(&String, &String)| {
+            other.files.get(*name).is_some_and(|theirs| join(text, theirs).is_none())
+        };
+        let flag = self.flags.iter().find(differs).map(|(flag, _)| format!("--{flag}"));
+        flag.or_else(|| self.files.iter().find(unlike).map(|(name, _)| format!("the file {name}")))
     }
 
     /// Whether the API server is started with the same.

@@ -15,6 +15,10 @@ pub struct Values {
     pub cert: String,
     /// `${key}`: the guard's private key, PEM in base64.
     pub key: String,
+    /// `${client-cert}`: the certificate that the API server shows the guard, PEM in base64.
+    pub client_cert: String,
+    /// `${client-key}`: its private key, PEM in base64.
+    pub client_key: String,
     /// `${canary}`: a random text that must be found nowhere but in its Secrets.
     pub canary: String,
     /// `${encryption-key}`: 32 random bytes in base64.
@@ -44,17 +48,19 @@ impl Values {
     }
 
     /// Every name that may stand between `${` and `}`.
-    pub fn names() -> [&'static str; 7] {
+    pub fn names() -> [&'static str; 9] {
         Values::default().pairs().map(|(name, _)| name)
     }
 
-    fn pairs(&self) -> [(&'static str, &str); 7] {
+    fn pairs(&self) -> [(&'static str, &str); 9] {
         [
             ("image", &self.image),
             ("run", &self.run),
             ("ca", &self.ca),
             ("cert", &self.cert),
             ("key", &self.key),
+            ("client-cert", &self.client_cert),
+            ("client-key", &self.client_key),
             ("canary", &self.canary),
             ("encryption-key", &self.encryption_key),
         ]

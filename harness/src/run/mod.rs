@@ -129,5 +129,7 @@ fn values(run: &str, image: &str) -> Result<Values, rcgen::Error> {
         ca: base64(&certificates.ca),
         cert: base64(&certificates.certificate),
         key: base64(&certificates.key),
+        client_cert: base64(&certificates.client_certificate),
+        client_key: base64(&certificates.client_key),
     })
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::catalog::{Action, Catalog, ControlEntry, Entry, Need, ProfileEntry};
 use crate::cluster::{ClusterKind, Settings};
-use crate::control::{Ready, SetUp, Values};
+use crate::control::{Ready, SetUp, Values, join};
 use crate::in_cluster::probe::harmless;
 
 /// A control as this run sets it up.
@@ -154,7 +154,9 @@ fn settings<'s>(set_ups: impl Iterator<Item = &'s SetUp>, values: &Values) -> Se
     for set_up in set_ups {
         settings.flags.extend(set_up.flags.clone());
         for (name, text) in &set_up.files {
-            settings.files.insert(name.clone(), values.fill(text).into_bytes());
+            let text = values.fill(text);
+            let joined = settings.files.get(name).and_then(|there| join(there, &text));
+            settings.files.insert(name.clone(), joined.unwrap_or(text));
         }
         if let Some(kubelet) = &set_up.kubelet {
             if settings.kubelet.is_null() {

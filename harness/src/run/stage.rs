@@ -392,8 +392,7 @@ impl Stage {
     ) -> Result<((), String), StageError> {
         let whole: Vec<&Planned> = plan.controls.values().filter(|planned| planned.whole).collect();
         let asking = whole.iter().map(|planned| self.see_control(planned));
-        let files =
-            settings.files.iter().map(|(name, content)| self.read_file(plan, name, content));
+        let files = settings.files.iter().map(|(name, text)| self.read_file(plan, name, text));
         tokio::try_join!(
             self.read_back(plan),
             try_join_all(files),
@@ -450,10 +449,9 @@ impl Stage {
         &self,
         plan: &Plan<'_>,
         name: &String,
-        expected: &[u8],
+        text: &str,
     ) -> Result<(), StageError> {
-        let found = self.world.cluster.settings_file(name).await?;
-        if found == expected {
+        if self.world.cluster.has_settings_file(name, text).await? {
             return Ok(());
         }
         let owner =

@@ -14,10 +14,13 @@ use super::keys::LOOPBACK;
 use super::{Embedded, lock};
 use crate::cluster::ClusterError;
 use crate::in_cluster::guard::{Faults, Guard, serve};
-use crate::in_cluster::server_config;
+use crate::in_cluster::server_config_for;
 
 /// What a container runs that is exec-guard.
 const COMMAND: [&str; 3] = ["brinell", "in-cluster", "guard"];
+
+/// Its Service, as the API server calls it.
+const SERVICE: &str = "exec-guard.brinell-exec-guard.svc";
 
 /// The path on which it answers.
 const PATH: &str = "/validate";
@@ -86,6 +89,12 @@ pub(super) fn lead_here(object: &mut Value, port: u16) {
     }
 }
 
+/// Gives texts that call exec-guard's Service by its name the name by which it is called here: a kubeconfig for
+/// webhooks finds its user by the host and port that a webhook is asked at.
+pub(super) fn called_here(text: &str, port: u16) -> String {
+    text.replace(SERVICE, &format!("{LOOPBACK}:{port}"))
+}
+
 impl Embedded {
     /// Serves what the Deployment would run in the place of what it ran before, until the cluster ends. Scaled down
     /// to nothing, nobody answers.
@@ -101,7 +110,7 @@ impl Embedded {
         let secrets = Api::<Secret>::namespaced(Client::try_from(config.clone())?, namespace);
         let data = secrets.get(secret).await?.data.unwrap_or_default();
         let bytes = |name: &str| data.get(name).map_or(&[][..], |bytes| bytes.0.as_slice());
-        let tls = server_config(bytes("tls.crt"), bytes("tls.key"))?;
+        let tls = server_config_for(bytes("client.crt"), bytes("tls.crt"), bytes("tls.key"))?;
         let account = pod["serviceAccountName"].as_str().unwrap_or_default();
         let user = format!("system:serviceaccount:{namespace}:{account}");
         let faults = Faults::read(arguments(deployment))?;
@@ -151,6 +160,13 @@ mod tests {
     }
 
     #[test]
+    fn a_user_for_the_guards_service_is_one_for_its_place_here() {
+        let users = "- name: exec-guard.brinell-exec-guard.svc\n- name: another.shop.svc\n";
+        let here = "- name: 127.0.0.1:4711\n- name: another.shop.svc\n";
+        assert_eq!(called_here(users, 4711), here);
+    }
+
+    #[test]
     fn the_guard_is_known_by_what_it_runs() {
         let deployment = |command: Value| {
             let containers = json!([{"command": command}]);
@@ -169,7 +185,8 @@ mod tests {
     async fn a_stopped_guard_frees_its_port_whoever_is_connected() {
         let certified = rcgen::generate_simple_self_signed([LOOPBACK.to_owned()]).expect("made");
         let (certificate, key) = (certified.cert.pem(), certified.signing_key.serialize_pem());
-        let tls = server_config(certificate.as_bytes(), key.as_bytes()).expect("a configuration");
+        let (certificate, key) = (certificate.as_bytes(), key.as_bytes());
+        let tls = server_config_for(certificate, certificate, key).expect("a configuration");
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bound");
         let address = listener.local_addr().expect("an address");
         let nobody = Config::new("http://127.0.0.1:1".parse().expect("a URL"));

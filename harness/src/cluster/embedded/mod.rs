@@ -190,10 +190,11 @@ impl Embedded {
         lock(&self.flags)
     }
 
-    /// A settings' file as it lies in the run's folder.
-    pub(super) fn settings_file(&self, name: &str) -> Result<Vec<u8>, ClusterError> {
+    /// Whether a settings' file lies in the run's folder as settings have it.
+    pub(super) fn has_settings_file(&self, name: &str, text: &str) -> Result<bool, ClusterError> {
         let path = self.folder.file(&format!("settings/{name}"));
-        std::fs::read(path).map_err(ClusterError::Folder)
+        let found = std::fs::read(path).map_err(ClusterError::Folder)?;
+        Ok(found == self.here(&self.first(), text).into_bytes())
     }
 
     /// The audit log from its beginning, and on while it grows.

@@ -72,6 +72,9 @@ pub(super) async fn register(client: &Client, port: u16) -> Result<(), kube::Err
         "metadata": {"name": NAME, "labels": {"kubernetes.io/hostname": NAME}},
         "status": {
             "addresses": [{"type": "InternalIP", "address": LOOPBACK}],
+            // A pod is resized to no more than its node has. Nothing that is simulated needs any of it.
+            "capacity": {"cpu": "64", "memory": "64Gi", "pods": "1000"},
+            "allocatable": {"cpu": "64", "memory": "64Gi", "pods": "1000"},
             "daemonEndpoints": {"kubeletEndpoint": {"Port": port}},
             "conditions": [{
                 "type": "Ready", "status": "True", "reason": "Simulated",
@@ -137,6 +140,8 @@ fn status(pod: &Pod) -> Value {
                 "name": container.name, "image": container.image, "imageID": "",
                 "ready": true, "started": true, "restartCount": 0,
                 "state": {"running": {"startedAt": since}},
+                // A node that tells none cannot resize (KEP-1287).
+                "resources": container.resources,
             })
         })
         .collect();

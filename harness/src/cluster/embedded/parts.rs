@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Embedded;
 use super::keys::{LOOPBACK, Pair};
+use super::{Embedded, guard};
 use crate::cluster::settings::{LOGS, SETTINGS, Settings};
 
 /// The controllers that make pods of workloads, and namespaces habitable and empty again. The others would only
@@ -78,9 +78,19 @@ impl Embedded {
         self.folder.make(&format!("{}/settings", place.folder))?;
         self.folder.make(&format!("{}/logs", place.folder))?;
         for (name, content) in &settings.files {
-            self.folder.write(&format!("{}/settings/{name}", place.folder), content)?;
+            let content = self.here(place, content);
+            self.folder.write(&format!("{}/settings/{name}", place.folder), content.as_bytes())?;
         }
         Ok(())
+    }
+
+    /// A flag's value or a file's text, with everything that it names where it is here.
+    pub(super) fn here(&self, place: &Place, text: &str) -> String {
+        let folder = |name: &str| self.file(&format!("{}/{name}/", place.folder));
+        let text = text
+            .replace(&format!("{SETTINGS}/"), &folder("settings"))
+            .replace(&format!("{LOGS}/"), &folder("logs"));
+        guard::called_here(&text, self.ports.guard)
     }
 
     /// A way in, as JSON, which is YAML.
@@ -153,11 +163,7 @@ impl Embedded {
     fn all_flags(&self, place: &Place, settings: &Settings) -> BTreeMap<String, String> {
         let mut flags = self.api_server_defaults(place.port);
         for (name, value) in &settings.flags {
-            let here = |folder: &str| self.file(&format!("{}/{folder}/", place.folder));
-            let value = value
-                .replace(&format!("{SETTINGS}/"), &here("settings"))
-                .replace(&format!("{LOGS}/"), &here("logs"));
-            flags.insert(name.clone(), value);
+            flags.insert(name.clone(), self.here(place, value));
         }
         flags
     }

@@ -36,7 +36,7 @@ impl Kind {
         let node = self.node();
         let files = settings.files.iter().map(|(name, content)| NodeFile {
             path: format!("{BESIDE_SETTINGS}/{name}"),
-            content: content.clone(),
+            content: beside(content).into_bytes(),
         });
         let files: Vec<NodeFile> = files.collect();
         self.engine.execute(&node, &["rm", "-rf", BESIDE_SETTINGS, BESIDE_LOGS], &[]).await?;
@@ -69,10 +69,7 @@ impl Kind {
             flags.retain(|flag, _| !first.flags.contains_key(flag));
         }
         for (flag, value) in &settings.flags {
-            let value = value
-                .replace(&format!("{SETTINGS}/"), &format!("{BESIDE_SETTINGS}/"))
-                .replace(&format!("{LOGS}/"), &format!("{BESIDE_LOGS}/"));
-            flags.insert(flag.clone(), value);
+            flags.insert(flag.clone(), beside(value));
         }
         flags.insert("secure-port".to_owned(), BESIDE_PORT.to_string());
         // It is no endpoint of the Service: the cluster's own parts keep to the first.
@@ -150,9 +147,22 @@ impl Kind {
     }
 }
 
+/// A flag's value or a file's text, with everything that it names where the second API server has it.
+fn beside(text: &str) -> String {
+    text.replace(&format!("{SETTINGS}/"), &format!("{BESIDE_SETTINGS}/"))
+        .replace(&format!("{LOGS}/"), &format!("{BESIDE_LOGS}/"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_file_names_is_the_second_servers_own_as_well() {
+        let own = beside("kubeConfigFile: /etc/brinell/webhooks.yaml");
+        assert_eq!(own, "kubeConfigFile: /etc/brinell-beside/webhooks.yaml");
+        assert_eq!(beside("/var/log/brinell/audit.log"), "/var/log/brinell-beside/audit.log");
+    }
 
     #[test]
     fn the_second_server_shares_no_folder_with_the_first() {

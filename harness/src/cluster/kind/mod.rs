@@ -136,7 +136,7 @@ impl Kind {
         let tag = format!("brinell.dev/node:{}", self.run);
         let files = settings.files.iter().map(|(name, content)| NodeFile {
             path: format!("{SETTINGS}/{name}"),
-            content: content.clone(),
+            content: content.clone().into_bytes(),
         });
         let files: Vec<NodeFile> = files.collect();
         let network = self.name();
@@ -247,10 +247,14 @@ impl Kind {
             .collect())
     }
 
-    /// A settings' file as it lies in the node.
-    pub(super) async fn settings_file(&self, name: &str) -> Result<Vec<u8>, ClusterError> {
+    /// Whether a settings' file lies in the node as settings have it.
+    pub(super) async fn has_settings_file(
+        &self,
+        name: &str,
+        text: &str,
+    ) -> Result<bool, ClusterError> {
         let path = format!("{SETTINGS}/{name}");
-        Ok(self.engine.execute(&self.node(), &["cat", &path], &[]).await?)
+        Ok(self.engine.execute(&self.node(), &["cat", &path], &[]).await? == text.as_bytes())
     }
 
     /// The audit log from its beginning, and on while it grows.

@@ -1,6 +1,7 @@
 //! exec-guard: the webhook of the control of that name. It is asked on CONNECT of `pods/exec` and
 //! `pods/attach` and refuses sessions that the audit log cannot show, and sensitive pods.
 
+mod doorway;
 mod faults;
 mod pod;
 mod rule;

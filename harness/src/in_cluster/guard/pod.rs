@@ -9,7 +9,7 @@ use kube::{Client, Config};
 
 use super::Faults;
 use super::server::{Guard, serve};
-use crate::in_cluster::tls::{TlsError, server_config};
+use crate::in_cluster::tls::{TlsError, server_config_for};
 
 /// The port that the pod serves on.
 const PORT: u16 = 8443;
@@ -19,6 +19,9 @@ const CERTIFICATE: &str = "/etc/guard/tls.crt";
 
 /// The certificate's private key.
 const KEY: &str = "/etc/guard/tls.key";
+
+/// The certificate that the API server shows, from the same Secret.
+const CLIENT: &str = "/etc/guard/client.crt";
 
 /// How long a connection to the API server may take.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -37,7 +40,9 @@ pub struct GuardPod {
 #[derive(Debug, thiserror::Error)]
 pub enum GuardError {
     /// A mounted file is missing.
-    #[error("cannot read {path}: {source}. Mount the Secret with tls.crt and tls.key there")]
+    #[error(
+        "cannot read {path}: {source}. Mount the Secret with tls.crt, tls.key and client.crt there"
+    )]
     Read {
         /// The file.
         path: &'static str,
@@ -64,7 +69,7 @@ impl GuardPod {
     /// # Errors
     /// When the pod lacks what the guard needs, named in the error.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), GuardError> {
-        let tls = server_config(&read(CERTIFICATE)?, &read(KEY)?)?;
+        let tls = server_config_for(&read(CLIENT)?, &read(CERTIFICATE)?, &read(KEY)?)?;
         let guard = Guard::new(self.run, client()?, self.faults);
         Ok(serve(listener()?, tls, guard, stop).await?)
     }

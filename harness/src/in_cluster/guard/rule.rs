@@ -14,6 +14,9 @@ pub type Labels = BTreeMap<String, String>;
 /// The labels that together make a pod sensitive.
 const SENSITIVE: [(&str, &str); 2] = [("env", "production"), ("sensitive", "true")];
 
+/// How long a pod's name may be.
+const LONGEST_NAME: usize = 253;
+
 /// A pod, by its namespace and name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PodName {
@@ -178,16 +181,26 @@ fn options(request: &AdmissionRequest<DynamicObject>) -> Result<StreamOptions, D
         .map_err(|error| not_understood(format!("{kind} with an {error}")))
 }
 
+/// The pod that the request names. A name that no pod can have is not looked up: it would be another path.
 fn pod(request: &AdmissionRequest<DynamicObject>) -> Result<PodName, Denial> {
     let namespace = request.namespace.clone().unwrap_or_default();
     let name = request.name.clone();
     if namespace.is_empty() || name.is_empty() {
         return Err(Denial::NotUnderstood {
             expected: "the pod's namespace and name",
-            got: format!("\"{namespace}\" and \"{name}\""),
+            got: "none".to_owned(),
         });
     }
+    if !is_label(&namespace) || name.len() > LONGEST_NAME || !name.split('.').all(is_label) {
+        return Err(Denial::NotFound);
+    }
     Ok(PodName { namespace, name })
+}
+
+/// Whether a text is a label of a DNS name in lower case, as RFC 1123 has it and Kubernetes demands of names.
+fn is_label(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    !text.is_empty() && text.bytes().all(fits) && !text.starts_with('-') && !text.ends_with('-')
 }
 
 #[cfg(test)]
@@ -293,6 +306,29 @@ pub(super) mod tests {
             let denial = screened(review).expect_err("not understood");
             assert_eq!(denial.decision(), "denied-not-understood", "{field} {value}");
         }
+    }
+
+    #[test]
+    fn a_name_that_no_pod_can_have_is_refused_before_it_is_looked_up() {
+        let long = "a".repeat(254);
+        for (field, value) in [
+            ("name", "../secrets/credentials"),
+            ("name", "app/exec"),
+            ("name", "app?x=y"),
+            ("name", "App"),
+            ("name", "app."),
+            ("name", "-app"),
+            ("name", long.as_str()),
+            ("namespace", "../kube-system"),
+            ("namespace", "shop.example"),
+        ] {
+            let mut review = exec(json!({}));
+            review["request"][field] = json!(value);
+            assert_eq!(screened(review), Err(Denial::NotFound), "{field} {value}");
+        }
+        let mut dotted = exec(json!({}));
+        dotted["request"]["name"] = json!("app-1.example");
+        assert_eq!(screened(dotted).map(|pod| pod.name), Ok("app-1.example".to_owned()));
     }
 
     #[test]

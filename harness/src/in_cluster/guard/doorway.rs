@@ -1,0 +1,66 @@
+//! Who gets to exec-guard at all: TLS with the API server's certificate, and nobody who keeps others waiting.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum_server::accept::Accept;
+use axum_server::tls_rustls::RustlsAcceptor;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+
+/// How long a handshake may take. The API server's takes some milliseconds.
+pub(super) const HANDSHAKE: Duration = Duration::from_secs(3);
+
+/// How many handshakes may be under way.
+pub(super) const HANDSHAKES: usize = 64;
+
+/// Bounds what a stranger can hold: connections that have not shown a certificate yet. Where there are too many the
+/// oldest gives way, so that the API server gets in, whose handshake is over before it is the oldest. Those that have
+/// shown it are the API server's, and are as many as it likes.
+#[derive(Clone)]
+pub(super) struct Doorway {
+    tls: RustlsAcceptor,
+    // Dropped, a handshake is called off; closed, it is over.
+    waiting: Arc<Mutex<VecDeque<oneshot::Sender<Infallible>>>>,
+}
+
+impl Doorway {
+    pub(super) fn new(tls: RustlsAcceptor) -> Self {
+        Doorway { tls: tls.handshake_timeout(HANDSHAKE), waiting: Arc::default() }
+    }
+
+    /// A place among those who wait; it ends when the handshake must give way.
+    fn enter(&self) -> oneshot::Receiver<Infallible> {
+        let (place, displaced) = oneshot::channel();
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.retain(|place| !place.is_closed());
+        if waiting.len() == HANDSHAKES {
+            waiting.pop_front();
+        }
+        waiting.push_back(place);
+        displaced
+    }
+}
+
+impl<S: Send + 'static> Accept<TcpStream, S> for Doorway {
+    type Stream = <RustlsAcceptor as Accept<TcpStream, S>>::Stream;
+    type Service = S;
+    type Future = BoxFuture<'static, io::Result<(Self::Stream, S)>>;
+
+    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
+        let handshake = self.tls.accept(stream, service);
+        let displaced = self.enter();
+        async move {
+            tokio::select! {
+                done = handshake => done,
+                _ = displaced => Err(io::ErrorKind::ConnectionAborted.into()),
+            }
+        }
+        .boxed()
+    }
+}
