@@ -5,7 +5,7 @@ mod support;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use brinell::catalog::Catalog;
@@ -537,4 +537,41 @@ fn a_second_signal_ends_tidying_up_and_says_what_stays() {
          `brinell sweep {run}` removes them."
     );
     assert_says(&rest.join("\n"), &left);
+}
+
+/// A process that carries the marks of a run.
+fn marked(run: &str, folder: Option<&Path>) -> Child {
+    let mut command = Command::new("sleep");
+    command.arg("4711").env("BRINELL_RUN", run);
+    command.envs(folder.map(|folder| ("BRINELL_RUN_FOLDER", folder)));
+    command.spawn().expect("started")
+}
+
+#[test]
+fn sweeping_ends_processes_whose_run_has_ended_and_no_others() {
+    let (home, elsewhere) = (Home::new(), Home::new());
+    let living = elsewhere.path("runs/living");
+    fs::create_dir_all(&living).expect("a folder");
+    let lock = fs::File::create(living.join("lock")).expect("a file");
+    lock.lock().expect("locked");
+    let left = home.path("state/brinell/runs/1eaf1e");
+    fs::create_dir_all(&left).expect("a folder");
+    for file in ["lock", "embedded"] {
+        fs::write(left.join(file), "").expect("written");
+    }
+    let mut orphans =
+        [marked("0dead0", Some(&elsewhere.path("runs/0dead0"))), marked("1eaf1e", Some(&left))];
+    let mut spared = [marked("a11fe0", Some(&living)), marked("1eaf1e", None)];
+    let swept = ran(brinell(&home, NO_ENGINE).arg("sweep"));
+    assert_eq!(swept.code, Some(0), "{swept:?}");
+    assert_says(&swept.stdout, "0dead0: removed, 1 things 1eaf1e: removed, 2 things");
+    for orphan in &mut orphans {
+        assert_eq!(orphan.wait().expect("waited").code(), None);
+    }
+    for spared in &mut spared {
+        assert_eq!(spared.try_wait().expect("asked"), None);
+        spared.kill().expect("killed");
+        spared.wait().expect("waited");
+    }
+    assert_eq!(home.runs(), [""; 0]);
 }

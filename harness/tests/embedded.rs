@@ -136,6 +136,7 @@ fn main() {
     let is_there = is_there("1.36");
     for trial in [
         Trial::test("killed/1.36", programs_end_with_a_killed_run),
+        Trial::test("killed with supervisors/1.36", programs_end_with_all_that_watches_them),
         Trial::test("interrupted/1.36", an_interrupted_run_leaves_nothing),
         Trial::test("proxies/1.36", no_proxy_is_between_us_and_loopback),
         Trial::test("killed supervisor/1.36", a_program_ends_with_its_killed_supervisor),
@@ -292,25 +293,45 @@ fn no_proxy_is_between_us_and_loopback() -> Result<(), Failed> {
 fn a_program_ends_with_its_killed_supervisor() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     let mut run = begun(folder.path())?;
-    let runs = folder.path().join("brinell/runs");
-    let marker = runs.to_string_lossy().into_owned();
-    let supervises = |line: &str| {
-        line.starts_with("brinell supervise")
-            && line.contains("/kube-apiserver")
-            && line.contains(&marker)
-    };
-    let supervisor = processes().into_iter().find(|(_, line)| supervises(line));
+    let marker = folder.path().to_string_lossy().into_owned();
+    let supervisors = supervisors(&marker);
+    let supervisor = supervisors.iter().find(|(_, line)| line.contains("/kube-apiserver "));
     let (supervisor, _) = supervisor.ok_or("no supervisor of kube-apiserver")?;
-    Command::new("kill").args(["-KILL", &supervisor]).status()?;
-    let serves = |line: &str| line.contains("kube-apiserver --") && line.contains(&marker);
-    wait_until("its program is gone", || !processes().iter().any(|(_, line)| serves(line)))?;
+    Command::new("kill").args(["-KILL", supervisor]).status()?;
+    let started = Instant::now();
     let status = run.wait()?;
+    let took = started.elapsed();
     let is_running = is_named_by_a_process(&marker);
-    let rest = std::fs::read_dir(&runs)?.count();
-    if (status.code(), is_running, rest) == (Some(4), false, 0) {
+    let rest = std::fs::read_dir(folder.path().join("brinell/runs"))?.count();
+    if (status.code(), is_running, rest) == (Some(4), false, 0) && took < Duration::from_secs(10) {
         return Ok(());
     }
-    Err(format!("{status}, programs run: {is_running}, {rest} folders left").into())
+    Err(format!("{status} in {took:?}, programs run: {is_running}, {rest} folders left").into())
+}
+
+/// The kernel alone is left to end them, and sweeping finds the folder.
+fn programs_end_with_all_that_watches_them() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let mut run = begun(folder.path())?;
+    let marker = folder.path().to_string_lossy().into_owned();
+    let mut kill = Command::new("kill");
+    kill.args(["-KILL", &run.id().to_string()]);
+    kill.args(supervisors(&marker).iter().map(|(process, _)| process)).status()?;
+    run.wait()?;
+    wait_until("its programs are gone", || !is_named_by_a_process(&marker))?;
+    let swept = Command::new(env!("CARGO_BIN_EXE_brinell"))
+        .arg("sweep")
+        .env("XDG_STATE_HOME", folder.path())
+        .output()?;
+    let rest = std::fs::read_dir(folder.path().join("brinell/runs"))?.count();
+    if rest == 0 { Ok(()) } else { Err(format!("the folder is still there: {swept:?}").into()) }
+}
+
+/// The supervisors of a run's programs, with their command lines.
+fn supervisors(marker: &str) -> Vec<(String, String)> {
+    let mut all = processes();
+    all.retain(|(_, line)| line.starts_with("brinell supervise") && line.contains(marker));
+    all
 }
 
 /// A run whose programs have started.

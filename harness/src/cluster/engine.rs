@@ -1,5 +1,5 @@
-//! The Docker engine, by its own command: a remote one serves as well as a local one, because files go in and
-//! come out through it.
+//! The Docker engine, by its own command: one in a virtual machine serves as well, because files go in and come out
+//! through it.
 
 use std::path::Path;
 use std::time::Duration;

@@ -337,3 +337,18 @@ fn configuration(settings: &Settings) -> Value {
         "kubeadmConfigPatches": [older.to_string(), newer.to_string(), kubelet.to_string()],
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kubelets_start_on_cgroup_v1_too() {
+        let kubelet = json!({"anonymous": {"enabled": false}});
+        let configuration = configuration(&Settings { kubelet, ..Settings::default() });
+        let patch = configuration["kubeadmConfigPatches"][2].as_str().unwrap();
+        let kubelet: Value = serde_json::from_str(patch).unwrap();
+        assert_eq!(kubelet["failCgroupV1"], json!(false));
+        assert_eq!(kubelet["anonymous"]["enabled"], json!(false));
+    }
+}
