@@ -243,13 +243,19 @@ async fn read_all(source: Option<impl tokio::io::AsyncRead + Unpin>) -> Vec<u8> 
     bytes
 }
 
-/// The end of what a program printed, without the stacks of Go programs and without credentials.
+/// The end of what a program printed, without what hides the cause, and without credentials.
 fn last_words(text: &str) -> String {
-    without_credentials(&last_lines(&without_stacks(text), 12))
+    without_credentials(&last_lines(&without_noise(text), 12))
 }
 
-/// A text without the frames of Go's stacks: a function's name and, in the next line, its place.
-fn without_stacks(text: &str) -> String {
+/// A text without the frames of Go's stacks, a function's name and in the next line its place, and without what klog
+/// notes for information (`I1126 00:43:22…`).
+fn without_noise(text: &str) -> String {
+    let is_note = |line: &str| {
+        line.strip_prefix('I')
+            .and_then(|rest| rest.split(' ').next())
+            .is_some_and(|date| date.len() == 4 && date.bytes().all(|byte| byte.is_ascii_digit()))
+    };
     let is_place = |line: &str| {
         let place = line.trim_start().split(' ').next().and_then(|place| place.rsplit_once(':'));
         line.starts_with('\t')
@@ -259,7 +265,7 @@ fn without_stacks(text: &str) -> String {
     let mut kept = Vec::new();
     while let Some(line) = lines.next() {
         let is_frame = lines.peek().is_some_and(|next| is_place(next));
-        if !is_frame && !is_place(line) {
+        if !is_frame && !is_place(line) && !is_note(line) {
             kept.push(line);
         }
     }
@@ -277,8 +283,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stacks_are_no_last_words() {
-        let printed = "error: no kubelet\nk8s.io/kubernetes/cmd/kubeadm.run\n\tcmd/kubeadm/run.go:12\n\
+    fn stacks_and_notes_are_no_last_words() {
+        let printed = "I1126 00:43:22.1 119 round_trippers.go:632] Response\nerror: no kubelet\nk8s.io/kubernetes/cmd/kubeadm.run\n\tcmd/kubeadm/run.go:12\n\
                        runtime.goexit\n\truntime/asm_amd64.s:1700 +0x21\nsee its log\n\tindented: 7";
         assert_eq!(last_words(printed), "error: no kubelet\nsee its log\n\tindented: 7");
     }
