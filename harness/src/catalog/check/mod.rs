@@ -1,0 +1,101 @@
+//! What types alone cannot say: every name means something, and nothing is expected that cannot come.
+
+mod action;
+mod connect;
+mod control;
+mod deviation;
+mod grants;
+mod profile;
+mod scenario;
+
+use std::collections::BTreeMap;
+
+use super::load::Sources;
+use super::nearest::did_you_mean;
+use super::source::Source;
+use super::{Catalog, Problem};
+use crate::control::{Profile, Values, substitutions};
+
+/// All that is wrong in the catalog.
+pub(super) fn catalog(catalog: &Catalog, sources: &Sources) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut check = |file: &str, look: &dyn Fn(&mut Check<'_>)| {
+        if let Some(source) = sources.get(file) {
+            let mut check = Check { catalog, source, problems: Vec::new() };
+            look(&mut check);
+            problems.append(&mut check.problems);
+        }
+    };
+    for entry in catalog.controls.values() {
+        check(&entry.file, &|check| check.control(entry));
+    }
+    for entry in catalog.profiles.values() {
+        check(&entry.file, &|check| check.profile(&entry.profile));
+    }
+    for file in sources.keys().filter(|file| may_substitute(file)) {
+        check(file, &|check| check.substitutions());
+    }
+    check("manifests/deviations.yaml", &|check| check.deviations());
+    for entry in &catalog.scenarios {
+        check(&entry.file, &|check| check.scenario(entry));
+    }
+    problems
+}
+
+/// All that is wrong in a profile.
+pub(super) fn profile(catalog: &Catalog, profile: &Profile, source: &Source) -> Vec<Problem> {
+    let mut check = Check { catalog, source, problems: Vec::new() };
+    check.profile(profile);
+    check.problems
+}
+
+/// Substitutions are made in what is sent to the cluster: the files of controls, and targets.
+fn may_substitute(file: &str) -> bool {
+    file.starts_with("manifests/controls/") || file.starts_with("manifests/targets/")
+}
+
+/// One file under scrutiny. Places are JSON pointers.
+struct Check<'a> {
+    catalog: &'a Catalog,
+    source: &'a Source,
+    problems: Vec<Problem>,
+}
+
+impl Check<'_> {
+    fn wrong(&mut self, pointer: &str, message: &str, hint: &str) {
+        let place = self.source.place(pointer);
+        self.problems.push(self.source.problem(place, message, hint));
+    }
+
+    fn known<'k>(
+        &mut self,
+        kind: &str,
+        name: &str,
+        pointer: &str,
+        known: impl Iterator<Item = &'k str> + Clone,
+    ) {
+        if !known.clone().any(|known| known == name) {
+            self.wrong(
+                pointer,
+                &format!("there is no {kind} `{name}`"),
+                &did_you_mean(name, known),
+            );
+        }
+    }
+
+    fn substitutions(&mut self) {
+        let names = Values::names();
+        for name in substitutions(&self.source.text) {
+            if !names.contains(&name) {
+                let place = self.source.text_place(&format!("${{{name}"));
+                let message = format!("nothing is known as `${{{name}}}`");
+                let hint = did_you_mean(name, names);
+                self.problems.push(self.source.problem(place, &message, &hint));
+            }
+        }
+    }
+}
+
+fn keys<V>(map: &BTreeMap<String, V>) -> impl Iterator<Item = &str> + Clone {
+    map.keys().map(String::as_str)
+}
