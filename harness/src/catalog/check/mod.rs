@@ -12,32 +12,33 @@ use std::collections::BTreeMap;
 
 use super::load::Sources;
 use super::nearest::did_you_mean;
+use super::problem::SHOWN_PROBLEMS;
 use super::source::Source;
 use super::{Catalog, Problem};
 use crate::control::{Profile, Values, substitutions};
 
-/// All that is wrong in the catalog.
-pub(super) fn catalog(catalog: &Catalog, sources: &Sources) -> Vec<Problem> {
+/// All that is wrong in the catalog, given the sources of its manifests and of its scenarios.
+pub(super) fn catalog(catalog: &Catalog, [manifests, scenarios]: [&Sources; 2]) -> Vec<Problem> {
     let mut problems = Vec::new();
-    let mut check = |file: &str, look: &dyn Fn(&mut Check<'_>)| {
-        if let Some(source) = sources.get(file) {
+    let mut check = |source: Option<&Source>, look: &dyn Fn(&mut Check<'_>)| {
+        if let Some(source) = source {
             let mut check = Check { catalog, source, problems: Vec::new() };
             look(&mut check);
             problems.append(&mut check.problems);
         }
     };
     for entry in catalog.controls.values() {
-        check(&entry.file, &|check| check.control(entry));
+        check(manifests.get(&entry.file), &|check| check.control(entry));
     }
     for entry in catalog.profiles.values() {
-        check(&entry.file, &|check| check.profile(&entry.profile));
+        check(manifests.get(&entry.file), &|check| check.profile(&entry.profile));
     }
-    for file in sources.keys().filter(|file| may_substitute(file)) {
-        check(file, &|check| check.substitutions());
+    for source in manifests.values().filter(|source| may_substitute(&source.file)) {
+        check(Some(source), &|check| check.substitutions());
     }
-    check("manifests/deviations.yaml", &|check| check.deviations());
+    check(manifests.get("manifests/deviations.yaml"), &|check| check.deviations());
     for entry in &catalog.scenarios {
-        check(&entry.file, &|check| check.scenario(entry));
+        check(scenarios.get(&entry.id), &|check| check.scenario(entry));
     }
     problems
 }
@@ -63,7 +64,9 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn wrong(&mut self, pointer: &str, message: &str, hint: &str) {
-        let place = self.source.place(pointer);
+        // More are counted and not shown.
+        let is_shown = self.problems.len() < SHOWN_PROBLEMS;
+        let place = if is_shown { self.source.place(pointer) } else { None };
         self.problems.push(self.source.problem(place, message, hint));
     }
 

@@ -34,11 +34,6 @@ impl Check<'_> {
             let hint = "a scenario's id is its file's name: lower-case letters, digits and dashes";
             self.wrong("", "the file's name is no id", hint);
         }
-        let first = self.catalog.scenarios.iter().find(|other| other.id == entry.id);
-        if let Some(first) = first.filter(|first| !std::ptr::eq(*first, entry)) {
-            let hint = format!("{} has the same name", first.file);
-            self.wrong("", &format!("the id `{}` is taken", entry.id), &hint);
-        }
     }
 
     fn names(&mut self, entry: &Entry) {
