@@ -33,10 +33,10 @@ pub struct Place {
     pub line: usize,
     /// The column in characters, from 1.
     pub column: usize,
-    /// What is before the place.
-    before: String,
-    /// What is at the place and after it.
-    after: String,
+    /// The part of the line.
+    shown: String,
+    /// How many characters of it are before the place.
+    before: usize,
 }
 
 /// Everything that is wrong, in all files.
@@ -65,8 +65,8 @@ impl Place {
             let part: String = text.chars().skip(from).take(count).collect();
             visible(&part)
         };
-        let (before, after) = (part(cut, before - cut), part(before, SHOWN - (before - cut)));
-        Place { line, column, before, after }
+        let (head, tail) = (part(cut, before - cut), part(before, SHOWN - (before - cut)));
+        Place { line, column, before: head.chars().count(), shown: head + &tail }
     }
 }
 
@@ -90,11 +90,10 @@ impl fmt::Display for Problem {
             write!(f, ":{}:{}", place.line, place.column)?;
         }
         write!(f, ": {}", visible(&cut(&self.message, SHOWN_TEXT)))?;
-        if let Some(Place { line, before, after, .. }) = &self.place {
+        if let Some(Place { line, shown, before, .. }) = &self.place {
             let margin = line.to_string().len();
-            let caret = before.chars().count();
-            write!(f, "\n  {line} | {before}{after}")?;
-            write!(f, "\n  {:margin$} | {:caret$}^", "", "")?;
+            write!(f, "\n  {line} | {shown}")?;
+            write!(f, "\n  {:margin$} | {:before$}^", "", "")?;
         }
         if let Some(hint) = &self.hint {
             write!(f, "\n  {}", visible(&cut(hint, SHOWN_TEXT)))?;
