@@ -114,7 +114,12 @@ fn words(action: &Action) -> String {
     match action {
         Action::Exec(exec) => {
             let streams = streams(exec.stdin, exec.tty);
-            format!("exec `{}`{}{streams}", exec.command.join(" "), place("in", &exec.pod))
+            let container = place("container", &exec.container);
+            format!(
+                "exec `{}`{}{container}{streams}",
+                exec.command.join(" "),
+                place("in", &exec.pod)
+            )
         }
         Action::Attach(attach) => {
             format!("attach{}{}", place("to", &attach.pod), streams(attach.stdin, attach.tty))

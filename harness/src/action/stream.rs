@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use hyper_util::rt::TokioIo;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
 use kube::client::Body;
 use serde_json::Value;
 use tokio_tungstenite::WebSocketStream;
@@ -37,7 +39,8 @@ const STATUS: u8 = 3;
 /// `kubectl exec`. The command stands first in the query, as client-go sorts it: detection rules read it there.
 pub(super) async fn exec(attempt: &Attempt<'_>, exec: &Exec) -> Result<Observation, ActionError> {
     let pod = attempt.pod(exec.pod.as_ref())?;
-    let uri = exec_uri(&attempt.scene.namespace, pod, &exec.command, exec.stdin, exec.tty);
+    let options = options(exec.container.as_deref(), exec.stdin, exec.tty);
+    let uri = exec_uri(&attempt.scene.namespace, pod, &exec.command, &options);
     let until = if exec.stdin || exec.tty { Until::Echo } else { Until::End };
     open(attempt, &uri, exec.stdin, until).await
 }
@@ -48,7 +51,7 @@ pub(super) async fn attach(
     attach: &Attach,
 ) -> Result<Observation, ActionError> {
     let pod = attempt.pod(attach.pod.as_ref())?;
-    let options = options(attach.stdin, attach.tty);
+    let options = options(attach.container.as_deref(), attach.stdin, attach.tty);
     let uri = format!("/api/v1/namespaces/{}/pods/{pod}/attach?{options}", attempt.scene.namespace);
     open(attempt, &uri, false, Until::Line).await
 }
@@ -80,7 +83,11 @@ pub(super) async fn run(
     command: &[&str],
 ) -> Result<Stream, ActionError> {
     let command: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
-    let uri = exec_uri(namespace, pod, &command, false, false);
+    let pods = Api::<Pod>::namespaced(world.admin.clone(), namespace);
+    // Of several containers one must be named. They share the pod's network, and each of ours has the probe.
+    let spec = pods.get(pod).await?.spec.unwrap_or_default();
+    let container = spec.containers.first().map(|container| container.name.as_str());
+    let uri = exec_uri(namespace, pod, &command, &options(container, false, false));
     let request = http::Request::builder().method("GET").uri(uri);
     let request = upgrade(request, Door::GetWebsocket, command_protocols(world))
         .body(Body::empty())
@@ -93,16 +100,16 @@ pub(super) async fn run(
     Ok(converse(response, false, Until::End).await)
 }
 
-fn exec_uri(namespace: &str, pod: &str, command: &[String], stdin: bool, tty: bool) -> String {
+fn exec_uri(namespace: &str, pod: &str, command: &[String], options: &str) -> String {
     let words: Vec<String> =
         command.iter().map(|word| format!("command={}", encode(word))).collect();
-    let options = options(stdin, tty);
     format!("/api/v1/namespaces/{namespace}/pods/{pod}/exec?{}&{options}", words.join("&"))
 }
 
-/// The streams that are asked for. A terminal has no standard error of its own.
-fn options(stdin: bool, tty: bool) -> String {
-    let mut options = Vec::new();
+/// The container and the streams that are asked for. A terminal has no standard error of its own.
+fn options(container: Option<&str>, stdin: bool, tty: bool) -> String {
+    let container = container.map(|name| format!("container={}", encode(name)));
+    let mut options: Vec<&str> = container.as_deref().into_iter().collect();
     if !tty {
         options.push("stderr=true");
     }

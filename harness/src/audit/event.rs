@@ -47,9 +47,21 @@ pub struct Event {
     /// Whether the event holds the answer's body. Only the fact is kept.
     #[serde(default, deserialize_with = "present")]
     pub response_object: bool,
+    /// The attempt whose label (`brinell.dev/attempt`) the request's body carries. Read of controllers' events only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<String>,
     /// When the API server got the request (RFC 3339).
     #[serde(default)]
     pub request_received_timestamp: String,
+}
+
+impl Event {
+    /// Whether it tells that something was made and not what: it has neither a name nor a body.
+    pub fn is_nameless(&self) -> bool {
+        let made = self.response_status.as_ref().is_some_and(|it| (200..300).contains(&it.code));
+        let named = self.object_ref.as_ref().is_some_and(|object| !object.name.is_empty());
+        made && !named && !self.request_object && self.attempt.is_none()
+    }
 }
 
 /// A user, as an event names one.

@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde::Deserialize;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt};
 use tokio::sync::watch;
 
@@ -32,6 +33,15 @@ struct State {
     skipped_lines: u64,
     canary_seen: bool,
     ended: Option<String>,
+}
+
+impl State {
+    fn keep_trace(&mut self, event: Event) {
+        self.traces.push_back(event);
+        if self.traces.len() > TRACES {
+            self.traces.pop_front();
+        }
+    }
 }
 
 /// The log ended before the event that was waited for, or it did not come in time.
@@ -86,23 +96,15 @@ impl AuditLog {
             state.skipped_lines += 1;
         } else if contains(line, self.run.as_bytes()) || is_trace(line) {
             match serde_json::from_slice::<Event>(line) {
-                Ok(event) => self.keep(&mut state, event),
+                Ok(event) if event.audit_id.starts_with(&self.run) => {
+                    state.events.entry(event.audit_id.clone()).or_default().push(event);
+                }
+                Ok(event) => state.keep_trace(Event { attempt: labelled(line), ..event }),
                 Err(_) => state.skipped_lines += 1,
             }
         }
         drop(state);
         self.changed.send_replace(());
-    }
-
-    fn keep(&self, state: &mut State, event: Event) {
-        if event.audit_id.starts_with(&self.run) {
-            state.events.entry(event.audit_id.clone()).or_default().push(event);
-        } else {
-            state.traces.push_back(event);
-            if state.traces.len() > TRACES {
-                state.traces.pop_front();
-            }
-        }
     }
 
     /// Waits until an event with this Audit-ID is in the log.
@@ -201,8 +203,40 @@ async fn next_line(
 
 /// What a controller or a node does on somebody's behalf, told from the text before anything is parsed.
 fn is_trace(line: &[u8]) -> bool {
-    contains(line, b":replicaset-controller\"") && contains(line, b"\"verb\":\"create\"")
+    contains(line, b"\"system:serviceaccount:kube-system:")
+        && contains(line, b"-controller\"")
+        && contains(line, b"\"verb\":\"create\"")
+        && MADE.iter().any(|resource| contains(line, resource))
         || contains(line, b"\"system:node:") && contains(line, b"subjectaccessreviews")
+}
+
+/// What controllers make for workloads.
+const MADE: [&[u8]; 3] =
+    [b"\"resource\":\"pods\"", b"\"resource\":\"replicasets\"", b"\"resource\":\"jobs\""];
+
+/// The attempt whose label the body of a request carries. Nothing else of a body is kept.
+fn labelled(line: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Whole {
+        #[serde(rename = "requestObject")]
+        body: Body,
+    }
+    #[derive(Deserialize)]
+    struct Body {
+        metadata: Metadata,
+    }
+    #[derive(Deserialize)]
+    struct Metadata {
+        labels: Labels,
+    }
+    #[derive(Deserialize)]
+    struct Labels {
+        #[serde(rename = "brinell.dev/attempt")]
+        attempt: String,
+    }
+    // A body without the label is not ours.
+    let whole: Whole = serde_json::from_slice(line).ok()?;
+    Some(whole.body.metadata.labels.attempt)
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {
@@ -251,6 +285,19 @@ mod tests {
     async fn a_json_patch_is_a_body_too() {
         let patch = event("k7f3-1").replace(r#"{"a":[1]}"#, r#"[{"op":"test"}]"#);
         assert!(read(format!("{patch}\n").as_bytes()).await.events("k7f3-1")[0].request_object);
+    }
+
+    #[tokio::test]
+    async fn of_a_controllers_body_only_our_own_label_is_kept() {
+        for account in ["replicaset", "replication", "statefulset", "daemon-set", "job"] {
+            let line = format!(
+                r#"{{"kind":"Event","auditID":"c","level":"Request","stage":"ResponseComplete","verb":"create","requestURI":"/x","user":{{"username":"system:serviceaccount:kube-system:{account}-controller"}},"objectRef":{{"resource":"pods","namespace":"a"}},"requestObject":{{"metadata":{{"labels":{{"brinell.dev/attempt":"k7f3-1","app":"b"}}}},"spec":{{}}}}}}"#
+            );
+            let traces = read(format!("{line}\n").as_bytes()).await.traces(|_| true);
+            assert_eq!(traces[0].attempt.as_deref(), Some("k7f3-1"), "{account}");
+            let kept = serde_json::to_string(&traces[0]).expect("JSON");
+            assert!(!kept.contains("spec") && !kept.contains("app"), "{kept}");
+        }
     }
 
     #[tokio::test]

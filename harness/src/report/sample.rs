@@ -474,6 +474,7 @@ fn log(id: &str, notes: &[&str]) -> Log {
             groups: vec![],
         },
         impersonated_user: None,
+        attempt: None,
         user_agent: None,
         object_ref: None,
         response_status: None,

@@ -104,11 +104,13 @@ impl<'a> Plan<'a> {
         let Action::Attach(attach) = action else { return false };
         let Some(target) = self.catalog.targets.get(&entry.scenario.target) else { return false };
         let named = attach.pod.as_ref().or(target.pods.first().map(|(_, pod)| pod));
-        let mut objects = target.objects.iter().map(|document| &document.object);
-        let pod = objects.find(|object| {
-            object["kind"] == "Pod" && object["metadata"]["name"].as_str() == named.map(|n| &**n)
-        });
-        let command = pod.map(|pod| &pod["spec"]["containers"][0]["command"]);
+        let pod = named.map_or("", String::as_str);
+        let mut containers = target.containers(&target.namespace, pod).into_iter();
+        let container = match &attach.container {
+            Some(name) => containers.find(|container| container["name"] == name.as_str()),
+            None => containers.next(),
+        };
+        let command = container.map(|container| &container["command"]);
         let words = command.and_then(Value::as_array).into_iter().flatten();
         let command: Vec<String> = words.filter_map(Value::as_str).map(str::to_owned).collect();
         harmless(&command).is_none()
@@ -214,7 +216,8 @@ mod tests {
         let mut entry = catalog.scenarios[0].clone();
         entry.scenario.target = "shop".to_owned();
         for (pod, runs) in [("frontend", true), ("backend", false)] {
-            let attach = Attach { pod: Some(pod.to_owned()), stdin: false, tty: false };
+            let attach =
+                Attach { pod: Some(pod.to_owned()), container: None, stdin: false, tty: false };
             entry.scenario.attacks[0].r#do = Action::Attach(attach);
             let embedded = plan(&catalog, ClusterKind::Embedded, vec![&entry]);
             assert_eq!(embedded.skipped.is_empty(), runs, "{pod}");

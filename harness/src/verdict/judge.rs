@@ -2,6 +2,7 @@
 
 use crate::audit::{ApiPath, Event, User};
 use crate::catalog::{Logged, Succeeds};
+use crate::verdict::traced::{self, Told};
 use crate::verdict::{
     Answer, Decision, Denial, Effect, Evidence, Finding, Judgement, Layer, Log, Reason, Sent,
     Stream, Verdict,
@@ -234,14 +235,20 @@ impl Judging {
         events: &[Event],
         traces: &[Event],
     ) {
-        if matches!(&evidence.answer, Answer::Through(through) if through.workload.is_success())
-            && matches!(evidence.decision, Decision::Denied(_))
-            && traces.is_empty()
-        {
-            self.unlogged(logged, &evidence.sent, "nothing of the controller's refused pod");
-            return;
+        let mut wrong = differences(logged, evidence, events);
+        if let Some(answer) = traced::controllers_answer(&evidence.answer) {
+            match traced::compare(logged, answer, traces, events) {
+                Told::Nothing => {
+                    let got = "the workload, and nothing of the pod that its controller asked for";
+                    return self.unlogged(logged, &evidence.sent, got);
+                }
+                Told::Nameless => self.causes.push(
+                    "at this level the audit log does not say which pod a controller made"
+                        .to_owned(),
+                ),
+                Told::Differences(differences) => wrong.extend(differences),
+            }
         }
-        let wrong = differences(logged, evidence, events);
         if wrong.is_empty() {
             self.logged = "logged".to_owned();
             return;

@@ -6,6 +6,7 @@ mod evidence;
 mod judge;
 mod judgement;
 mod layer;
+mod traced;
 
 pub use attribution::attribute;
 pub use evidence::{

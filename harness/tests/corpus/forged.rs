@@ -79,6 +79,7 @@ fn silent(sent: &Sent, code: Option<u16>) -> Log {
         verb: sent.verb.clone().unwrap_or_default(),
         request_uri: sent.uri.clone(),
         user: User::default(),
+        attempt: None,
         impersonated_user: None,
         user_agent: None,
         object_ref: None,

@@ -114,6 +114,7 @@ impl Noted {
             request_uri: String::new(),
             user: User::default(),
             impersonated_user: None,
+            attempt: None,
             user_agent: None,
             object_ref: None,
             response_status: Some(ResponseStatus {

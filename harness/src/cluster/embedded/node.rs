@@ -83,7 +83,11 @@ pub(super) async fn register(client: &Client, port: u16) -> Result<(), kube::Err
         },
     });
     let node: Node = serde_json::from_value(node).map_err(kube::Error::SerdeError)?;
-    Api::all(client.clone()).create(&PostParams::default(), &node).await.map(drop)
+    let nodes = Api::<Node>::all(client.clone());
+    nodes.create(&PostParams::default(), &node).await?;
+    // Admission takes every new node for not ready, and no controller looks at this one: DaemonSets would pass it by.
+    let ready = Patch::Merge(json!({"spec": {"taints": null}}));
+    nodes.patch(NAME, &PatchParams::default(), &ready).await.map(drop)
 }
 
 /// Takes every pod that waits for a node, and says of it that it runs.

@@ -12,7 +12,7 @@ use crate::cluster::settings::{LOGS, SETTINGS, Settings};
 
 /// The controllers that make pods of workloads, and namespaces habitable and empty again. The others would only
 /// delay these, and one of them would take the simulated node, which sends no heartbeats, for dead.
-const CONTROLLERS: [&str; 12] = [
+const CONTROLLERS: [&str; 13] = [
     "namespace-controller",
     "serviceaccount-controller",
     "serviceaccount-token-controller",
@@ -25,6 +25,7 @@ const CONTROLLERS: [&str; 12] = [
     "statefulset-controller",
     "daemonset-controller",
     "job-controller",
+    "cronjob-controller",
 ];
 
 /// Where an API server reads, writes and listens.

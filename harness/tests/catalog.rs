@@ -1,8 +1,5 @@
 //! The catalog: what is embedded is whole, and what is wrong with a file is told so that it can be mended.
 
-mod folder;
-mod limits;
-
 use brinell::catalog::{Catalog, File, Files, Need, ProfileError, select};
 use brinell::control::Document;
 use brinell::persona::Persona;
@@ -28,16 +25,11 @@ fn embedded() -> Catalog {
     Catalog::read(Files::embedded()).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
-/// A file of the user's.
-fn mine(path: &str, bytes: impl AsRef<[u8]>) -> File {
-    let (path, bytes) = (path.to_owned(), bytes.as_ref().to_vec().into());
-    File { path, built_in: false, bytes }
-}
-
 /// What is said about our catalog with one more scenario.
 fn with_scenario(bytes: impl AsRef<[u8]>) -> String {
     let mut files = Files::embedded();
-    files.scenarios.push(mine("mine/exec/mine.yaml", bytes));
+    let path = "mine/exec/mine.yaml".to_owned();
+    files.scenarios.push(File { path, bytes: bytes.as_ref().to_vec().into() });
     match Catalog::read(files) {
         Ok(_) => String::new(),
         Err(problems) => problems.to_string(),
@@ -443,6 +435,72 @@ mine/exec/mine.yaml:8:38: `database` may be a pod or a Service
 ");
 }
 
+/// What is said about a scenario on a pod of two containers.
+fn with_two_containers(action: &str) -> String {
+    let mut files = Files::embedded();
+    let target = "apiVersion: v1\nkind: Namespace\nmetadata: {name: paired}\n---\napiVersion: v1\nkind: Pod\n\
+                  metadata: {name: app, namespace: paired}\n\
+                  spec: {containers: [{name: app}, {name: proxy}], initContainers: [{name: mesh}]}\n";
+    let path = "manifests/targets/paired.yaml".to_owned();
+    files.manifests.push(File { path, bytes: target.as_bytes().to_vec().into() });
+    let exec = "{exec: {command: [probe, cat], stdin: true}}";
+    let scenario = SCENARIO.replace("target: production-app", "target: paired");
+    let scenario =
+        scenario.replace(exec, action).replace("echo, foo]", "echo, foo], container: app");
+    let path = "mine/exec/mine.yaml".to_owned();
+    files.scenarios.push(File { path, bytes: scenario.into_bytes().into() });
+    match Catalog::read(files) {
+        Ok(_) => String::new(),
+        Err(problems) => problems.to_string(),
+    }
+}
+
+#[test]
+fn of_several_containers_one_is_named() {
+    for container in ["app", "proxy", "mesh"] {
+        let attach = format!("{{attach: {{container: {container}}}}}");
+        assert_eq!(with_two_containers(&attach), "", "{container}");
+    }
+    insta::assert_snapshot!(with_two_containers("{attach: {stdin: true}}"), @"
+mine/exec/mine.yaml:8:8: the pod `app` has several containers
+  8 |   do: {attach: {stdin: true}}
+    |        ^
+  name one with `container:`: app, proxy, mesh
+");
+    insta::assert_snapshot!(with_two_containers("{exec: {container: prxy, command: [a]}}"), @"
+mine/exec/mine.yaml:8:26: there is no container `prxy`
+  8 |   do: {exec: {container: prxy, command: [a]}}
+    |                          ^
+  did you mean proxy?
+");
+}
+
+#[test]
+fn what_a_pod_cannot_say_of_itself() {
+    let exec = "{exec: {command: [probe, cat], stdin: true}}";
+    let pod = |pod: &str| with_change(exec, &format!("{{pod: {{{pod}}}}}"));
+    insta::assert_snapshot!(pod("metadata: {labels: {brinell.dev/run: x}}"), @"
+mine/exec/mine.yaml:8:25: the label `brinell.dev/run` is the harness's own
+  8 |   do: {pod: {metadata: {labels: {brinell.dev/run: x}}}}
+    |                         ^
+  what an attempt makes is found again by it
+");
+    let owners = "ownerReferences: [{apiVersion: v1, kind: Pod, name: app}]";
+    assert_eq!(pod(&format!("metadata: {{{owners}}}")), "");
+    insta::assert_snapshot!(pod(&format!("through: Job, metadata: {{{owners}}}")), @"
+mine/exec/mine.yaml:8:39: a workload's pods have no other owner
+  8 |   do: {pod: {through: Job, metadata: {ownerReferences: [{apiVersion: v1, kind: Pod, name: app}]}}}
+    |                                       ^
+  a controller makes its workload the owner: remove `through` or the owners
+");
+    insta::assert_snapshot!(pod("metadata: {finalizers: [a]}"), @"
+mine/exec/mine.yaml:8:25: unknown key `finalizers`
+  8 |   do: {pod: {metadata: {finalizers: [a]}}}
+    |                         ^
+  known are: labels, annotations, ownerReferences
+");
+}
+
 #[test]
 fn unknown_pod() {
     insta::assert_snapshot!(with_change("{exec: {command", "{exec: {pod: legder, command"), @"
@@ -624,6 +682,27 @@ mine/exec/mine.yaml:10:3: it cannot be blocked as well
      |   ^
   a step on which others rest works, an attack is blocked: remove one
 ");
+}
+
+#[test]
+fn an_id_twice() {
+    let mut files = Files::embedded();
+    let path = "mine/exec-interactive.yaml".to_owned();
+    files.scenarios.push(File { path, bytes: SCENARIO.as_bytes().into() });
+    insta::assert_snapshot!(Catalog::read(files).expect_err("refused"), @"
+mine/exec-interactive.yaml:1:1: the id `exec-interactive` is taken
+  1 | title: A shell
+    | ^
+  scenarios/exec/exec-interactive.yaml has the same name
+");
+}
+
+#[test]
+fn our_own_folder_again() {
+    let mut files = Files::embedded();
+    files.scenarios.extend(files.scenarios.clone());
+    let problems = Catalog::read(files).expect_err("refused");
+    assert_eq!(problems.0.len(), embedded().scenarios.len(), "{problems}");
 }
 
 #[test]
@@ -858,6 +937,19 @@ fn a_target_without_a_namespace() {
     insta::assert_snapshot!(with_manifest(target, "kind: Namespace", "kind: Pod"), @"manifests/targets/vault.yaml: its first object must be a Namespace");
 }
 
+#[test]
+fn a_folder_of_the_users() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let family = folder.path().join("exec");
+    std::fs::create_dir(&family).expect("a folder");
+    std::fs::write(family.join("mine.yaml"), SCENARIO).expect("written");
+    std::fs::write(family.join("notes.txt"), "nothing").expect("written");
+    let catalog = Catalog::load(Some(folder.path())).unwrap_or_else(|error| panic!("{error}"));
+    let entry = catalog.scenarios.iter().find(|entry| entry.id == "mine").expect("ours");
+    assert_eq!(entry.family, "exec");
+    assert!(Catalog::load(Some(&folder.path().join("none"))).is_err());
+}
+
 proptest::proptest! {
     #[test]
     fn no_text_makes_it_panic(text in ".{0,200}") {
@@ -878,7 +970,8 @@ proptest::proptest! {
 
 /// Reads and shows; nothing else is asked of it.
 fn with_one_scenario(bytes: Vec<u8>) {
-    let files = Files { scenarios: vec![mine("mine/mine.yaml", bytes)], manifests: vec![] };
+    let path = "mine/mine.yaml".to_owned();
+    let files = Files { scenarios: vec![File { path, bytes: bytes.into() }], manifests: vec![] };
     if let Err(problems) = Catalog::read(files) {
         let said = problems.to_string();
         assert!(said.chars().all(|character| character == '\n' || !character.is_control()));

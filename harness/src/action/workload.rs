@@ -1,0 +1,300 @@
+//! Pods that a workload's controller makes. What the controller was answered is read from the Events that it writes
+//! afterwards: `SuccessfulCreate` and `FailedCreate` (`pkg/controller/controller_utils.go` of Kubernetes 1.34).
+
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use k8s_openapi::api::core::v1::{Event, Pod};
+use kube::Api;
+use kube::api::{ListParams, WatchEvent, WatchParams};
+use serde_json::{Value, json};
+
+use super::http::name;
+use super::pod::template;
+use super::{ActionError, Attempt, Observation, Traced};
+use crate::catalog::{Method, PodAction, Workload};
+use crate::verdict::{Answer, Effect, Response, Through};
+
+/// How long a controller may take to make a pod or to say that it cannot.
+const CONTROLLER: Duration = Duration::from_secs(30);
+
+/// A controller that acts for a workload.
+#[derive(Debug, PartialEq)]
+struct Maker {
+    /// The kind that it follows.
+    kind: &'static str,
+    /// Its ServiceAccount in kube-system.
+    account: &'static str,
+    /// What it makes.
+    makes: &'static str,
+}
+
+/// All of them. Some make no pods but what makes pods.
+const MAKERS: [Maker; 7] = [
+    maker("Deployment", "deployment-controller", "replicasets"),
+    maker("ReplicaSet", "replicaset-controller", "pods"),
+    maker("ReplicationController", "replication-controller", "pods"),
+    maker("StatefulSet", "statefulset-controller", "pods"),
+    maker("DaemonSet", "daemon-set-controller", "pods"),
+    maker("CronJob", "cronjob-controller", "jobs"),
+    maker("Job", "job-controller", "pods"),
+];
+
+const fn maker(kind: &'static str, account: &'static str, makes: &'static str) -> Maker {
+    Maker { kind, account, makes }
+}
+
+/// Makes the workload, waits for its controller, and looks whether there is a pod.
+pub(super) async fn send(
+    attempt: &Attempt<'_>,
+    action: &PodAction,
+    workload: Workload,
+) -> Result<Observation, ActionError> {
+    let collection = collection(workload, &attempt.scene.namespace);
+    let body =
+        body(workload, &attempt.unique(), attempt.audit_id, template(attempt, action).await?);
+    let answer = attempt.ask(Method::Post, &collection, "application/json", Some(&body)).await;
+    let sent = attempt.sent(name(Method::Post), &collection, "create");
+    let (answer, traced) = match answer {
+        Answer::Http(accepted) if accepted.is_success() => {
+            if workload == Workload::CronJob {
+                turn_clock(attempt, &collection).await?;
+            }
+            let (pod, maker) = answered(attempt).await?;
+            let through = Answer::Through(Through { workload: accepted, pod });
+            (through, Some(traced(attempt, maker)))
+        }
+        refused => (refused, None),
+    };
+    let pod = is_pod_there(attempt).await?;
+    let unique = attempt.unique();
+    let workload = attempt.look_and_remove(&format!("{collection}/{unique}"), &unique).await?;
+    let effect = match &answer {
+        _ if pod => Effect::Present("the controller's pod".to_owned()),
+        Answer::Through(_) => Effect::Absent,
+        _ => workload,
+    };
+    Ok(Observation { sent, answer, effect, traced })
+}
+
+fn collection(workload: Workload, namespace: &str) -> String {
+    let (api, resource) = match workload {
+        Workload::Deployment => ("apis/apps/v1", "deployments"),
+        Workload::ReplicaSet => ("apis/apps/v1", "replicasets"),
+        Workload::StatefulSet => ("apis/apps/v1", "statefulsets"),
+        Workload::DaemonSet => ("apis/apps/v1", "daemonsets"),
+        Workload::ReplicationController => ("api/v1", "replicationcontrollers"),
+        Workload::Job => ("apis/batch/v1", "jobs"),
+        Workload::CronJob => ("apis/batch/v1", "cronjobs"),
+    };
+    format!("/{api}/namespaces/{namespace}/{resource}")
+}
+
+/// The workload, whose pods carry the attempt's label.
+fn body(workload: Workload, name: &str, attempt: &str, mut template: Value) -> Value {
+    let labels = json!({"brinell.dev/attempt": attempt});
+    template["metadata"]["labels"]["brinell.dev/attempt"] = attempt.into();
+    let (version, spec) = match workload {
+        Workload::Deployment | Workload::ReplicaSet | Workload::DaemonSet => {
+            ("apps/v1", json!({"selector": {"matchLabels": labels}, "template": template}))
+        }
+        Workload::StatefulSet => (
+            "apps/v1",
+            json!({"serviceName": name, "selector": {"matchLabels": labels}, "template": template}),
+        ),
+        Workload::ReplicationController => {
+            ("v1", json!({"selector": labels, "template": template}))
+        }
+        Workload::Job => ("batch/v1", job(template)),
+        Workload::CronJob => (
+            "batch/v1",
+            json!({
+                "schedule": "* * * * *",
+                "jobTemplate": {"metadata": {"labels": labels}, "spec": job(template)},
+            }),
+        ),
+    };
+    json!({
+        "apiVersion": version, "kind": format!("{workload:?}"),
+        "metadata": {"name": name}, "spec": spec,
+    })
+}
+
+/// A Job's pods end for good: it takes no other restart policy, and it tries once.
+fn job(mut template: Value) -> Value {
+    if template["spec"]["restartPolicy"].is_null() {
+        template["spec"]["restartPolicy"] = "Never".into();
+    }
+    json!({"backoffLimit": 0, "template": template})
+}
+
+/// Lets a CronJob's minute have passed: its controller makes at once what it missed since it last did (measured on
+/// 1.36.3). The persona would only have to wait for it.
+async fn turn_clock(attempt: &Attempt<'_>, collection: &str) -> Result<(), ActionError> {
+    let past = k8s_openapi::jiff::Timestamp::now() - Duration::from_secs(90);
+    let status =
+        json!({"status": {"lastScheduleTime": past.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()}});
+    let request = http::Request::patch(format!("{collection}/{}/status", attempt.unique()))
+        .header("Content-Type", "application/merge-patch+json")
+        .body(status.to_string().into_bytes())
+        .map_err(|error| ActionError::Missing(error.to_string()))?;
+    attempt.world.admin.request::<Value>(request).await?;
+    Ok(())
+}
+
+fn traced(attempt: &Attempt<'_>, maker: &Maker) -> Traced {
+    Traced {
+        user: format!("system:serviceaccount:kube-system:{}", maker.account),
+        namespace: attempt.scene.namespace.clone(),
+        resource: maker.makes,
+        attempt: attempt.audit_id.to_owned(),
+        name: attempt.unique(),
+    }
+}
+
+/// Whether a pod of the workload is there, whatever its controller was answered.
+async fn is_pod_there(attempt: &Attempt<'_>) -> Result<bool, ActionError> {
+    let pods = Api::<Pod>::namespaced(attempt.world.admin.clone(), &attempt.scene.namespace);
+    let stamp = format!("brinell.dev/attempt={}", attempt.audit_id);
+    let labelled = ListParams::default().labels(&stamp);
+    Ok(!pods.list_metadata(&labelled).await?.items.is_empty())
+}
+
+/// What the workload's controllers were answered: the last one that it made a pod, or any that it cannot. Each writes
+/// its Event after the answer, and the API server its line of the audit log before it, so that the line is there.
+async fn answered(attempt: &Attempt<'_>) -> Result<(Response, &'static Maker), ActionError> {
+    let events = Api::<Event>::namespaced(attempt.world.admin.clone(), &attempt.scene.namespace);
+    let name = attempt.unique();
+    let watching = async {
+        let mut changes = std::pin::pin!(events.watch(&WatchParams::default(), "0").await?);
+        while let Some(change) = changes.try_next().await? {
+            if let WatchEvent::Added(event) | WatchEvent::Modified(event) = change
+                && let Some(answer) = answer(&event, &name)
+            {
+                return Ok(answer);
+            }
+        }
+        Err(ActionError::Missing("the watch on the controller's Events ended".to_owned()))
+    };
+    let late = || ActionError::Missing(format!("the controller did nothing within {CONTROLLER:?}"));
+    tokio::time::timeout(CONTROLLER, watching).await.unwrap_or_else(|_| Err(late()))
+}
+
+/// What an Event tells of an answer to a controller of the workload of this name.
+fn answer(event: &Event, name: &str) -> Option<(Response, &'static Maker)> {
+    let object = &event.involved_object;
+    let below = object.name.as_deref()?.strip_prefix(name)?;
+    if !below.is_empty() && !below.starts_with('-') {
+        return None;
+    }
+    let maker = MAKERS.iter().find(|maker| object.kind.as_deref() == Some(maker.kind))?;
+    let response = match event.reason.as_deref()? {
+        "SuccessfulCreate" if maker.makes == "pods" => {
+            Response { code: 201, kind: Some("Pod".to_owned()), ..Response::default() }
+        }
+        // The Event does not tell the code. The line of the audit log does, where there is one.
+        "FailedCreate" | "ReplicaSetCreateError" => Response {
+            code: 403,
+            message: Some(refusal(event.message.as_deref()?).to_owned()),
+            ..Response::default()
+        },
+        _ => return None,
+    };
+    Some((response, maker))
+}
+
+/// The API server's own words in a controller's.
+fn refusal(message: &str) -> &str {
+    let own = ["Error creating: ", "Error creating job: "];
+    if let Some(words) = own.iter().find_map(|own| message.strip_prefix(own)) {
+        return words;
+    }
+    // A StatefulSet's: create Pod NAME in StatefulSet NAME failed error: …, with a capital letter since 1.36.
+    if let Some((own, words)) = message.split_once(" failed error: ")
+        && own.to_ascii_lowercase().starts_with("create pod ")
+    {
+        return words;
+    }
+    // A Deployment's: Failed to create new replica set "NAME": …
+    match message.strip_prefix("Failed to create new replica set \"") {
+        Some(rest) => rest.split_once("\": ").map_or(message, |(_, words)| words),
+        None => message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(kind: &str, name: &str, reason: &str, message: &str) -> Event {
+        let event = json!({
+            "metadata": {}, "involvedObject": {"kind": kind, "name": name},
+            "reason": reason, "message": message,
+        });
+        serde_json::from_value(event).expect("an Event")
+    }
+
+    #[test]
+    fn a_refusal_is_heard_in_the_api_servers_own_words() {
+        for (kind, reason, message, account) in [
+            (
+                "ReplicaSet",
+                "FailedCreate",
+                "Error creating: pods \"a-1-x\" is forbidden: no",
+                "replicaset-controller",
+            ),
+            (
+                "Job",
+                "FailedCreate",
+                "Error creating: pods \"a-1-x\" is forbidden: no",
+                "job-controller",
+            ),
+            (
+                "StatefulSet",
+                "FailedCreate",
+                "Create Pod a-1-0 in StatefulSet a-1 failed error: pods \"a-1-x\" is forbidden: no",
+                "statefulset-controller",
+            ),
+            (
+                "CronJob",
+                "FailedCreate",
+                "Error creating job: pods \"a-1-x\" is forbidden: no",
+                "cronjob-controller",
+            ),
+            (
+                "Deployment",
+                "ReplicaSetCreateError",
+                "Failed to create new replica set \"a-1-y\": pods \"a-1-x\" is forbidden: no",
+                "deployment-controller",
+            ),
+        ] {
+            let (response, maker) =
+                answer(&event(kind, "a-1", reason, message), "a-1").expect(kind);
+            assert_eq!(
+                response.message.as_deref(),
+                Some("pods \"a-1-x\" is forbidden: no"),
+                "{kind}"
+            );
+            assert_eq!(maker.account, account);
+        }
+    }
+
+    #[test]
+    fn only_a_pod_that_was_made_is_a_success() {
+        let made = |kind, name| answer(&event(kind, name, "SuccessfulCreate", "Created"), "a-1");
+        assert_eq!(made("Job", "a-1-29").map(|(response, _)| response.code), Some(201));
+        assert_eq!(made("CronJob", "a-1"), None, "a Job is no pod");
+        assert_eq!(made("ReplicaSet", "a-12"), None, "another attempt's");
+        assert_eq!(answer(&event("Pod", "a-1", "Scheduled", ""), "a-1"), None);
+    }
+
+    #[test]
+    fn a_job_is_tried_once_and_ends() {
+        let template = json!({"metadata": {"labels": {}}, "spec": {}});
+        let job = body(Workload::CronJob, "a-1", "1", template);
+        let job = &job["spec"]["jobTemplate"]["spec"];
+        assert_eq!(job["backoffLimit"], 0);
+        assert_eq!(job["template"]["spec"]["restartPolicy"], "Never");
+        assert_eq!(job["template"]["metadata"]["labels"]["brinell.dev/attempt"], "1");
+    }
+}

@@ -1,0 +1,48 @@
+//! Which container is entered, and what a pod may say of itself.
+
+use super::Check;
+use crate::catalog::{Action, PodAction, Target};
+
+/// Labels of ours, by which what an attempt makes is found again.
+const OURS: &str = "brinell.dev/";
+
+impl Check<'_> {
+    /// The container that exec and attach enter: the API server takes none by itself where there are several.
+    pub(super) fn container(&mut self, action: &Action, target: &Target, pointer: &str) {
+        let (kind, pod, container) = match action {
+            Action::Exec(exec) => ("exec", &exec.pod, &exec.container),
+            Action::Attach(attach) => ("attach", &attach.pod, &attach.container),
+            _ => return,
+        };
+        let first = target.pods.first().map(|(_, pod)| pod);
+        let Some(pod) = pod.as_ref().or(first) else { return };
+        let containers = target.containers(&target.namespace, pod);
+        let names: Vec<&str> = containers.iter().filter_map(|it| it["name"].as_str()).collect();
+        let pointer = format!("{pointer}/do/{kind}");
+        match container {
+            Some(name) if !names.is_empty() => {
+                let pointer = format!("{pointer}/container");
+                self.known("container", name, &pointer, names.iter().copied());
+            }
+            None if names.len() > 1 => {
+                let hint = format!("name one with `container:`: {}", names.join(", "));
+                self.wrong(&pointer, &format!("the pod `{pod}` has several containers"), &hint);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn pod_action(&mut self, pod: &PodAction, pointer: &str) {
+        let Some(metadata) = &pod.metadata else { return };
+        for label in metadata.labels.keys().filter(|label| label.starts_with(OURS)) {
+            let message = format!("the label `{label}` is the harness's own");
+            let hint = "what an attempt makes is found again by it";
+            self.wrong(&format!("{pointer}/metadata/labels"), &message, hint);
+        }
+        if pod.through.is_some() && !metadata.owner_references.is_empty() {
+            let hint = "a controller makes its workload the owner: remove `through` or the owners";
+            let pointer = format!("{pointer}/metadata/ownerReferences");
+            self.wrong(&pointer, "a workload's pods have no other owner", hint);
+        }
+    }
+}
