@@ -507,6 +507,10 @@ fn kind_is_told_nothing_of_proxies_and_passwords_are_not_repeated() {
     assert_eq!(ran.code, Some(4), "{ran:?}");
     assert_says(&ran.stdout, "http_proxy is '', and http://proxy:3128 refused");
     assert_says(&ran.stdout, "the provider is 'docker'");
+    let run = fs::read_to_string(home.path("told-the-engine")).expect("written");
+    let configuration = home.path("state/brinell/runs").display().to_string();
+    assert!(run.starts_with(&format!("unix:///run/engine.sock {configuration}/")), "{run}");
+    assert!(run.ends_with("/no-configuration\n"), "{run}");
     let told =
         [fs::read_to_string(home.path("junit.xml")), fs::read_to_string(home.path("results.json"))];
     for text in told.map(|text| text.expect("written")).iter().chain([&ran.stdout, &ran.stderr]) {

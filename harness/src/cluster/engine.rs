@@ -1,11 +1,14 @@
 //! The Docker engine, by its own command: one in a virtual machine serves as well, because files go in and come out
 //! through it.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
-use super::commands;
+use tokio::sync::OnceCell;
+
 use super::process::{ANSWERING, CHANGING, Group, MAKING, Outside, ProcessError, SHOWING};
+use super::{commands, run_folder};
 
 /// The label that everything carries that a run makes.
 pub const RUN_LABEL: &str = "brinell.dev/run";
@@ -25,6 +28,7 @@ pub struct NodeFile {
 #[derive(Debug, Clone)]
 pub struct Engine {
     run: String,
+    environment: OnceCell<Vec<(&'static str, OsString)>>,
 }
 
 impl Engine {
@@ -53,7 +57,24 @@ impl Engine {
 
     /// The engine for a run, whose label goes on everything.
     pub fn new(run: &str) -> Self {
-        Engine { run: run.to_owned() }
+        Engine { run: run.to_owned(), environment: OnceCell::new() }
+    }
+
+    /// The variables for what makes something: the run's marks, and another configuration of the engine's command than
+    /// the user's, one that is not there. The user's may name proxies, and the command would put them into every
+    /// container, with their passwords. Which engine is meant must then be said too.
+    pub(super) async fn environment(&self) -> Vec<(&'static str, OsString)> {
+        let make = async || {
+            let mut variables = commands::marks(&self.run);
+            let host = Engine::host().await.unwrap_or_default();
+            // Over TCP it may need the keys beside the user's configuration.
+            if let (true, Ok(folder)) = (host.starts_with("unix://"), run_folder::path(&self.run)) {
+                variables.push(("DOCKER_HOST", host.trim().into()));
+                variables.push(("DOCKER_CONFIG", folder.join("no-configuration").into()));
+            }
+            variables
+        };
+        self.environment.get_or_init(make).await.clone()
     }
 
     fn label(&self) -> String {
@@ -133,7 +154,7 @@ impl Engine {
 
     /// Tells the engine to make or change something, which it is seen doing to the end.
     async fn tell(&self, arguments: &[&str], input: &[u8]) -> Result<String, ProcessError> {
-        let told = Outside::new(DOCKER, arguments).with(commands::marks(&self.run)).input(input);
+        let told = Outside::new(DOCKER, arguments).with(self.environment().await).input(input);
         let printed = told.going_on().output(CHANGING).await?;
         Ok(String::from_utf8_lossy(&printed).into_owned())
     }

@@ -11,7 +11,6 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use crate::cluster::commands;
 use crate::cluster::engine::{Engine, NodeFile, RUN_LABEL};
 use crate::cluster::image::Image;
 use crate::cluster::process::{
@@ -164,7 +163,7 @@ impl Kind {
         // A network of the run's own: no other cluster is on it, and it goes with the run.
         let network = [("KIND_EXPERIMENTAL_DOCKER_NETWORK", network)];
         let started = Instant::now();
-        match self.kind(&arguments).with(network).input(&config).output(MAKING).await {
+        match self.kind(&arguments).await.with(network).input(&config).output(MAKING).await {
             Ok(_) => Ok(started.elapsed()),
             Err(error) => Err(self.explain(error).await),
         }
@@ -172,9 +171,9 @@ impl Kind {
 
     /// kind, for this run. It would hand variables that name proxies on to the node, where nothing needs one, and it
     /// takes another engine where a variable says so.
-    fn kind<'a>(&self, arguments: &'a [&'a str]) -> Outside<'a> {
+    async fn kind<'a>(&self, arguments: &'a [&'a str]) -> Outside<'a> {
         Outside::new("kind", arguments)
-            .with(commands::marks(&self.run))
+            .with(self.engine.environment().await)
             .with([("KIND_EXPERIMENTAL_PROVIDER", "docker")])
             .without_proxies()
     }
@@ -222,7 +221,7 @@ impl Kind {
         let archive = self.folder.file("image.tar");
         let name = self.name();
         let arguments = ["load", "image-archive", &archive.to_string_lossy(), "--name", &name];
-        self.kind(&arguments).output(CHANGING).await?;
+        self.kind(&arguments).await.output(CHANGING).await?;
         Ok(())
     }
 
