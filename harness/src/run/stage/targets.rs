@@ -1,0 +1,83 @@
+//! Targets in place: their objects applied, their pods ready.
+
+use futures::future::try_join_all;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::DeleteParams;
+use kube::runtime::conditions;
+use kube::runtime::wait::await_condition;
+
+use super::{STARTING, Stage, StageError};
+use crate::action::Scene;
+use crate::control::until_ready;
+use crate::run::Plan;
+
+impl Stage {
+    /// Stages one target and waits until its pods are ready.
+    pub(super) async fn stage_target(
+        &self,
+        plan: &Plan<'_>,
+        name: &str,
+    ) -> Result<(String, Scene), StageError> {
+        let target = &plan.catalog.targets[name];
+        self.applier.apply(&target.objects).await?;
+        let ready = target.pods.iter().map(|(namespace, pod)| self.await_pod(namespace, pod));
+        try_join_all(ready).await?;
+        let pod = target.pods.first().map(|(_, pod)| pod.clone());
+        Ok((name.to_owned(), Scene { namespace: target.namespace.clone(), pod }))
+    }
+
+    /// Stages a target anew, as an attack may have changed it. A debug container that was let in stays in its pod for
+    /// good: where there may be one, the pod is made again.
+    ///
+    /// # Errors
+    /// When an object cannot be applied, or a pod does not become ready.
+    pub async fn restage(
+        &self,
+        plan: &Plan<'_>,
+        name: &str,
+        debugged: bool,
+    ) -> Result<(), StageError> {
+        if debugged {
+            for (namespace, pod) in &plan.catalog.targets[name].pods {
+                self.remove_debugged(namespace, pod).await?;
+            }
+        }
+        self.stage_target(plan, name).await.map(drop)
+    }
+
+    /// Deletes a pod that holds a debug container, and waits until it is gone.
+    async fn remove_debugged(&self, namespace: &str, name: &str) -> Result<(), StageError> {
+        let pods = Api::<Pod>::namespaced(self.world.admin.clone(), namespace);
+        let Some(pod) = pods.get_opt(name).await? else { return Ok(()) };
+        let spec = pod.spec.unwrap_or_default();
+        if spec.ephemeral_containers.unwrap_or_default().is_empty() {
+            return Ok(());
+        }
+        let uid = pod.metadata.uid.unwrap_or_default();
+        pods.delete(name, &DeleteParams::default().grace_period(0)).await?;
+        let gone = await_condition(pods, name, conditions::is_deleted(&uid));
+        match tokio::time::timeout(STARTING, gone).await {
+            Ok(seen) => Ok(seen.map(drop)?),
+            Err(_) => Err(StageError::NotReady {
+                what: format!("pod {namespace}/{name}"),
+                state: "it was deleted, and is still there".to_owned(),
+            }),
+        }
+    }
+
+    async fn await_pod(&self, namespace: &str, pod: &str) -> Result<(), StageError> {
+        let waiting = until_ready(&self.world.admin, namespace, pod);
+        let what = format!("pod {namespace}/{pod}");
+        match tokio::time::timeout(STARTING, waiting).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(state)) => Err(StageError::NotReady { what, state }),
+            Err(_) => {
+                let pods = Api::<Pod>::namespaced(self.world.admin.clone(), namespace);
+                let state = pods.get(pod).await?.status.unwrap_or_default();
+                let state = serde_json::to_string(&state.container_statuses).unwrap_or_default();
+                Err(StageError::NotReady { what, state })
+            }
+        }
+    }
+}
