@@ -146,6 +146,7 @@ fn words(action: &Action) -> String {
             format!("kubelet:{} `{method} {}`", kubelet.port, kubelet.path)
         }
         Action::Etcd(etcd) => format!("a read of etcd below `{}`", etcd.prefix),
+        Action::AuditLog(_) => "a search of the audit log for a Secret's value".to_owned(),
         Action::Grants(grants) => {
             let what = grants.resource.as_ref().or(grants.url.as_ref());
             format!("a review of who may {} {}", grants.verb, what.map_or("", String::as_str))

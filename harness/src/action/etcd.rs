@@ -1,12 +1,11 @@
 //! What somebody reads who has the node's disk or etcd's certificate: keys are named, values never leave.
 
 use super::{ActionError, Attempt, Observation};
-use crate::audit::AuditLog;
 use crate::catalog::Etcd;
 use crate::in_cluster::probe::{EtcdAnswer, EtcdOrder};
 use crate::verdict::{Answer, Effect, Storage};
 
-/// Reads everything, and looks in the audit log for the canary too.
+/// Reads everything.
 pub(super) async fn read(attempt: &Attempt<'_>, etcd: &Etcd) -> Result<Observation, ActionError> {
     let world = attempt.world;
     let access = world.cluster.etcd_access().await?;
@@ -32,7 +31,6 @@ pub(super) async fn read(attempt: &Attempt<'_>, etcd: &Etcd) -> Result<Observati
             plain: found.plain,
             canary_count: found.canary_count,
             canary: found.canary,
-            canary_in_audit_log: world.audit.as_ref().is_some_and(AuditLog::canary_seen),
         }),
         effect: Effect::NotApplicable,
         traced: None,

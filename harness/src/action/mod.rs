@@ -1,6 +1,7 @@
 //! Sending attacks and permits. One file per action; each returns what was sent, what came back, and what the
 //! admin saw afterwards. Nothing else in brinell sends an attack.
 
+mod audit_log;
 mod connect;
 mod ephemeral;
 mod etcd;
@@ -16,11 +17,12 @@ pub use http::{exchange, read};
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use kube::Client;
 
-use crate::audit::{AuditLog, Event};
-use crate::catalog::{Action, Door};
+use crate::audit::{AuditLog, Event, LogError};
+use crate::catalog::{Action, AuditLogSearch, Door};
 use crate::cluster::{Cluster, ClusterError};
 use crate::in_cluster::probe::NoAnswer;
 use crate::persona::Identity;
@@ -41,9 +43,31 @@ pub struct World {
     pub audit: Option<AuditLog>,
     /// The value that must not be found.
     pub canary: String,
+    /// Whether controllers ask this API server: what they do by another one tells nothing of it.
+    pub has_controllers: bool,
 }
 
+/// How long a marked request may take to reach the log.
+const FENCE: Duration = Duration::from_secs(10);
+
 impl World {
+    /// Sends a marked request with this Audit-ID and waits until it is in the log, which holds then whatever was
+    /// answered before.
+    ///
+    /// # Errors
+    /// When it is not answered, or does not come.
+    pub async fn fence(&self, audit_id: &str) -> Result<(), LogError> {
+        let Some(audit) = &self.audit else { return Ok(()) };
+        let unsent = |source| LogError::Unsent { fence: audit_id.to_owned(), source };
+        let request = ::http::Request::get("/apis/brinell.dev/fence")
+            .header("Audit-ID", audit_id)
+            .body(kube::client::Body::empty())
+            .map_err(|error| unsent(kube::Error::HttpError(error)))?;
+        // Whatever it is answered.
+        self.admin.send(request).await.map_err(unsent)?;
+        audit.wait_for(audit_id, FENCE).await
+    }
+
     /// Where a port of the node is.
     fn address(&self, port: u16) -> Result<SocketAddr, ActionError> {
         let address = self.node.parse::<IpAddr>().map_err(|_| {
@@ -162,6 +186,7 @@ impl Attempt<'_> {
             Action::Resolve(resolve) => connect::resolve(self, resolve).await,
             Action::Kubelet(kubelet) => kubelet::send(self, kubelet).await,
             Action::Etcd(etcd) => etcd::read(self, etcd).await,
+            Action::AuditLog(AuditLogSearch {}) => audit_log::search(self).await,
             Action::Grants(grants) => grants::review(self, grants).await,
         }
     }

@@ -56,7 +56,7 @@ pub(super) async fn send(
     let answer = attempt.ask(Method::Post, &collection, "application/json", Some(&body)).await;
     let sent = attempt.sent(name(Method::Post), &collection, "create");
     let (answer, traced) = match answer {
-        Answer::Http(accepted) if accepted.is_success() => {
+        Answer::Http(accepted) if accepted.is_success() && attempt.world.has_controllers => {
             if workload == Workload::CronJob {
                 turn_clock(attempt, &collection).await?;
             }
@@ -66,7 +66,7 @@ pub(super) async fn send(
         }
         refused => (refused, None),
     };
-    let pod = is_pod_there(attempt).await?;
+    let pod = attempt.world.has_controllers && is_pod_there(attempt).await?;
     let unique = attempt.unique();
     let workload = attempt.look_and_remove(&format!("{collection}/{unique}"), &unique).await?;
     let effect = match &answer {

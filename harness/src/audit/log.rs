@@ -5,11 +5,12 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt};
 use tokio::sync::watch;
 
 use crate::audit::Event;
+use crate::catalog::Level;
 
 /// A line longer than this is no event (the API server cuts them at 1.5 MiB by default where it cuts at all).
 const LONGEST_LINE: usize = 16 * 1024 * 1024;
@@ -30,8 +31,9 @@ pub struct AuditLog {
 struct State {
     events: HashMap<String, Vec<Event>>,
     traces: VecDeque<Event>,
+    lines: u64,
     skipped_lines: u64,
-    canary_seen: bool,
+    leaks: Leaks,
     ended: Option<String>,
 }
 
@@ -44,12 +46,50 @@ impl State {
     }
 }
 
+/// An event that holds what must not be in the log. Neither that nor the request's URI is kept, which may hold it too.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Leak {
+    /// The event's Audit-ID.
+    pub audit_id: String,
+    /// How much the event holds.
+    pub level: Level,
+    /// The API server's verb.
+    pub verb: String,
+    /// The resource; empty where the request names none.
+    pub resource: String,
+    /// Who called.
+    pub user: String,
+}
+
+/// What was found of the canary in the whole log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Leaks {
+    /// How many lines hold it.
+    pub count: u64,
+    /// The first events that do.
+    pub first: Vec<Leak>,
+    /// How many lines were not searched to their end: too long, or torn off there.
+    pub unsearched: u64,
+}
+
+/// Leaks that are kept; all are counted.
+const LEAKS: usize = 8;
+
 /// The log ended before the event that was waited for, or it did not come in time.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// The reader stopped.
     #[error("the audit log can no longer be read: {0}")]
     Ended(String),
+    /// The marked request was not answered.
+    #[error("the marked request {fence} could not be sent: {}", crate::text::api_words(source))]
+    Unsent {
+        /// Its Audit-ID.
+        fence: String,
+        /// Why.
+        source: kube::Error,
+    },
     /// The event of a marked request did not come.
     #[error("the marked request {fence} is not in the audit log after {waited:?}")]
     NoFence {
@@ -62,7 +102,7 @@ pub enum LogError {
 
 impl AuditLog {
     /// A log of which nothing was read yet. Events belong to `run` when their Audit-ID begins with it; a line
-    /// that holds `canary` (or its base64 form) is remembered.
+    /// that holds `canary` (or its base64 form) is a leak.
     pub fn new(run: &str, canary: &str) -> Self {
         AuditLog {
             run: format!("{run}-"),
@@ -79,21 +119,44 @@ impl AuditLog {
         let end = loop {
             match next_line(&mut source, &mut line).await {
                 Ok(Some(whole)) => self.take(&line, whole, encoded.as_bytes()),
-                Ok(None) => break "its source ended".to_owned(),
+                Ok(None) => break "the command that follows it ended".to_owned(),
                 Err(error) => break error.to_string(),
             }
         };
-        self.state().ended = Some(end);
+        self.end(end);
+    }
+
+    fn end(&self, why: String) {
+        self.state().ended.get_or_insert(why);
         self.changed.send_replace(());
     }
 
+    /// Waits until it can no longer be read, and says why.
+    pub async fn gone(&self) -> String {
+        let mut changed = self.changed.subscribe();
+        loop {
+            changed.borrow_and_update();
+            if let Some(why) = &self.state().ended {
+                return LogError::Ended(why.clone()).to_string();
+            }
+            // The sender lives as long as this log.
+            let _ = changed.changed().await;
+        }
+    }
+
     fn take(&self, line: &[u8], whole: bool, encoded_canary: &[u8]) {
+        let leaks = contains(line, self.canary.as_bytes()) || contains(line, encoded_canary);
         let mut state = self.state();
-        if contains(line, self.canary.as_bytes()) || contains(line, encoded_canary) {
-            state.canary_seen = true;
+        state.lines += 1;
+        if leaks {
+            state.leaks.count += 1;
+            if state.leaks.first.len() < LEAKS {
+                state.leaks.first.extend(Leak::of(line));
+            }
         }
         if !whole {
             state.skipped_lines += 1;
+            state.leaks.unsearched += 1;
         } else if contains(line, self.run.as_bytes()) || is_trace(line) {
             match serde_json::from_slice::<Event>(line) {
                 Ok(event) if event.audit_id.starts_with(&self.run) => {
@@ -107,9 +170,16 @@ impl AuditLog {
         self.changed.send_replace(());
     }
 
-    /// Waits until an event with this Audit-ID is in the log.
+    /// Waits until an event with this Audit-ID, which the API server has answered, is in the log. Where not one line
+    /// comes in that time, none will: the log is not written any more, or no longer where it is read.
     pub async fn wait_for(&self, audit_id: &str, patience: Duration) -> Result<(), LogError> {
-        self.wait_until(audit_id, patience, |state| state.events.contains_key(audit_id)).await
+        let before = self.state().lines;
+        let waited =
+            self.wait_until(audit_id, patience, |state| state.events.contains_key(audit_id)).await;
+        if matches!(waited, Err(LogError::NoFence { .. })) && self.state().lines == before {
+            self.end(format!("not one line came in {patience:?}, while the API server answers"));
+        }
+        waited
     }
 
     /// Waits until a trace is in the log that `wanted` accepts.
@@ -158,9 +228,9 @@ impl AuditLog {
         self.state().traces.iter().filter(|event| wanted(event)).cloned().collect()
     }
 
-    /// Whether any line held the canary.
-    pub fn canary_seen(&self) -> bool {
-        self.state().canary_seen
+    /// What was found of the canary up to now.
+    pub fn leaks(&self) -> Leaks {
+        self.state().leaks.clone()
     }
 
     /// How many lines were torn, too long or no event.
@@ -171,6 +241,20 @@ impl AuditLog {
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing that holds the lock can leave the state half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Leak {
+    /// The event of a line, where it is one.
+    fn of(line: &[u8]) -> Option<Leak> {
+        let event: Event = serde_json::from_slice(line).ok()?;
+        Some(Leak {
+            audit_id: event.audit_id,
+            level: event.level,
+            verb: event.verb,
+            resource: event.object_ref.map(|object| object.resource).unwrap_or_default(),
+            user: event.user.username,
+        })
     }
 }
 
@@ -301,11 +385,50 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_canary_is_seen_plain_and_encoded() {
-        assert!(read(b"x c4n4ry y\n").await.canary_seen());
+    async fn the_canary_is_found_plain_and_encoded_and_the_event_is_named_without_it() {
         let encoded = crate::text::base64(b"c4n4ry");
-        assert!(read(format!("{{\"data\":\"{encoded}\"}}\n").as_bytes()).await.canary_seen());
-        assert!(!read(b"nothing\n").await.canary_seen());
+        let plain = event("k7f3-1").replace("[1]", "\"c4n4ry\"").replace("/x", "/x?c4n4ry");
+        let other = event("other").replace("[1]", &format!("\"{encoded}\""));
+        let text = format!("{plain}\n{other}\nno event c4n4ry\n{}\n", event("k7f3-2"));
+        let Leaks { count, first, unsearched } = read(text.as_bytes()).await.leaks();
+        assert_eq!((count, unsearched), (3, 0));
+        assert_eq!(
+            first.iter().map(|leak| leak.audit_id.as_str()).collect::<Vec<_>>(),
+            ["k7f3-1", "other"]
+        );
+        assert_eq!((first[0].verb.as_str(), first[0].user.as_str()), ("get", "u"));
+        assert!(!serde_json::to_string(&first).unwrap().contains("c4n4ry"));
+    }
+
+    #[tokio::test]
+    async fn what_was_not_searched_to_its_end_is_counted() {
+        let mut text = vec![b'x'; LONGEST_LINE];
+        text.extend_from_slice(b"c4n4ry\n");
+        assert_eq!(read(&text).await.leaks(), Leaks { count: 0, first: Vec::new(), unsearched: 1 });
+    }
+
+    #[tokio::test]
+    async fn a_log_of_which_not_one_line_comes_is_gone() {
+        let (mut writer, reader) = tokio::io::duplex(4096);
+        let log = AuditLog::new("k7f3", "c4n4ry");
+        let reading = log.clone();
+        tokio::spawn(async move { reading.read(tokio::io::BufReader::new(reader)).await });
+        let patience = Duration::from_millis(100);
+        let late = async {
+            tokio::time::sleep(patience / 4).await;
+            let line = format!("{}\n", event("k7f3-1"));
+            tokio::io::AsyncWriteExt::write_all(&mut writer, line.as_bytes()).await.unwrap();
+        };
+        let (missed, ()) = tokio::join!(log.wait_for("k7f3-9", patience), late);
+        assert!(matches!(missed, Err(LogError::NoFence { .. })), "another line came: {missed:?}");
+        assert!(log.wait_for("k7f3-1", patience).await.is_ok());
+        assert!(log.wait_for("k7f3-9", patience).await.is_err());
+        assert_eq!(
+            log.gone().await,
+            "the audit log can no longer be read: not one line came in 100ms, while the API server answers"
+        );
+        let for_ever = Duration::from_secs(600);
+        assert!(matches!(log.wait_for("k7f3-10", for_ever).await, Err(LogError::Ended(_))));
     }
 
     #[tokio::test]

@@ -5,5 +5,5 @@ mod log;
 mod path;
 
 pub use event::{Event, ObjectRef, ResponseStatus, User};
-pub use log::{AuditLog, LogError};
+pub use log::{AuditLog, Leak, Leaks, LogError};
 pub use path::{ApiPath, verb};

@@ -468,6 +468,7 @@ impl Action {
             | Action::Request(_)
             | Action::Kubelet(_)
             | Action::Etcd(_)
+            | Action::AuditLog(_)
             | Action::Grants(_) => return None,
         };
         Some(NamedPod { namespace, pod, pointer })

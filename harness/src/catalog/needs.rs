@@ -43,6 +43,7 @@ impl Action {
             Action::Connect(_) | Action::Resolve(_) => &[Need::RealNode, Need::PodNetwork],
             Action::Kubelet(_) => &[Need::RealNode, Need::KubeletPort],
             Action::Etcd(_) => &[Need::Etcd],
+            Action::AuditLog(_) => &[Need::AuditLog],
         }
     }
 
@@ -59,7 +60,8 @@ impl Action {
             | Action::PortForward(_)
             | Action::Ephemeral(_)
             | Action::Pod(_)
-            | Action::Request(_) => true,
+            | Action::Request(_)
+            | Action::AuditLog(_) => true,
             // A review is many requests of the admin's, none of them an attack.
             Action::Grants(_) => false,
             Action::Connect(_) | Action::Resolve(_) | Action::Kubelet(_) | Action::Etcd(_) => false,

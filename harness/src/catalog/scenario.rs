@@ -166,6 +166,8 @@ pub enum Action {
     Kubelet(Kubelet),
     /// A read of everything that etcd holds.
     Etcd(Etcd),
+    /// A Secret that is made and read, and a search of the whole audit log for its value.
+    AuditLog(AuditLogSearch),
     /// A review of everybody who is granted something.
     Grants(Grants),
 }
@@ -421,6 +423,11 @@ pub struct Etcd {
     pub prefix: String,
 }
 
+/// A search of the audit log, as someone would who may read it.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AuditLogSearch {}
+
 /// A reading of all roles and their bindings, in every namespace and for the whole cluster.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -476,6 +483,7 @@ impl Action {
             | Action::Resolve(_)
             | Action::Kubelet(_)
             | Action::Etcd(_)
+            | Action::AuditLog(_)
             | Action::Grants(_) => &[Door::Direct],
         }
     }

@@ -22,6 +22,8 @@ pub use choice::{Choice, ClusterKind};
 pub use commands::RUN_VARIABLE;
 pub use embedded::Embedded;
 pub use engine::{Engine, RUN_LABEL};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 pub use image::{Image, ImageError, can_run_in_pods};
 pub use kind::{DEFAULT_VERSION, Kind, node_image, version as kind_version, versions};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -190,10 +192,10 @@ impl Cluster {
 
     /// Waits until a program of the cluster, or its node, has ended by itself, and says which. While all is well it
     /// waits for ever.
-    pub async fn ended(&self) -> ClusterError {
+    pub fn ended(&self) -> BoxFuture<'static, ClusterError> {
         match self {
-            Cluster::Kind(kind) => kind.ended().await,
-            Cluster::Embedded(embedded) => embedded.ended().await,
+            Cluster::Kind(kind) => kind.ended().boxed(),
+            Cluster::Embedded(embedded) => embedded.ended().boxed(),
         }
     }
 

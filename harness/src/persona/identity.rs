@@ -25,8 +25,6 @@ pub struct Identity {
     pub impersonated: Option<User>,
     /// Sends as this identity.
     pub client: Client,
-    /// Sends with the same credentials, asking to be nobody else.
-    pub own: Client,
     token: Option<String>,
 }
 
@@ -63,7 +61,7 @@ impl Identity {
             | Persona::ServiceAccount(_)
             | Persona::Impersonated(_) => persona.user(),
         };
-        let own = match persona {
+        let mut asking = match persona {
             Persona::Admin => config.clone(),
             Persona::Anonymous
             | Persona::BadToken
@@ -71,7 +69,6 @@ impl Identity {
             | Persona::Impersonated(_) => bare(config, token.as_deref()),
         };
         let impersonated = persona.impersonated();
-        let mut asking = own.clone();
         if let Some(user) = &impersonated {
             asking.auth_info.impersonate = Some(user.username.clone());
             asking.auth_info.impersonate_groups = Some(user.groups.clone());
@@ -81,7 +78,6 @@ impl Identity {
             user,
             impersonated,
             client: client(asking).map_err(failed)?,
-            own: client(own).map_err(failed)?,
             token,
         })
     }

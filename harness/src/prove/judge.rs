@@ -248,6 +248,7 @@ mod tests {
                     causes: Vec::new(),
                 },
                 evidence: None,
+                too_soon: None,
             }
         };
         let attempts: Vec<AttemptResult> = attempts.iter().map(attempt).collect();

@@ -48,7 +48,10 @@ impl<'a> Lane<'a> {
         folder: Arc<RunFolder>,
         progress: &Progress,
     ) -> Result<Self, ProofError> {
-        let stage = set(plan, &options, folder, progress).await?;
+        let mut stage = set(plan, &options, folder, progress).await?;
+        if let Some(unmet) = stage.unmet.pop() {
+            return Err(StageError::from(unmet).into());
+        }
         let lane = Lane { plan, stage, jobs: options.jobs };
         progress.step("whole", "running every scenario", lane.see_whole()).await?;
         Ok(lane)
@@ -84,7 +87,8 @@ impl<'a> Lane<'a> {
     ) -> Result<(WeakeningResult, Result<(), ProofError>), ProofError> {
         let started = Instant::now();
         let beside = self.weaken(trial).await?;
-        let cells = self.watch(trial, beside.as_ref().unwrap_or(&self.stage)).await;
+        let stage = beside.as_ref().unwrap_or(&self.stage);
+        let cells = stage.while_there(self.watch(trial, stage)).await?;
         let restored = match self.restore(trial, beside, &cells).await {
             Ok(()) => self.see_restored(trial).await,
             Err(error) => Err(error.into()),

@@ -30,7 +30,7 @@ impl ExitCode {
     pub fn of(summary: &Summary, broken: bool, require_all: bool) -> ExitCode {
         if summary.failed > 0 {
             ExitCode::Failed
-        } else if broken {
+        } else if broken || summary.unmet > 0 {
             ExitCode::Broken
         } else if summary.inconclusive > 0 || (require_all && summary.skipped > 0) {
             ExitCode::Inconclusive
@@ -93,6 +93,9 @@ mod tests {
             let summary = sample::summary(passed, failed, inconclusive, skipped);
             assert_eq!(ExitCode::of(&summary, broken, require_all), code, "{summary:?} {broken}");
         }
+        let unmet = |failed| Summary { unmet: 1, ..sample::summary(9, failed, 0, 0) };
+        assert_eq!(ExitCode::of(&unmet(0), false, false), Broken);
+        assert_eq!(ExitCode::of(&unmet(1), false, false), Failed);
     }
 
     #[test]

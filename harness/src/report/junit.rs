@@ -8,7 +8,7 @@ use std::io;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::paint::Paint;
-use super::{Results, block, proof, visible};
+use super::{Results, Unmet, block, proof, visible};
 use crate::run::{Outcome, Proof, ScenarioResult, WeakeningResult};
 use crate::verdict::Verdict;
 
@@ -20,6 +20,10 @@ pub(super) fn render(results: &Results) -> io::Result<Vec<u8>> {
     let mut report = Report::new(OURSELVES);
     if let Some(summary) = &results.summary {
         report.set_time(summary.took);
+    }
+    if !results.unmet.is_empty() {
+        let cases = results.unmet.iter().map(unmet).collect();
+        report.add_test_suite(suite("setup", cases, results));
     }
     report
         .add_test_suites(about_the_run(results).map(|case| suite(OURSELVES, vec![case], results)));
@@ -57,6 +61,14 @@ fn about_the_run(results: &Results) -> Option<TestCase> {
     let mut case = TestCase::new(name, status);
     case.set_classname(OURSELVES);
     Some(case)
+}
+
+/// A case for a control that is not as the profile says.
+fn unmet(unmet: &Unmet) -> TestCase {
+    let failed = unsuccessful(NonSuccessKind::Failure, "unmet", &unmet.cause, &unmet.cause);
+    let mut case = TestCase::new(visible(&unmet.control), failed);
+    case.set_classname("setup");
+    case
 }
 
 fn families(results: &Results) -> BTreeMap<&str, Vec<&ScenarioResult>> {
@@ -245,6 +257,7 @@ mod tests {
             sample::failing(),
             sample::mixed(),
             sample::aborted(),
+            sample::unmet(),
             sample::nothing(),
             sample::hostile(HOSTILE),
             sample::proof(),
@@ -252,6 +265,11 @@ mod tests {
         let mut results: Vec<_> = runs.iter().map(|events| sample::results(events)).collect();
         results.push(Results::default());
         results
+    }
+
+    #[test]
+    fn a_control_that_does_not_act() {
+        insta::assert_snapshot!(document(&sample::results(&sample::unmet())));
     }
 
     #[test]
@@ -283,7 +301,7 @@ mod tests {
             cases.iter().all(is_success)
         };
         let green: Vec<_> = every_kind_of_run().iter().map(is_green).collect();
-        assert_eq!(green, [true, false, false, false, false, false, false, false]);
+        assert_eq!(green, [true, false, false, false, false, false, false, false, false]);
     }
 
     #[test]

@@ -18,6 +18,9 @@ pub fn markdown(results: &Results) -> String {
         plain(&results.profile),
         plain(&results.cluster),
     );
+    for unmet in &results.unmet {
+        push(&mut text, format_args!("\n**Not acting:** {}\n", plain(&unmet.cause)));
+    }
     if let Some(error) = &results.aborted {
         push(&mut text, format_args!("\n**Aborted:** {}\n", plain(error)));
     }

@@ -29,7 +29,7 @@ use crate::run::RunEvent;
 pub use exit::ExitCode;
 pub use file::{FileReport, Format};
 pub use markdown::markdown;
-pub use results::{ReadError, Results};
+pub use results::{ReadError, Results, Unmet};
 pub use terminal::{Detail, Terminal};
 pub use text::visible;
 

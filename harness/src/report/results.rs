@@ -29,11 +29,24 @@ pub struct Results {
     /// What a proof found; none when it was no proof.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<Proof>,
+    /// The controls that were not as the profile says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unmet: Vec<Unmet>,
     /// Why the run ended early; none when it did not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aborted: Option<String>,
     /// The end of the run; none when it was not reached.
     pub summary: Option<Summary>,
+}
+
+/// A control that is not as the profile says.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Unmet {
+    /// The control.
+    pub control: String,
+    /// What it lacks.
+    pub cause: String,
 }
 
 /// A document is not a result that can be read.
@@ -57,6 +70,7 @@ impl Default for Results {
             cluster: String::new(),
             scenarios: Vec::new(),
             proof: None,
+            unmet: Vec::new(),
             aborted: Some(UNFINISHED.to_owned()),
             summary: None,
         }
@@ -72,6 +86,9 @@ impl Results {
                 self.cluster.clone_from(cluster);
                 self.kubernetes.clone_from(kubernetes);
                 self.profile.clone_from(profile);
+            }
+            RunEvent::ControlUnmet { control, cause } => {
+                self.unmet.push(Unmet { control: control.clone(), cause: cause.clone() });
             }
             RunEvent::Aborted { error } => self.aborted = Some(error.clone()),
             RunEvent::ScenarioFinished(result) => self.scenarios.push((**result).clone()),

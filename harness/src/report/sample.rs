@@ -259,6 +259,19 @@ pub(super) fn hostile(text: &str) -> Vec<RunEvent> {
     events
 }
 
+/// A run in which a control does not act, and all is judged.
+pub(super) fn unmet() -> Vec<RunEvent> {
+    let mut events = passing();
+    let cause = "the control exec-guard was not seen acting within 60s: LetIn".to_owned();
+    events.insert(5, RunEvent::ControlUnmet { control: "exec-guard".to_owned(), cause });
+    for event in &mut events {
+        if let RunEvent::Finished(summary) = event {
+            summary.unmet = 1;
+        }
+    }
+    events
+}
+
 pub(super) fn summary(
     passed: usize,
     failed: usize,
@@ -270,6 +283,7 @@ pub(super) fn summary(
         failed,
         inconclusive,
         skipped,
+        unmet: 0,
         attempts: 4,
         took: Duration::from_millis(20_312),
         took_by_cluster: Duration::from_secs(15),
@@ -432,6 +446,7 @@ fn attempt(
             effect: Effect::NotApplicable,
             log: log(&id, notes),
         }),
+        too_soon: None,
     }
 }
 

@@ -101,7 +101,12 @@ impl<W: Write + Send + 'static> Terminal<W> {
                 self.print(&block::step(name, detail, Some(*took)))
             }
             RunEvent::StepStarted { .. } | RunEvent::StepFinished { .. } => Ok(()),
-            RunEvent::Aborted { error } => self.abort(error),
+            RunEvent::ControlUnmet { cause, .. } => self.alarm("NOT ACTING", cause),
+            RunEvent::Aborted { error } => {
+                self.aborted = true;
+                self.screen().end_all();
+                self.alarm("ABORTED", error)
+            }
             RunEvent::ScenarioStarted { id } => {
                 self.screen().begin(id, format!("  {} …", visible(id)))
             }
@@ -133,12 +138,11 @@ impl<W: Write + Send + 'static> Terminal<W> {
         }
     }
 
-    fn abort(&mut self, error: &str) -> io::Result<()> {
-        self.aborted = true;
-        self.screen().end_all();
-        let word = self.paint().verdict(Verdict::Failed, "ABORTED");
-        let lines = wrap_lines(error, block::WIDTH - 9, 40);
-        let text = lines.join(&format!("\n{:9}", ""));
+    /// `ABORTED  kind could not make the cluster: …`
+    fn alarm(&mut self, word: &str, text: &str) -> io::Result<()> {
+        let indent = word.len() + 2;
+        let text = wrap_lines(text, block::WIDTH - indent, 40).join(&format!("\n{:indent$}", ""));
+        let word = self.paint().verdict(Verdict::Failed, word);
         self.print_apart(&format!("{word}  {text}\n"))
     }
 
@@ -187,7 +191,7 @@ impl<W: Write + Send + 'static> Terminal<W> {
 
     /// `1 passed, 0 failed, 0 inconclusive, 0 skipped; 4 attempts, all observed. JUnit: junit.xml`
     fn verdicts(&self, summary: &Summary) -> String {
-        let Summary { passed, failed, inconclusive, skipped, attempts, .. } = summary;
+        let Summary { passed, failed, inconclusive, skipped, unmet, attempts, .. } = summary;
         let made = count(*attempts, "attempt");
         let observed = match (attempts, self.unobserved) {
             (0, _) => made,
@@ -195,10 +199,14 @@ impl<W: Write + Send + 'static> Terminal<W> {
             (_, unobserved) => format!("{made}, {} observed", attempts.saturating_sub(unobserved)),
         };
         let nothing = if passed + failed + inconclusive == 0 { " Nothing was judged." } else { "" };
+        let unmet = match unmet {
+            0 => String::new(),
+            unmet => format!(" {} not acting.", count(*unmet, "control")),
+        };
         let reports = self.reports.join(", ");
         format!(
             "{passed} passed, {failed} failed, {inconclusive} inconclusive, {skipped} skipped; \
-             {observed}.{nothing} {reports}"
+             {observed}.{nothing}{unmet} {reports}"
         )
     }
 
@@ -320,6 +328,11 @@ mod tests {
     #[test]
     fn aborted_run() {
         insta::assert_snapshot!(draw(&sample::aborted(), PLAIN, Detail::Normal));
+    }
+
+    #[test]
+    fn a_control_that_does_not_act() {
+        insta::assert_snapshot!(draw(&sample::unmet(), PLAIN, Detail::Normal));
     }
 
     #[test]

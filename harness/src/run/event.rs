@@ -38,7 +38,14 @@ pub enum RunEvent {
         /// How long it took.
         took: Duration,
     },
-    /// The cluster or a control could not be set up, or the run was ended: no scenario runs any more.
+    /// A control is not as the profile says. What it should have stopped is judged all the same.
+    ControlUnmet {
+        /// The control.
+        control: String,
+        /// What it lacks.
+        cause: String,
+    },
+    /// The cluster could not be set up or is gone, or the run was ended: no scenario runs any more.
     Aborted {
         /// What went wrong and what to do.
         error: String,
@@ -85,7 +92,7 @@ pub struct ScenarioResult {
     pub controls: Vec<String>,
     /// The worst verdict of its attempts.
     pub verdict: Verdict,
-    /// Why it was skipped or is inconclusive as a whole.
+    /// Why it was skipped, or could not be told to its end.
     pub cause: Option<String>,
     /// What was sent and what came of it, in order.
     pub attempts: Vec<AttemptResult>,
@@ -110,6 +117,9 @@ pub struct AttemptResult {
     pub judgement: Judgement,
     /// What it rests on; none when the attempt could not be made.
     pub evidence: Option<Evidence>,
+    /// The Audit-ID of the same attempt where it was refused too soon after a step to tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub too_soon: Option<String>,
 }
 
 /// Whether an attempt is an attack or a legitimate use.
@@ -134,6 +144,9 @@ pub struct Summary {
     pub inconclusive: usize,
     /// How many were skipped.
     pub skipped: usize,
+    /// How many controls were not as the profile says.
+    #[serde(default)]
+    pub unmet: usize,
     /// How many attempts were made.
     pub attempts: usize,
     /// From process start to here.

@@ -3,6 +3,7 @@
 mod event;
 mod execute;
 mod plan;
+mod play;
 mod progress;
 mod proof;
 mod rollout;
@@ -17,9 +18,9 @@ pub(crate) use execute::together;
 pub use plan::{Plan, Planned};
 pub use progress::Progress;
 pub use proof::{Cell, Mark, Outcome, Proof, Vacuous, WeakeningResult};
-pub use stage::StageError;
 use stage::stage;
 pub(crate) use stage::{BETWEEN_QUESTIONS, Stage};
+pub use stage::{ControlError, StageError};
 
 use crate::cluster::{Cluster, ClusterKind, Embedded, Kind, RunFolder, assets};
 use crate::control::{Values, certificates};
@@ -70,7 +71,8 @@ pub async fn run(
     let stage = set(plan, options, folder, progress).await?;
     let deadline = tokio::time::Instant::now() + options.deadline;
     execute::execute(plan, &stage, options.jobs, deadline, progress).await;
-    Ok(stage.made_in)
+    // Nothing to wait for: what is gone by now was waited for by every scenario.
+    stage.while_there(std::future::ready(stage.made_in)).await
 }
 
 /// Makes the cluster and sets the stage on it.

@@ -1,5 +1,6 @@
 //! Telling what goes on. Whoever works sends events; a reporter somewhere draws them.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,19 +14,24 @@ use crate::verdict::Verdict;
 pub struct Progress {
     events: UnboundedSender<RunEvent>,
     ended: Arc<Mutex<Vec<(Verdict, usize)>>>,
+    unmet: Arc<Mutex<BTreeSet<String>>>,
     proof: Arc<Mutex<Option<Proof>>>,
 }
 
 impl Progress {
     /// Sends to `events`.
     pub fn new(events: UnboundedSender<RunEvent>) -> Self {
-        Progress { events, ended: Arc::default(), proof: Arc::default() }
+        Progress { events, ended: Arc::default(), unmet: Arc::default(), proof: Arc::default() }
     }
 
     /// Tells something.
     pub fn tell(&self, event: RunEvent) {
-        if let RunEvent::ScenarioFinished(result) = &event {
-            self.count(result);
+        match &event {
+            RunEvent::ScenarioFinished(result) => self.count(result),
+            RunEvent::ControlUnmet { control, .. } => {
+                lock(&self.unmet).insert(control.clone());
+            }
+            _ => {}
         }
         Proof::gather(&mut lock(&self.proof), &event);
         // When nobody listens any more the run is ending, and there is nobody to tell.
@@ -60,6 +66,7 @@ impl Progress {
             failed: count(Verdict::Failed),
             inconclusive: count(Verdict::Inconclusive),
             skipped: count(Verdict::Skipped),
+            unmet: lock(&self.unmet).len(),
             attempts: ended.iter().map(|(_, attempts)| attempts).sum(),
             took,
             took_by_cluster,

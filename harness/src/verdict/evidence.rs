@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::audit::{Event, User};
+use crate::audit::{Event, Leak, User};
 use crate::catalog::Door;
 use crate::verdict::Layer;
 
@@ -82,6 +82,8 @@ pub enum Answer {
     Nothing(Silence),
     /// What etcd holds.
     Storage(Storage),
+    /// Where a Secret's value stands in the audit log.
+    AuditLog(Searched),
     /// Who is granted something.
     Grants(Granted),
 }
@@ -189,8 +191,16 @@ pub struct Storage {
     pub canary_count: usize,
     /// The first of those.
     pub canary: Vec<String>,
-    /// Whether the canary stands in the audit log.
-    pub canary_in_audit_log: bool,
+}
+
+/// What a search of the audit log found. Events are named, what they hold never.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Searched {
+    /// How many lines hold a Secret's value.
+    pub leaks: u64,
+    /// The first events that do.
+    pub first: Vec<Leak>,
 }
 
 /// Who is granted something by roles and their bindings.
@@ -265,6 +275,8 @@ impl Answer {
             Answer::Http(response) => Some(response.code),
             Answer::Through(through) => Some(through.workload.code),
             Answer::Stream(_) => Some(101),
+            // The Secret was made.
+            Answer::AuditLog(_) => Some(201),
             Answer::Worked(_) | Answer::Nothing(_) | Answer::Storage(_) | Answer::Grants(_) => None,
         }
     }

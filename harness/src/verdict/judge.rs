@@ -1,11 +1,12 @@
 //! What was expected against what was observed.
 
-use crate::audit::{ApiPath, Event, User};
+use crate::audit::{ApiPath, Event, Leak, User};
 use crate::catalog::{Logged, Succeeds};
 use crate::verdict::traced::{self, Told};
+use crate::text::count;
 use crate::verdict::{
-    Answer, Decision, Denial, Effect, Evidence, Finding, Judgement, Layer, Log, Reason, Sent,
-    Stream, Verdict,
+    Answer, Decision, Denial, Effect, Evidence, Finding, Judgement, Layer, Log, Reason, Searched,
+    Sent, Stream, Verdict,
 };
 
 /// The block that is expected, with the control's own data beside the scenario's.
@@ -162,7 +163,7 @@ impl Judging {
                 }
                 Answer::Worked(output) => printed(succeeds, output),
                 Answer::Grants(_) => matches!(evidence.decision, Decision::Denied(_)),
-                Answer::Nothing(_) | Answer::Storage(_) => false,
+                Answer::Nothing(_) | Answer::Storage(_) | Answer::AuditLog(_) => false,
             };
         if let Some(cause) = unknown(succeeds, evidence, worked) {
             self.outcome = "UNCLEAR".to_owned();
@@ -429,13 +430,22 @@ fn let_in(answer: &Answer) -> String {
         Answer::Nothing(silence) => format!("no answer: {}", silence.text),
         Answer::Grants(granted) => format!("granted to {}", granted.others.join(", ")),
         Answer::Storage(storage) => format!(
-            "{} of {} values are plain, the canary stands in {} of them{}",
-            storage.plain_count,
-            storage.below_prefix,
-            storage.canary_count,
-            if storage.canary_in_audit_log { " and in the audit log" } else { "" }
+            "{} of {} values are plain, the canary stands in {} of them",
+            storage.plain_count, storage.below_prefix, storage.canary_count
         ),
+        Answer::AuditLog(searched) => leaked(searched),
     }
+}
+
+/// Which events hold a Secret's value: `create secrets by admin at Request (k7f3-12)`.
+fn leaked(searched: &Searched) -> String {
+    let told = searched.first.iter().map(|leak| {
+        let Leak { audit_id, level, verb, resource, user } = leak;
+        format!("{verb} {resource} by {user} at {level:?} (Audit-ID {audit_id})")
+    });
+    let lines = usize::try_from(searched.leaks).unwrap_or(usize::MAX);
+    let events = told.collect::<Vec<_>>().join(", ");
+    format!("{} of the audit log with a Secret's value: {events}", count(lines, "line"))
 }
 
 fn held(response: &crate::verdict::Response) -> String {

@@ -47,6 +47,8 @@ pub enum Layer {
     Network,
     /// Storage holds only ciphertext.
     Encryption,
+    /// The audit policy, which keeps Secrets' bodies out of the log.
+    AuditPolicy,
 }
 
 impl std::fmt::Display for Layer {
@@ -72,6 +74,7 @@ impl std::fmt::Display for Layer {
             Layer::Runtime => f.write_str("runtime"),
             Layer::Network => f.write_str("network"),
             Layer::Encryption => f.write_str("encryption"),
+            Layer::AuditPolicy => f.write_str("audit policy"),
         }
     }
 }

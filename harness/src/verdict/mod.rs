@@ -11,7 +11,7 @@ mod traced;
 pub use attribution::attribute;
 pub use evidence::{
     Answer, Closing, Decision, Denial, Effect, Evidence, Exchange, Granted, LONGEST_MESSAGE, Log,
-    Response, Sent, Silence, SilenceKind, Storage, Stream, Through,
+    Response, Searched, Sent, Silence, SilenceKind, Storage, Stream, Through,
 };
 pub use judge::{Expected, judge_attack, judge_permit, judge_step};
 pub use judgement::{Finding, Judgement, Reason, Verdict};

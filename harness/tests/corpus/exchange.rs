@@ -146,7 +146,7 @@ fn every_layer_decides() {
         })
         .collect();
     // As many as `sort` has arms: a new layer needs an exchange.
-    assert_eq!(deciding.len(), 20, "{deciding:?}");
+    assert_eq!(deciding.len(), 21, "{deciding:?}");
     assert!(all.iter().any(|(_, exchange)| matches!(exchange.answer, Answer::Nothing(_))));
 }
 
@@ -172,5 +172,6 @@ fn sort(layer: &Layer) -> &'static str {
         Layer::Runtime => "runtime",
         Layer::Network => "network",
         Layer::Encryption => "encryption",
+        Layer::AuditPolicy => "audit policy",
     }
 }

@@ -127,13 +127,15 @@ impl Embedded {
     }
 
     /// Waits until one of the cluster's own programs has ended by itself.
-    pub(super) async fn ended(&self) -> ClusterError {
+    pub(super) fn ended(&self) -> impl Future<Output = ClusterError> + Send + use<> {
         let endings: Vec<_> =
             lock(&self.programs).iter().map(|program| Box::pin(program.ended())).collect();
-        if endings.is_empty() {
-            return std::future::pending().await;
+        async move {
+            if endings.is_empty() {
+                return std::future::pending().await;
+            }
+            futures::future::select_all(endings).await.0
         }
-        futures::future::select_all(endings).await.0
     }
 
     async fn until_ready(

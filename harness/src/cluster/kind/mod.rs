@@ -198,10 +198,13 @@ impl Kind {
     }
 
     /// Waits until the node's container has ended.
-    pub(super) async fn ended(&self) -> ClusterError {
-        match self.engine.wait(&self.node()).await {
-            Ok(()) => ClusterError::NodeEnded,
-            Err(error) => error.into(),
+    pub(super) fn ended(&self) -> impl Future<Output = ClusterError> + Send + use<> {
+        let (engine, node) = (self.engine.clone(), self.node());
+        async move {
+            match engine.wait(&node).await {
+                Ok(()) => ClusterError::NodeEnded,
+                Err(error) => error.into(),
+            }
         }
     }
 

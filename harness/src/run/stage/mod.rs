@@ -1,5 +1,6 @@
 //! From nothing to a cluster on which every control of the profile was seen acting.
 
+mod pulse;
 mod readiness;
 mod settings;
 mod targets;
@@ -14,15 +15,16 @@ use k8s_openapi::api::core::v1::Node;
 use kube::api::ListParams;
 use kube::{Api, Client};
 
-use super::{Plan, Progress};
+use super::{Plan, Progress, RunEvent};
 use crate::action::{Scene, World};
-use crate::audit::AuditLog;
+use crate::audit::{AuditLog, LogError};
 use crate::catalog::AUDIT_POLICY;
 use crate::cluster::assets::AssetError;
 use crate::cluster::{Cluster, ClusterError, ClusterKind, Group, Settings};
 use crate::control::{Applier, ApplyError, Values};
 use crate::persona::{Identity, client};
 use crate::text::count;
+use pulse::Pulse;
 use settings::not_set;
 
 /// How long a control may take to act. Objects act within a second, a webhook's pod within a few (measured).
@@ -31,11 +33,11 @@ const ACTING: Duration = Duration::from_secs(60);
 /// How long the cluster's own pods may take, and those of targets.
 pub(super) const STARTING: Duration = Duration::from_secs(120);
 
+/// Within this the end of a node is known that has ended its log.
+const SOON: Duration = Duration::from_secs(1);
+
 /// Between two questions whether a control acts: no event tells it.
 pub(crate) const BETWEEN_QUESTIONS: Duration = Duration::from_millis(50);
-
-/// How long a marked request may take to reach the log.
-pub const FENCE: Duration = Duration::from_secs(10);
 
 /// The cluster could not be made ready for attacks.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +63,25 @@ pub enum StageError {
     /// A certificate.
     #[error("the webhook's certificate could not be made: {0}")]
     Certificate(#[from] rcgen::Error),
+    /// A control is not as the profile says.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// Something did not start.
+    #[error("{what} did not become ready within {STARTING:?}; {state}")]
+    NotReady {
+        /// What.
+        what: String,
+        /// How it stands.
+        state: String,
+    },
+    /// There is nothing more to ask.
+    #[error("the cluster is gone: {0}")]
+    Gone(String),
+}
+
+/// A control is not as the profile says.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
     /// A setting is not what it should be.
     #[error(
         "the control {control} is not set up: {setting} is {found}, not {expected}; \
@@ -86,17 +107,21 @@ pub enum StageError {
         /// The last answer.
         last: String,
     },
-    /// Something did not start.
-    #[error("{what} did not become ready within {STARTING:?}; {state}")]
-    NotReady {
-        /// What.
-        what: String,
-        /// How it stands.
-        state: String,
-    },
-    /// The log.
-    #[error("the control audit-policy was not seen acting: {0}")]
-    Audit(#[from] crate::audit::LogError),
+    /// A control whose requests do not reach the log.
+    #[error("the control {AUDIT_POLICY} was not seen acting: {0}")]
+    Unlogged(#[from] LogError),
+}
+
+impl ControlError {
+    /// The control.
+    pub fn control(&self) -> &str {
+        match self {
+            ControlError::NotSet { control, .. } | ControlError::NotActing { control, .. } => {
+                control
+            }
+            ControlError::Unlogged(_) => AUDIT_POLICY,
+        }
+    }
 }
 
 /// A cluster that is ready for attacks.
@@ -109,8 +134,10 @@ pub struct Stage {
     pub scenes: BTreeMap<String, Scene>,
     /// How long kind itself took to make the cluster.
     pub made_in: Duration,
-    /// Whether the API server is a second one, beside the one that the cluster's own parts ask.
-    pub is_beside: bool,
+    /// Whether the API server is there, and which process it is.
+    pub(crate) pulse: Pulse,
+    /// The controls that are not as the profile says.
+    pub unmet: Vec<ControlError>,
     /// Applies objects as the admin.
     pub applier: Applier,
     /// What only this run knows.
@@ -154,11 +181,14 @@ pub async fn stage(
     let (audit, log) = follow(log, &values);
     let (node_name, node) = the_node(&admin).await?;
     let applier = Applier::new(admin.clone(), Arc::clone(&cluster), values.clone()).await?;
-    let world = World { admin, cluster, node, node_name, audit, canary: values.canary.clone() };
+    let pulse = Pulse::of(admin.clone(), cluster.ended());
+    let canary = values.canary.clone();
+    let world = World { admin, cluster, node, node_name, audit, canary, has_controllers: true };
     let mut stage = Stage {
         world,
         made_in,
-        is_beside: false,
+        pulse,
+        unmet: Vec::new(),
         applier,
         values,
         config,
@@ -168,9 +198,15 @@ pub async fn stage(
         _log: log,
     };
     progress.step("staged", "applying controls and targets", stage.fill(plan)).await?;
-    progress
-        .step(&plan.profile, "waiting until every control acts", stage.see_acting(plan, &settings))
-        .await?;
+    let acting = stage.see_acting(plan, &settings);
+    let seeing = progress.step(&plan.profile, "waiting until every control acts", acting);
+    stage.unmet = stage.while_there(seeing).await??;
+    for unmet in &stage.unmet {
+        progress.tell(RunEvent::ControlUnmet {
+            control: unmet.control().to_owned(),
+            cause: unmet.to_string(),
+        });
+    }
     Ok(stage)
 }
 
@@ -265,12 +301,14 @@ impl Stage {
         let log = writes_log(settings).then(|| cluster.beside_log()).transpose()?;
         let (audit, log) = follow(log, &self.values);
         let applier = self.applier.through(admin.clone());
+        let pulse = Pulse::of(admin.clone(), cluster.ended());
         let mut stage = Stage {
-            world: World { admin, audit, ..self.world.clone() },
+            world: World { admin, audit, has_controllers: false, ..self.world.clone() },
             scenes: self.scenes.clone(),
             identities: BTreeMap::new(),
             made_in: self.made_in,
-            is_beside: true,
+            pulse,
+            unmet: Vec::new(),
             applier,
             values: self.values.clone(),
             config,
@@ -280,24 +318,47 @@ impl Stage {
         stage.identities = stage.identify_all(plan).await?;
         // That nothing is logged must not rest on our own settings: by now there would be something.
         if stage.world.audit.is_none() && stage.world.cluster.has_beside_log().await? {
-            return Err(not_set(AUDIT_POLICY, "--audit-log-path", "not set", "written to"));
+            let found = not_set(AUDIT_POLICY, "--audit-log-path", "not set", "written to");
+            return Err(found.into());
         }
         Ok(stage)
     }
 
     /// Sends a marked request and waits until it is in the log. Returns its Audit-ID.
-    pub async fn fence(&self) -> Result<String, crate::audit::LogError> {
+    pub async fn fence(&self) -> Result<String, LogError> {
         let id = self.ids.next();
-        let Some(audit) = &self.world.audit else { return Ok(id) };
-        let request = http::Request::get("/apis/brinell.dev/fence")
-            .header("Audit-ID", &id)
-            .body(kube::client::Body::empty());
-        if let Ok(request) = request {
-            // Whatever it is answered, and if it is answered at all, shows in the log.
-            let _ = self.world.admin.send(request).await;
-        }
-        audit.wait_for(&id, FENCE).await?;
+        self.world.fence(&id).await?;
         Ok(id)
+    }
+
+    /// Waits until the cluster or its log is gone for good, and says why: whatever is asked after that tells nothing.
+    pub async fn gone(&self) -> String {
+        let log_gone = async {
+            match &self.world.audit {
+                Some(audit) => audit.gone().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            cause = self.pulse.gone() => cause,
+            // The log ends with its node, whose end says more.
+            cause = log_gone => tokio::time::timeout(SOON, self.pulse.gone()).await.unwrap_or(cause),
+        }
+    }
+
+    /// Does something that the end of the cluster ends.
+    ///
+    /// # Errors
+    /// When the cluster or its log is gone before it is done.
+    pub(crate) async fn while_there<T>(
+        &self,
+        work: impl Future<Output = T>,
+    ) -> Result<T, StageError> {
+        tokio::select! {
+            biased;
+            cause = self.gone() => Err(StageError::Gone(cause)),
+            done = work => Ok(done),
+        }
     }
 
     /// The next Audit-ID.

@@ -1,5 +1,6 @@
 //! Whether every control acts, and the cluster with it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::TryStreamExt;
@@ -8,7 +9,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::{ListParams, WatchEvent, WatchParams};
 
-use super::{ACTING, BETWEEN_QUESTIONS, STARTING, Stage, StageError};
+use super::{ACTING, BETWEEN_QUESTIONS, ControlError, STARTING, Stage, StageError};
 use crate::action::{ActionError, Attempt, Scene};
 use crate::catalog::{Action, Need, Permit};
 use crate::cluster::Settings;
@@ -20,44 +21,57 @@ use crate::verdict::{Answer, Decision, Layer, Log, attribute};
 const NAMES: Duration = Duration::from_secs(15);
 
 impl Stage {
-    /// Sees every whole control acting, the cluster's own pods running, and the log written.
+    /// Sees every whole control acting, the cluster's own pods running, and the log written. Returns the controls that
+    /// are not as the profile says, which ends nothing: what they let through is for the scenarios to find.
     pub(super) async fn see_acting(
         &self,
         plan: &Plan<'_>,
         settings: &Settings,
-    ) -> Result<((), String), StageError> {
+    ) -> Result<(Vec<ControlError>, String), StageError> {
         let whole: Vec<&Planned> = plan.controls.values().filter(|planned| planned.whole).collect();
-        let asking = whole.iter().map(|planned| self.see_control(planned));
-        let files = settings.files.iter().map(|(name, text)| self.read_file(plan, name, text));
-        tokio::try_join!(
-            self.read_back(plan),
-            try_join_all(files),
-            try_join_all(asking),
-            self.await_system(plan)
-        )?;
+        let asking = join_all(whole.iter().map(|planned| self.see_control(planned)));
+        let files = settings.files.iter();
+        let files = try_join_all(files.map(|(name, text)| self.read_file(plan, name, text)));
+        let asking = async { Ok(asking.await) };
+        let (mut unmet, files, asked, ()) =
+            tokio::try_join!(self.read_back(plan), files, asking, self.await_system(plan))?;
+        unmet.extend(files.into_iter().flatten());
+        unmet.extend(asked.into_iter().filter_map(Result::err));
         if whole.iter().any(|planned| planned.set_up.flags.contains_key("audit-log-path")) {
-            self.fence().await?;
+            unmet.extend(self.fence().await.err().map(ControlError::from));
         }
-        let absent = plan.controls.len() - whole.len();
-        let mut detail = match (whole.len(), absent) {
-            (acting, 0) => format!("{acting} of {acting} controls act, each seen acting"),
+        let detail = self.acting(plan, whole.len(), &unmet);
+        Ok((unmet, detail))
+    }
+
+    /// How many controls act, in words.
+    fn acting(&self, plan: &Plan<'_>, whole: usize, unmet: &[ControlError]) -> String {
+        let failing: BTreeSet<&str> = unmet.iter().map(ControlError::control).collect();
+        let acting = whole.saturating_sub(failing.len());
+        let absent = plan.controls.len() - whole;
+        let mut detail = match (whole, absent) {
+            (whole, 0) => format!("{acting} of {whole} controls act, each seen acting"),
             (0, absent) => format!("{absent} of {absent} controls absent, as the profile says"),
-            (acting, absent) => format!("{acting} controls act, {absent} weakened"),
+            (_, absent) => format!("{acting} controls act, {absent} weakened"),
         };
+        if !failing.is_empty() {
+            let ids: Vec<&str> = failing.into_iter().collect();
+            detail.push_str(&format!("; NOT ACTING: {}", ids.join(", ")));
+        }
         if !plan.left_out.is_empty() {
             let ids: Vec<&str> = plan.left_out.keys().map(String::as_str).collect();
             let cluster = self.world.cluster.kind().name();
             let ids = ids.join(" and ");
             detail.push_str(&format!("; {ids} cannot on {cluster} clusters and are left out"));
         }
-        Ok(((), detail))
+        detail
     }
 
     /// Asks what a control must refuse until it does.
     ///
     /// # Errors
     /// When it does not within its time.
-    pub async fn see_control(&self, planned: &Planned<'_>) -> Result<(), StageError> {
+    pub async fn see_control(&self, planned: &Planned<'_>) -> Result<(), ControlError> {
         for ready in &planned.control.control.ready {
             let mut last = String::new();
             let asking = async {
@@ -71,7 +85,7 @@ impl Stage {
                 }
             };
             if tokio::time::timeout(ACTING, asking).await.is_err() {
-                return Err(StageError::NotActing {
+                return Err(ControlError::NotActing {
                     control: planned.control.id.clone(),
                     waited: ACTING,
                     last: crate::text::cut(&last, 600),

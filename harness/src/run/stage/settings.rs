@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{ACTING, BETWEEN_QUESTIONS, Stage, StageError};
+use super::{ACTING, BETWEEN_QUESTIONS, ControlError, Stage, StageError};
 use crate::run::Plan;
 
 /// How long a kubelet may take to answer before it is asked again.
@@ -16,7 +16,7 @@ impl Stage {
     ///
     /// # Errors
     /// When it does not get them.
-    pub async fn see_kubelet(&self, control: &str, settings: &Value) -> Result<(), StageError> {
+    pub async fn see_kubelet(&self, control: &str, settings: &Value) -> Result<(), ControlError> {
         let mut last = String::new();
         let asking = async {
             loop {
@@ -34,30 +34,27 @@ impl Stage {
     }
 
     /// Compares every setting with what the running processes have: kind drops a wrong form silently.
-    pub(super) async fn read_back(&self, plan: &Plan<'_>) -> Result<(), StageError> {
+    pub(super) async fn read_back(&self, plan: &Plan<'_>) -> Result<Vec<ControlError>, StageError> {
         let asked = plan.controls.values().any(|planned| planned.set_up.kubelet.is_some());
         let (flags, kubelet) =
             tokio::try_join!(async { Ok(self.world.cluster.api_server_flags().await?) }, async {
                 if asked { self.configz().await } else { Ok(Value::Null) }
             })?;
+        let mut unmet = Vec::new();
         for (id, planned) in &plan.controls {
             for (flag, expected) in &planned.set_up.flags {
                 let found = flags.get(flag).map_or("not set", String::as_str);
                 if found != expected {
-                    return Err(not_set(id, &format!("--{flag}"), expected, found));
+                    unmet.push(not_set(id, &format!("--{flag}"), expected, found));
                 }
             }
             let Some(expected) = &planned.set_up.kubelet else { continue };
             if !crate::merge::contains(&kubelet, expected) {
-                return Err(not_set(
-                    id,
-                    "the KubeletConfiguration",
-                    &expected.to_string(),
-                    "something else",
-                ));
+                let expected = expected.to_string();
+                unmet.push(not_set(id, "the KubeletConfiguration", &expected, "something else"));
             }
         }
-        Ok(())
+        Ok(unmet)
     }
 
     /// Compares a file with what lies where the API server reads it. Its content may be a key: it is not shown.
@@ -66,14 +63,14 @@ impl Stage {
         plan: &Plan<'_>,
         name: &String,
         text: &str,
-    ) -> Result<(), StageError> {
+    ) -> Result<Option<ControlError>, StageError> {
         if self.world.cluster.has_settings_file(name, text).await? {
-            return Ok(());
+            return Ok(None);
         }
         let owner =
             plan.controls.iter().find(|(_, planned)| planned.set_up.files.contains_key(name));
         let control = owner.map_or("", |(id, _)| id.as_str());
-        Err(not_set(control, name, "as the profile has it", "different"))
+        Ok(Some(not_set(control, name, "as the profile has it", "different")))
     }
 
     /// What the kubelet lacks of its settings and of the pods that attacks go to, or why it does not tell: while it
@@ -119,8 +116,8 @@ fn has(present: &Value, settings: &Value) -> bool {
     settings.is_null() || crate::merge::contains(present, settings)
 }
 
-pub(super) fn not_set(control: &str, setting: &str, expected: &str, found: &str) -> StageError {
-    StageError::NotSet {
+pub(super) fn not_set(control: &str, setting: &str, expected: &str, found: &str) -> ControlError {
+    ControlError::NotSet {
         control: control.to_owned(),
         setting: setting.to_owned(),
         expected: expected.to_owned(),

@@ -11,8 +11,8 @@ mod words;
 
 use crate::audit::Event;
 use crate::verdict::{
-    Answer, Decision, Denial, Granted, Layer, Log, Response, Sent, Silence, SilenceKind, Storage,
-    Stream,
+    Answer, Decision, Denial, Granted, Layer, Log, Response, Searched, Sent, Silence, SilenceKind,
+    Storage, Stream,
 };
 use refusals::layer_of;
 use spoken::{Reached, asks_kubelet, is_stream, may_be_forwarded, reached};
@@ -30,6 +30,7 @@ pub fn attribute(sent: &Sent, answer: &Answer, log: &Log) -> Decision {
         Answer::Worked(_) => Decision::LetIn,
         Answer::Nothing(silence) => by_silence(sent, silence),
         Answer::Storage(storage) => by_storage(storage),
+        Answer::AuditLog(searched) => by_audit_policy(searched),
         Answer::Grants(granted) => by_grants(granted),
     }
 }
@@ -163,14 +164,20 @@ fn by_storage(storage: &Storage) -> Decision {
             storage.keys
         ));
     }
-    let bare = storage.plain_count > 0 || storage.canary_count > 0;
-    if bare || storage.canary_in_audit_log {
+    if storage.plain_count > 0 || storage.canary_count > 0 {
         return Decision::LetIn;
     }
     denied(
         Layer::Encryption,
         &format!("all {} values are encrypted, the canary stands nowhere", storage.below_prefix),
     )
+}
+
+fn by_audit_policy(searched: &Searched) -> Decision {
+    match searched.leaks {
+        0 => denied(Layer::AuditPolicy, "no line of the audit log holds the Secret's value"),
+        _ => Decision::LetIn,
+    }
 }
 
 /// Somebody is granted everything on every cluster: who finds nobody has not looked.

@@ -1,0 +1,58 @@
+//! What somebody finds who may read the audit log: a Secret is made and read as everybody does, and the whole log is
+//! looked through for its value.
+
+use serde_json::{Value, json};
+
+use super::http::name;
+use super::{ActionError, Attempt, Observation};
+use crate::catalog::Method;
+use crate::verdict::{Answer, Effect, Searched};
+
+/// Makes a Secret that holds the canary, reads it, and looks for it in the log up to a fence.
+pub(super) async fn search(attempt: &Attempt<'_>) -> Result<Observation, ActionError> {
+    let unique = attempt.unique();
+    let path = format!("/api/v1/namespaces/{}/secrets", attempt.scene.namespace);
+    let body = json!({
+        "apiVersion": "v1", "kind": "Secret",
+        "metadata": {"name": unique},
+        "stringData": {"value": attempt.world.canary},
+    });
+    let made = attempt.ask(Method::Post, &path, "application/json", Some(&body)).await;
+    let answer = match made {
+        Answer::Http(response) if response.is_success() => {
+            let read = read(attempt, &path).await;
+            attempt.look_and_remove(&format!("{path}/{unique}"), &unique).await?;
+            read?;
+            Answer::AuditLog(searched(attempt).await?)
+        }
+        other => other,
+    };
+    Ok(Observation {
+        sent: attempt.sent(name(Method::Post), &path, "create"),
+        answer,
+        effect: Effect::NotApplicable,
+        traced: None,
+    })
+}
+
+/// Reads the namespace's Secrets whole. Nothing of them is kept.
+async fn read(attempt: &Attempt<'_>, path: &str) -> Result<(), ActionError> {
+    let missing = |error: http::Error| ActionError::Missing(error.to_string());
+    let list = http::Request::get(path).body(Vec::new()).map_err(missing)?;
+    Ok(attempt.world.admin.request::<Value>(list).await.map(drop)?)
+}
+
+async fn searched(attempt: &Attempt<'_>) -> Result<Searched, ActionError> {
+    let missing = |why: String| ActionError::Missing(why);
+    let fence = format!("{}-fence", attempt.audit_id);
+    attempt.world.fence(&fence).await.map_err(|error| missing(error.to_string()))?;
+    let leaks = attempt.world.audit.as_ref().map(|audit| audit.leaks()).unwrap_or_default();
+    if leaks.count == 0 && leaks.unsearched > 0 {
+        let unsearched =
+            crate::text::count(leaks.unsearched.try_into().unwrap_or(usize::MAX), "line");
+        return Err(missing(format!(
+            "{unsearched} of the audit log could not be searched to the end"
+        )));
+    }
+    Ok(Searched { leaks: leaks.count, first: leaks.first })
+}
