@@ -10,8 +10,8 @@ use super::load::Sources;
 use super::nearest::did_you_mean;
 use super::source::Source;
 use super::{
-    Action, Attack, Blocked, Catalog, ControlEntry, Door, Entry, Need, Permit, Problem, Request,
-    Succeeds, Target,
+    AUDIT_POLICY, Action, Attack, Blocked, Catalog, ControlEntry, Door, Entry, Need, Permit,
+    Problem, Request, Succeeds, Target,
 };
 use crate::control::{Deviation, Profile, Ready, SetUp, Values, Weakening, substitutions};
 
@@ -146,7 +146,7 @@ impl Check<'_> {
                 let hint = "a step on which others rest works, an attack is blocked: remove one";
                 self.wrong(&format!("{pointer}/succeeds"), "it cannot be blocked as well", hint);
             }
-            Some(blocked) => self.blocked(blocked, &format!("{pointer}/blocked")),
+            Some(blocked) => self.blocked(blocked, &attack.r#do, &format!("{pointer}/blocked")),
             None if attack.logged.is_none() && attack.succeeds.is_none() => {
                 let hint = "say who must block it (`blocked`), what evidence it must leave (`logged`), or both";
                 self.wrong(pointer, "nothing is expected of this attack", hint);
@@ -170,13 +170,15 @@ impl Check<'_> {
         }
     }
 
-    fn blocked(&mut self, blocked: &Blocked, pointer: &str) {
+    fn blocked(&mut self, blocked: &Blocked, action: &Action, pointer: &str) {
         let catalog = self.catalog;
         let by = format!("{pointer}/by");
         self.known("control", &blocked.by, &by, keys(&catalog.controls));
         let Some(entry) = catalog.controls.get(&blocked.by) else { return };
         let decides = &entry.control.decides;
-        if decides.is_empty() {
+        // What the audit policy keeps out of the log is found by a search, and by nothing else.
+        let is_search = matches!(action, Action::AuditLog(_));
+        if decides.is_empty() || (blocked.by == AUDIT_POLICY && !is_search) {
             let message = format!("`{}` refuses nobody", blocked.by);
             return self.wrong(&by, &message, "ask for the evidence that it leaves with `logged`");
         }

@@ -2,8 +2,8 @@
 
 use crate::audit::{ApiPath, Event, Leak, User};
 use crate::catalog::{Logged, Succeeds};
-use crate::verdict::traced::{self, Told};
 use crate::text::count;
+use crate::verdict::traced::{self, Told};
 use crate::verdict::{
     Answer, Decision, Denial, Effect, Evidence, Finding, Judgement, Layer, Log, Reason, Searched,
     Sent, Stream, Verdict,
