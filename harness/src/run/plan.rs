@@ -210,6 +210,29 @@ mod tests {
         assert_eq!(left_out, ["kubelet-auth", "network-policy"]);
     }
 
+    /// The plug-ins that the API server is started with, with one control weakened.
+    fn plug_ins(control: &str, weakening: Option<&str>) -> Vec<String> {
+        let catalog = Catalog::load(None).expect("our own catalog");
+        let plan = plan(&catalog, ClusterKind::Embedded, Vec::new());
+        let entry = &catalog.controls[control];
+        let weakening = weakening.map(|name| &entry.control.weaken[name]);
+        let set_up = entry.set_up(weakening).expect("it fits");
+        let settings = plan.settings_with(&Values::default(), control, &set_up);
+        let file = &settings.files["admission.yaml"];
+        let configuration = crate::catalog::documents(file).expect("YAML").swap_remove(0);
+        let plug_ins = configuration["plugins"].as_array().expect("plug-ins").iter();
+        plug_ins.map(|it| it["name"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
+    #[test]
+    fn weakening_one_control_leaves_the_others_plug_in() {
+        let (guard, pods) = ("ValidatingAdmissionWebhook", "PodSecurity");
+        assert_eq!(plug_ins("exec-guard", None), [pods, guard]);
+        assert_eq!(plug_ins("exec-guard", Some("certificate-lost")), [pods]);
+        assert_eq!(plug_ins("pod-security", Some("baseline")), [guard, pods]);
+        assert_eq!(plug_ins("pod-security", Some("absent")), [guard]);
+    }
+
     #[test]
     fn a_users_scenario_is_skipped_for_one_action() {
         let catalog = Catalog::load(None).expect("our own catalog");
