@@ -31,8 +31,8 @@ use super::rule::{Denial, Labels, LookUpError, PodName, respond, screen, weigh};
 /// refused reads our words and not the API server's.
 const LOOK_UP: Duration = Duration::from_secs(3);
 
-/// How large a review may be: more than Linux takes as arguments of one command by default, with room for the caller's
-/// groups. To a larger one the API server is answered 413, and refuses this one request.
+/// How large a review may be: four times what Linux takes as one argument of a command. To a larger one the API server
+/// is answered 413, and refuses this one request.
 const REVIEW_LIMIT: usize = 512 * 1024;
 
 /// How many reviews are read and judged at a time, so that large ones cannot use up the memory. Others wait their turn.

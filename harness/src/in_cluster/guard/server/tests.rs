@@ -5,6 +5,7 @@ use std::time::Instant;
 use axum::extract::Path;
 use axum::response::IntoResponse;
 use axum::routing::get;
+use futures::future::join_all;
 use http_body_util::Full;
 use hyper::Request;
 use hyper::body::Bytes;
@@ -171,6 +172,22 @@ async fn a_slow_guard_is_slow_with_every_review() {
     let started = Instant::now();
     served.review("none", json!({"stdin": true})).await;
     assert!(started.elapsed() >= Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn a_review_waits_for_its_turn() {
+    let served = served_with(["--delay", "1"]).await;
+    let started = Instant::now();
+    join_all((0..=TURNS).map(|_| served.review("none", json!({"stdin": true})))).await;
+    assert!(started.elapsed() >= Duration::from_secs(2), "all were judged at a time");
+}
+
+#[tokio::test]
+async fn a_review_that_takes_too_long_is_a_failed_call() {
+    let served = served_with(["--delay", "60"]).await;
+    let started = Instant::now();
+    assert_eq!(served.post(exec(json!({})).to_string()).await.code, 408);
+    assert!(started.elapsed() >= ANSWER);
 }
 
 #[tokio::test]
