@@ -792,7 +792,7 @@ manifests/controls/exec-guard/control.yaml:15:1: there is no weakening `absent`
 manifests/profiles/open.yaml:8:27: there is no weakening `absent`
   8 |   exec-guard: {weakening: absent}
     |                           ^
-  known are: another-refuses, certificate-lost, cluster-scope, either-refuses, every-resource, fails-open, gone, group-core, looks-at-tty-only, match-conditions-exempt, match-policy-exact, misses-attach, misses-connect, namespace-left-out, namespace-selector-misses, object-selector, relabelled-namespace, relabelled-pod, stale-look-up, system-users-exempt, timeout-ignored, version-beta
+  known are: another-refuses, certificate-lost, cluster-scope, either-refuses, every-resource, fails-open, gone, group-core, looks-at-tty-only, match-conditions-exempt, match-policy-exact, misses-attach, misses-connect, namespace-left-out, namespace-selector-misses, object-selector, relabelled-namespace, relabelled-namespace-by-status, relabelled-pod, relabelled-pod-by-status, stale-look-up, system-users-exempt, timeout-ignored, version-beta
 ");
 }
 
