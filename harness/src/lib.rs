@@ -12,6 +12,7 @@ pub mod cli;
 pub mod cluster;
 pub mod control;
 pub mod in_cluster;
+pub mod input;
 pub mod merge;
 pub mod persona;
 pub mod prove;

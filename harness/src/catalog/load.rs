@@ -1,6 +1,7 @@
 //! Reading the catalog: every file once, every problem told.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::path::Path;
 
 use serde_json::Value;
@@ -37,6 +38,8 @@ pub struct Entry {
     pub family: String,
     /// The file, as a person finds it.
     pub file: String,
+    /// Whether it is a part of the executable, and no file that the user has.
+    pub built_in: bool,
     /// The file as it stands.
     pub text: String,
     /// What it says.
@@ -144,7 +147,8 @@ impl Catalog {
         let mut reader = Reader::default();
         reader.read(files);
         if reader.manifests_are_whole {
-            reader.problems.extend(check::catalog(&reader.catalog, &reader.sources));
+            let sources = [&reader.manifests, &reader.scenarios];
+            reader.problems.extend(check::catalog(&reader.catalog, sources));
         }
         Problems::none_or(reader.problems)?;
         Ok(reader.catalog)
@@ -187,14 +191,19 @@ pub const AUDIT_POLICY: &str = "audit-policy";
 #[derive(Default)]
 struct Reader {
     catalog: Catalog,
-    sources: Sources,
+    manifests: Sources,
+    scenarios: Sources,
     problems: Vec<Problem>,
     /// Whether every manifest could be read. Where not, names in scenarios cannot be judged.
     manifests_are_whole: bool,
 }
 
-/// The files that could be read, by path: a problem is shown with the line that it is in.
+/// The files that could be read, by path: a problem is shown with the line that it is in. Scenarios are by their
+/// id, because a file of the user's may have the path of a built-in one.
 pub(super) type Sources = BTreeMap<String, Source>;
+
+const NO_SCENARIO: &str = "it has neither `attacks` nor `permits`: is it a scenario? Every .yaml file in the folder of \
+                           --scenarios is read as one; one that is none is put elsewhere, or its name begins with a dot";
 
 impl Reader {
     fn read(&mut self, mut files: Files) {
@@ -204,46 +213,60 @@ impl Reader {
             self.keep(file, Reader::manifest);
         }
         self.manifests_are_whole = self.problems.is_empty();
+        // A built-in scenario has its id, whatever files the user has.
+        files.scenarios.sort_by_key(|file| !file.built_in);
         for file in files.scenarios {
             self.keep(file, Reader::scenario);
         }
         self.catalog.scenarios.sort_by(|a, b| (&a.family, &a.id).cmp(&(&b.family, &b.id)));
     }
 
-    fn keep(&mut self, file: File, read: fn(&mut Reader, &Source) -> Result<(), Problem>) {
-        let kept = Source::new(file).and_then(|source| {
-            read(self, &source)?;
-            self.sources.insert(source.file.clone(), source);
-            Ok(())
-        });
+    fn keep(&mut self, file: File, read: fn(&mut Reader, Source) -> Result<(), Problem>) {
+        let kept = Source::new(file).and_then(|source| read(self, source));
         self.problems.extend(kept.err());
     }
 
-    fn scenario(&mut self, source: &Source) -> Result<(), Problem> {
+    fn scenario(&mut self, source: Source) -> Result<(), Problem> {
+        let id = stem(&source.file);
+        if let Some(first) = self.scenarios.get(&id) {
+            let hint = match first.built_in {
+                true => "a built-in scenario has this id: rename the file".to_owned(),
+                false => format!("{} has the same name: rename one of them", first.file),
+            };
+            let message = format!("the id `{id}` is taken");
+            return Err(Problem::of_file(&source.file, &message).hint(&hint));
+        }
+        let scenario =
+            source.parse().map_err(|problem| match source.is_without(&["attacks", "permits"]) {
+                true => problem.hint(NO_SCENARIO),
+                false => problem,
+            })?;
         self.catalog.scenarios.push(Entry {
-            id: stem(&source.file),
+            id: id.clone(),
             family: folder(&source.file),
             file: source.file.clone(),
+            built_in: source.built_in,
             text: source.text.clone(),
-            scenario: source.parse()?,
+            scenario,
         });
+        self.scenarios.insert(id, source);
         Ok(())
     }
 
-    fn manifest(&mut self, source: &Source) -> Result<(), Problem> {
+    fn manifest(&mut self, source: Source) -> Result<(), Problem> {
         let parts: Vec<&str> = source.file.split('/').collect();
         match parts.as_slice() {
             [_, "personas.yaml"] => self.catalog.personas = source.parse()?,
             [_, "deviations.yaml"] => self.catalog.deviations = source.parse()?,
             [_, "profiles", _] => {
-                let entry = profile_entry(source)?;
+                let entry = profile_entry(&source)?;
                 self.catalog.profiles.insert(entry.name.clone(), entry);
             }
             [_, "targets", _] => {
-                self.catalog.targets.insert(stem(&source.file), target(source)?);
+                self.catalog.targets.insert(stem(&source.file), target(&source)?);
             }
             [_, "controls", id, "control.yaml"] => {
-                let entry = control_entry(id, source)?;
+                let entry = control_entry(id, &source)?;
                 self.catalog.controls.insert(entry.id.clone(), entry);
             }
             [_, "controls", id, file] => {
@@ -254,6 +277,7 @@ impl Reader {
             }
             _ => return Err(Problem::of_file(&source.file, "nothing reads a manifest here")),
         }
+        self.manifests.insert(source.file.clone(), source);
         Ok(())
     }
 }
@@ -297,8 +321,8 @@ fn stem(file: &str) -> String {
     stem.to_string_lossy().into_owned()
 }
 
-/// The name of the folder that the file is in.
+/// The name of the folder that the file is in; `scenarios` where it has none, as `.`.
 fn folder(file: &str) -> String {
-    let folder = Path::new(file).parent().and_then(Path::file_name).unwrap_or_default();
-    folder.to_string_lossy().into_owned()
+    let folder = Path::new(file).parent().and_then(Path::file_name);
+    folder.map_or("scenarios".into(), OsStr::to_string_lossy).into_owned()
 }

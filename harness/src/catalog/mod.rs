@@ -1,10 +1,12 @@
 //! The catalog: what scenarios, controls, profiles, targets and personas exist, and what each of them says.
 
 mod check;
+mod explain;
 mod file;
 mod load;
 mod nearest;
 mod needs;
+mod outline;
 mod problem;
 mod scenario;
 mod select;

@@ -2,10 +2,16 @@
 
 use std::fmt;
 
-use crate::text::visible;
+use crate::text::{count, cut, visible};
 
 /// How many characters of a line are shown, at most half of them before the place.
 const SHOWN: usize = 100;
+
+/// How many bytes of a message or a hint are shown: a name in it may be as long as the file.
+const SHOWN_TEXT: usize = 4000;
+
+/// How many problems are shown: nobody mends more at once.
+pub(super) const SHOWN_PROBLEMS: usize = 20;
 
 /// One thing that is wrong with one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,15 +26,17 @@ pub struct Problem {
     pub hint: Option<String>,
 }
 
-/// A place in a file.
+/// A place in a file, with the part of its line that is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// The line, from 1.
     pub line: usize,
     /// The column in characters, from 1.
     pub column: usize,
-    /// The line itself.
-    pub text: String,
+    /// The part of the line.
+    shown: String,
+    /// How many characters of it are before the place.
+    before: usize,
 }
 
 /// Everything that is wrong, in all files.
@@ -40,24 +48,25 @@ impl Problem {
     pub(super) fn of_file(file: &str, message: &str) -> Problem {
         Problem { file: file.to_owned(), place: None, message: message.to_owned(), hint: None }
     }
+
+    /// The problem with what to do about it.
+    pub(super) fn hint(self, hint: &str) -> Problem {
+        Problem { hint: Some(hint.to_owned()), ..self }
+    }
 }
 
 impl Place {
     /// The place in a text that a line and a column name.
     pub(super) fn new(text: &str, line: usize, column: usize) -> Place {
-        let text = text.lines().nth(line.saturating_sub(1)).unwrap_or_default().to_owned();
-        Place { line, column, text }
-    }
-
-    /// The part of the line around the column, before it and from it on.
-    fn shown(&self) -> (String, String) {
-        let before = self.column.saturating_sub(1);
+        let text = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+        let before = column.saturating_sub(1);
         let cut = before.saturating_sub(SHOWN / 2);
         let part = |from, count| {
-            let part: String = self.text.chars().skip(from).take(count).collect();
+            let part: String = text.chars().skip(from).take(count).collect();
             visible(&part)
         };
-        (part(cut, before - cut), part(before, SHOWN - (before - cut)))
+        let (head, tail) = (part(cut, before - cut), part(before, SHOWN - (before - cut)));
+        Place { line, column, before: head.chars().count(), shown: head + &tail }
     }
 }
 
@@ -80,16 +89,14 @@ impl fmt::Display for Problem {
         if let Some(place) = &self.place {
             write!(f, ":{}:{}", place.line, place.column)?;
         }
-        write!(f, ": {}", visible(&self.message))?;
-        if let Some(place) = &self.place {
-            let (before, after) = place.shown();
-            let margin = place.line.to_string().len();
-            let caret = before.chars().count();
-            write!(f, "\n  {} | {before}{after}", place.line)?;
-            write!(f, "\n  {:margin$} | {:caret$}^", "", "")?;
+        write!(f, ": {}", visible(&cut(&self.message, SHOWN_TEXT)))?;
+        if let Some(Place { line, shown, before, .. }) = &self.place {
+            let margin = line.to_string().len();
+            write!(f, "\n  {line} | {shown}")?;
+            write!(f, "\n  {:margin$} | {:before$}^", "", "")?;
         }
         if let Some(hint) = &self.hint {
-            write!(f, "\n  {}", visible(hint))?;
+            write!(f, "\n  {}", visible(&cut(hint, SHOWN_TEXT)))?;
         }
         Ok(())
     }
@@ -97,12 +104,15 @@ impl fmt::Display for Problem {
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (position, problem) in self.0.iter().enumerate() {
+        for (position, problem) in self.0.iter().take(SHOWN_PROBLEMS).enumerate() {
             if position > 0 {
                 f.write_str("\n\n")?;
             }
             write!(f, "{problem}")?;
         }
-        Ok(())
+        match self.0.len().saturating_sub(SHOWN_PROBLEMS) {
+            0 => Ok(()),
+            more => write!(f, "\n\nand {}", count(more, "more problem")),
+        }
     }
 }

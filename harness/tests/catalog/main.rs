@@ -1,5 +1,8 @@
 //! The catalog: what is embedded is whole, and what is wrong with a file is told so that it can be mended.
 
+mod folder;
+mod limits;
+
 use brinell::catalog::{Catalog, File, Files, Need, ProfileError, select};
 use brinell::control::Document;
 use brinell::persona::Persona;
@@ -25,11 +28,16 @@ fn embedded() -> Catalog {
     Catalog::read(Files::embedded()).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
+/// A file of the user's.
+fn mine(path: &str, bytes: impl AsRef<[u8]>) -> File {
+    let (path, bytes) = (path.to_owned(), bytes.as_ref().to_vec().into());
+    File { path, built_in: false, bytes }
+}
+
 /// What is said about our catalog with one more scenario.
 fn with_scenario(bytes: impl AsRef<[u8]>) -> String {
     let mut files = Files::embedded();
-    let path = "mine/exec/mine.yaml".to_owned();
-    files.scenarios.push(File { path, bytes: bytes.as_ref().to_vec().into() });
+    files.scenarios.push(mine("mine/exec/mine.yaml", bytes));
     match Catalog::read(files) {
         Ok(_) => String::new(),
         Err(problems) => problems.to_string(),
@@ -685,27 +693,6 @@ mine/exec/mine.yaml:10:3: it cannot be blocked as well
 }
 
 #[test]
-fn an_id_twice() {
-    let mut files = Files::embedded();
-    let path = "mine/exec-interactive.yaml".to_owned();
-    files.scenarios.push(File { path, bytes: SCENARIO.as_bytes().into() });
-    insta::assert_snapshot!(Catalog::read(files).expect_err("refused"), @"
-mine/exec-interactive.yaml:1:1: the id `exec-interactive` is taken
-  1 | title: A shell
-    | ^
-  scenarios/exec/exec-interactive.yaml has the same name
-");
-}
-
-#[test]
-fn our_own_folder_again() {
-    let mut files = Files::embedded();
-    files.scenarios.extend(files.scenarios.clone());
-    let problems = Catalog::read(files).expect_err("refused");
-    assert_eq!(problems.0.len(), embedded().scenarios.len(), "{problems}");
-}
-
-#[test]
 fn unknown_control_in_a_profile() {
     insta::assert_snapshot!(with_profile("title: Ours\ncontrols:\n  exec-gard: {}\n"), @"
 mine.yaml:3:3: there is no control `exec-gard`
@@ -937,19 +924,6 @@ fn a_target_without_a_namespace() {
     insta::assert_snapshot!(with_manifest(target, "kind: Namespace", "kind: Pod"), @"manifests/targets/vault.yaml: its first object must be a Namespace");
 }
 
-#[test]
-fn a_folder_of_the_users() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let family = folder.path().join("exec");
-    std::fs::create_dir(&family).expect("a folder");
-    std::fs::write(family.join("mine.yaml"), SCENARIO).expect("written");
-    std::fs::write(family.join("notes.txt"), "nothing").expect("written");
-    let catalog = Catalog::load(Some(folder.path())).unwrap_or_else(|error| panic!("{error}"));
-    let entry = catalog.scenarios.iter().find(|entry| entry.id == "mine").expect("ours");
-    assert_eq!(entry.family, "exec");
-    assert!(Catalog::load(Some(&folder.path().join("none"))).is_err());
-}
-
 proptest::proptest! {
     #[test]
     fn no_text_makes_it_panic(text in ".{0,200}") {
@@ -970,8 +944,7 @@ proptest::proptest! {
 
 /// Reads and shows; nothing else is asked of it.
 fn with_one_scenario(bytes: Vec<u8>) {
-    let path = "mine/mine.yaml".to_owned();
-    let files = Files { scenarios: vec![File { path, bytes: bytes.into() }], manifests: vec![] };
+    let files = Files { scenarios: vec![mine("mine/mine.yaml", bytes)], manifests: vec![] };
     if let Err(problems) = Catalog::read(files) {
         let said = problems.to_string();
         assert!(said.chars().all(|character| character == '\n' || !character.is_control()));

@@ -1,0 +1,106 @@
+//! Controls: their files are there, and each weakening weakens something that is noticed.
+
+use super::{Check, keys};
+use crate::catalog::{ControlEntry, Need};
+use crate::control::{Ready, SetUp, Weakening};
+
+impl Check<'_> {
+    pub(super) fn control(&mut self, entry: &ControlEntry) {
+        let control = &entry.control;
+        if !control.weaken.contains_key("absent") {
+            let hint = "every control says how a cluster is without it";
+            self.wrong("/weaken", "there is no weakening `absent`", hint);
+        }
+        if control.decides.is_empty() && !control.ready.is_empty() {
+            let hint = "`ready` is asked until the control refuses it; this one decides nothing";
+            self.wrong("/ready", "it would be asked for ever", hint);
+        }
+        self.files(&control.objects, "/objects", entry);
+        self.files(&control.api_server.files, "/api-server/files", entry);
+        for (position, ready) in control.ready.iter().enumerate() {
+            self.ready(ready, &format!("/ready/{position}"));
+        }
+        for (name, weakening) in &control.weaken {
+            self.weakening(weakening, &format!("/weaken/{name}"), entry);
+        }
+    }
+
+    fn ready(&mut self, ready: &Ready, pointer: &str) {
+        let catalog = self.catalog;
+        if let Some(target) = &ready.target {
+            self.known("target", target, &format!("{pointer}/target"), keys(&catalog.targets));
+        }
+        if ready.target.is_none() && ready.r#do.acts_on_pod() {
+            self.wrong(pointer, "the action acts on a pod", "name the `target` that the pod is in");
+        }
+        let target = ready.target.as_ref().and_then(|target| catalog.targets.get(target));
+        self.action(&ready.r#as, &ready.r#do, target, pointer);
+    }
+
+    fn weakening(&mut self, weakening: &Weakening, pointer: &str, entry: &ControlEntry) {
+        self.files(&weakening.add, &format!("{pointer}/add"), entry);
+        if let Some(api_server) = &weakening.api_server {
+            self.files(&api_server.files, &format!("{pointer}/api-server/files"), entry);
+        }
+        for (position, file) in weakening.delete.iter().enumerate() {
+            let objects = entry.control.objects.iter().map(String::as_str);
+            self.known("object file", file, &format!("{pointer}/delete/{position}"), objects);
+        }
+        match entry.set_up(Some(weakening)) {
+            Err(error) => {
+                let hint = "a weakening that weakens nothing proves nothing";
+                self.wrong(&format!("{pointer}/patch"), &error.to_string(), hint);
+            }
+            Ok(weakened) if weakening.past && is_api_server_whole(entry, &weakened) => {
+                let hint = "what is past was written by a second API server with other settings: \
+                            remove `past`";
+                self.wrong(&format!("{pointer}/past"), "it leaves nothing behind", hint);
+            }
+            Ok(_) => {}
+        }
+        if weakening.stop.is_some() && !entry.needs().contains(&Need::RealNode) {
+            let hint = "let `ready` ask something that needs a real node";
+            let message = "simulated nodes have no DaemonSets, and this control acts there as well";
+            self.wrong(&format!("{pointer}/stop"), message, hint);
+        }
+        self.expectations(weakening, pointer, entry);
+    }
+
+    fn expectations(&mut self, weakening: &Weakening, pointer: &str, entry: &ControlEntry) {
+        if weakening.expect.is_empty() {
+            let hint =
+                "name the scenario that must notice, and its reason: `exec-interactive: bypassed`";
+            self.wrong(&format!("{pointer}/expect"), "nobody is expected to notice", hint);
+        }
+        let catalog = self.catalog;
+        for id in weakening.expect.keys() {
+            let pointer = format!("{pointer}/expect/{id}");
+            match catalog.scenarios.iter().find(|scenario| scenario.id == *id) {
+                None => {
+                    let known = catalog.scenarios.iter().map(|scenario| scenario.id.as_str());
+                    self.known("scenario", id, &pointer, known);
+                }
+                Some(scenario) if !scenario.controls().contains(entry.id.as_str()) => {
+                    let message = format!("the scenario `{id}` does not test `{}`", entry.id);
+                    self.wrong(
+                        &pointer,
+                        &message,
+                        "a scenario tests what its `by:` names, and by `logged:` the audit policy",
+                    );
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    fn files(&mut self, files: &[String], pointer: &str, entry: &ControlEntry) {
+        for (position, file) in files.iter().enumerate() {
+            self.known("file", file, &format!("{pointer}/{position}"), keys(&entry.files));
+        }
+    }
+}
+
+/// Whether the API server is started as for the whole control.
+fn is_api_server_whole(entry: &ControlEntry, weakened: &SetUp) -> bool {
+    entry.set_up(None).is_ok_and(|whole| whole.same_api_server(weakened))
+}

@@ -1,0 +1,55 @@
+//! Deviations: what they except is there.
+
+use std::collections::BTreeSet;
+
+use super::Check;
+use crate::catalog::Entry;
+use crate::control::Deviation;
+
+impl Check<'_> {
+    pub(super) fn deviations(&mut self) {
+        let catalog = self.catalog;
+        let weakenings: BTreeSet<String> = catalog
+            .controls
+            .iter()
+            .flat_map(|(id, entry)| {
+                entry.control.weaken.keys().map(move |name| format!("{id}/{name}"))
+            })
+            .collect();
+        let scenarios = || catalog.scenarios.iter().map(|entry| entry.id.as_str());
+        for (position, deviation) in catalog.deviations.iter().enumerate() {
+            match deviation {
+                Deviation::Missed(missed) => {
+                    let pointer = format!("/{position}/missed/weakening");
+                    let known = weakenings.iter().map(String::as_str);
+                    self.known("weakening", &missed.weakening, &pointer, known);
+                }
+                Deviation::Vacuous(vacuous) => {
+                    let pointer = format!("/{position}/vacuous/scenario");
+                    self.known("scenario", &vacuous.scenario, &pointer, scenarios());
+                    let entry = catalog.scenarios.iter().find(|it| it.id == vacuous.scenario);
+                    let tested = entry.map(Entry::controls).unwrap_or_default();
+                    let pointer = format!("/{position}/vacuous/control");
+                    self.known(
+                        "tested control",
+                        &vacuous.control,
+                        &pointer,
+                        tested.iter().copied(),
+                    );
+                }
+                Deviation::Collateral(known) => {
+                    let pointer = format!("/{position}/collateral");
+                    let names = weakenings.iter().map(String::as_str);
+                    self.known(
+                        "weakening",
+                        &known.weakening,
+                        &format!("{pointer}/weakening"),
+                        names,
+                    );
+                    let pointer = format!("{pointer}/scenario");
+                    self.known("scenario", &known.scenario, &pointer, scenarios());
+                }
+            }
+        }
+    }
+}

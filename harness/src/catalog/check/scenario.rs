@@ -1,0 +1,136 @@
+//! Scenarios: what is expected of each attack and permit can come.
+
+use std::collections::BTreeSet;
+
+use super::{Check, keys};
+use crate::catalog::{
+    AUDIT_POLICY, Action, Attack, Blocked, Door, Entry, Permit, Succeeds, Target,
+};
+
+impl Check<'_> {
+    pub(super) fn scenario(&mut self, entry: &Entry) {
+        let scenario = &entry.scenario;
+        self.id(entry);
+        if scenario.attacks.is_empty() {
+            self.wrong("/attacks", "no attack", "a scenario has at least one attack");
+        }
+        if scenario.permits.is_empty() {
+            let hint = "a control that blocks everything would pass: add what must keep working";
+            self.wrong("/permits", "no permit", hint);
+        }
+        self.names(entry);
+        let catalog = self.catalog;
+        self.known("target", &scenario.target, "/target", keys(&catalog.targets));
+        let target = catalog.targets.get(&scenario.target);
+        for (position, attack) in scenario.attacks.iter().enumerate() {
+            self.attack(attack, target, &format!("/attacks/{position}"));
+        }
+        for (position, permit) in scenario.permits.iter().enumerate() {
+            self.permit(permit, target, &format!("/permits/{position}"));
+        }
+    }
+
+    fn id(&mut self, entry: &Entry) {
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if !entry.id.chars().all(allowed) {
+            let hint = "a scenario's id is its file's name: lower-case letters, digits and dashes";
+            self.wrong("", "the file's name is no id", hint);
+        }
+    }
+
+    fn names(&mut self, entry: &Entry) {
+        let attacks = entry.scenario.attacks.iter().map(|attack| &attack.name);
+        let permits = entry.scenario.permits.iter().map(|permit| &permit.name);
+        let places =
+            attacks.enumerate().map(|(position, name)| (format!("/attacks/{position}"), name));
+        let places = places.chain(
+            permits.enumerate().map(|(position, name)| (format!("/permits/{position}"), name)),
+        );
+        let mut seen = BTreeSet::new();
+        for (pointer, name) in places {
+            if !seen.insert(name) {
+                let message = format!("the name `{name}` appears twice");
+                self.wrong(&format!("{pointer}/name"), &message, "results could not be told apart");
+            }
+        }
+    }
+
+    fn attack(&mut self, attack: &Attack, target: Option<&Target>, pointer: &str) {
+        self.action(&attack.r#as, &attack.r#do, target, pointer);
+        self.door(attack.only, &attack.r#do, pointer);
+        self.evidence(attack.logged.is_some(), &attack.r#do, pointer);
+        if let Some(succeeds) = &attack.succeeds {
+            self.success(succeeds, &attack.r#do, pointer);
+        }
+        match &attack.blocked {
+            Some(_) if attack.succeeds.is_some() => {
+                let hint = "a step on which others rest works, an attack is blocked: remove one";
+                self.wrong(&format!("{pointer}/succeeds"), "it cannot be blocked as well", hint);
+            }
+            Some(blocked) => self.blocked(blocked, &attack.r#do, &format!("{pointer}/blocked")),
+            None if attack.logged.is_none() && attack.succeeds.is_none() => {
+                let hint = "say who must block it (`blocked`), what evidence it must leave (`logged`), or both";
+                self.wrong(pointer, "nothing is expected of this attack", hint);
+            }
+            None => {}
+        }
+    }
+
+    fn permit(&mut self, permit: &Permit, target: Option<&Target>, pointer: &str) {
+        self.action(&permit.r#as, &permit.r#do, target, pointer);
+        self.door(permit.only, &permit.r#do, pointer);
+        self.evidence(permit.logged.is_some(), &permit.r#do, pointer);
+        self.success(&permit.succeeds, &permit.r#do, pointer);
+    }
+
+    fn success(&mut self, succeeds: &Succeeds, action: &Action, pointer: &str) {
+        let output = succeeds.stdout.is_some() || succeeds.stdout_contains.is_some();
+        if output && !action.has_output() {
+            let hint = "only exec and attach have output; `succeeds: {}` asks that it works";
+            self.wrong(&format!("{pointer}/succeeds"), "this action has no output", hint);
+        }
+    }
+
+    fn blocked(&mut self, blocked: &Blocked, action: &Action, pointer: &str) {
+        let catalog = self.catalog;
+        let by = format!("{pointer}/by");
+        self.known("control", &blocked.by, &by, keys(&catalog.controls));
+        let Some(entry) = catalog.controls.get(&blocked.by) else { return };
+        let decides = &entry.control.decides;
+        // What the audit policy keeps out of the log is found by a search, and by nothing else.
+        let is_search = matches!(action, Action::AuditLog(_));
+        if decides.is_empty() || (blocked.by == AUDIT_POLICY && !is_search) {
+            let message = format!("`{}` refuses nobody", blocked.by);
+            return self.wrong(&by, &message, "ask for the evidence that it leaves with `logged`");
+        }
+        if let Some(at) = blocked.at.as_ref().filter(|at| !decides.contains(at)) {
+            let decides: Vec<String> = decides.iter().map(ToString::to_string).collect();
+            let hint = format!("it decides at: {}", decides.join(", "));
+            let message = format!("`{}` does not decide at {at}", blocked.by);
+            self.wrong(&format!("{pointer}/at"), &message, &hint);
+        }
+    }
+
+    fn door(&mut self, only: Option<Door>, action: &Action, pointer: &str) {
+        if only.is_some_and(|door| !action.doors().contains(&door)) {
+            let doors: Vec<&str> = action.doors().iter().map(|door| door.name()).collect();
+            let hint = format!("its doors are: {}", doors.join(", "));
+            self.wrong(&format!("{pointer}/only"), "the action has no such door", &hint);
+        }
+    }
+
+    fn evidence(&mut self, logged: bool, action: &Action, pointer: &str) {
+        if logged && !action.reaches_api_server() {
+            let hint =
+                "it goes past the API server, whose audit log cannot hold it: remove `logged`";
+            self.wrong(&format!("{pointer}/logged"), "this action leaves no audit event", hint);
+        }
+    }
+}
+
+impl Action {
+    /// Whether a command's output comes back.
+    fn has_output(&self) -> bool {
+        matches!(self, Action::Exec(_) | Action::Attach(_))
+    }
+}

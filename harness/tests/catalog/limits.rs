@@ -1,0 +1,149 @@
+//! Files that would take all time and memory, or that YAML makes something else of than they seem.
+
+use std::time::{Duration, Instant};
+
+use super::{SCENARIO, with_change, with_scenario};
+
+/// The scenario with something in a pod's overlay, at the place of its attack.
+fn with_overlay(spec: &str) -> String {
+    with_change(
+        "do: {exec: {command: [probe, cat], stdin: true}}",
+        &format!("do: {{pod: {{spec: {spec}}}}}"),
+    )
+}
+
+#[test]
+fn thousands_of_mistakes_take_a_moment() {
+    let attack = "- {name: NAME, as: nobody, do: {exec: {command: [x]}}, blocked: {by: nothing}}\n";
+    let attacks: String =
+        (0..2000).map(|number| attack.replace("NAME", &number.to_string())).collect();
+    let began = Instant::now();
+    let said = with_change("attacks:\n", &format!("attacks:\n{attacks}"));
+    // 313 s when the file was parsed again for each.
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    assert_eq!(said.matches("there is no persona `nobody`").count(), 10);
+    assert!(said.ends_with("\n\nand 3980 more problems"), "{}", &said[said.len() - 200..]);
+}
+
+#[test]
+fn a_name_as_long_as_a_file() {
+    let said = with_change("as: operator", &format!("as: {}", "x".repeat(900_000)));
+    assert!(said.len() < 10_000, "{}", said.len());
+}
+
+#[test]
+fn too_deep() {
+    let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
+    insta::assert_snapshot!(with_overlay(&format!("{{a: {deep}}}")), @"
+mine/exec/mine.yaml:8:82: lists and maps are nested deeper than 64 levels
+  8 | [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]
+    |                                                   ^
+  what is read is limited, so that no file can take all time and memory
+");
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    insta::assert_snapshot!(with_overlay(&format!("{{a: {deep}}}")), @"
+mine/exec/mine.yaml:8:276: lists and maps are nested deeper than 64 levels
+  8 | [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[
+    |                                                   ^
+  what is read is limited, so that no file can take all time and memory
+");
+}
+
+#[test]
+fn too_many_values() {
+    let many = "x, ".repeat(110_000);
+    insta::assert_snapshot!(with_overlay(&format!("{{a: [{many}]}}")), @"
+mine/exec/mine.yaml:8:299953: the file holds more than 100000 values
+  8 | , x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x,
+    |                                                   ^
+  what is read is limited, so that no file can take all time and memory
+");
+}
+
+#[test]
+fn a_billion_laughs() {
+    let mut laughs = "{a0: &a0 [ha, ha, ha, ha, ha, ha, ha, ha, ha, ha]".to_owned();
+    for level in 1..10 {
+        let below = format!("*a{}, ", level - 1).repeat(10);
+        laughs.push_str(&format!(", a{level}: &a{level} [{below}]"));
+    }
+    laughs.push('}');
+    insta::assert_snapshot!(with_overlay(&laughs), @"
+mine/exec/mine.yaml:8:66: the file holds more than 100000 values
+  8 | ec: {a0: &a0 [ha, ha, ha, ha, ha, ha, ha, ha, ha, ha], a1: &a1 [*a0, *a0, *a0, *a0, *a0, *a0, *a0, *
+    |                                                   ^
+  what is read is limited, so that no file can take all time and memory
+");
+}
+
+#[test]
+fn numbers_that_are_none() {
+    insta::assert_snapshot!(with_overlay("{a: 1e309}"), @"
+mine/exec/mine.yaml:8:24: `1e309` is no number that JSON can hold
+  8 |   do: {pod: {spec: {a: 1e309}}}
+    |                        ^
+  write another number, or a text in quotes
+");
+    insta::assert_snapshot!(with_overlay("{a: .nan}"), @"
+mine/exec/mine.yaml:8:24: `.nan` is no number that JSON can hold
+  8 |   do: {pod: {spec: {a: .nan}}}
+    |                        ^
+  write another number, or a text in quotes
+");
+}
+
+#[test]
+fn an_overlay_that_is_no_map() {
+    insta::assert_snapshot!(with_overlay("[1]"), @"");
+    insta::assert_snapshot!(with_overlay("text"), @"");
+    insta::assert_snapshot!(with_change("exec: {command: [probe, cat], stdin: true}", "ephemeral: {container: [1]}"), @"");
+}
+
+#[test]
+fn tags_keys_and_merges() {
+    insta::assert_snapshot!(with_overlay("{a: !mine x}"), @"
+mine/exec/mine.yaml:8:30: the tag `!mine` means nothing here
+  8 |   do: {pod: {spec: {a: !mine x}}}
+    |                              ^
+  remove it
+");
+    insta::assert_snapshot!(with_overlay("{a: !!binary '%'}"), @"
+mine/exec/mine.yaml:8:33: `!!binary` is not followed by a text in base64
+  8 |   do: {pod: {spec: {a: !!binary '%'}}}
+    |                                 ^
+  write the text itself, without `!!binary`
+");
+    insta::assert_snapshot!(with_overlay("{a: 1, a: 2}"), @"
+mine/exec/mine.yaml:8:27: key `a` appears twice
+  8 |   do: {pod: {spec: {a: 1, a: 2}}}
+    |                           ^
+  remove one of the two: it would be ignored
+");
+    insta::assert_snapshot!(with_overlay("{<<: 1}"), @"
+mine/exec/mine.yaml:8:25: `<<` merges maps, and this is none
+  8 |   do: {pod: {spec: {<<: 1}}}
+    |                         ^
+  write the keys themselves
+");
+    insta::assert_snapshot!(with_overlay("{a: *nothing}"), @"
+mine/exec/mine.yaml:8:24: nothing has this name
+  8 |   do: {pod: {spec: {a: *nothing}}}
+    |                        ^
+  `*name` repeats what is marked `&name` further up; put other text in quotes
+");
+}
+
+#[test]
+fn text_that_is_not_what_it_seems() {
+    assert_eq!(with_scenario(format!("\u{feff}{SCENARIO}")), "");
+    assert_eq!(with_scenario(SCENARIO.replace('\n', "\r\n")), "");
+    insta::assert_snapshot!(with_change("why: Because.", "why: Be\0cause."), @"mine/exec/mine.yaml: line 2 is not text in UTF-8");
+    insta::assert_snapshot!(with_change("as: operator", "as: \"op\\0\""), @r#"
+mine/exec/mine.yaml:7:7: there is no persona `op\u{0}`
+  7 |   as: "op\0"
+    |       ^
+  known are: admin, anonymous, application, bad-token, caretaker, colleague, debugger, deployer, developer, frontend, get-only, master, monitoring, on-call, operator, other-colleague, reader, scraper, stranger, team-lead, viewer
+"#);
+    let wide: Vec<u8> = SCENARIO.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    insta::assert_snapshot!(with_scenario(wide), @"mine/exec/mine.yaml: line 1 is not text in UTF-8");
+}
