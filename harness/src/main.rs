@@ -5,12 +5,12 @@ mod command;
 use std::process::ExitCode as Code;
 
 use brinell::catalog::Catalog;
-use brinell::cli::{Cli, Command};
+use brinell::cli::{Cli, Command, Output};
 use brinell::in_cluster;
 use brinell::report::ExitCode;
 use clap::error::ContextValue;
 use clap::{CommandFactory, Parser};
-use command::{assets, code, fail, list, print, prove, report, run, sweep};
+use command::{assets, code, fail, list, print, prove, refuse, report, reported, run, sweep};
 
 fn main() -> Code {
     let cli = match parse() {
@@ -38,12 +38,16 @@ fn main() -> Code {
         Some(Command::Explain { id }) => code(list::explain(&id)),
         Some(Command::Plan(selection)) => in_runtime(async { code(list::plan(selection).await) }),
         Some(Command::Prove(arguments)) => {
-            in_runtime(async { code(prove::start(arguments).await) })
+            let output = arguments.output.clone();
+            in_runtime(async { reported(prove::start(arguments).await, &output) })
         }
         Some(Command::Report { results }) => report::markdown(&results),
         Some(Command::Sweep { run }) => in_runtime(sweep::sweep(run)),
         None if cli.run.list.is_some() => code(list::list(&cli.run)),
-        None => in_runtime(async { code(run::start(cli.run).await) }),
+        None => {
+            let output = cli.run.output.clone();
+            in_runtime(async { reported(run::start(cli.run).await, &output) })
+        }
     }
 }
 
@@ -54,9 +58,14 @@ fn parse() -> Result<Cli, Code> {
         let prefix = ["brinell", "in-cluster", "probe"].map(Into::into);
         return Ok(Cli::parse_from(prefix.into_iter().chain(arguments.into_iter().skip(1))));
     }
-    Cli::try_parse_from(&arguments).map_err(|error| match scenario(&error) {
-        Some(id) => fail(ExitCode::Usage, &format!("did you mean `brinell --scenario {id}`?")),
-        None => error.exit(),
+    Cli::try_parse_from(&arguments).map_err(|error| {
+        if error.use_stderr() {
+            refuse(&Output::of_broken(&arguments), &error.to_string());
+        }
+        match scenario(&error) {
+            Some(id) => fail(ExitCode::Usage, &format!("did you mean `brinell --scenario {id}`?")),
+            None => error.exit(),
+        }
     })
 }
 

@@ -257,8 +257,98 @@ fn two_reports_in_one_file_are_refused() {
         assert_eq!(ran.code, Some(2), "{ran:?}");
         assert!(ran.stderr.contains("--junit and --json name the same file"), "{}", ran.stderr);
     }
-    assert_eq!(fs::read_to_string(home.path("old.xml")).expect("there"), "an old report");
-    assert_eq!(home.touched(&["old.xml", "link.xml"]), [""; 0]);
+    let told = fs::read_to_string(home.path("old.xml")).expect("there");
+    assert!(told.contains("--junit and --json name the same file"), "{told}");
+    assert_eq!(home.touched(&["old.xml", "new.xml", "link.xml"]), [""; 0]);
+}
+
+/// Reports of an earlier run would be taken for those of one that never began.
+#[test]
+fn what_is_refused_is_in_the_reports_as_well() {
+    let table: [(&[&str], &str); 7] = [
+        (&["--scenarios", "none"], "none: cannot be read: No such file"),
+        (&["--scenario", "exec-intercative"], "there is no scenario `exec-intercative`"),
+        (&["--profile", "hardend"], "there is no profile `hardend`"),
+        (&["--cluster", "embedded", "--keep"], "--keep needs --cluster kind"),
+        (&["--nonsense"], "unexpected argument '--nonsense' found"),
+        (&["prove", "--control", "exec-gard"], "there is no control `exec-gard`"),
+        (&["prove", "--clusters", "0"], "0 is not in 1..=16"),
+    ];
+    for (arguments, words) in table {
+        let home = home_with_old_reports();
+        let files = ["--junit=junit.xml", "--json", "results.json"];
+        let ran = ran(brinell(&home, NO_ENGINE).args(arguments).args(files));
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        assert_says(&ran.stderr, words);
+        let junit = fs::read(home.path("junit.xml")).expect("there");
+        let suites = junit_parser::from_reader(junit.as_slice()).expect("JUnit");
+        assert_eq!((suites.tests, suites.errors), (1, 1), "{suites:?}");
+        assert_says(&suites.suites[0].cases[0].status.error_as_ref().text, words);
+        let results = fs::read(home.path("results.json")).expect("there");
+        assert_says(&Results::read(&results).expect("results").aborted.expect("aborted"), words);
+    }
+}
+
+#[test]
+fn a_command_that_writes_no_reports_touches_none() {
+    for arguments in
+        [&["report", "--json", "results.json"][..], &["explain", "x", "--junit", "junit.xml"]]
+    {
+        let home = home_with_old_reports();
+        let ran = ran(brinell(&home, NO_ENGINE).args(arguments));
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        for file in ["junit.xml", "results.json"] {
+            assert_eq!(fs::read_to_string(home.path(file)).expect("there"), "an old report");
+        }
+    }
+}
+
+fn home_with_old_reports() -> Home {
+    let home = Home::new();
+    for file in ["junit.xml", "results.json"] {
+        fs::write(home.path(file), "an old report").expect("written");
+    }
+    home
+}
+
+#[test]
+fn what_is_no_file_is_not_read() {
+    let home = Home::new();
+    let pipe = home.path("pipe.yaml");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).expect("a pipe");
+    std::os::unix::fs::symlink("/dev/zero", home.path("zero\u{1b}[31m")).expect("a link");
+    let table: [(&[&str], &str); 5] = [
+        (&["--profile", "./pipe.yaml"], "./pipe.yaml: is a pipe and no file"),
+        (&["--scenarios", "."], "./pipe.yaml: is a pipe and no file"),
+        (&["report", "pipe.yaml"], "pipe.yaml: is a pipe and no file"),
+        (&["report", "zero\u{1b}[31m"], r"zero\u{1b}[31m: is a device and no file"),
+        (&["report", "tmp"], "tmp: is a folder and no file"),
+    ];
+    for (arguments, words) in table {
+        let ran = ran(brinell(&home, NO_ENGINE).args(arguments));
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        assert!(ran.stderr.contains(words), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn what_is_no_result_is_told_to_be_none() {
+    let deep = format!("{{\"format\": 1, \"run\": {}", "[".repeat(100_000));
+    let table = [
+        ("", "it ends in the middle: a result is what `brinell --json FILE` writes"),
+        ("{\"format\": 1, \"run\"", "it ends in the middle"),
+        ("<xml/>", "it is no JSON (expected value at line 1 column 1)"),
+        ("{}", "it is JSON, but no result of brinell (missing field `format` at line 1 column 2)"),
+        ("{\"format\": 2}", "its format is 2, and this brinell reads format 1"),
+        (&deep, "it is no JSON (recursion limit exceeded"),
+    ];
+    for (text, words) in table {
+        let home = Home::new();
+        fs::write(home.path("results.json"), text).expect("written");
+        let ran = ran(brinell(&home, NO_ENGINE).args(["report", "results.json"]));
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        assert!(ran.stderr.starts_with(&format!("error: results.json: {words}")), "{}", ran.stderr);
+    }
 }
 
 #[test]

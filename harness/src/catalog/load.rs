@@ -176,6 +176,11 @@ impl Catalog {
 }
 
 impl Entry {
+    /// The file, where it is one of the user's.
+    pub fn users_file(&self) -> Option<String> {
+        (!self.built_in).then(|| self.file.clone())
+    }
+
     /// The controls that it tests: those that must block, and the audit policy where evidence is asked for.
     pub fn controls(&self) -> BTreeSet<&str> {
         let blocking = self.scenario.attacks.iter().filter_map(|attack| attack.blocked.as_ref());

@@ -1,8 +1,9 @@
 //! The command line: what may be said, as types. What it means is in `main.rs`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::cluster::{ClusterKind, Supervision, Tied};
 use crate::in_cluster::InCluster;
@@ -198,7 +199,7 @@ pub struct Conditions {
 }
 
 /// What a run or a proof shows and writes.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct Output {
     /// Write JUnit XML
     #[arg(long, value_name = "FILE", help_heading = "Results")]
@@ -215,6 +216,33 @@ pub struct Output {
     /// Show each attempt's request and answer too
     #[arg(short, long, help_heading = "Results")]
     pub verbose: bool,
+}
+
+impl Output {
+    /// The reports that arguments ask for which cannot be understood as a whole. Other commands than a run and a proof
+    /// write none.
+    pub fn of_broken(arguments: &[OsString]) -> Output {
+        let mut output = Output::default();
+        let cli = Cli::command();
+        let mut others = cli.get_subcommands().filter(|command| command.get_name() != "prove");
+        if others.any(|command| arguments.iter().any(|word| word == command.get_name())) {
+            return output;
+        }
+        let mut words = arguments.iter().take_while(|word| *word != "--").peekable();
+        while let Some(word) = words.next() {
+            let word = word.to_string_lossy();
+            let (name, value) = word.split_once('=').unzip();
+            let report = match name.unwrap_or(&word) {
+                "--junit" => &mut output.junit,
+                "--json" => &mut output.json,
+                _ => continue,
+            };
+            let is_value = |next: &&OsString| !next.as_encoded_bytes().starts_with(b"-");
+            *report =
+                value.map(PathBuf::from).or_else(|| words.next_if(is_value).map(PathBuf::from));
+        }
+        output
+    }
 }
 
 /// A day.

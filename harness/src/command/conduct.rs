@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use brinell::cli::{Conditions, Output};
 use brinell::cluster::assets::{self, AssetError};
 use brinell::cluster::{self, Choice, ClusterKind, RunFolder};
-use brinell::report::{Detail, ExitCode, FileReport, Format, Reporters, Terminal};
+use brinell::report::{Detail, ExitCode, FileReport, Format, Reporter, Reporters, Terminal};
 use brinell::run::{Options, Plan, Progress, RunEvent};
 use brinell::text;
 use futures::FutureExt;
+use k8s_openapi::jiff::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -241,6 +242,7 @@ pub fn options(
 pub fn begun(run: String, choice: &Choice, options: &Options, plan: &Plan<'_>) -> RunEvent {
     RunEvent::Started {
         run,
+        at: format!("{:.0}", Timestamp::now()),
         cluster: format!("{} ({})", choice.kind.name(), choice.why),
         kubernetes: options.kubernetes.clone(),
         profile: plan.profile.clone(),
@@ -289,12 +291,9 @@ pub fn reporters(arguments: &Output) -> Result<Reporters, String> {
     }
     let mut reporters = Reporters::default();
     let mut names = Vec::new();
-    let files = [(Format::JUnit, &arguments.junit), (Format::Json, &arguments.json)];
-    for (format, path) in files {
-        if let Some(path) = path {
-            reporters.add(FileReport::open(format, path).map_err(|error| error.to_string())?);
-            names.push(format!("{}: {}", format.label(), path.display()));
-        }
+    for (format, path) in files(arguments) {
+        reporters.add(FileReport::open(format, path).map_err(|error| error.to_string())?);
+        names.push(format!("{}: {}", format.label(), path.display()));
     }
     let detail = match (arguments.quiet, arguments.verbose) {
         (true, _) => Detail::Quiet,
@@ -303,4 +302,21 @@ pub fn reporters(arguments: &Output) -> Result<Reporters, String> {
     };
     reporters.add(Terminal::standard(detail, names));
     Ok(reporters)
+}
+
+/// The report files that are asked for.
+fn files(arguments: &Output) -> impl Iterator<Item = (Format, &Path)> {
+    let files = [(Format::JUnit, &arguments.junit), (Format::Json, &arguments.json)];
+    files.into_iter().filter_map(|(format, path)| Some((format, path.as_deref()?)))
+}
+
+/// Writes into the reports why there is no run: those of an earlier one must not be taken for this one's.
+pub fn refuse(arguments: &Output, message: &str) {
+    for (format, path) in files(arguments) {
+        // A report that cannot be written is the lesser trouble: why there is no run is on the terminal.
+        let _ = FileReport::open(format, path).and_then(|mut report| {
+            report.on(&RunEvent::Aborted { error: message.to_owned() })?;
+            report.finish()
+        });
+    }
 }

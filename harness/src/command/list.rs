@@ -16,7 +16,7 @@ pub fn explain(id: &str) -> Result<Code, String> {
     let catalog = Catalog::load(None).map_err(|problems| problems.to_string())?;
     let entries =
         select(&catalog, &[id.to_owned()], &[], &[]).map_err(|error| error.to_string())?;
-    let told = |entry: &&Entry| format!("{}\n\n{}\n", entry.file, entry.text.trim_end());
+    let told = |entry: &&Entry| format!("{} (built in)\n\n{}\n", entry.file, entry.text.trim_end());
     Ok(print(entries.iter().map(told).collect::<String>().as_bytes()))
 }
 
@@ -38,7 +38,7 @@ fn listed(entry: &Entry) -> serde_json::Value {
     serde_json::json!({
         "id": entry.id,
         "family": entry.family,
-        "file": entry.file,
+        "file": entry.users_file(),
         "title": entry.scenario.title,
         "tags": entry.scenario.tags,
         "controls": entry.controls(),

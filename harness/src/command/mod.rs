@@ -12,9 +12,11 @@ use std::io::{ErrorKind, Write};
 use std::process::ExitCode as Code;
 
 use brinell::catalog::{Catalog, Entry, ProfileEntry, select};
-use brinell::cli::Selection;
-use brinell::report::ExitCode;
+use brinell::cli::{Output, Selection};
+use brinell::report::{ExitCode, visible};
 use brinell::text::without_credentials;
+
+pub use self::conduct::refuse;
 
 /// Says what went wrong, for a person.
 pub fn fail(code: ExitCode, message: &str) -> Code {
@@ -23,8 +25,9 @@ pub fn fail(code: ExitCode, message: &str) -> Code {
 }
 
 fn complain(message: &str) {
+    let lines: Vec<String> = without_credentials(message).lines().map(visible).collect();
     // Where nobody can be told, the exit code tells.
-    let _ = writeln!(std::io::stderr(), "error: {}", without_credentials(message));
+    let _ = writeln!(std::io::stderr(), "error: {}", lines.join("\n"));
 }
 
 /// Prints a whole answer. A reader who has read enough, as in `brinell --list | head`, is no error.
@@ -46,6 +49,14 @@ fn catalog(selection: &Selection) -> Result<Catalog, String> {
 /// The exit code of a command, or of what is wrong with what was asked for.
 pub fn code(answered: Result<Code, String>) -> Code {
     answered.unwrap_or_else(|message| fail(ExitCode::Usage, &message))
+}
+
+/// The exit code of a command that writes reports. They say what is wrong as well.
+pub fn reported(answered: Result<Code, String>, output: &Output) -> Code {
+    if let Err(message) = &answered {
+        refuse(output, message);
+    }
+    code(answered)
 }
 
 /// The scenarios and the profile that are asked for.

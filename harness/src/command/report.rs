@@ -3,16 +3,23 @@
 use std::path::Path;
 use std::process::ExitCode as Code;
 
+use brinell::input;
 use brinell::report::{ExitCode, Results, markdown as render};
 
 use super::{fail, print};
 
+/// How many bytes a result may have. That of the largest proof has 8 MiB.
+const LARGEST: u64 = 128 << 20;
+
 /// Prints a result as Markdown.
 pub fn markdown(path: &Path) -> Code {
-    let read = std::fs::read(path).map_err(|error| error.to_string());
-    let results = read.and_then(|bytes| Results::read(&bytes).map_err(|error| error.to_string()));
-    match results {
+    match results(path) {
         Ok(results) => print(render(&results).as_bytes()),
-        Err(error) => fail(ExitCode::Usage, &format!("{} cannot be read: {error}", path.display())),
+        Err(error) => fail(ExitCode::Usage, &format!("{}: {error}", path.display())),
     }
+}
+
+fn results(path: &Path) -> Result<Results, String> {
+    let bytes = input::read(path, LARGEST).map_err(|error| error.to_string())?;
+    Results::read(&bytes).map_err(|error| error.to_string())
 }

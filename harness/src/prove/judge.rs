@@ -256,7 +256,7 @@ mod tests {
         ScenarioResult {
             id: entry.id.clone(),
             family: entry.family.clone(),
-            file: entry.file.clone(),
+            file: entry.users_file(),
             title: String::new(),
             why: String::new(),
             fix: String::new(),

@@ -1,9 +1,14 @@
 //! A report in a file: opened before the run begins, so that a bad path costs no cluster, and written when it
 //! is over.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Seek, Write};
+use std::fs::File;
+use std::io::{self, ErrorKind, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use super::{ReportError, Reporter, Results, json, junit};
 use crate::run::RunEvent;
@@ -92,7 +97,13 @@ impl Target {
         if path == Path::new("/dev/stdout") {
             return Ok(Target::Output);
         }
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+        // Non-blocking, because opening a pipe waits for its other end. Files do not know the difference.
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let opened = rustix::fs::open(path, flags, Mode::from(0o666));
+        let file = File::from(opened.map_err(|error| match error {
+            Errno::NXIO => io::Error::other("it is a pipe or a socket, and nobody reads from it"),
+            other => other.into(),
+        })?);
         if file.metadata()?.is_file() { Ok(Target::Plain(file)) } else { Ok(Target::Once(file)) }
     }
 
@@ -105,13 +116,39 @@ impl Target {
                 // Some file systems tell of a full disk only here.
                 file.sync_all()
             }
-            Target::Once(file) => file.write_all(document),
+            Target::Once(file) => deliver(file, document, PATIENCE),
             Target::Output => {
                 let mut output = io::stdout().lock();
                 output.write_all(document)?;
                 output.flush()
             }
         }
+    }
+}
+
+/// How long the other end of a pipe may take nothing.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Writes a document to a pipe or a device, as long as its other end takes it.
+fn deliver(file: &mut File, mut document: &[u8], patience: Duration) -> io::Result<()> {
+    while !document.is_empty() {
+        match file.write(document) {
+            Ok(written) => document = &document[written..],
+            Err(error) if error.kind() == ErrorKind::WouldBlock => wait(file, patience)?,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Waits until something can be written.
+fn wait(file: &File, patience: Duration) -> io::Result<()> {
+    let timeout = Timespec::try_from(patience).map_err(io::Error::other)?;
+    match poll(&mut [PollFd::new(file, PollFlags::OUT)], Some(&timeout)) {
+        Ok(0) => Err(io::Error::other(format!("nobody read from it for {patience:?}"))),
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -167,6 +204,26 @@ mod tests {
         run(&mut FileReport::open(Format::JUnit, &link).unwrap()).unwrap();
         assert!(link.is_symlink());
         assert!(std::fs::read_to_string(&file).unwrap().contains("exec-interactive"));
+    }
+
+    #[test]
+    fn a_pipe_that_nobody_reads_is_known_before_the_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, Mode::RWXU).unwrap();
+        let error = FileReport::open(Format::Json, &path).err().unwrap().to_string();
+        assert!(error.ends_with("it is a pipe or a socket, and nobody reads from it"), "{error}");
+    }
+
+    #[test]
+    fn a_reader_that_reads_nothing_is_not_waited_for_for_ever() {
+        let (reader, writer) = io::pipe().unwrap();
+        let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&writer));
+        let Target::Once(mut file) = Target::open(Path::new(&path)).unwrap() else { panic!() };
+        // More than a pipe holds.
+        let error = deliver(&mut file, &[0; 1 << 20], Duration::from_millis(10)).unwrap_err();
+        assert_eq!(error.to_string(), "nobody read from it for 10ms");
+        drop(reader);
     }
 
     #[test]

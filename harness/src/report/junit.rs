@@ -4,16 +4,27 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::paint::Paint;
 use super::{Results, Unmet, block, proof, visible};
-use crate::run::{Outcome, Proof, ScenarioResult, WeakeningResult};
+use crate::run::{AttemptResult, Outcome, Proof, ScenarioResult, WeakeningResult};
+use crate::text::cut;
 use crate::verdict::Verdict;
 
-/// The suite and class of what is no scenario.
+/// The suite of what is no scenario.
 const OURSELVES: &str = "brinell";
+
+/// The class of what is no scenario.
+const ABOUT_THE_RUN: &str = "brinell.run";
+
+/// How many bytes of a message or a property are kept.
+const LONGEST_LINE: usize = 2_000;
+
+/// How many bytes of a text are kept. What is more is in the JSON report.
+const LONGEST_TEXT: usize = 64 << 10;
 
 /// The document's bytes.
 pub(super) fn render(results: &Results) -> io::Result<Vec<u8>> {
@@ -59,15 +70,16 @@ fn about_the_run(results: &Results) -> Option<TestCase> {
         None => return None,
     };
     let mut case = TestCase::new(name, status);
-    case.set_classname(OURSELVES);
+    case.set_classname(ABOUT_THE_RUN);
+    case.set_time(results.summary.as_ref().map_or(Duration::ZERO, |summary| summary.took));
     Some(case)
 }
 
 /// A case for a control that is not as the profile says.
 fn unmet(unmet: &Unmet) -> TestCase {
     let failed = unsuccessful(NonSuccessKind::Failure, "unmet", &unmet.cause, &unmet.cause);
-    let mut case = TestCase::new(visible(&unmet.control), failed);
-    case.set_classname("setup");
+    let mut case = TestCase::new(line(&unmet.control), failed);
+    case.set_classname("brinell.setup");
     case
 }
 
@@ -105,8 +117,8 @@ fn weakening(result: &WeakeningResult) -> TestCase {
         Outcome::Wrong => unsuccessful(NonSuccessKind::Error, "wrong", cause, &text),
         Outcome::Skipped => skipped(cause),
     };
-    let mut case = TestCase::new(visible(&result.name), status);
-    case.set_classname(visible(&result.control)).set_time(result.took);
+    let mut case = TestCase::new(line(&result.name), status);
+    case.set_classname(class("brinell.prove", &result.control)).set_time(result.took);
     case
 }
 
@@ -114,12 +126,14 @@ fn weakening(result: &WeakeningResult) -> TestCase {
 fn exceptions(proof: &Proof) -> Vec<TestCase> {
     let scenario = |id: &str| {
         let vacuous = || proof.vacuous.iter().filter(|vacuous| vacuous.scenario == id);
-        let status = match vacuous().find(|it| it.deviation.is_none()) {
-            Some(vacuous) => {
-                let message = format!("it catches no weakening of {}", vacuous.control);
+        let blind: Vec<&str> =
+            vacuous().filter(|it| it.deviation.is_none()).map(|it| it.control.as_str()).collect();
+        let status = match blind.is_empty() {
+            false => {
+                let message = format!("it catches no weakening of {}", blind.join(", "));
                 unsuccessful(NonSuccessKind::Failure, "vacuous", &message, &message)
             }
-            None => match vacuous().find_map(|it| it.deviation.as_deref()) {
+            true => match vacuous().find_map(|it| it.deviation.as_deref()) {
                 Some(why) => skipped(why),
                 None if proof.notices(id) => TestCaseStatus::success(),
                 None => skipped("what it is expected to notice was not tried"),
@@ -129,21 +143,24 @@ fn exceptions(proof: &Proof) -> Vec<TestCase> {
     };
     let stale = |text: &String| {
         let status = unsuccessful(NonSuccessKind::Failure, "stale", text, text);
-        ("deviation".to_owned(), status)
+        (format!("deviation: {text}"), status)
     };
     let scenarios = proof.scenarios().into_iter().map(scenario);
     let cases = scenarios.chain(proof.stale.iter().map(stale)).map(|(name, status)| {
-        let mut case = TestCase::new(visible(&name), status);
-        case.set_classname("proof");
+        let mut case = TestCase::new(line(&name), status);
+        case.set_classname("brinell.prove");
         case
     });
     cases.collect()
 }
 
 fn suite(name: &str, cases: Vec<TestCase>, results: &Results) -> TestSuite {
-    let mut suite = TestSuite::new(visible(name));
+    let mut suite = TestSuite::new(line(name));
     let time = cases.iter().filter_map(|case| case.time).sum();
     suite.set_time(time);
+    if !results.started.is_empty() {
+        suite.extra.insert("timestamp".into(), line(&results.started).into());
+    }
     suite.add_properties(properties([
         ("run", &results.run),
         ("kubernetes", &results.kubernetes),
@@ -155,9 +172,11 @@ fn suite(name: &str, cases: Vec<TestCase>, results: &Results) -> TestSuite {
 }
 
 fn case(result: &ScenarioResult, results: &Results) -> TestCase {
-    let mut case = TestCase::new(visible(&result.id), status(result));
-    case.set_classname(visible(&result.family)).set_time(result.took);
-    case.extra.insert("file".into(), visible(&result.file).into());
+    let mut case = TestCase::new(line(&result.id), status(result));
+    case.set_classname(class("brinell", &result.family)).set_time(result.took);
+    if let Some(file) = &result.file {
+        case.extra.insert("file".into(), line(file).into());
+    }
     let personas = result.attempts.iter().map(|attempt| attempt.persona.as_str());
     let audit_ids = result
         .attempts
@@ -175,6 +194,11 @@ fn case(result: &ScenarioResult, results: &Results) -> TestCase {
     case
 }
 
+/// Readers group cases by what is before the last dot of their class: a dot in a name would open a group of its own.
+fn class(group: &str, name: &str) -> String {
+    format!("{group}.{}", line(name).replace('.', "_"))
+}
+
 fn once_each<'a>(texts: impl Iterator<Item = &'a str>) -> String {
     texts.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ")
 }
@@ -182,7 +206,7 @@ fn once_each<'a>(texts: impl Iterator<Item = &'a str>) -> String {
 /// Properties that say something.
 fn properties<const N: usize>(pairs: [(&str, &String); N]) -> Vec<(String, String)> {
     let told = pairs.into_iter().filter(|(_, value)| !value.is_empty());
-    told.map(|(name, value)| (name.to_owned(), visible(value))).collect()
+    told.map(|(name, value)| (name.to_owned(), line(value))).collect()
 }
 
 fn status(result: &ScenarioResult) -> TestCaseStatus {
@@ -199,13 +223,19 @@ fn status(result: &ScenarioResult) -> TestCaseStatus {
     }
 }
 
-/// What is wrong with the first attempt that has the scenario's verdict, or with the scenario as a whole.
+/// What is wrong with the scenario as a whole, or with the worst of its attempts: the one that failed for the worst
+/// reason, or else the first that has the scenario's verdict.
 fn message(result: &ScenarioResult) -> String {
     if let Some(cause) = &result.cause {
         return cause.clone();
     }
     let is_it = |verdict| verdict == result.verdict;
-    let worst = result.attempts.iter().find(|attempt| is_it(attempt.judgement.verdict));
+    let reason = |attempt: &&AttemptResult| {
+        let reasons = attempt.judgement.findings.iter().map(|finding| finding.reason);
+        reasons.min().map_or((true, None), |worst| (false, Some(worst)))
+    };
+    let bad = result.attempts.iter().filter(|attempt| is_it(attempt.judgement.verdict));
+    let worst = bad.min_by_key(reason);
     let Some(attempt) = worst else { return result.title.clone() };
     let judgement = &attempt.judgement;
     let outcome = format!("{}, {}", judgement.outcome, judgement.logged);
@@ -221,180 +251,23 @@ fn reasons(result: &ScenarioResult) -> String {
 
 fn skipped(message: &str) -> TestCaseStatus {
     let mut status = TestCaseStatus::skipped();
-    status.set_message(visible(message));
+    // A second time as text: GitLab and others show nothing else.
+    status.set_message(line(message)).set_description(visible(&cut(message, LONGEST_TEXT)));
     status
+}
+
+/// One line of a bounded length.
+fn line(text: &str) -> String {
+    visible(&cut(text, LONGEST_LINE))
 }
 
 /// `text` is several lines, each of them already visible or our own.
 fn unsuccessful(kind: NonSuccessKind, class: &str, message: &str, text: &str) -> TestCaseStatus {
-    let lines: Vec<_> = text.lines().map(visible).collect();
+    let lines: Vec<_> = cut(text, LONGEST_TEXT).lines().map(visible).collect();
     let mut status = TestCaseStatus::non_success(kind);
-    status.set_type(class).set_message(visible(message)).set_description(lines.join("\n"));
+    status.set_type(class).set_message(line(message)).set_description(lines.join("\n"));
     status
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-    use std::process::Command;
-
-    use proptest::prelude::*;
-    use roxmltree::{Document, Node};
-
-    use super::*;
-    use crate::report::sample;
-
-    const HOSTILE: &str = "\u{1b}[31mred\u{1b}]0;title\u{7} \0 ]]> <![CDATA[ &amp; \u{fffe}\u{ffff} \u{9b}2J \u{85}\r\n\t\
-                           \u{202e} \u{fffd} \"quoted\" 'too' <!-- --> &#0;";
-
-    fn document(results: &Results) -> String {
-        String::from_utf8(render(results).unwrap()).unwrap()
-    }
-
-    fn every_kind_of_run() -> Vec<Results> {
-        let runs = [
-            sample::passing(),
-            sample::failing(),
-            sample::mixed(),
-            sample::aborted(),
-            sample::unmet(),
-            sample::nothing(),
-            sample::hostile(HOSTILE),
-            sample::proof(),
-        ];
-        let mut results: Vec<_> = runs.iter().map(|events| sample::results(events)).collect();
-        results.push(Results::default());
-        results
-    }
-
-    #[test]
-    fn a_control_that_does_not_act() {
-        insta::assert_snapshot!(document(&sample::results(&sample::unmet())));
-    }
-
-    #[test]
-    fn failing_run() {
-        insta::assert_snapshot!(document(&sample::results(&sample::failing())));
-    }
-
-    #[test]
-    fn every_verdict() {
-        insta::assert_snapshot!(document(&sample::results(&sample::mixed())));
-    }
-
-    #[test]
-    fn aborted_run() {
-        insta::assert_snapshot!(document(&sample::results(&sample::aborted())));
-    }
-
-    #[test]
-    fn only_a_run_that_judged_something_and_passed_is_green() {
-        let is_green = |results: &Results| {
-            let text = document(results);
-            let xml = Document::parse(&text).unwrap();
-            let cases: Vec<_> =
-                xml.descendants().filter(|node| node.has_tag_name("testcase")).collect();
-            let is_success = |case: &Node| {
-                case.children().all(|child| !child.is_element() || child.has_tag_name("properties"))
-            };
-            assert!(!cases.is_empty());
-            cases.iter().all(is_success)
-        };
-        let green: Vec<_> = every_kind_of_run().iter().map(is_green).collect();
-        assert_eq!(green, [true, false, false, false, false, false, false, false, false]);
-    }
-
-    #[test]
-    fn counts_are_those_of_the_cases() {
-        for results in every_kind_of_run() {
-            let text = document(&results);
-            let xml = Document::parse(&text).unwrap();
-            let suites = xml
-                .descendants()
-                .filter(|node| node.has_tag_name("testsuites") || node.has_tag_name("testsuite"));
-            for suite in suites {
-                let count = |tag| suite.descendants().filter(|node| node.has_tag_name(tag)).count();
-                let said = |name| suite.attribute(name).unwrap().parse::<usize>().unwrap();
-                assert_eq!(said("tests"), count("testcase"));
-                assert_eq!(said("failures"), count("failure"));
-                assert_eq!(said("errors"), count("error"));
-                assert_eq!(said("skipped"), count("skipped"));
-            }
-        }
-    }
-
-    /// The schema is checked by xmllint (Debian: libxml2-utils), which a CI machine must have.
-    #[test]
-    fn files_are_valid_by_the_schema() {
-        if Command::new("xmllint").arg("--version").output().is_err() {
-            assert!(std::env::var_os("CI").is_none(), "xmllint is missing: install libxml2-utils");
-            println!("not checked: xmllint is missing (Debian: libxml2-utils)");
-            return;
-        }
-        let folder = tempfile::tempdir().unwrap();
-        for results in every_kind_of_run() {
-            let path = folder.path().join("junit.xml");
-            std::fs::write(&path, render(&results).unwrap()).unwrap();
-            assert_valid(&path);
-        }
-    }
-
-    fn assert_valid(path: &Path) {
-        let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/junit.xsd");
-        let mut xmllint = Command::new("xmllint");
-        xmllint.args(["--noout", "--nonet", "--schema"]).arg(schema).arg(path);
-        let output = xmllint.output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    }
-
-    /// Text as a hostile pod may send it: anything, with what hurts XML and terminals often among it.
-    fn hostile() -> impl Strategy<Value = String> {
-        let bytes = prop::collection::vec(any::<u8>(), 0..40)
-            .prop_map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        let harm = prop::sample::select(vec![
-            "\u{1b}",
-            "\u{1b}[",
-            "\u{1b}]",
-            "\0",
-            "]]>",
-            "<![CDATA[",
-            "\u{fffe}",
-            "\u{ffff}",
-            "\u{9b}",
-            "\r",
-            "\n",
-            "\t",
-            " ",
-            "&",
-            "<",
-            "\"",
-            "&#0;",
-            "\u{202e}",
-            "\u{85}",
-            "\u{2028}",
-        ])
-        .prop_map(str::to_owned);
-        let parts = prop_oneof![any::<String>(), bytes, harm];
-        prop::collection::vec(parts, 0..8).prop_map(|parts| parts.concat())
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_comes_through(text in hostile()) {
-            let results = sample::results(&sample::hostile(&text));
-            let document = document(&results);
-            let xml = Document::parse(&document).unwrap();
-            let find = |tag| xml.descendants().find(|node| node.has_tag_name(tag)).unwrap();
-            let property = |name| {
-                let is_it = |node: &Node| node.attribute("name") == Some(name);
-                let found = find("testcase").descendants().find(is_it);
-                found.and_then(|node| node.attribute("value")).unwrap_or_default()
-            };
-            prop_assert_eq!(property("fix"), visible(&text));
-            prop_assert_eq!(find("testcase").attribute("name").unwrap(), visible(&text));
-            prop_assert_eq!(find("skipped").attribute("message").unwrap(), visible(&text));
-            let body = block::scenario(&results.scenarios[0], true, Paint::PLAIN);
-            prop_assert_eq!(find("failure").text().unwrap(), body.trim_end());
-        }
-    }
-}
+mod tests;

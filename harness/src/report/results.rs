@@ -1,6 +1,7 @@
 //! A whole run as one value: what the report files are made from, and what later commands read back.
 
 use serde::{Deserialize, Serialize};
+use serde_json::error::Category;
 
 use crate::run::{Proof, RunEvent, ScenarioResult, Summary};
 
@@ -18,13 +19,16 @@ pub struct Results {
     pub format: u32,
     /// The run's id.
     pub run: String,
+    /// When it began, in UTC: `2026-11-20T10:00:00Z`.
+    #[serde(default)]
+    pub started: String,
     /// The Kubernetes version.
     pub kubernetes: String,
     /// The profile's name.
     pub profile: String,
     /// The cluster, and why this one was chosen.
     pub cluster: String,
-    /// The scenarios that were judged or skipped, in the order in which they ended.
+    /// The scenarios that were judged or skipped, in the order of the catalog: two runs can be compared.
     pub scenarios: Vec<ScenarioResult>,
     /// What a proof found; none when it was no proof.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -53,11 +57,21 @@ pub struct Unmet {
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// Another version of brinell wrote it.
-    #[error("its format is {0}, and this brinell reads format {FORMAT}")]
+    #[error(
+        "its format is {0}, and this brinell reads format {FORMAT}: use the brinell that wrote it"
+    )]
     Format(u32),
     /// It is broken, or something else.
-    #[error("it is no JSON result of brinell: {0}")]
+    #[error("{}: a result is what `brinell --json FILE` writes", what_is_broken(.0))]
     Broken(serde_json::Error),
+}
+
+fn what_is_broken(error: &serde_json::Error) -> String {
+    match error.classify() {
+        Category::Eof => "it ends in the middle".to_owned(),
+        Category::Io | Category::Syntax => format!("it is no JSON ({error})"),
+        Category::Data => format!("it is JSON, but no result of brinell ({error})"),
+    }
 }
 
 impl Default for Results {
@@ -65,6 +79,7 @@ impl Default for Results {
         Results {
             format: FORMAT,
             run: String::new(),
+            started: String::new(),
             kubernetes: String::new(),
             profile: String::new(),
             cluster: String::new(),
@@ -81,17 +96,23 @@ impl Results {
     /// Takes one event into account.
     pub fn on(&mut self, event: &RunEvent) {
         match event {
-            RunEvent::Started { run, cluster, kubernetes, profile } => {
+            RunEvent::Started { run, at, cluster, kubernetes, profile } => {
                 self.run.clone_from(run);
+                self.started.clone_from(at);
                 self.cluster.clone_from(cluster);
                 self.kubernetes.clone_from(kubernetes);
                 self.profile.clone_from(profile);
             }
             RunEvent::ControlUnmet { control, cause } => {
                 self.unmet.push(Unmet { control: control.clone(), cause: cause.clone() });
+                self.unmet.sort_by(|one, other| one.control.cmp(&other.control));
             }
             RunEvent::Aborted { error } => self.aborted = Some(error.clone()),
-            RunEvent::ScenarioFinished(result) => self.scenarios.push((**result).clone()),
+            RunEvent::ScenarioFinished(result) => {
+                let key = |it: &ScenarioResult| (it.family.clone(), it.id.clone());
+                let place = self.scenarios.partition_point(|other| key(other) <= key(result));
+                self.scenarios.insert(place, (**result).clone());
+            }
             RunEvent::WeakeningFinished(_) | RunEvent::Proven(_) => {
                 Proof::gather(&mut self.proof, event);
             }

@@ -106,8 +106,9 @@ pub(super) fn mixed() -> Vec<RunEvent> {
     let mut passed =
         exec_interactive(Verdict::Passed, vec![permit(judged("worked: \"foo\"", "logged"))]);
     passed.id = "exec-get-only-role".to_owned();
+    passed.file = Some("mine/exec/exec-get-only-role.yaml".to_owned());
     run(
-        vec![passed, failed(), inconclusive, skipped],
+        vec![inconclusive, failed(), skipped, passed],
         Summary { attempts: 7, ..summary(1, 1, 1, 1) },
     )
 }
@@ -203,7 +204,9 @@ pub(crate) fn proof() -> Vec<RunEvent> {
     events.push(RunEvent::Proven(Box::new(Proof {
         weakenings,
         vacuous: vec![vacuous("attach-sensitive-pod", None)],
-        stale: vec!["exec-guard/absent is said to be missed, and it is caught".to_owned()],
+        stale: ["exec-guard/absent", "exec-guard/fails-open"]
+            .map(|id| format!("{id} is said to be missed, and it is caught"))
+            .to_vec(),
     })));
     events.push(RunEvent::Finished(Summary { attempts: 0, ..summary(0, 0, 0, 0) }));
     events
@@ -235,7 +238,7 @@ pub(super) fn hostile(text: &str) -> Vec<RunEvent> {
     let failed = ScenarioResult {
         id: all(),
         family: all(),
-        file: all(),
+        file: Some(all()),
         title: all(),
         why: all(),
         fix: all(),
@@ -308,6 +311,7 @@ fn run(scenarios: Vec<ScenarioResult>, summary: Summary) -> Vec<RunEvent> {
 fn started() -> RunEvent {
     RunEvent::Started {
         run: "k7f3".to_owned(),
+        at: "2026-11-20T10:00:00Z".to_owned(),
         cluster: "kind (Docker 28.5 and kind 0.33 answer)".to_owned(),
         kubernetes: "1.36.3".to_owned(),
         profile: "hardened".to_owned(),
@@ -329,7 +333,7 @@ fn exec_interactive(verdict: Verdict, attempts: Vec<AttemptResult>) -> ScenarioR
     ScenarioResult {
         id: "exec-interactive".to_owned(),
         family: "exec".to_owned(),
-        file: "scenarios/exec/exec-interactive.yaml".to_owned(),
+        file: None,
         title: "An interactive shell in a production pod".to_owned(),
         why: "whoever may exec can open a shell; what they type is recorded nowhere".to_owned(),
         fix:

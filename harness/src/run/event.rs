@@ -15,6 +15,8 @@ pub enum RunEvent {
     Started {
         /// Labels every object of the run.
         run: String,
+        /// When, in UTC: `2026-11-20T10:00:00Z`.
+        at: String,
         /// `kind`, and why this one was chosen.
         cluster: String,
         /// The Kubernetes version that is asked for, such as `1.36`.
@@ -78,8 +80,8 @@ pub struct ScenarioResult {
     pub id: String,
     /// The folder's name.
     pub family: String,
-    /// The file, as a person finds it: `scenarios/exec/exec-interactive.yaml`.
-    pub file: String,
+    /// The file of the user's that it is; none where it is built in.
+    pub file: Option<String>,
     /// What is attempted.
     pub title: String,
     /// What is lost when it works.

@@ -59,7 +59,7 @@ pub fn whole(entry: &Entry, verdict: Verdict, cause: String) -> ScenarioResult {
     ScenarioResult {
         id: entry.id.clone(),
         family: entry.family.clone(),
-        file: entry.file.clone(),
+        file: entry.users_file(),
         title: entry.scenario.title.clone(),
         why: entry.scenario.why.clone(),
         fix: entry.scenario.fix.clone(),

@@ -125,7 +125,9 @@ impl Proof {
     pub fn gather(so_far: &mut Option<Proof>, event: &RunEvent) {
         match event {
             RunEvent::WeakeningFinished(result) => {
-                so_far.get_or_insert_default().weakenings.push((**result).clone());
+                let weakenings = &mut so_far.get_or_insert_default().weakenings;
+                let place = weakenings.partition_point(|other| other.id() < result.id());
+                weakenings.insert(place, (**result).clone());
             }
             RunEvent::Proven(proof) => *so_far = Some((**proof).clone()),
             _ => {}

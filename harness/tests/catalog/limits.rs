@@ -147,3 +147,56 @@ mine/exec/mine.yaml:7:7: there is no persona `op\u{0}`
     let wide: Vec<u8> = SCENARIO.encode_utf16().flat_map(u16::to_le_bytes).collect();
     insta::assert_snapshot!(with_scenario(wide), @"mine/exec/mine.yaml: line 1 is not text in UTF-8");
 }
+
+/// What is said about a request to this path.
+fn with_path(path: &str) -> String {
+    let request = format!("do: {{request: {{method: GET, path: \"{path}\"}}}}");
+    let said = with_change("do: {exec: {command: [probe, cat], stdin: true}}", &request);
+    let lines: Vec<&str> = said.lines().collect();
+    lines
+        .iter()
+        .filter(|line| !line.contains(" | "))
+        .map(|line| line.trim())
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+#[test]
+fn a_path_that_would_not_be_sent_as_it_is() {
+    assert_eq!(with_path("/api/v1/nodes/${node}/proxy/x?a=b&c=d%2Fe"), "");
+    let one_slash = "mine/exec/mine.yaml:8:37: a path begins with one `/`; \
+                     write it from the root, as /api/v1/namespaces: the host is always the cluster's";
+    for path in ["", "api/v1", "https://example.com/api", "//example.com/api", "*"] {
+        assert_eq!(with_path(path), one_slash, "{path}");
+    }
+    let codes = [
+        (" ", " ", "%20"),
+        ("\\t", r"\t", "%09"),
+        ("\\r\\n", r"\r", "%0D"),
+        ("\\0", r"\u{0}", "%00"),
+        ("#x", "#", "%23"),
+        ("\\\\", r"\", "%5C"),
+        ("{x}", "{", "%7B"),
+        ("ü", "ü", "%C3%BC"),
+    ];
+    for (path, shown, code) in codes {
+        let expected =
+            format!("mine/exec/mine.yaml:8:37: a path holds no `{shown}`; write it as {code}");
+        assert_eq!(with_path(&format!("/api{path}")), expected);
+    }
+    let percent = "mine/exec/mine.yaml:8:37: in a path `%` begins a code of two hexadecimal digits; write `%` itself as %25";
+    for path in ["/api%", "/api%2", "/api%zz/x"] {
+        assert_eq!(with_path(path), percent, "{path}");
+    }
+}
+
+#[test]
+fn a_path_of_the_kubelet() {
+    let kubelet = "do: {kubelet: {method: GET, path: pods}}";
+    insta::assert_snapshot!(with_change("do: {exec: {command: [probe, cat], stdin: true}}", kubelet), @"");
+}
+
+#[test]
+fn a_command_of_nothing() {
+    insta::assert_snapshot!(with_change("[probe, cat]", "[]"), @"");
+}

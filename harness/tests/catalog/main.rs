@@ -449,14 +449,12 @@ fn with_two_containers(action: &str) -> String {
     let target = "apiVersion: v1\nkind: Namespace\nmetadata: {name: paired}\n---\napiVersion: v1\nkind: Pod\n\
                   metadata: {name: app, namespace: paired}\n\
                   spec: {containers: [{name: app}, {name: proxy}], initContainers: [{name: mesh}]}\n";
-    let path = "manifests/targets/paired.yaml".to_owned();
-    files.manifests.push(File { path, bytes: target.as_bytes().to_vec().into() });
+    files.manifests.push(mine("manifests/targets/paired.yaml", target));
     let exec = "{exec: {command: [probe, cat], stdin: true}}";
     let scenario = SCENARIO.replace("target: production-app", "target: paired");
     let scenario =
         scenario.replace(exec, action).replace("echo, foo]", "echo, foo], container: app");
-    let path = "mine/exec/mine.yaml".to_owned();
-    files.scenarios.push(File { path, bytes: scenario.into_bytes().into() });
+    files.scenarios.push(mine("mine/exec/mine.yaml", scenario));
     match Catalog::read(files) {
         Ok(_) => String::new(),
         Err(problems) => problems.to_string(),

@@ -1,8 +1,11 @@
 //! Actions: who and what they name is there.
 
+use serde_json::Value;
+
 use super::{Check, keys};
 use crate::catalog::{Action, Request, Target, did_you_mean};
 use crate::control::substitutions;
+use crate::text::encode;
 
 impl Check<'_> {
     pub(super) fn action(
@@ -15,11 +18,26 @@ impl Check<'_> {
         let catalog = self.catalog;
         self.known("persona", persona, &format!("{pointer}/as"), keys(&catalog.personas));
         match action {
+            Action::Exec(exec) if exec.command.is_empty() => {
+                let hint = "write the program and its arguments: `command: [id]`";
+                self.wrong(&format!("{pointer}/do/exec/command"), "no command", hint);
+            }
+            Action::Pod(pod) => {
+                self.overlay(pod.spec.as_ref(), &format!("{pointer}/do/pod/spec"));
+                self.pod_action(pod, &format!("{pointer}/do/pod"));
+            }
+            Action::Ephemeral(ephemeral) => {
+                let pointer = format!("{pointer}/do/ephemeral/container");
+                self.overlay(ephemeral.container.as_ref(), &pointer);
+            }
             Action::Request(request) => {
-                self.path(request, &format!("{pointer}/do/request/path"));
+                let pointer = format!("{pointer}/do/request/path");
+                self.path(&request.path, &Request::SUBSTITUTIONS, &pointer);
+            }
+            Action::Kubelet(kubelet) => {
+                self.path(&kubelet.path, &[], &format!("{pointer}/do/kubelet/path"));
             }
             Action::Grants(grants) => self.grants(grants, &format!("{pointer}/do/grants")),
-            Action::Pod(pod) => self.pod_action(pod, &format!("{pointer}/do/pod")),
             _ => {}
         }
         let Some(target) = target else { return };
@@ -46,15 +64,46 @@ impl Check<'_> {
         }
     }
 
-    fn path(&mut self, request: &Request, pointer: &str) {
-        for name in substitutions(&request.path) {
-            if !Request::SUBSTITUTIONS.contains(&name) {
+    /// A path is sent as it is written, so nothing may be in it that a client or a proxy would make something else of.
+    fn path(&mut self, path: &str, known: &[&str], pointer: &str) {
+        let mut sent = path.to_owned();
+        for name in substitutions(path) {
+            sent = sent.replace(&format!("${{{name}}}"), "x");
+            if !known.contains(&name) {
                 let message = format!("nothing is known as `${{{name}}}` in a path");
-                let hint = did_you_mean(name, Request::SUBSTITUTIONS);
-                self.wrong(pointer, &message, &hint);
+                self.wrong(pointer, &message, &did_you_mean(name, known.iter().copied()));
             }
         }
+        if let Some((message, hint)) = no_path(&sent) {
+            self.wrong(pointer, &message, &hint);
+        }
     }
+
+    fn overlay(&mut self, overlay: Option<&Value>, pointer: &str) {
+        if overlay.is_some_and(|overlay| !overlay.is_object()) {
+            self.wrong(pointer, "expected keys with values", "write `key: value`");
+        }
+    }
+}
+
+/// Why it is no path with a query (the origin form of RFC 9112, section 3.2.1), and what to do.
+fn no_path(path: &str) -> Option<(String, String)> {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@/?%".contains(c);
+    if !path.starts_with('/') || path.starts_with("//") {
+        let hint =
+            "write it from the root, as /api/v1/namespaces: the host is always the cluster's";
+        return Some(("a path begins with one `/`".to_owned(), hint.to_owned()));
+    }
+    if let Some(other) = path.chars().find(|c| !is_allowed(*c)) {
+        let message = format!("a path holds no `{other}`");
+        return Some((message, format!("write it as {}", encode(&other.to_string()))));
+    }
+    let is_code =
+        |code: &str| code.len() >= 2 && code.bytes().take(2).all(|digit| digit.is_ascii_hexdigit());
+    (!path.split('%').skip(1).all(is_code)).then(|| {
+        let hint = "write `%` itself as %25".to_owned();
+        ("in a path `%` begins a code of two hexadecimal digits".to_owned(), hint)
+    })
 }
 
 impl Target {
