@@ -75,7 +75,7 @@ pub enum StageError {
         state: String,
     },
     /// There is nothing more to ask.
-    #[error("the cluster is gone: {0}")]
+    #[error("nothing more can be told: {0}")]
     Gone(String),
 }
 
@@ -181,7 +181,7 @@ pub async fn stage(
     let (audit, log) = follow(log, &values);
     let (node_name, node) = the_node(&admin).await?;
     let applier = Applier::new(admin.clone(), Arc::clone(&cluster), values.clone()).await?;
-    let pulse = Pulse::of(admin.clone(), cluster.ended());
+    let pulse = Pulse::of(admin.clone(), end(cluster.ended(), audit.clone()));
     let canary = values.canary.clone();
     let world = World { admin, cluster, node, node_name, audit, canary, has_controllers: true };
     let mut stage = Stage {
@@ -235,6 +235,25 @@ fn follow(group: Option<Group>, values: &Values) -> (Option<AuditLog>, Option<Gr
         tokio::spawn(async move { reading.read(tokio::io::BufReader::new(source)).await });
     }
     (Some(log), Some(group))
+}
+
+/// Waits until the cluster has ended or its log can no longer be read, and says why.
+async fn end(ended: impl Future<Output = ClusterError>, log: Option<AuditLog>) -> String {
+    let log_gone = async {
+        match log {
+            Some(log) => log.gone().await,
+            None => std::future::pending().await,
+        }
+    };
+    let mut ended = std::pin::pin!(ended);
+    tokio::select! {
+        error = &mut ended => error.to_string(),
+        // The log ends with its node, whose end says more.
+        cause = log_gone => match tokio::time::timeout(SOON, ended).await {
+            Ok(error) => error.to_string(),
+            Err(_) => cause,
+        },
+    }
 }
 
 /// The node's name and address.
@@ -301,7 +320,7 @@ impl Stage {
         let log = writes_log(settings).then(|| cluster.beside_log()).transpose()?;
         let (audit, log) = follow(log, &self.values);
         let applier = self.applier.through(admin.clone());
-        let pulse = Pulse::of(admin.clone(), cluster.ended());
+        let pulse = Pulse::of(admin.clone(), end(cluster.ended(), audit.clone()));
         let mut stage = Stage {
             world: World { admin, audit, has_controllers: false, ..self.world.clone() },
             scenes: self.scenes.clone(),
@@ -333,17 +352,7 @@ impl Stage {
 
     /// Waits until the cluster or its log is gone for good, and says why: whatever is asked after that tells nothing.
     pub async fn gone(&self) -> String {
-        let log_gone = async {
-            match &self.world.audit {
-                Some(audit) => audit.gone().await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            cause = self.pulse.gone() => cause,
-            // The log ends with its node, whose end says more.
-            cause = log_gone => tokio::time::timeout(SOON, self.pulse.gone()).await.unwrap_or(cause),
-        }
+        self.pulse.gone().await
     }
 
     /// Does something that the end of the cluster ends.

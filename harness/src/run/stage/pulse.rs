@@ -15,7 +15,6 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::BETWEEN_QUESTIONS;
-use crate::cluster::ClusterError;
 
 /// Every API server renews its lease each ten seconds, so that the watch is never quiet for long.
 const WATCH: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases\
@@ -42,13 +41,13 @@ pub(crate) struct Pulse {
 }
 
 impl Pulse {
-    /// Watches the API server that the admin asks by `client`, until its cluster has `ended`.
-    pub fn of(client: Client, ended: impl Future<Output = ClusterError> + Send + 'static) -> Pulse {
+    /// Watches the API server that the admin asks by `client`, until something else has ended, which says why.
+    pub fn of(client: Client, ended: impl Future<Output = String> + Send + 'static) -> Pulse {
         let (sender, state) = watch::channel(State::Away);
         let mut watching = JoinSet::new();
         watching.spawn(async move {
             let cause = tokio::select! {
-                ended = ended => ended.to_string(),
+                cause = ended => cause,
                 cause = lost(&client, &sender) => cause,
             };
             sender.send_replace(State::Gone(cause));
