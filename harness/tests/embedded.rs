@@ -2,7 +2,7 @@
 //! are there. One cluster per profile and version; a trial per scenario.
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, OnceLock};
@@ -140,6 +140,7 @@ fn main() {
         Trial::test("interrupted/1.36", an_interrupted_run_leaves_nothing),
         Trial::test("proxies/1.36", no_proxy_is_between_us_and_loopback),
         Trial::test("killed supervisor/1.36", a_program_ends_with_its_killed_supervisor),
+        Trial::test("killed while attacking/1.36", a_run_that_loses_its_api_server_ends),
     ] {
         trials.push(or_ignored(trial, "1.36", is_there));
     }
@@ -307,6 +308,33 @@ fn a_program_ends_with_its_killed_supervisor() -> Result<(), Failed> {
         return Ok(());
     }
     Err(format!("{status} in {took:?}, programs run: {is_running}, {rest} folders left").into())
+}
+
+/// What is lost for good is named, and nothing waits for it.
+fn a_run_that_loses_its_api_server_ends() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let mut run = brinell(folder.path()).stdout(Stdio::piped()).spawn()?;
+    let lines = BufReader::new(run.stdout.take().ok_or("no output")?).lines();
+    let mut lines = lines.map_while(Result::ok);
+    lines.find(|line| line.contains("each seen acting")).ok_or("no control was seen acting")?;
+    let marker = folder.path().to_string_lossy().into_owned();
+    let supervisors = supervisors(&marker);
+    let supervisor = supervisors.iter().find(|(_, line)| line.contains("/kube-apiserver "));
+    let (supervisor, _) = supervisor.ok_or("no supervisor of kube-apiserver")?;
+    Command::new("kill").args(["-KILL", supervisor]).status()?;
+    let started = Instant::now();
+    let told: Vec<String> = lines.collect();
+    let status = run.wait()?;
+    let took = started.elapsed();
+    let is_named = told.iter().any(|line| line.contains("kube-apiserver ended with signal: 9"));
+    let is_running = is_named_by_a_process(&marker);
+    let rest = std::fs::read_dir(folder.path().join("brinell/runs"))?.count();
+    let is_over = is_named && took < Duration::from_secs(10) && status.code() == Some(4);
+    if is_over && !is_running && rest == 0 {
+        return Ok(());
+    }
+    let told = told.join("\n");
+    Err(format!("{status} in {took:?}, programs run: {is_running}, {rest} left:\n{told}").into())
 }
 
 /// The kernel alone is left to end them, and sweeping finds the folder.
