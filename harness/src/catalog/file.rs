@@ -15,7 +15,7 @@ use crate::input;
 static SCENARIOS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../scenarios");
 static MANIFESTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../manifests");
 
-/// How many bytes a file of the user's may have. Our largest scenario has 6 KiB.
+/// How many bytes a file of the user's may have.
 const LARGEST: u64 = 1 << 20;
 
 /// How many files and folders of the user's are looked at, and how many bytes of theirs are read.

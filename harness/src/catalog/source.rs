@@ -18,7 +18,7 @@ pub(super) struct Source {
     outline: OnceCell<Option<Outline>>,
 }
 
-/// How many values a file may hold, those that its aliases repeat included. Our largest has 900.
+/// How many values a file may hold, those that its aliases repeat included.
 pub(super) const MOST_VALUES: usize = 100_000;
 
 /// How deep its lists and maps may be nested.

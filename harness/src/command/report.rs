@@ -8,7 +8,7 @@ use brinell::report::{ExitCode, Results, markdown as render};
 
 use super::{fail, print};
 
-/// How many bytes a result may have. That of the largest proof has 8 MiB.
+/// How many bytes a result may have.
 const LARGEST: u64 = 128 << 20;
 
 /// Prints a result as Markdown.

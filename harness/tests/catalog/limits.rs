@@ -94,9 +94,24 @@ mine/exec/mine.yaml:8:24: `.nan` is no number that JSON can hold
 
 #[test]
 fn an_overlay_that_is_no_map() {
-    insta::assert_snapshot!(with_overlay("[1]"), @"");
-    insta::assert_snapshot!(with_overlay("text"), @"");
-    insta::assert_snapshot!(with_change("exec: {command: [probe, cat], stdin: true}", "ephemeral: {container: [1]}"), @"");
+    insta::assert_snapshot!(with_overlay("[1]"), @"
+mine/exec/mine.yaml:8:14: expected keys with values
+  8 |   do: {pod: {spec: [1]}}
+    |              ^
+  write `key: value`
+");
+    insta::assert_snapshot!(with_overlay("text"), @"
+mine/exec/mine.yaml:8:20: expected keys with values
+  8 |   do: {pod: {spec: text}}
+    |                    ^
+  write `key: value`
+");
+    insta::assert_snapshot!(with_change("exec: {command: [probe, cat], stdin: true}", "ephemeral: {container: [1]}"), @"
+mine/exec/mine.yaml:8:20: expected keys with values
+  8 |   do: {ephemeral: {container: [1]}}
+    |                    ^
+  write `key: value`
+");
 }
 
 #[test]
@@ -142,7 +157,7 @@ fn text_that_is_not_what_it_seems() {
 mine/exec/mine.yaml:7:7: there is no persona `op\u{0}`
   7 |   as: "op\0"
     |       ^
-  known are: admin, anonymous, application, bad-token, caretaker, colleague, debugger, deployer, developer, frontend, get-only, master, monitoring, on-call, operator, other-colleague, reader, scraper, stranger, team-lead, viewer
+  known are: admin, anonymous, application, bad-token, caretaker, colleague, debugger, deployer, developer, frontend, get-only, master, monitoring, on-call, operator, other-colleague, reader, replicaset-controller, scraper, stranger, team-lead, viewer
 "#);
     let wide: Vec<u8> = SCENARIO.encode_utf16().flat_map(u16::to_le_bytes).collect();
     insta::assert_snapshot!(with_scenario(wide), @"mine/exec/mine.yaml: line 1 is not text in UTF-8");
@@ -193,10 +208,20 @@ fn a_path_that_would_not_be_sent_as_it_is() {
 #[test]
 fn a_path_of_the_kubelet() {
     let kubelet = "do: {kubelet: {method: GET, path: pods}}";
-    insta::assert_snapshot!(with_change("do: {exec: {command: [probe, cat], stdin: true}}", kubelet), @"");
+    insta::assert_snapshot!(with_change("do: {exec: {command: [probe, cat], stdin: true}}", kubelet), @"
+mine/exec/mine.yaml:8:37: a path begins with one `/`
+  8 |   do: {kubelet: {method: GET, path: pods}}
+    |                                     ^
+  write it from the root, as /api/v1/namespaces: the host is always the cluster's
+");
 }
 
 #[test]
 fn a_command_of_nothing() {
-    insta::assert_snapshot!(with_change("[probe, cat]", "[]"), @"");
+    insta::assert_snapshot!(with_change("[probe, cat]", "[]"), @"
+mine/exec/mine.yaml:8:15: no command
+  8 |   do: {exec: {command: [], stdin: true}}
+    |               ^
+  write the program and its arguments: `command: [id]`
+");
 }
