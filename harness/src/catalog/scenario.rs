@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::AUDIT_POLICY;
 use crate::verdict::Layer;
 
 /// One YAML file: attacks that must be stopped or leave evidence, and the legitimate uses beside them.
@@ -68,6 +69,14 @@ pub struct Attack {
     /// The evidence that it must leave in the audit log.
     #[serde(default)]
     pub logged: Option<Logged>,
+}
+
+impl Attack {
+    /// Whether it may show that a control does not act.
+    pub fn tests(&self, control: &str) -> bool {
+        let is_blocked = self.blocked.as_ref().is_some_and(|blocked| blocked.by == control);
+        is_blocked || self.logged.is_some() && control == AUDIT_POLICY
+    }
 }
 
 /// A legitimate use that a control must not break.

@@ -9,8 +9,8 @@ use serde::Deserialize;
 pub enum Deviation {
     /// A weakening that nobody can notice.
     Missed(Missed),
-    /// A scenario that catches none of the weakenings of a control that it tests.
-    Vacuous(VacuousScenario),
+    /// An attack that no weakening of a control that it tests turns red.
+    Vacuous(VacuousAttack),
     /// A scenario of another control that turns red.
     Collateral(CollateralScenario),
 }
@@ -25,12 +25,14 @@ pub struct Missed {
     pub why: String,
 }
 
-/// A scenario that catches nothing.
+/// An attack that catches nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct VacuousScenario {
-    /// Its id.
+pub struct VacuousAttack {
+    /// Its scenario's id.
     pub scenario: String,
+    /// Its name.
+    pub attack: String,
     /// The control of which it catches nothing.
     pub control: String,
     /// What it is good for all the same.

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::trial::{Trial, Trials};
 use crate::catalog::{AUDIT_POLICY, Entry};
-use crate::control::Deviation;
-use crate::run::{Cell, Mark, Outcome, Plan, Proof, ScenarioResult, Vacuous, WeakeningResult};
+use crate::control::{Deviation, VacuousAttack};
+use crate::run::{
+    AttemptResult, Cell, Mark, Outcome, Plan, Proof, Role, ScenarioResult, Vacuous, WeakeningResult,
+};
 use crate::verdict::{Log, Reason, Verdict};
 
 /// What a scenario did while `control` was weak. A scenario that is not expected to notice may do so for any of
@@ -44,21 +46,27 @@ fn findings<'a>(
     entry: &'a Entry,
     result: &'a ScenarioResult,
 ) -> impl Iterator<Item = (Option<&'a str>, Reason)> {
-    result.attempts.iter().flat_map(move |attempt| {
-        let blocked = entry
-            .scenario
-            .attacks
-            .iter()
-            .find(|attack| attack.name == attempt.name)
-            .and_then(|attack| attack.blocked.as_ref());
-        attempt.judgement.findings.iter().map(move |finding| {
-            let promise = match finding.reason {
-                Reason::Bypassed | Reason::WrongLayer => blocked.map(|it| it.by.as_str()),
-                Reason::Unlogged | Reason::WronglyLogged => Some(AUDIT_POLICY),
-                Reason::PermitBroken | Reason::LeftOver => None,
-            };
-            (promise, finding.reason)
-        })
+    result.attempts.iter().flat_map(|attempt| broken(entry, attempt))
+}
+
+/// The same of one attempt.
+fn broken<'a>(
+    entry: &'a Entry,
+    attempt: &'a AttemptResult,
+) -> impl Iterator<Item = (Option<&'a str>, Reason)> {
+    let blocked = entry
+        .scenario
+        .attacks
+        .iter()
+        .find(|attack| attack.name == attempt.name)
+        .and_then(|attack| attack.blocked.as_ref());
+    attempt.judgement.findings.iter().map(move |finding| {
+        let promise = match finding.reason {
+            Reason::Bypassed | Reason::WrongLayer => blocked.map(|it| it.by.as_str()),
+            Reason::Unlogged | Reason::WronglyLogged => Some(AUDIT_POLICY),
+            Reason::PermitBroken | Reason::LeftOver => None,
+        };
+        (promise, finding.reason)
     })
 }
 
@@ -99,24 +107,55 @@ pub(super) fn proof(
 ) -> Proof {
     let deviations = &plan.catalog.deviations;
     weakenings.sort_by_key(WeakeningResult::id);
-    let catching: BTreeSet<(&str, &str)> = weakenings
+    let catching: BTreeSet<Test<'_>> = weakenings
         .iter()
         .flat_map(|it| it.cells.iter().map(|cell| (cell, it.control.as_str())))
         .filter(|(cell, _)| cell.mark == Mark::Caught && !has_no_log(&cell.result))
-        .map(|(cell, control)| (cell.result.id.as_str(), control))
+        .flat_map(|(cell, control)| caught(plan, cell, control))
         .collect();
-    let told = trials.told();
+    let pairs = trials.told();
+    let told: BTreeSet<Test<'_>> = plan
+        .scenarios
+        .iter()
+        .flat_map(|entry| tests(entry))
+        .filter(|(id, _, control)| pairs.contains(&(*id, *control)))
+        .collect();
     let vacuous: Vec<Vacuous> = told
         .difference(&catching)
-        .map(|(id, control)| Vacuous {
+        .map(|test @ (id, attack, control)| Vacuous {
             scenario: (*id).to_owned(),
+            attack: (*attack).to_owned(),
             control: (*control).to_owned(),
-            deviation: pardon(deviations, id, control),
+            deviation: pardon(deviations, test),
         })
         .collect();
     let run: BTreeSet<&str> = plan.scenarios.iter().map(|entry| entry.id.as_str()).collect();
     let stale = stale(deviations, &weakenings, &told, &catching, &run);
     Proof { weakenings, vacuous, stale }
+}
+
+/// A scenario, an attack of it, and a control that the attack tests.
+type Test<'a> = (&'a str, &'a str, &'a str);
+
+/// What a scenario's attacks test.
+fn tests(entry: &Entry) -> impl Iterator<Item = Test<'_>> {
+    entry.controls().into_iter().flat_map(move |control| {
+        let attacks = entry.scenario.attacks.iter().filter(move |attack| attack.tests(control));
+        attacks.map(move |attack| (entry.id.as_str(), attack.name.as_str(), control))
+    })
+}
+
+/// The attacks that turned red at the control.
+fn caught<'a>(plan: &Plan<'a>, cell: &'a Cell, control: &'a str) -> Vec<Test<'a>> {
+    let Some(entry) = plan.scenarios.iter().find(|entry| entry.id == cell.result.id) else {
+        return Vec::new();
+    };
+    let is_red = |attempt: &&AttemptResult| {
+        attempt.role == Role::Attack
+            && broken(entry, attempt).any(|(promise, _)| promise == Some(control))
+    };
+    let red = cell.result.attempts.iter().filter(is_red);
+    red.map(|attempt| (cell.result.id.as_str(), attempt.name.as_str(), control)).collect()
 }
 
 /// Whether nothing at all was logged: whatever asks for an event fails then, and tells nothing of what it asks for.
@@ -145,13 +184,15 @@ fn permit(deviations: &[Deviation], weakening: &WeakeningResult) -> Option<Strin
     })
 }
 
-fn pardon(deviations: &[Deviation], id: &str, control: &str) -> Option<String> {
+fn pardon(deviations: &[Deviation], test: &Test<'_>) -> Option<String> {
     deviations.iter().find_map(|deviation| match deviation {
-        Deviation::Vacuous(vacuous) if vacuous.scenario == id && vacuous.control == control => {
-            Some(vacuous.why.clone())
-        }
+        Deviation::Vacuous(vacuous) if named(vacuous) == *test => Some(vacuous.why.clone()),
         _ => None,
     })
+}
+
+fn named(vacuous: &VacuousAttack) -> Test<'_> {
+    (&vacuous.scenario, &vacuous.attack, &vacuous.control)
 }
 
 fn condone(deviations: &[Deviation], weakening: &str, scenario: &str) -> Option<String> {
@@ -169,8 +210,8 @@ fn condone(deviations: &[Deviation], weakening: &str, scenario: &str) -> Option<
 fn stale(
     deviations: &[Deviation],
     weakenings: &[WeakeningResult],
-    told: &BTreeSet<(&str, &str)>,
-    catching: &BTreeSet<(&str, &str)>,
+    told: &BTreeSet<Test<'_>>,
+    catching: &BTreeSet<Test<'_>>,
     run: &BTreeSet<&str>,
 ) -> Vec<String> {
     let needless = |deviation: &Deviation| match deviation {
@@ -183,9 +224,10 @@ fn stale(
             })
             .then(|| format!("{} is said to be missed, and it is caught", missed.weakening)),
         Deviation::Vacuous(vacuous) => {
-            let pair = (vacuous.scenario.as_str(), vacuous.control.as_str());
-            (told.contains(&pair) && catching.contains(&pair))
-                .then(|| format!("{} is said to catch nothing of {}, and it does", pair.0, pair.1))
+            let test @ (id, attack, control) = named(vacuous);
+            (told.contains(&test) && catching.contains(&test)).then(|| {
+                format!("{id}, {attack}, is said to catch nothing of {control}, and it does")
+            })
         }
         Deviation::Collateral(known) => {
             let (weakening, scenario) = (&known.weakening, known.scenario.as_str());
@@ -211,8 +253,7 @@ mod tests {
     use super::*;
     use crate::catalog::Catalog;
     use crate::cluster::ClusterKind;
-    use crate::control::{Missed, VacuousScenario};
-    use crate::run::{AttemptResult, Role};
+    use crate::control::Missed;
     use crate::verdict::{Evidence, Finding, Judgement};
 
     /// The scenarios of exec-guard, which the audit policy is tested by as well.
@@ -312,7 +353,8 @@ mod tests {
     }
 
     /// The trials of exec-guard's own weakening `absent`, and what came of it.
-    fn judged(marks: &[(&str, Mark)], deviations: Vec<Deviation>) -> Proof {
+    /// Where it is caught, every attack is red but the one that is `blind`.
+    fn judged_but(marks: &[(&str, Mark)], blind: &str, deviations: Vec<Deviation>) -> Proof {
         let mut catalog = catalog();
         let control = catalog.controls.get_mut("exec-guard").expect("a control of ours");
         control.control.weaken.retain(|name, _| name == "absent");
@@ -335,7 +377,13 @@ mod tests {
                 expected: trial.weakening.expect.get(*id).copied(),
                 mark: *mark,
                 deviation: None,
-                result: found(entry(&catalog, id), &[]),
+                result: {
+                    let entry = entry(&catalog, id);
+                    let attacks = entry.scenario.attacks.iter().map(|attack| attack.name.as_str());
+                    let is_red = |name: &&str| *mark == Mark::Caught && *name != blind;
+                    let red = attacks.filter(is_red).map(|name| (name, &[Reason::Bypassed][..]));
+                    found(entry, &red.collect::<Vec<_>>())
+                },
             })
             .collect();
         let (outcome, cause) = outcome(trial, &cells);
@@ -352,6 +400,20 @@ mod tests {
         };
         excuse(&catalog.deviations, &mut result);
         proof(&plan, &trials, vec![result])
+    }
+
+    fn judged(marks: &[(&str, Mark)], deviations: Vec<Deviation>) -> Proof {
+        judged_but(marks, "", deviations)
+    }
+
+    #[test]
+    fn an_attack_that_stays_green_is_vacuous_whatever_else_of_its_scenario_turns_red() {
+        let both = [("exec-interactive", Mark::Caught), ("attach-sensitive-pod", Mark::Caught)];
+        let proof = judged_but(&both, "attaching with a keyboard", Vec::new());
+        let vacuous: Vec<_> =
+            proof.vacuous.iter().map(|it| (it.scenario.as_str(), it.attack.as_str())).collect();
+        assert_eq!(vacuous, [("exec-interactive", "attaching with a keyboard")]);
+        assert!(proof.is_failure());
     }
 
     #[test]
@@ -382,8 +444,9 @@ mod tests {
         let one = [("exec-interactive", Mark::Caught), ("attach-sensitive-pod", Mark::Green)];
         let proof = judged(&one, Vec::new());
         assert_eq!(proof.count(Outcome::Caught), 1);
-        assert_eq!(proof.vacuous.len(), 1, "{:?}", proof.vacuous);
-        assert_eq!(proof.vacuous[0].scenario, "attach-sensitive-pod");
+        let attacks: Vec<&str> = proof.vacuous.iter().map(|it| it.attack.as_str()).collect();
+        assert_eq!(attacks, ["a single command in it", "reading along"]);
+        assert!(proof.vacuous.iter().all(|it| it.scenario == "attach-sensitive-pod"));
         assert!(proof.is_failure());
     }
 
@@ -415,8 +478,9 @@ mod tests {
             weakening: "exec-guard/absent".to_owned(),
             why: "nobody can see it".to_owned(),
         });
-        let vacuous = Deviation::Vacuous(VacuousScenario {
+        let vacuous = Deviation::Vacuous(VacuousAttack {
             scenario: "attach-sensitive-pod".to_owned(),
+            attack: "reading along".to_owned(),
             control: "exec-guard".to_owned(),
             why: "it documents".to_owned(),
         });
@@ -424,10 +488,10 @@ mod tests {
         let blind = [("exec-interactive", Mark::Green), ("attach-sensitive-pod", Mark::Green)];
         let excused = judged(&blind, deviations());
         assert_eq!(excused.count(Outcome::Missed), 1, "it is told all the same");
-        // exec-interactive catches nothing either, and nothing excuses that.
+        // The others catch nothing either, and nothing excuses that.
         let unexcused: Vec<_> =
             excused.vacuous.iter().filter(|vacuous| vacuous.deviation.is_none()).collect();
-        assert_eq!(unexcused.len(), 1);
+        assert_eq!(unexcused.len(), 4);
         assert!(excused.stale.is_empty());
         let both = [("exec-interactive", Mark::Caught), ("attach-sensitive-pod", Mark::Caught)];
         let needless = judged(&both, deviations());

@@ -126,8 +126,10 @@ fn weakening(result: &WeakeningResult) -> TestCase {
 fn exceptions(proof: &Proof) -> Vec<TestCase> {
     let scenario = |id: &str| {
         let vacuous = || proof.vacuous.iter().filter(|vacuous| vacuous.scenario == id);
-        let blind: Vec<&str> =
-            vacuous().filter(|it| it.deviation.is_none()).map(|it| it.control.as_str()).collect();
+        let blind: Vec<String> = vacuous()
+            .filter(|it| it.deviation.is_none())
+            .map(|it| format!("{} ({})", it.control, it.attack))
+            .collect();
         let status = match blind.is_empty() {
             false => {
                 let message = format!("it catches no weakening of {}", blind.join(", "));

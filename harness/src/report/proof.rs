@@ -183,9 +183,11 @@ pub(super) fn score(proof: &Proof) -> String {
         proof.vacuous.len(),
         proof.collateral(),
     );
-    for Vacuous { scenario, control, deviation } in &proof.vacuous {
+    for Vacuous { scenario, attack, control, deviation } in &proof.vacuous {
         let known = deviation.as_ref().map(|why| format!(", as known: {why}")).unwrap_or_default();
-        told.push_str(&format!("\nVACUOUS: {scenario} catches no weakening of {control}{known}"));
+        told.push_str(&format!(
+            "\nVACUOUS: {scenario}, {attack}: it catches no weakening of {control}{known}"
+        ));
     }
     for stale in &proof.stale {
         told.push_str(&format!("\nSTALE: {stale}; remove it from manifests/deviations.yaml"));

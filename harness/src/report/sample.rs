@@ -198,6 +198,7 @@ pub(crate) fn proof() -> Vec<RunEvent> {
     }
     let vacuous = |scenario: &str, deviation: Option<&str>| Vacuous {
         scenario: scenario.to_owned(),
+        attack: "reading along".to_owned(),
         control: "exec-guard".to_owned(),
         deviation: deviation.map(str::to_owned),
     };

@@ -14,7 +14,7 @@ use crate::verdict::Reason;
 pub struct Proof {
     /// Every weakening of the chosen controls, in the order of the catalog.
     pub weakenings: Vec<WeakeningResult>,
-    /// The scenarios that catch none of the weakenings of a control that they test.
+    /// The attacks that no weakening of a control that they test has turned red.
     pub vacuous: Vec<Vacuous>,
     /// Deviations that are no longer needed, in words.
     pub stale: Vec<String>,
@@ -89,12 +89,14 @@ pub enum Mark {
     Wrong,
 }
 
-/// A scenario that catches none of the weakenings of a control that it tests.
+/// An attack that no weakening of a control that it tests has turned red.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Vacuous {
     /// The scenario's id.
     pub scenario: String,
+    /// The attack's name within it.
+    pub attack: String,
     /// The control.
     pub control: String,
     /// Why it may, where a deviation says so.

@@ -812,11 +812,11 @@ manifests/controls/network-policy/control.yaml:37:3: Namespace/shop is there twi
 fn a_deviation_of_a_control_that_the_scenario_does_not_test() {
     let manifest = "manifests/deviations.yaml";
     let from = "- missed:\n";
-    let to = "- vacuous: {scenario: exec-interactive, control: encryption-at-rest, why: no}\n- missed:\n";
+    let to = "- vacuous: {scenario: exec-interactive, attack: a shell, control: encryption-at-rest, why: no}\n- missed:\n";
     insta::assert_snapshot!(with_manifest(manifest, from, to), @"
-manifests/deviations.yaml:2:50: there is no tested control `encryption-at-rest`
-  2 | - vacuous: {scenario: exec-interactive, control: encryption-at-rest, why: no}
-    |                                                  ^
+manifests/deviations.yaml:2:67: there is no tested control `encryption-at-rest`
+  2 | - vacuous: {scenario: exec-interactive, attack: a shell, control: encryption-at-rest, why: no}
+    |                                                                   ^
   known are: audit-policy, exec-guard
 ");
 }

@@ -28,7 +28,14 @@ impl Check<'_> {
                     let pointer = format!("/{position}/vacuous/scenario");
                     self.known("scenario", &vacuous.scenario, &pointer, scenarios());
                     let entry = catalog.scenarios.iter().find(|it| it.id == vacuous.scenario);
-                    let tested = entry.map(Entry::controls).unwrap_or_default();
+                    let attacks = entry.map_or(&[][..], |entry| &entry.scenario.attacks);
+                    let names = attacks.iter().map(|attack| attack.name.as_str());
+                    let pointer = format!("/{position}/vacuous/attack");
+                    self.known("attack", &vacuous.attack, &pointer, names);
+                    let mut tested = entry.map(Entry::controls).unwrap_or_default();
+                    if let Some(attack) = attacks.iter().find(|it| it.name == vacuous.attack) {
+                        tested.retain(|control| attack.tests(control));
+                    }
                     let pointer = format!("/{position}/vacuous/control");
                     self.known(
                         "tested control",
