@@ -247,6 +247,7 @@ impl Recorder {
             verb: Some(verb(method_of(method)?, &uri).to_owned()),
             uri,
             audit_id: Some(audit_id),
+            body: !body.is_empty(),
         };
         Ok(Try { sent, answer })
     }

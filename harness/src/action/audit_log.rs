@@ -28,7 +28,7 @@ pub(super) async fn search(attempt: &Attempt<'_>) -> Result<Observation, ActionE
         other => other,
     };
     Ok(Observation {
-        sent: attempt.sent(name(Method::Post), &path, "create"),
+        sent: attempt.sent_body(name(Method::Post), &path, "create"),
         answer,
         effect: Effect::NotApplicable,
         traced: None,

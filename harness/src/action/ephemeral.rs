@@ -40,7 +40,7 @@ pub(super) async fn send(
     let answer = attempt.ask(method, &uri, content_type, Some(&body)).await;
     let verb = if method == Method::Put { "update" } else { "patch" };
     Ok(Observation {
-        sent: attempt.sent(name(method), &uri, verb),
+        sent: attempt.sent_body(name(method), &uri, verb),
         answer,
         effect: effect(attempt, &pods.get(pod).await?),
         traced: None,

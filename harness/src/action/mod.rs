@@ -210,7 +210,13 @@ impl Attempt<'_> {
             uri: uri.to_owned(),
             verb: Some(verb.to_owned()),
             audit_id: Some(self.audit_id.to_owned()),
+            body: false,
         }
+    }
+
+    /// The same with a body.
+    fn sent_body(&self, method: &str, uri: &str, verb: &str) -> Sent {
+        Sent { body: true, ..self.sent(method, uri, verb) }
     }
 
     /// What goes past the API server: no verb, no event.

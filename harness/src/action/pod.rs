@@ -32,7 +32,7 @@ async fn directly(attempt: &Attempt<'_>, action: &PodAction) -> Result<Observati
     let answer = attempt.ask(Method::Post, &path, "application/json", Some(&pod)).await;
     let unique = attempt.unique();
     Ok(Observation {
-        sent: attempt.sent(name(Method::Post), &path, "create"),
+        sent: attempt.sent_body(name(Method::Post), &path, "create"),
         answer,
         effect: attempt.look_and_remove(&format!("{path}/{unique}"), &unique).await?,
         traced: None,

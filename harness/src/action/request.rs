@@ -6,7 +6,7 @@ use super::http::name;
 use super::{ActionError, Attempt, Observation};
 use crate::audit::{ApiPath, verb};
 use crate::catalog::{Method, Request};
-use crate::verdict::Effect;
+use crate::verdict::{Effect, Sent};
 
 /// What PATCH sends for built-in kinds, like kubectl.
 const STRATEGIC_MERGE: &str = "application/strategic-merge-patch+json";
@@ -24,7 +24,10 @@ pub(super) async fn send(
     let answer = attempt.ask(request.method, &uri, content_type, request.body.as_ref()).await;
     let method = name(request.method);
     Ok(Observation {
-        sent: attempt.sent(method, &uri, verb(request.method, &uri)),
+        sent: Sent {
+            body: request.body.is_some(),
+            ..attempt.sent(method, &uri, verb(request.method, &uri))
+        },
         answer,
         effect: effect(attempt, request, &uri).await?,
         traced: None,

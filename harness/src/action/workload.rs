@@ -54,7 +54,7 @@ pub(super) async fn send(
     let body =
         body(workload, &attempt.unique(), attempt.audit_id, template(attempt, action).await?);
     let answer = attempt.ask(Method::Post, &collection, "application/json", Some(&body)).await;
-    let sent = attempt.sent(name(Method::Post), &collection, "create");
+    let sent = attempt.sent_body(name(Method::Post), &collection, "create");
     let (answer, traced) = match answer {
         Answer::Http(accepted) if accepted.is_success() && attempt.world.has_controllers => {
             if workload == Workload::CronJob {

@@ -60,7 +60,7 @@ pub struct Attack {
     /// The one door to try instead of every door that the action has.
     #[serde(default)]
     pub only: Option<Door>,
-    /// Who must refuse it. Without this only its evidence counts.
+    /// Who must refuse it. Without this it must be let in, and its evidence counts.
     #[serde(default)]
     pub blocked: Option<Blocked>,
     /// What shows that a step worked on which the attacks after it rest: where it did not, nothing can be told.
@@ -108,7 +108,8 @@ pub struct Blocked {
     /// Which of the control's layers, where it decides in more than one.
     #[serde(default)]
     pub at: Option<Layer>,
-    /// Words that the refusal must contain.
+    /// The reason that the refusal must give, apart from names: some of its words, or of Pod Security one of its checks,
+    /// `host namespaces` or `host namespaces (hostPID=true)`.
     #[serde(default)]
     pub saying: Option<String>,
 }
@@ -122,6 +123,10 @@ pub struct Logged {
     /// Text that the event's request URI must contain.
     #[serde(default)]
     pub uri: Option<String>,
+    /// Of an attack that nobody in particular must refuse: whether a refusal is as good. Without this it must be let in,
+    /// because a refused one does not show what an admitted one leaves.
+    #[serde(default)]
+    pub refused_too: bool,
 }
 
 /// How much an audit event holds (`audit.k8s.io/v1` Level).

@@ -18,6 +18,10 @@ pub struct Control {
     /// The layers that refuse when it blocks: the signature of a block by this control. A control that only
     /// records has none.
     pub decides: Vec<Layer>,
+    /// The annotations that each of its refusals leaves on the audit event. A refusal by its layer without them is
+    /// another's: a webhook's name and words can be borrowed.
+    #[serde(default)]
+    pub leaves: BTreeMap<String, String>,
     /// Where to look on a cluster when it did not act.
     pub look_at: String,
     /// The files beside `control.yaml` that hold its objects, in the order in which they are applied.
@@ -59,7 +63,7 @@ pub struct Ready {
     pub r#as: String,
     /// What is asked.
     pub r#do: Action,
-    /// Words that the refusal must contain.
+    /// The reason that the refusal must give, as in a scenario; of Pod Security also the policy: `restricted:latest`.
     #[serde(default)]
     pub saying: Option<String>,
 }

@@ -7,6 +7,7 @@ mod manifest;
 mod objects;
 mod set_up;
 mod substitution;
+mod webhooks;
 
 pub use admission::join;
 pub use certificate::{Certificates, certificates};
@@ -15,3 +16,4 @@ pub use manifest::*;
 pub use objects::{Applier, ApplyError, is_ready, until_ready};
 pub use set_up::*;
 pub use substitution::*;
+pub use webhooks::{Webhook, webhooks};

@@ -1,5 +1,7 @@
 //! What stands for something that only a run knows: `${image}` and the like in controls and targets.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 /// The values of one run.
@@ -31,6 +33,11 @@ impl Values {
         self.pairs().iter().fold(text.to_owned(), |text, (name, value)| {
             text.replace(&format!("${{{name}}}"), value)
         })
+    }
+
+    /// The map with every substitution made in its values.
+    pub fn fill_map(&self, map: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        map.iter().map(|(key, value)| (key.clone(), self.fill(value))).collect()
     }
 
     /// The object with every substitution made in its texts. A value stays a text, whatever it looks like.

@@ -62,7 +62,9 @@ fn broken<'a>(
         .and_then(|attack| attack.blocked.as_ref());
     attempt.judgement.findings.iter().map(move |finding| {
         let promise = match finding.reason {
-            Reason::Bypassed | Reason::WrongLayer => blocked.map(|it| it.by.as_str()),
+            Reason::Bypassed | Reason::WrongLayer | Reason::OtherReason => {
+                blocked.map(|it| it.by.as_str())
+            }
             Reason::Unlogged | Reason::WronglyLogged => Some(AUDIT_POLICY),
             Reason::PermitBroken | Reason::LeftOver => None,
         };

@@ -445,11 +445,13 @@ fn attempt(
                 uri: URI.to_owned(),
                 verb: Some("get".to_owned()),
                 audit_id: Some(id.clone()),
+                body: false,
             },
             answer,
             decision,
             effect: Effect::NotApplicable,
             log: log(&id, notes),
+            namesakes: Vec::new(),
         }),
         too_soon: None,
     }

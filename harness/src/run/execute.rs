@@ -21,7 +21,7 @@ pub async fn execute(
 ) {
     let running = begun(&plan.scenarios).into_iter().map(|(_, entry)| async move {
         progress.tell(RunEvent::ScenarioStarted { id: entry.id.clone() });
-        let result = Play { plan, stage, entry }.run(Some(deadline)).await;
+        let result = Play::new(plan, stage, entry).run(Some(deadline)).await;
         progress.tell(RunEvent::ScenarioFinished(Box::new(result)));
     });
     futures::stream::iter(running).buffer_unordered(jobs).collect::<()>().await;
@@ -35,7 +35,7 @@ pub(crate) async fn together(
     jobs: usize,
 ) -> Vec<ScenarioResult> {
     let running = begun(entries).into_iter().map(|(position, entry)| async move {
-        (position, Play { plan, stage, entry }.run(None).await)
+        (position, Play::new(plan, stage, entry).run(None).await)
     });
     let mut results: Vec<_> = futures::stream::iter(running).buffer_unordered(jobs).collect().await;
     results.sort_by_key(|(position, _)| *position);

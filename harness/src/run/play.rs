@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
+use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use super::execute::whole;
 use super::stage::Stage;
 use super::{AttemptResult, Plan, Role, ScenarioResult};
 use crate::action::{Attempt, Observation};
-use crate::catalog::{Action, Attack, Door, Entry, Logged, Method, Permit};
+use crate::catalog::{Action, Attack, Blocked, Door, Entry, Logged, Method, Permit};
+use crate::control::{Webhook, webhooks};
 use crate::verdict::{
-    Answer, Decision, Evidence, Expected, Judgement, Layer, Log, Verdict, attribute, judge_attack,
-    judge_permit, judge_step,
+    Answer, Decision, Evidence, Expected, Judgement, Layer, Log, Signature, Verdict, attribute,
+    judge_attack, judge_permit, judge_step,
 };
 
 /// No attempt takes longer: the longest waits for a controller and a stream.
@@ -22,9 +24,10 @@ const SETTLING: Duration = Duration::from_secs(2);
 
 /// One scenario on its stage.
 pub(super) struct Play<'a> {
-    pub(super) plan: &'a Plan<'a>,
-    pub(super) stage: &'a Stage,
-    pub(super) entry: &'a Entry,
+    plan: &'a Plan<'a>,
+    stage: &'a Stage,
+    entry: &'a Entry,
+    webhooks: OnceCell<Vec<Webhook>>,
 }
 
 /// What was seen of an attempt, or why it could not be made.
@@ -34,7 +37,12 @@ struct Seen {
     too_soon: Option<String>,
 }
 
-impl Play<'_> {
+impl<'a> Play<'a> {
+    /// Nothing of it is tried yet.
+    pub(super) fn new(plan: &'a Plan<'a>, stage: &'a Stage, entry: &'a Entry) -> Self {
+        Play { plan, stage, entry, webhooks: OnceCell::new() }
+    }
+
     /// Tries everything, until the deadline or the end of the cluster. What was judged up to there is kept.
     pub(super) async fn run(&self, deadline: Option<Instant>) -> ScenarioResult {
         let started = Instant::now();
@@ -96,14 +104,17 @@ impl Play<'_> {
         door: Door,
         changed: &mut Option<Instant>,
     ) -> AttemptResult {
-        let expected = attack.blocked.as_ref().map(|blocked| {
-            let control = &self.plan.catalog.controls[&blocked.by].control;
-            Expected {
-                control: &blocked.by,
+        let control = |blocked: &Blocked| &self.plan.catalog.controls[&blocked.by].control;
+        let leaves =
+            attack.blocked.as_ref().map(|it| self.stage.values.fill_map(&control(it).leaves));
+        let expected = attack.blocked.as_ref().zip(leaves.as_ref()).map(|(blocked, leaves)| {
+            let control = control(blocked);
+            let signature = Signature {
                 layers: blocked.at.as_ref().map_or(&control.decides, std::slice::from_ref),
                 saying: blocked.saying.as_deref(),
-                look_at: &control.look_at,
-            }
+                leaves,
+            };
+            Expected { control: &blocked.by, signature, look_at: &control.look_at }
         });
         let logged = attack.logged.as_ref();
         let seen = self.settled(&attack.r#as, &attack.r#do, door, changed).await;
@@ -189,7 +200,20 @@ impl Play<'_> {
         let log = self.log(&observation).await;
         let decision = attribute(&observation.sent, &observation.answer, &log);
         let Observation { sent, answer, effect, .. } = observation;
-        Ok(Evidence { sent, answer, decision, effect, log })
+        let namesakes = self.namesakes(&decision).await;
+        Ok(Evidence { sent, answer, decision, effect, log, namesakes })
+    }
+
+    /// The configurations with a webhook of the name that refused: read once, when one has.
+    async fn namesakes(&self, decision: &Decision) -> Vec<String> {
+        let Decision::Denied(denial) = decision else { return Vec::new() };
+        let (Layer::Webhook(name) | Layer::WebhookFailure(name)) = &denial.layer else {
+            return Vec::new();
+        };
+        // Where they cannot be read, whose refusal it was is not clear: the judge sees none.
+        let all = self.webhooks.get_or_try_init(|| webhooks(&self.stage.world.admin)).await;
+        let such = all.into_iter().flatten().filter(|webhook| webhook.name == *name);
+        such.map(ToString::to_string).collect()
     }
 
     /// The events of an attempt, read up to a fence that was sent after it.

@@ -24,6 +24,9 @@ pub struct Evidence {
     pub effect: Effect,
     /// The audit events of this very request and the traces of those who acted on its behalf.
     pub log: Log,
+    /// Every configuration with a webhook of the name that refused: `ValidatingWebhookConfiguration/exec-guard`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub namesakes: Vec<String>,
 }
 
 /// An exchange that was recorded from a real API server, with the layer that is known to have decided: what
@@ -64,6 +67,9 @@ pub struct Sent {
     pub verb: Option<String>,
     /// The Audit-ID that it carried; none where the API server is not asked.
     pub audit_id: Option<String>,
+    /// Whether it had a body.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub body: bool,
 }
 
 /// What came back.
@@ -245,6 +251,8 @@ pub enum Effect {
     Absent,
     /// Looked, and this is there.
     Present(String),
+    /// Looked, and it is there without what was asked for: `Pod attack-k7f3-1 is there without spec.hostPID`.
+    Changed(String),
 }
 
 /// What the audit log said about one attempt.

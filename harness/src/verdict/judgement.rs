@@ -31,6 +31,8 @@ pub enum Reason {
     Bypassed,
     /// It was refused, but not by the layer that should refuse it.
     WrongLayer,
+    /// It was refused by the layer that should refuse it, but for something else.
+    OtherReason,
     /// The audit log holds nothing of it.
     Unlogged,
     /// The audit log holds something else than what was sent or asked for.
@@ -47,6 +49,7 @@ impl Reason {
         match self {
             Reason::Bypassed => "bypassed",
             Reason::WrongLayer => "wrong layer",
+            Reason::OtherReason => "other reason",
             Reason::Unlogged => "unlogged",
             Reason::WronglyLogged => "wrongly logged",
             Reason::PermitBroken => "permit broken",

@@ -6,7 +6,9 @@ mod evidence;
 mod judge;
 mod judgement;
 mod layer;
+mod signature;
 mod traced;
+mod words;
 
 pub use attribution::attribute;
 pub use evidence::{
@@ -16,3 +18,5 @@ pub use evidence::{
 pub use judge::{Expected, judge_attack, judge_permit, judge_step};
 pub use judgement::{Finding, Judgement, Reason, Verdict};
 pub use layer::Layer;
+pub use signature::{Recognised, Signature};
+pub use words::{POD_SECURITY_CHECKS, check_named, says};

@@ -758,8 +758,8 @@ manifests/targets/vault.yaml:13:14: nothing is known as `${cannary}`
 fn a_file_that_a_control_lacks() {
     let control = "manifests/controls/exec-guard/control.yaml";
     insta::assert_snapshot!(with_manifest(control, "[namespaces.yaml,", "[namespace.yaml,"), @"
-manifests/controls/exec-guard/control.yaml:5:11: there is no file `namespace.yaml`
-  5 | objects: [namespace.yaml, access.yaml, certificate.yaml, server.yaml, webhook.yaml]
+manifests/controls/exec-guard/control.yaml:6:11: there is no file `namespace.yaml`
+  6 | objects: [namespace.yaml, access.yaml, certificate.yaml, server.yaml, webhook.yaml]
     |           ^
   did you mean namespaces.yaml?
 ");
@@ -769,8 +769,8 @@ manifests/controls/exec-guard/control.yaml:5:11: there is no file `namespace.yam
 fn a_control_without_absent() {
     let control = "manifests/controls/exec-guard/control.yaml";
     insta::assert_snapshot!(with_manifest(control, "  absent:", "  gone:"), @"
-manifests/controls/exec-guard/control.yaml:15:1: there is no weakening `absent`
-  15 | weaken:
+manifests/controls/exec-guard/control.yaml:16:1: there is no weakening `absent`
+  16 | weaken:
      | ^
   every control says how a cluster is without it
 

@@ -1,10 +1,12 @@
 //! What would make a verdict pass that must not: told on recorded exchanges, each changed in one way.
 
+use std::collections::BTreeMap;
+
 use brinell::audit::User;
 use brinell::catalog::{Level, Logged, Succeeds};
 use brinell::verdict::{
     Answer, Decision, Denial, Effect, Evidence, Exchange, Expected, Granted, Judgement, Layer, Log,
-    Reason, Verdict, attribute, judge_attack, judge_permit, judge_step,
+    Reason, Signature, Verdict, attribute, judge_attack, judge_permit, judge_step,
 };
 use libtest_mimic::Trial;
 
@@ -28,30 +30,37 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-fn evidence(exchange: &Exchange) -> Evidence {
+pub fn evidence(exchange: &Exchange) -> Evidence {
     let Exchange { sent, answer, log, .. } = exchange.clone();
     let decision = attribute(&sent, &answer, &log);
-    Evidence { sent, answer, decision, effect: Effect::NotApplicable, log }
+    let namesakes = vec!["ValidatingWebhookConfiguration/guard".to_owned()];
+    Evidence { sent, answer, decision, effect: Effect::NotApplicable, log, namesakes }
 }
 
 fn attack(by: &[Layer], evidence: &Evidence) -> Judgement {
-    let expected = Expected { control: "guard", layers: by, saying: None, look_at: "" };
-    judge_attack(Some(&expected), None, evidence)
+    blocked(by, None, evidence)
 }
 
-fn at(level: Level) -> Logged {
-    Logged { level, uri: None }
+/// What must be refused, and be on record.
+fn blocked(by: &[Layer], logged: Option<&Logged>, evidence: &Evidence) -> Judgement {
+    let signature = Signature { layers: by, saying: None, leaves: &BTreeMap::new() };
+    let expected = Expected { control: "guard", signature, look_at: "" };
+    judge_attack(Some(&expected), logged, evidence)
 }
 
-fn webhook() -> Layer {
+pub fn at(level: Level) -> Logged {
+    Logged { level, uri: None, refused_too: false }
+}
+
+pub fn webhook() -> Layer {
     Layer::Webhook("webhook-forbidden.brinell.dev".to_owned())
 }
 
-fn passes(judgement: &Judgement) -> bool {
+pub fn passes(judgement: &Judgement) -> bool {
     judgement.verdict == Verdict::Passed
 }
 
-fn reasons(judgement: &Judgement) -> Vec<Reason> {
+pub fn reasons(judgement: &Judgement) -> Vec<Reason> {
     judgement.findings.iter().map(|finding| finding.reason).collect()
 }
 
@@ -117,7 +126,7 @@ fn refusal_beside_a_success() {
         events.push(carried_out);
     });
     assert_eq!(attack(&[webhook()], &evidence).verdict, Verdict::Inconclusive);
-    let logged = judge_attack(None, Some(&at(Level::Request)), &evidence);
+    let logged = blocked(&[webhook()], Some(&at(Level::Request)), &evidence);
     assert_eq!(reasons(&logged), [Reason::WronglyLogged]);
 }
 
@@ -125,7 +134,7 @@ fn refusal_beside_a_success() {
 fn event_of_another() {
     let logged = at(Level::Request);
     let own = evidence(&recorded("webhook-forbidden"));
-    assert!(passes(&judge_attack(None, Some(&logged), &own)));
+    assert!(passes(&blocked(&[webhook()], Some(&logged), &own)));
     let changes: [fn(&mut brinell::audit::Event); 6] = [
         |event| event.user.username = "somebody".to_owned(),
         |event| event.impersonated_user = Some(User::default()),
@@ -137,7 +146,7 @@ fn event_of_another() {
     for (index, change) in changes.iter().enumerate() {
         let mut other = own.clone();
         change_events(&mut other, |events| events.iter_mut().for_each(change));
-        let judgement = judge_attack(None, Some(&logged), &other);
+        let judgement = blocked(&[webhook()], Some(&logged), &other);
         assert_eq!(reasons(&judgement), [Reason::WronglyLogged], "change {index}");
         let mut beside = own.clone();
         change_events(&mut beside, |events| {
@@ -146,7 +155,11 @@ fn event_of_another() {
         });
         // A second event may lack the answer, as RequestReceived does.
         let silent = index == 5;
-        assert_eq!(passes(&judge_attack(None, Some(&logged), &beside)), silent, "change {index}");
+        assert_eq!(
+            passes(&blocked(&[webhook()], Some(&logged), &beside)),
+            silent,
+            "change {index}"
+        );
     }
 }
 
@@ -173,7 +186,8 @@ fn event_of_an_impersonation() {
             change_events(&mut evidence, |events| {
                 events[0].impersonated_user = groups.map(colleague);
             });
-            let judgement = judge_attack(None, Some(&at(Level::Request)), &evidence);
+            let judgement =
+                blocked(&[webhook(), Layer::Impersonation], Some(&at(Level::Request)), &evidence);
             assert_eq!(passes(&judgement), expected, "{groups:?}");
         }
     }
@@ -197,7 +211,10 @@ fn review_of_grants() {
     }
 }
 
-fn change_events(evidence: &mut Evidence, change: impl FnOnce(&mut Vec<brinell::audit::Event>)) {
+pub fn change_events(
+    evidence: &mut Evidence,
+    change: impl FnOnce(&mut Vec<brinell::audit::Event>),
+) {
     match &mut evidence.log {
         Log::Read { events, .. } => change(events),
         other => panic!("{other:?}"),

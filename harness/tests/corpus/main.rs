@@ -2,6 +2,7 @@
 
 mod exchange;
 mod forged;
+mod hostile;
 mod judge;
 mod words;
 
@@ -11,6 +12,7 @@ fn main() {
     let arguments = Arguments::from_args();
     let mut trials = exchange::trials();
     trials.extend(judge::trials());
+    trials.extend(hostile::trials());
     trials.extend(words::trials());
     libtest_mimic::run(&arguments, trials).exit();
 }

@@ -141,6 +141,7 @@ fn sent(uri: &str) -> Sent {
         uri: uri.to_owned(),
         verb: Some("create".to_owned()),
         audit_id: Some("k7f3-1".to_owned()),
+        body: true,
     }
 }
 

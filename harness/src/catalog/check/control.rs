@@ -3,6 +3,7 @@
 use super::{Check, keys};
 use crate::catalog::{ControlEntry, Need};
 use crate::control::{Ready, SetUp, Weakening};
+use crate::verdict::Layer;
 
 impl Check<'_> {
     pub(super) fn control(&mut self, entry: &ControlEntry) {
@@ -18,14 +19,14 @@ impl Check<'_> {
         self.files(&control.objects, "/objects", entry);
         self.files(&control.api_server.files, "/api-server/files", entry);
         for (position, ready) in control.ready.iter().enumerate() {
-            self.ready(ready, &format!("/ready/{position}"));
+            self.ready(ready, &control.decides, &format!("/ready/{position}"));
         }
         for (name, weakening) in &control.weaken {
             self.weakening(weakening, &format!("/weaken/{name}"), entry);
         }
     }
 
-    fn ready(&mut self, ready: &Ready, pointer: &str) {
+    fn ready(&mut self, ready: &Ready, decides: &[Layer], pointer: &str) {
         let catalog = self.catalog;
         if let Some(target) = &ready.target {
             self.known("target", target, &format!("{pointer}/target"), keys(&catalog.targets));
@@ -35,6 +36,9 @@ impl Check<'_> {
         }
         let target = ready.target.as_ref().and_then(|target| catalog.targets.get(target));
         self.action(&ready.r#as, &ready.r#do, target, pointer);
+        if let Some(saying) = &ready.saying {
+            self.saying(saying, decides, &format!("{pointer}/saying"));
+        }
     }
 
     fn weakening(&mut self, weakening: &Weakening, pointer: &str, entry: &ControlEntry) {

@@ -7,6 +7,7 @@ mod deviation;
 mod grants;
 mod pod;
 mod profile;
+mod saying;
 mod scenario;
 
 use std::collections::BTreeMap;

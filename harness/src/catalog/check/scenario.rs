@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Check, keys};
 use crate::catalog::{
-    AUDIT_POLICY, Action, Attack, Blocked, Door, Entry, Permit, Succeeds, Target,
+    AUDIT_POLICY, Action, Attack, Blocked, Door, Entry, Logged, Permit, Succeeds, Target,
 };
 
 impl Check<'_> {
@@ -58,7 +58,9 @@ impl Check<'_> {
     fn attack(&mut self, attack: &Attack, target: Option<&Target>, pointer: &str) {
         self.action(&attack.r#as, &attack.r#do, target, pointer);
         self.door(attack.only, &attack.r#do, pointer);
-        self.evidence(attack.logged.is_some(), &attack.r#do, pointer);
+        self.evidence(attack.logged.as_ref(), &attack.r#do, pointer);
+        let decided = attack.blocked.is_some() || attack.succeeds.is_some();
+        self.either_way(attack.logged.as_ref(), decided, pointer);
         if let Some(succeeds) = &attack.succeeds {
             self.success(succeeds, &attack.r#do, pointer);
         }
@@ -79,7 +81,8 @@ impl Check<'_> {
     fn permit(&mut self, permit: &Permit, target: Option<&Target>, pointer: &str) {
         self.action(&permit.r#as, &permit.r#do, target, pointer);
         self.door(permit.only, &permit.r#do, pointer);
-        self.evidence(permit.logged.is_some(), &permit.r#do, pointer);
+        self.evidence(permit.logged.as_ref(), &permit.r#do, pointer);
+        self.either_way(permit.logged.as_ref(), true, pointer);
         self.success(&permit.succeeds, &permit.r#do, pointer);
     }
 
@@ -109,6 +112,10 @@ impl Check<'_> {
             let message = format!("`{}` does not decide at {at}", blocked.by);
             self.wrong(&format!("{pointer}/at"), &message, &hint);
         }
+        if let Some(saying) = &blocked.saying {
+            let layers = blocked.at.as_ref().map_or(decides.as_slice(), std::slice::from_ref);
+            self.saying(saying, layers, &format!("{pointer}/saying"));
+        }
     }
 
     fn door(&mut self, only: Option<Door>, action: &Action, pointer: &str) {
@@ -119,8 +126,8 @@ impl Check<'_> {
         }
     }
 
-    fn evidence(&mut self, logged: bool, action: &Action, pointer: &str) {
-        if logged && !action.reaches_api_server() {
+    fn evidence(&mut self, logged: Option<&Logged>, action: &Action, pointer: &str) {
+        if logged.is_some() && !action.reaches_api_server() {
             let hint =
                 "it goes past the API server, whose audit log cannot hold it: remove `logged`";
             self.wrong(&format!("{pointer}/logged"), "this action leaves no audit event", hint);

@@ -10,12 +10,12 @@ use kube::Api;
 use kube::api::{ListParams, WatchEvent, WatchParams};
 
 use super::{ACTING, BETWEEN_QUESTIONS, ControlError, STARTING, Stage, StageError};
-use crate::action::{ActionError, Attempt, Scene};
+use crate::action::{ActionError, Attempt, Observation, Scene};
 use crate::catalog::{Action, Need, Permit};
 use crate::cluster::Settings;
 use crate::control::{Ready, is_ready};
 use crate::run::{Plan, Planned};
-use crate::verdict::{Answer, Decision, Layer, Log, attribute};
+use crate::verdict::{Answer, Decision, Evidence, Layer, Log, Signature, attribute};
 
 /// How long it may take until names are looked up when CoreDNS is ready. kube-proxy takes a second (measured).
 const NAMES: Duration = Duration::from_secs(15);
@@ -76,9 +76,9 @@ impl Stage {
             let mut last = String::new();
             let asking = async {
                 loop {
-                    match self.ask(ready).await {
-                        Ok(decision) if acts(planned, ready, &decision) => break,
-                        Ok(decision) => last = format!("{decision:?}"),
+                    match self.ask(planned, ready).await {
+                        Ok(seen) if self.acts(planned, ready, &seen) => break,
+                        Ok(seen) => last = format!("{:?}", seen.decision),
                         Err(error) => last = error.to_string(),
                     }
                     tokio::time::sleep(BETWEEN_QUESTIONS).await;
@@ -100,7 +100,8 @@ impl Stage {
     pub async fn see_reached(&self, planned: &Planned<'_>, patience: Duration) {
         let asking = async {
             for ready in &planned.control.control.ready {
-                while self.ask(ready).await.is_ok_and(|decision| is_unreached(&decision)) {
+                while self.ask(planned, ready).await.is_ok_and(|seen| is_unreached(&seen.decision))
+                {
                     tokio::time::sleep(BETWEEN_QUESTIONS).await;
                 }
             }
@@ -109,20 +110,41 @@ impl Stage {
         let _ = tokio::time::timeout(patience, asking).await;
     }
 
-    async fn ask(&self, ready: &Ready) -> Result<Decision, ActionError> {
+    /// Whether the control refused, in the way in which its block is known.
+    fn acts(&self, planned: &Planned, ready: &Ready, seen: &Evidence) -> bool {
+        let leaves = self.values.fill_map(&planned.control.control.leaves);
+        let signature = Signature {
+            layers: &planned.control.control.decides,
+            saying: ready.saying.as_deref(),
+            leaves: &leaves,
+        };
+        matches!(&seen.decision, Decision::Denied(denial) if signature.is_met(denial, seen))
+    }
+
+    /// Asks once. The log is read only where the control's refusals leave something there.
+    async fn ask(&self, planned: &Planned<'_>, ready: &Ready) -> Result<Evidence, ActionError> {
         let nowhere = Scene { namespace: String::new(), pod: None };
         let scene = ready.target.as_ref().and_then(|name| self.scenes.get(name));
+        let audit_id = self.ids.next();
         let attempt = Attempt {
             world: &self.world,
             identity: &self.identities[&ready.r#as],
             scene: scene.unwrap_or(&nowhere),
             door: ready.r#do.doors()[0],
-            audit_id: &self.ids.next(),
+            audit_id: &audit_id,
             user_agent: concat!("brinell/", env!("CARGO_PKG_VERSION"), " (control)"),
         };
         let observation = attempt.send(&ready.r#do).await?;
-        let unread = Log::Unreadable("a control is asked, not judged".to_owned());
-        Ok(attribute(&observation.sent, &observation.answer, &unread))
+        let Observation { sent, answer, effect, .. } = observation;
+        let mut log = Log::Unreadable("a control is asked, not judged".to_owned());
+        let decision = attribute(&sent, &answer, &log);
+        let signs = !planned.control.control.leaves.is_empty();
+        if let (Some(audit), Decision::Denied(_), true) = (&self.world.audit, &decision, signs)
+            && let Ok(fence) = self.fence().await
+        {
+            log = Log::Read { events: audit.events(&audit_id), traces: Vec::new(), fence };
+        }
+        Ok(Evidence { sent, answer, decision, effect, log, namesakes: Vec::new() })
     }
 
     /// kind says that a cluster is ready before its own pods are: Pod Security may be refusing them. They must
@@ -193,12 +215,6 @@ impl Stage {
         let observation = attempt.send(&permit.r#do).await;
         observation.is_ok_and(|observation| matches!(observation.answer, Answer::Worked(_)))
     }
-}
-
-fn acts(planned: &Planned, ready: &Ready, decision: &Decision) -> bool {
-    matches!(decision, Decision::Denied(denial)
-        if planned.control.control.decides.contains(&denial.layer)
-            && ready.saying.as_ref().is_none_or(|words| denial.message.contains(words)))
 }
 
 fn is_unreached(decision: &Decision) -> bool {

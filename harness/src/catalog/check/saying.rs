@@ -1,0 +1,37 @@
+//! Reasons: what a refusal is expected to say can be said by it.
+
+use super::Check;
+use crate::catalog::Logged;
+use crate::verdict::{Layer, POD_SECURITY_CHECKS, check_named};
+
+impl Check<'_> {
+    /// A reason must be one that a refusal by these layers can give.
+    pub(super) fn saying(&mut self, saying: &str, layers: &[Layer], pointer: &str) {
+        let asks = |layer: &Layer| matches!(layer, Layer::Authorization | Layer::Impersonation);
+        if saying.trim().is_empty() {
+            let hint = "leave it out, and any reason will do";
+            self.wrong(pointer, "every refusal says nothing", hint);
+        } else if saying.contains(['"', '`']) && !layers.iter().any(asks) {
+            let hint = "write the words around it: what is quoted is a name, and whoever asks may choose it";
+            self.wrong(pointer, "quoted names are no reason", hint);
+        }
+        if layers == [Layer::PodSecurity] && !is_policy(saying) {
+            let known = POD_SECURITY_CHECKS.iter().copied();
+            self.known("check of Pod Security", &check_named(saying), pointer, known);
+        }
+    }
+
+    /// Only where nothing else says what must come of it, may it be refused or let in.
+    pub(super) fn either_way(&mut self, logged: Option<&Logged>, decided: bool, pointer: &str) {
+        if decided && logged.is_some_and(|logged| logged.refused_too) {
+            let hint = "remove `refused-too`: what must come of it is said already";
+            self.wrong(&format!("{pointer}/logged/refused-too"), "it may not go either way", hint);
+        }
+    }
+}
+
+/// Whether a reason is a policy of Pod Security: `restricted:v1.33`.
+fn is_policy(saying: &str) -> bool {
+    let levels = ["privileged:", "baseline:", "restricted:"];
+    levels.iter().any(|level| saying.starts_with(level))
+}

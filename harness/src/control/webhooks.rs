@@ -1,0 +1,54 @@
+//! Which webhooks a cluster has, and in which configuration each is: a refusal tells a webhook's name alone.
+
+use std::fmt;
+
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
+};
+use kube::api::ListParams;
+use kube::{Api, Client};
+
+/// A webhook, as a configuration names it.
+pub struct Webhook {
+    /// Its name.
+    pub name: String,
+    kind: &'static str,
+    configuration: String,
+}
+
+impl fmt::Display for Webhook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind, self.configuration)
+    }
+}
+
+/// Every webhook of a cluster, validating and mutating ones. They may come from a cache, as those do by which the API
+/// server decides; a list that may not waits for a tenth of a second (measured).
+///
+/// # Errors
+/// When the API server cannot be asked.
+pub async fn webhooks(admin: &Client) -> Result<Vec<Webhook>, kube::Error> {
+    let validating = Api::<ValidatingWebhookConfiguration>::all(admin.clone());
+    let mutating = Api::<MutatingWebhookConfiguration>::all(admin.clone());
+    let cached = ListParams::default().match_any();
+    let (validating, mutating) =
+        tokio::try_join!(validating.list(&cached), mutating.list(&cached))?;
+    let validating = validating.items.into_iter().flat_map(|it| {
+        let names = it.webhooks.into_iter().flatten().map(|webhook| webhook.name);
+        named("ValidatingWebhookConfiguration", it.metadata.name, names)
+    });
+    let mutating = mutating.items.into_iter().flat_map(|it| {
+        let names = it.webhooks.into_iter().flatten().map(|webhook| webhook.name);
+        named("MutatingWebhookConfiguration", it.metadata.name, names)
+    });
+    Ok(validating.chain(mutating).collect())
+}
+
+fn named(
+    kind: &'static str,
+    configuration: Option<String>,
+    names: impl Iterator<Item = String>,
+) -> Vec<Webhook> {
+    let configuration = configuration.unwrap_or_default();
+    names.map(|name| Webhook { name, kind, configuration: configuration.clone() }).collect()
+}

@@ -1,0 +1,195 @@
+//! Whether the audit log holds what was sent and answered, and as much of it as is asked for.
+
+use super::Judging;
+use super::told::asked;
+use crate::audit::{ApiPath, Event, User};
+use crate::catalog::{Level, Logged};
+use crate::verdict::traced::{self, Told};
+use crate::verdict::{Answer, Decision, Evidence, Finding, Layer, Log, Reason, Response, Sent};
+
+/// What the audit backend writes on an event whose bodies it dropped because they were too large.
+const TRUNCATED: &str = "audit.k8s.io/truncated";
+
+impl Judging {
+    pub(super) fn log(&mut self, logged: Option<&Logged>, evidence: &Evidence) {
+        let Some(logged) = logged else { return };
+        match &evidence.log {
+            Log::NotApplicable => self
+                .causes
+                .push("evidence is asked for, but the API server never sees this".to_owned()),
+            Log::Unreadable(why) => {
+                self.logged = "LOG UNREADABLE".to_owned();
+                self.causes.push(why.clone());
+            }
+            Log::Disabled => {
+                self.unlogged(logged, &evidence.sent, "the API server writes no audit log");
+            }
+            Log::Read { events, fence, .. } if events.is_empty() => {
+                let got = format!("none, while the fence sent after it ({fence}) is in the log");
+                self.unlogged(logged, &evidence.sent, &got);
+            }
+            Log::Read { events, traces, .. } => self.compare(logged, evidence, events, traces),
+        }
+    }
+
+    fn unlogged(&mut self, logged: &Logged, sent: &Sent, got: &str) {
+        self.logged = "UNLOGGED".to_owned();
+        self.findings.push(Finding {
+            reason: Reason::Unlogged,
+            expected: format!("an audit event at {:?}: {}", logged.level, asked(sent)),
+            got: got.to_owned(),
+            who: String::new(),
+            look_at: "the audit policy: which rule comes first for this verb and resource"
+                .to_owned(),
+        });
+    }
+
+    fn compare(
+        &mut self,
+        logged: &Logged,
+        evidence: &Evidence,
+        events: &[Event],
+        traces: &[Event],
+    ) {
+        let mut wrong = differences(logged, evidence, events);
+        if let Some(answer) = traced::controllers_answer(&evidence.answer) {
+            match traced::compare(logged, answer, traces, events) {
+                Told::Nothing => {
+                    let got = "the workload, and nothing of the pod that its controller asked for";
+                    return self.unlogged(logged, &evidence.sent, got);
+                }
+                Told::Nameless => self.causes.push(
+                    "at this level the audit log does not say which pod a controller made"
+                        .to_owned(),
+                ),
+                Told::Differences(differences) => wrong.extend(differences),
+            }
+        }
+        if wrong.is_empty() {
+            self.logged = "logged".to_owned();
+            return;
+        }
+        self.logged = "WRONGLY LOGGED".to_owned();
+        self.findings.push(Finding {
+            reason: Reason::WronglyLogged,
+            expected: format!("an audit event at {:?}: {}", logged.level, asked(&evidence.sent)),
+            got: wrong.join("; "),
+            who: String::new(),
+            look_at:
+                "the audit policy's rule for this verb and resource, its omitStages, and the API \
+                      server's --audit-log-truncate-*"
+                    .to_owned(),
+        });
+    }
+}
+
+/// Every way in which the events differ from what was sent and answered.
+fn differences(logged: &Logged, evidence: &Evidence, events: &[Event]) -> Vec<String> {
+    let sent = &evidence.sent;
+    let mut wrong = Vec::new();
+    for event in events {
+        if event.level != logged.level {
+            wrong.push(format!("level {:?}", event.level));
+        }
+        if Some(&event.verb) != sent.verb.as_ref() {
+            wrong.push(format!("verb {}", event.verb));
+        }
+        if event.request_uri != sent.uri {
+            wrong.push(format!("URI {}", event.request_uri));
+        }
+        let nobody = sent.user.is_none() && event.user.username == "system:anonymous";
+        if !nobody && event.user.username != sent.user.as_deref().unwrap_or_default() {
+            wrong.push(format!("user {:?}", event.user.username));
+        }
+        if !same_impersonation(sent.impersonated.as_ref(), event, &evidence.decision) {
+            let logged = event.impersonated_user.as_ref();
+            wrong.push(match logged {
+                Some(user) => format!("impersonating {:?} of {:?}", user.username, user.groups),
+                None => "impersonating nobody".to_owned(),
+            });
+        }
+        if let (Some(object), Some(path)) = (&event.object_ref, ApiPath::parse(&sent.uri))
+            && (object.resource.as_str(), object.subresource.as_str())
+                != (path.resource, path.subresource)
+        {
+            wrong.push(format!("object {}/{}", object.resource, object.subresource));
+        }
+    }
+    if let Some(code) = evidence.answer.code() {
+        let statuses = events.iter().filter_map(|event| event.response_status.as_ref());
+        let codes: Vec<u16> = statuses.map(|status| status.code).collect();
+        if codes.is_empty() || codes.iter().any(|logged| *logged != code) {
+            wrong.push(format!("codes {codes:?} instead of {code}"));
+        }
+    }
+    if let Some(text) = &logged.uri
+        && !events.iter().any(|event| event.request_uri.contains(text.as_str()))
+    {
+        wrong.push(format!("no {text:?} in the URI"));
+    }
+    if events.iter().all(|event| event.level == logged.level) {
+        wrong.extend(bodies(logged.level, evidence, events));
+    }
+    wrong.dedup();
+    wrong
+}
+
+/// Which bodies are missing that the level promises, or are there although it holds none.
+fn bodies(level: Level, evidence: &Evidence, events: &[Event]) -> Vec<String> {
+    let request = events.iter().any(|event| event.request_object);
+    let answer = events.iter().any(|event| event.response_object);
+    let truncated = events.iter().any(|event| event.annotations.contains_key(TRUNCATED));
+    let why = if truncated { format!(": the event says {TRUNCATED}") } else { String::new() };
+    let mut wrong = Vec::new();
+    if level >= Level::Request && had_body_read(evidence, events) && !request {
+        wrong.push(format!("without the request's body{why}"));
+    }
+    if level == Level::RequestResponse && has_answer_object(evidence) && !answer {
+        wrong.push(format!("without the answer's body{why}"));
+    }
+    if level < Level::Request && request {
+        wrong.push("with the request's body".to_owned());
+    }
+    if level < Level::RequestResponse && answer {
+        wrong.push("with the answer's body".to_owned());
+    }
+    wrong
+}
+
+/// Whether the request had a body and came so far that the API server read it, which is after authorization. Of one
+/// that nobody decided about it may have been no object.
+fn had_body_read(evidence: &Evidence, events: &[Event]) -> bool {
+    let authorized = events.iter().any(|event| {
+        event.annotations.get("authorization.k8s.io/decision").is_some_and(|it| it == "allow")
+    });
+    evidence.sent.body && authorized && !matches!(evidence.decision, Decision::Unclear(_))
+}
+
+/// Whether the API server itself answered with an object. A watch is a stream of them, and what stands behind a
+/// proxy answers past it.
+fn has_answer_object(evidence: &Evidence) -> bool {
+    let response = match &evidence.answer {
+        Answer::Http(response) => response,
+        Answer::Through(through) => &through.workload,
+        _ => return false,
+    };
+    let is_object = |response: &Response| response.kind.is_some() || response.message.is_some();
+    let path = ApiPath::parse(&evidence.sent.uri);
+    let forwarded = path.is_some_and(|path| path.subresource == "proxy");
+    is_object(response) && !forwarded && evidence.sent.verb.as_deref() != Some("watch")
+}
+
+/// Whether an event says of impersonation what was asked for. It names somebody only once impersonation is granted,
+/// and then with the group of everybody authenticated (measured on 1.36.3).
+fn same_impersonation(asked: Option<&User>, event: &Event, decision: &Decision) -> bool {
+    let refused =
+        matches!(decision, Decision::Denied(denial) if denial.layer == Layer::Impersonation);
+    match (asked.filter(|_| !refused), &event.impersonated_user) {
+        (None, None) => true,
+        (Some(asked), Some(logged)) => {
+            let groups = logged.groups.iter().filter(|group| *group != "system:authenticated");
+            logged.username == asked.username && groups.eq(&asked.groups)
+        }
+        (Some(_), None) | (None, Some(_)) => false,
+    }
+}

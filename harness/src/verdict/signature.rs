@@ -1,0 +1,104 @@
+//! How a block by a control is known: by its layer, its words, and what it leaves on the audit event. Words alone are
+//! not enough for a webhook: another one may have its name, and a mutating one refuses in the same words.
+
+use std::collections::BTreeMap;
+
+use super::words::{besides, says};
+use crate::audit::Event;
+use crate::verdict::{Answer, Denial, Evidence, Layer, Log};
+
+/// What a refusal must show to be a control's own.
+#[derive(Debug, Clone, Copy)]
+pub struct Signature<'a> {
+    /// The layers by which the control decides.
+    pub layers: &'a [Layer],
+    /// The reason that the refusal must give.
+    pub saying: Option<&'a str>,
+    /// The annotations that each of its refusals leaves on the audit event. Where it fails closed it leaves none.
+    pub leaves: &'a BTreeMap<String, String>,
+}
+
+/// Whose a refusal is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Recognised {
+    /// The control's own. It named these checks beside the one that is meant.
+    Own(Vec<String>),
+    /// Another layer's; which.
+    OtherLayer(String),
+    /// The control's own, for another reason than the one that is meant.
+    OtherReason,
+    /// It cannot be told, and why.
+    Unclear(String),
+}
+
+impl Signature<'_> {
+    /// Whose this refusal is.
+    pub fn recognise(&self, denial: &Denial, evidence: &Evidence) -> Recognised {
+        if !self.layers.contains(&denial.layer) {
+            return Recognised::OtherLayer(denial.layer.to_string());
+        }
+        if let Some(strange) = self.strange(denial, evidence) {
+            return strange;
+        }
+        match self.saying {
+            Some(words) if says(denial, words) => Recognised::Own(besides(denial, words)),
+            Some(_) => Recognised::OtherReason,
+            None => Recognised::Own(Vec::new()),
+        }
+    }
+
+    /// Whether this refusal has the layer, the words and, where the log can be read, the annotations. Who else has a
+    /// webhook of the name is not asked.
+    pub fn is_met(&self, denial: &Denial, evidence: &Evidence) -> bool {
+        self.layers.contains(&denial.layer)
+            && self.is_signed(denial, evidence).is_ok()
+            && self.saying.is_none_or(|words| says(denial, words))
+    }
+
+    /// Whether the log holds every annotation of a refusal by the control, or cannot be read.
+    ///
+    /// # Errors
+    /// The annotation that is missing.
+    fn is_signed(&self, denial: &Denial, evidence: &Evidence) -> Result<(), (&String, &String)> {
+        let failed = matches!(denial.layer, Layer::WebhookFailure(_) | Layer::PolicyFailure(_));
+        let events = deciding(evidence).filter(|events| !events.is_empty() && !failed);
+        let Some(events) = events else { return Ok(()) };
+        let is_left = |(key, value): &(&String, &String)| {
+            events.iter().any(|event| event.annotations.get(*key) == Some(*value))
+        };
+        self.leaves.iter().find(|left| !is_left(left)).map_or(Ok(()), Err)
+    }
+
+    /// A refusal in the control's name that is another's, or may be.
+    fn strange(&self, denial: &Denial, evidence: &Evidence) -> Option<Recognised> {
+        if let Err((key, value)) = self.is_signed(denial, evidence) {
+            return Some(Recognised::OtherLayer(format!(
+                "another {} (a refusal by this one leaves {key}: {value} on the audit event)",
+                denial.layer
+            )));
+        }
+        let (Layer::Webhook(name) | Layer::WebhookFailure(name)) = &denial.layer else {
+            return None;
+        };
+        match evidence.namesakes.as_slice() {
+            [_] => None,
+            [] => Some(Recognised::Unclear(format!(
+                "which webhooks are named {name} could not be seen, so that another may have refused"
+            ))),
+            several => Some(Recognised::Unclear(format!(
+                "{} webhooks are named {name}, and which of them refused cannot be told: {}",
+                several.len(),
+                several.join(", ")
+            ))),
+        }
+    }
+}
+
+/// The events of the request that was decided about: the controller's, where it made the pod; none where the log
+/// could not be read.
+fn deciding(evidence: &Evidence) -> Option<&[Event]> {
+    let Log::Read { events, traces, .. } = &evidence.log else { return None };
+    let by_controller =
+        matches!(&evidence.answer, Answer::Through(through) if through.workload.is_success());
+    Some(if by_controller { traces } else { events })
+}

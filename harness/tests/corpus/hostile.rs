@@ -1,0 +1,291 @@
+//! Verdicts that hold where somebody else answers in the control's name, where the log lacks what it promises, and
+//! where what was made is not what was asked for: recorded exchanges, each changed in one way.
+
+use std::collections::BTreeMap;
+
+use brinell::catalog::{Level, Logged, Succeeds};
+use brinell::verdict::{
+    Answer, Decision, Denial, Effect, Evidence, Expected, Finding, Judgement, Layer, Log, Reason,
+    Signature, Verdict, attribute, judge_attack, judge_permit,
+};
+use libtest_mimic::Trial;
+
+use super::exchange::{all, recorded};
+use super::judge::{at, change_events, evidence, passes, reasons, webhook};
+use super::trial;
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        trial("hostile/webhook-without-our-annotation", webhook_without_our_annotation),
+        trial("hostile/webhook-of-another-configuration", webhook_of_another_configuration),
+        trial("hostile/mutating-webhook-of-our-name", mutating_webhook_of_our_name),
+        trial("hostile/right-layer-for-another-reason", right_layer_for_another_reason),
+        trial("hostile/several-violations", several_violations),
+        trial("hostile/refused-but-to-be-recorded", refused_but_to_be_recorded),
+        trial("hostile/bodies-of-every-exchange", bodies_of_every_exchange),
+        trial("hostile/truncated-events", truncated_events),
+        trial("hostile/defused-by-a-mutation", defused_by_a_mutation),
+        trial("hostile/who-let-it-in", who_let_it_in),
+    ]
+}
+
+/// Judges an attack by a control that decides at `by` and leaves its run's id on the event.
+fn attack(by: &[Layer], saying: Option<&str>, evidence: &Evidence) -> Judgement {
+    let key = "webhook-forbidden.brinell.dev/run".to_owned();
+    let is_webhook = matches!(by, [Layer::Webhook(_)]);
+    let leaves: BTreeMap<String, String> =
+        is_webhook.then(|| (key, "k7f3".to_owned())).into_iter().collect();
+    let signature = Signature { layers: by, saying, leaves: &leaves };
+    let expected = Expected { control: "guard", signature, look_at: "the guard" };
+    judge_attack(Some(&expected), None, evidence)
+}
+
+fn finding(judgement: &Judgement) -> &Finding {
+    match judgement.findings.as_slice() {
+        [finding] => finding,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn webhook_without_our_annotation() {
+    let own = evidence(&recorded("webhook-forbidden"));
+    assert!(passes(&attack(&[webhook()], None, &own)));
+    for annotation in [None, Some("k7f4")] {
+        let mut other = own.clone();
+        change_events(&mut other, |events| {
+            let annotations = &mut events[0].annotations;
+            annotations.remove("webhook-forbidden.brinell.dev/run");
+            annotations.extend(
+                annotation
+                    .map(|it| ("webhook-forbidden.brinell.dev/run".to_owned(), it.to_owned())),
+            );
+        });
+        let judgement = attack(&[webhook()], None, &other);
+        assert_eq!(reasons(&judgement), [Reason::WrongLayer], "{annotation:?}");
+        assert!(judgement.outcome.contains("another webhook"), "{}", judgement.outcome);
+    }
+    // What cannot be read is not missing: the name is nobody else's.
+    let mut unread = own;
+    unread.log = Log::Unreadable("it is gone".to_owned());
+    assert!(passes(&attack(&[webhook()], None, &unread)));
+}
+
+fn webhook_of_another_configuration() {
+    let mut evidence = evidence(&recorded("webhook-forbidden"));
+    for (namesakes, verdict) in [
+        (vec!["ValidatingWebhookConfiguration/guard"], Verdict::Passed),
+        (
+            vec!["ValidatingWebhookConfiguration/guard", "ValidatingWebhookConfiguration/other"],
+            Verdict::Inconclusive,
+        ),
+        (
+            vec!["ValidatingWebhookConfiguration/guard", "MutatingWebhookConfiguration/other"],
+            Verdict::Inconclusive,
+        ),
+        (vec![], Verdict::Inconclusive),
+    ] {
+        evidence.namesakes = namesakes.iter().map(ToString::to_string).collect();
+        let judgement = attack(&[webhook()], None, &evidence);
+        assert_eq!(judgement.verdict, verdict, "{namesakes:?}");
+        if let [_, other] = namesakes.as_slice() {
+            assert!(judgement.causes[0].contains(other), "{:?}", judgement.causes);
+        }
+    }
+}
+
+/// It refuses in the very words of a validating one, and leaves nothing of ours.
+fn mutating_webhook_of_our_name() {
+    let exchange = recorded("webhook-mutating");
+    let evidence = evidence(&exchange);
+    let Decision::Denied(Denial { layer, .. }) = &exchange.decision else {
+        panic!("{:?}", exchange.decision)
+    };
+    let judgement = attack(std::slice::from_ref(layer), None, &evidence);
+    assert_eq!(reasons(&judgement), [Reason::WrongLayer], "{judgement:?}");
+}
+
+fn right_layer_for_another_reason() {
+    for (exchange, right, other) in [
+        ("webhook-forbidden", "not here", "webhook-forbidden"),
+        ("policy-forbidden", "not here", "policy-forbidden"),
+        ("authorization-subresource", "resource \"pods/exec\"", "developer"),
+        ("pod-security-restricted", "restricted volume types", "hostPath"),
+    ] {
+        let evidence = evidence(&recorded(exchange));
+        let Decision::Denied(Denial { layer, message }) = &evidence.decision else {
+            panic!("{exchange}: {:?}", evidence.decision)
+        };
+        let by = std::slice::from_ref(layer);
+        assert!(passes(&attack(by, Some(right), &evidence)), "{exchange}: {message}");
+        let judgement = attack(by, Some(other), &evidence);
+        assert_eq!(reasons(&judgement), [Reason::OtherReason], "{exchange}: {message}");
+        assert!(judgement.outcome.starts_with("OTHER REASON: "), "{}", judgement.outcome);
+    }
+}
+
+fn several_violations() {
+    let evidence = evidence(&recorded("pod-security-several"));
+    let Decision::Denied(denial) = &evidence.decision else { panic!("{:?}", evidence.decision) };
+    let judgement = attack(&[Layer::PodSecurity], Some("host namespaces"), &evidence);
+    assert!(passes(&judgement), "{}", denial.message);
+    assert!(judgement.outcome.contains(" as well"), "{}: {}", judgement.outcome, denial.message);
+}
+
+fn refused_but_to_be_recorded() {
+    for (name, exchange) in all() {
+        let evidence = evidence(&exchange);
+        // What a controller did is compared by itself.
+        let (Log::Read { events, .. }, false) = (&evidence.log, by_controller(&evidence)) else {
+            continue;
+        };
+        let Some(level) = events.first().map(|event| event.level) else { continue };
+        let judgement = judge_attack(None, Some(&at(level)), &evidence);
+        let reached = match &evidence.decision {
+            Decision::LetIn => true,
+            Decision::Denied(denial) => matches!(denial.layer, Layer::Runtime | Layer::Backend),
+            Decision::Unclear(_) => false,
+        };
+        assert_eq!(judgement.verdict == Verdict::Passed, reached, "{name}: {judgement:?}");
+        let either = Logged { refused_too: true, ..at(level) };
+        let judgement = judge_attack(None, Some(&either), &evidence);
+        let decided = !matches!(evidence.decision, Decision::Unclear(_));
+        assert_eq!(judgement.verdict == Verdict::Passed, decided, "{name}: {judgement:?}");
+    }
+}
+
+/// What the API server of 1.34 and 1.36 wrote is what the level promises.
+fn bodies_of_every_exchange() {
+    for (name, exchange) in all() {
+        let mut evidence = evidence(&exchange);
+        evidence.sent.body = !["GET", "DELETE"].contains(&evidence.sent.method.as_str());
+        let streams = ["/exec", "/attach", "/portforward", "/proxy", "/eviction"];
+        if streams.iter().any(|stream| evidence.sent.uri.contains(stream)) {
+            evidence.sent.body = false;
+        }
+        let (Log::Read { events, .. }, false) = (&evidence.log, by_controller(&evidence)) else {
+            continue;
+        };
+        let Some(level) = events.first().map(|event| event.level) else { continue };
+        let judgement = judge_attack(None, Some(&at(level)), &evidence);
+        assert!(!speaks_of_a_body(&judgement), "{name}: {judgement:?}");
+        for lost in [true, false] {
+            let mut changed = evidence.clone();
+            change_events(&mut changed, |events| {
+                for event in events {
+                    event.request_object &= !lost;
+                    event.response_object |= level < Level::RequestResponse && !lost;
+                }
+            });
+            let had = events.iter().any(|event| event.request_object);
+            let judged = judge_attack(None, Some(&at(level)), &changed);
+            let unclear = matches!(evidence.decision, Decision::Unclear(_));
+            let wrong = if lost { had && !unclear } else { level < Level::RequestResponse };
+            assert_eq!(speaks_of_a_body(&judged), wrong, "{name}, lost: {lost}");
+        }
+    }
+}
+
+fn by_controller(evidence: &Evidence) -> bool {
+    matches!(evidence.answer, Answer::Through(_))
+}
+
+fn speaks_of_a_body(judgement: &Judgement) -> bool {
+    judgement.findings.iter().any(|finding| finding.got.contains(" body"))
+}
+
+fn truncated_events() {
+    let mut evidence = evidence(&recorded("let-in-create"));
+    evidence.sent.body = true;
+    change_events(&mut evidence, |events| {
+        events[0].request_object = false;
+        events[0].annotations.insert("audit.k8s.io/truncated".to_owned(), "true".to_owned());
+    });
+    let logged = at(Level::Request);
+    let judgement = judge_attack(None, Some(&logged), &evidence);
+    assert_eq!(
+        finding(&judgement).got,
+        "without the request's body: the event says audit.k8s.io/truncated"
+    );
+    assert_eq!(finding(&judgement).reason, Reason::WronglyLogged);
+}
+
+/// It is there, but what made it an attack is not.
+fn defused_by_a_mutation() {
+    let mut evidence = evidence(&recorded("let-in-create"));
+    evidence.effect = Effect::Changed("Pod attack is there without spec.hostPID".to_owned());
+    change_events(&mut evidence, |events| {
+        events[0].annotations.insert(
+            "mutation.webhook.admission.k8s.io/round_0_index_0".to_owned(),
+            r#"{"configuration":"tidy","webhook":"tidy.example","mutated":true}"#.to_owned(),
+        );
+    });
+    let judgement = attack(&[Layer::PodSecurity], Some("host namespaces"), &evidence);
+    assert_eq!(judgement.outcome, "WRONG LAYER: defused, Pod attack is there without spec.hostPID");
+    let finding = finding(&judgement);
+    assert_eq!(finding.reason, Reason::WrongLayer);
+    assert!(finding.who.contains("webhook tidy.example changed it"), "{}", finding.who);
+    assert!(finding.look_at.contains("MutatingWebhookConfiguration tidy"), "{}", finding.look_at);
+    assert_eq!(
+        reasons(&judge_permit(&Succeeds::default(), None, &evidence)),
+        [Reason::PermitBroken]
+    );
+}
+
+fn who_let_it_in() {
+    let binding =
+        r#"ClusterRoleBinding "developer" of ClusterRole "developer" to Group "developers""#;
+    for (exchange, by, who, look_at) in [
+        ("let-in-create", Layer::Authorization, binding, binding),
+        (
+            "pod-security-audit",
+            Layer::PodSecurity,
+            "Pod Security only recorded that it would violate PodSecurity \"restricted:latest\": host namespaces (hostPID=true)",
+            "the guard",
+        ),
+        (
+            "pod-security-allowed",
+            Layer::PodSecurity,
+            "Pod Security enforced restricted:latest",
+            "the guard",
+        ),
+        (
+            "pod-security-exempt",
+            Layer::PodSecurity,
+            "Pod Security exempts this user",
+            "exemptions.usernames",
+        ),
+        (
+            "policy-audits",
+            Layer::Policy("policy-audits".to_owned()),
+            "policy policy-audits only recorded it: failed expression: false",
+            "ValidatingAdmissionPolicyBinding policy-audits-binding: validationActions",
+        ),
+        (
+            "webhook-fails-open",
+            webhook(),
+            "webhook webhook-fails-open.brinell.dev could not be asked and failed open",
+            "the guard",
+        ),
+    ] {
+        let evidence = evidence(&recorded(exchange));
+        assert_eq!(attribute(&evidence.sent, &evidence.answer, &evidence.log), Decision::LetIn);
+        let judgement = attack(&[by], None, &evidence);
+        let finding = finding(&judgement);
+        assert_eq!(finding.reason, Reason::Bypassed, "{exchange}");
+        assert!(finding.who.contains(who), "{exchange}: {}", finding.who);
+        assert!(finding.look_at.contains(look_at), "{exchange}: {}", finding.look_at);
+    }
+    // Another authorizer, and none that gives a reason.
+    for (reason, who) in [
+        ("the team is on duty", "an authorizer other than RBAC: the team is on duty"),
+        ("", "authorization gave no reason"),
+    ] {
+        let mut evidence = evidence(&recorded("let-in-create"));
+        change_events(&mut evidence, |events| {
+            let annotations = &mut events[0].annotations;
+            annotations.insert("authorization.k8s.io/reason".to_owned(), reason.to_owned());
+        });
+        let judgement = attack(&[Layer::Authorization], None, &evidence);
+        assert!(finding(&judgement).who.contains(who), "{judgement:?}");
+    }
+}
