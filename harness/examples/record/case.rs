@@ -71,6 +71,9 @@ pub struct Case {
     /// Labels of the case's own namespace.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    /// Annotations of the case's own namespace.
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
     /// What the admin sends first.
     #[serde(default)]
     pub steps: Vec<Step>,
@@ -186,6 +189,7 @@ impl Cases {
         let text = text
             .replace("${certificate}", &brinell::text::base64(certificates(&["x"])?.ca.as_bytes()))
             .replace("${csr}", &brinell::text::base64(masters_request()?.as_bytes()))
+            .replace("${costly}", &costly())
             .replace("${long}", &"This is not how we do it here. ".repeat(200));
         let mut all: Cases = serde_saphyr::from_str(&text)?;
         let cases = std::mem::take(&mut all.cases)
@@ -197,6 +201,14 @@ impl Cases {
             .collect::<Result<_, Failure>>()?;
         Ok((all, cases))
     }
+}
+
+/// An expression that is true and costs some 400,000 of the 10,000,000 that a policy may cost.
+fn costly() -> String {
+    let ten = "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]";
+    ["a", "b", "c", "d", "e"]
+        .iter()
+        .rfold("true".to_owned(), |inner, name| format!("{ten}.all({name}, {inner})"))
 }
 
 /// A certificate request for a member of the cluster's superusers.

@@ -47,11 +47,33 @@ plugins:
     apiVersion: eventratelimit.admission.k8s.io/v1alpha1
     kind: Configuration
     limits: [{type: User, qps: 1, burst: 1}]
+- name: ResourceQuota
+  configuration:
+    apiVersion: apiserver.config.k8s.io/v1
+    kind: ResourceQuotaConfiguration
+    limitedResources:
+    - resource: persistentvolumeclaims
+      matchContains: [gold.storageclass.storage.k8s.io/requests.storage]
+    - resource: pods
+      matchScopes: [{scopeName: PriorityClass, operator: In, values: [system-cluster-critical]}]
+- name: ImagePolicyWebhook
+  configuration:
+    imagePolicy: {kubeConfigFile: images.yaml, allowTTL: 1, denyTTL: 1, retryBackoff: 500, defaultAllow: false}
+";
+
+/// How ImagePolicyWebhook reaches the other end.
+const IMAGES: &str = "\
+apiVersion: v1
+kind: Config
+clusters: [{name: images, cluster: {server: 'https://localhost:9443/images', certificate-authority: ca.crt}}]
+users: [{name: images, user: {}}]
+contexts: [{name: images, context: {cluster: images, user: images}}]
+current-context: images
 ";
 
 /// Plug-ins that are not asked by default.
-const PLUGINS: &str =
-    "NodeRestriction,DenyServiceExternalIPs,OwnerReferencesPermissionEnforcement,EventRateLimit";
+const PLUGINS: &str = "NodeRestriction,DenyServiceExternalIPs,OwnerReferencesPermissionEnforcement,EventRateLimit,\
+     AlwaysPullImages,ImagePolicyWebhook,LimitPodHardAntiAffinityTopology,PodNodeSelector,PodTolerationRestriction";
 
 /// What the processes need, in a folder that goes with it.
 pub struct Cluster {
@@ -76,13 +98,17 @@ impl Cluster {
             writeln!(list, "{token},{user},{user},\"{}\"", groups.join(","))?;
             tokens.insert(user.clone(), token);
         }
+        let images = folder.path().join("images.yaml").display().to_string();
+        let admission = ADMISSION.replace("images.yaml", &images);
         for (file, text) in [
             ("tokens.csv", list.as_str()),
             ("server.crt", &certificates.certificate),
             ("server.key", &certificates.key),
             ("audit-policy.yaml", AUDIT_POLICY),
             ("authentication.yaml", AUTHENTICATION),
-            ("admission.yaml", ADMISSION),
+            ("admission.yaml", &admission),
+            ("images.yaml", IMAGES),
+            ("ca.crt", &certificates.ca),
         ] {
             std::fs::write(folder.path().join(file), text)?;
         }

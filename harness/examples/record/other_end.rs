@@ -20,6 +20,8 @@ pub enum Reply {
     Review(Value),
     /// A body with its code.
     Body(Body),
+    /// The answer of ImagePolicyWebhook's webhook: it rejects what an annotation gives a reason for.
+    Images,
     /// An answer that ends in the middle.
     Cut,
     /// None.
@@ -81,7 +83,8 @@ async fn answer(
         Some(Reply::Body(Body { code, json: Some(json), .. })) => {
             whole(code, "application/json", &json.to_string())
         }
-        Some(Reply::Body(Body { code, json: None, text })) => whole(code, "text/html", &text),
+        Some(Reply::Body(Body { code, json: None, text })) => whole(code, "text/plain", &text),
+        Some(Reply::Images) => whole(200, "application/json", &images(&body)),
         Some(Reply::Cut) => "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{".to_owned(),
         Some(Reply::Silence) => std::future::pending().await,
         None => whole(404, "text/plain", "not found\n"),
@@ -105,6 +108,13 @@ fn review(mut response: Value, question: &[u8]) -> String {
     }
     let kind = "AdmissionReview";
     json!({"apiVersion": "admission.k8s.io/v1", "kind": kind, "response": response}).to_string()
+}
+
+fn images(question: &[u8]) -> String {
+    let mut review: Value = serde_json::from_slice(question).unwrap_or_default();
+    let reason = review["spec"]["annotations"]["brinell.image-policy.k8s.io/reason"].clone();
+    review["status"] = json!({"allowed": reason.is_null(), "reason": reason.as_str()});
+    review.to_string()
 }
 
 /// Reads one request: its path and its body.

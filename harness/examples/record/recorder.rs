@@ -72,7 +72,7 @@ pub fn write(corpus: &Path, name: &str, exchange: &Exchange) -> Result<(), Failu
 }
 
 fn replies(cases: &BTreeMap<String, Case>) -> BTreeMap<String, Reply> {
-    let mut replies = BTreeMap::new();
+    let mut replies = BTreeMap::from([("/images".to_owned(), Reply::Images)]);
     for (name, case) in cases {
         replies.extend(case.replies.clone());
         if let Some(reply) = case.hook.as_ref().and_then(|hook| hook.reply.clone()) {
@@ -185,7 +185,7 @@ impl Recorder {
 
     /// The case's namespace, and what acts there.
     async fn set_up(&self, name: &str, case: &Case) -> Result<(), Failure> {
-        let namespace = json!({"metadata": {"name": name, "labels": case.labels}});
+        let namespace = json!({"metadata": {"name": name, "labels": case.labels, "annotations": case.annotations}});
         self.make("POST", "/api/v1/namespaces", Some(&namespace)).await?;
         let accounts = format!("/api/v1/namespaces/{name}/serviceaccounts");
         let account = json!({"metadata": {"name": "default"}});
