@@ -31,10 +31,16 @@ pub enum Recognised {
     Unclear(String),
 }
 
+/// Flow control turns a request away before anything looks at it, whatever it asks for.
+pub const BUSY: &str = "flow control turned it away (429), which decides nothing";
+
 impl Signature<'_> {
     /// Whose this refusal is.
     pub fn recognise(&self, denial: &Denial, evidence: &Evidence) -> Recognised {
         if !self.layers.contains(&denial.layer) {
+            if denial.layer == Layer::FlowControl {
+                return Recognised::Unclear(BUSY.to_owned());
+            }
             return Recognised::OtherLayer(denial.layer.to_string());
         }
         if let Some(strange) = self.strange(denial, evidence) {

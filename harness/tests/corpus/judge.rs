@@ -16,6 +16,8 @@ use super::trial;
 pub fn trials() -> Vec<Trial> {
     vec![
         trial("judge/every-attack", every_attack),
+        trial("judge/flow-control", flow_control),
+        trial("judge/kubelet-refuses-the-api-server", kubelet_that_refuses_the_api_server),
         trial("judge/every-permit", every_permit),
         trial("judge/effect-of-a-refused-attack", effect_of_a_refused_attack),
         trial("judge/refusal-beside-a-success", refusal_beside_a_success),
@@ -82,6 +84,24 @@ fn layer(exchange: &Exchange) -> Option<Layer> {
     match &exchange.decision {
         Decision::Denied(denial) => Some(denial.layer.clone()),
         Decision::LetIn | Decision::Unclear(_) => None,
+    }
+}
+
+/// It decides nothing, of an attack as of a permit.
+fn flow_control() {
+    let busy = evidence(&recorded("flow-control"));
+    assert_eq!(attack(&[webhook()], &busy).verdict, Verdict::Inconclusive);
+    assert_eq!(judge_permit(&Succeeds::default(), None, &busy).verdict, Verdict::Inconclusive);
+    assert_eq!(attack(&[Layer::FlowControl], &busy).verdict, Verdict::Passed);
+}
+
+/// The caller was let in, but nothing came of it, so that nobody refused it either.
+fn kubelet_that_refuses_the_api_server() {
+    for name in ["kubelet-refuses-exec", "kubelet-refuses-log", "kubelet-refuses-proxy"] {
+        let refused = evidence(&recorded(name));
+        for by in [webhook(), Layer::Kubelet] {
+            assert_eq!(attack(&[by], &refused).verdict, Verdict::Inconclusive, "{name}");
+        }
     }
 }
 

@@ -47,20 +47,21 @@ pub fn is_failure(reason: &str) -> bool {
             .any(|(start, later)| reason.starts_with(start) && reason.contains(later))
 }
 
-/// Which policy refused. `known` says whether the code is the API server's own.
+/// Which policy refused. `known` says whether the audit event vouches for the code.
 pub fn policy_layer(code: u16, known: bool, words: &str) -> Option<Layer> {
     if let Some(name) = mutating(words) {
         return (code == 403).then(|| Layer::PolicyFailure(name.to_owned()));
     }
     let (name, reason) = validating(after_subject(words, "forbidden")?)?;
-    let chosen = match code {
+    let failed = is_failure(reason);
+    let layer = match code {
         // Only a validation that came out false has the reason that its author chose.
-        401 | 403 | 413 => known,
+        401 | 403 | 413 if known || !failed => Layer::Policy,
         // So answers a policy without a reason, and every policy that fails closed.
-        422 => false,
+        422 if failed => Layer::PolicyFailure,
+        422 => Layer::Policy,
         _ => return None,
     };
-    let layer = if !chosen && is_failure(reason) { Layer::PolicyFailure } else { Layer::Policy };
     Some(layer(name.to_owned()))
 }
 

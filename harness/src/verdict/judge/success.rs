@@ -4,7 +4,8 @@ use super::Judging;
 use super::told::{summary, wanted};
 use crate::audit::ApiPath;
 use crate::catalog::Succeeds;
-use crate::verdict::{Answer, Decision, Effect, Evidence, Finding, Reason, Sent, Stream};
+use crate::verdict::signature::BUSY;
+use crate::verdict::{Answer, Decision, Effect, Evidence, Finding, Layer, Reason, Sent, Stream};
 
 impl Judging {
     /// A step that does not work breaks no promise, but leaves nothing to judge.
@@ -89,7 +90,12 @@ fn unknown(succeeds: &Succeeds, evidence: &Evidence, worked: bool) -> Option<Str
         (Answer::Nothing(_), Decision::Unclear(why)) if evidence.sent.audit_id.is_some() => {
             Some(why.clone())
         }
-        (Answer::Http(_) | Answer::Through(_), Decision::Unclear(why)) => Some(why.clone()),
+        (Answer::Http(_) | Answer::Through(_) | Answer::Stream(_), Decision::Unclear(why)) => {
+            Some(why.clone())
+        }
+        (_, Decision::Denied(denial)) if denial.layer == Layer::FlowControl => {
+            Some(BUSY.to_owned())
+        }
         _ => None,
     }
 }
