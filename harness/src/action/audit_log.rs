@@ -3,9 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::http::name;
 use super::{ActionError, Attempt, Observation};
-use crate::catalog::Method;
 use crate::verdict::{Answer, Effect, Searched};
 
 /// Makes a Secret that holds the canary, reads it, and looks for it in the log up to a fence.
@@ -17,22 +15,17 @@ pub(super) async fn search(attempt: &Attempt<'_>) -> Result<Observation, ActionE
         "metadata": {"name": unique},
         "stringData": {"value": attempt.world.canary},
     });
-    let made = attempt.ask(Method::Post, &path, "application/json", Some(&body)).await;
-    let answer = match made {
+    let (sent, made) = attempt.create(&path, body).await;
+    let answer = match &made {
         Answer::Http(response) if response.is_success() => {
             let read = read(attempt, &path).await;
-            attempt.look_and_remove(&format!("{path}/{unique}"), &unique).await?;
+            attempt.made(&made).await?;
             read?;
             Answer::AuditLog(searched(attempt).await?)
         }
-        other => other,
+        _ => made,
     };
-    Ok(Observation {
-        sent: attempt.sent_body(name(Method::Post), &path, "create"),
-        answer,
-        effect: Effect::NotApplicable,
-        traced: None,
-    })
+    Ok(Observation { sent, answer, effect: Effect::NotApplicable, traced: None })
 }
 
 /// Reads the namespace's Secrets whole. Nothing of them is kept.

@@ -1,12 +1,12 @@
-//! Debug containers, by strategic merge, apply and PUT: the three ways in which one reaches a pod.
+//! Debug containers, by strategic merge, apply (as JSON and as YAML) and PUT: the ways in which one reaches a pod.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use serde_json::{Value, json};
 
-use super::http::name;
+use super::http::Content;
 use super::{ActionError, Attempt, Observation};
-use crate::catalog::{Door, Ephemeral, Method};
+use crate::catalog::{Door, Ephemeral, Method, Patch};
 use crate::merge;
 use crate::verdict::Effect;
 
@@ -21,30 +21,26 @@ pub(super) async fn send(
     let container = container(attempt, ephemeral);
     let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}/ephemeralcontainers");
     let added = json!({"spec": {"ephemeralContainers": [container]}});
-    let (method, uri, content_type, body) = match attempt.door {
+    let (method, uri, content) = match attempt.door {
         Door::Put => {
             let mut present = pods.get(pod).await?;
             // With it the kubelet, which writes the pod's status meanwhile, would be in the way (409).
             present.metadata.resource_version = None;
             let whole = with_container(&present, &container)?;
-            (Method::Put, path, "application/json", whole)
+            (Method::Put, path, Content::json("application/json", &whole))
         }
-        Door::Apply => {
+        Door::Apply | Door::ApplyYaml => {
             let mut whole = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": pod}});
             merge::patch(&mut whole, &added);
             let uri = format!("{path}?fieldManager={}", attempt.unique());
-            (Method::Patch, uri, "application/apply-patch+yaml", whole)
+            let encode = if attempt.door == Door::Apply { Content::json } else { Content::yaml };
+            (Method::Patch, uri, encode(Patch::Apply.media_type(), &whole))
         }
-        _ => (Method::Patch, path, "application/strategic-merge-patch+json", added),
+        _ => (Method::Patch, path, Content::json(Patch::Strategic.media_type(), &added)),
     };
-    let answer = attempt.ask(method, &uri, content_type, Some(&body)).await;
-    let verb = if method == Method::Put { "update" } else { "patch" };
-    Ok(Observation {
-        sent: attempt.sent_body(name(method), &uri, verb),
-        answer,
-        effect: effect(attempt, &pods.get(pod).await?),
-        traced: None,
-    })
+    let (sent, answer) = attempt.ask(method, &uri, Some(content)).await;
+    let effect = effect(attempt, &pods.get(pod).await?);
+    Ok(Observation { sent, answer, effect, traced: None })
 }
 
 /// What the restricted Pod Security Standard admits, with what the scenario lays over it.

@@ -8,12 +8,14 @@ mod etcd;
 mod grants;
 mod http;
 mod kubelet;
+mod ledger;
 mod pod;
 mod request;
 mod stream;
 mod workload;
 
 pub use http::{exchange, read};
+pub use ledger::{Ledger, LeftOver};
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -100,6 +102,10 @@ pub struct Attempt<'a> {
     pub audit_id: &'a str,
     /// Names the scenario in the audit log, for people.
     pub user_agent: &'a str,
+    /// What the attempts of its scenario make.
+    pub ledger: &'a Ledger,
+    /// Whether what it makes stays for the attempts after it, until its scenario ends.
+    pub stays: bool,
 }
 
 /// What was observed of one sending.
@@ -212,11 +218,6 @@ impl Attempt<'_> {
             audit_id: Some(self.audit_id.to_owned()),
             body: false,
         }
-    }
-
-    /// The same with a body.
-    fn sent_body(&self, method: &str, uri: &str, verb: &str) -> Sent {
-        Sent { body: true, ..self.sent(method, uri, verb) }
     }
 
     /// What goes past the API server: no verb, no event.

@@ -6,9 +6,8 @@ use kube::discovery::pinned_kind;
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
-use super::http::name;
 use super::{ActionError, Attempt, Observation, workload};
-use crate::catalog::{Method, Owner, PodAction};
+use crate::catalog::{Owner, PodAction};
 use crate::merge;
 
 /// Makes the pod and looks whether it is there.
@@ -29,14 +28,9 @@ async fn directly(attempt: &Attempt<'_>, action: &PodAction) -> Result<Observati
         &mut pod,
         &json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": attempt.unique()}}),
     );
-    let answer = attempt.ask(Method::Post, &path, "application/json", Some(&pod)).await;
-    let unique = attempt.unique();
-    Ok(Observation {
-        sent: attempt.sent_body(name(Method::Post), &path, "create"),
-        answer,
-        effect: attempt.look_and_remove(&format!("{path}/{unique}"), &unique).await?,
-        traced: None,
-    })
+    let (sent, answer) = attempt.create(&path, pod).await;
+    let effect = attempt.made(&answer).await?;
+    Ok(Observation { sent, answer, effect, traced: None })
 }
 
 /// The metadata and spec of a pod that the restricted Pod Security Standard admits, with what the scenario lays over it.

@@ -9,10 +9,10 @@ use kube::Api;
 use kube::api::{ListParams, WatchEvent, WatchParams};
 use serde_json::{Value, json};
 
-use super::http::name;
+use super::ledger::selector;
 use super::pod::template;
 use super::{ActionError, Attempt, Observation, Traced};
-use crate::catalog::{Method, PodAction, Workload};
+use crate::catalog::{PodAction, Workload};
 use crate::verdict::{Answer, Effect, Response, Through};
 
 /// How long a controller may take to make a pod or to say that it cannot.
@@ -53,8 +53,7 @@ pub(super) async fn send(
     let collection = collection(workload, &attempt.scene.namespace);
     let body =
         body(workload, &attempt.unique(), attempt.audit_id, template(attempt, action).await?);
-    let answer = attempt.ask(Method::Post, &collection, "application/json", Some(&body)).await;
-    let sent = attempt.sent_body(name(Method::Post), &collection, "create");
+    let (sent, answer) = attempt.create(&collection, body).await;
     let (answer, traced) = match answer {
         Answer::Http(accepted) if accepted.is_success() && attempt.world.has_controllers => {
             if workload == Workload::CronJob {
@@ -67,8 +66,7 @@ pub(super) async fn send(
         refused => (refused, None),
     };
     let pod = attempt.world.has_controllers && is_pod_there(attempt).await?;
-    let unique = attempt.unique();
-    let workload = attempt.look_and_remove(&format!("{collection}/{unique}"), &unique).await?;
+    let workload = attempt.made(&answer).await?;
     let effect = match &answer {
         _ if pod => Effect::Present("the controller's pod".to_owned()),
         Answer::Through(_) => Effect::Absent,
@@ -155,8 +153,7 @@ fn traced(attempt: &Attempt<'_>, maker: &Maker) -> Traced {
 /// Whether a pod of the workload is there, whatever its controller was answered.
 async fn is_pod_there(attempt: &Attempt<'_>) -> Result<bool, ActionError> {
     let pods = Api::<Pod>::namespaced(attempt.world.admin.clone(), &attempt.scene.namespace);
-    let stamp = format!("brinell.dev/attempt={}", attempt.audit_id);
-    let labelled = ListParams::default().labels(&stamp);
+    let labelled = ListParams::default().labels(&selector(attempt.audit_id));
     Ok(!pods.list_metadata(&labelled).await?.items.is_empty())
 }
 

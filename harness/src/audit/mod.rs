@@ -6,4 +6,4 @@ mod path;
 
 pub use event::{Event, ObjectRef, ResponseStatus, User};
 pub use log::{AuditLog, Leak, Leaks, LogError};
-pub use path::{ApiPath, verb};
+pub use path::{ApiPath, is_built_in, query_values, verb};

@@ -118,7 +118,12 @@ mod tests {
     }
 
     fn get(path: &str) -> Action {
-        Action::Request(Request { method: Method::Get, path: path.to_owned(), body: None })
+        Action::Request(Request {
+            method: Method::Get,
+            path: path.to_owned(),
+            patch: None,
+            body: None,
+        })
     }
 
     #[test]

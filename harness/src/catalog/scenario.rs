@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::AUDIT_POLICY;
+use crate::audit::query_values;
+use crate::control::fill_texts;
 use crate::verdict::Layer;
 
 /// One YAML file: attacks that must be stopped or leave evidence, and the legitimate uses beside them.
@@ -127,6 +129,9 @@ pub struct Logged {
     /// because a refused one does not show what an admitted one leaves.
     #[serde(default)]
     pub refused_too: bool,
+    /// The doors through which the log cannot hold more than that the request was received: neither body nor answer.
+    #[serde(default)]
+    pub received_only: Vec<Door>,
 }
 
 /// How much an audit event holds (`audit.k8s.io/v1` Level).
@@ -321,20 +326,59 @@ pub enum Workload {
 pub struct Request {
     /// The HTTP method.
     pub method: Method,
-    /// The path with its query. `${node}` stands for the node's name.
+    /// The path with its query. `${node}` stands for the node's name, `${unique}` for a name that is the same in all
+    /// attempts of the scenario and in no other scenario.
     pub path: String,
-    /// A JSON body.
+    /// Which sort of patch a PATCH sends. Without it a strategic merge, which only built-in kinds know.
+    #[serde(default)]
+    pub patch: Option<Patch>,
+    /// The body, with the same substitutions; of a JSON patch a list.
     #[serde(default)]
     pub body: Option<Value>,
 }
 
-impl Request {
-    /// What may stand between `${` and `}` in its path.
-    pub const SUBSTITUTIONS: [&str; 1] = ["node"];
+/// A sort of PATCH
+/// (<https://kubernetes.io/docs/reference/using-api/api-concepts/#patch-and-apply>).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Patch {
+    /// A part of the object; lists are merged by their keys. For built-in kinds only.
+    Strategic,
+    /// A part of the object; lists are replaced (RFC 7396).
+    Merge,
+    /// A list of operations (RFC 6902).
+    Json,
+    /// Server-side apply: what is meant to be there, made where it is not. Sent as JSON and as YAML.
+    Apply,
+}
 
-    /// The path on a cluster whose node has this name.
-    pub fn uri(&self, node: &str) -> String {
-        self.path.replace("${node}", node)
+impl Patch {
+    /// As Content-Type names it.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Patch::Strategic => "application/strategic-merge-patch+json",
+            Patch::Merge => "application/merge-patch+json",
+            Patch::Json => "application/json-patch+json",
+            Patch::Apply => "application/apply-patch+yaml",
+        }
+    }
+}
+
+impl Request {
+    /// What may stand between `${` and `}` in its path and its body.
+    pub const SUBSTITUTIONS: [&str; 2] = ["node", "unique"];
+
+    /// The request on a cluster whose node has this name, in a scenario with this name of its own. A server-side
+    /// apply that names no field manager gets one: the API server demands it.
+    pub fn filled(&self, node: &str, unique: &str) -> Request {
+        let fill = |text: &str| text.replace("${node}", node).replace("${unique}", unique);
+        let mut path = fill(&self.path);
+        if self.patch == Some(Patch::Apply) && query_values(&path, "fieldManager").is_empty() {
+            let separator = if path.contains('?') { '&' } else { '?' };
+            path = format!("{path}{separator}fieldManager=brinell");
+        }
+        let body = self.body.as_ref().map(|body| fill_texts(body, &fill));
+        Request { path, body, ..self.clone() }
     }
 }
 
@@ -348,7 +392,7 @@ pub enum Method {
     Post,
     /// Replaces.
     Put,
-    /// Changes (strategic merge for core objects).
+    /// Changes; `patch` says how.
     Patch,
     /// Deletes.
     Delete,
@@ -475,8 +519,10 @@ pub enum Door {
     GetSpdy,
     /// PATCH with a strategic merge patch: what `kubectl debug` sends.
     StrategicMerge,
-    /// PATCH by server-side apply.
+    /// PATCH by server-side apply, with a JSON body.
     Apply,
+    /// The same with a YAML body, which the audit log cannot hold.
+    ApplyYaml,
     /// PUT of the whole object. The verb is `update`.
     Put,
     /// The action has one way only.
@@ -490,7 +536,12 @@ impl Action {
             Action::Exec(_) | Action::Attach(_) | Action::PortForward(_) => {
                 &[Door::GetWebsocket, Door::PostSpdy, Door::GetSpdy]
             }
-            Action::Ephemeral(_) => &[Door::StrategicMerge, Door::Apply, Door::Put],
+            Action::Ephemeral(_) => {
+                &[Door::StrategicMerge, Door::Apply, Door::ApplyYaml, Door::Put]
+            }
+            Action::Request(request) if request.patch == Some(Patch::Apply) => {
+                &[Door::Apply, Door::ApplyYaml]
+            }
             Action::Pod(_)
             | Action::Request(_)
             | Action::Connect(_)
@@ -512,6 +563,7 @@ impl Door {
             Door::GetSpdy => "get-spdy",
             Door::StrategicMerge => "strategic-merge",
             Door::Apply => "apply",
+            Door::ApplyYaml => "apply-yaml",
             Door::Put => "put",
             Door::Direct => "direct",
         }
@@ -525,6 +577,7 @@ impl Door {
             Door::GetSpdy => "GET SPDY",
             Door::StrategicMerge => "strategic merge",
             Door::Apply => "apply",
+            Door::ApplyYaml => "apply as YAML",
             Door::Put => "PUT",
             Door::Direct => "",
         }

@@ -42,16 +42,7 @@ impl Values {
 
     /// The object with every substitution made in its texts. A value stays a text, whatever it looks like.
     pub fn fill_object(&self, object: &Value) -> Value {
-        match object {
-            Value::String(text) => Value::String(self.fill(text)),
-            Value::Array(items) => items.iter().map(|item| self.fill_object(item)).collect(),
-            Value::Object(fields) => {
-                let filled =
-                    |(key, value): (&String, &Value)| (key.clone(), self.fill_object(value));
-                fields.iter().map(filled).collect()
-            }
-            other => other.clone(),
-        }
+        fill_texts(object, &|text| self.fill(text))
     }
 
     /// Every name that may stand between `${` and `}`.
@@ -71,6 +62,19 @@ impl Values {
             ("canary", &self.canary),
             ("encryption-key", &self.encryption_key),
         ]
+    }
+}
+
+/// The value with every text in it replaced by what `fill` makes of it.
+pub(crate) fn fill_texts(value: &Value, fill: &dyn Fn(&str) -> String) -> Value {
+    match value {
+        Value::String(text) => Value::String(fill(text)),
+        Value::Array(items) => items.iter().map(|item| fill_texts(item, fill)).collect(),
+        Value::Object(fields) => {
+            let filled = |(key, value): (&String, &Value)| (key.clone(), fill_texts(value, fill));
+            fields.iter().map(filled).collect()
+        }
+        other => other.clone(),
     }
 }
 

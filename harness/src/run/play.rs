@@ -8,12 +8,12 @@ use tokio::time::Instant;
 use super::execute::whole;
 use super::stage::Stage;
 use super::{AttemptResult, Plan, Role, ScenarioResult};
-use crate::action::{Attempt, Observation};
+use crate::action::{Attempt, Ledger, LeftOver, Observation};
 use crate::catalog::{Action, Attack, Blocked, Door, Entry, Logged, Method, Permit};
 use crate::control::{Webhook, webhooks};
 use crate::verdict::{
-    Answer, Decision, Evidence, Expected, Judgement, Layer, Log, Signature, Verdict, attribute,
-    judge_attack, judge_permit, judge_step,
+    Answer, Decision, Evidence, Expected, Finding, Judgement, Layer, Log, Reason, Signature,
+    Verdict, attribute, judge_attack, judge_permit, judge_step,
 };
 
 /// No attempt takes longer: the longest waits for a controller and a stream.
@@ -22,12 +22,16 @@ const ATTEMPT: Duration = Duration::from_secs(90);
 /// How long a change may take to act on every part of the API server, and no event tells when it does.
 const SETTLING: Duration = Duration::from_secs(2);
 
+/// How long the removal of what a scenario made may take: a moment, where the API server answers.
+const TIDYING: Duration = Duration::from_secs(10);
+
 /// One scenario on its stage.
 pub(super) struct Play<'a> {
     plan: &'a Plan<'a>,
     stage: &'a Stage,
     entry: &'a Entry,
     webhooks: OnceCell<Vec<Webhook>>,
+    ledger: Ledger,
 }
 
 /// What was seen of an attempt, or why it could not be made.
@@ -40,7 +44,7 @@ struct Seen {
 impl<'a> Play<'a> {
     /// Nothing of it is tried yet.
     pub(super) fn new(plan: &'a Plan<'a>, stage: &'a Stage, entry: &'a Entry) -> Self {
-        Play { plan, stage, entry, webhooks: OnceCell::new() }
+        Play { plan, stage, entry, webhooks: OnceCell::new(), ledger: stage.ledger() }
     }
 
     /// Tries everything, until the deadline or the end of the cluster. What was judged up to there is kept.
@@ -63,12 +67,20 @@ impl<'a> Play<'a> {
         }
         let verdicts = attempts.iter().map(|attempt| attempt.judgement.verdict);
         let verdict = verdicts.chain(cause.iter().map(|_| Verdict::Inconclusive)).max();
-        ScenarioResult {
+        let mut result = ScenarioResult {
             cause,
             attempts,
             took: started.elapsed(),
             ..whole(self.entry, verdict.unwrap_or(Verdict::Inconclusive), String::new())
+        };
+        tokio::select! {
+            left = self.ledger.empty(Instant::now() + TIDYING) => {
+                left.iter().for_each(|left| tell_left_over(&mut result, left));
+            }
+            // Nothing stays on a cluster that is gone.
+            _ = self.stage.gone() => {}
         }
+        result
     }
 
     async fn try_all(&self, attempts: &mut Vec<AttemptResult>) {
@@ -117,7 +129,7 @@ impl<'a> Play<'a> {
             Expected { control: &blocked.by, signature, look_at: &control.look_at }
         });
         let logged = attack.logged.as_ref();
-        let seen = self.settled(&attack.r#as, &attack.r#do, door, changed).await;
+        let seen = self.settled(&attack.r#as, &attack.r#do, door, true, changed).await;
         let judge = |evidence: &Evidence| match &attack.succeeds {
             _ if self.is_half(&attack.r#do, evidence) => half(logged, evidence),
             Some(succeeds) => judge_step(succeeds, logged, evidence),
@@ -133,7 +145,7 @@ impl<'a> Play<'a> {
         changed: &mut Option<Instant>,
     ) -> AttemptResult {
         let logged = permit.logged.as_ref();
-        let seen = self.settled(&permit.r#as, &permit.r#do, door, changed).await;
+        let seen = self.settled(&permit.r#as, &permit.r#do, door, false, changed).await;
         let judge = |evidence: &Evidence| match self.is_half(&permit.r#do, evidence) {
             true => half(logged, evidence),
             false => judge_permit(&permit.succeeds, logged, evidence),
@@ -156,9 +168,11 @@ impl<'a> Play<'a> {
         persona: &str,
         action: &Action,
         door: Door,
+        stays: bool,
         changed: &mut Option<Instant>,
     ) -> Seen {
-        let mut seen = Seen { evidence: self.attempt(persona, action, door).await, too_soon: None };
+        let evidence = self.attempt(persona, action, door, stays).await;
+        let mut seen = Seen { evidence, too_soon: None };
         let settled = changed.map(|changed| changed + SETTLING);
         if let (Some(settled), Ok(evidence)) = (settled, &seen.evidence)
             && evidence.decision != Decision::LetIn
@@ -166,7 +180,7 @@ impl<'a> Play<'a> {
         {
             seen.too_soon.clone_from(&evidence.sent.audit_id);
             tokio::time::sleep_until(settled).await;
-            seen.evidence = self.attempt(persona, action, door).await;
+            seen.evidence = self.attempt(persona, action, door, stays).await;
         }
         if matches!(&seen.evidence, Ok(evidence) if is_change(action, evidence)) {
             *changed = Some(Instant::now());
@@ -174,12 +188,13 @@ impl<'a> Play<'a> {
         seen
     }
 
-    /// Sends once and gathers what there is to know about it.
+    /// Sends once and gathers what there is to know about it. What an attack makes `stays` for those after it.
     async fn attempt(
         &self,
         persona: &str,
         action: &Action,
         door: Door,
+        stays: bool,
     ) -> Result<Evidence, String> {
         let audit_id = self.stage.next_id();
         let user_agent =
@@ -191,6 +206,8 @@ impl<'a> Play<'a> {
             door,
             audit_id: &audit_id,
             user_agent: &user_agent,
+            ledger: &self.ledger,
+            stays,
         };
         let observation = match tokio::time::timeout(ATTEMPT, attempt.send(action)).await {
             Ok(Ok(observation)) => observation,
@@ -263,6 +280,30 @@ fn doubt(attempt: &mut AttemptResult) {
         let cause = "the API server restarted meanwhile, and a starting one refuses everybody";
         attempt.judgement.verdict = Verdict::Inconclusive;
         attempt.judgement.causes.push(cause.to_owned());
+    }
+}
+
+/// Adds to a result what stays on the cluster, at the attempt that may have made it.
+fn tell_left_over(result: &mut ScenarioResult, left: &LeftOver) {
+    let finding = Finding {
+        reason: Reason::LeftOver,
+        expected: "what the scenario made is removed when it ends".to_owned(),
+        got: left.words.clone(),
+        who: String::new(),
+        look_at: format!("objects with the label brinell.dev/attempt={}", left.attempt),
+    };
+    let made = |attempt: &AttemptResult| match &attempt.evidence {
+        Some(evidence) => evidence.sent.audit_id.as_ref() == Some(&left.attempt),
+        // An attempt that did not end has no evidence.
+        None => true,
+    };
+    result.verdict = Verdict::Failed;
+    match result.attempts.iter_mut().rfind(|attempt| made(attempt)) {
+        Some(attempt) => {
+            attempt.judgement.verdict = Verdict::Failed;
+            attempt.judgement.findings.push(finding);
+        }
+        None => result.cause = Some(format!("left over: {}", left.words)),
     }
 }
 

@@ -253,6 +253,8 @@ pub enum Effect {
     Present(String),
     /// Looked, and it is there without what was asked for: `Pod attack-k7f3-1 is there without spec.hostPID`.
     Changed(String),
+    /// Looked, and this was there and is gone.
+    Gone(String),
 }
 
 /// What the audit log said about one attempt.

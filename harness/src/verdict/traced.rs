@@ -97,7 +97,8 @@ mod tests {
 
     fn told(level: Level, answer: &Response, traces: &[Event]) -> Told {
         let own = trace(json!({"requestReceivedTimestamp": "2026-01-01T00:00:01.000000Z"}));
-        compare(&Logged { level, uri: None, refused_too: false }, answer, traces, &[own])
+        let logged = Logged { level, uri: None, refused_too: false, received_only: Vec::new() };
+        compare(&logged, answer, traces, &[own])
     }
 
     fn compared(answer: &Response, traces: &[Event]) -> Vec<String> {

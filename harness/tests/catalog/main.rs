@@ -948,3 +948,58 @@ fn with_one_scenario(bytes: Vec<u8>) {
         assert!(said.chars().all(|character| character == '\n' || !character.is_control()));
     }
 }
+
+/// What is said about the valid scenario with another attack.
+fn with_attack(action: &str) -> String {
+    with_change("{exec: {command: [probe, cat], stdin: true}}", action)
+}
+
+#[test]
+fn a_field_that_kubernetes_does_not_know_is_an_error() {
+    let told = with_attack("{pod: {spec: {hostNetwrok: true}}}");
+    assert!(told.contains("mine/exec/mine.yaml:8:"), "{told}");
+    assert!(told.contains("Kubernetes has no field `hostNetwrok` here"), "{told}");
+    assert!(told.contains("did you mean hostNetwork?"), "{told}");
+    let told = with_attack("{ephemeral: {container: {securityContext: {priviledged: true}}}}");
+    assert!(told.contains("did you mean privileged?"), "{told}");
+    let request = |method: &str, path: &str, body: &str| {
+        with_attack(&format!("{{request: {{method: {method}, path: {path}, body: {body}}}}}"))
+    };
+    let role =
+        "{apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {name: a}, rule: []}";
+    let path = "/apis/rbac.authorization.k8s.io/v1/namespaces/a/roles";
+    let told = request("POST", path, role);
+    assert!(told.contains("did you mean rules?"), "{told}");
+    let told = request("PATCH", "/api/v1/namespaces/a/pods/p", "{metadata: {lables: {a: b}}}");
+    assert!(told.contains("did you mean labels?"), "{told}");
+    // Custom resources, and scale, whose kind is not the path's.
+    let path = "/apis/apps/v1/namespaces/a/deployments/d/scale";
+    assert_eq!(request("PATCH", path, "{spec: {replicas: 2, any: thing}}"), "");
+}
+
+#[test]
+fn a_patch_says_of_which_sort_it_is() {
+    let request =
+        |rest: &str| with_attack(&format!("{{request: {{method: PATCH, path: {rest}}}}}"));
+    let custom = "/apis/example.com/v1/namespaces/a/things/t";
+    let told = request(&format!("{custom}, body: {{}}"));
+    assert!(told.contains("custom resources know no strategic merge"), "{told}");
+    assert!(told.contains("write `patch: merge`, `patch: json` or `patch: apply`"), "{told}");
+    assert_eq!(request(&format!("{custom}, patch: merge, body: {{}}")), "");
+    let told = request("/api/v1/namespaces/a, patch: json, body: {a: b}");
+    assert!(told.contains("a JSON patch is a list of operations"), "{told}");
+    let told = request("/api/v1/namespaces/a, patch: apply, body: []");
+    assert!(told.contains("this sort of patch is a part of the object"), "{told}");
+    assert!(request("/api/v1/namespaces/a").contains("a PATCH sends a body"));
+    let told = with_attack("{request: {method: PUT, path: /api/v1/namespaces/a, patch: merge}}");
+    assert!(told.contains("only a PATCH is of some sort"), "{told}");
+}
+
+#[test]
+fn what_stands_for_something_in_a_body_is_known() {
+    let told = with_attack(
+        "{request: {method: POST, path: /api/v1/namespaces, body: {metadata: {name: '${uniqe}'}}}}",
+    );
+    assert!(told.contains("nothing is known as `${uniqe}` in a body"), "{told}");
+    assert!(told.contains("did you mean unique?"), "{told}");
+}

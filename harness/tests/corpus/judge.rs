@@ -51,7 +51,7 @@ fn blocked(by: &[Layer], logged: Option<&Logged>, evidence: &Evidence) -> Judgem
 }
 
 pub fn at(level: Level) -> Logged {
-    Logged { level, uri: None, refused_too: false }
+    Logged { level, uri: None, refused_too: false, received_only: Vec::new() }
 }
 
 pub fn webhook() -> Layer {
@@ -195,7 +195,8 @@ fn event_of_an_impersonation() {
         Decision::Denied(Denial { layer: Layer::Impersonation, message: String::new() });
     for (groups, as_asked) in [
         (None, false),
-        (Some(&["staff"][..]), true),
+        // Everybody who is impersonated is authenticated as well.
+        (Some(&["staff"][..]), false),
         (Some(&["staff", "system:authenticated"][..]), true),
         (Some(&["staff", "system:masters"][..]), false),
         (Some(&[][..]), false),

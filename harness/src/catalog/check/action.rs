@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Check, keys};
-use crate::catalog::{Action, Request, Target, did_you_mean};
+use crate::catalog::{Action, Target, did_you_mean};
 use crate::control::substitutions;
 use crate::text::encode;
 
@@ -29,11 +29,9 @@ impl Check<'_> {
             Action::Ephemeral(ephemeral) => {
                 let pointer = format!("{pointer}/do/ephemeral/container");
                 self.overlay(ephemeral.container.as_ref(), &pointer);
+                self.debug_container(ephemeral, &pointer);
             }
-            Action::Request(request) => {
-                let pointer = format!("{pointer}/do/request/path");
-                self.path(&request.path, &Request::SUBSTITUTIONS, &pointer);
-            }
+            Action::Request(request) => self.request(request, &format!("{pointer}/do/request")),
             Action::Kubelet(kubelet) => {
                 self.path(&kubelet.path, &[], &format!("{pointer}/do/kubelet/path"));
             }
@@ -65,7 +63,7 @@ impl Check<'_> {
     }
 
     /// A path is sent as it is written, so nothing may be in it that a client or a proxy would make something else of.
-    fn path(&mut self, path: &str, known: &[&str], pointer: &str) {
+    pub(super) fn path(&mut self, path: &str, known: &[&str], pointer: &str) {
         let mut sent = path.to_owned();
         for name in substitutions(path) {
             sent = sent.replace(&format!("${{{name}}}"), "x");

@@ -4,9 +4,11 @@ mod action;
 mod connect;
 mod control;
 mod deviation;
+mod fields;
 mod grants;
 mod pod;
 mod profile;
+mod request;
 mod saying;
 mod scenario;
 

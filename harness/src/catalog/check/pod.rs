@@ -33,6 +33,7 @@ impl Check<'_> {
     }
 
     pub(super) fn pod_action(&mut self, pod: &PodAction, pointer: &str) {
+        self.pod_spec(pod, &format!("{pointer}/spec"));
         let Some(metadata) = &pod.metadata else { return };
         for label in metadata.labels.keys().filter(|label| label.starts_with(OURS)) {
             let message = format!("the label `{label}` is the harness's own");

@@ -16,7 +16,7 @@ use kube::api::ListParams;
 use kube::{Api, Client};
 
 use super::{Plan, Progress, RunEvent};
-use crate::action::{Scene, World};
+use crate::action::{Ledger, Scene, World};
 use crate::audit::{AuditLog, LogError};
 use crate::catalog::AUDIT_POLICY;
 use crate::cluster::assets::AssetError;
@@ -368,6 +368,11 @@ impl Stage {
             cause = self.gone() => Err(StageError::Gone(cause)),
             done = work => Ok(done),
         }
+    }
+
+    /// An empty ledger, with a name of its own.
+    pub fn ledger(&self) -> Ledger {
+        Ledger::new(self.world.admin.clone(), &self.values.run, &self.next_id())
     }
 
     /// The next Audit-ID.

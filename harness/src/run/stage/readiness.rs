@@ -133,6 +133,8 @@ impl Stage {
             door: ready.r#do.doors()[0],
             audit_id: &audit_id,
             user_agent: concat!("brinell/", env!("CARGO_PKG_VERSION"), " (control)"),
+            ledger: &self.ledger(),
+            stays: false,
         };
         let observation = attempt.send(&ready.r#do).await?;
         let Observation { sent, answer, effect, .. } = observation;
@@ -211,6 +213,8 @@ impl Stage {
             door: permit.r#do.doors()[0],
             audit_id: &self.ids.next(),
             user_agent: concat!("brinell/", env!("CARGO_PKG_VERSION"), " (control)"),
+            ledger: &self.ledger(),
+            stays: false,
         };
         let observation = attempt.send(&permit.r#do).await;
         observation.is_ok_and(|observation| matches!(observation.answer, Answer::Worked(_)))

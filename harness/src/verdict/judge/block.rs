@@ -11,7 +11,9 @@ impl Judging {
                 self.unclear(why.clone());
             }
             (_, Effect::Changed(what)) => self.defused(expected, evidence, what),
-            (Decision::LetIn, _) | (_, Effect::Present(_)) => self.bypassed(expected, evidence),
+            (Decision::LetIn, _) | (_, Effect::Present(_) | Effect::Gone(_)) => {
+                self.bypassed(expected, evidence)
+            }
             (Decision::Denied(denial), _) => self.denial(expected, evidence, denial),
         }
     }
@@ -23,8 +25,10 @@ impl Judging {
 
     fn bypassed(&mut self, expected: &Expected, evidence: &Evidence) {
         let mut got = let_in(&evidence.answer);
-        if let Effect::Present(what) = &evidence.effect {
-            got = format!("{got}; {what} is there");
+        match &evidence.effect {
+            Effect::Present(what) => got = format!("{got}; {what} is there"),
+            Effect::Gone(what) => got = format!("{got}; {what} is gone"),
+            Effect::NotApplicable | Effect::Absent | Effect::Changed(_) => {}
         }
         let bystanders = bystanders::of(expected, evidence);
         self.outcome = format!("BYPASSED: {got}");

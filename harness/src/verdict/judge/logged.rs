@@ -1,11 +1,16 @@
 //! Whether the audit log holds what was sent and answered, and as much of it as is asked for.
 
+use std::collections::BTreeSet;
+
 use super::Judging;
 use super::told::asked;
 use crate::audit::{ApiPath, Event, User};
 use crate::catalog::{Level, Logged};
 use crate::verdict::traced::{self, Told};
 use crate::verdict::{Answer, Decision, Evidence, Finding, Layer, Log, Reason, Response, Sent};
+
+/// The group of those whom authentication does not know.
+const UNAUTHENTICATED: &str = "system:unauthenticated";
 
 /// What the audit backend writes on an event whose bodies it dropped because they were too large.
 const TRUNCATED: &str = "audit.k8s.io/truncated";
@@ -101,7 +106,9 @@ fn differences(logged: &Logged, evidence: &Evidence, events: &[Event]) -> Vec<St
         if !nobody && event.user.username != sent.user.as_deref().unwrap_or_default() {
             wrong.push(format!("user {:?}", event.user.username));
         }
-        if !same_impersonation(sent.impersonated.as_ref(), event, &evidence.decision) {
+        // That it was received is written before anybody is impersonated.
+        let received = event.stage == "RequestReceived";
+        if !received && !same_impersonation(sent.impersonated.as_ref(), event, &evidence.decision) {
             let logged = event.impersonated_user.as_ref();
             wrong.push(match logged {
                 Some(user) => format!("impersonating {:?} of {:?}", user.username, user.groups),
@@ -110,15 +117,17 @@ fn differences(logged: &Logged, evidence: &Evidence, events: &[Event]) -> Vec<St
         }
         if let (Some(object), Some(path)) = (&event.object_ref, ApiPath::parse(&sent.uri))
             && (object.resource.as_str(), object.subresource.as_str())
-                != (path.resource, path.subresource)
+                != (path.resource.as_str(), path.subresource.as_str())
         {
             wrong.push(format!("object {}/{}", object.resource, object.subresource));
         }
     }
+    let answered = events.iter().any(|event| event.response_status.is_some());
+    let lost = !answered && logged.received_only.contains(&sent.door);
     if let Some(code) = evidence.answer.code().filter(|_| !is_kubelets(evidence, events)) {
         let statuses = events.iter().filter_map(|event| event.response_status.as_ref());
         let codes: Vec<u16> = statuses.map(|status| status.code).collect();
-        if codes.is_empty() || codes.iter().any(|logged| *logged != code) {
+        if !lost && codes.is_empty() || codes.iter().any(|logged| *logged != code) {
             wrong.push(format!("codes {codes:?} instead of {code}"));
         }
     }
@@ -127,7 +136,7 @@ fn differences(logged: &Logged, evidence: &Evidence, events: &[Event]) -> Vec<St
     {
         wrong.push(format!("no {text:?} in the URI"));
     }
-    if events.iter().all(|event| event.level == logged.level) {
+    if !lost && events.iter().all(|event| event.level == logged.level) {
         wrong.extend(bodies(logged.level, evidence, events));
     }
     wrong.dedup();
@@ -191,16 +200,106 @@ fn is_kubelets(evidence: &Evidence, events: &[Event]) -> bool {
 }
 
 /// Whether an event says of impersonation what was asked for. It names somebody only once impersonation is granted,
-/// and then with the group of everybody authenticated (measured on 1.36.3).
+/// and then with the groups that come with the name (measured on 1.36.3).
 fn same_impersonation(asked: Option<&User>, event: &Event, decision: &Decision) -> bool {
     let refused =
         matches!(decision, Decision::Denied(denial) if denial.layer == Layer::Impersonation);
     match (asked.filter(|_| !refused), &event.impersonated_user) {
         (None, None) => true,
         (Some(asked), Some(logged)) => {
-            let groups = logged.groups.iter().filter(|group| *group != "system:authenticated");
-            logged.username == asked.username && groups.eq(&asked.groups)
+            let groups: BTreeSet<String> = logged.groups.iter().cloned().collect();
+            logged.username == asked.username && groups == granted_groups(asked)
         }
         (Some(_), None) | (None, Some(_)) => false,
+    }
+}
+
+/// The groups of somebody who is impersonated: a ServiceAccount for whom none are asked for gets its own, and
+/// everybody is either authenticated or not.
+fn granted_groups(asked: &User) -> BTreeSet<String> {
+    let mut groups: BTreeSet<String> = asked.groups.iter().cloned().collect();
+    let account = asked.username.strip_prefix("system:serviceaccount:");
+    if let Some((namespace, _)) = account.and_then(|account| account.split_once(':'))
+        && groups.is_empty()
+    {
+        groups.insert("system:serviceaccounts".to_owned());
+        groups.insert(format!("system:serviceaccounts:{namespace}"));
+    }
+    let anonymous = asked.username == "system:anonymous" || groups.contains(UNAUTHENTICATED);
+    groups.insert(if anonymous { UNAUTHENTICATED } else { "system:authenticated" }.to_owned());
+    groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Door;
+    use crate::verdict::{Effect, judge_attack};
+
+    #[test]
+    fn who_is_impersonated_gets_the_groups_that_come_with_the_name() {
+        let granted = |username: &str, groups: &[&str]| {
+            let groups = groups.iter().map(ToString::to_string).collect();
+            let granted = granted_groups(&User { username: username.to_owned(), groups });
+            granted.into_iter().collect::<Vec<_>>().join(" ")
+        };
+        let account = "system:serviceaccount:team-a:app";
+        let own = "system:authenticated system:serviceaccounts system:serviceaccounts:team-a";
+        assert_eq!(granted(account, &[]), own);
+        assert_eq!(granted(account, &["dev"]), "dev system:authenticated");
+        assert_eq!(granted("jane", &["system:authenticated"]), "system:authenticated");
+        assert_eq!(granted("jane", &["system:unauthenticated"]), "system:unauthenticated");
+        assert_eq!(granted("system:anonymous", &[]), "system:unauthenticated");
+    }
+
+    #[test]
+    fn of_a_yaml_body_the_log_need_not_hold_more_than_that_it_was_received() {
+        let event = |stage: &str, code: Option<u16>| -> Event {
+            let status = code.map(|code| serde_json::json!({"code": code}));
+            serde_json::from_value(serde_json::json!({
+                "auditID": "k7f3-1", "level": "Request", "stage": stage, "verb": "patch",
+                "requestURI": "/api/v1/namespaces/a/pods/p", "user": {"username": "operator"},
+                "objectRef": {"resource": "pods", "namespace": "a", "name": "p"},
+                "responseStatus": status,
+            }))
+            .expect("an event")
+        };
+        let log = |door: Door, events: Vec<Event>| {
+            let logged = Logged {
+                level: Level::Request,
+                uri: None,
+                refused_too: false,
+                received_only: vec![Door::ApplyYaml],
+            };
+            let sent = Sent {
+                persona: "operator".to_owned(),
+                user: Some("operator".to_owned()),
+                impersonated: None,
+                door,
+                method: "PATCH".to_owned(),
+                uri: "/api/v1/namespaces/a/pods/p".to_owned(),
+                verb: Some("patch".to_owned()),
+                body: true,
+                audit_id: Some("k7f3-1".to_owned()),
+            };
+            let response =
+                Response { code: 200, kind: Some("Pod".to_owned()), ..Response::default() };
+            let evidence = Evidence {
+                sent,
+                answer: Answer::Http(response),
+                decision: Decision::LetIn,
+                effect: Effect::NotApplicable,
+                log: Log::Read { events, traces: Vec::new(), fence: "k7f3-2".to_owned() },
+                namesakes: Vec::new(),
+            };
+            judge_attack(None, Some(&logged), &evidence).logged
+        };
+        let received = || event("RequestReceived", None);
+        assert_eq!(log(Door::ApplyYaml, vec![received()]), "logged");
+        assert_eq!(log(Door::Apply, vec![received()]), "WRONGLY LOGGED");
+        assert_eq!(log(Door::ApplyYaml, Vec::new()), "UNLOGGED");
+        let whole = |code| vec![received(), event("ResponseComplete", Some(code))];
+        assert_eq!(log(Door::ApplyYaml, whole(200)), "logged");
+        assert_eq!(log(Door::ApplyYaml, whole(403)), "WRONGLY LOGGED");
     }
 }

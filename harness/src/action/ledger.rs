@@ -1,0 +1,254 @@
+//! What attempts make: stamped and written down before it is sent, looked for by its stamp, and removed by its UID. What
+//! was there before has no such stamp and is never touched, whatever its name.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Client;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::{Instant, timeout_at};
+
+use super::http::{Content, metadata_only};
+use super::{ActionError, Attempt};
+use crate::catalog::Method;
+use crate::text::encode;
+use crate::verdict::{Answer, Effect, Sent};
+
+/// The label with the run's id.
+const RUN: &str = "brinell.dev/run";
+
+/// The label with the attempt's Audit-ID.
+const ATTEMPT: &str = "brinell.dev/attempt";
+
+/// What the attempts of one scenario may have made and not removed yet.
+pub struct Ledger {
+    admin: Client,
+    run: String,
+    unique: String,
+    entries: Mutex<Vec<Entry>>,
+}
+
+/// An object that an attempt may make.
+#[derive(Debug, Clone, PartialEq)]
+struct Entry {
+    /// The path of its collection.
+    collection: String,
+    /// Its name; none where the API server chooses it.
+    name: Option<String>,
+    /// What it is, for a person.
+    what: String,
+    /// The attempt's Audit-ID.
+    attempt: String,
+}
+
+/// What could not be removed.
+#[derive(Debug)]
+pub struct LeftOver {
+    /// The Audit-ID of the attempt that may have made it.
+    pub attempt: String,
+    /// What it is, and why it could not be removed.
+    pub words: String,
+}
+
+impl Ledger {
+    /// An empty one. `id` is an id that nothing else in the run has.
+    pub fn new(admin: Client, run: &str, id: &str) -> Self {
+        Ledger {
+            admin,
+            run: run.to_owned(),
+            unique: format!("brinell-{id}"),
+            entries: Mutex::default(),
+        }
+    }
+
+    /// What `${unique}` stands for: the same in every attempt of the scenario, and in no other scenario.
+    pub fn unique(&self) -> &str {
+        &self.unique
+    }
+
+    /// Stamps an object and writes it down as what this attempt may make in a collection.
+    pub(super) fn enter(&self, attempt: &str, collection: &str, object: &mut Value) {
+        if let Some(labels) = labels(object) {
+            labels[RUN] = self.run.clone().into();
+            labels[ATTEMPT] = attempt.into();
+        }
+        let collection = collection.split('?').next().unwrap_or_default().trim_end_matches('/');
+        let name = object["metadata"]["name"].as_str().filter(|name| !name.is_empty());
+        let kind = object["kind"].as_str().unwrap_or("object");
+        self.entries().push(Entry {
+            collection: collection.to_owned(),
+            name: name.map(str::to_owned),
+            what: format!("{kind} {}", name.unwrap_or("of a chosen name")),
+            attempt: attempt.to_owned(),
+        });
+    }
+
+    /// Removes everything that is still written down, the latest first, and returns what may stay: what could not be
+    /// removed before `deadline`.
+    pub async fn empty(&self, deadline: Instant) -> Vec<LeftOver> {
+        let mut entries = std::mem::take(&mut *self.entries());
+        entries.reverse();
+        let mut left = Vec::new();
+        for entry in entries {
+            let why = match timeout_at(deadline, self.remove(&entry)).await {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => crate::text::api_words(&error),
+                Err(_) => "the API server did not answer".to_owned(),
+            };
+            let words = format!("{} could not be removed: {why}", entry.what);
+            left.push(LeftOver { attempt: entry.attempt, words });
+        }
+        left
+    }
+
+    /// Strikes out what an attempt may have made.
+    pub(super) fn strike(&self, attempt: &str) {
+        self.entries().retain(|entry| entry.attempt != attempt);
+    }
+
+    fn of(&self, attempt: &str) -> Vec<Entry> {
+        let entries = self.entries();
+        entries.iter().filter(|entry| entry.attempt == attempt).cloned().collect()
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Vec<Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Those objects that carry the entry's stamp.
+    async fn find(&self, entry: &Entry) -> Result<Vec<ObjectMeta>, kube::Error> {
+        let uri = match &entry.name {
+            Some(name) => format!("{}/{}", entry.collection, encode(name)),
+            None => {
+                format!("{}?labelSelector={}", entry.collection, encode(&selector(&entry.attempt)))
+            }
+        };
+        let mut found = look(&self.admin, &uri).await?;
+        found.retain(|object| is_stamped(object, &entry.attempt));
+        Ok(found)
+    }
+
+    async fn remove(&self, entry: &Entry) -> Result<(), kube::Error> {
+        for object in self.find(entry).await? {
+            let name = object.name.unwrap_or_default();
+            let options = json!({
+                "apiVersion": "v1", "kind": "DeleteOptions",
+                "gracePeriodSeconds": 0,
+                "propagationPolicy": "Background",
+                "preconditions": {"uid": object.uid},
+            });
+            let request = http::Request::delete(format!("{}/{}", entry.collection, encode(&name)))
+                .header("Content-Type", "application/json")
+                .body(options.to_string().into_bytes());
+            match self.admin.request::<Value>(request.map_err(kube::Error::HttpError)?).await {
+                // It is gone already, or what has its name now is another object.
+                Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => {}
+                other => drop(other?),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Finds what carries the stamp of an attempt.
+pub(super) fn selector(attempt: &str) -> String {
+    format!("{ATTEMPT}={attempt}")
+}
+
+fn is_stamped(object: &ObjectMeta, attempt: &str) -> bool {
+    object.labels.iter().flatten().any(|(key, value)| key == ATTEMPT && value == attempt)
+}
+
+/// An object's labels, made where it has none; none where its form allows none.
+fn labels(object: &mut Value) -> Option<&mut Value> {
+    let metadata = object.as_object_mut()?.entry("metadata").or_insert_with(|| json!({}));
+    let labels = metadata.as_object_mut()?.entry("labels").or_insert_with(|| json!({}));
+    if labels.is_null() {
+        *labels = json!({});
+    }
+    labels.is_object().then_some(labels)
+}
+
+/// What is at a path, an object or a collection, without its contents.
+pub(super) async fn look(admin: &Client, uri: &str) -> Result<Vec<ObjectMeta>, kube::Error> {
+    /// An object, or a list of them.
+    #[derive(Deserialize)]
+    struct Found {
+        metadata: ObjectMeta,
+        items: Option<Vec<Found>>,
+    }
+    let request = http::Request::get(uri)
+        .header("Accept", metadata_only(Method::Get, uri))
+        .body(Vec::new())
+        .map_err(kube::Error::HttpError)?;
+    match admin.request::<Found>(request).await {
+        Ok(Found { metadata, items: None }) => Ok(vec![metadata]),
+        Ok(Found { items: Some(items), .. }) => {
+            Ok(items.into_iter().map(|item| item.metadata).collect())
+        }
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+impl Attempt<'_> {
+    /// Sends the creation of an object, which [`Attempt::made`] looks for afterwards.
+    pub(super) async fn create(&self, collection: &str, mut object: Value) -> (Sent, Answer) {
+        self.ledger.enter(self.audit_id, collection, &mut object);
+        self.ask(Method::Post, collection, Some(Content::json("application/json", &object))).await
+    }
+
+    /// What is there of what this attempt may have made. It goes at once, unless it is to stay.
+    pub(super) async fn made(&self, answer: &Answer) -> Result<Effect, ActionError> {
+        let mut there = Vec::new();
+        for entry in self.ledger.of(self.audit_id) {
+            let found = self.ledger.find(&entry).await?;
+            if !found.is_empty() {
+                there.push(entry.what.clone());
+                if !self.stays {
+                    self.ledger.remove(&entry).await?;
+                }
+            }
+        }
+        // What nobody answered may still be made.
+        let over = there.is_empty() || !self.stays;
+        if over && !matches!(answer, Answer::Nothing(_)) {
+            self.ledger.strike(self.audit_id);
+        }
+        Ok(if there.is_empty() { Effect::Absent } else { Effect::Present(there.join(", ")) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_lies_beside_the_labels_that_are_there() {
+        for (object, own) in [
+            (json!({"metadata": {"labels": {"app": "a"}}}), json!({"app": "a"})),
+            (json!({"metadata": {"labels": null}}), json!({})),
+            (json!({"kind": "Pod"}), json!({})),
+        ] {
+            let mut stamped = object;
+            labels(&mut stamped).expect("labels")[ATTEMPT] = "k7f3-1".into();
+            let mut expected = own;
+            expected[ATTEMPT] = "k7f3-1".into();
+            assert_eq!(stamped["metadata"]["labels"], expected);
+        }
+        assert_eq!(labels(&mut json!({"metadata": 3})), None);
+        assert_eq!(labels(&mut json!([1])), None);
+    }
+
+    #[test]
+    fn the_stamp_of_one_attempt_is_no_other_attempts() {
+        let stamped = |attempt: &str| ObjectMeta {
+            labels: Some([(ATTEMPT.to_owned(), attempt.to_owned())].into()),
+            ..ObjectMeta::default()
+        };
+        assert!(is_stamped(&stamped("k7f3-1"), "k7f3-1"));
+        assert!(!is_stamped(&stamped("k7f3-12"), "k7f3-1"));
+        assert!(!is_stamped(&ObjectMeta::default(), "k7f3-1"));
+    }
+}
