@@ -53,13 +53,14 @@ pub(super) async fn send(
     let collection = collection(workload, &attempt.scene.namespace);
     let body =
         body(workload, &attempt.unique(), attempt.audit_id, template(attempt, action).await?);
+    let before = latest_event(attempt).await?;
     let (sent, answer) = attempt.create(&collection, body).await;
     let (answer, traced) = match answer {
         Answer::Http(accepted) if accepted.is_success() && attempt.world.has_controllers => {
             if workload == Workload::CronJob {
                 turn_clock(attempt, &collection).await?;
             }
-            let (pod, maker) = answered(attempt).await?;
+            let (pod, maker) = answered(attempt, &before).await?;
             let through = Answer::Through(Through { workload: accepted, pod });
             (through, Some(traced(attempt, maker)))
         }
@@ -157,13 +158,27 @@ async fn is_pod_there(attempt: &Attempt<'_>) -> Result<bool, ActionError> {
     Ok(!pods.list_metadata(&labelled).await?.items.is_empty())
 }
 
+fn events(attempt: &Attempt<'_>) -> Api<Event> {
+    Api::namespaced(attempt.world.admin.clone(), &attempt.scene.namespace)
+}
+
+/// Where the namespace's Events end now. To read all of them for each attempt would take longer with every attempt.
+async fn latest_event(attempt: &Attempt<'_>) -> Result<String, ActionError> {
+    let first = events(attempt).list_metadata(&ListParams::default().limit(1)).await?;
+    Ok(first.metadata.resource_version.unwrap_or_default())
+}
+
 /// What the workload's controllers were answered: the last one that it made a pod, or any that it cannot. Each writes
 /// its Event after the answer, and the API server its line of the audit log before it, so that the line is there.
-async fn answered(attempt: &Attempt<'_>) -> Result<(Response, &'static Maker), ActionError> {
-    let events = Api::<Event>::namespaced(attempt.world.admin.clone(), &attempt.scene.namespace);
+/// `before` is where the Events of the namespace ended when the workload was not there yet.
+async fn answered(
+    attempt: &Attempt<'_>,
+    before: &str,
+) -> Result<(Response, &'static Maker), ActionError> {
+    let events = events(attempt);
     let name = attempt.unique();
     let watching = async {
-        let mut changes = std::pin::pin!(events.watch(&WatchParams::default(), "0").await?);
+        let mut changes = std::pin::pin!(events.watch(&WatchParams::default(), before).await?);
         while let Some(change) = changes.try_next().await? {
             if let WatchEvent::Added(event) | WatchEvent::Modified(event) = change
                 && let Some(answer) = answer(&event, &name)

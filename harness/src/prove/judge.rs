@@ -11,7 +11,7 @@ use crate::run::{
 use crate::verdict::{Log, Reason, Verdict};
 
 /// What a scenario did while `control` was weak. A scenario that is not expected to notice may do so for any of
-/// the reasons that the weakening expects; none may fail at another control as well.
+/// the reasons that the weakening expects, and for those like them; none may fail at another control as well.
 pub(super) fn mark(
     control: &str,
     expect: &BTreeMap<String, Reason>,
@@ -20,7 +20,7 @@ pub(super) fn mark(
 ) -> Mark {
     let reasons: BTreeSet<Reason> = match expect.get(&entry.id) {
         Some(reason) => [*reason].into(),
-        None => expect.values().copied().collect(),
+        None => expect.values().copied().flat_map(alike).collect(),
     };
     let findings: Vec<(Option<&str>, Reason)> = findings(entry, result).collect();
     let inconclusive =
@@ -38,6 +38,19 @@ pub(super) fn mark(
         (true, false) => Mark::Collateral,
         (false, true) if own.iter().any(|(_, reason)| reasons.contains(reason)) => Mark::Caught,
         (false, _) => Mark::Wrong,
+    }
+}
+
+/// The reasons that one weakening gives to different requests: a rule that keeps no answer leaves nothing of one that
+/// was refused at the door, and half of one that came in.
+fn alike(reason: Reason) -> Vec<Reason> {
+    match reason {
+        Reason::Unlogged | Reason::WronglyLogged => vec![Reason::Unlogged, Reason::WronglyLogged],
+        Reason::Bypassed
+        | Reason::WrongLayer
+        | Reason::OtherReason
+        | Reason::PermitBroken
+        | Reason::LeftOver => vec![reason],
     }
 }
 

@@ -815,8 +815,8 @@ fn a_deviation_of_a_control_that_the_scenario_does_not_test() {
     let to = "- vacuous: {scenario: exec-interactive, attack: a shell, control: encryption-at-rest, why: no}\n- missed:\n";
     insta::assert_snapshot!(with_manifest(manifest, from, to), @"
 manifests/deviations.yaml:2:67: there is no tested control `encryption-at-rest`
-  2 | - vacuous: {scenario: exec-interactive, attack: a shell, control: encryption-at-rest, why: no}
-    |                                                                   ^
+  2 | ario: exec-interactive, attack: a shell, control: encryption-at-rest, why: no}
+    |                                                   ^
   known are: audit-policy, exec-guard
 ");
 }
