@@ -51,19 +51,27 @@ open/1.34: hostpath-sensitive: bypassed, unlogged
 open/1.34: impersonation: bypassed, wrong layer, unlogged
 open/1.34: node-debug-pod: bypassed, unlogged
 open/1.34: pod-as-root: bypassed, unlogged
+open/1.34: pod-by-controller: bypassed, unlogged
 open/1.34: pod-capabilities: bypassed, unlogged
+open/1.34: pod-forged-metadata: bypassed, unlogged
 open/1.34: pod-host-namespaces: bypassed, unlogged
 open/1.34: pod-privileged: bypassed, unlogged
+open/1.34: pod-probe-host: bypassed, unlogged
 open/1.34: pod-relabelled-namespace: bypassed, unlogged
+open/1.34: pod-resize-audited: unlogged
 open/1.34: pod-runtime-class: bypassed, unlogged
+open/1.34: pod-through-workloads: bypassed, unlogged
 open/1.34: port-forward-denied-by-rbac: bypassed, unlogged
+open/1.34: role-applied-audited: unlogged
 open/1.34: role-bind: bypassed, unlogged
+open/1.34: role-bind-used: bypassed, unlogged
 open/1.34: role-escalation: bypassed, unlogged
 open/1.34: secret-encrypted-at-rest: bypassed, unlogged
 open/1.34: secret-get-audited: bypassed, unlogged
 open/1.34: secret-get: bypassed, unlogged
 open/1.34: secret-list-cluster: bypassed, unlogged
 open/1.34: secret-list-namespace: bypassed, unlogged
+open/1.34: secret-value-unlogged: unlogged
 open/1.34: secret-watch-audited: bypassed, unlogged
 open/1.34: secret-watch: bypassed, unlogged
 open/1.34: secret-written-before: bypassed, unlogged
@@ -98,19 +106,27 @@ open/1.36: hostpath-sensitive: bypassed, unlogged
 open/1.36: impersonation: bypassed, wrong layer, unlogged
 open/1.36: node-debug-pod: bypassed, unlogged
 open/1.36: pod-as-root: bypassed, unlogged
+open/1.36: pod-by-controller: bypassed, unlogged
 open/1.36: pod-capabilities: bypassed, unlogged
+open/1.36: pod-forged-metadata: bypassed, unlogged
 open/1.36: pod-host-namespaces: bypassed, unlogged
 open/1.36: pod-privileged: bypassed, unlogged
+open/1.36: pod-probe-host: bypassed, unlogged
 open/1.36: pod-relabelled-namespace: bypassed, unlogged
+open/1.36: pod-resize-audited: unlogged
 open/1.36: pod-runtime-class: bypassed, unlogged
+open/1.36: pod-through-workloads: bypassed, unlogged
 open/1.36: port-forward-denied-by-rbac: bypassed, unlogged
+open/1.36: role-applied-audited: unlogged
 open/1.36: role-bind: bypassed, unlogged
+open/1.36: role-bind-used: bypassed, unlogged
 open/1.36: role-escalation: bypassed, unlogged
 open/1.36: secret-encrypted-at-rest: bypassed, unlogged
 open/1.36: secret-get-audited: bypassed, unlogged
 open/1.36: secret-get: bypassed, unlogged
 open/1.36: secret-list-cluster: bypassed, unlogged
 open/1.36: secret-list-namespace: bypassed, unlogged
+open/1.36: secret-value-unlogged: unlogged
 open/1.36: secret-watch-audited: bypassed, unlogged
 open/1.36: secret-watch: bypassed, unlogged
 open/1.36: secret-written-before: bypassed, unlogged
