@@ -75,7 +75,7 @@ fn a_scenario_that_catches_nothing_is_told() {
     let Ran { code, stdout: printed, stderr } = with_scenario(VACUOUS);
     assert_eq!(stderr, "");
     assert_eq!(code, Some(1), "{printed}");
-    let told = "VACUOUS: mine catches no weakening of anonymous-auth\n";
+    let told = "VACUOUS: mine, listing namespaces: it catches no weakening of anonymous-auth\n";
     assert!(printed.contains(told), "{printed}");
 }
 
