@@ -15,8 +15,9 @@ use crate::catalog::Level;
 /// A line longer than this is no event (the API server cuts them at 1.5 MiB by default where it cuts at all).
 const LONGEST_LINE: usize = 16 * 1024 * 1024;
 
-/// Traces that are kept: those of the last attempts, whatever the cluster's own controllers do meanwhile.
-const TRACES: usize = 4096;
+/// Requests of ours whose events are kept, and traces: those of the last attempts. An attempt is judged seconds after it
+/// was sent, and a proof makes a hundred thousand of them.
+const KEPT: usize = 4096;
 
 /// The audit log of a run, as far as it was read.
 #[derive(Clone)]
@@ -30,6 +31,8 @@ pub struct AuditLog {
 #[derive(Default)]
 struct State {
     events: HashMap<String, Vec<Event>>,
+    /// The keys of `events`, the oldest first.
+    requests: VecDeque<String>,
     traces: VecDeque<Event>,
     lines: u64,
     skipped_lines: u64,
@@ -38,9 +41,22 @@ struct State {
 }
 
 impl State {
+    fn keep(&mut self, event: Event) {
+        let events = self.events.entry(event.audit_id.clone()).or_default();
+        if events.is_empty() {
+            self.requests.push_back(event.audit_id.clone());
+        }
+        events.push(event);
+        if self.requests.len() > KEPT
+            && let Some(oldest) = self.requests.pop_front()
+        {
+            self.events.remove(&oldest);
+        }
+    }
+
     fn keep_trace(&mut self, event: Event) {
         self.traces.push_back(event);
-        if self.traces.len() > TRACES {
+        if self.traces.len() > KEPT {
             self.traces.pop_front();
         }
     }
@@ -160,62 +176,44 @@ impl AuditLog {
         } else if contains(line, self.run.as_bytes()) || is_trace(line) {
             match serde_json::from_slice::<Event>(line) {
                 Ok(event) if event.audit_id.starts_with(&self.run) => {
-                    state.events.entry(event.audit_id.clone()).or_default().push(event);
+                    state.keep(event);
+                    self.changed.send_replace(());
                 }
                 Ok(event) => state.keep_trace(Event { attempt: labelled(line), ..event }),
                 Err(_) => state.skipped_lines += 1,
             }
         }
-        drop(state);
-        self.changed.send_replace(());
     }
 
     /// Waits until an event with this Audit-ID, which the API server has answered, is in the log. Where not one line
     /// comes in that time, none will: the log is not written any more, or no longer where it is read.
     pub async fn wait_for(&self, audit_id: &str, patience: Duration) -> Result<(), LogError> {
         let before = self.state().lines;
-        let waited =
-            self.wait_until(audit_id, patience, |state| state.events.contains_key(audit_id)).await;
-        if matches!(waited, Err(LogError::NoFence { .. })) && self.state().lines == before {
-            self.end(format!("not one line came in {patience:?}, while the API server answers"));
-        }
+        let Ok(waited) = tokio::time::timeout(patience, self.seen(audit_id)).await else {
+            if self.state().lines == before {
+                self.end(format!("not one line came in {patience:?}, while the API server answers"));
+            }
+            return Err(LogError::NoFence { fence: audit_id.to_owned(), waited: patience });
+        };
         waited
     }
 
-    /// Waits until a trace is in the log that `wanted` accepts.
-    pub async fn wait_for_trace(
-        &self,
-        patience: Duration,
-        wanted: impl Fn(&Event) -> bool,
-    ) -> Result<(), LogError> {
-        self.wait_until("trace", patience, |state| state.traces.iter().any(&wanted)).await
-    }
-
-    async fn wait_until(
-        &self,
-        name: &str,
-        patience: Duration,
-        seen: impl Fn(&State) -> bool,
-    ) -> Result<(), LogError> {
+    async fn seen(&self, audit_id: &str) -> Result<(), LogError> {
         let mut changed = self.changed.subscribe();
-        let waiting = async {
-            loop {
-                changed.borrow_and_update();
-                {
-                    let state = self.state();
-                    if seen(&state) {
-                        return Ok(());
-                    }
-                    if let Some(why) = &state.ended {
-                        return Err(LogError::Ended(why.clone()));
-                    }
+        loop {
+            changed.borrow_and_update();
+            {
+                let state = self.state();
+                if state.events.contains_key(audit_id) {
+                    return Ok(());
                 }
-                // The sender lives as long as this log.
-                let _ = changed.changed().await;
+                if let Some(why) = &state.ended {
+                    return Err(LogError::Ended(why.clone()));
+                }
             }
-        };
-        let late = LogError::NoFence { fence: name.to_owned(), waited: patience };
-        tokio::time::timeout(patience, waiting).await.unwrap_or(Err(late))
+            // The sender lives as long as this log.
+            let _ = changed.changed().await;
+        }
     }
 
     /// The events of one request, all stages, in the order of the log.
@@ -356,6 +354,16 @@ mod tests {
         assert_eq!(log.events("k7f3-3").len(), 1);
         assert!(log.events("k7f3-4").is_empty(), "a line without its end is not an event");
         assert_eq!(log.skipped_lines(), 3);
+    }
+
+    #[tokio::test]
+    async fn what_was_judged_long_ago_takes_no_memory() {
+        let last = KEPT + 1;
+        let text: String = (0..=last).map(|id| format!("{}\n", event(&format!("k7f3-{id}")))).collect();
+        let log = read(text.as_bytes()).await;
+        assert_eq!(log.state().events.len(), KEPT);
+        assert!(log.events("k7f3-1").is_empty());
+        assert_eq!(log.events(&format!("k7f3-{last}")).len(), 1);
     }
 
     #[tokio::test]
