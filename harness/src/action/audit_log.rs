@@ -19,7 +19,7 @@ pub(super) async fn search(attempt: &Attempt<'_>) -> Result<Observation, ActionE
     let answer = match &made {
         Answer::Http(response) if response.is_success() => {
             let read = read(attempt, &path).await;
-            attempt.made(&made).await?;
+            attempt.made(&made, &Value::Null).await?;
             read?;
             Answer::AuditLog(searched(attempt).await?)
         }

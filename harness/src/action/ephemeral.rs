@@ -5,7 +5,7 @@ use kube::Api;
 use serde_json::{Value, json};
 
 use super::http::Content;
-use super::{ActionError, Attempt, Observation};
+use super::{ActionError, Attempt, Observation, mutation, pod};
 use crate::catalog::{Door, Ephemeral, Method, Patch};
 use crate::merge;
 use crate::verdict::Effect;
@@ -15,22 +15,22 @@ pub(super) async fn send(
     attempt: &Attempt<'_>,
     ephemeral: &Ephemeral,
 ) -> Result<Observation, ActionError> {
-    let pod = attempt.pod(ephemeral.pod.as_ref())?;
+    let name = attempt.pod(ephemeral.pod.as_ref())?;
     let namespace = ephemeral.namespace.as_ref().unwrap_or(&attempt.scene.namespace);
     let pods = Api::<Pod>::namespaced(attempt.world.admin.clone(), namespace);
     let container = container(attempt, ephemeral);
-    let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}/ephemeralcontainers");
+    let path = format!("/api/v1/namespaces/{namespace}/pods/{name}/ephemeralcontainers");
     let added = json!({"spec": {"ephemeralContainers": [container]}});
     let (method, uri, content) = match attempt.door {
         Door::Put => {
-            let mut present = pods.get(pod).await?;
+            let mut present = pods.get(name).await?;
             // With it the kubelet, which writes the pod's status meanwhile, would be in the way (409).
             present.metadata.resource_version = None;
             let whole = with_container(&present, &container)?;
             (Method::Put, path, Content::json("application/json", &whole))
         }
         Door::Apply | Door::ApplyYaml => {
-            let mut whole = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": pod}});
+            let mut whole = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}});
             merge::patch(&mut whole, &added);
             let uri = format!("{path}?fieldManager={}", attempt.unique());
             let encode = if attempt.door == Door::Apply { Content::json } else { Content::yaml };
@@ -39,34 +39,34 @@ pub(super) async fn send(
         _ => (Method::Patch, path, Content::json(Patch::Strategic.media_type(), &added)),
     };
     let (sent, answer) = attempt.ask(method, &uri, Some(content)).await;
-    let effect = effect(attempt, &pods.get(pod).await?);
+    let effect = effect(attempt, ephemeral.container.as_ref(), &value(&pods.get(name).await?)?);
     Ok(Observation { sent, answer, effect, traced: None })
 }
 
-/// What the restricted Pod Security Standard admits, with what the scenario lays over it.
+/// The container, with what the scenario lays over it. The pod that it joins may be anything, so that it says for itself
+/// as whom it runs.
 fn container(attempt: &Attempt<'_>, ephemeral: &Ephemeral) -> Value {
-    let mut container = json!({
-        "name": attempt.unique(),
-        "image": attempt.world.cluster.image(),
-        "imagePullPolicy": "IfNotPresent",
-        "command": ["probe", "wait"],
-        "securityContext": {
-            "allowPrivilegeEscalation": false,
-            "capabilities": {"drop": ["ALL"]},
+    let mut container = pod::container(attempt, &attempt.unique());
+    merge::patch(
+        &mut container["securityContext"],
+        &json!({
             "runAsNonRoot": true,
             "runAsUser": 65532,
             "seccompProfile": {"type": "RuntimeDefault"},
-        },
-    });
+        }),
+    );
     if let Some(over) = &ephemeral.container {
         merge::patch(&mut container, over);
     }
     container
 }
 
+fn value(pod: &Pod) -> Result<Value, ActionError> {
+    serde_json::to_value(pod).map_err(|error| ActionError::Missing(error.to_string()))
+}
+
 fn with_container(pod: &Pod, container: &Value) -> Result<Value, ActionError> {
-    let mut whole =
-        serde_json::to_value(pod).map_err(|error| ActionError::Missing(error.to_string()))?;
+    let mut whole = value(pod)?;
     let containers = &mut whole["spec"]["ephemeralContainers"];
     match containers.as_array_mut() {
         Some(containers) => containers.push(container.clone()),
@@ -75,12 +75,15 @@ fn with_container(pod: &Pod, container: &Value) -> Result<Value, ActionError> {
     Ok(whole)
 }
 
-fn effect(attempt: &Attempt<'_>, pod: &Pod) -> Effect {
+fn effect(attempt: &Attempt<'_>, asked: Option<&Value>, pod: &Value) -> Effect {
     let name = attempt.unique();
-    let containers = pod.spec.iter().flat_map(|spec| spec.ephemeral_containers.iter().flatten());
-    if containers.into_iter().any(|container| container.name == name) {
-        Effect::Present(format!("debug container {name}"))
-    } else {
-        Effect::Absent
+    let containers = pod["spec"]["ephemeralContainers"].as_array();
+    match containers.into_iter().flatten().find(|container| container["name"] == name) {
+        Some(found) => mutation::effect(
+            &format!("debug container {name}"),
+            asked.unwrap_or(&Value::Null),
+            found,
+        ),
+        None => Effect::Absent,
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
 use super::http::{Content, metadata_only};
-use super::{ActionError, Attempt};
+use super::{ActionError, Attempt, mutation};
 use crate::catalog::Method;
 use crate::text::encode;
 use crate::verdict::{Answer, Effect, Sent};
@@ -129,6 +129,26 @@ impl Ledger {
         Ok(found)
     }
 
+    /// Reads an object that was found, and compares it with what was asked for.
+    async fn compare(
+        &self,
+        entry: &Entry,
+        object: &ObjectMeta,
+        asked: &Value,
+    ) -> Result<Effect, kube::Error> {
+        let name = object.name.as_deref().unwrap_or_default();
+        let request = http::Request::get(format!("{}/{}", entry.collection, encode(name)));
+        let request = request.body(Vec::new()).map_err(kube::Error::HttpError)?;
+        match self.admin.request::<Value>(request).await {
+            Ok(found) => Ok(mutation::effect(&entry.what, asked, &found)),
+            // It was there. The garbage collector takes what belongs to nobody.
+            Err(kube::Error::Api(status)) if status.code == 404 => {
+                Ok(Effect::Present(entry.what.clone()))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     async fn remove(&self, entry: &Entry) -> Result<(), kube::Error> {
         for object in self.find(entry).await? {
             let name = object.name.unwrap_or_default();
@@ -199,24 +219,28 @@ impl Attempt<'_> {
         self.ask(Method::Post, collection, Some(Content::json("application/json", &object))).await
     }
 
-    /// What is there of what this attempt may have made. It goes at once, unless it is to stay.
-    pub(super) async fn made(&self, answer: &Answer) -> Result<Effect, ActionError> {
-        let mut there = Vec::new();
+    /// What is there of what this attempt may have made, and whether it is as it was `asked` for. It goes at once,
+    /// unless it is to stay.
+    pub(super) async fn made(&self, answer: &Answer, asked: &Value) -> Result<Effect, ActionError> {
+        let mut effect = Effect::Absent;
         for entry in self.ledger.of(self.audit_id) {
             let found = self.ledger.find(&entry).await?;
-            if !found.is_empty() {
-                there.push(entry.what.clone());
+            if let Some(object) = found.first() {
+                effect = match asked {
+                    Value::Null => Effect::Present(entry.what.clone()),
+                    _ => self.ledger.compare(&entry, object, asked).await?,
+                };
                 if !self.stays {
                     self.ledger.remove(&entry).await?;
                 }
             }
         }
         // What nobody answered may still be made.
-        let over = there.is_empty() || !self.stays;
+        let over = effect == Effect::Absent || !self.stays;
         if over && !matches!(answer, Answer::Nothing(_)) {
             self.ledger.strike(self.audit_id);
         }
-        Ok(if there.is_empty() { Effect::Absent } else { Effect::Present(there.join(", ")) })
+        Ok(effect)
     }
 }
 

@@ -9,6 +9,7 @@ mod grants;
 mod http;
 mod kubelet;
 mod ledger;
+mod mutation;
 mod pod;
 mod request;
 mod stream;

@@ -24,13 +24,19 @@ pub(super) async fn send(
 async fn directly(attempt: &Attempt<'_>, action: &PodAction) -> Result<Observation, ActionError> {
     let path = format!("/api/v1/namespaces/{}/pods", attempt.scene.namespace);
     let mut pod = template(attempt, action).await?;
+    let asked = asked(action, &pod);
     merge::patch(
         &mut pod,
         &json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": attempt.unique()}}),
     );
     let (sent, answer) = attempt.create(&path, pod).await;
-    let effect = attempt.made(&answer).await?;
+    let effect = attempt.made(&answer, &asked).await?;
     Ok(Observation { sent, answer, effect, traced: None })
+}
+
+/// What makes a pod of this template the scenario's own.
+pub(super) fn asked(action: &PodAction, template: &Value) -> Value {
+    json!({"metadata": template["metadata"], "spec": action.spec})
 }
 
 /// The metadata and spec of a pod that the restricted Pod Security Standard admits, with what the scenario lays over it.
@@ -49,16 +55,7 @@ pub(super) async fn template(
                 "runAsUser": 65532,
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
-            "containers": [{
-                "name": "attack",
-                "image": attempt.world.cluster.image(),
-                "imagePullPolicy": "IfNotPresent",
-                "command": ["probe", "wait"],
-                "securityContext": {
-                    "allowPrivilegeEscalation": false,
-                    "capabilities": {"drop": ["ALL"]},
-                },
-            }],
+            "containers": [container(attempt, "attack")],
         },
     });
     let mut owners = Vec::new();
@@ -72,6 +69,20 @@ pub(super) async fn template(
         merge::patch(&mut template["spec"], over);
     }
     Ok(template)
+}
+
+/// A container that only waits, and that the restricted Pod Security Standard admits.
+pub(super) fn container(attempt: &Attempt<'_>, name: &str) -> Value {
+    json!({
+        "name": name,
+        "image": attempt.world.cluster.image(),
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["probe", "wait"],
+        "securityContext": {
+            "allowPrivilegeEscalation": false,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    })
 }
 
 /// A reference to an owner. One without a UID names an object that is there: the garbage collector soon deletes what

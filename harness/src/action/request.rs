@@ -1,6 +1,7 @@
 //! Any request to the API server. What it makes is looked for and removed, what it deletes is looked for as well.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde_json::{Value, json};
 
 use super::http::Content;
 use super::ledger::look;
@@ -34,11 +35,20 @@ pub(super) async fn send(
             attempt.ledger.strike(attempt.audit_id);
             Effect::NotApplicable
         }
-        Change::Makes { .. } => attempt.made(&answer).await?,
+        Change::Makes { .. } => attempt.made(&answer, &asked(&request)).await?,
         Change::Deletes { path, before } => gone(attempt, path, before).await?,
         Change::Other => Effect::NotApplicable,
     };
     Ok(Observation { sent, answer, effect, traced: None })
+}
+
+/// What of an object that the request makes may be changed by a mutation that means well: of a pod its spec.
+fn asked(request: &Request) -> Value {
+    let body = request.body.as_ref().unwrap_or(&Value::Null);
+    match (body["apiVersion"].as_str(), body["kind"].as_str()) {
+        (Some("v1"), Some("Pod")) => json!({"spec": body["spec"]}),
+        _ => Value::Null,
+    }
 }
 
 fn media_type(request: &Request) -> &'static str {

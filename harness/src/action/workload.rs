@@ -10,8 +10,8 @@ use kube::api::{ListParams, WatchEvent, WatchParams};
 use serde_json::{Value, json};
 
 use super::ledger::selector;
-use super::pod::template;
-use super::{ActionError, Attempt, Observation, Traced};
+use super::pod::{asked, template};
+use super::{ActionError, Attempt, Observation, Traced, mutation};
 use crate::catalog::{PodAction, Workload};
 use crate::verdict::{Answer, Effect, Response, Through};
 
@@ -51,8 +51,9 @@ pub(super) async fn send(
     workload: Workload,
 ) -> Result<Observation, ActionError> {
     let collection = collection(workload, &attempt.scene.namespace);
-    let body =
-        body(workload, &attempt.unique(), attempt.audit_id, template(attempt, action).await?);
+    let template = template(attempt, action).await?;
+    let asked = asked(action, &template);
+    let body = body(workload, &attempt.unique(), attempt.audit_id, template);
     let before = latest_event(attempt).await?;
     let (sent, answer) = attempt.create(&collection, body).await;
     let (answer, traced) = match answer {
@@ -66,11 +67,14 @@ pub(super) async fn send(
         }
         refused => (refused, None),
     };
-    let pod = attempt.world.has_controllers && is_pod_there(attempt).await?;
-    let workload = attempt.made(&answer).await?;
+    let pod = match attempt.world.has_controllers {
+        true => the_pod(attempt, asked).await?,
+        false => Effect::Absent,
+    };
+    let workload = attempt.made(&answer, &Value::Null).await?;
     let effect = match &answer {
-        _ if pod => Effect::Present("the controller's pod".to_owned()),
-        Answer::Through(_) => Effect::Absent,
+        Answer::Through(_) => pod,
+        _ if pod != Effect::Absent => pod,
         _ => workload,
     };
     Ok(Observation { sent, answer, effect, traced })
@@ -151,11 +155,19 @@ fn traced(attempt: &Attempt<'_>, maker: &Maker) -> Traced {
     }
 }
 
-/// Whether a pod of the workload is there, whatever its controller was answered.
-async fn is_pod_there(attempt: &Attempt<'_>) -> Result<bool, ActionError> {
+/// What there is of the workload's pod, whatever its controller was answered. The controller is its owner, whomever the
+/// template names.
+async fn the_pod(attempt: &Attempt<'_>, mut asked: Value) -> Result<Effect, ActionError> {
+    if let Some(metadata) = asked["metadata"].as_object_mut() {
+        metadata.remove("ownerReferences");
+    }
     let pods = Api::<Pod>::namespaced(attempt.world.admin.clone(), &attempt.scene.namespace);
     let labelled = ListParams::default().labels(&selector(attempt.audit_id));
-    Ok(!pods.list_metadata(&labelled).await?.items.is_empty())
+    let pods = pods.list(&labelled).await?.items;
+    let found = pods.first().map(serde_json::to_value).transpose();
+    let found = found.map_err(|error| ActionError::Missing(error.to_string()))?;
+    let what = "the controller's pod";
+    Ok(found.map_or(Effect::Absent, |found| mutation::effect(what, &asked, &found)))
 }
 
 fn events(attempt: &Attempt<'_>) -> Api<Event> {

@@ -191,7 +191,9 @@ impl AuditLog {
         let before = self.state().lines;
         let Ok(waited) = tokio::time::timeout(patience, self.seen(audit_id)).await else {
             if self.state().lines == before {
-                self.end(format!("not one line came in {patience:?}, while the API server answers"));
+                self.end(format!(
+                    "not one line came in {patience:?}, while the API server answers"
+                ));
             }
             return Err(LogError::NoFence { fence: audit_id.to_owned(), waited: patience });
         };
@@ -359,7 +361,8 @@ mod tests {
     #[tokio::test]
     async fn what_was_judged_long_ago_takes_no_memory() {
         let last = KEPT + 1;
-        let text: String = (0..=last).map(|id| format!("{}\n", event(&format!("k7f3-{id}")))).collect();
+        let text: String =
+            (0..=last).map(|id| format!("{}\n", event(&format!("k7f3-{id}")))).collect();
         let log = read(text.as_bytes()).await;
         assert_eq!(log.state().events.len(), KEPT);
         assert!(log.events("k7f3-1").is_empty());

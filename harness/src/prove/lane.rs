@@ -90,7 +90,7 @@ impl<'a> Lane<'a> {
         let stage = beside.as_ref().unwrap_or(&self.stage);
         let cells = stage.while_there(self.watch(trial, stage)).await?;
         let restored = match self.restore(trial, beside, &cells).await {
-            Ok(()) => self.see_restored(trial).await,
+            Ok(()) => self.see_restored(trial, &cells).await,
             Err(error) => Err(error.into()),
         };
         let (outcome, cause) = outcome(trial, &cells);
@@ -275,10 +275,12 @@ impl<'a> Lane<'a> {
         Ok(())
     }
 
-    /// Sees every scenario green again: what is restored acts late, too.
-    async fn see_restored(&self, trial: &Trial<'_>) -> Result<(), ProofError> {
+    /// Sees those green again that test the control or were red: what is restored acts late, too. The others were green
+    /// all the time, and are seen again at the end of the proof.
+    async fn see_restored(&self, trial: &Trial<'_>, cells: &[Cell]) -> Result<(), ProofError> {
         let deadline = Instant::now() + ACTING;
         let mut entries = self.plan.scenarios.clone();
+        entries.retain(|entry| cells.iter().any(|cell| cell.result.id == entry.id));
         loop {
             let red = self.red(&entries).await;
             if red.is_empty() {
@@ -290,6 +292,12 @@ impl<'a> Lane<'a> {
             entries.retain(|entry| red.iter().any(|result| result.id == entry.id));
             tokio::time::sleep(BETWEEN_QUESTIONS).await;
         }
+    }
+
+    /// Sees every scenario green after the last weakening.
+    pub(super) async fn see_end(&self) -> Result<(), ProofError> {
+        let red = self.red(&self.plan.scenarios).await;
+        if red.is_empty() { Ok(()) } else { Err(ProofError::NotWhole(red)) }
     }
 }
 

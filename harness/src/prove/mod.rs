@@ -2,7 +2,7 @@
 //! must notice, for the reason that is expected.
 //!
 //! ```text
-//! Trials ─▶ Lane, one a cluster: weaken ─ run scenarios until they notice ─ restore ─ see all green again ─▶ Proof
+//! Trials ─▶ Lane, one a cluster: weaken ─ run scenarios until they notice ─ restore ─ see them green again ─▶ Proof
 //! ```
 
 mod judge;
@@ -44,6 +44,9 @@ pub enum ProofError {
         /// What the scenarios did.
         red: Vec<ScenarioResult>,
     },
+    /// After the last weakening the cluster was not as before the first, and each seemed to be restored.
+    #[error("after the last weakening these scenarios were not green any more: {}", ids(.0))]
+    NotWhole(Vec<ScenarioResult>),
     /// It took too long.
     #[error("the proof did not end within {0:?}: give it more with --deadline")]
     Late(Duration),
@@ -88,7 +91,10 @@ pub async fn prove(
     };
     let proven = tokio::time::timeout(options.deadline, proving).await;
     let proven = proven.unwrap_or(Err(ProofError::Late(options.deadline)));
-    if let Err(ProofError::NotGreen(red) | ProofError::NotRestored { red, .. }) = &proven {
+    if let Err(
+        ProofError::NotGreen(red) | ProofError::NotRestored { red, .. } | ProofError::NotWhole(red),
+    ) = &proven
+    {
         for result in red {
             progress.tell(RunEvent::ScenarioFinished(Box::new(result.clone())));
         }
@@ -119,6 +125,7 @@ async fn work<'a>(
         results.push(result);
         restored?;
     }
+    lane.see_end().await?;
     Ok(results)
 }
 
