@@ -115,6 +115,10 @@ fn outcome(profile: &str, arguments: &[&str]) -> Result<Outcome, String> {
     })
 }
 
+/// Nobody listens where these say that a proxy is. kind would hand them on to its nodes, and kube would ask through them.
+const PROXIES: [&str; 6] =
+    ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
+
 /// Runs everything, keeping the cluster to read the secrets from it, and sweeps it.
 fn run(profile: &str, arguments: &[&str]) -> Outcome {
     let home = Home::new();
@@ -123,6 +127,7 @@ fn run(profile: &str, arguments: &[&str]) -> Outcome {
         .args(["--cluster", "kind", "--profile", profile, "--keep", "--verbose"])
         .args(arguments);
     brinell.args(["--json", "results.json", "--junit", "junit.xml"]);
+    brinell.envs(PROXIES.map(|name| (name, "http://user:hunter2@127.0.0.1:9")));
     let ran = Ran::from(brinell.output().expect("started"));
     let read = |name| std::fs::read_to_string(home.path(name)).expect("written");
     let (json, junit) = (read("results.json"), read("junit.xml"));
@@ -267,8 +272,8 @@ fn keeps_secrets(outcome: &Outcome) {
     let outputs = [&outcome.ran.stdout, &outcome.ran.stderr, &outcome.json, &outcome.junit]
         .map(|output| unbroken(output));
     let encoded = outcome.secrets.iter().map(|secret| base64(secret.as_bytes()));
-    // What a token and a key begin with, and a key in base64.
-    let marks = ["eyJ", "PRIVATEKEY", "LS0tLS1CRUdJTi"].map(str::to_owned);
+    // What a token and a key begin with, a key in base64, and the password of a proxy.
+    let marks = ["eyJ", "PRIVATEKEY", "LS0tLS1CRUdJTi", "hunter2"].map(str::to_owned);
     for secret in outcome.secrets.iter().cloned().chain(encoded).chain(marks) {
         let secret = unbroken(&secret);
         assert!(secret.len() > 2, "everything holds {secret:?}");
