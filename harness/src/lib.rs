@@ -15,6 +15,7 @@ pub mod in_cluster;
 pub mod input;
 pub mod merge;
 pub mod persona;
+mod poll;
 pub mod prove;
 pub mod report;
 pub mod run;

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal};
-use tokio::time::Instant;
 
 use super::run_folder;
+use crate::poll;
 
 /// The variable that names the run to its processes, and by inheritance to those that they start.
 pub const RUN_VARIABLE: &str = "BRINELL_RUN";
@@ -78,19 +78,18 @@ pub(super) fn marks(run: &str) -> Vec<(&'static str, OsString)> {
 /// were killed.
 pub(super) async fn stop(run: &str) -> usize {
     let mut killed = BTreeSet::new();
-    let deadline = Instant::now() + GOING;
-    loop {
+    let stopped = poll::until(GOING, async || {
         let marked = of(run).await;
-        let mut makers = marked.iter().filter(|it| it.part == Part::Maker).peekable();
-        if makers.peek().is_none() || Instant::now() > deadline {
-            return killed.len();
-        }
-        for maker in makers {
+        let makers: Vec<&Marked> = marked.iter().filter(|it| it.part == Part::Maker).collect();
+        for maker in &makers {
             maker.kill();
             killed.insert(maker.process.as_raw_nonzero());
         }
-        tokio::time::sleep(BETWEEN_LOOKS).await;
-    }
+        if makers.is_empty() { Ok(()) } else { Err(()) }
+    });
+    // What does not end is counted by the caller, who looks whether anything is there.
+    let _ = stopped.await;
+    killed.len()
 }
 
 /// Whether anything of the run goes on: commands of the engine, which are waited for.
@@ -110,13 +109,14 @@ pub(super) async fn end(run: &str) -> usize {
 
 /// Waits until nothing of the run is there, for so long. Returns how many processes are.
 async fn until_gone(run: &str, within: Duration) -> usize {
-    let deadline = Instant::now() + within;
-    loop {
-        let count = of(run).await.len();
-        if count == 0 || Instant::now() > deadline {
-            return count;
-        }
-        tokio::time::sleep(BETWEEN_LOOKS).await;
+    let gone = poll::until(within, async || match of(run).await.len() {
+        0 => Ok(()),
+        count => Err(count),
+    });
+    match gone.await {
+        Ok(()) => 0,
+        // What could not be counted in time is there.
+        Err(count) => count.unwrap_or(1),
     }
 }
 

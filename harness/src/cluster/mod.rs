@@ -143,9 +143,6 @@ pub enum ClusterError {
 /// How long an API server may take to become ready. It takes 2 to 3 seconds (measured).
 const STARTING: Duration = Duration::from_secs(60);
 
-/// Between two looks whether it is: no event tells it.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
-
 /// The way in that a kubeconfig of ours describes. It leads to loopback, where no proxy belongs: kube asks the
 /// environment for one only where the cluster names none, and the one that is named here is never used.
 async fn way_in(kubeconfig: &Path) -> Result<kube::Config, ClusterError> {

@@ -15,9 +15,10 @@ use super::trial::Trial;
 use crate::catalog::{Entry, Need};
 use crate::cluster::RunFolder;
 use crate::control::{Change, Document};
+use crate::poll;
 use crate::run::{
-    BETWEEN_QUESTIONS, Cell, Mark, Options, Plan, Progress, ScenarioResult, Stage, StageError,
-    WeakeningResult, set, together,
+    Cell, Mark, Options, Plan, Progress, ScenarioResult, Stage, StageError, WeakeningResult, set,
+    together,
 };
 use crate::text::count;
 use crate::verdict::Verdict;
@@ -174,7 +175,7 @@ impl<'a> Lane<'a> {
                 cells.extend(self.look(trial, stage, &others).await);
                 return cells;
             }
-            tokio::time::sleep(BETWEEN_QUESTIONS).await;
+            tokio::time::sleep(poll::PAUSE).await;
         }
     }
 
@@ -278,20 +279,17 @@ impl<'a> Lane<'a> {
     /// Sees those green again that test the control or were red: what is restored acts late, too. The others were green
     /// all the time, and are seen again at the end of the proof.
     async fn see_restored(&self, trial: &Trial<'_>, cells: &[Cell]) -> Result<(), ProofError> {
-        let deadline = Instant::now() + ACTING;
         let mut entries = self.plan.scenarios.clone();
         entries.retain(|entry| cells.iter().any(|cell| cell.result.id == entry.id));
-        loop {
+        let green = poll::until(ACTING, async || {
             let red = self.red(&entries).await;
-            if red.is_empty() {
-                return Ok(());
-            }
-            if Instant::now() > deadline {
-                return Err(ProofError::NotRestored { weakening: trial.id(), red });
-            }
             entries.retain(|entry| red.iter().any(|result| result.id == entry.id));
-            tokio::time::sleep(BETWEEN_QUESTIONS).await;
-        }
+            if red.is_empty() { Ok(()) } else { Err(red) }
+        });
+        green.await.map_err(|red| ProofError::NotRestored {
+            weakening: trial.id(),
+            red: red.unwrap_or_default(),
+        })
     }
 
     /// Sees every scenario green after the last weakening.

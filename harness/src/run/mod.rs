@@ -18,8 +18,8 @@ pub(crate) use execute::together;
 pub use plan::{Plan, Planned};
 pub use progress::Progress;
 pub use proof::{Cell, Mark, Outcome, Proof, Vacuous, WeakeningResult};
+pub(crate) use stage::Stage;
 use stage::stage;
-pub(crate) use stage::{BETWEEN_QUESTIONS, Stage};
 pub use stage::{ControlError, StageError};
 
 use crate::cluster::{Cluster, ClusterKind, Embedded, Kind, RunFolder, assets};

@@ -8,8 +8,9 @@ use kube::api::{ListParams, Patch, PatchParams};
 use kube::runtime::wait::await_condition;
 use serde_json::{Value, json};
 
-use super::stage::{BETWEEN_QUESTIONS, STARTING, Stage, StageError};
+use super::stage::{STARTING, Stage, StageError};
 use crate::control::Document;
+use crate::poll;
 
 /// Where the cluster's own DaemonSets are.
 const NAMESPACE: &str = "kube-system";
@@ -36,7 +37,7 @@ impl Stage {
         let admin = || self.world.admin.clone();
         let deployments = Api::<Deployment>::namespaced(admin(), namespace);
         let pods = Api::<Pod>::namespaced(admin(), namespace);
-        let waiting = async {
+        let rolled_out = async {
             let found = await_condition(deployments, name, is_rolled_out).await?;
             let spec = found.and_then(|it| it.spec).unwrap_or_default();
             let labels = spec.selector.match_labels.unwrap_or_default();
@@ -44,12 +45,16 @@ impl Stage {
                 labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
             let theirs = ListParams::default().labels(&labels.join(","));
             let expected = usize::try_from(spec.replicas.unwrap_or(1)).unwrap_or_default();
-            no_more_than(expected, &pods, &theirs).await
+            Ok::<_, StageError>(no_more_than(expected, &pods, &theirs).await?)
         };
-        let what = format!("Deployment {namespace}/{name}");
-        let state = "its older pods are still there, or its newer ones are not".to_owned();
-        let late = |_| Err(StageError::NotReady { what, state });
-        tokio::time::timeout(STARTING, waiting).await.unwrap_or_else(late)
+        match tokio::time::timeout(STARTING, rolled_out).await {
+            Ok(Ok(true)) => Ok(()),
+            Ok(Err(error)) => Err(error),
+            Ok(Ok(false)) | Err(_) => Err(StageError::NotReady {
+                what: format!("Deployment {namespace}/{name}"),
+                state: "its older pods are still there, or its newer ones are not".to_owned(),
+            }),
+        }
     }
 
     /// Keeps the cluster's own DaemonSets with these labels from every node, and waits until their pods are gone: what
@@ -61,8 +66,10 @@ impl Stage {
         self.select_nodes(labels, json!("true"), is_on_no_node).await?;
         let pods = Api::<Pod>::namespaced(self.world.admin.clone(), NAMESPACE);
         let theirs = ListParams::default().labels(labels);
-        let late = |_| Err(not_ready(labels, "its pods are still there"));
-        tokio::time::timeout(STARTING, no_more_than(0, &pods, &theirs)).await.unwrap_or_else(late)
+        match no_more_than(0, &pods, &theirs).await? {
+            true => Ok(()),
+            false => Err(not_ready(labels, "its pods are still there")),
+        }
     }
 
     /// Lets the DaemonSets with these labels onto their nodes again, and waits until they are ready there.
@@ -98,17 +105,18 @@ impl Stage {
     }
 }
 
-/// Waits until there are this many pods or fewer. What is being deleted is in no status: it is looked at until it is
-/// gone.
+/// Waits until there are this many pods or fewer, and tells whether there are. What is being deleted is in no status: it
+/// is looked at until it is gone.
 async fn no_more_than(
     number: usize,
     pods: &Api<Pod>,
     theirs: &ListParams,
-) -> Result<(), StageError> {
-    while pods.list_metadata(theirs).await?.items.len() > number {
-        tokio::time::sleep(BETWEEN_QUESTIONS).await;
-    }
-    Ok(())
+) -> Result<bool, kube::Error> {
+    let fewer = poll::until(STARTING, async || match pods.list_metadata(theirs).await {
+        Ok(list) if list.items.len() > number => Err(()),
+        listed => Ok(listed),
+    });
+    fewer.await.map_or(Ok(false), |listed| listed.map(|_| true))
 }
 
 /// Whether a Deployment's status is that of its newest template, with as many pods ready as it wants.

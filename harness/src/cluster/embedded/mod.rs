@@ -23,9 +23,10 @@ use super::assets::Assets;
 use super::process::{Group, Outside};
 use super::settings::{EtcdAccess, Settings};
 use super::supervisor::{self, Supervised};
-use super::{BETWEEN_LOOKS, ClusterError, RunFolder, STARTING, way_in};
+use super::{ClusterError, RunFolder, STARTING, way_in};
 use crate::in_cluster::probe::{self, EtcdAnswer, EtcdOrder, NoAnswer, Verb};
 use crate::in_cluster::server_config_for;
+use crate::poll;
 use keys::Keys;
 use node::Containers;
 use parts::{Part, Place};
@@ -143,17 +144,15 @@ impl Embedded {
         client: &Client,
         programs: &Mutex<Vec<Supervised>>,
     ) -> Result<(), ClusterError> {
-        let deadline = Instant::now() + STARTING;
-        while !super::is_ready(client).await? {
-            for program in lock(programs).iter() {
-                program.check()?;
+        let ready = poll::until(STARTING, async || {
+            let ended = lock(programs).iter().find_map(|program| program.check().err());
+            match (ended, super::is_ready(client).await) {
+                (Some(error), _) | (None, Err(error)) => Ok(Err(error)),
+                (None, Ok(true)) => Ok(Ok(())),
+                (None, Ok(false)) => Err(()),
             }
-            if Instant::now() > deadline {
-                return Err(late(&lock(programs)));
-            }
-            tokio::time::sleep(BETWEEN_LOOKS).await;
-        }
-        Ok(())
+        });
+        ready.await.unwrap_or_else(|_| Err(late(&lock(programs))))
     }
 
     fn serve_kubelet(&self, containers: Containers) -> Result<(), ClusterError> {

@@ -3,8 +3,6 @@
 //! Restarting the API server takes half a minute and upsets the control plane; a second one is ready in three
 //! seconds, and ending it is all that there is to restore (measured).
 
-use std::time::Instant;
-
 use kube::{Client, Config};
 use serde_json::Value;
 
@@ -13,7 +11,8 @@ use crate::catalog::documents;
 use crate::cluster::engine::NodeFile;
 use crate::cluster::process::{Group, last_lines};
 use crate::cluster::settings::{LOGS, SETTINGS, Settings};
-use crate::cluster::{BETWEEN_LOOKS, ClusterError, STARTING};
+use crate::cluster::{ClusterError, STARTING};
+use crate::poll;
 
 /// The unit of the node's systemd that the second API server is.
 const UNIT: &str = "brinell-beside";
@@ -79,15 +78,15 @@ impl Kind {
 
     async fn until_beside_ready(&self, config: Config) -> Result<(), ClusterError> {
         let client = Client::try_from(config)?;
-        let deadline = Instant::now() + STARTING;
-        while !crate::cluster::is_ready(&client).await? {
-            if Instant::now() > deadline {
-                let late = format!("was not ready within {STARTING:?}");
-                return Err(self.beside_failure(&late).await);
-            }
-            tokio::time::sleep(BETWEEN_LOOKS).await;
+        let ready = poll::until(STARTING, async || match crate::cluster::is_ready(&client).await {
+            Ok(true) => Ok(Ok(())),
+            Ok(false) => Err(()),
+            Err(error) => Ok(Err(error)),
+        });
+        match ready.await {
+            Ok(ready) => ready,
+            Err(_) => Err(self.beside_failure(&format!("was not ready within {STARTING:?}")).await),
         }
-        Ok(())
     }
 
     async fn beside_failure(&self, state: &str) -> ClusterError {

@@ -36,9 +36,6 @@ pub(super) const STARTING: Duration = Duration::from_secs(120);
 /// Within this the end of a node is known that has ended its log.
 const SOON: Duration = Duration::from_secs(1);
 
-/// Between two questions whether a control acts: no event tells it.
-pub(crate) const BETWEEN_QUESTIONS: Duration = Duration::from_millis(50);
-
 /// The cluster could not be made ready for attacks.
 #[derive(Debug, thiserror::Error)]
 pub enum StageError {

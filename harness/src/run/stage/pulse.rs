@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::BETWEEN_QUESTIONS;
+use crate::poll;
 
 /// Every API server renews its lease each ten seconds, so that the watch is never quiet for long.
 const WATCH: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases\
@@ -103,7 +103,7 @@ async fn lost(client: &Client, state: &watch::Sender<State>) -> String {
             state.send_replace(State::Away);
             seen = Instant::now();
         }
-        tokio::time::sleep(BETWEEN_QUESTIONS).await;
+        tokio::time::sleep(poll::PAUSE).await;
     }
     format!("the API server has not answered for {RETURN:?}")
 }

@@ -9,11 +9,12 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::{ListParams, WatchEvent, WatchParams};
 
-use super::{ACTING, BETWEEN_QUESTIONS, ControlError, STARTING, Stage, StageError};
+use super::{ACTING, ControlError, STARTING, Stage, StageError};
 use crate::action::{ActionError, Attempt, Observation, Scene};
 use crate::catalog::{Action, Need, Permit};
 use crate::cluster::Settings;
 use crate::control::{Ready, is_ready};
+use crate::poll;
 use crate::run::{Plan, Planned};
 use crate::verdict::{Answer, Decision, Evidence, Layer, Log, Signature, attribute};
 
@@ -73,24 +74,16 @@ impl Stage {
     /// When it does not within its time.
     pub async fn see_control(&self, planned: &Planned<'_>) -> Result<(), ControlError> {
         for ready in &planned.control.control.ready {
-            let mut last = String::new();
-            let asking = async {
-                loop {
-                    match self.ask(planned, ready).await {
-                        Ok(seen) if self.acts(planned, ready, &seen) => break,
-                        Ok(seen) => last = format!("{:?}", seen.decision),
-                        Err(error) => last = error.to_string(),
-                    }
-                    tokio::time::sleep(BETWEEN_QUESTIONS).await;
-                }
-            };
-            if tokio::time::timeout(ACTING, asking).await.is_err() {
-                return Err(ControlError::NotActing {
-                    control: planned.control.id.clone(),
-                    waited: ACTING,
-                    last: crate::text::cut(&last, 600),
-                });
-            }
+            let acting = poll::until(ACTING, async || match self.ask(planned, ready).await {
+                Ok(seen) if self.acts(planned, ready, &seen) => Ok(()),
+                Ok(seen) => Err(format!("{:?}", seen.decision)),
+                Err(error) => Err(error.to_string()),
+            });
+            acting.await.map_err(|last| ControlError::NotActing {
+                control: planned.control.id.clone(),
+                waited: ACTING,
+                last: crate::text::cut(&last.unwrap_or_default(), 600),
+            })?;
         }
         Ok(())
     }
@@ -98,16 +91,16 @@ impl Stage {
     /// Waits until a control's webhook is reached, as long as a weakened control may take to act: its pods may be
     /// ready before the node's rules lead to them. One that is meant to be unreachable stays so.
     pub async fn see_reached(&self, planned: &Planned<'_>, patience: Duration) {
-        let asking = async {
+        let reached = async || {
             for ready in &planned.control.control.ready {
-                while self.ask(planned, ready).await.is_ok_and(|seen| is_unreached(&seen.decision))
-                {
-                    tokio::time::sleep(BETWEEN_QUESTIONS).await;
+                if self.ask(planned, ready).await.is_ok_and(|seen| is_unreached(&seen.decision)) {
+                    return Err(());
                 }
             }
+            Ok(())
         };
         // What it says then is judged, whatever it is.
-        let _ = tokio::time::timeout(patience, asking).await;
+        let _ = poll::until(patience, reached).await;
     }
 
     /// Whether the control refused, in the way in which its block is known.
@@ -197,12 +190,10 @@ impl Stage {
                 entry.scenario.permits.iter().filter(|it| matches!(it.r#do, Action::Resolve(_)));
             names.map(|permit| (&entry.scenario.target, permit))
         });
-        let asking = permits.map(|(target, permit)| async move {
-            while !self.works(target, permit).await {
-                tokio::time::sleep(BETWEEN_QUESTIONS).await;
-            }
+        let asking = permits.map(|(target, permit)| {
+            poll::until(NAMES, async || self.works(target, permit).await.then_some(()).ok_or(()))
         });
-        let _ = tokio::time::timeout(NAMES, join_all(asking)).await;
+        join_all(asking).await;
     }
 
     async fn works(&self, target: &str, permit: &Permit) -> bool {

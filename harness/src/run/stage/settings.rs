@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{ACTING, BETWEEN_QUESTIONS, ControlError, Stage, StageError};
+use super::{ACTING, ControlError, Stage, StageError};
+use crate::poll;
 use crate::run::Plan;
 
 /// How long a kubelet may take to answer before it is asked again.
@@ -17,20 +18,17 @@ impl Stage {
     /// # Errors
     /// When it does not get them.
     pub async fn see_kubelet(&self, control: &str, settings: &Value) -> Result<(), ControlError> {
-        let mut last = String::new();
-        let asking = async {
-            loop {
-                match tokio::time::timeout(ANSWER, self.kubelet_lacks(settings)).await {
-                    Ok(None) => break,
-                    Ok(Some(lack)) => last = lack,
-                    Err(_) => last = format!("unknown: it did not answer within {ANSWER:?}"),
-                }
-                tokio::time::sleep(BETWEEN_QUESTIONS).await;
+        let set = poll::until(ACTING, async || {
+            match tokio::time::timeout(ANSWER, self.kubelet_lacks(settings)).await {
+                Ok(None) => Ok(()),
+                Ok(Some(lack)) => Err(lack),
+                Err(_) => Err(format!("unknown: it did not answer within {ANSWER:?}")),
             }
-        };
-        let waited = tokio::time::timeout(ACTING, asking).await;
-        let expected = settings.to_string();
-        waited.map_err(|_| not_set(control, "the KubeletConfiguration", &expected, &last))
+        });
+        set.await.map_err(|last| {
+            let found = last.unwrap_or_default();
+            not_set(control, "the KubeletConfiguration", &settings.to_string(), &found)
+        })
     }
 
     /// Compares every setting with what the running processes have: kind drops a wrong form silently.
