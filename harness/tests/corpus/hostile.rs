@@ -23,6 +23,7 @@ pub fn trials() -> Vec<Trial> {
         trial("hostile/several-violations", several_violations),
         trial("hostile/names-without-quotation-marks", names_without_quotation_marks),
         trial("hostile/words-beside-a-name", words_beside_a_name),
+        trial("hostile/three-causes-of-422", three_causes_of_422),
         trial("hostile/refused-but-to-be-recorded", refused_but_to_be_recorded),
         trial("hostile/bodies-of-every-exchange", bodies_of_every_exchange),
         trial("hostile/truncated-events", truncated_events),
@@ -292,6 +293,56 @@ fn words_beside_a_name() {
         let judgement = judge_attack(Some(&expected), None, &evidence);
         assert_eq!(passes(&judgement), met, "{words}");
     }
+}
+
+/// A policy that says no, one that cannot be evaluated, and an object that is not valid: only the first is a block.
+fn three_causes_of_422() {
+    let policy = |name: &str| Layer::Policy(name.to_owned());
+    for (exchange, by, outcome, who) in [
+        (
+            "policy-invalid",
+            policy("policy-invalid"),
+            "blocked by guard (admission policy, 422)",
+            "",
+        ),
+        (
+            "policy-error",
+            policy("policy-error"),
+            "WRONG LAYER: blocked by admission policy policy-error failing closed",
+            "guard could not be asked and failed closed: that it refuses shows nothing of what it decides",
+        ),
+        (
+            "policy-budget",
+            policy("policy-budget"),
+            "WRONG LAYER: blocked by admission policy policy-budget failing closed",
+            "guard could not be asked and failed closed: that it refuses shows nothing of what it decides",
+        ),
+        (
+            "webhook-refused",
+            Layer::Webhook("webhook-refused.brinell.dev".to_owned()),
+            "WRONG LAYER: blocked by webhook webhook-refused.brinell.dev failing closed",
+            "guard could not be asked and failed closed: that it refuses shows nothing of what it decides",
+        ),
+        (
+            "policy-error",
+            policy("another"),
+            "WRONG LAYER: blocked by admission policy policy-error failing closed",
+            "admission policy policy-error failing closed refused before guard was asked",
+        ),
+        (
+            "validation-invalid",
+            policy("policy-invalid"),
+            "WRONG LAYER: blocked by validation",
+            "validation refused before guard was asked",
+        ),
+    ] {
+        let judgement = attack(&[by], None, &evidence(&recorded(exchange)));
+        assert_eq!(judgement.outcome, outcome, "{exchange}");
+        let told = judgement.findings.first().map(|finding| finding.who.as_str());
+        assert_eq!(told.unwrap_or_default(), who, "{exchange}");
+    }
+    let unclear = attack(&[policy("x")], None, &evidence(&recorded("none-json-patch")));
+    assert_eq!(unclear.outcome, "UNCLEAR");
 }
 
 fn refused_but_to_be_recorded() {
