@@ -852,6 +852,24 @@ mine.yaml:2:11: expected keys with values
 }
 
 #[test]
+fn a_profile_with_a_name_of_ours() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["hardened", "open"] {
+        let path = folder.path().join(format!("{name}.yaml"));
+        std::fs::write(&path, "title: Ours\ncontrols: {}\n").expect("written");
+        let path = path.display().to_string();
+        let error = embedded().profile(&path).expect_err("refused").to_string();
+        assert_eq!(
+            error,
+            format!(
+                "{path}: the name `{name}` is taken\n  a built-in profile has this name, and results tell profiles by \
+                 name: rename the file"
+            )
+        );
+    }
+}
+
+#[test]
 fn unknown_profile() {
     let error = embedded().profile("hardend").expect_err("refused");
     assert!(matches!(error, ProfileError::Unknown { .. }));
