@@ -29,6 +29,7 @@ pub fn trials() -> Vec<Trial> {
         trial("hostile/truncated-events", truncated_events),
         trial("hostile/defused-by-a-mutation", defused_by_a_mutation),
         trial("hostile/who-let-it-in", who_let_it_in),
+        trial("hostile/stream-by-get-that-was-let-in", stream_by_get_that_was_let_in),
     ]
 }
 
@@ -502,4 +503,32 @@ fn who_let_it_in() {
         let judgement = attack(&[Layer::Authorization], None, &evidence);
         assert!(finding(&judgement).who.contains(who), "{judgement:?}");
     }
+}
+
+/// The check for `create` on streams has no answer of its own where it lets in: what can be wrong is told.
+fn stream_by_get_that_was_let_in() {
+    let mut evidence = evidence(&recorded("stream-worked"));
+    let binding = "RoleBinding \"operator/production-app\" of ClusterRole \"brinell-operator\" to \
+                   ServiceAccount \"operator/brinell-personas\"";
+    let judgement = attack(&[Layer::UpgradeCheck], None, &evidence);
+    assert_eq!(
+        finding(&judgement).who,
+        format!(
+            "nobody refused: RBAC, allowed by {binding}; create was not asked for, or is held too"
+        )
+    );
+    assert_eq!(
+        finding(&judgement).look_at,
+        format!(
+            "{binding}; the API server's version and --feature-gates: \
+             AuthorizePodWebsocketUpgradeCreatePermission, which Kubernetes has from 1.35 on; the guard"
+        )
+    );
+    // Of another control nothing is said of it, nor of a request that authorization asked `create` for.
+    let other = attack(&[webhook()], None, &evidence);
+    assert_eq!(finding(&other).who, format!("nobody refused: RBAC, allowed by {binding}"));
+    assert_eq!(finding(&other).look_at, "the guard");
+    evidence.sent.verb = Some("create".to_owned());
+    let judgement = attack(&[Layer::UpgradeCheck], None, &evidence);
+    assert_eq!(finding(&judgement).look_at, format!("{binding}; the guard"));
 }
