@@ -1,5 +1,7 @@
 //! Small text forms that several modules need.
 
+use std::ops::Range;
+
 use base64::Engine as _;
 
 /// Standard base64 with padding, as Kubernetes writes bytes.
@@ -49,28 +51,38 @@ pub fn count(number: usize, one: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
 }
 
-/// Removes `user:password@` from every URL in a text that comes from outside, a program's words or a library's: proxies
-/// are named with their passwords. A URL may be escaped as JSON or for a query, and a password that should have been
-/// escaped may be not.
+/// Removes `user:password@` from a text that comes from outside, a program's words or a library's: proxies are named
+/// with their passwords. It is looked for in every URL, which may be escaped as JSON or for a query, and without a scheme
+/// (`//user:password@host`, `user:password@host`), and a password that should have been escaped may be not. E-mail
+/// addresses, digests of images and names of users stay.
 pub fn without_credentials(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some((start, at)) = next_url(rest) {
-        let (before, url) = rest.split_at(start);
-        let next = next_url(url).map(|(next, _)| next);
+    while let Some(Mark { place, at }) = next_url(rest) {
+        let (before, url) = rest.split_at(place.end);
+        let next = next_url(url).map(|next| next.place.start);
         let end = url.find(ends_url).into_iter().chain(next).min().unwrap_or(url.len());
-        shown.push_str(before);
-        rest = &url[credentials(&url[..end], at)..];
+        shown.push_str(&without_scheme(before));
+        shown.push_str(&url[credentials(&url[..end], at)..end]);
+        rest = &url[end..];
     }
-    shown + rest
+    shown + &without_scheme(rest)
 }
 
-/// Where the next URL's authority begins, and how that URL writes an `@`.
-fn next_url(text: &str) -> Option<(usize, &'static str)> {
+/// What stands between a scheme and an authority, and how that URL writes an `@`.
+struct Mark {
+    place: Range<usize>,
+    at: &'static str,
+}
+
+fn next_url(text: &str) -> Option<Mark> {
     let lower = text.to_ascii_lowercase();
     let marks = [("://", "@"), (":\\/\\/", "@"), ("%3a%2f%2f", "%40")];
-    let found = marks.iter().filter_map(|(mark, at)| Some((lower.find(mark)? + mark.len(), *at)));
-    found.min()
+    let found = marks.into_iter().filter_map(|(mark, at)| {
+        let start = lower.find(mark)?;
+        Some(Mark { place: start..start + mark.len(), at })
+    });
+    found.min_by_key(|mark| mark.place.end)
 }
 
 fn ends_url(character: char) -> bool {
@@ -80,14 +92,75 @@ fn ends_url(character: char) -> bool {
 /// How long the credentials are with which an authority begins, up to their `@`. They end with the authority, unless
 /// they hold what no name of a host does: then a character in them should have been escaped.
 fn credentials(url: &str, at: &str) -> usize {
+    let url = without_digest(url, at);
     let after = |text: &str| text.rfind(at).map(|found| found + at.len());
     let authority = url.split(['/', '?', '#', '\\']).next().unwrap_or_default();
-    let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
-    let is_host = !authority.contains(at)
-        && (authority.ends_with(']') || port.bytes().all(|byte| byte.is_ascii_digit()));
-    let has_password = !is_host && authority.contains(':');
+    let has_password = !is_host(authority, at) && authority.contains(':');
     let found = if has_password { after(url) } else { after(authority) };
     found.unwrap_or_default()
+}
+
+fn is_host(authority: &str, at: &str) -> bool {
+    let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
+    !authority.contains(at)
+        && (authority.ends_with(']') || port.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// An image without its digest: `@sha256:…`.
+fn without_digest<'t>(image: &'t str, at: &str) -> &'t str {
+    let Some((name, digest)) = image.rsplit_once(at) else { return image };
+    let is_digest = ["sha256:", "sha384:", "sha512:"].iter().any(|sort| digest.starts_with(sort));
+    if is_digest { name } else { image }
+}
+
+/// A text with no URLs in it, or with their beginnings alone.
+fn without_scheme(text: &str) -> String {
+    let words = text.split_inclusive(ends_url);
+    words
+        .map(|word| {
+            credentials_in(word).map_or_else(
+                || word.to_owned(),
+                |place| format!("{}{}", &word[..place.start], &word[place.end..]),
+            )
+        })
+        .collect()
+}
+
+/// How what is no password begins: users of Kubernetes, and an e-mail address as a link.
+const NO_CREDENTIALS: [&str; 5] =
+    ["system:serviceaccount:", "system:serviceaccounts:", "system:node:", "oidc:", "mailto:"];
+
+/// Where the credentials are in a word that has no scheme. Without a colon before the last `@` it has none.
+fn credentials_in(word: &str) -> Option<Range<usize>> {
+    if let Some(start) = authority_in(word) {
+        return Some(start..start + credentials(&word[start..], "@"));
+    }
+    let word = without_digest(word, "@");
+    let is_followed = |(at, _): &(usize, &str)| {
+        word[at + 1..].starts_with(|c: char| c.is_alphanumeric() || c == '[')
+    };
+    let (at, _) = word.rmatch_indices('@').find(is_followed)?;
+    let colon = word[..at].find(':')?;
+    let in_user = |c: char| c.is_alphanumeric() || "-._~+%@".contains(c);
+    let before = word[..colon].trim_end_matches(in_user);
+    let (user, password) = (&word[before.len()..colon], &word[colon + 1..at]);
+    let named = &word[before.len()..at];
+    // `git@host:owner/name`, `host:port/path`, `/a:b`, `[::1]`
+    let is_path = match named.split_once('/') {
+        Some((authority, _)) => user.contains('@') || is_host(authority, "@"),
+        None => false,
+    };
+    let is_inside = before.ends_with(['/', ']']) || user.is_empty() && before.ends_with('[');
+    let is_other = NO_CREDENTIALS.iter().any(|other| named.starts_with(other));
+    let are_there = !password.is_empty() && !is_path && !is_inside && !is_other;
+    are_there.then(|| before.len()..at + 1)
+}
+
+/// Where an authority begins behind `//` that has no scheme and is no part of a path.
+fn authority_in(word: &str) -> Option<usize> {
+    let (before, _) = word.split_once("//")?;
+    let is_inside = before.ends_with(|c: char| c.is_alphanumeric() || ":.-_".contains(c));
+    (!is_inside).then(|| before.len() + 2)
 }
 
 /// What the API server said, without the rest of its answer's fields.
@@ -157,6 +230,81 @@ mod tests {
             ("https://user:secret@[::1]:6443/api", "https://[::1]:6443/api"),
         ] {
             assert_eq!(without_credentials(text), shown);
+        }
+    }
+
+    #[test]
+    fn credentials_are_removed_without_a_scheme() {
+        for (text, shown) in [
+            ("user:secret@proxy:3128", "proxy:3128"),
+            ("//user:secret@proxy:3128/x", "//proxy:3128/x"),
+            ("lookup //token@host: no such host", "lookup //host: no such host"),
+            ("http_proxy=user:secret@proxy", "http_proxy=proxy"),
+            ("HTTPS_PROXY=//user:secret@proxy, refused", "HTTPS_PROXY=//proxy, refused"),
+            ("proxy:user:secret@proxy", "proxy"),
+            (
+                r#"parse "user:secret@proxy:3128": first path segment"#,
+                r#"parse "proxy:3128": first path segment"#,
+            ),
+            (r#"{"proxy":"user:secret@proxy"}"#, r#"{"proxy":"proxy"}"#),
+            ("(user:secret@proxy)", "(proxy)"),
+            ("user:c2VjcmV0Cg==@proxy", "proxy"),
+            ("user:p@ss@proxy", "proxy"),
+            ("user:pa/ss@proxy:3128", "proxy:3128"),
+            ("user:pa,ss@proxy", "proxy"),
+            ("user:secret@[fd00::1]:3128", "[fd00::1]:3128"),
+            ("me@example.com:secret@proxy:3128", "proxy:3128"),
+            ("%75ser:secret@proxy", "proxy"),
+            (":secret@proxy", "proxy"),
+            ("system:manager@database", "database"),
+            ("user:secret@registry/app:v1@sha256:099e", "registry/app:v1@sha256:099e"),
+            ("http://user:secret@registry/app@sha256:099e", "http://registry/app@sha256:099e"),
+            ("http://user:pa/ss@registry/app@sha256:099e", "http://registry/app@sha256:099e"),
+            ("user:one@a user:two@b", "a b"),
+            ("http://one/x user:two@b http://u:p@three", "http://one/x b http://three"),
+        ] {
+            assert_eq!(without_credentials(text), shown, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_credentials_stays() {
+        for text in [
+            "me@example.com",
+            "write to: me@example.com, you@example.com",
+            "mailto:me@example.com",
+            r#"{"contact":"me@example.com"}"#,
+            "kindest/node:v1.36.4@sha256:099e",
+            "node:v1.36.4@sha256:099e",
+            "localhost:5000/app@sha256:099e",
+            "registry.example.com:5000/team/app:v1@sha512:099e",
+            "docker-image://app:v1@sha256:099e",
+            "git@github.com:owner/repository.git",
+            "git@github.com:owner/repository@v1.2.3",
+            "k8s.io/api@v0.36.0: reading the file: 403",
+            "10.0.0.1:443/x/@v/list",
+            r#"User "system:serviceaccount:shop:app@x" cannot list"#,
+            "system:node:worker@x",
+            "system:serviceaccounts:shop@x",
+            "oidc:alice@example.com",
+            "/srv/a:b@c",
+            "at 06:25:59 me@example.com said: @all",
+            "user:secret@",
+            "a:b @host",
+            "unit brinell@7:2.service",
+            "::@",
+            "//",
+            "@",
+        ] {
+            assert_eq!(without_credentials(text), text);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in ".{0,60}", forged in "[a:@/%.\\\\ \"=é]{0,30}") {
+            without_credentials(&text);
+            without_credentials(&forged);
         }
     }
 

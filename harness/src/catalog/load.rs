@@ -167,9 +167,15 @@ impl Catalog {
         Ok(self.read_profile(file)?)
     }
 
+    /// Results and reports name a profile without its file, so that its name must not be another's.
     fn read_profile(&self, file: File) -> Result<ProfileEntry, Problems> {
         let source = Source::new(file)?;
         let entry = profile_entry(&source)?;
+        if self.profiles.contains_key(&entry.name) {
+            let hint = "a built-in profile has this name, and results tell profiles by name: rename the file";
+            let message = format!("the name `{}` is taken", entry.name);
+            return Err(Problem::of_file(&source.file, &message).hint(hint).into());
+        }
         Problems::none_or(check::profile(self, &entry.profile, &source))?;
         Ok(entry)
     }

@@ -14,7 +14,8 @@ pub enum ExitCode {
     Usage = 2,
     /// Nothing was selected, or everything was skipped.
     NothingJudged = 3,
-    /// The cluster or a control could not be set up, or a report could not be written.
+    /// The run ended early, a control was not seen acting, something may be left behind, or a report could not be
+    /// written.
     Broken = 4,
     /// A scenario is inconclusive.
     Inconclusive = 5,
@@ -26,7 +27,7 @@ pub enum ExitCode {
 
 impl ExitCode {
     /// The code of a run that was not ended by a signal: 1 beats 4 beats 5 beats 3. `broken` says that the run
-    /// was aborted or a report could not be written; `require_all` counts a skip as inconclusive.
+    /// ended early, left something behind or could not write a report; `require_all` counts a skip as inconclusive.
     pub fn of(summary: &Summary, broken: bool, require_all: bool) -> ExitCode {
         if summary.failed > 0 {
             ExitCode::Failed

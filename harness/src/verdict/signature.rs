@@ -47,7 +47,9 @@ impl Signature<'_> {
             return strange;
         }
         match self.saying {
-            Some(words) if says(denial, words) => Recognised::Own(besides(denial, words)),
+            Some(words) if says(denial, &evidence.sent, words) => {
+                Recognised::Own(besides(denial, words))
+            }
             Some(_) => Recognised::OtherReason,
             None => Recognised::Own(Vec::new()),
         }
@@ -58,7 +60,7 @@ impl Signature<'_> {
     pub fn is_met(&self, denial: &Denial, evidence: &Evidence) -> bool {
         self.layers.contains(&denial.layer)
             && self.is_signed(denial, evidence).is_ok()
-            && self.saying.is_none_or(|words| says(denial, words))
+            && self.saying.is_none_or(|words| says(denial, &evidence.sent, words))
     }
 
     /// Whether the log holds every annotation of a refusal by the control, or cannot be read.

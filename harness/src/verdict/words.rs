@@ -1,7 +1,10 @@
 //! What a refusal says, apart from names: whoever asks chooses those, or whoever wrote what is asked for, and a pod
 //! may be called `privileged`.
 
-use crate::verdict::{Denial, Layer};
+use crate::audit::ApiPath;
+use crate::verdict::attribution::{after_subject, first};
+use crate::verdict::names::is_said;
+use crate::verdict::{Denial, Layer, Sent};
 
 /// The checks of Pod Security by the reasons that they give, of Kubernetes 1.34 to 1.37 (`ForbiddenReason` in
 /// k8s.io/pod-security-admission, `policy/check_*.go`).
@@ -29,15 +32,15 @@ pub const POD_SECURITY_CHECKS: [&str; 19] = [
 
 /// Whether a refusal gives these words as its reason: of Pod Security the name of one of its checks, with details or
 /// without (`host namespaces (hostPID=true)`), or the policy that it enforced (`restricted:latest`); of the kubelet
-/// one of the things that it names (`resource=nodes`); of everybody else some of the words.
-pub fn says(denial: &Denial, words: &str) -> bool {
+/// one of the things that it names (`resource=nodes`); of everybody else some of the words, names apart.
+pub fn says(denial: &Denial, sent: &Sent, words: &str) -> bool {
     match &denial.layer {
         Layer::PodSecurity => {
             let Some((policy, checks)) = violations(denial) else { return false };
             policy == words || checks.iter().any(|check| check.is(words))
         }
         Layer::Kubelet => kubelet_fields(&denial.message).contains(&words),
-        _ => reason(denial).contains(words),
+        _ => is_said(&reason(denial, sent), words, denial, sent),
     }
 }
 
@@ -51,24 +54,35 @@ pub fn besides(denial: &Denial, words: &str) -> Vec<String> {
     others.map(|check| check.name).collect()
 }
 
-/// What stands behind the subject, without names.
-fn reason(denial: &Denial) -> String {
-    let (mark, kept): (_, &[&str]) = match &denial.layer {
-        Layer::Webhook(_) => (" denied the request: ", &[]),
-        Layer::Policy(_) => (" denied request: ", &[]),
-        Layer::Validation => (" invalid: ", &[]),
+/// What stands behind the subject, without quoted names.
+fn reason(denial: &Denial, sent: &Sent) -> String {
+    match &denial.layer {
+        Layer::Webhook(_) => behind(&denial.message, " denied the request: "),
+        Layer::Policy(_) => behind(&denial.message, " denied request: "),
+        Layer::Validation => without_keys(&behind(&denial.message, " invalid: ")),
         // What is asked for is no name: `cannot get resource "pods/exec"`, `cannot get path "/version"`.
-        Layer::Authorization | Layer::Impersonation => ("forbidden: ", &["resource ", "path "]),
-        _ => ("forbidden: ", &[]),
-    };
-    let text = without_names(&denial.message, kept);
-    match (text.split_once(mark), &denial.layer) {
-        (Some((_, reason)), Layer::Validation) => without_keys(reason),
-        (Some((_, reason)), _) => reason.to_owned(),
-        // Nothing is said behind what each of their refusals says.
-        (None, Layer::Webhook(_) | Layer::Policy(_)) => String::new(),
-        (None, _) => text,
+        Layer::Authorization | Layer::Impersonation => forbidden(&denial.message, sent)
+            .map_or_else(String::new, |reason| without_names(&reason, &["resource ", "path "])),
+        _ => {
+            let reason = forbidden(&denial.message, sent);
+            without_names(reason.as_deref().unwrap_or(&denial.message), &[])
+        }
     }
+}
+
+/// What follows the words with which each such refusal begins; nothing where they are all that it says.
+fn behind(message: &str, mark: &str) -> String {
+    let text = without_names(message, &[]);
+    text.split_once(mark).map_or_else(String::new, |(_, reason)| reason.to_owned())
+}
+
+/// What is said of a subject that is forbidden. A resource stands there as it was asked for, in whatever words.
+fn forbidden(message: &str, sent: &Sent) -> Option<String> {
+    let resource = ApiPath::parse(&sent.uri).map(|path| path.resource).unwrap_or_default();
+    let message = first(message);
+    let plain = message.strip_prefix(&resource).map(|rest| format!("resource{rest}"));
+    let plain = plain.filter(|_| !resource.is_empty());
+    after_subject(plain.as_deref().unwrap_or(message), "forbidden").map(str::to_owned)
 }
 
 /// A check of Pod Security that refused.
@@ -191,9 +205,26 @@ fn without_keys(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::Door;
 
     fn refusal(layer: Layer, message: &str) -> Denial {
         Denial { layer, message: message.to_owned() }
+    }
+
+    /// Whether a refusal of a request that names nothing gives these words as its reason.
+    fn says(denial: &Denial, words: &str) -> bool {
+        let sent = Sent {
+            persona: "guest".to_owned(),
+            user: None,
+            impersonated: None,
+            door: Door::Direct,
+            method: "POST".to_owned(),
+            uri: "/api/v1/pods".to_owned(),
+            verb: None,
+            audit_id: None,
+            body: false,
+        };
+        super::says(denial, &sent, words)
     }
 
     #[test]

@@ -549,6 +549,127 @@ mine/exec/mine.yaml:9:17: `audit-policy` refuses nobody
 }
 
 #[test]
+fn a_reason_that_says_nothing() {
+    for nothing in ["''", "' '"] {
+        let said = with_change("saying: interactive", &format!("saying: {nothing}"));
+        assert!(said.starts_with("mine/exec/mine.yaml:9:37: every refusal says nothing"), "{said}");
+    }
+    insta::assert_snapshot!(with_change("saying: interactive", "saying: ''"), @"
+mine/exec/mine.yaml:9:37: every refusal says nothing
+  9 |   blocked: {by: exec-guard, saying: ''}
+    |                                     ^
+  leave it out, and any reason will do
+");
+}
+
+#[test]
+fn a_reason_with_a_name_in_it() {
+    insta::assert_snapshot!(with_change("saying: interactive", "saying: 'pod \"app\"'"), @r#"
+mine/exec/mine.yaml:9:37: quoted names are no reason
+  9 |   blocked: {by: exec-guard, saying: 'pod "app"'}
+    |                                     ^
+  write the words around it: what is quoted is a name, and whoever asks may choose it
+"#);
+    assert_ne!(with_change("saying: interactive", "saying: 'pod `app`'"), "");
+    // Of authorization what is asked for stands in quotation marks, and is no name.
+    let (from, to) = (
+        "by: exec-guard, saying: interactive",
+        "by: least-privilege, at: authorization, saying: 'resource \"pods/exec\"'",
+    );
+    assert_eq!(with_change(from, to), "");
+}
+
+#[test]
+fn a_reason_that_pod_security_never_gives() {
+    let saying = |words: &str| {
+        let blocked = format!("by: pod-security, saying: {words}");
+        with_change("by: exec-guard, saying: interactive", &blocked)
+    };
+    insta::assert_snapshot!(saying("host namespace (hostPID=true)"), @"
+mine/exec/mine.yaml:9:39: there is no check of Pod Security `host namespace`
+  9 |   blocked: {by: pod-security, saying: host namespace (hostPID=true)}
+    |                                       ^
+  did you mean host namespaces?
+");
+    for known in ["host namespaces", "host namespaces (hostPID=true)", "restricted:latest"] {
+        assert_eq!(saying(known), "", "{known}");
+    }
+}
+
+#[test]
+fn a_reason_for_which_nothing_is_ready() {
+    let control = "manifests/controls/pod-security/control.yaml";
+    insta::assert_snapshot!(with_manifest(control, "saying: restricted:latest", "saying: restrictd"), @"
+manifests/controls/pod-security/control.yaml:35:11: there is no check of Pod Security `restrictd`
+  35 |   saying: restrictd
+     |           ^
+  known are: allowPrivilegeEscalation != false, forbidden AppArmor profile, forbidden AppArmor profiles, forbidden sysctls, host namespaces, hostPath volumes, hostPort, hostProcess, non-default capabilities, privileged, probe or lifecycle host, procMount, restricted volume types, runAsNonRoot != true, runAsUser=0, seLinuxOptions, seccompProfile, unknown forbidden reason, unrestricted capabilities
+");
+}
+
+#[test]
+fn refused_too_where_it_is_said_what_must_come_of_it() {
+    let blocked = "  blocked: {by: exec-guard, saying: interactive}\n";
+    let either = "  logged: {level: Request, refused-too: true}\n";
+    assert_eq!(with_change(blocked, either), "");
+    insta::assert_snapshot!(with_change(blocked, &format!("{blocked}{either}")), @"
+mine/exec/mine.yaml:10:41: it may not go either way
+  10 |   logged: {level: Request, refused-too: true}
+     |                                         ^
+  remove `refused-too`: what must come of it is said already
+");
+    insta::assert_snapshot!(with_change(blocked, &format!("  succeeds: {{}}\n{either}")), @"
+mine/exec/mine.yaml:10:41: it may not go either way
+  10 |   logged: {level: Request, refused-too: true}
+     |                                         ^
+  remove `refused-too`: what must come of it is said already
+");
+    insta::assert_snapshot!(with_change("  succeeds: {stdout: foo}\n", &format!("  succeeds: {{stdout: foo}}\n{either}")), @"
+mine/exec/mine.yaml:15:41: it may not go either way
+  15 |   logged: {level: Request, refused-too: true}
+     |                                         ^
+  remove `refused-too`: what must come of it is said already
+");
+}
+
+/// What is said about exec-guard with other annotations that its refusals leave.
+fn with_leaves(leaves: &str) -> String {
+    let control = "manifests/controls/exec-guard/control.yaml";
+    with_manifest(control, "{exec-guard.brinell.dev/run: \"${run}\"}", leaves)
+}
+
+#[test]
+fn an_annotation_that_no_refusal_leaves() {
+    insta::assert_snapshot!(with_leaves("{exec-guard.brinell.dev/run: '${rnu}'}"), @"
+manifests/controls/exec-guard/control.yaml:4:39: nothing is known as `${rnu}`
+  4 | leaves: {exec-guard.brinell.dev/run: '${rnu}'}
+    |                                       ^
+  did you mean run?
+");
+    insta::assert_snapshot!(with_leaves("{run: '${run}'}"), @"
+manifests/controls/exec-guard/control.yaml:4:1: no audit event has an annotation `run`
+  4 | leaves: {run: '${run}'}
+    | ^
+  the API server puts the name of the webhook or policy and a slash before the key
+");
+    assert_eq!(with_leaves("{authorization.k8s.io/decision: allow}"), "");
+}
+
+#[test]
+fn annotations_of_a_control_that_refuses_nobody() {
+    let mut files = Files::embedded();
+    let control = "title: Nothing.\ndecides: []\nleaves: {a/b: c}\nlook-at: nowhere\nweaken: {absent: {why: No., expect: {}, api-server: {}}}\n";
+    files.manifests.push(mine("manifests/controls/mine/control.yaml", control));
+    let problems = Catalog::read(files).expect_err("refused").to_string();
+    insta::assert_snapshot!(problems.split("\n\n").next().unwrap_or_default(), @"
+manifests/controls/mine/control.yaml:3:1: it refuses nobody
+  3 | leaves: {a/b: c}
+    | ^
+  it decides nothing, so that no refusal is its own: remove `leaves`
+");
+}
+
+#[test]
 fn nothing_expected() {
     insta::assert_snapshot!(with_change("  blocked: {by: exec-guard, saying: interactive}\n", ""), @"
 mine/exec/mine.yaml:6:3: nothing is expected of this attack
@@ -728,6 +849,24 @@ mine.yaml:2:11: expected keys with values
     |           ^
   write `key: value`
 ");
+}
+
+#[test]
+fn a_profile_with_a_name_of_ours() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["hardened", "open"] {
+        let path = folder.path().join(format!("{name}.yaml"));
+        std::fs::write(&path, "title: Ours\ncontrols: {}\n").expect("written");
+        let path = path.display().to_string();
+        let error = embedded().profile(&path).expect_err("refused").to_string();
+        assert_eq!(
+            error,
+            format!(
+                "{path}: the name `{name}` is taken\n  a built-in profile has this name, and results tell profiles by \
+                 name: rename the file"
+            )
+        );
+    }
 }
 
 #[test]

@@ -21,11 +21,15 @@ pub fn trials() -> Vec<Trial> {
         trial("hostile/mutating-webhook-of-our-name", mutating_webhook_of_our_name),
         trial("hostile/right-layer-for-another-reason", right_layer_for_another_reason),
         trial("hostile/several-violations", several_violations),
+        trial("hostile/names-without-quotation-marks", names_without_quotation_marks),
+        trial("hostile/words-beside-a-name", words_beside_a_name),
+        trial("hostile/three-causes-of-422", three_causes_of_422),
         trial("hostile/refused-but-to-be-recorded", refused_but_to_be_recorded),
         trial("hostile/bodies-of-every-exchange", bodies_of_every_exchange),
         trial("hostile/truncated-events", truncated_events),
         trial("hostile/defused-by-a-mutation", defused_by_a_mutation),
         trial("hostile/who-let-it-in", who_let_it_in),
+        trial("hostile/stream-by-get-that-was-let-in", stream_by_get_that_was_let_in),
     ]
 }
 
@@ -129,6 +133,217 @@ fn several_violations() {
     let judgement = attack(&[Layer::PodSecurity], Some("host namespaces"), &evidence);
     assert!(passes(&judgement), "{}", denial.message);
     assert!(judgement.outcome.contains(" as well"), "{}: {}", judgement.outcome, denial.message);
+}
+
+/// A refusal of a request to a pod `app` in the namespace `a` by the user `guest`, with these parts replaced.
+fn refused(layer: Layer, message: &str, uri: &str) -> Evidence {
+    let mut evidence = evidence(&recorded("quota-unsaid"));
+    evidence.sent.user = Some("system:serviceaccount:a:mallory".to_owned());
+    evidence.sent.uri = uri.to_owned();
+    evidence.decision = Decision::Denied(Denial { layer, message: message.to_owned() });
+    evidence
+}
+
+/// The reason is met by no name that whoever asks has chosen, though nothing sets it off.
+fn names_without_quotation_marks() {
+    let plugin = |name: &str| Layer::AdmissionPlugin(name.to_owned());
+    let pods = "/api/v1/namespaces/a/pods";
+    for (layer, message, uri, met, chosen) in [
+        // Names in the body.
+        (
+            Layer::Quota,
+            r#"pods "p" is forbidden: failed quota: small: must specify limits.memory for: privileged,side; limits.cpu for: side"#,
+            pods,
+            "must specify limits.memory",
+            "privileged",
+        ),
+        (
+            plugin("ServiceAccount"),
+            r#"pods "p" is forbidden: container privileged with envVar HOST_PID referencing secret.secretName="s" is not allowed because service account allowed-no does not reference that secret"#,
+            pods,
+            "is not allowed because service account",
+            "privileged",
+        ),
+        (
+            plugin("ServiceAccount"),
+            r#"pods "p" is forbidden: container c with envVar HOST_PID referencing secret.secretName="s" is not allowed because service account default does not reference that secret"#,
+            pods,
+            "does not reference that secret",
+            "HOST_PID",
+        ),
+        (
+            plugin("ServiceAccount"),
+            r#"pods "p" is forbidden: error looking up service account a/privileged: serviceaccount "privileged" not found"#,
+            pods,
+            "error looking up service account",
+            "privileged",
+        ),
+        (
+            plugin("Priority"),
+            r#"pods "p" is forbidden: no PriorityClass with name privileged was found"#,
+            pods,
+            "no PriorityClass with name",
+            "privileged",
+        ),
+        (
+            plugin("LimitPodHardAntiAffinityTopology"),
+            r#"pods "p" is forbidden: affinity.PodAntiAffinity.RequiredDuringScheduling has TopologyKey privileged but only key kubernetes.io/hostname is allowed"#,
+            pods,
+            "but only key kubernetes.io/hostname is allowed",
+            "privileged",
+        ),
+        (
+            plugin("OwnerReferencesPermissionEnforcement"),
+            r#"pods "p" is forbidden: cannot set blockOwnerDeletion in this case because cannot find RESTMapping for APIVersion privileged/v1 Kind hostpid: no matches for kind "hostpid" in version "privileged/v1""#,
+            pods,
+            "cannot set blockOwnerDeletion",
+            "hostpid",
+        ),
+        (
+            plugin("RuntimeClass"),
+            "pods \"p\" is forbidden: conflict: runtimeClass.scheduling.nodeSelector[zone] = inner; \
+             pod.spec.nodeSelector[zone] = privileged",
+            pods,
+            "conflict: runtimeClass.scheduling.nodeSelector",
+            "privileged",
+        ),
+        // Names in the path, of whoever asks, and of the object as the refusal names it.
+        (
+            plugin("NamespaceLifecycle"),
+            r#"pods "p" is forbidden: unable to create new content in namespace being-terminated because it is being terminated"#,
+            "/api/v1/namespaces/being-terminated/pods",
+            "it is being terminated",
+            "being-terminated",
+        ),
+        (
+            Layer::WebhookFailure("w".to_owned()),
+            r#"Internal error occurred: failed calling webhook "w": failed to call webhook: no route to privileged.svc"#,
+            "/api/v1/namespaces/privileged/pods",
+            "failed to call webhook",
+            "privileged",
+        ),
+        (
+            Layer::PolicyFailure("x".to_owned()),
+            r#"pods "privileged" is forbidden: ValidatingAdmissionPolicy 'x' with binding 'x' denied request: expression 'object.metadata.labels[object.metadata.name]' resulted in error: no such key: privileged"#,
+            pods,
+            "no such key",
+            "privileged",
+        ),
+        (
+            Layer::Webhook("w".to_owned()),
+            r#"admission webhook "w" denied the request: mallory may not enter interactive, container hostpid: not here"#,
+            "/api/v1/namespaces/a/pods/interactive/exec?container=hostpid&command=id",
+            "not here",
+            "interactive",
+        ),
+        (
+            Layer::Webhook("w".to_owned()),
+            r#"admission webhook "w" denied the request: mallory may not enter interactive, container hostpid: not here"#,
+            "/api/v1/namespaces/a/pods/interactive/exec?container=hostpid&command=id",
+            "may not enter",
+            "mallory",
+        ),
+        (
+            Layer::Webhook("w".to_owned()),
+            r#"admission webhook "w" denied the request: no shell in my-interactive-app, container hostpid"#,
+            "/api/v1/namespaces/a/pods/my-interactive-app/exec?container=hostpid&command=id",
+            "no shell",
+            "interactive",
+        ),
+        // A resource that is none.
+        (
+            Layer::Authorization,
+            r#"x is forbidden: not on duty is forbidden: User "guest" cannot list resource "x is forbidden: not on duty" in API group "" at the cluster scope"#,
+            "/api/v1/x%20is%20forbidden:%20not%20on%20duty",
+            "cannot list resource",
+            "not on duty is forbidden: User",
+        ),
+    ] {
+        let by = std::slice::from_ref(&layer);
+        let evidence = refused(layer.clone(), message, uri);
+        let judge = |words: &str| {
+            let signature = Signature { layers: by, saying: Some(words), leaves: &BTreeMap::new() };
+            let expected = Expected { control: "guard", signature, look_at: "the guard" };
+            judge_attack(Some(&expected), None, &evidence)
+        };
+        assert!(passes(&judge(met)), "{message}: {met}");
+        assert_eq!(reasons(&judge(chosen)), [Reason::OtherReason], "{message}: {chosen}");
+    }
+}
+
+/// A word of the reason that is a name as well is met where it is said beside the name, and with the words around it.
+fn words_beside_a_name() {
+    let uri = "/api/v1/namespaces/production/pods/interactive/exec?command=id";
+    let said = "admission webhook \"w\" denied the request: interactive-exec into interactive is not \
+                allowed in production, because it is an interactive.";
+    let layer = Layer::Webhook("w".to_owned());
+    let evidence = refused(layer.clone(), said, uri);
+    for (words, met) in [
+        ("interactive-exec", true),
+        ("allowed in production", true),
+        ("into interactive is", true),
+        ("production", false),
+        ("an interactive", true),
+    ] {
+        let signature = Signature {
+            layers: std::slice::from_ref(&layer),
+            saying: Some(words),
+            leaves: &BTreeMap::new(),
+        };
+        let expected = Expected { control: "guard", signature, look_at: "the guard" };
+        let judgement = judge_attack(Some(&expected), None, &evidence);
+        assert_eq!(passes(&judgement), met, "{words}");
+    }
+}
+
+/// A policy that says no, one that cannot be evaluated, and an object that is not valid: only the first is a block.
+fn three_causes_of_422() {
+    let policy = |name: &str| Layer::Policy(name.to_owned());
+    for (exchange, by, outcome, who) in [
+        (
+            "policy-invalid",
+            policy("policy-invalid"),
+            "blocked by guard (admission policy, 422)",
+            "",
+        ),
+        (
+            "policy-error",
+            policy("policy-error"),
+            "WRONG LAYER: blocked by admission policy policy-error failing closed",
+            "guard could not be asked and failed closed: that it refuses shows nothing of what it decides",
+        ),
+        (
+            "policy-budget",
+            policy("policy-budget"),
+            "WRONG LAYER: blocked by admission policy policy-budget failing closed",
+            "guard could not be asked and failed closed: that it refuses shows nothing of what it decides",
+        ),
+        (
+            "webhook-refused",
+            Layer::Webhook("webhook-refused.brinell.dev".to_owned()),
+            "WRONG LAYER: blocked by webhook webhook-refused.brinell.dev failing closed",
+            "guard could not be asked and failed closed: that it refuses shows nothing of what it decides",
+        ),
+        (
+            "policy-error",
+            policy("another"),
+            "WRONG LAYER: blocked by admission policy policy-error failing closed",
+            "admission policy policy-error failing closed refused before guard was asked",
+        ),
+        (
+            "validation-invalid",
+            policy("policy-invalid"),
+            "WRONG LAYER: blocked by validation",
+            "validation refused before guard was asked",
+        ),
+    ] {
+        let judgement = attack(&[by], None, &evidence(&recorded(exchange)));
+        assert_eq!(judgement.outcome, outcome, "{exchange}");
+        let told = judgement.findings.first().map(|finding| finding.who.as_str());
+        assert_eq!(told.unwrap_or_default(), who, "{exchange}");
+    }
+    let unclear = attack(&[policy("x")], None, &evidence(&recorded("none-json-patch")));
+    assert_eq!(unclear.outcome, "UNCLEAR");
 }
 
 fn refused_but_to_be_recorded() {
@@ -288,4 +503,32 @@ fn who_let_it_in() {
         let judgement = attack(&[Layer::Authorization], None, &evidence);
         assert!(finding(&judgement).who.contains(who), "{judgement:?}");
     }
+}
+
+/// The check for `create` on streams has no answer of its own where it lets in: what can be wrong is told.
+fn stream_by_get_that_was_let_in() {
+    let mut evidence = evidence(&recorded("stream-worked"));
+    let binding = "RoleBinding \"operator/production-app\" of ClusterRole \"brinell-operator\" to \
+                   ServiceAccount \"operator/brinell-personas\"";
+    let judgement = attack(&[Layer::UpgradeCheck], None, &evidence);
+    assert_eq!(
+        finding(&judgement).who,
+        format!(
+            "nobody refused: RBAC, allowed by {binding}; create was not asked for, or is held too"
+        )
+    );
+    assert_eq!(
+        finding(&judgement).look_at,
+        format!(
+            "{binding}; the API server's version and --feature-gates: \
+             AuthorizePodWebsocketUpgradeCreatePermission, which Kubernetes has from 1.35 on; the guard"
+        )
+    );
+    // Of another control nothing is said of it, nor of a request that authorization asked `create` for.
+    let other = attack(&[webhook()], None, &evidence);
+    assert_eq!(finding(&other).who, format!("nobody refused: RBAC, allowed by {binding}"));
+    assert_eq!(finding(&other).look_at, "the guard");
+    evidence.sent.verb = Some("create".to_owned());
+    let judgement = attack(&[Layer::UpgradeCheck], None, &evidence);
+    assert_eq!(finding(&judgement).look_at, format!("{binding}; the guard"));
 }

@@ -16,6 +16,7 @@ impl Check<'_> {
             let hint = "`ready` is asked until the control refuses it; this one decides nothing";
             self.wrong("/ready", "it would be asked for ever", hint);
         }
+        self.leaves(entry);
         self.files(&control.objects, "/objects", entry);
         self.files(&control.api_server.files, "/api-server/files", entry);
         for (position, ready) in control.ready.iter().enumerate() {
@@ -23,6 +24,21 @@ impl Check<'_> {
         }
         for (name, weakening) in &control.weaken {
             self.weakening(weakening, &format!("/weaken/{name}"), entry);
+        }
+    }
+
+    /// What no refusal of the control's can leave would make every one of them another's.
+    fn leaves(&mut self, entry: &ControlEntry) {
+        let control = &entry.control;
+        if control.decides.is_empty() && !control.leaves.is_empty() {
+            let hint = "it decides nothing, so that no refusal is its own: remove `leaves`";
+            self.wrong("/leaves", "it refuses nobody", hint);
+        }
+        for key in control.leaves.keys().filter(|key| !key.contains('/')) {
+            let message = format!("no audit event has an annotation `{key}`");
+            let hint =
+                "the API server puts the name of the webhook or policy and a slash before the key";
+            self.wrong("/leaves", &message, hint);
         }
     }
 

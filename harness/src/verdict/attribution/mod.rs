@@ -16,6 +16,7 @@ use crate::verdict::{
 };
 use refusals::layer_of;
 use spoken::{Reached, asks_kubelet, is_stream, may_be_forwarded, reached};
+pub(super) use words::{after_subject, first, quoted};
 
 /// Names the layer that decided about `sent`, from its `answer` and the events in `log`.
 pub fn attribute(sent: &Sent, answer: &Answer, log: &Log) -> Decision {

@@ -89,6 +89,103 @@ fn is_upgrade_check(sent: &Sent, why: &str) -> bool {
     by_get && (why.is_empty() || why.starts_with("RBAC: "))
 }
 
+/// An object that is not valid, with what is wrong in it or without.
 fn invalid_layer(code: u16, words: &str) -> Option<Layer> {
-    after_subject(words, "invalid").filter(|_| code == 422).map(|_| Layer::Validation)
+    let bare = || words.split_once(' ').and_then(|(_, rest)| quoted(rest));
+    let is_invalid = after_subject(words, "invalid").is_some()
+        || bare().is_some_and(|(_, rest)| rest == " is invalid");
+    (code == 422 && is_invalid).then_some(Layer::Validation)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Door;
+
+    /// Who refuses a pod with 422 in these words.
+    fn refuses(words: &str) -> Option<Layer> {
+        let sent = Sent {
+            persona: "developer".to_owned(),
+            user: Some("developer".to_owned()),
+            impersonated: None,
+            door: Door::Direct,
+            method: "POST".to_owned(),
+            uri: "/api/v1/namespaces/a/pods".to_owned(),
+            verb: Some("create".to_owned()),
+            audit_id: Some("k7f3-1".to_owned()),
+            body: true,
+        };
+        let response =
+            Response { code: 422, message: Some(words.to_owned()), ..Response::default() };
+        let reached = [Reached::Admission, Reached::Somewhere];
+        let [known, unknown] = reached.map(|reached| layer_of(&sent, &response, reached));
+        assert_eq!(known, unknown, "{words}");
+        known
+    }
+
+    #[test]
+    fn a_policy_answers_422_with_what_its_author_or_its_expression_says() {
+        let said = "pods \"p\" is forbidden: ValidatingAdmissionPolicy 'guard' with binding 'all' denied request: ";
+        for reason in [
+            "no root here",
+            "failed expression: object.spec.hostPID",
+            "Pod \"p\" is invalid: spec: Invalid value: 1",
+            "no: expression 'x' resulted in error: y",
+            "the expression 'x' resulted in error: y",
+            "spec.containers[0].name: Invalid value: \"c\"",
+        ] {
+            let layer = refuses(&format!("{said}{reason}"));
+            assert_eq!(layer, Some(Layer::Policy("guard".to_owned())), "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_policy_that_fails_closed_answers_422_as_well() {
+        let bound = "ValidatingAdmissionPolicy 'guard' with binding 'all' denied request: ";
+        let unbound = "ValidatingAdmissionPolicy 'guard' denied request: ";
+        for reason in [
+            "expression 'object.spec.x' resulted in error: no such key: x",
+            "[expression 'a' resulted in error: no such key: a, expression 'b' resulted in error: no such key: b]",
+            "expression 'message == \"no root here\"' resulted in error: no such overload",
+            "expression 'Pod \"p\" is invalid: ' resulted in error: no such key: x",
+            "validation failed due to running out of cost budget, no further validation rules will be run",
+            "failed messageExpression: validation failed due to running out of cost budget, no further validation rules will be run",
+            "failed to configure binding: no params found for policy binding with `Deny` parameterNotFoundAction",
+            "failed to configure policy: failed to convert object version: Pod \"p\" is invalid: spec",
+            "compilation error: compilation failed: ERROR: <input>:1:1: Syntax error",
+            "valueExpression 'object.spec' resulted in unsupported return type: map. Return type must be either string or null.",
+        ] {
+            for said in [bound, unbound] {
+                let layer = refuses(&format!("pods \"p\" is forbidden: {said}{reason}"));
+                assert_eq!(layer, Some(Layer::PolicyFailure("guard".to_owned())), "{reason}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_object_that_is_not_valid_is_refused_by_no_policy() {
+        for words in [
+            "Pod \"p\" is invalid: spec.containers[0].name: Invalid value: \"c_\": a lowercase RFC 1123 label",
+            "Pod \"\" is invalid: metadata.name: Required value: name or generateName is required",
+            "Pod \"p\" is invalid: [spec.a: Required value, spec.b: Forbidden: no]",
+            "Deployment.apps \"d\" is invalid: spec.selector: Invalid value: {}: field is immutable",
+            "Thing.example.com \"t\" is invalid: <nil>: Invalid value: {}: ValidatingAdmissionPolicy 'guard' denied request: no",
+            "Pod \"p\" is invalid: spec: Forbidden: expression 'x' resulted in error: y",
+            // Whoever finds it wrong need not say why.
+            "Pod \"p\" is invalid",
+        ] {
+            assert_eq!(refuses(words), Some(Layer::Validation), "{words}");
+        }
+        for words in [
+            "the server rejected our request due to an error in our request",
+            "Pod p is invalid",
+            "it is invalid",
+            "pods \"p\" is forbidden: it is invalid",
+            "a refusal of Pod \"p\" is invalid",
+            "pods \"p\" is forbidden: ValidatingAdmissionPolicy guard denied request: no",
+            "ValidatingAdmissionPolicy 'guard' with binding 'all' denied request: no",
+        ] {
+            assert_eq!(refuses(words), None, "{words}");
+        }
+    }
 }

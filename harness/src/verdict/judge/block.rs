@@ -2,7 +2,7 @@
 
 use super::told::{described, kind, let_in};
 use super::{Expected, Judging, bystanders};
-use crate::verdict::{Decision, Denial, Effect, Evidence, Finding, Log, Reason, Recognised};
+use crate::verdict::{Decision, Denial, Effect, Evidence, Finding, Layer, Log, Reason, Recognised};
 
 impl Judging {
     pub(super) fn block(&mut self, expected: &Expected, evidence: &Evidence) {
@@ -73,7 +73,7 @@ impl Judging {
             Recognised::OtherLayer(other) => (
                 Reason::WrongLayer,
                 format!("WRONG LAYER: blocked by {other}"),
-                format!("{other} refused before {} was asked", expected.control),
+                who_refused(expected, layer, &other),
             ),
         };
         self.outcome = outcome;
@@ -101,6 +101,22 @@ impl Judging {
         self.outcome =
             format!("blocked by {} ({}{code}){besides}", expected.control, kind(&denial.layer));
         self.causes.extend(contradiction(evidence));
+    }
+}
+
+/// Whether the control was not asked yet, or was asked and has no answer.
+fn who_refused(expected: &Expected, layer: &Layer, other: &str) -> String {
+    let asked = match layer {
+        Layer::PolicyFailure(name) => Layer::Policy(name.clone()),
+        Layer::WebhookFailure(name) => Layer::Webhook(name.clone()),
+        _ => return format!("{other} refused before {} was asked", expected.control),
+    };
+    let control = expected.control;
+    match expected.signature.layers.contains(&asked) {
+        true => format!(
+            "{control} could not be asked and failed closed: that it refuses shows nothing of what it decides"
+        ),
+        false => format!("{other} refused before {control} was asked"),
     }
 }
 

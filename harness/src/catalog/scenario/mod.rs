@@ -1,0 +1,110 @@
+//! What a scenario file says, as types. The id is the file's name and the family its folder; neither is
+//! written in the file.
+
+mod action;
+mod door;
+mod expectation;
+mod network;
+mod pod;
+mod request;
+mod stream;
+
+pub use action::*;
+pub use door::*;
+pub use expectation::*;
+pub use network::*;
+pub use pod::*;
+pub use request::*;
+pub use stream::*;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::AUDIT_POLICY;
+
+/// One YAML file: attacks that must be stopped or leave evidence, and the legitimate uses beside them.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Scenario {
+    /// What is attempted, in a few words.
+    pub title: String,
+    /// Why an attacker wants it, or what is lost when it works.
+    pub why: String,
+    /// What to change on a cluster where it fails.
+    pub fix: String,
+    /// Free labels, for `--tag`: `mitre/T1609`, `cis/5.1.2`.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// The staged objects that it acts on: a file of `manifests/targets`.
+    pub target: String,
+    /// What must be stopped or leave evidence.
+    pub attacks: Vec<Attack>,
+    /// What must keep working.
+    pub permits: Vec<Permit>,
+}
+
+impl Scenario {
+    /// Every action of it.
+    pub fn actions(&self) -> impl Iterator<Item = &Action> {
+        let attacks = self.attacks.iter().map(|attack| &attack.r#do);
+        attacks.chain(self.permits.iter().map(|permit| &permit.r#do))
+    }
+
+    /// Whether any of it must leave evidence in the audit log.
+    pub fn is_logged(&self) -> bool {
+        self.attacks.iter().any(|attack| attack.logged.is_some())
+            || self.permits.iter().any(|permit| permit.logged.is_some())
+    }
+}
+
+/// A persona, an action, and how the cluster must answer it.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Attack {
+    /// Names the attack within its scenario.
+    pub name: String,
+    /// Who acts: a name of `personas.yaml`.
+    pub r#as: String,
+    /// What is sent.
+    pub r#do: Action,
+    /// The one door to try instead of every door that the action has.
+    #[serde(default)]
+    pub only: Option<Door>,
+    /// Who must refuse it. Without this it must be let in, and its evidence counts.
+    #[serde(default)]
+    pub blocked: Option<Blocked>,
+    /// What shows that a step worked on which the attacks after it rest: where it did not, nothing can be told.
+    #[serde(default)]
+    pub succeeds: Option<Succeeds>,
+    /// The evidence that it must leave in the audit log.
+    #[serde(default)]
+    pub logged: Option<Logged>,
+}
+
+impl Attack {
+    /// Whether it may show that a control does not act.
+    pub fn tests(&self, control: &str) -> bool {
+        let is_blocked = self.blocked.as_ref().is_some_and(|blocked| blocked.by == control);
+        is_blocked || self.logged.is_some() && control == AUDIT_POLICY
+    }
+}
+
+/// A legitimate use that a control must not break.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Permit {
+    /// Names the permit within its scenario.
+    pub name: String,
+    /// Who acts: a name of `personas.yaml`.
+    pub r#as: String,
+    /// What is sent.
+    pub r#do: Action,
+    /// The door to use instead of the action's first one.
+    #[serde(default)]
+    pub only: Option<Door>,
+    /// What shows that it worked.
+    pub succeeds: Succeeds,
+    /// The evidence that it must leave in the audit log.
+    #[serde(default)]
+    pub logged: Option<Logged>,
+}

@@ -1,0 +1,86 @@
+//! Any request to the API server.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::audit::query_values;
+use crate::control::fill_texts;
+
+/// Any request to the API server. Lists should say `limit=1`; of a 2xx answer only kind and count are kept.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Request {
+    /// The HTTP method.
+    pub method: Method,
+    /// The path with its query. `${node}` stands for the node's name, `${unique}` for a name that is the same in all
+    /// attempts of the scenario and in no other scenario.
+    pub path: String,
+    /// Which sort of patch a PATCH sends. Without it a strategic merge, which only built-in kinds know.
+    #[serde(default)]
+    pub patch: Option<Patch>,
+    /// The body, with the same substitutions; of a JSON patch a list.
+    #[serde(default)]
+    pub body: Option<Value>,
+}
+
+/// A sort of PATCH
+/// (<https://kubernetes.io/docs/reference/using-api/api-concepts/#patch-and-apply>).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Patch {
+    /// A part of the object; lists are merged by their keys. For built-in kinds only.
+    Strategic,
+    /// A part of the object; lists are replaced (RFC 7396).
+    Merge,
+    /// A list of operations (RFC 6902).
+    Json,
+    /// Server-side apply: what is meant to be there, made where it is not. Sent as JSON and as YAML.
+    Apply,
+}
+
+impl Patch {
+    /// As Content-Type names it.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Patch::Strategic => "application/strategic-merge-patch+json",
+            Patch::Merge => "application/merge-patch+json",
+            Patch::Json => "application/json-patch+json",
+            Patch::Apply => "application/apply-patch+yaml",
+        }
+    }
+}
+
+impl Request {
+    /// What may stand between `${` and `}` in its path and its body.
+    pub const SUBSTITUTIONS: [&str; 2] = ["node", "unique"];
+
+    /// The request on a cluster whose node has this name, in a scenario with this name of its own. A server-side
+    /// apply that names no field manager gets one: the API server demands it.
+    pub fn filled(&self, node: &str, unique: &str) -> Request {
+        let fill = |text: &str| text.replace("${node}", node).replace("${unique}", unique);
+        let mut path = fill(&self.path);
+        if self.patch == Some(Patch::Apply) && query_values(&path, "fieldManager").is_empty() {
+            let separator = if path.contains('?') { '&' } else { '?' };
+            path = format!("{path}{separator}fieldManager=brinell");
+        }
+        let body = self.body.as_ref().map(|body| fill_texts(body, &fill));
+        Request { path, body, ..self.clone() }
+    }
+}
+
+/// An HTTP method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Method {
+    /// Reads.
+    Get,
+    /// Creates, and opens streams.
+    Post,
+    /// Replaces.
+    Put,
+    /// Changes; `patch` says how.
+    Patch,
+    /// Deletes.
+    Delete,
+}
