@@ -14,6 +14,7 @@ pub mod control;
 pub mod in_cluster;
 pub mod input;
 pub mod merge;
+pub mod model;
 pub mod persona;
 mod poll;
 pub mod prove;

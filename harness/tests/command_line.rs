@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use brinell::catalog::Catalog;
-use brinell::report::Results;
+use brinell::model::Results;
 use roxmltree::{Document, Node};
 use support::{Home, Ran};
 

@@ -10,9 +10,8 @@ use std::time::{Duration, Instant};
 
 use brinell::catalog::{Catalog, Entry};
 use brinell::cluster::{ClusterKind, assets};
-use brinell::report::Results;
+use brinell::model::{Results, Verdict};
 use brinell::run::Plan;
-use brinell::verdict::Verdict;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// The versions that are compared: the last one without the create check on exec by GET, and the newest one.

@@ -5,9 +5,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use brinell::catalog::{
-    Action, Attack, Blocked, Catalog, Door, Entry, Logged, Permit, Scenario, Succeeds,
-};
+use brinell::catalog::{Catalog, Entry};
+use brinell::model::{Action, Attack, Blocked, Door, Logged, Permit, Scenario, Succeeds};
 
 /// Compares a file of the repository with what it should hold, or writes it.
 fn check(file: &str, expected: &str) {

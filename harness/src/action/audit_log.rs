@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::{ActionError, Attempt, Observation};
-use crate::verdict::{Answer, Effect, Searched};
+use crate::model::{Answer, Effect, Searched};
 
 /// Makes a Secret that holds the canary, reads it, and looks for it in the log up to a fence.
 pub(super) async fn search(attempt: &Attempt<'_>) -> Result<Observation, ActionError> {

@@ -9,9 +9,9 @@ use serde::de::DeserializeOwned;
 
 use super::stream::run;
 use super::{ActionError, Attempt, Observation, silence};
-use crate::catalog::{Connect, Resolve, To, place};
 use crate::in_cluster::probe::{Connected, NoAnswer, Resolved, read};
-use crate::verdict::{Answer, Effect, Sent, Silence, SilenceKind};
+use crate::model::place;
+use crate::model::{Answer, Connect, Effect, Resolve, Sent, Silence, SilenceKind, To};
 
 /// How long a connection may take, in milliseconds. On one node an answer takes less than one.
 const PATIENCE: &str = "2000";

@@ -6,9 +6,8 @@ use serde_json::{Value, json};
 
 use super::http::Content;
 use super::{ActionError, Attempt, Observation, mutation, pod};
-use crate::catalog::{Door, Ephemeral, Method, Patch};
 use crate::merge;
-use crate::verdict::Effect;
+use crate::model::{Door, Effect, Ephemeral, Method, Patch};
 
 /// Adds a debug container of its own name, so that each door adds rather than changes one.
 pub(super) async fn send(

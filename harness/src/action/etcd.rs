@@ -1,9 +1,8 @@
 //! What somebody reads who has the node's disk or etcd's certificate: keys are named, values never leave.
 
 use super::{ActionError, Attempt, Observation};
-use crate::catalog::Etcd;
 use crate::in_cluster::probe::{EtcdAnswer, EtcdOrder};
-use crate::verdict::{Answer, Effect, Storage};
+use crate::model::{Answer, Effect, Etcd, Storage};
 
 /// Reads everything.
 pub(super) async fn read(attempt: &Attempt<'_>, etcd: &Etcd) -> Result<Observation, ActionError> {

@@ -18,8 +18,7 @@ use self::rule::{Asked, Reach, reach};
 use self::scope::Scope;
 use self::subject::Allowed;
 use super::{ActionError, Attempt, Observation};
-use crate::catalog::Grants;
-use crate::verdict::{Answer, Effect, Granted};
+use crate::model::{Answer, Effect, Granted, Grants};
 
 /// How many objects are read at once. A cluster may have tens of thousands of bindings.
 const PAGE: u32 = 500;

@@ -11,9 +11,8 @@ use serde_json::Value;
 
 use super::Attempt;
 use crate::audit::{ApiPath, query_values, verb};
-use crate::catalog::Method;
+use crate::model::{Answer, LONGEST_MESSAGE, Method, Response, Sent, Silence, SilenceKind};
 use crate::text::cut;
-use crate::verdict::{Answer, LONGEST_MESSAGE, Response, Sent, Silence, SilenceKind};
 
 /// No request that is answered at all takes longer, short of a webhook's own timeout of 30 s.
 const PATIENCE: Duration = Duration::from_secs(40);

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use super::http::name;
 use super::{ActionError, Attempt, Observation, silence};
-use crate::catalog::Kubelet;
 use crate::in_cluster::probe::{RequestAnswer, RequestOrder, Scheme};
+use crate::model::{Answer, Effect, Kubelet, Response, Silence};
 use crate::text::cut;
-use crate::verdict::{Answer, Effect, Response, Silence};
 
 /// The port on which the kubelet asks who is calling.
 const SECURE_PORT: u16 = 10250;

@@ -11,9 +11,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::http::{Content, metadata_only};
 use super::{ActionError, Attempt, mutation};
-use crate::catalog::Method;
+use crate::model::{Answer, Effect, Method, Sent};
 use crate::text::encode;
-use crate::verdict::{Answer, Effect, Sent};
 
 /// The label with the run's id.
 const RUN: &str = "brinell.dev/run";

@@ -24,12 +24,11 @@ use std::time::Duration;
 
 use kube::Client;
 
-use crate::audit::{AuditLog, Event, LogError};
-use crate::catalog::{Action, AuditLogSearch, Door};
+use crate::audit::{AuditLog, LogError};
 use crate::cluster::{Cluster, ClusterError};
 use crate::in_cluster::probe::NoAnswer;
+use crate::model::{Action, Answer, AuditLogSearch, Door, Effect, Event, Sent, Silence};
 use crate::persona::Identity;
-use crate::verdict::{Answer, Effect, Sent, Silence};
 
 /// The cluster, as actions reach it.
 #[derive(Clone)]

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::verdict::Effect;
+use crate::model::Effect;
 
 /// Fields that come back in another form (a quantity of 1000m is 1), or that others set without taking anything from
 /// an attack, as a mirror of images does.

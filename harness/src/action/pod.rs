@@ -7,8 +7,8 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 
 use super::{ActionError, Attempt, Observation, workload};
-use crate::catalog::{Owner, PodAction};
 use crate::merge;
+use crate::model::{Owner, PodAction};
 
 /// Makes the pod and looks whether it is there.
 pub(super) async fn send(

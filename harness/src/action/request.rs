@@ -7,9 +7,9 @@ use super::http::Content;
 use super::ledger::look;
 use super::{ActionError, Attempt, Observation};
 use crate::audit::{ApiPath, query_values};
-use crate::catalog::{Door, Method, Patch, Request};
+use crate::control::fill_texts;
+use crate::model::{Door, Effect, Method, Patch, Request};
 use crate::text::encode;
-use crate::verdict::Effect;
 
 /// Groups whose objects are questions: they are answered and not stored.
 const QUESTIONS: [&str; 2] = ["authentication.k8s.io", "authorization.k8s.io"];
@@ -19,7 +19,7 @@ pub(super) async fn send(
     attempt: &Attempt<'_>,
     request: &Request,
 ) -> Result<Observation, ActionError> {
-    let mut request = request.filled(&attempt.world.node_name, attempt.ledger.unique());
+    let mut request = filled(request, &attempt.world.node_name, attempt.ledger.unique());
     let change = Change::of(attempt, &request).await?;
     if let (Change::Makes { collection }, Some(body)) = (&change, &mut request.body) {
         attempt.ledger.enter(attempt.audit_id, collection, body);
@@ -40,6 +40,19 @@ pub(super) async fn send(
         Change::Other => Effect::NotApplicable,
     };
     Ok(Observation { sent, answer, effect, traced: None })
+}
+
+/// The request on a cluster whose node has this name, in a scenario with this name of its own. A server-side apply that
+/// names no field manager gets one: the API server demands it.
+fn filled(request: &Request, node: &str, unique: &str) -> Request {
+    let fill = |text: &str| text.replace("${node}", node).replace("${unique}", unique);
+    let mut path = fill(&request.path);
+    if request.patch == Some(Patch::Apply) && query_values(&path, "fieldManager").is_empty() {
+        let separator = if path.contains('?') { '&' } else { '?' };
+        path = format!("{path}{separator}fieldManager=brinell");
+    }
+    let body = request.body.as_ref().map(|body| fill_texts(body, &fill));
+    Request { path, body, ..request.clone() }
 }
 
 /// What of an object that the request makes may be changed by a mutation that means well: of a pod its spec.

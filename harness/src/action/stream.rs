@@ -16,9 +16,8 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::http::read;
 use super::{ActionError, Attempt, Observation, World};
-use crate::catalog::{Attach, Door, Exec, PortForward};
+use crate::model::{Answer, Attach, Closing, Door, Effect, Exec, PortForward, Stream};
 use crate::text::{cut, encode};
-use crate::verdict::{Answer, Closing, Effect, Stream};
 
 /// What is typed into a shell, to see whether it comes back.
 const TYPED: &str = "brinell";

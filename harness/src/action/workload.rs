@@ -12,8 +12,7 @@ use serde_json::{Value, json};
 use super::ledger::selector;
 use super::pod::{asked, template};
 use super::{ActionError, Attempt, Observation, Traced, mutation};
-use crate::catalog::{PodAction, Workload};
-use crate::verdict::{Answer, Effect, Response, Through};
+use crate::model::{Answer, Effect, PodAction, Response, Through, Workload};
 
 /// How long a controller may take to make a pod or to say that it cannot.
 const CONTROLLER: Duration = Duration::from_secs(30);

@@ -5,12 +5,11 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt};
 use tokio::sync::watch;
 
-use crate::audit::Event;
-use crate::catalog::Level;
+use crate::model::{Event, Leak};
 
 /// A line longer than this is no event (the API server cuts them at 1.5 MiB by default where it cuts at all).
 const LONGEST_LINE: usize = 16 * 1024 * 1024;
@@ -60,22 +59,6 @@ impl State {
             self.traces.pop_front();
         }
     }
-}
-
-/// An event that holds what must not be in the log. Neither that nor the request's URI is kept, which may hold it too.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Leak {
-    /// The event's Audit-ID.
-    pub audit_id: String,
-    /// How much the event holds.
-    pub level: Level,
-    /// The API server's verb.
-    pub verb: String,
-    /// The resource; empty where the request names none.
-    pub resource: String,
-    /// Who called.
-    pub user: String,
 }
 
 /// What was found of the canary in the whole log.
@@ -167,7 +150,7 @@ impl AuditLog {
         if leaks {
             state.leaks.count += 1;
             if state.leaks.first.len() < LEAKS {
-                state.leaks.first.extend(Leak::of(line));
+                state.leaks.first.extend(leak(line));
             }
         }
         if !whole {
@@ -244,18 +227,16 @@ impl AuditLog {
     }
 }
 
-impl Leak {
-    /// The event of a line, where it is one.
-    fn of(line: &[u8]) -> Option<Leak> {
-        let event: Event = serde_json::from_slice(line).ok()?;
-        Some(Leak {
-            audit_id: event.audit_id,
-            level: event.level,
-            verb: event.verb,
-            resource: event.object_ref.map(|object| object.resource).unwrap_or_default(),
-            user: event.user.username,
-        })
-    }
+/// The event of a line that holds what it must not, where the line is one.
+fn leak(line: &[u8]) -> Option<Leak> {
+    let event: Event = serde_json::from_slice(line).ok()?;
+    Some(Leak {
+        audit_id: event.audit_id,
+        level: event.level,
+        verb: event.verb,
+        resource: event.object_ref.map(|object| object.resource).unwrap_or_default(),
+        user: event.user.username,
+    })
 }
 
 /// Reads one line into `line`; false when it was too long and its end was passed over.

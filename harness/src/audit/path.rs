@@ -1,6 +1,6 @@
 //! What an API path addresses, and with which verb: what an audit event must say of a request.
 
-use crate::catalog::Method;
+use crate::model::Method;
 
 /// What may stand before a resource and is its verb then, deprecated and still served: `/api/v1/watch/pods`.
 const SPECIAL_VERBS: [&str; 2] = ["proxy", "watch"];

@@ -3,10 +3,11 @@
 use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::{Error, MessageFormatter, UserMessageFormatter};
 
+use super::Problem;
 use super::nearest::did_you_mean;
 use super::outline::position;
 use super::source::{DEEPEST, MOST_VALUES, Source};
-use super::{Problem, To};
+use crate::model::To;
 
 impl Source {
     /// The problem that an error of the parser is.

@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use super::nearest::did_you_mean;
 use super::source::Source;
-use super::{File, Files, Problem, Problems, Scenario, check};
-use crate::control::{Control, Deviation, Document, Profile, SetUp, WeakenError, Weakening};
-use crate::persona::Persona;
+use super::{File, Files, Problem, Problems, check};
+use crate::control::{Document, SetUp, WeakenError};
+use crate::model::{AUDIT_POLICY, Control, Deviation, Persona, Profile, Scenario, Weakening};
 
 /// Everything that can be run, checked: every name in it means something.
 #[derive(Debug, Clone, Default)]
@@ -194,9 +194,6 @@ impl Entry {
         blocking.map(|blocked| blocked.by.as_str()).chain(recording).collect()
     }
 }
-
-/// The control that makes the API server record.
-pub const AUDIT_POLICY: &str = "audit-policy";
 
 /// The catalog while it is read.
 #[derive(Default)]

@@ -8,7 +8,6 @@ mod nearest;
 mod needs;
 mod outline;
 mod problem;
-mod scenario;
 mod select;
 mod source;
 
@@ -17,6 +16,5 @@ pub use load::*;
 pub use nearest::did_you_mean;
 pub use needs::*;
 pub use problem::*;
-pub use scenario::*;
 pub use select::*;
 pub(crate) use source::documents;

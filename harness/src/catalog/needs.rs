@@ -5,8 +5,9 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{Action, ControlEntry, Entry};
+use super::{ControlEntry, Entry};
 use crate::in_cluster::probe::harmless;
+use crate::model::Action;
 
 /// Something that not every cluster has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -110,7 +111,7 @@ impl ControlEntry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::{Exec, Method, Request};
+    use crate::model::{Exec, Method, Request};
 
     fn exec(command: &[&str]) -> Action {
         let command = command.iter().map(|word| (*word).to_owned()).collect();

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::ExitCode as Code;
 
 use brinell::input;
-use brinell::report::{ExitCode, Results, markdown as render};
+use brinell::model::Results;
+use brinell::report::{ExitCode, markdown as render};
 
 use super::{fail, print};
 

@@ -2,8 +2,6 @@
 
 mod admission;
 mod certificate;
-mod deviation;
-mod manifest;
 mod objects;
 mod set_up;
 mod substitution;
@@ -11,8 +9,6 @@ mod webhooks;
 
 pub use admission::join;
 pub use certificate::{Certificates, certificates};
-pub use deviation::*;
-pub use manifest::*;
 pub use objects::{Applier, ApplyError, is_ready, until_ready};
 pub use set_up::*;
 pub use substitution::*;

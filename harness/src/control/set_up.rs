@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{ApiServer, Control, Weakening, join};
+use super::join;
 use crate::catalog::documents;
+use crate::model::{ApiServer, Control, Weakening};
 
 /// One object, with the file that it stands in.
 #[derive(Debug, Clone, PartialEq)]

@@ -8,8 +8,7 @@ use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::PostParams;
 use kube::{Api, Client, Config};
 
-use super::{Impersonated, Persona};
-use crate::audit::User;
+use crate::model::{Impersonated, Persona, User};
 
 /// How long a token may be used: longer than any run, and then it is worthless.
 const TOKEN_SECONDS: i64 = 3600;

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::trial::{Trial, Trials};
-use crate::catalog::{AUDIT_POLICY, Entry};
-use crate::control::{Deviation, VacuousAttack};
-use crate::run::{
-    AttemptResult, Cell, Mark, Outcome, Plan, Proof, Role, ScenarioResult, Vacuous, WeakeningResult,
+use crate::catalog::Entry;
+use crate::model::{
+    AUDIT_POLICY, AttemptResult, Cell, Deviation, Log, Mark, Outcome, Proof, Reason, Role,
+    ScenarioResult, Vacuous, VacuousAttack, Verdict, WeakeningResult,
 };
-use crate::verdict::{Log, Reason, Verdict};
+use crate::run::Plan;
 
 /// What a scenario did while `control` was weak. A scenario that is not expected to notice may do so for any of
 /// the reasons that the weakening expects, and for those like them; none may fail at another control as well.
@@ -268,8 +268,7 @@ mod tests {
     use super::*;
     use crate::catalog::Catalog;
     use crate::cluster::ClusterKind;
-    use crate::control::Missed;
-    use crate::verdict::{Evidence, Finding, Judgement};
+    use crate::model::{Evidence, Finding, Judgement, Missed};
 
     /// The scenarios of exec-guard, which the audit policy is tested by as well.
     fn catalog() -> Catalog {

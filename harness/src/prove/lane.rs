@@ -15,13 +15,10 @@ use super::trial::Trial;
 use crate::catalog::{Entry, Need};
 use crate::cluster::RunFolder;
 use crate::control::{Change, Document};
+use crate::model::{Cell, Mark, ScenarioResult, Verdict, WeakeningResult};
 use crate::poll;
-use crate::run::{
-    Cell, Mark, Options, Plan, Progress, ScenarioResult, Stage, StageError, WeakeningResult, set,
-    together,
-};
+use crate::run::{Options, Plan, Progress, Stage, StageError, set, together};
 use crate::text::count;
-use crate::verdict::Verdict;
 
 /// How long a weakened or restored control may take to act. Objects act within a second, a webhook's server ends
 /// or starts within a few (measured). No event tells it: the scenarios ask.

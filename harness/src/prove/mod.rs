@@ -19,9 +19,8 @@ use tokio::sync::mpsc;
 pub use trial::{Trial, Trials, Untried};
 
 use crate::cluster::RunFolder;
-use crate::run::{
-    Options, Outcome, Plan, Progress, RunEvent, ScenarioResult, StageError, WeakeningResult,
-};
+use crate::model::{Outcome, RunEvent, ScenarioResult, WeakeningResult};
+use crate::run::{Options, Plan, Progress, StageError};
 use lane::Lane;
 
 /// A proof could not be brought to its end.

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::catalog::{ControlEntry, Entry};
-use crate::control::{SetUp, Weakening};
+use crate::control::SetUp;
+use crate::model::Weakening;
 use crate::run::{Plan, Planned};
 
 /// One weakening to be tried.

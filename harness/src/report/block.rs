@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use super::paint::Paint;
 use super::text::{columns, width, wrap, wrap_lines};
-use crate::run::{AttemptResult, Role, ScenarioResult};
+use crate::model::{
+    Answer, AttemptResult, Evidence, Finding, Log, Reason, Role, ScenarioResult, SilenceKind,
+    Verdict,
+};
 use crate::text::count;
-use crate::verdict::{Answer, Evidence, Finding, Log, Reason, SilenceKind, Verdict};
 
 /// What a line holds.
 pub(super) const WIDTH: usize = 100;

@@ -1,6 +1,6 @@
 //! What the command's exit code says.
 
-use crate::run::{Outcome, Proof, Summary};
+use crate::model::{Outcome, Proof, Summary};
 
 /// The exit code of a run. A panic is 101, which is Rust's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,8 +10,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use super::{ReportError, Reporter, Results, json, junit};
-use crate::run::RunEvent;
+use super::{ReportError, Reporter, json, junit};
+use crate::model::{Results, RunEvent};
 
 /// How a report is written down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

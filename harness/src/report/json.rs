@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::report::Results;
+use crate::model::Results;
 
 /// The document's bytes.
 pub(super) fn render(results: &Results) -> io::Result<Vec<u8>> {
@@ -14,7 +14,8 @@ pub(super) fn render(results: &Results) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{ReadError, sample};
+    use crate::model::ReadError;
+    use crate::report::sample;
 
     #[test]
     fn document_of_a_failing_run() {

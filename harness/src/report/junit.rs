@@ -9,10 +9,11 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::paint::Paint;
-use super::{Results, Unmet, block, proof, visible};
-use crate::run::{AttemptResult, Outcome, Proof, ScenarioResult, WeakeningResult};
+use super::{block, proof, visible};
+use crate::model::{
+    AttemptResult, Outcome, Proof, Results, ScenarioResult, Unmet, Verdict, WeakeningResult,
+};
 use crate::text::cut;
-use crate::verdict::Verdict;
 
 /// The suite of what is no scenario.
 const OURSELVES: &str = "brinell";

@@ -5,9 +5,10 @@ use std::fmt::Write;
 use super::block::{self, seconds, who};
 use super::paint::Paint;
 use super::proof::{Table, score, tables};
-use super::{Results, visible};
-use crate::run::{AttemptResult, Cell, Mark, Outcome, Proof, WeakeningResult};
-use crate::verdict::{Decision, Log, Verdict};
+use super::visible;
+use crate::model::{
+    AttemptResult, Cell, Decision, Log, Mark, Outcome, Proof, Results, Verdict, WeakeningResult,
+};
 
 /// The whole result.
 pub fn markdown(results: &Results) -> String {

@@ -13,7 +13,6 @@ mod junit;
 mod markdown;
 mod paint;
 mod proof;
-mod results;
 mod screen;
 mod terminal;
 mod text;
@@ -24,12 +23,11 @@ pub(crate) mod sample;
 use std::io;
 use std::path::PathBuf;
 
-use crate::run::RunEvent;
+use crate::model::RunEvent;
 
 pub use exit::ExitCode;
 pub use file::{FileReport, Format};
 pub use markdown::markdown;
-pub use results::{ReadError, Results, Unmet};
 pub use terminal::{Detail, Terminal};
 pub use text::visible;
 

@@ -2,7 +2,7 @@
 
 use anstyle::{AnsiColor, Color, Effects, Style};
 
-use crate::verdict::Verdict;
+use crate::model::Verdict;
 
 /// Colours text, or leaves it as it is.
 #[derive(Debug, Clone, Copy)]

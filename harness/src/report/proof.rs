@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use super::block::{self, WIDTH, entry, seconds};
 use super::paint::Paint;
 use super::text::{wrap, wrap_lines};
-use crate::run::{Cell, Mark, Outcome, Proof, ScenarioResult, Vacuous, WeakeningResult};
+use crate::model::{Cell, Mark, Outcome, Proof, ScenarioResult, Vacuous, Verdict, WeakeningResult};
 use crate::text::count;
-use crate::verdict::Verdict;
 
 /// How many scenarios one table holds, each with a letter of its own.
 const COLUMNS: usize = 52;

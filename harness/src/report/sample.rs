@@ -5,16 +5,10 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::Results;
-use crate::audit::{Event, User};
-use crate::catalog::{Door, Level};
-use crate::run::{
-    AttemptResult, Cell, Mark, Outcome, Proof, Role, RunEvent, ScenarioResult, Summary, Vacuous,
-    WeakeningResult,
-};
-use crate::verdict::{
-    Answer, Decision, Denial, Effect, Evidence, Finding, Judgement, Layer, Log, Reason, Response,
-    Sent, Stream, Verdict,
+use crate::model::{
+    Answer, AttemptResult, Cell, Decision, Denial, Door, Effect, Event, Evidence, Finding,
+    Judgement, Layer, Level, Log, Mark, Outcome, Proof, Reason, Response, Results, Role, RunEvent,
+    ScenarioResult, Sent, Stream, Summary, User, Vacuous, Verdict, WeakeningResult,
 };
 
 const URI: &str =

@@ -12,9 +12,8 @@ use super::paint::Paint;
 use super::screen::Screen;
 use super::text::wrap_lines;
 use super::{ReportError, Reporter, block, proof, visible};
-use crate::run::{Outcome, Proof, RunEvent, ScenarioResult, Summary, WeakeningResult};
+use crate::model::{Outcome, Proof, RunEvent, ScenarioResult, Summary, Verdict, WeakeningResult};
 use crate::text::count;
-use crate::verdict::Verdict;
 
 /// How often the time of what is going on is shown anew.
 const TICK: Duration = Duration::from_millis(500);

@@ -7,9 +7,9 @@ use tokio::time::Instant;
 
 use super::play::Play;
 use super::stage::Stage;
-use super::{Plan, Progress, RunEvent, ScenarioResult};
-use crate::catalog::{Action, Entry};
-use crate::verdict::Verdict;
+use super::{Plan, Progress};
+use crate::catalog::Entry;
+use crate::model::{Action, RunEvent, ScenarioResult, Verdict};
 
 /// Runs every scenario of the plan, `jobs` at a time, until `deadline`.
 pub async fn execute(

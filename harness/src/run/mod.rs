@@ -1,30 +1,25 @@
 //! A run, from the plan to its last event.
 
-mod event;
 mod execute;
 mod plan;
 mod play;
 mod progress;
-mod proof;
 mod rollout;
-mod seconds;
 mod stage;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use event::{AttemptResult, Role, RunEvent, ScenarioResult, Summary};
 pub(crate) use execute::together;
 pub use plan::{Plan, Planned};
 pub use progress::Progress;
-pub use proof::{Cell, Mark, Outcome, Proof, Vacuous, WeakeningResult};
 pub(crate) use stage::Stage;
 use stage::stage;
 pub use stage::{ControlError, StageError};
 
 use crate::cluster::{Cluster, ClusterKind, Embedded, Kind, RunFolder, assets};
 use crate::control::{Values, certificates};
-use crate::verdict::Verdict;
+use crate::model::{RunEvent, Verdict};
 
 /// The names under which the API server reaches exec-guard: by its Service, or where the harness serves it.
 const GUARD: [&str; 2] = ["exec-guard.brinell-exec-guard.svc", "127.0.0.1"];

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::catalog::{Action, Catalog, ControlEntry, Entry, Need, ProfileEntry};
+use crate::catalog::{Catalog, ControlEntry, Entry, Need, ProfileEntry};
 use crate::cluster::{ClusterKind, Settings};
-use crate::control::{Ready, SetUp, Values, join};
+use crate::control::{SetUp, Values, join};
 use crate::in_cluster::probe::harmless;
+use crate::model::{Action, Ready};
 
 /// A control as this run sets it up.
 pub struct Planned<'a> {
@@ -181,7 +182,7 @@ fn lacking(needs: &BTreeSet<Need>, cluster: ClusterKind) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::Attach;
+    use crate::model::Attach;
 
     fn plan<'a>(catalog: &'a Catalog, cluster: ClusterKind, selected: Vec<&'a Entry>) -> Plan<'a> {
         let profile = catalog.profile("hardened").expect("a profile of ours");

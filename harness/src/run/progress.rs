@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::{Proof, RunEvent, ScenarioResult, Summary};
-use crate::verdict::Verdict;
+use crate::model::{Proof, RunEvent, ScenarioResult, Summary, Verdict};
 
 /// Where events go. It remembers what ends, so that nothing that was judged is lost when a run is.
 #[derive(Clone)]

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use crate::audit::{ApiPath, query_values};
+use crate::model::{Denial, Layer, Sent};
 use crate::verdict::attribution::quoted;
-use crate::verdict::{Denial, Layer, Sent};
 
 /// What stands before a name out of the request's body where a built-in plug-in or a quota does not quote it, read in
 /// the source of Kubernetes (plugin/pkg/admission, k8s.io/apiserver/pkg/admission/plugin/resourcequota). The keys of

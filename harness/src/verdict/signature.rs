@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::words::{besides, says};
-use crate::audit::Event;
-use crate::verdict::{Answer, Denial, Evidence, Layer, Log};
+use crate::model::{Answer, Denial, Event, Evidence, Layer, Log};
 
 /// What a refusal must show to be a control's own.
 #[derive(Debug, Clone, Copy)]

@@ -1,8 +1,6 @@
 //! What a controller did for a workload, as the audit log holds it.
 
-use crate::audit::Event;
-use crate::catalog::{Level, Logged};
-use crate::verdict::{Answer, Response};
+use crate::model::{Answer, Event, Level, Logged, Response};
 
 /// The answer to the controller, where a workload was let in and its controller acted.
 pub(super) fn controllers_answer(answer: &Answer) -> Option<&Response> {

@@ -2,9 +2,9 @@
 //! may be called `privileged`.
 
 use crate::audit::ApiPath;
+use crate::model::{Denial, Layer, Sent};
 use crate::verdict::attribution::{after_subject, first};
 use crate::verdict::names::is_said;
-use crate::verdict::{Denial, Layer, Sent};
 
 /// The checks of Pod Security by the reasons that they give, of Kubernetes 1.34 to 1.37 (`ForbiddenReason` in
 /// k8s.io/pod-security-admission, `policy/check_*.go`).
@@ -205,7 +205,7 @@ fn without_keys(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::Door;
+    use crate::model::Door;
 
     fn refusal(layer: Layer, message: &str) -> Denial {
         Denial { layer, message: message.to_owned() }

@@ -5,7 +5,7 @@ mod limits;
 
 use brinell::catalog::{Catalog, File, Files, Need, ProfileError, select};
 use brinell::control::Document;
-use brinell::persona::Persona;
+use brinell::model::Persona;
 
 const SCENARIO: &str = "\
 title: A shell

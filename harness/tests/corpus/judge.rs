@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use brinell::audit::User;
-use brinell::catalog::{Level, Logged, Succeeds};
-use brinell::verdict::{
-    Answer, Decision, Denial, Effect, Evidence, Exchange, Expected, Granted, Judgement, Layer, Log,
-    Reason, Signature, Verdict, attribute, judge_attack, judge_permit, judge_step,
+use brinell::model::{
+    Answer, Decision, Denial, Effect, Evidence, Exchange, Granted, Judgement, Layer, Level, Log,
+    Logged, Reason, Succeeds, User, Verdict,
 };
+use brinell::verdict::{Expected, Signature, attribute, judge_attack, judge_permit, judge_step};
 use libtest_mimic::Trial;
 
 use super::exchange::{all, recorded};
@@ -155,7 +154,7 @@ fn event_of_another() {
     let logged = at(Level::Request);
     let own = evidence(&recorded("webhook-forbidden"));
     assert!(passes(&blocked(&[webhook()], Some(&logged), &own)));
-    let changes: [fn(&mut brinell::audit::Event); 6] = [
+    let changes: [fn(&mut brinell::model::Event); 6] = [
         |event| event.user.username = "somebody".to_owned(),
         |event| event.impersonated_user = Some(User::default()),
         |event| event.verb = "get".to_owned(),
@@ -234,7 +233,7 @@ fn review_of_grants() {
 
 pub fn change_events(
     evidence: &mut Evidence,
-    change: impl FnOnce(&mut Vec<brinell::audit::Event>),
+    change: impl FnOnce(&mut Vec<brinell::model::Event>),
 ) {
     match &mut evidence.log {
         Log::Read { events, .. } => change(events),

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use brinell::cluster::DEFAULT_VERSION;
-use brinell::report::Results;
+use brinell::model::Results;
 use libtest_mimic::Trial;
 use roxmltree::Document;
 

@@ -8,11 +8,9 @@ use std::sync::LazyLock;
 
 use brinell::catalog::Catalog;
 use brinell::cluster::DEFAULT_VERSION;
+use brinell::model::{Answer, AttemptResult, Reason, Results, Role, ScenarioResult, Verdict};
 use brinell::persona::client;
-use brinell::report::Results;
-use brinell::run::{AttemptResult, Role, ScenarioResult};
 use brinell::text::base64;
-use brinell::verdict::{Answer, Reason, Verdict};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::config::{KubeConfigOptions, Kubeconfig};

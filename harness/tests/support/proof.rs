@@ -6,9 +6,9 @@ use std::sync::{Arc, OnceLock};
 
 use brinell::catalog::{Catalog, Entry};
 use brinell::cluster::ClusterKind;
+use brinell::model::{Outcome, Proof, Results};
 use brinell::prove::Trials;
-use brinell::report::Results;
-use brinell::run::{Outcome, Plan, Proof};
+use brinell::run::Plan;
 
 use crate::support::Home;
 

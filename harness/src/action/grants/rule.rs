@@ -5,7 +5,7 @@ use std::fmt;
 
 use k8s_openapi::api::rbac::v1::PolicyRule;
 
-use crate::catalog::Grants;
+use crate::model::Grants;
 
 /// What is asked of every rule.
 #[derive(Clone, Copy)]

@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use super::{Check, keys};
-use crate::catalog::{Action, Target, did_you_mean};
+use crate::catalog::{Target, did_you_mean};
 use crate::control::substitutions;
+use crate::model::Action;
 use crate::text::encode;
 
 impl Check<'_> {

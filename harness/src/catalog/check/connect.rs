@@ -3,7 +3,9 @@
 use serde_json::Value;
 
 use super::Check;
-use crate::catalog::{Connect, Target, To, place};
+use crate::catalog::Target;
+use crate::model::place;
+use crate::model::{Connect, To};
 
 impl Check<'_> {
     pub(super) fn connect(&mut self, connect: &Connect, target: &Target, pointer: &str) {

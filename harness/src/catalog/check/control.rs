@@ -2,8 +2,8 @@
 
 use super::{Check, keys};
 use crate::catalog::{ControlEntry, Need};
-use crate::control::{Ready, SetUp, Weakening};
-use crate::verdict::Layer;
+use crate::control::SetUp;
+use crate::model::{Layer, Ready, Weakening};
 
 impl Check<'_> {
     pub(super) fn control(&mut self, entry: &ControlEntry) {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Check;
 use crate::catalog::Entry;
-use crate::control::Deviation;
+use crate::model::Deviation;
 
 impl Check<'_> {
     pub(super) fn deviations(&mut self) {

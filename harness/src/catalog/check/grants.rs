@@ -1,7 +1,7 @@
 //! What a review of grants asks about, and who is allowed.
 
 use super::Check;
-use crate::catalog::Grants;
+use crate::model::Grants;
 
 impl Check<'_> {
     pub(super) fn grants(&mut self, grants: &Grants, pointer: &str) {

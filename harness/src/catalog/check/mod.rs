@@ -19,7 +19,8 @@ use super::nearest::did_you_mean;
 use super::problem::SHOWN_PROBLEMS;
 use super::source::Source;
 use super::{Catalog, Problem};
-use crate::control::{Profile, Values, substitutions};
+use crate::control::{Values, substitutions};
+use crate::model::Profile;
 
 /// All that is wrong in the catalog, given the sources of its manifests and of its scenarios.
 pub(super) fn catalog(catalog: &Catalog, [manifests, scenarios]: [&Sources; 2]) -> Vec<Problem> {

@@ -1,7 +1,8 @@
 //! Which container is entered, and what a pod may say of itself.
 
 use super::Check;
-use crate::catalog::{Action, PodAction, Target};
+use crate::catalog::Target;
+use crate::model::{Action, PodAction};
 
 /// Labels of ours, by which what an attempt makes is found again.
 const OURS: &str = "brinell.dev/";

@@ -1,7 +1,8 @@
 //! Profiles: their controls are there, and can act together.
 
 use super::{Check, keys};
-use crate::control::{Profile, SetUp};
+use crate::control::SetUp;
+use crate::model::Profile;
 
 impl Check<'_> {
     pub(super) fn profile(&mut self, profile: &Profile) {

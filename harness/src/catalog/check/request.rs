@@ -5,8 +5,9 @@ use k8s_openapi::api::core::v1::{EphemeralContainer, PodSpec};
 use super::Check;
 use super::fields::{self, Unknown};
 use crate::audit::{ApiPath, is_built_in};
-use crate::catalog::{Ephemeral, Method, Patch, PodAction, Request, did_you_mean};
+use crate::catalog::did_you_mean;
 use crate::control::substitutions;
+use crate::model::{Ephemeral, Method, Patch, PodAction, Request};
 
 /// Subresources that take a part of the object itself.
 const PARTS: [&str; 5] = ["", "ephemeralcontainers", "finalize", "resize", "status"];

@@ -1,8 +1,8 @@
 //! Reasons: what a refusal is expected to say can be said by it.
 
 use super::Check;
-use crate::catalog::Logged;
-use crate::verdict::{Layer, POD_SECURITY_CHECKS, check_named};
+use crate::model::{Layer, Logged};
+use crate::verdict::{POD_SECURITY_CHECKS, check_named};
 
 impl Check<'_> {
     /// A reason must be one that a refusal by these layers can give.

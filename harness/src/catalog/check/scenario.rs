@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{Check, keys};
-use crate::catalog::{
-    AUDIT_POLICY, Action, Attack, Blocked, Door, Entry, Logged, Permit, Succeeds, Target,
-};
+use crate::catalog::{Entry, Target};
+use crate::model::{AUDIT_POLICY, Action, Attack, Blocked, Door, Logged, Permit, Succeeds};
 
 impl Check<'_> {
     pub(super) fn scenario(&mut self, entry: &Entry) {

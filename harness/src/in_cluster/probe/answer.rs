@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::ProbeError;
-use crate::verdict::SilenceKind;
+use crate::model::SilenceKind;
 
 /// Nothing came back, in one of these ways.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -26,7 +26,7 @@ pub(super) async fn connect(address: SocketAddr, time: Duration) -> Result<Conne
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verdict::SilenceKind;
+    use crate::model::SilenceKind;
 
     #[tokio::test]
     async fn a_closed_port_refuses() {

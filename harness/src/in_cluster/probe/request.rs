@@ -125,7 +125,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::verdict::SilenceKind;
+    use crate::model::SilenceKind;
 
     /// A server that reads the request's head, sends these bytes and then closes, or waits.
     async fn server(answer: Vec<u8>, closes: bool) -> SocketAddr {

@@ -150,7 +150,7 @@ async fn hear(socket: &UdpSocket, id: [u8; 2]) -> Result<Reply, NoAnswer> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verdict::SilenceKind;
+    use crate::model::SilenceKind;
 
     const POD: &str = "search shop.svc.cluster.local svc.cluster.local cluster.local\n\
                        nameserver 10.96.0.10\noptions ndots:5\n";

@@ -6,9 +6,8 @@ use proptest::prelude::*;
 use roxmltree::{Document, Node};
 
 use super::*;
+use crate::model::{Reason, RunEvent, Vacuous};
 use crate::report::sample;
-use crate::run::{RunEvent, Vacuous};
-use crate::verdict::Reason;
 
 const HOSTILE: &str = "\u{1b}[31mred\u{1b}]0;title\u{7} \0 ]]> <![CDATA[ &amp; \u{fffe}\u{ffff} \u{9b}2J \u{85}\r\n\t\
                        \u{202e} \u{fffd} \"quoted\" 'too' <!-- --> &#0;";

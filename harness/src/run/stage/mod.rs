@@ -15,13 +15,13 @@ use k8s_openapi::api::core::v1::Node;
 use kube::api::ListParams;
 use kube::{Api, Client};
 
-use super::{Plan, Progress, RunEvent};
+use super::{Plan, Progress};
 use crate::action::{Ledger, Scene, World};
 use crate::audit::{AuditLog, LogError};
-use crate::catalog::AUDIT_POLICY;
 use crate::cluster::assets::AssetError;
 use crate::cluster::{Cluster, ClusterError, ClusterKind, Group, Settings};
 use crate::control::{Applier, ApplyError, Values};
+use crate::model::{AUDIT_POLICY, RunEvent};
 use crate::persona::{Identity, client};
 use crate::text::count;
 use pulse::Pulse;

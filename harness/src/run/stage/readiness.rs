@@ -11,12 +11,13 @@ use kube::api::{ListParams, WatchEvent, WatchParams};
 
 use super::{ACTING, ControlError, STARTING, Stage, StageError};
 use crate::action::{ActionError, Attempt, Observation, Scene};
-use crate::catalog::{Action, Need, Permit};
+use crate::catalog::Need;
 use crate::cluster::Settings;
-use crate::control::{Ready, is_ready};
+use crate::control::is_ready;
+use crate::model::{Action, Answer, Decision, Evidence, Layer, Log, Permit, Ready};
 use crate::poll;
 use crate::run::{Plan, Planned};
-use crate::verdict::{Answer, Decision, Evidence, Layer, Log, Signature, attribute};
+use crate::verdict::{Signature, attribute};
 
 /// How long it may take until names are looked up when CoreDNS is ready. kube-proxy takes a second (measured).
 const NAMES: Duration = Duration::from_secs(15);

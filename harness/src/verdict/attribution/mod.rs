@@ -9,10 +9,9 @@ mod refusals;
 mod spoken;
 mod words;
 
-use crate::audit::Event;
-use crate::verdict::{
-    Answer, Decision, Denial, Granted, Layer, Log, Response, Searched, Sent, Silence, SilenceKind,
-    Storage, Stream,
+use crate::model::{
+    Answer, Decision, Denial, Event, Granted, Layer, Log, Response, Searched, Sent, Silence,
+    SilenceKind, Storage, Stream,
 };
 use refusals::layer_of;
 use spoken::{Reached, asks_kubelet, is_stream, may_be_forwarded, reached};

@@ -2,7 +2,7 @@
 //! to 1.37; each list names its file. A plug-in that only failed (it could not look something up, or is not ready
 //! yet) decides nothing, so those texts are left out.
 
-use crate::verdict::Layer;
+use crate::model::Layer;
 use crate::verdict::attribution::words::{after_subject, begins, first};
 
 /// A plug-in, the code of its refusals, and how their reasons begin: `"*"` is a quoted name, `*` a word.

@@ -1,6 +1,6 @@
 //! Admission policies (CEL): a policy's own words, or those of a policy that could not be evaluated and fails closed.
 
-use crate::verdict::Layer;
+use crate::model::Layer;
 use crate::verdict::attribution::words::{after_subject, begins, first, quoted};
 
 /// How the texts begin with which an expression, a binding or its parameter fails, read in the API server's source

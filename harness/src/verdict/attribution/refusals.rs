@@ -1,11 +1,11 @@
 //! Which layer refuses in these words? Only words that the API server itself spoke come here. A text that is not
 //! known is never guessed at.
 
+use crate::model::{Layer, Response, Sent};
 use crate::verdict::attribution::plugins::plugin_layer;
 use crate::verdict::attribution::policies::{is_failure, policy_layer};
 use crate::verdict::attribution::spoken::{Reached, is_admitted, is_stream};
 use crate::verdict::attribution::words::{after_subject, quoted};
-use crate::verdict::{Layer, Response, Sent};
 
 /// The layer that refused a request that came so far.
 pub fn layer_of(sent: &Sent, response: &Response, reached: Reached) -> Option<Layer> {
@@ -100,7 +100,7 @@ fn invalid_layer(code: u16, words: &str) -> Option<Layer> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::Door;
+    use crate::model::Door;
 
     /// Who refuses a pod with 422 in these words.
     fn refuses(words: &str) -> Option<Layer> {

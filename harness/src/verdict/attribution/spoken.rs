@@ -1,10 +1,9 @@
 //! Did the API server itself say it? What runs behind a proxy can answer in any words, and so can a kubelet, but they
 //! cannot write them into the API server's audit event.
 
-use crate::audit::{ApiPath, Event, is_built_in};
-use crate::catalog::Door;
+use crate::audit::{ApiPath, is_built_in};
+use crate::model::{Door, Event, LONGEST_MESSAGE, Response, Sent};
 use crate::text::cut;
-use crate::verdict::{LONGEST_MESSAGE, Response, Sent};
 
 /// How far a request came.
 #[derive(Clone, Copy, PartialEq)]

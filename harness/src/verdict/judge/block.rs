@@ -2,7 +2,8 @@
 
 use super::told::{described, kind, let_in};
 use super::{Expected, Judging, bystanders};
-use crate::verdict::{Decision, Denial, Effect, Evidence, Finding, Layer, Log, Reason, Recognised};
+use crate::model::{Decision, Denial, Effect, Evidence, Finding, Layer, Log, Reason};
+use crate::verdict::Recognised;
 
 impl Judging {
     pub(super) fn block(&mut self, expected: &Expected, evidence: &Evidence) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Expected;
-use crate::verdict::{Answer, Evidence, Layer, Log};
+use crate::model::{Answer, Evidence, Layer, Log};
 
 /// Who let it in.
 pub(super) struct Bystanders {

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 
 use super::Judging;
 use super::told::asked;
-use crate::audit::{ApiPath, Event, User};
-use crate::catalog::{Level, Logged};
+use crate::audit::ApiPath;
+use crate::model::{
+    Answer, Decision, Event, Evidence, Finding, Layer, Level, Log, Logged, Reason, Response, Sent,
+    User,
+};
 use crate::verdict::traced::{self, Told};
-use crate::verdict::{Answer, Decision, Evidence, Finding, Layer, Log, Reason, Response, Sent};
 
 /// The group of those whom authentication does not know.
 const UNAUTHENTICATED: &str = "system:unauthenticated";
@@ -233,8 +235,8 @@ fn granted_groups(asked: &User) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::Door;
-    use crate::verdict::{Effect, judge_attack};
+    use crate::model::{Door, Effect};
+    use crate::verdict::judge_attack;
 
     #[test]
     fn who_is_impersonated_gets_the_groups_that_come_with_the_name() {

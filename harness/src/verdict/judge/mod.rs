@@ -6,8 +6,8 @@ mod logged;
 mod success;
 mod told;
 
-use crate::catalog::{Logged, Succeeds};
-use crate::verdict::{Decision, Evidence, Finding, Judgement, Layer, Signature, Verdict};
+use crate::model::{Decision, Evidence, Finding, Judgement, Layer, Logged, Succeeds, Verdict};
+use crate::verdict::Signature;
 
 /// The block that is expected, with the control's own data beside the scenario's.
 #[derive(Debug, Clone)]

@@ -3,9 +3,10 @@
 use super::Judging;
 use super::told::{summary, wanted};
 use crate::audit::ApiPath;
-use crate::catalog::Succeeds;
+use crate::model::{
+    Answer, Decision, Effect, Evidence, Finding, Layer, Reason, Sent, Stream, Succeeds,
+};
 use crate::verdict::signature::BUSY;
-use crate::verdict::{Answer, Decision, Effect, Evidence, Finding, Layer, Reason, Sent, Stream};
 
 impl Judging {
     /// A step that does not work breaks no promise, but leaves nothing to judge.

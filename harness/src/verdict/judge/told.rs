@@ -1,9 +1,9 @@
 //! What was sent, answered and expected, in words for a person.
 
-use crate::audit::{ApiPath, Leak};
-use crate::catalog::Succeeds;
+use crate::audit::ApiPath;
+use crate::model::{Answer, Layer, Leak, Response, Searched, Sent, Succeeds};
 use crate::text::count;
-use crate::verdict::{Answer, Expected, Layer, Response, Searched, Sent};
+use crate::verdict::Expected;
 
 /// `create pods by deployer`
 pub(super) fn asked(sent: &Sent) -> String {

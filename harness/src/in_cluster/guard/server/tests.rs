@@ -22,7 +22,7 @@ use super::*;
 use crate::control::{Certificates, certificates};
 use crate::in_cluster::probe::http::{Ending, Fetched, Peer};
 use crate::in_cluster::tls;
-use crate::verdict::SilenceKind;
+use crate::model::SilenceKind;
 
 /// An API server that knows a few pods by their names.
 async fn api_server(

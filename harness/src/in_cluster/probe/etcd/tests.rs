@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::in_cluster::server_config;
-use crate::verdict::SilenceKind;
+use crate::model::SilenceKind;
 
 const CANARY: &str = "CANARY-4711";
 

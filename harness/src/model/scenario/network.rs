@@ -36,7 +36,7 @@ pub enum To {
 
 impl To {
     /// The keys that it is written with.
-    pub(in crate::catalog) const KINDS: [&str; 3] = ["pod", "service", "address"];
+    pub const KINDS: [&str; 3] = ["pod", "service", "address"];
 }
 
 impl fmt::Display for To {

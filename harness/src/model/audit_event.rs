@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::Level;
+use super::Level;
 
 /// One event, one stage.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{RunEvent, ScenarioResult};
-use crate::verdict::Reason;
+use super::{Reason, RunEvent, ScenarioResult};
 
 /// All that a proof found.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::audit::User;
+use super::User;
 
 /// An identity that a request is sent with.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Proof, WeakeningResult};
-use crate::verdict::{Evidence, Judgement, Reason, Verdict};
+use super::{Evidence, Judgement, Proof, Reason, Verdict, WeakeningResult};
 
 /// One thing that happened.
 #[derive(Debug, Clone)]

@@ -4,9 +4,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::audit::query_values;
-use crate::control::fill_texts;
-
 /// Any request to the API server. Lists should say `limit=1`; of a 2xx answer only kind and count are kept.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -54,19 +51,6 @@ impl Patch {
 impl Request {
     /// What may stand between `${` and `}` in its path and its body.
     pub const SUBSTITUTIONS: [&str; 2] = ["node", "unique"];
-
-    /// The request on a cluster whose node has this name, in a scenario with this name of its own. A server-side
-    /// apply that names no field manager gets one: the API server demands it.
-    pub fn filled(&self, node: &str, unique: &str) -> Request {
-        let fill = |text: &str| text.replace("${node}", node).replace("${unique}", unique);
-        let mut path = fill(&self.path);
-        if self.patch == Some(Patch::Apply) && query_values(&path, "fieldManager").is_empty() {
-            let separator = if path.contains('?') { '&' } else { '?' };
-            path = format!("{path}{separator}fieldManager=brinell");
-        }
-        let body = self.body.as_ref().map(|body| fill_texts(body, &fill));
-        Request { path, body, ..self.clone() }
-    }
 }
 
 /// An HTTP method.

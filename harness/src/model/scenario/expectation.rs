@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Door;
-use crate::verdict::Layer;
+use crate::model::Layer;
 
 /// The block that is expected: by which control, and with which words.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]

@@ -3,9 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::audit::{Event, Leak, User};
-use crate::catalog::Door;
-use crate::verdict::Layer;
+use super::{Door, Event, Layer, Level, User};
 
 /// Of a Status's message no more than this is kept, in bytes.
 pub const LONGEST_MESSAGE: usize = 4096;
@@ -197,6 +195,22 @@ pub struct Storage {
     pub canary_count: usize,
     /// The first of those.
     pub canary: Vec<String>,
+}
+
+/// An event that holds what must not be in the log. Neither that nor the request's URI is kept, which may hold it too.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Leak {
+    /// The event's Audit-ID.
+    pub audit_id: String,
+    /// How much the event holds.
+    pub level: Level,
+    /// The API server's verb.
+    pub verb: String,
+    /// The resource; empty where the request names none.
+    pub resource: String,
+    /// Who called.
+    pub user: String,
 }
 
 /// What a search of the audit log found. Events are named, what they hold never.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
 
-use crate::run::{Proof, RunEvent, ScenarioResult, Summary};
+use super::{Proof, RunEvent, ScenarioResult, Summary};
 
 /// The format that is written and read. It changes when a reader of the old one would misread the new one.
 const FORMAT: u32 = 1;

@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::catalog::Action;
-use crate::verdict::{Layer, Reason};
+use super::{Action, Layer, Reason};
+
+/// The control that makes the API server record.
+pub const AUDIT_POLICY: &str = "audit-policy";
 
 /// One hardening measure: `manifests/controls/<id>/control.yaml`.
 #[derive(Debug, Clone, Deserialize)]

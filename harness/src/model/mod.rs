@@ -1,0 +1,27 @@
+//! The words of brinell as plain data: what a scenario, a control and a persona say, what was seen of an attempt, what
+//! it was judged to be, and the results of a whole run. It does no I/O and uses nothing of ours but itself.
+
+mod audit_event;
+mod control;
+mod deviation;
+mod evidence;
+mod judgement;
+mod layer;
+mod persona;
+mod proof;
+mod results;
+mod run_event;
+mod scenario;
+mod seconds;
+
+pub use audit_event::*;
+pub use control::*;
+pub use deviation::*;
+pub use evidence::*;
+pub use judgement::*;
+pub use layer::*;
+pub use persona::*;
+pub use proof::*;
+pub use results::*;
+pub use run_event::*;
+pub use scenario::*;
