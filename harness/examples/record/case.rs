@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use brinell::catalog::Door;
 use brinell::control::certificates;
 use brinell::merge;
-use brinell::verdict::Layer;
+use brinell::model::{Door, Layer};
 use rcgen::{CertificateParams, DnType, KeyPair};
 use serde::Deserialize;
 use serde_json::{Value, json};

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brinell::action::{exchange, read};
-use brinell::audit::{AuditLog, User, verb};
-use brinell::catalog::Method;
+use brinell::audit::{AuditLog, verb};
+use brinell::model::{Answer, Decision, Denial, Exchange, Log, Method, Sent, User};
 use brinell::persona::client;
-use brinell::verdict::{Answer, Decision, Denial, Exchange, Log, Sent};
 use http::Request;
 use kube::Client;
 use serde_json::{Value, json};

@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use brinell::report::Results;
-use brinell::verdict::{Answer, Decision, Denial, Evidence, Exchange};
+use brinell::model::{Answer, Decision, Denial, Evidence, Exchange, Results};
 use serde::Deserialize;
 
 use crate::Failure;

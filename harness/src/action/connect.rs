@@ -10,8 +10,7 @@ use serde::de::DeserializeOwned;
 use super::stream::run;
 use super::{ActionError, Attempt, Observation, silence};
 use crate::in_cluster::probe::{Connected, NoAnswer, Resolved, read};
-use crate::model::place;
-use crate::model::{Answer, Connect, Effect, Resolve, Sent, Silence, SilenceKind, To};
+use crate::model::{Answer, Connect, Effect, Resolve, Sent, Silence, SilenceKind, To, place};
 
 /// How long a connection may take, in milliseconds. On one node an answer takes less than one.
 const PATIENCE: &str = "2000";

@@ -4,8 +4,7 @@ use serde_json::Value;
 
 use super::Check;
 use crate::catalog::Target;
-use crate::model::place;
-use crate::model::{Connect, To};
+use crate::model::{Connect, To, place};
 
 impl Check<'_> {
     pub(super) fn connect(&mut self, connect: &Connect, target: &Target, pointer: &str) {
