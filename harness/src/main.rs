@@ -6,7 +6,7 @@ use std::process::ExitCode as Code;
 
 use brinell::catalog::Catalog;
 use brinell::cli::{Cli, Command, Output};
-use brinell::in_cluster;
+use brinell::pod;
 use brinell::report::ExitCode;
 use clap::error::ContextValue;
 use clap::{CommandFactory, Parser};
@@ -54,7 +54,7 @@ fn main() -> Code {
 /// Reads the arguments. In our image `probe` is another name for `brinell in-cluster probe`.
 fn parse() -> Result<Cli, Code> {
     let arguments: Vec<_> = std::env::args_os().collect();
-    if arguments.first().is_some_and(|name| in_cluster::invoked_as_probe(name)) {
+    if arguments.first().is_some_and(|name| pod::invoked_as_probe(name)) {
         let prefix = ["brinell", "in-cluster", "probe"].map(Into::into);
         return Ok(Cli::parse_from(prefix.into_iter().chain(arguments.into_iter().skip(1))));
     }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use brinell::control::certificates;
 use brinell::merge;
 use brinell::model::{Door, Layer};
+use brinell::pod::guard::certificates;
 use rcgen::{CertificateParams, DnType, KeyPair};
 use serde::Deserialize;
 use serde_json::{Value, json};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use brinell::audit::AuditLog;
-use brinell::control::{Certificates, certificates};
+use brinell::pod::guard::{Certificates, certificates};
 use brinell::text::random_hex;
 use tokio::io::BufReader;
 use tokio::process::{Child, Command};

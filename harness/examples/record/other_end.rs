@@ -52,7 +52,7 @@ pub async fn serve(
     (certificate, key): (&str, &str),
     replies: Replies,
 ) -> Result<(), Failure> {
-    let config = brinell::in_cluster::server_config(certificate.as_bytes(), key.as_bytes())?;
+    let config = brinell::pod::server_config(certificate.as_bytes(), key.as_bytes())?;
     let tls = TlsAcceptor::from(Arc::new(config));
     let plain = TcpListener::bind((address, plain)).await?;
     let secret = TcpListener::bind((address, secret)).await?;

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use brinell::action::{exchange, read};
-use brinell::audit::{AuditLog, verb};
-use brinell::model::{Answer, Decision, Denial, Exchange, Log, Method, Sent, User};
-use brinell::persona::client;
+use brinell::attack::client;
+use brinell::attack::{exchange, read};
+use brinell::audit::AuditLog;
+use brinell::model::{Answer, Decision, Denial, Exchange, Log, Method, Sent, User, verb};
 use http::Request;
 use kube::Client;
 use serde_json::{Value, json};

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::nearest::did_you_mean;
 use super::source::Source;
 use super::{File, Files, Problem, Problems, check};
-use crate::control::{Document, SetUp, WeakenError};
+use crate::catalog::{Document, SetUp, WeakenError};
 use crate::model::{AUDIT_POLICY, Control, Deviation, Persona, Profile, Scenario, Weakening};
 
 /// Everything that can be run, checked: every name in it means something.

@@ -1,5 +1,6 @@
 //! The catalog: what scenarios, controls, profiles, targets and personas exist, and what each of them says.
 
+mod admission;
 mod check;
 mod explain;
 mod file;
@@ -9,12 +10,17 @@ mod needs;
 mod outline;
 mod problem;
 mod select;
+mod set_up;
 mod source;
+mod substitution;
 
+pub use admission::join;
 pub use file::*;
 pub use load::*;
 pub use nearest::did_you_mean;
 pub use needs::*;
 pub use problem::*;
 pub use select::*;
+pub use set_up::*;
 pub(crate) use source::documents;
+pub use substitution::*;

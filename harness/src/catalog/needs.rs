@@ -6,8 +6,8 @@ use std::fmt;
 use serde::Serialize;
 
 use super::{ControlEntry, Entry};
-use crate::in_cluster::probe::harmless;
 use crate::model::Action;
+use crate::pod::probe::harmless;
 
 /// Something that not every cluster has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::cluster::{ClusterKind, Supervision, Tied};
-use crate::in_cluster::InCluster;
+use crate::pod::InCluster;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -1,5 +1,6 @@
 //! Clusters: making them, reaching them, and leaving nothing behind. Nothing else knows kind.
 
+mod applying;
 pub mod assets;
 mod choice;
 mod commands;
@@ -13,11 +14,13 @@ mod run_folder;
 mod settings;
 mod supervisor;
 mod sweep;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+pub use applying::{Applier, ApplyError, is_pod_ready, until_pod_ready};
 pub use choice::{Choice, ClusterKind};
 pub use commands::RUN_VARIABLE;
 pub use embedded::Embedded;
@@ -33,8 +36,9 @@ use serde_json::Value;
 pub use settings::{EtcdAccess, LOGS, SETTINGS, Settings};
 pub use supervisor::{Supervision, Tied};
 pub use sweep::{Sweeping, Swept, keep, remove, sweep};
+pub use webhooks::{Webhook, webhooks};
 
-use crate::in_cluster::probe::{EtcdAnswer, EtcdOrder, NoAnswer, RequestAnswer, RequestOrder};
+use crate::pod::probe::{EtcdAnswer, EtcdOrder, NoAnswer, RequestAnswer, RequestOrder};
 
 /// A cluster of this run, of either kind.
 pub enum Cluster {
@@ -93,7 +97,7 @@ pub enum ClusterError {
     Certificate(#[from] rcgen::Error),
     /// A certificate could not be used.
     #[error("the cluster's certificates cannot be used: {0}")]
-    Tls(#[from] crate::in_cluster::TlsError),
+    Tls(#[from] crate::pod::TlsError),
     /// The Deployment of exec-guard says what its program does not take.
     #[error("exec-guard does not take the arguments of its container: {0}")]
     GuardArguments(#[from] clap::Error),

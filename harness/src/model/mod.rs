@@ -1,6 +1,7 @@
 //! The words of brinell as plain data: what a scenario, a control and a persona say, what was seen of an attempt, what
 //! it was judged to be, and the results of a whole run. It does no I/O and uses nothing of ours but itself.
 
+mod api_path;
 mod audit_event;
 mod control;
 mod deviation;
@@ -8,12 +9,14 @@ mod evidence;
 mod judgement;
 mod layer;
 mod persona;
+mod pod_security;
 mod proof;
 mod results;
 mod run_event;
 mod scenario;
 mod seconds;
 
+pub use api_path::*;
 pub use audit_event::*;
 pub use control::*;
 pub use deviation::*;
@@ -21,6 +24,7 @@ pub use evidence::*;
 pub use judgement::*;
 pub use layer::*;
 pub use persona::*;
+pub use pod_security::*;
 pub use proof::*;
 pub use results::*;
 pub use run_event::*;

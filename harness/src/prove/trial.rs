@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::catalog::SetUp;
 use crate::catalog::{ControlEntry, Entry};
-use crate::control::SetUp;
 use crate::model::Weakening;
 use crate::run::{Plan, Planned};
 

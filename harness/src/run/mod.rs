@@ -17,9 +17,10 @@ pub(crate) use stage::Stage;
 use stage::stage;
 pub use stage::{ControlError, StageError};
 
+use crate::catalog::Values;
 use crate::cluster::{Cluster, ClusterKind, Embedded, Kind, RunFolder, assets};
-use crate::control::{Values, certificates};
 use crate::model::{RunEvent, Verdict};
+use crate::pod::guard::certificates;
 
 /// The names under which the API server reaches exec-guard: by its Service, or where the harness serves it.
 const GUARD: [&str; 2] = ["exec-guard.brinell-exec-guard.svc", "127.0.0.1"];

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::catalog::{Catalog, ControlEntry, Entry, Need, ProfileEntry};
+use crate::catalog::{SetUp, Values, join};
 use crate::cluster::{ClusterKind, Settings};
-use crate::control::{SetUp, Values, join};
-use crate::in_cluster::probe::harmless;
 use crate::model::{Action, Ready};
+use crate::pod::probe::harmless;
 
 /// A control as this run sets it up.
 pub struct Planned<'a> {

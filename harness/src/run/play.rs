@@ -8,14 +8,14 @@ use tokio::time::Instant;
 use super::Plan;
 use super::execute::whole;
 use super::stage::Stage;
-use crate::action::{Attempt, Ledger, LeftOver, Observation};
+use crate::attack::{Attempt, Ledger, LeftOver, Observation};
 use crate::catalog::Entry;
-use crate::control::{Webhook, webhooks};
+use crate::cluster::{Webhook, webhooks};
+use crate::judge::{Expected, Signature, attribute, judge_attack, judge_permit, judge_step};
 use crate::model::{
     Action, Answer, Attack, AttemptResult, Blocked, Decision, Door, Evidence, Finding, Judgement,
     Layer, Log, Logged, Method, Permit, Reason, Role, ScenarioResult, Verdict,
 };
-use crate::verdict::{Expected, Signature, attribute, judge_attack, judge_permit, judge_step};
 
 /// No attempt takes longer: the longest waits for a controller and a stream.
 const ATTEMPT: Duration = Duration::from_secs(90);

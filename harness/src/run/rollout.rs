@@ -9,7 +9,7 @@ use kube::runtime::wait::await_condition;
 use serde_json::{Value, json};
 
 use super::stage::{STARTING, Stage, StageError};
-use crate::control::Document;
+use crate::catalog::Document;
 use crate::poll;
 
 /// Where the cluster's own DaemonSets are.

@@ -3,8 +3,8 @@
 mod folder;
 mod limits;
 
+use brinell::catalog::Document;
 use brinell::catalog::{Catalog, File, Files, Need, ProfileError, select};
-use brinell::control::Document;
 use brinell::model::Persona;
 
 const SCENARIO: &str = "\

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use brinell::judge::attribute;
 use brinell::model::{Answer, Decision, Exchange, Layer, Log};
-use brinell::verdict::attribute;
 use libtest_mimic::{Failed, Trial};
 
 use super::{forged, trial};

@@ -1,9 +1,9 @@
 //! Every refusal again, as what runs behind the API server would say it.
 
+use brinell::judge::attribute;
 use brinell::model::{
     Answer, Door, Event, Layer, Level, Log, Response, ResponseStatus, Sent, User,
 };
-use brinell::verdict::attribute;
 use libtest_mimic::Failed;
 
 use super::exchange::{Decided, decided};

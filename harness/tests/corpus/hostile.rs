@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use brinell::judge::{Expected, Signature, attribute, judge_attack, judge_permit};
 use brinell::model::{
     Answer, Decision, Denial, Effect, Evidence, Finding, Judgement, Layer, Level, Log, Logged,
     Reason, Succeeds, Verdict,
 };
-use brinell::verdict::{Expected, Signature, attribute, judge_attack, judge_permit};
 use libtest_mimic::Trial;
 
 use super::exchange::{all, recorded};

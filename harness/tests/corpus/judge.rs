@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use brinell::judge::{Expected, Signature, attribute, judge_attack, judge_permit, judge_step};
 use brinell::model::{
     Answer, Decision, Denial, Effect, Evidence, Exchange, Granted, Judgement, Layer, Level, Log,
     Logged, Reason, Succeeds, User, Verdict,
 };
-use brinell::verdict::{Expected, Signature, attribute, judge_attack, judge_permit, judge_step};
 use libtest_mimic::Trial;
 
 use super::exchange::{all, recorded};

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use brinell::judge::attribute;
 use brinell::model::{
     Answer, Decision, Door, Event, Layer, Level, Log, Response, ResponseStatus, Sent, User,
 };
-use brinell::verdict::attribute;
 use libtest_mimic::Trial;
 use proptest::prelude::*;
 use proptest::sample::select;

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::{Check, keys};
+use crate::catalog::substitutions;
 use crate::catalog::{Target, did_you_mean};
-use crate::control::substitutions;
 use crate::model::Action;
 use crate::text::encode;
 

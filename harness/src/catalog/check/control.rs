@@ -1,8 +1,8 @@
 //! Controls: their files are there, and each weakening weakens something that is noticed.
 
 use super::{Check, keys};
+use crate::catalog::SetUp;
 use crate::catalog::{ControlEntry, Need};
-use crate::control::SetUp;
 use crate::model::{Layer, Ready, Weakening};
 
 impl Check<'_> {

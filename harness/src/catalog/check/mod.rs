@@ -19,7 +19,7 @@ use super::nearest::did_you_mean;
 use super::problem::SHOWN_PROBLEMS;
 use super::source::Source;
 use super::{Catalog, Problem};
-use crate::control::{Values, substitutions};
+use crate::catalog::{Values, substitutions};
 use crate::model::Profile;
 
 /// All that is wrong in the catalog, given the sources of its manifests and of its scenarios.

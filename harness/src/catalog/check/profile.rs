@@ -1,7 +1,7 @@
 //! Profiles: their controls are there, and can act together.
 
 use super::{Check, keys};
-use crate::control::SetUp;
+use crate::catalog::SetUp;
 use crate::model::Profile;
 
 impl Check<'_> {

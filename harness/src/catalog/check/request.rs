@@ -4,10 +4,9 @@ use k8s_openapi::api::core::v1::{EphemeralContainer, PodSpec};
 
 use super::Check;
 use super::fields::{self, Unknown};
-use crate::audit::{ApiPath, is_built_in};
 use crate::catalog::did_you_mean;
-use crate::control::substitutions;
-use crate::model::{Ephemeral, Method, Patch, PodAction, Request};
+use crate::catalog::substitutions;
+use crate::model::{ApiPath, Ephemeral, Method, Patch, PodAction, Request, is_built_in};
 
 /// Subresources that take a part of the object itself.
 const PARTS: [&str; 5] = ["", "ephemeralcontainers", "finalize", "resize", "status"];

@@ -1,8 +1,7 @@
 //! Reasons: what a refusal is expected to say can be said by it.
 
 use super::Check;
-use crate::model::{Layer, Logged};
-use crate::verdict::{POD_SECURITY_CHECKS, check_named};
+use crate::model::{Layer, Logged, POD_SECURITY_CHECKS, PodSecurityCheck};
 
 impl Check<'_> {
     /// A reason must be one that a refusal by these layers can give.
@@ -17,7 +16,12 @@ impl Check<'_> {
         }
         if layers == [Layer::PodSecurity] && !is_policy(saying) {
             let known = POD_SECURITY_CHECKS.iter().copied();
-            self.known("check of Pod Security", &check_named(saying), pointer, known);
+            self.known(
+                "check of Pod Security",
+                &PodSecurityCheck::parse(saying).name,
+                pointer,
+                known,
+            );
         }
     }
 

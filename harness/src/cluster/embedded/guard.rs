@@ -13,8 +13,8 @@ use tokio::sync::oneshot;
 use super::keys::LOOPBACK;
 use super::{Embedded, lock};
 use crate::cluster::ClusterError;
-use crate::in_cluster::guard::{Faults, Guard, serve};
-use crate::in_cluster::server_config_for;
+use crate::pod::guard::{Faults, Guard, serve};
+use crate::pod::server_config_for;
 
 /// What a container runs that is exec-guard.
 const COMMAND: [&str; 3] = ["brinell", "in-cluster", "guard"];

@@ -23,7 +23,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::node::Containers;
-use crate::in_cluster::probe::{Verb, harmless};
+use crate::pod::probe::{Verb, harmless};
 
 /// The one protocol that it speaks over WebSocket.
 const PROTOCOL: &str = "v4.channel.k8s.io";
@@ -239,7 +239,7 @@ mod tests {
 
     use super::super::keys::{Keys, Pair};
     use super::*;
-    use crate::in_cluster::{probe, server_config_for};
+    use crate::pod::{probe, server_config_for};
 
     /// A kubelet with one pod, and the keys of its cluster.
     struct Bed {

@@ -18,7 +18,7 @@ use crate::cluster::process::{
 };
 use crate::cluster::settings::{EtcdAccess, LOGS, SETTINGS, Settings};
 use crate::cluster::{ClusterError, RunFolder, image_name, way_in};
-use crate::in_cluster::probe::{self, NoAnswer};
+use crate::pod::probe::{self, NoAnswer};
 use crate::text::without_credentials;
 
 /// Where the API server's audit log lies, as the control audit-policy writes it.

@@ -16,13 +16,14 @@ use kube::api::ListParams;
 use kube::{Api, Client};
 
 use super::{Plan, Progress};
-use crate::action::{Ledger, Scene, World};
+use crate::attack::{Identity, client};
+use crate::attack::{Ledger, Scene, World};
 use crate::audit::{AuditLog, LogError};
+use crate::catalog::Values;
 use crate::cluster::assets::AssetError;
+use crate::cluster::{Applier, ApplyError};
 use crate::cluster::{Cluster, ClusterError, ClusterKind, Group, Settings};
-use crate::control::{Applier, ApplyError, Values};
 use crate::model::{AUDIT_POLICY, RunEvent};
-use crate::persona::{Identity, client};
 use crate::text::count;
 use pulse::Pulse;
 use settings::not_set;
@@ -56,7 +57,7 @@ pub enum StageError {
     Apply(#[from] ApplyError),
     /// A persona.
     #[error(transparent)]
-    Identity(#[from] crate::persona::IdentityError),
+    Identity(#[from] crate::attack::IdentityError),
     /// A certificate.
     #[error("the webhook's certificate could not be made: {0}")]
     Certificate(#[from] rcgen::Error),

@@ -10,14 +10,14 @@ use kube::Api;
 use kube::api::{ListParams, WatchEvent, WatchParams};
 
 use super::{ACTING, ControlError, STARTING, Stage, StageError};
-use crate::action::{ActionError, Attempt, Observation, Scene};
+use crate::attack::{ActionError, Attempt, Observation, Scene};
 use crate::catalog::Need;
 use crate::cluster::Settings;
-use crate::control::is_ready;
+use crate::cluster::is_pod_ready;
+use crate::judge::{Signature, attribute};
 use crate::model::{Action, Answer, Decision, Evidence, Layer, Log, Permit, Ready};
 use crate::poll;
 use crate::run::{Plan, Planned};
-use crate::verdict::{Signature, attribute};
 
 /// How long it may take until names are looked up when CoreDNS is ready. kube-proxy takes a second (measured).
 const NAMES: Duration = Duration::from_secs(15);
@@ -232,7 +232,7 @@ const DNS: &str = "kube-dns";
 /// The parts of which no pod runs; `names` asks for more of CoreDNS than to run.
 fn missing_parts(pods: &[Pod], names: bool) -> Vec<&'static str> {
     let stands = |part: &str, pod: &Pod| match part {
-        DNS if names => is_ready(pod),
+        DNS if names => is_pod_ready(pod),
         _ => pod.status.as_ref().is_some_and(|status| status.phase.as_deref() == Some("Running")),
     };
     let is_there = |label: &str, part: &str| {

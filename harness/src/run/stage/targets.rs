@@ -8,8 +8,8 @@ use kube::runtime::conditions;
 use kube::runtime::wait::await_condition;
 
 use super::{STARTING, Stage, StageError};
-use crate::action::Scene;
-use crate::control::until_ready;
+use crate::attack::Scene;
+use crate::cluster::until_pod_ready;
 use crate::run::Plan;
 
 impl Stage {
@@ -67,7 +67,7 @@ impl Stage {
     }
 
     async fn await_pod(&self, namespace: &str, pod: &str) -> Result<(), StageError> {
-        let waiting = until_ready(&self.world.admin, namespace, pod);
+        let waiting = until_pod_ready(&self.world.admin, namespace, pod);
         let what = format!("pod {namespace}/{pod}");
         match tokio::time::timeout(STARTING, waiting).await {
             Ok(Ok(())) => Ok(()),

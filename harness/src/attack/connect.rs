@@ -1,0 +1,172 @@
+//! What a pod reaches over the network. Silence counts only beside the proof that somebody listens: another pod
+//! connects to the very same address and port.
+
+use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::Api;
+use kube::api::ListParams;
+use serde::de::DeserializeOwned;
+
+use super::stream::run;
+use super::{ActionError, Attempt, Observation, silence};
+use crate::model::{Answer, Connect, Effect, Resolve, Sent, Silence, SilenceKind, To, place};
+use crate::pod::probe::{Connected, NoAnswer, Resolved, read};
+
+/// How long a connection may take, in milliseconds. On one node an answer takes less than one.
+const PATIENCE: &str = "2000";
+
+/// Opens a TCP connection from a pod to each address of a pod, of a Service, or to the one that is named.
+pub(super) async fn connect(
+    attempt: &Attempt<'_>,
+    connect: &Connect,
+) -> Result<Observation, ActionError> {
+    let listener = Listener::find(attempt, connect).await?;
+    let port = connect.port.to_string();
+    let mut silences = Vec::new();
+    let mut connected = false;
+    for address in &listener.addresses {
+        let command = ["probe", "connect", address, &port, "--timeout-ms", PATIENCE];
+        match probe::<Connected>(attempt, &connect.from, &command).await? {
+            Ok(_) => {
+                connected = true;
+                break;
+            }
+            Err(none) => silences.push(Silence {
+                listener_proven: listener.answers(attempt, &command).await?,
+                ..silence(none)
+            }),
+        }
+    }
+    let answer =
+        if connected {
+            Answer::Worked("connected".to_owned())
+        } else {
+            Answer::Nothing(decisive(silences).ok_or_else(|| {
+                ActionError::Missing(format!("the {} has no IP address", connect.to))
+            })?)
+        };
+    let uri = format!("{}, port {port}", connect.to);
+    Ok(observed(attempt.sent_past("CONNECT", uri), answer))
+}
+
+/// The silence that tells most. An address at which nobody listens, or to which no way leads, is no way in.
+fn decisive(silences: Vec<Silence>) -> Option<Silence> {
+    let closed = |kind| matches!(kind, SilenceKind::Refused | SilenceKind::TimedOut);
+    silences.into_iter().max_by_key(|silence| (silence.listener_proven, closed(silence.kind)))
+}
+
+/// Who listens.
+struct Listener {
+    /// Where.
+    addresses: Vec<String>,
+    /// The pods that can show it, as `namespace/name`.
+    witnesses: Vec<String>,
+}
+
+impl Listener {
+    async fn find(attempt: &Attempt<'_>, connect: &Connect) -> Result<Self, ActionError> {
+        let found = match &connect.to {
+            To::Pod(written) => Listener::pod(attempt, written).await?,
+            To::Service(written) => Listener::service(attempt, written).await?,
+            To::Address(address) => {
+                Listener { addresses: vec![address.to_string()], witnesses: Vec::new() }
+            }
+        };
+        Ok(match &connect.proven_from {
+            Some(pod) => Listener { witnesses: vec![pod.clone()], ..found },
+            None => found,
+        })
+    }
+
+    /// A pod, which can connect to itself: no policy forbids that.
+    async fn pod(attempt: &Attempt<'_>, written: &str) -> Result<Self, ActionError> {
+        let (namespace, name) = place(written, &attempt.scene.namespace);
+        let pods = Api::<Pod>::namespaced(attempt.world.admin.clone(), namespace);
+        let status = pods.get(name).await?.status.unwrap_or_default();
+        let addresses = status.pod_ips.unwrap_or_default().into_iter().map(|it| it.ip).collect();
+        Ok(Listener { addresses, witnesses: vec![written.to_owned()] })
+    }
+
+    /// A Service, and the pods behind it that are ready.
+    async fn service(attempt: &Attempt<'_>, written: &str) -> Result<Self, ActionError> {
+        let (namespace, name) = place(written, &attempt.scene.namespace);
+        let admin = &attempt.world.admin;
+        let services = Api::<Service>::namespaced(admin.clone(), namespace);
+        let slices = Api::<EndpointSlice>::namespaced(admin.clone(), namespace);
+        let behind = ListParams::default().labels(&format!("kubernetes.io/service-name={name}"));
+        let (service, slices) = tokio::try_join!(services.get(name), slices.list(&behind))?;
+        let endpoints = slices.items.into_iter().flat_map(|slice| slice.endpoints);
+        let ready = endpoints.filter(|endpoint| {
+            endpoint.conditions.as_ref().is_none_or(|conditions| conditions.ready != Some(false))
+        });
+        let pods = ready.filter_map(|endpoint| endpoint.target_ref?.name);
+        Ok(Listener {
+            addresses: service.spec.and_then(|spec| spec.cluster_ips).unwrap_or_default(),
+            witnesses: pods.map(|pod| format!("{namespace}/{pod}")).collect(),
+        })
+    }
+
+    /// Whether one of the witnesses gets an answer where the attack got none.
+    async fn answers(&self, attempt: &Attempt<'_>, command: &[&str]) -> Result<bool, ActionError> {
+        for witness in &self.witnesses {
+            if probe::<Connected>(attempt, witness, command).await?.is_ok() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Looks up a name from a pod.
+pub(super) async fn resolve(
+    attempt: &Attempt<'_>,
+    resolve: &Resolve,
+) -> Result<Observation, ActionError> {
+    let command = ["probe", "resolve", &resolve.name];
+    let answer = match probe::<Resolved>(attempt, &resolve.from, &command).await? {
+        Ok(resolved) if resolved.addresses.is_empty() => {
+            return Err(ActionError::Missing(format!("{} has no address", resolve.name)));
+        }
+        Ok(_) => Answer::Worked("resolved".to_owned()),
+        Err(none) => Answer::Nothing(silence(none)),
+    };
+    Ok(observed(attempt.sent_past("RESOLVE", resolve.name.clone()), answer))
+}
+
+fn observed(sent: Sent, answer: Answer) -> Observation {
+    Observation { sent, answer, effect: Effect::NotApplicable, traced: None }
+}
+
+/// Runs a verb of the probe in a pod, written `name` or `namespace/name`.
+async fn probe<T: DeserializeOwned>(
+    attempt: &Attempt<'_>,
+    pod: &str,
+    command: &[&str],
+) -> Result<Result<T, NoAnswer>, ActionError> {
+    let (namespace, name) = place(pod, &attempt.scene.namespace);
+    let stream = run(attempt.world, namespace, name, command).await?;
+    read(&stream.stdout)
+        .map_err(|_| ActionError::Probe { answer: format!("{}{}", stream.stdout, stream.stderr) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn silent(kind: SilenceKind, listener_proven: bool) -> Silence {
+        Silence { kind, text: String::new(), listener_proven }
+    }
+
+    #[test]
+    fn of_several_addresses_the_one_at_which_somebody_listens_decides() {
+        let listening = silent(SilenceKind::TimedOut, true);
+        let silences = [
+            silent(SilenceKind::Refused, false),
+            listening.clone(),
+            silent(SilenceKind::Broken, true),
+            silent(SilenceKind::TimedOut, false),
+        ];
+        assert_eq!(decisive(silences.to_vec()), Some(listening));
+        assert_eq!(decisive(Vec::new()), None);
+    }
+}

@@ -1,0 +1,292 @@
+//! Sending attacks and permits. One file per action; each returns what was sent, what came back, and what the
+//! admin saw afterwards. Nothing else in brinell sends an attack.
+
+mod audit_log;
+mod connect;
+mod ephemeral;
+mod etcd;
+mod grants;
+mod http;
+mod identity;
+mod kubelet;
+mod ledger;
+mod mutation;
+mod pod;
+mod request;
+mod stream;
+mod workload;
+
+pub use http::{exchange, read};
+pub use identity::{Identity, IdentityError, client};
+pub use ledger::{Ledger, LeftOver};
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+
+use crate::audit::{AuditLog, LogError};
+use crate::cluster::{Cluster, ClusterError};
+use crate::model::{Action, Answer, AuditLogSearch, Door, Effect, Event, Sent, Silence};
+use crate::pod::probe::NoAnswer;
+
+/// The cluster, as actions reach it.
+#[derive(Clone)]
+pub struct World {
+    /// The admin, who looks but never attacks.
+    pub admin: Client,
+    /// The cluster, for what goes past the API server.
+    pub cluster: Arc<Cluster>,
+    /// The node's address.
+    pub node: String,
+    /// The node's name.
+    pub node_name: String,
+    /// The audit log; none where the API server writes none.
+    pub audit: Option<AuditLog>,
+    /// The value that must not be found.
+    pub canary: String,
+    /// Whether controllers ask this API server: what they do by another one tells nothing of it.
+    pub has_controllers: bool,
+}
+
+/// How long a marked request may take to reach the log.
+const FENCE: Duration = Duration::from_secs(10);
+
+impl World {
+    /// Sends a marked request with this Audit-ID and waits until it is in the log, which holds then whatever was
+    /// answered before.
+    ///
+    /// # Errors
+    /// When it is not answered, or does not come.
+    pub async fn fence(&self, audit_id: &str) -> Result<(), LogError> {
+        let Some(audit) = &self.audit else { return Ok(()) };
+        let unsent = |source| LogError::Unsent { fence: audit_id.to_owned(), source };
+        let request = ::http::Request::get("/apis/brinell.dev/fence")
+            .header("Audit-ID", audit_id)
+            .body(kube::client::Body::empty())
+            .map_err(|error| unsent(kube::Error::HttpError(error)))?;
+        // Whatever it is answered.
+        self.admin.send(request).await.map_err(unsent)?;
+        audit.wait_for(audit_id, FENCE).await
+    }
+
+    /// Where a port of the node is.
+    fn address(&self, port: u16) -> Result<SocketAddr, ActionError> {
+        let address = self.node.parse::<IpAddr>().map_err(|_| {
+            ActionError::Missing(format!("the node's address {:?} is no IP address", self.node))
+        })?;
+        Ok(SocketAddr::new(address, port))
+    }
+}
+
+/// What an action acts on where it names nothing itself.
+#[derive(Debug, Clone)]
+pub struct Scene {
+    /// The target's namespace.
+    pub namespace: String,
+    /// The target's first pod; none where it has none.
+    pub pod: Option<String>,
+}
+
+/// One sending: who, where, and under which id.
+pub struct Attempt<'a> {
+    /// The cluster.
+    pub world: &'a World,
+    /// Who acts.
+    pub identity: &'a Identity,
+    /// On what.
+    pub scene: &'a Scene,
+    /// Which way.
+    pub door: Door,
+    /// Finds the request in the audit log.
+    pub audit_id: &'a str,
+    /// Names the scenario in the audit log, for people.
+    pub user_agent: &'a str,
+    /// What the attempts of its scenario make.
+    pub ledger: &'a Ledger,
+    /// Whether what it makes stays for the attempts after it, until its scenario ends.
+    pub stays: bool,
+}
+
+/// What was observed of one sending.
+pub struct Observation {
+    /// What was sent.
+    pub sent: Sent,
+    /// What came back.
+    pub answer: Answer,
+    /// What the admin saw afterwards.
+    pub effect: Effect,
+    /// How the events of a controller that acted for it are known; `None` if none did.
+    pub traced: Option<Traced>,
+}
+
+/// How events of a controller that acts for an attempt are known.
+#[derive(Debug, Clone)]
+pub struct Traced {
+    /// Who acts.
+    pub user: String,
+    /// Where.
+    pub namespace: String,
+    /// What is made.
+    pub resource: &'static str,
+    /// The attempt, whose label what is made carries.
+    pub attempt: String,
+    /// The workload, with whose name that of what is made begins.
+    pub name: String,
+}
+
+impl Traced {
+    /// Whether an event is such a trace. A body shows the label, a refusal the name. A success without a body shows
+    /// neither where the API server completed the name (measured on 1.36.3): it may be one.
+    pub fn matches(&self, event: &Event) -> bool {
+        let Some(object) = &event.object_ref else { return false };
+        // Without the hyphen attempt 1 would find the traces of attempt 12.
+        let below = format!("{}-", self.name);
+        let message = event.response_status.as_ref().map(|status| status.message.as_str());
+        event.user.username == self.user
+            && event.verb == "create"
+            && object.resource == self.resource
+            && object.subresource.is_empty()
+            && object.namespace == self.namespace
+            && (event.attempt.as_ref() == Some(&self.attempt)
+                || object.name.starts_with(&below)
+                || message.is_some_and(|words| words.contains(&format!("\"{below}")))
+                || event.is_nameless())
+    }
+}
+
+/// An action could not be carried out or observed: nothing is known of the cluster's answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ActionError {
+    /// The scenario names no pod and its target has none.
+    #[error("the target has no pod, and the action names none")]
+    NoPod,
+    /// The admin could not look.
+    #[error("the admin could not look: {}", crate::text::api_words(.0))]
+    Look(#[from] kube::Error),
+    /// The way past the API server failed.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// A probe answered what cannot be understood.
+    #[error("the probe answered {answer:?}, which is not understood")]
+    Probe {
+        /// Its answer's start.
+        answer: String,
+    },
+    /// Something else that was needed did not come.
+    #[error("{0}")]
+    Missing(String),
+}
+
+impl Attempt<'_> {
+    /// Sends the action through this attempt's door.
+    pub async fn send(&self, action: &Action) -> Result<Observation, ActionError> {
+        match action {
+            Action::Exec(exec) => stream::exec(self, exec).await,
+            Action::Attach(attach) => stream::attach(self, attach).await,
+            Action::PortForward(forward) => stream::port_forward(self, forward).await,
+            Action::Ephemeral(ephemeral) => ephemeral::send(self, ephemeral).await,
+            Action::Pod(pod) => pod::send(self, pod).await,
+            Action::Request(request) => request::send(self, request).await,
+            Action::Connect(connect) => connect::connect(self, connect).await,
+            Action::Resolve(resolve) => connect::resolve(self, resolve).await,
+            Action::Kubelet(kubelet) => kubelet::send(self, kubelet).await,
+            Action::Etcd(etcd) => etcd::read(self, etcd).await,
+            Action::AuditLog(AuditLogSearch {}) => audit_log::search(self).await,
+            Action::Grants(grants) => grants::review(self, grants).await,
+        }
+    }
+
+    fn pod<'b>(&'b self, named: Option<&'b String>) -> Result<&'b str, ActionError> {
+        named.or(self.scene.pod.as_ref()).map(String::as_str).ok_or(ActionError::NoPod)
+    }
+
+    /// A name that no other attempt uses.
+    fn unique(&self) -> String {
+        format!("attack-{}", self.audit_id)
+    }
+
+    fn sent(&self, method: &str, uri: &str, verb: &str) -> Sent {
+        Sent {
+            persona: self.identity.name.clone(),
+            user: self.identity.user.clone(),
+            impersonated: self.identity.impersonated.clone(),
+            door: self.door,
+            method: method.to_owned(),
+            uri: uri.to_owned(),
+            verb: Some(verb.to_owned()),
+            audit_id: Some(self.audit_id.to_owned()),
+            body: false,
+        }
+    }
+
+    /// What goes past the API server: no verb, no event.
+    fn sent_past(&self, method: &str, uri: String) -> Sent {
+        Sent {
+            verb: None,
+            audit_id: None,
+            user: None,
+            impersonated: None,
+            ..self.sent(method, &uri, "")
+        }
+    }
+}
+
+/// That nothing came back, as our probe tells it; whether anybody listens is for the caller to show.
+fn silence(none: NoAnswer) -> Silence {
+    Silence { kind: none.silence, text: none.text, listener_proven: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_trace_belongs_to_one_attempt() {
+        let traced = Traced {
+            user: "c".to_owned(),
+            namespace: "a".to_owned(),
+            resource: "pods",
+            attempt: "k7f3-1".to_owned(),
+            name: "attack-k7f3-1".to_owned(),
+        };
+        let event = |over: serde_json::Value| -> Event {
+            let mut event = json!({
+                "auditID": "x", "level": "Metadata", "stage": "ResponseComplete", "verb": "create",
+                "requestURI": "/api/v1/namespaces/a/pods", "user": {"username": "c"},
+                "objectRef": {"resource": "pods", "namespace": "a"},
+                "responseStatus": {"code": 403},
+            });
+            crate::merge::patch(&mut event, &over);
+            serde_json::from_value(event).unwrap()
+        };
+        let refused = |pod: &str| json!({"responseStatus": {"message": format!("pods \"{pod}\" is forbidden: no")}});
+        let own = refused("attack-k7f3-1-5d-x");
+        for over in [
+            own.clone(),
+            json!({"attempt": "k7f3-1"}),
+            json!({"objectRef": {"name": "attack-k7f3-1-0"}}),
+            json!({"responseStatus": {"code": 201}}),
+        ] {
+            assert!(traced.matches(&event(over.clone())), "{over}");
+        }
+        for over in [
+            json!({}),
+            refused("attack-k7f3-12-5d-x"),
+            json!({"attempt": "k7f3-12"}),
+            json!({"responseStatus": {"code": 201}, "attempt": "k7f3-12"}),
+            json!({"responseStatus": {"code": 201}, "requestObject": {}}),
+            json!({"objectRef": {"name": "attack-k7f3-12-0"}}),
+            json!({"attempt": "k7f3-1", "user": {"username": "d"}}),
+            json!({"attempt": "k7f3-1", "verb": "patch"}),
+            json!({"attempt": "k7f3-1", "objectRef": {"resource": "replicasets"}}),
+            json!({"attempt": "k7f3-1", "objectRef": {"subresource": "binding"}}),
+            json!({"attempt": "k7f3-1", "objectRef": {"namespace": "b"}}),
+        ] {
+            assert!(!traced.matches(&event(over.clone())), "{over}");
+        }
+    }
+}

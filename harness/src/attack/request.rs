@@ -1,0 +1,234 @@
+//! Any request to the API server. What it makes is looked for and removed, what it deletes is looked for as well.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde_json::{Value, json};
+
+use super::http::Content;
+use super::ledger::look;
+use super::{ActionError, Attempt, Observation};
+use crate::catalog::fill_texts;
+use crate::model::{ApiPath, Door, Effect, Method, Patch, Request, query_values};
+use crate::text::encode;
+
+/// Groups whose objects are questions: they are answered and not stored.
+const QUESTIONS: [&str; 2] = ["authentication.k8s.io", "authorization.k8s.io"];
+
+/// Sends the request and, where it makes or deletes something, looks whether it did.
+pub(super) async fn send(
+    attempt: &Attempt<'_>,
+    request: &Request,
+) -> Result<Observation, ActionError> {
+    let mut request = filled(request, &attempt.world.node_name, attempt.ledger.unique());
+    let change = Change::of(attempt, &request).await?;
+    if let (Change::Makes { collection }, Some(body)) = (&change, &mut request.body) {
+        attempt.ledger.enter(attempt.audit_id, collection, body);
+    }
+    let content = request.body.as_ref().map(|body| match attempt.door {
+        Door::ApplyYaml => Content::yaml(media_type(&request), body),
+        _ => Content::json(media_type(&request), body),
+    });
+    let (sent, answer) = attempt.ask(request.method, &request.path, content).await;
+    let effect = match &change {
+        // Made by somebody else meanwhile: a creation is answered 201.
+        Change::Makes { .. } if request.method != Method::Post && answer.code() == Some(200) => {
+            attempt.ledger.strike(attempt.audit_id);
+            Effect::NotApplicable
+        }
+        Change::Makes { .. } => attempt.made(&answer, &asked(&request)).await?,
+        Change::Deletes { path, before } => gone(attempt, path, before).await?,
+        Change::Other => Effect::NotApplicable,
+    };
+    Ok(Observation { sent, answer, effect, traced: None })
+}
+
+/// The request on a cluster whose node has this name, in a scenario with this name of its own. A server-side apply that
+/// names no field manager gets one: the API server demands it.
+fn filled(request: &Request, node: &str, unique: &str) -> Request {
+    let fill = |text: &str| text.replace("${node}", node).replace("${unique}", unique);
+    let mut path = fill(&request.path);
+    if request.patch == Some(Patch::Apply) && query_values(&path, "fieldManager").is_empty() {
+        let separator = if path.contains('?') { '&' } else { '?' };
+        path = format!("{path}{separator}fieldManager=brinell");
+    }
+    let body = request.body.as_ref().map(|body| fill_texts(body, &fill));
+    Request { path, body, ..request.clone() }
+}
+
+/// What of an object that the request makes may be changed by a mutation that means well: of a pod its spec.
+fn asked(request: &Request) -> Value {
+    let body = request.body.as_ref().unwrap_or(&Value::Null);
+    match (body["apiVersion"].as_str(), body["kind"].as_str()) {
+        (Some("v1"), Some("Pod")) => json!({"spec": body["spec"]}),
+        _ => Value::Null,
+    }
+}
+
+fn media_type(request: &Request) -> &'static str {
+    match (request.method, request.patch) {
+        (Method::Patch, patch) => patch.unwrap_or(Patch::Strategic).media_type(),
+        _ => "application/json",
+    }
+}
+
+/// What a request does to what is stored, as far as its effect can be told. Who changed an object that was there cannot.
+enum Change {
+    /// It makes an object in this collection.
+    Makes { collection: String },
+    /// It deletes what is at this path.
+    Deletes { path: String, before: Vec<ObjectMeta> },
+    /// Anything else.
+    Other,
+}
+
+impl Change {
+    async fn of(attempt: &Attempt<'_>, request: &Request) -> Result<Change, ActionError> {
+        let admin = &attempt.world.admin;
+        let Some(path) = ApiPath::parse(&request.path).filter(is_stored) else {
+            return Ok(Change::Other);
+        };
+        let plain = request.path.split('?').next().unwrap_or_default().trim_end_matches('/');
+        let named = !path.name.is_empty();
+        Ok(match request.method {
+            _ if is_dry_run(request) => Change::Other,
+            Method::Post if !named => Change::Makes { collection: plain.to_owned() },
+            // Some kinds are made by PUT, and every kind by server-side apply, where the name is free.
+            Method::Put | Method::Patch if named && may_make(request) => {
+                let free = look(admin, plain).await?.is_empty();
+                match plain.rsplit_once('/').filter(|_| free) {
+                    Some((collection, _)) => Change::Makes { collection: collection.to_owned() },
+                    None => Change::Other,
+                }
+            }
+            Method::Delete => {
+                let path = format!("{plain}{}", selectors(&request.path));
+                let mut before = look(admin, &path).await?;
+                before.retain(|object| object.deletion_timestamp.is_none());
+                Change::Deletes { path, before }
+            }
+            Method::Get | Method::Post | Method::Put | Method::Patch => Change::Other,
+        })
+    }
+}
+
+/// Whether an object sent there is kept: not below a subresource, nor a Binding, nor a question.
+fn is_stored(path: &ApiPath) -> bool {
+    path.subresource.is_empty()
+        && !QUESTIONS.contains(&path.group.as_str())
+        && !(path.group.is_empty() && path.resource == "bindings")
+}
+
+fn may_make(request: &Request) -> bool {
+    request.method == Method::Put || request.patch == Some(Patch::Apply)
+}
+
+/// A DELETE with a body takes its options from there alone; every other request has them in its query.
+fn is_dry_run(request: &Request) -> bool {
+    match &request.body {
+        Some(body) if request.method == Method::Delete => {
+            body["dryRun"].as_array().is_some_and(|values| !values.is_empty())
+        }
+        _ => {
+            let values = query_values(&request.path, "dryRun");
+            !values.is_empty() && values.iter().all(|value| value == "All")
+        }
+    }
+}
+
+/// The part of a query that says which objects of a collection are meant.
+fn selectors(uri: &str) -> String {
+    let keys = ["labelSelector", "fieldSelector"];
+    let first = |key| Some((key, query_values(uri, key).into_iter().next()?));
+    let pairs: Vec<String> = keys
+        .into_iter()
+        .filter_map(first)
+        .map(|(key, value)| format!("{key}={}", encode(&value)))
+        .collect();
+    if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) }
+}
+
+/// What was there before and is gone, or is being deleted.
+async fn gone(
+    attempt: &Attempt<'_>,
+    path: &str,
+    before: &[ObjectMeta],
+) -> Result<Effect, ActionError> {
+    if before.is_empty() {
+        return Ok(Effect::NotApplicable);
+    }
+    let after = look(&attempt.world.admin, path).await?;
+    let stays = |object: &&ObjectMeta| {
+        let still = after.iter().find(|other| other.uid == object.uid);
+        still.is_some_and(|still| still.deletion_timestamp.is_none())
+    };
+    let gone: Vec<&str> = before
+        .iter()
+        .filter(|object| !stays(object))
+        .filter_map(|object| object.name.as_deref())
+        .collect();
+    let resource = ApiPath::parse(path).unwrap_or_default().resource;
+    Ok(match gone.as_slice() {
+        [] => Effect::Absent,
+        [name] => Effect::Gone(format!("{resource}/{name}")),
+        names => Effect::Gone(format!("{} {resource}", names.len())),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn request(method: Method, path: &str, body: Option<Value>) -> Request {
+        Request { method, path: path.to_owned(), patch: None, body }
+    }
+
+    #[test]
+    fn a_dry_run_is_a_parameter_and_no_substring() {
+        let post = |query: &str| {
+            is_dry_run(&request(Method::Post, &format!("/api/v1/namespaces/a/pods?{query}"), None))
+        };
+        for query in ["dryRun=All", "dry%52un=A%6cl", "a=b&dryRun=All&dryRun=All"] {
+            assert!(post(query), "{query}");
+        }
+        for query in ["", "x=dryRun=All", "notdryRun=All", "dryRun=Allx", "dryRun=", "dryRun=All;a"]
+        {
+            assert!(!post(query), "{query}");
+        }
+        let body = json!({"kind": "DeleteOptions", "dryRun": ["All"]});
+        let path = "/api/v1/namespaces/a/pods/p";
+        assert!(is_dry_run(&request(Method::Delete, path, Some(body))));
+        let body = json!({"kind": "DeleteOptions"});
+        let asked = format!("{path}?dryRun=All");
+        assert!(!is_dry_run(&request(Method::Delete, &asked, Some(body))));
+        assert!(is_dry_run(&request(Method::Delete, &asked, None)));
+    }
+
+    #[test]
+    fn what_is_answered_without_being_kept_is_no_object() {
+        let stored = |path: &str| is_stored(&ApiPath::parse(path).expect("a resource"));
+        for path in [
+            "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+            "/apis/authentication.k8s.io/v1/tokenreviews",
+            "/api/v1/namespaces/a/serviceaccounts/b/token",
+            "/api/v1/namespaces/a/bindings",
+            "/api/v1/namespaces/a/pods/p/eviction",
+        ] {
+            assert!(!stored(path), "{path}");
+        }
+        for path in [
+            "/api/v1/namespaces/a/events",
+            "/apis/certificates.k8s.io/v1/certificatesigningrequests",
+            "/apis/rbac.authorization.k8s.io/v1/namespaces/a/roles",
+        ] {
+            assert!(stored(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_collection_is_looked_at_as_far_as_it_is_meant() {
+        let path = "/api/v1/namespaces/a/pods?limit=1&labelSelector=app%3Da&fieldSelector=x";
+        assert_eq!(selectors(path), "?labelSelector=app%3Da&fieldSelector=x");
+        assert_eq!(selectors("/api/v1/namespaces/a/pods"), "");
+    }
+}

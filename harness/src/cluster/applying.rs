@@ -1,0 +1,208 @@
+//! Applying Kubernetes objects: those of controls and of targets, each with the run's label.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams};
+use kube::core::GroupVersionKind;
+use kube::discovery::Discovery;
+use kube::runtime::wait::await_condition;
+use kube::{Api, Client};
+use serde_json::{Value, json};
+
+use crate::catalog::{Document, Values};
+use crate::cluster::{Cluster, ClusterError, RUN_LABEL};
+use crate::text::api_words;
+
+/// Who the API server says made the objects.
+const FIELD_MANAGER: &str = "brinell";
+
+/// How long the ServiceAccount of a new namespace may take.
+const HABITABLE: Duration = Duration::from_secs(30);
+
+/// An object could not be applied.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The manifest is no object of Kubernetes.
+    #[error("{file}: {message}")]
+    Manifest {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The cluster does not know the kind.
+    #[error("{file}: this cluster has no {kind}")]
+    UnknownKind {
+        /// The file.
+        file: String,
+        /// Group, version and kind.
+        kind: String,
+    },
+    /// The API server refused it.
+    #[error("{file}: {object} could not be applied or deleted: {words}")]
+    Refused {
+        /// The file.
+        file: String,
+        /// Kind and name.
+        object: String,
+        /// Its answer.
+        words: String,
+    },
+    /// The cluster cannot take its place.
+    #[error("{file}: {source}")]
+    Cluster {
+        /// The file.
+        file: String,
+        /// Why not.
+        source: ClusterError,
+    },
+}
+
+/// Applies manifests to one cluster.
+pub struct Applier {
+    client: Client,
+    cluster: Arc<Cluster>,
+    discovery: Arc<Discovery>,
+    values: Values,
+}
+
+impl Applier {
+    /// Learns what kinds the cluster has.
+    pub async fn new(
+        client: Client,
+        cluster: Arc<Cluster>,
+        values: Values,
+    ) -> Result<Self, kube::Error> {
+        let discovery = Arc::new(Discovery::new(client.clone()).run_aggregated().await?);
+        Ok(Applier { client, cluster, discovery, values })
+    }
+
+    /// The same by another way in to the same cluster.
+    pub fn through(&self, client: Client) -> Self {
+        Applier {
+            client,
+            cluster: Arc::clone(&self.cluster),
+            discovery: Arc::clone(&self.discovery),
+            values: self.values.clone(),
+        }
+    }
+
+    /// Applies every object, in this order.
+    ///
+    /// # Errors
+    /// When the cluster does not know its kind, or refuses it.
+    pub async fn apply(&self, documents: &[Document]) -> Result<(), ApplyError> {
+        for Document { file, object } in documents {
+            let mut object = self.values.fill_object(object);
+            label(&mut object, &self.values.run);
+            let adapted = self.cluster.adapt(object).await;
+            let adapted =
+                adapted.map_err(|source| ApplyError::Cluster { file: file.clone(), source })?;
+            if let Some(object) = adapted {
+                self.apply_object(file, &object).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes every object, the last first. One that is gone already is no error.
+    ///
+    /// # Errors
+    /// When the cluster does not know its kind, or refuses.
+    pub async fn delete(&self, documents: &[Document]) -> Result<(), ApplyError> {
+        for Document { file, object } in documents.iter().rev() {
+            self.cluster.release(object).await;
+            let object = dynamic(file, object)?;
+            let name = object.metadata.name.clone().unwrap_or_default();
+            match self.api(file, &object)?.delete(&name, &DeleteParams::background()).await {
+                Err(kube::Error::Api(status)) if status.is_not_found() => {}
+                Err(error) => return Err(refused(file, &object, &error)),
+                Ok(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn apply_object(&self, file: &str, object: &Value) -> Result<(), ApplyError> {
+        let dynamic = dynamic(file, object)?;
+        let name = dynamic.metadata.name.clone().unwrap_or_default();
+        let api = self.api(file, &dynamic)?;
+        let parameters = PatchParams::apply(FIELD_MANAGER).force();
+        api.patch(&name, &parameters, &Patch::Apply(object))
+            .await
+            .map_err(|error| refused(file, &dynamic, &error))?;
+        if object["kind"] == "Namespace" {
+            self.until_habitable(&name).await;
+        }
+        Ok(())
+    }
+
+    /// Waits until a namespace has the ServiceAccount without which no pod is admitted.
+    async fn until_habitable(&self, namespace: &str) {
+        let accounts = Api::<ServiceAccount>::namespaced(self.client.clone(), namespace);
+        let there = |account: Option<&ServiceAccount>| account.is_some();
+        // Where it does not come, the first pod is refused and says so.
+        let _ = tokio::time::timeout(HABITABLE, await_condition(accounts, "default", there)).await;
+    }
+
+    fn api(&self, file: &str, object: &DynamicObject) -> Result<Api<DynamicObject>, ApplyError> {
+        let types = object.types.clone().unwrap_or_default();
+        let unknown = || ApplyError::UnknownKind {
+            file: file.to_owned(),
+            kind: format!("{} {}", types.api_version, types.kind),
+        };
+        let kind = GroupVersionKind::try_from(&types).map_err(|_| unknown())?;
+        let (resource, capabilities) = self.discovery.resolve_gvk(&kind).ok_or_else(unknown)?;
+        Ok(match &object.metadata.namespace {
+            Some(namespace) if capabilities.scope == kube::discovery::Scope::Namespaced => {
+                Api::namespaced_with(self.client.clone(), namespace, &resource)
+            }
+            _ => all(&self.client, &resource),
+        })
+    }
+}
+
+fn dynamic(file: &str, object: &Value) -> Result<DynamicObject, ApplyError> {
+    serde_json::from_value(object.clone())
+        .map_err(|error| ApplyError::Manifest { file: file.to_owned(), message: error.to_string() })
+}
+
+fn refused(file: &str, object: &DynamicObject, error: &kube::Error) -> ApplyError {
+    let kind = object.types.as_ref().map_or("", |types| types.kind.as_str());
+    let name = object.metadata.name.as_deref().unwrap_or_default();
+    ApplyError::Refused {
+        file: file.to_owned(),
+        object: format!("{kind} {name}"),
+        words: api_words(error),
+    }
+}
+
+fn all(client: &Client, resource: &ApiResource) -> Api<DynamicObject> {
+    Api::all_with(client.clone(), resource)
+}
+
+/// Labels an object and the pods that it makes.
+fn label(object: &mut Value, run: &str) {
+    let mine = json!({"metadata": {"labels": {RUN_LABEL: run}}});
+    crate::merge::patch(object, &mine);
+    if object["spec"]["template"].is_object() {
+        crate::merge::patch(&mut object["spec"]["template"], &mine);
+    }
+}
+
+/// Waits until a pod is ready, by its events.
+pub async fn until_pod_ready(client: &Client, namespace: &str, name: &str) -> Result<(), String> {
+    let pods = Api::<Pod>::namespaced(client.clone(), namespace);
+    await_condition(pods, name, |pod: Option<&Pod>| pod.is_some_and(is_pod_ready))
+        .await
+        .map(drop)
+        .map_err(|error| format!("pod {namespace}/{name} could not be watched: {error}"))
+}
+
+/// Whether a pod says that it is ready.
+pub fn is_pod_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}

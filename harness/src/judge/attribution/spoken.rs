@@ -1,0 +1,100 @@
+//! Did the API server itself say it? What runs behind a proxy can answer in any words, and so can a kubelet, but they
+//! cannot write them into the API server's audit event.
+
+use crate::model::{ApiPath, Door, Event, LONGEST_MESSAGE, Response, Sent, is_built_in};
+use crate::text::cut;
+
+/// How far a request came.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Reached {
+    /// Not to authorization: its event says nothing of a decision.
+    Start,
+    /// To authorization, which refused.
+    Authorization,
+    /// Behind authorization.
+    Admission,
+    /// It is not known: there is no event.
+    Somewhere,
+}
+
+/// The words of a refusal: those of a Status, or flow control's own, which alone comes as text.
+pub fn refusal(response: &Response) -> Option<&str> {
+    match &response.message {
+        Some(message) => (!message.is_empty()).then_some(message),
+        None => response.text.as_deref().filter(|text| {
+            // Every answer carries flow control's headers (measured on 1.36.3).
+            response.code == 429 && response.flow_control && text.starts_with("Too many requests, ")
+        }),
+    }
+}
+
+/// How far a refusal of the API server's own came; `None` where nothing shows that it spoke these words. It writes a
+/// Status of its own into the event, and of a forwarded one only the code (measured on 1.36.3, at level Metadata
+/// too). Flow control comes before authorization, so its event says nothing of a decision.
+pub fn reached(sent: &Sent, response: &Response, events: &[Event]) -> Option<Reached> {
+    let words = refusal(response)?;
+    // A YAML body takes its event with it (measured on 1.36.3): what is left was written before there was an answer.
+    if events.iter().all(|event| event.response_status.is_none()) {
+        return (!may_be_forwarded(sent)).then_some(Reached::Somewhere);
+    }
+    let repeats = |event: &&Event| {
+        event.response_status.as_ref().is_some_and(|status| {
+            let said = cut(&status.message, LONGEST_MESSAGE);
+            let expected = if response.message.is_some() { words } else { "" };
+            status.code == response.code && said == expected
+        })
+    };
+    let event = events.iter().find(repeats)?;
+    let reached = match event.annotations.get("authorization.k8s.io/decision").map(String::as_str) {
+        None => Reached::Start,
+        Some("forbid") => Reached::Authorization,
+        Some(_) => Reached::Admission,
+    };
+    (response.message.is_some() || reached == Reached::Start).then_some(reached)
+}
+
+/// Whether something else than the API server may answer: behind a proxy, as an aggregated API server, or a kubelet.
+/// A path that is not plain is not looked into.
+pub fn may_be_forwarded(sent: &Sent) -> bool {
+    let path = sent.uri.split('?').next().unwrap_or_default();
+    let group = path.strip_prefix("/apis/").and_then(|rest| rest.split('/').next());
+    let foreign = group.is_some_and(|group| !is_built_in(group));
+    foreign || !is_plain(path) || path.split('/').any(|part| part == "proxy") || is_kubelets(sent)
+}
+
+fn is_plain(path: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._:".contains(c);
+    path.strip_prefix('/').is_some_and(|path| {
+        path.split('/').all(|part| !["", ".", ".."].contains(&part) && part.chars().all(plain))
+    })
+}
+
+/// Whether the kubelet's answer comes through as it is: logs, and streams that no WebSocket carries. Those of a
+/// WebSocket end on its closing frame.
+fn is_kubelets(sent: &Sent) -> bool {
+    match subresource(sent).as_str() {
+        "log" => true,
+        _ => is_stream(sent) && matches!(sent.door, Door::GetSpdy | Door::PostSpdy),
+    }
+}
+
+/// Whether the API server hands the request on to a kubelet.
+pub fn asks_kubelet(sent: &Sent) -> bool {
+    let node = ApiPath::parse(&sent.uri).is_some_and(|path| path.resource == "nodes");
+    is_stream(sent) || subresource(sent) == "log" || node && subresource(sent) == "proxy"
+}
+
+/// Whether a request opens a stream into a pod.
+pub fn is_stream(sent: &Sent) -> bool {
+    ["exec", "attach", "portforward"].contains(&subresource(sent).as_str())
+}
+
+/// Whether admission is asked: about what is written, and about connections, never about what is read.
+pub fn is_admitted(sent: &Sent) -> bool {
+    let reads = matches!(sent.verb.as_deref(), Some("get" | "list" | "watch"));
+    !reads || is_stream(sent) || subresource(sent) == "proxy"
+}
+
+fn subresource(sent: &Sent) -> String {
+    ApiPath::parse(&sent.uri).map(|path| path.subresource).unwrap_or_default()
+}

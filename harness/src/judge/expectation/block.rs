@@ -1,0 +1,133 @@
+//! Whether the right control refused, for the right reason, and nothing came of it.
+
+use super::told::{described, kind, let_in};
+use super::{Expected, Judging, bystanders};
+use crate::judge::Recognised;
+use crate::model::{Decision, Denial, Effect, Evidence, Finding, Layer, Log, Reason};
+
+impl Judging {
+    pub(super) fn block(&mut self, expected: &Expected, evidence: &Evidence) {
+        match (&evidence.decision, &evidence.effect) {
+            (Decision::Unclear(why), Effect::NotApplicable | Effect::Absent) => {
+                self.unclear(why.clone());
+            }
+            (_, Effect::Changed(what)) => self.defused(expected, evidence, what),
+            (Decision::LetIn, _) | (_, Effect::Present(_) | Effect::Gone(_)) => {
+                self.bypassed(expected, evidence)
+            }
+            (Decision::Denied(denial), _) => self.denial(expected, evidence, denial),
+        }
+    }
+
+    fn unclear(&mut self, why: String) {
+        self.outcome = "UNCLEAR".to_owned();
+        self.causes.push(why);
+    }
+
+    fn bypassed(&mut self, expected: &Expected, evidence: &Evidence) {
+        let mut got = let_in(&evidence.answer);
+        match &evidence.effect {
+            Effect::Present(what) => got = format!("{got}; {what} is there"),
+            Effect::Gone(what) => got = format!("{got}; {what} is gone"),
+            Effect::NotApplicable | Effect::Absent | Effect::Changed(_) => {}
+        }
+        let bystanders = bystanders::of(expected, evidence);
+        self.outcome = format!("BYPASSED: {got}");
+        self.findings.push(Finding {
+            reason: Reason::Bypassed,
+            expected: described(expected),
+            got,
+            who: bystanders.who,
+            look_at: bystanders.look_at,
+        });
+    }
+
+    /// A mutation took out what makes it an attack: take the mutation away, and nobody refuses.
+    fn defused(&mut self, expected: &Expected, evidence: &Evidence, what: &str) {
+        let bystanders = bystanders::of(expected, evidence);
+        self.outcome = format!("WRONG LAYER: defused, {what}");
+        self.findings.push(Finding {
+            reason: Reason::WrongLayer,
+            expected: described(expected),
+            got: format!("{}; {what}", let_in(&evidence.answer)),
+            who: format!(
+                "a mutation changed it before {} was asked: {}",
+                expected.control, bystanders.who
+            ),
+            look_at: format!(
+                "the MutatingWebhookConfigurations and MutatingAdmissionPolicies; {}",
+                bystanders.look_at
+            ),
+        });
+    }
+
+    fn denial(&mut self, expected: &Expected, evidence: &Evidence, denial: &Denial) {
+        let layer = &denial.layer;
+        let (reason, outcome, who) = match expected.signature.recognise(denial, evidence) {
+            Recognised::Own(besides) => return self.blocked(expected, evidence, denial, &besides),
+            Recognised::Unclear(why) => return self.unclear(why),
+            Recognised::OtherReason => (
+                Reason::OtherReason,
+                format!("OTHER REASON: {layer} refused something else"),
+                format!("{layer} refused, but not for what this attack is about"),
+            ),
+            Recognised::OtherLayer(other) => (
+                Reason::WrongLayer,
+                format!("WRONG LAYER: blocked by {other}"),
+                who_refused(expected, layer, &other),
+            ),
+        };
+        self.outcome = outcome;
+        self.findings.push(Finding {
+            reason,
+            expected: described(expected),
+            got: format!("refused by {layer}: {}", denial.message),
+            who,
+            look_at: expected.look_at.to_owned(),
+        });
+    }
+
+    fn blocked(
+        &mut self,
+        expected: &Expected,
+        evidence: &Evidence,
+        denial: &Denial,
+        besides: &[String],
+    ) {
+        let code = evidence.answer.code().map(|code| format!(", {code}")).unwrap_or_default();
+        let besides = match besides {
+            [] => String::new(),
+            others => format!(", for {} as well", others.join(" and ")),
+        };
+        self.outcome =
+            format!("blocked by {} ({}{code}){besides}", expected.control, kind(&denial.layer));
+        self.causes.extend(contradiction(evidence));
+    }
+}
+
+/// Whether the control was not asked yet, or was asked and has no answer.
+fn who_refused(expected: &Expected, layer: &Layer, other: &str) -> String {
+    let asked = match layer {
+        Layer::PolicyFailure(name) => Layer::Policy(name.clone()),
+        Layer::WebhookFailure(name) => Layer::Webhook(name.clone()),
+        _ => return format!("{other} refused before {} was asked", expected.control),
+    };
+    let control = expected.control;
+    match expected.signature.layers.contains(&asked) {
+        true => format!(
+            "{control} could not be asked and failed closed: that it refuses shows nothing of what it decides"
+        ),
+        false => format!("{other} refused before {control} was asked"),
+    }
+}
+
+/// A refusal whose own events say that the request was carried out: it was sent twice, or the answer is not the
+/// API server's.
+fn contradiction(evidence: &Evidence) -> Option<String> {
+    let Log::Read { events, .. } = &evidence.log else { return None };
+    let statuses = events.iter().filter_map(|event| event.response_status.as_ref());
+    let mut codes = statuses.map(|status| status.code);
+    let answered = evidence.answer.code();
+    let done = codes.find(|code| matches!(code, 101 | 200..300) && Some(*code) != answered)?;
+    Some(format!("it was refused, but the audit log says {done} of this very request"))
+}

@@ -1,0 +1,293 @@
+//! What a refusal says, apart from names: whoever asks chooses those, or whoever wrote what is asked for, and a pod
+//! may be called `privileged`.
+
+use crate::judge::attribution::{after_subject, first};
+use crate::judge::names::is_said;
+use crate::model::{ApiPath, Denial, Layer, PodSecurityCheck, Sent};
+
+/// Whether a refusal gives these words as its reason: of Pod Security the name of one of its checks, with details or
+/// without (`host namespaces (hostPID=true)`), or the policy that it enforced (`restricted:latest`); of the kubelet
+/// one of the things that it names (`resource=nodes`); of everybody else some of the words, names apart.
+pub fn says(denial: &Denial, sent: &Sent, words: &str) -> bool {
+    match &denial.layer {
+        Layer::PodSecurity => {
+            let Some((policy, checks)) = violations(denial) else { return false };
+            policy == words || checks.iter().any(|check| check.is(words))
+        }
+        Layer::Kubelet => kubelet_fields(&denial.message).contains(&words),
+        _ => is_said(&reason(denial, sent), words, denial, sent),
+    }
+}
+
+/// The checks of Pod Security that refused beside the one that these words name.
+pub fn besides(denial: &Denial, words: &str) -> Vec<String> {
+    let checks = match &denial.layer {
+        Layer::PodSecurity => violations(denial).map_or_else(Vec::new, |(_, checks)| checks),
+        _ => Vec::new(),
+    };
+    let others = checks.into_iter().filter(|check| !check.is(words));
+    others.map(|check| check.name).collect()
+}
+
+/// What stands behind the subject, without quoted names.
+fn reason(denial: &Denial, sent: &Sent) -> String {
+    match &denial.layer {
+        Layer::Webhook(_) => behind(&denial.message, " denied the request: "),
+        Layer::Policy(_) => behind(&denial.message, " denied request: "),
+        Layer::Validation => without_keys(&behind(&denial.message, " invalid: ")),
+        // What is asked for is no name: `cannot get resource "pods/exec"`, `cannot get path "/version"`.
+        Layer::Authorization | Layer::Impersonation => forbidden(&denial.message, sent)
+            .map_or_else(String::new, |reason| without_names(&reason, &["resource ", "path "])),
+        _ => {
+            let reason = forbidden(&denial.message, sent);
+            without_names(reason.as_deref().unwrap_or(&denial.message), &[])
+        }
+    }
+}
+
+/// What follows the words with which each such refusal begins; nothing where they are all that it says.
+fn behind(message: &str, mark: &str) -> String {
+    let text = without_names(message, &[]);
+    text.split_once(mark).map_or_else(String::new, |(_, reason)| reason.to_owned())
+}
+
+/// What is said of a subject that is forbidden. A resource stands there as it was asked for, in whatever words.
+fn forbidden(message: &str, sent: &Sent) -> Option<String> {
+    let resource = ApiPath::parse(&sent.uri).map(|path| path.resource).unwrap_or_default();
+    let message = first(message);
+    let plain = message.strip_prefix(&resource).map(|rest| format!("resource{rest}"));
+    let plain = plain.filter(|_| !resource.is_empty());
+    after_subject(plain.as_deref().unwrap_or(message), "forbidden").map(str::to_owned)
+}
+
+/// The policy that Pod Security enforced, and the checks that refused.
+fn violations(denial: &Denial) -> Option<(String, Vec<PodSecurityCheck>)> {
+    let text = without_names(&denial.message, &["violates PodSecurity "]);
+    let (_, violated) = text.split_once("violates PodSecurity \"")?;
+    let (policy, checks) = violated.split_once("\": ")?;
+    Some((policy.to_owned(), parted(checks).into_iter().map(PodSecurityCheck::parse).collect()))
+}
+
+/// What commas part, outside of parentheses.
+fn parted(text: &str) -> Vec<&str> {
+    let mut depth = 0_usize;
+    let outside = |c: char| {
+        match c {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        c == ',' && depth == 0
+    };
+    text.split(outside).map(str::trim).collect()
+}
+
+/// `user=…`, `verb=get`, `resource=nodes`, or all that it says. The user's name may hold anything.
+fn kubelet_fields(message: &str) -> Vec<&str> {
+    let message = message.trim_end();
+    let inner = message.strip_prefix("Forbidden (").and_then(|rest| rest.strip_suffix(')'));
+    let fields = inner.and_then(|inner| {
+        let verb = inner.rfind(", verb=")?;
+        Some((&inner[..verb], inner[verb + 2..].split(", ")))
+    });
+    match fields {
+        Some((user, others)) => std::iter::once(user).chain(others).collect(),
+        None => vec![message],
+    }
+}
+
+/// A text without what is quoted in it, except behind one of `kept`. An apostrophe within a word quotes nothing.
+fn without_names(text: &str, kept: &[&str]) -> String {
+    let mut told = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(['"', '\'', '`']) {
+        let (before, quoted) = rest.split_at(at);
+        let keep = kept.iter().any(|mark| before.ends_with(mark));
+        told.push_str(before);
+        let within_word = told.ends_with(char::is_alphanumeric);
+        let length = match quoted.chars().next() {
+            Some('"') => Some(go_quoted(quoted)),
+            _ if within_word => None,
+            _ => loosely_quoted(quoted),
+        };
+        let (name, after) = quoted.split_at(length.unwrap_or(1));
+        told.push_str(if keep || length.is_none() { name } else { "\"\"" });
+        rest = after;
+    }
+    told + rest
+}
+
+/// How long a quotation is as Go writes it: a quotation mark within has a backslash before it. One without an end
+/// was cut, and goes on to the last.
+fn go_quoted(text: &str) -> usize {
+    let mut escaped = false;
+    let end = text.char_indices().skip(1).find(|(_, c)| {
+        let ends = *c == '"' && !escaped;
+        escaped = *c == '\\' && !escaped;
+        ends
+    });
+    end.map_or(text.len(), |(at, _)| at + 1)
+}
+
+/// How long a quotation is that ends before a word does; none where it has no end.
+fn loosely_quoted(text: &str) -> Option<usize> {
+    let mark = text.chars().next()?;
+    let ends = |at: usize| !text[at + 1..].starts_with(char::is_alphanumeric);
+    text.match_indices(mark).skip(1).map(|(at, _)| at).find(|at| ends(*at)).map(|at| at + 1)
+}
+
+/// A text without the keys in its field paths: `metadata.labels[privileged]`.
+fn without_keys(text: &str) -> String {
+    let mut told = String::new();
+    let mut rest = text;
+    while let Some((before, key)) = rest.split_once('[') {
+        told.push_str(before);
+        // A list of several errors begins with one as well.
+        let end = before.ends_with(char::is_alphanumeric).then(|| key.find(']')).flatten();
+        told.push('[');
+        rest = end.map_or(key, |end| &key[end..]);
+    }
+    told + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Door;
+
+    fn refusal(layer: Layer, message: &str) -> Denial {
+        Denial { layer, message: message.to_owned() }
+    }
+
+    /// Whether a refusal of a request that names nothing gives these words as its reason.
+    fn says(denial: &Denial, words: &str) -> bool {
+        let sent = Sent {
+            persona: "guest".to_owned(),
+            user: None,
+            impersonated: None,
+            door: Door::Direct,
+            method: "POST".to_owned(),
+            uri: "/api/v1/pods".to_owned(),
+            verb: None,
+            audit_id: None,
+            body: false,
+        };
+        super::says(denial, &sent, words)
+    }
+
+    #[test]
+    fn a_check_of_pod_security_is_named_exactly() {
+        let denial = refusal(
+            Layer::PodSecurity,
+            r#"pods "privileged" is forbidden: violates PodSecurity "restricted:latest": host namespaces (hostNetwork=true, hostPID=true), runAsNonRoot != true (pod must not set securityContext.runAsNonRoot=false), restricted volume types (volume "a), privileged (b" uses restricted volume type "hostPath")"#,
+        );
+        for words in [
+            "host namespaces",
+            "host namespaces (hostPID=true)",
+            "host namespaces (hostPID=true, hostNetwork=true)",
+            "runAsNonRoot != true",
+            "restricted volume types",
+            "restricted:latest",
+        ] {
+            assert!(says(&denial, words), "{words}");
+        }
+        for words in [
+            "privileged",
+            "host",
+            "hostPID=true",
+            "hostPath",
+            "host namespaces (hostIPC=true)",
+            "runAsNonRoot",
+            "restricted",
+            "restricted:v1.33",
+            "",
+        ] {
+            assert!(!says(&denial, words), "{words}");
+        }
+        assert_eq!(
+            besides(&denial, "host namespaces (hostPID=true)"),
+            ["runAsNonRoot != true", "restricted volume types"]
+        );
+    }
+
+    #[test]
+    fn a_container_called_as_what_is_meant_does_not_say_it() {
+        let denial = refusal(
+            Layer::PodSecurity,
+            r#"pods "p" is forbidden: violates PodSecurity "restricted:latest": runAsUser=0 (container "hostpid" must not set runAsUser=0)"#,
+        );
+        assert!(!says(&denial, "hostpid"));
+        assert!(says(&denial, "runAsUser=0"));
+        assert!(besides(&denial, "runAsUser=0").is_empty());
+    }
+
+    #[test]
+    fn names_say_nothing_whoever_quotes_them() {
+        for (layer, message) in [
+            (
+                Layer::Webhook("w".to_owned()),
+                r#"admission webhook "interactive.x" denied the request: pod "interactive" of 'interactive', `interactive`: no"#,
+            ),
+            (
+                Layer::Webhook("w".to_owned()),
+                r#"admission webhook "interactive" denied the request"#,
+            ),
+            (
+                Layer::Policy("interactive".to_owned()),
+                r#"pods "interactive" is forbidden: ValidatingAdmissionPolicy 'interactive' with binding 'interactive' denied request: container 'interactive' is not allowed"#,
+            ),
+            (
+                Layer::Authorization,
+                r#"pods "interactive" is forbidden: User "interactive \" interactive" cannot get resource "pods" in API group "" in the namespace "interactive""#,
+            ),
+            (
+                Layer::Validation,
+                r#"Pod "interactive" is invalid: [metadata.labels[interactive]: Invalid value: "interactive": no, spec.x[0].interactiveness[interactive]: Required value]"#,
+            ),
+            (
+                Layer::AdmissionPlugin("ServiceAccount".to_owned()),
+                r#"pods "interactive" is forbidden: error looking up service account a/b: serviceaccount "interactive" not found"#,
+            ),
+        ] {
+            let said = says(&refusal(layer.clone(), message), "interactive");
+            // The field itself is no name.
+            assert_eq!(said, layer == Layer::Validation, "{message}");
+        }
+    }
+
+    #[test]
+    fn what_is_asked_for_is_no_name() {
+        let denial = refusal(
+            Layer::Authorization,
+            r#"pods is forbidden: User "cannot list resource \"secrets\"" cannot list resource "pods" in API group "" in the namespace "resource \"secrets\"""#,
+        );
+        assert!(says(&denial, r#"cannot list resource "pods""#));
+        assert!(!says(&denial, r#"resource "secrets""#));
+        let path =
+            refusal(Layer::Authorization, r#"forbidden: User "u" cannot get path "/version""#);
+        assert!(says(&path, r#"cannot get path "/version""#));
+    }
+
+    #[test]
+    fn words_are_looked_for_where_nothing_is_quoted() {
+        let denial = refusal(
+            Layer::Webhook("w".to_owned()),
+            r#"admission webhook "w" denied the request: the pod's labels aren't known, and that's why"#,
+        );
+        assert!(says(&denial, "labels aren't known, and that's"));
+    }
+
+    #[test]
+    fn of_the_kubelet_one_field_is_meant() {
+        let denial = refusal(
+            Layer::Kubelet,
+            "Forbidden (user=x, verb=get, resource=nodes, verb=create, resource=pods, subresource(s)=[proxy])",
+        );
+        assert!(says(&denial, "resource=pods"));
+        assert!(!says(&denial, "resource=nodes"));
+        assert!(!says(&denial, "resource=pod"));
+        assert!(says(&denial, "user=x, verb=get, resource=nodes"));
+        assert!(says(&refusal(Layer::Kubelet, "Unauthorized"), "Unauthorized"));
+        assert!(!says(&refusal(Layer::Kubelet, "Forbidden"), "Unauthorized"));
+    }
+}

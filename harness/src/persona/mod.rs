@@ -1,5 +1,0 @@
-//! Who acts.
-
-mod identity;
-
-pub use identity::{Identity, IdentityError, client};

@@ -1,0 +1,15 @@
+//! exec-guard: the webhook of the control of that name. It is asked on CONNECT of `pods/exec` and
+//! `pods/attach` and refuses sessions that the audit log cannot show, and sensitive pods.
+
+mod certificate;
+mod doorway;
+mod faults;
+mod pod;
+mod rule;
+mod server;
+
+pub use certificate::{Certificates, certificates};
+pub use faults::Faults;
+pub use pod::{GuardError, GuardPod};
+pub use rule::{Denial, Labels, LookUpError, PodName, respond, screen, weigh};
+pub use server::{Guard, serve};

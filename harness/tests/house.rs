@@ -1,0 +1,100 @@
+//! The house stands as docs/architecture.md draws it: the words are plain data on the ground floor, and every module uses
+//! those below it alone.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The floors from the ground up. A module uses its own floor's other modules as little as those above.
+const FLOORS: [&[&str]; 11] = [
+    &["model"],
+    &["text", "merge", "input", "poll"],
+    &["pod"],
+    &["catalog"],
+    &["cluster"],
+    &["audit"],
+    &["attack", "judge"],
+    &["run"],
+    &["prove"],
+    &["report"],
+    &["cli"],
+];
+
+/// What reaches outside of memory.
+const OUTSIDE: [&str; 7] =
+    ["std::fs", "std::io", "std::process", "std::env", "TcpStream", "tokio::", "kube::"];
+
+/// What a file says without its tests, which may look anywhere.
+fn says(file: &Path) -> String {
+    let text = fs::read_to_string(file).expect("readable");
+    text.split("#[cfg(test)]").next().unwrap_or_default().to_owned()
+}
+
+/// The files of a module, without those that only tests use.
+fn files(module: &str) -> Vec<PathBuf> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = vec![source.join(format!("{module}.rs"))];
+    let mut folders = vec![source.join(module)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten() {
+            let path = entry.expect("readable").path();
+            if path.is_dir() { folders.push(path) } else { files.push(path) }
+        }
+    }
+    let is_tests = |path: &PathBuf| path.ends_with("tests.rs") || path.ends_with("sample.rs");
+    files.retain(|path| path.is_file() && path.extension().is_some_and(|it| it == "rs"));
+    files.retain(|path| !is_tests(path));
+    files
+}
+
+/// The modules of ours that a text names.
+fn uses(text: &str) -> BTreeSet<String> {
+    let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let named = code.flat_map(|line| line.split("crate::").skip(1));
+    named
+        .map(|rest| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next())
+        .map(|name| name.unwrap_or_default().to_owned())
+        .collect()
+}
+
+/// Where a module uses what is not below it.
+fn wrong_arrows() -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (height, floor) in FLOORS.iter().enumerate() {
+        for module in *floor {
+            let below = FLOORS[..height].iter().flat_map(|floor| floor.iter());
+            let allowed: BTreeSet<&str> = below.copied().chain([*module]).collect();
+            for file in files(module) {
+                let used = uses(&says(&file));
+                let up = used.iter().filter(|name| !allowed.contains(name.as_str()));
+                wrong.extend(up.map(|name| format!("{} uses {name}", file.display())));
+            }
+        }
+    }
+    wrong
+}
+
+#[test]
+fn every_module_has_a_floor() {
+    let library = says(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs"));
+    let modules = library
+        .lines()
+        .filter_map(|line| line.trim_start_matches("pub ").strip_prefix("mod ")?.strip_suffix(';'));
+    let modules: BTreeSet<&str> = modules.collect();
+    assert_eq!(modules, FLOORS.concat().into_iter().collect());
+}
+
+#[test]
+fn arrows_point_down() {
+    assert_eq!(wrong_arrows(), [""; 0]);
+}
+
+#[test]
+fn the_words_are_plain_data() {
+    for file in files("model") {
+        let text = says(&file);
+        assert_eq!(uses(&text).into_iter().filter(|name| name != "model").next(), None);
+        let outside = OUTSIDE.iter().find(|name| text.contains(*name));
+        assert_eq!(outside, None, "{}", file.display());
+    }
+}
