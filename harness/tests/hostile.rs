@@ -189,9 +189,12 @@ fn a_restarted_api_server_is_noticed(version: &str) -> Result<(), Failed> {
         .arg(&json)
         .arg("--scenarios")
         .arg(&scenarios)
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .spawn()?;
-    let replaced = replace(&mut run, folder.path(), &program, &runtime);
+    let mut lines = lines(&mut run)?;
+    lines.find(|line| line.contains("each seen acting")).ok_or("no control was seen acting")?;
+    let replaced = replace(&run, folder.path(), &program, &runtime);
+    lines.for_each(drop);
     let status = run.wait()?;
     replaced?;
     let results = read(&json)?;
@@ -231,7 +234,7 @@ fn twice(program: &Path, folder: &Path) -> Result<PathBuf, Failed> {
 
 /// Replaces the API server's process while the run waits for a step to settle.
 fn replace(
-    run: &mut Child,
+    run: &Child,
     folder: &Path,
     program: &Path,
     runtime: &tokio::runtime::Runtime,
@@ -298,8 +301,7 @@ fn a_run_that_loses_its_log_ends(lose: fn(&Path) -> std::io::Result<()>) -> Resu
         .arg(&json)
         .stdout(Stdio::piped())
         .spawn()?;
-    let lines = BufReader::new(run.stdout.take().ok_or("no output")?).lines();
-    let mut lines = lines.map_while(Result::ok);
+    let mut lines = lines(&mut run)?;
     let first = lines.find(|line| line.starts_with("PASS  ")).ok_or("nothing passed")?;
     let log = in_run(&folder.path().join("brinell/runs"), "logs/audit.log").ok_or("no log")?;
     lose(&log)?;
@@ -318,6 +320,12 @@ fn a_run_that_loses_its_log_ends(lose: fn(&Path) -> std::io::Result<()>) -> Resu
     let id = first.trim_start_matches("PASS  ").split(':').next().unwrap_or_default();
     let kept = scenario(&results, id)?;
     ensure(kept.verdict == Verdict::Passed, kept)
+}
+
+/// What a run prints, as long as it runs.
+fn lines(run: &mut Child) -> Result<impl Iterator<Item = String> + use<>, Failed> {
+    let lines = BufReader::new(run.stdout.take().ok_or("no output")?).lines();
+    Ok(lines.map_while(Result::ok))
 }
 
 fn is_over(status: ExitStatus, took: Duration) -> bool {
