@@ -1,6 +1,9 @@
 //! Every scenario that an embedded cluster can hold, hardened and open, on each Kubernetes version whose programs
 //! are there. One cluster per profile and version; a trial per scenario.
 
+#[path = "support/embedded.rs"]
+mod support;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -9,13 +12,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use brinell::catalog::{Catalog, Entry};
-use brinell::cluster::{ClusterKind, assets};
+use brinell::cluster::ClusterKind;
 use brinell::model::{Results, Verdict};
 use brinell::run::Plan;
 use libtest_mimic::{Arguments, Failed, Trial};
-
-/// The versions that are compared: the last one without the create check on exec by GET, and the newest one.
-const VERSIONS: [&str; 2] = ["1.34", "1.36"];
+use support::{
+    VERSIONS, brinell, is_named_by_a_process, is_there, or_ignored, processes, signal, wait_until,
+};
 
 /// What fails, and how. All that is not here passes.
 const FAILURES: &str = "\
@@ -170,20 +173,6 @@ fn held<'a>(catalog: &'a Catalog, profile: &str) -> Vec<&'a Entry> {
     Plan::new(catalog, &profile, ClusterKind::Embedded, all).scenarios
 }
 
-fn is_there(version: &str) -> bool {
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    runtime.block_on(assets::find_all(version)).is_ok_and(|found| found.is_ok())
-}
-
-/// libtest-mimic prints only that a trial is ignored, so that its kind says why.
-fn or_ignored(trial: Trial, version: &str, is_there: bool) -> Trial {
-    if is_there {
-        return trial;
-    }
-    let command = format!("brinell assets install --kubernetes-version {version}");
-    trial.with_kind(format!("needs `{command}`")).with_ignored_flag(true)
-}
-
 /// One run, shared by the trials of all its scenarios.
 struct Bed {
     profile: &'static str,
@@ -236,13 +225,6 @@ impl Bed {
     }
 }
 
-/// A run on an embedded cluster, whose folder is in `state`.
-fn brinell(state: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_brinell"));
-    command.args(["--cluster", "embedded"]).env("XDG_STATE_HOME", state).stdin(Stdio::null());
-    command
-}
-
 fn programs_end_with_a_killed_run() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     let runs = folder.path().join("brinell/runs");
@@ -262,7 +244,7 @@ fn programs_end_with_a_killed_run() -> Result<(), Failed> {
 fn an_interrupted_run_leaves_nothing() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     let mut run = begun(folder.path())?;
-    Command::new("kill").args(["-INT", &run.id().to_string()]).status()?;
+    signal("-INT", &run.id().to_string())?;
     let status = run.wait()?;
     let is_running = is_named_by_a_process(&folder.path().to_string_lossy());
     let rest = std::fs::read_dir(folder.path().join("brinell/runs"))?.count();
@@ -313,7 +295,7 @@ fn a_program_ends_with_its_killed_supervisor() -> Result<(), Failed> {
     let supervisors = supervisors(&marker);
     let supervisor = supervisors.iter().find(|(_, line)| line.contains("/kube-apiserver "));
     let (supervisor, _) = supervisor.ok_or("no supervisor of kube-apiserver")?;
-    Command::new("kill").args(["-KILL", supervisor]).status()?;
+    signal("-KILL", supervisor)?;
     let started = Instant::now();
     let status = run.wait()?;
     let took = started.elapsed();
@@ -336,7 +318,7 @@ fn a_run_that_loses_its_api_server_ends() -> Result<(), Failed> {
     let supervisors = supervisors(&marker);
     let supervisor = supervisors.iter().find(|(_, line)| line.contains("/kube-apiserver "));
     let (supervisor, _) = supervisor.ok_or("no supervisor of kube-apiserver")?;
-    Command::new("kill").args(["-KILL", supervisor]).status()?;
+    signal("-KILL", supervisor)?;
     let started = Instant::now();
     let told: Vec<String> = lines.collect();
     let status = run.wait()?;
@@ -388,34 +370,6 @@ fn begun(state: &Path) -> Result<Child, Failed> {
 fn below(runs: &Path, name: &str) -> bool {
     let folders = std::fs::read_dir(runs).into_iter().flatten().flatten();
     folders.into_iter().any(|folder| folder.path().join(name).exists())
-}
-
-/// Whether any process has a text in its command line.
-fn is_named_by_a_process(text: &str) -> bool {
-    processes().iter().any(|(_, line)| line.contains(text))
-}
-
-/// Every process with its command line.
-fn processes() -> Vec<(String, String)> {
-    let listed = Command::new("ps").args(["-e", "-ww", "-o", "pid=,args="]).output();
-    let listed = listed.map(|listed| listed.stdout).unwrap_or_default();
-    let listed = String::from_utf8_lossy(&listed);
-    let process = |line: &str| {
-        let (process, line) = line.trim_start().split_once(' ')?;
-        Some((process.to_owned(), line.to_owned()))
-    };
-    listed.lines().filter_map(process).collect()
-}
-
-fn wait_until(what: &str, is_so: impl Fn() -> bool) -> Result<(), Failed> {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !is_so() {
-        if Instant::now() > deadline {
-            return Err(format!("waited in vain until {what}").into());
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Ok(())
 }
 
 fn a_program_ends_with_its_supervisors_input() -> Result<(), Failed> {

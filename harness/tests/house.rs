@@ -93,7 +93,7 @@ fn arrows_point_down() {
 fn the_words_are_plain_data() {
     for file in files("model") {
         let text = says(&file);
-        assert_eq!(uses(&text).into_iter().filter(|name| name != "model").next(), None);
+        assert_eq!(uses(&text).into_iter().find(|name| name != "model"), None);
         let outside = OUTSIDE.iter().find(|name| text.contains(*name));
         assert_eq!(outside, None, "{}", file.display());
     }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use super::Plan;
@@ -10,7 +9,7 @@ use super::execute::whole;
 use super::stage::Stage;
 use crate::attack::{Attempt, Ledger, LeftOver, Observation};
 use crate::catalog::Entry;
-use crate::cluster::{Webhook, webhooks};
+use crate::cluster::webhooks;
 use crate::judge::{Expected, Signature, attribute, judge_attack, judge_permit, judge_step};
 use crate::model::{
     Action, Answer, Attack, AttemptResult, Blocked, Decision, Door, Evidence, Finding, Judgement,
@@ -31,7 +30,6 @@ pub(super) struct Play<'a> {
     plan: &'a Plan<'a>,
     stage: &'a Stage,
     entry: &'a Entry,
-    webhooks: OnceCell<Vec<Webhook>>,
     ledger: Ledger,
 }
 
@@ -45,7 +43,7 @@ struct Seen {
 impl<'a> Play<'a> {
     /// Nothing of it is tried yet.
     pub(super) fn new(plan: &'a Plan<'a>, stage: &'a Stage, entry: &'a Entry) -> Self {
-        Play { plan, stage, entry, webhooks: OnceCell::new(), ledger: stage.ledger() }
+        Play { plan, stage, entry, ledger: stage.ledger() }
     }
 
     /// Tries everything, until the deadline or the end of the cluster. What was judged up to there is kept.
@@ -222,16 +220,16 @@ impl<'a> Play<'a> {
         Ok(Evidence { sent, answer, decision, effect, log, namesakes })
     }
 
-    /// The configurations with a webhook of the name that refused: read once, when one has.
+    /// The configurations with a webhook of the name that refused. Read for each refusal: one that was not there at an
+    /// earlier one would earn our control the credit for its own.
     async fn namesakes(&self, decision: &Decision) -> Vec<String> {
         let Decision::Denied(denial) = decision else { return Vec::new() };
         let (Layer::Webhook(name) | Layer::WebhookFailure(name)) = &denial.layer else {
             return Vec::new();
         };
         // Where they cannot be read, whose refusal it was is not clear: the judge sees none.
-        let all = self.webhooks.get_or_try_init(|| webhooks(&self.stage.world.admin)).await;
-        let such = all.into_iter().flatten().filter(|webhook| webhook.name == *name);
-        such.map(ToString::to_string).collect()
+        let all = webhooks(&self.stage.world.admin).await.into_iter().flatten();
+        all.filter(|webhook| webhook.name == *name).map(|webhook| webhook.to_string()).collect()
     }
 
     /// The events of an attempt, read up to a fence that was sent after it.
