@@ -19,7 +19,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use brinell::cluster::{DEFAULT_VERSION, assets};
 use brinell::model::{AttemptResult, Reason, Results, ScenarioResult, Verdict};
-use brinell::pod::certificates;
+use brinell::pod::guard::certificates;
 use brinell::pod::server_config;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use libtest_mimic::{Arguments, Failed, Trial};
