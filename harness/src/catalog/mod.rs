@@ -18,7 +18,6 @@ pub use admission::join;
 pub use file::*;
 pub use load::*;
 pub use nearest::did_you_mean;
-pub use needs::*;
 pub use problem::*;
 pub use select::*;
 pub use set_up::*;

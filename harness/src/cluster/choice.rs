@@ -1,7 +1,7 @@
 //! Which kind of cluster a run uses, and why.
 
 use super::{Engine, ProcessError, can_run_in_pods, kind_version};
-use crate::catalog::Need;
+use crate::model::Need;
 
 /// A kind of cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

@@ -1,6 +1,7 @@
 //! The words of brinell as plain data: what a scenario, a control and a persona say, what was seen of an attempt, what
 //! it was judged to be, and the results of a whole run. It does no I/O and uses nothing of ours but itself.
 
+mod action;
 mod api_path;
 mod audit_event;
 mod control;
@@ -16,6 +17,7 @@ mod run_event;
 mod scenario;
 mod seconds;
 
+pub use action::*;
 pub use api_path::*;
 pub use audit_event::*;
 pub use control::*;

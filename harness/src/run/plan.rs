@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::catalog::{Catalog, ControlEntry, Entry, Need, ProfileEntry};
+use crate::catalog::{Catalog, ControlEntry, Entry, ProfileEntry};
 use crate::catalog::{SetUp, Values, join};
 use crate::cluster::{ClusterKind, Settings};
-use crate::model::{Action, Ready};
+use crate::model::{Action, Need, Ready};
 use crate::pod::probe::harmless;
 
 /// A control as this run sets it up.

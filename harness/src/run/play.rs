@@ -13,7 +13,7 @@ use crate::cluster::webhooks;
 use crate::judge::{Expected, Signature, attribute, judge_attack, judge_permit, judge_step};
 use crate::model::{
     Action, Answer, Attack, AttemptResult, Blocked, Decision, Door, Evidence, Finding, Judgement,
-    Layer, Log, Logged, Method, Permit, Reason, Role, ScenarioResult, Verdict,
+    Layer, Log, Logged, Permit, Reason, Role, ScenarioResult, Verdict,
 };
 
 /// No attempt takes longer: the longest waits for a controller and a stream.
@@ -90,7 +90,7 @@ impl<'a> Play<'a> {
             }
         }
         for permit in &self.entry.scenario.permits {
-            let door = permit.only.unwrap_or(permit.r#do.doors()[0]);
+            let door = permit.only.unwrap_or(permit.r#do.facts().doors[0]);
             attempts.push(self.permit(permit, door, &mut changed).await);
         }
     }
@@ -155,9 +155,8 @@ impl<'a> Play<'a> {
     /// Whether a workload was let in whose controller does its own part by another API server, of which nothing could
     /// be told here.
     fn is_half(&self, action: &Action, evidence: &Evidence) -> bool {
-        let by_controller = matches!(action, Action::Pod(pod) if pod.through.is_some());
         let has_controllers = self.stage.world.has_controllers;
-        by_controller && !has_controllers && evidence.decision == Decision::LetIn
+        action.facts().by_controller && !has_controllers && evidence.decision == Decision::LetIn
     }
 
     /// Sends, and once more where it was not let in so soon after a step that what this changed may not act yet:
@@ -253,8 +252,8 @@ impl<'a> Play<'a> {
 
 /// Whether a request has changed what others are decided by.
 fn is_change(action: &Action, evidence: &Evidence) -> bool {
-    let writes = matches!(action, Action::Request(request) if request.method != Method::Get);
-    writes && matches!(&evidence.answer, Answer::Http(response) if response.is_success())
+    action.facts().changes
+        && matches!(&evidence.answer, Answer::Http(response) if response.is_success())
 }
 
 /// What can be told of a workload without what its controller makes of it.
@@ -307,7 +306,7 @@ fn tell_left_over(result: &mut ScenarioResult, left: &LeftOver) {
 }
 
 fn doors(action: &Action, only: Option<Door>) -> Vec<Door> {
-    only.map_or_else(|| action.doors().to_vec(), |door| vec![door])
+    only.map_or_else(|| action.facts().doors.to_vec(), |door| vec![door])
 }
 
 fn result(

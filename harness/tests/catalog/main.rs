@@ -4,8 +4,8 @@ mod folder;
 mod limits;
 
 use brinell::catalog::Document;
-use brinell::catalog::{Catalog, File, Files, Need, ProfileError, select};
-use brinell::model::Persona;
+use brinell::catalog::{Catalog, File, Files, ProfileError, select};
+use brinell::model::{Need, Persona};
 
 const SCENARIO: &str = "\
 title: A shell

@@ -19,9 +19,8 @@ impl Check<'_> {
         let catalog = self.catalog;
         self.known("persona", persona, &format!("{pointer}/as"), keys(&catalog.personas));
         match action {
-            Action::Exec(exec) if exec.command.is_empty() => {
-                let hint = "write the program and its arguments: `command: [id]`";
-                self.wrong(&format!("{pointer}/do/exec/command"), "no command", hint);
+            Action::Exec(exec) => {
+                self.command(&exec.command, &format!("{pointer}/do/exec/command"))
             }
             Action::Pod(pod) => {
                 self.overlay(pod.spec.as_ref(), &format!("{pointer}/do/pod/spec"));
@@ -37,19 +36,15 @@ impl Check<'_> {
                 self.path(&kubelet.path, &[], &format!("{pointer}/do/kubelet/path"));
             }
             Action::Grants(grants) => self.grants(grants, &format!("{pointer}/do/grants")),
-            _ => {}
-        }
-        let Some(target) = target else { return };
-        match action {
             Action::Connect(connect) => {
                 self.connect(connect, target, &format!("{pointer}/do/connect"));
             }
             Action::Resolve(resolve) => {
                 self.pod(&resolve.from, target, &format!("{pointer}/do/resolve/from"));
             }
-            _ => {}
+            Action::Attach(_) | Action::PortForward(_) | Action::Etcd(_) | Action::AuditLog(_) => {}
         }
-        let Some(named) = action.named_pod() else { return };
+        let (Some(target), Some(named)) = (target, action.named_pod()) else { return };
         let namespace = named.namespace.unwrap_or(&target.namespace);
         self.container(action, target, pointer);
         let pods = target.pods_in(namespace);
@@ -60,6 +55,13 @@ impl Check<'_> {
                 self.wrong(&pointer, &format!("the target has no pod in `{namespace}`"), "");
             }
             None => {}
+        }
+    }
+
+    fn command(&mut self, command: &[String], pointer: &str) {
+        if command.is_empty() {
+            let hint = "write the program and its arguments: `command: [id]`";
+            self.wrong(pointer, "no command", hint);
         }
     }
 

@@ -7,10 +7,11 @@ use crate::catalog::Target;
 use crate::model::{Connect, To, place};
 
 impl Check<'_> {
-    pub(super) fn connect(&mut self, connect: &Connect, target: &Target, pointer: &str) {
-        self.pod(&connect.from, target, &format!("{pointer}/from"));
+    pub(super) fn connect(&mut self, connect: &Connect, target: Option<&Target>, pointer: &str) {
+        let Some(target) = target else { return };
+        self.pod(&connect.from, Some(target), &format!("{pointer}/from"));
         if let Some(from) = &connect.proven_from {
-            self.pod(from, target, &format!("{pointer}/proven-from"));
+            self.pod(from, Some(target), &format!("{pointer}/proven-from"));
             if from == &connect.from {
                 let hint = "name one that must get through while this one is refused";
                 let pointer = format!("{pointer}/proven-from");
@@ -18,14 +19,15 @@ impl Check<'_> {
             }
         }
         match &connect.to {
-            To::Pod(pod) => self.pod(pod, target, &format!("{pointer}/to/pod")),
+            To::Pod(pod) => self.pod(pod, Some(target), &format!("{pointer}/to/pod")),
             To::Service(service) => self.service(service, connect.port, target, pointer),
             To::Address(_) => {}
         }
     }
 
     /// A pod that the target has, written `name` or `namespace/name`.
-    pub(super) fn pod(&mut self, written: &str, target: &Target, pointer: &str) {
+    pub(super) fn pod(&mut self, written: &str, target: Option<&Target>, pointer: &str) {
+        let Some(target) = target else { return };
         let (namespace, name) = place(written, &target.namespace);
         if target.object("Pod", namespace, name).is_none() {
             let known = target.written("Pod");

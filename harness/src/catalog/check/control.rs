@@ -1,9 +1,9 @@
 //! Controls: their files are there, and each weakening weakens something that is noticed.
 
 use super::{Check, keys};
+use crate::catalog::ControlEntry;
 use crate::catalog::SetUp;
-use crate::catalog::{ControlEntry, Need};
-use crate::model::{Layer, Ready, Weakening};
+use crate::model::{Layer, Need, Ready, Weakening};
 
 impl Check<'_> {
     pub(super) fn control(&mut self, entry: &ControlEntry) {

@@ -87,7 +87,7 @@ impl Check<'_> {
 
     fn success(&mut self, succeeds: &Succeeds, action: &Action, pointer: &str) {
         let output = succeeds.stdout.is_some() || succeeds.stdout_contains.is_some();
-        if output && !action.has_output() {
+        if output && !action.facts().prints {
             let hint = "only exec and attach have output; `succeeds: {}` asks that it works";
             self.wrong(&format!("{pointer}/succeeds"), "this action has no output", hint);
         }
@@ -118,25 +118,18 @@ impl Check<'_> {
     }
 
     fn door(&mut self, only: Option<Door>, action: &Action, pointer: &str) {
-        if only.is_some_and(|door| !action.doors().contains(&door)) {
-            let doors: Vec<&str> = action.doors().iter().map(|door| door.name()).collect();
+        if only.is_some_and(|door| !action.facts().doors.contains(&door)) {
+            let doors: Vec<&str> = action.facts().doors.iter().map(|door| door.name()).collect();
             let hint = format!("its doors are: {}", doors.join(", "));
             self.wrong(&format!("{pointer}/only"), "the action has no such door", &hint);
         }
     }
 
     fn evidence(&mut self, logged: Option<&Logged>, action: &Action, pointer: &str) {
-        if logged.is_some() && !action.reaches_api_server() {
+        if logged.is_some() && !action.facts().is_logged {
             let hint =
                 "it goes past the API server, whose audit log cannot hold it: remove `logged`";
             self.wrong(&format!("{pointer}/logged"), "this action leaves no audit event", hint);
         }
-    }
-}
-
-impl Action {
-    /// Whether a command's output comes back.
-    fn has_output(&self) -> bool {
-        matches!(self, Action::Exec(_) | Action::Attach(_))
     }
 }

@@ -3,8 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Door;
-use crate::model::Layer;
+use crate::model::{Door, Layer};
 
 /// The block that is expected: by which control, and with which words.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]

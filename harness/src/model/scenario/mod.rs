@@ -1,26 +1,14 @@
 //! What a scenario file says, as types. The id is the file's name and the family its folder; neither is
 //! written in the file.
 
-mod action;
-mod door;
 mod expectation;
-mod network;
-mod pod;
-mod request;
-mod stream;
 
-pub use action::*;
-pub use door::*;
 pub use expectation::*;
-pub use network::*;
-pub use pod::*;
-pub use request::*;
-pub use stream::*;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::AUDIT_POLICY;
+use crate::model::{AUDIT_POLICY, Action, Door};
 
 /// One YAML file: attacks that must be stopped or leave evidence, and the legitimate uses beside them.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]

@@ -11,11 +11,10 @@ use kube::api::{ListParams, WatchEvent, WatchParams};
 
 use super::{ACTING, ControlError, STARTING, Stage, StageError};
 use crate::attack::{ActionError, Attempt, Observation, Scene};
-use crate::catalog::Need;
 use crate::cluster::Settings;
 use crate::cluster::is_pod_ready;
 use crate::judge::{Signature, attribute};
-use crate::model::{Action, Answer, Decision, Evidence, Layer, Log, Permit, Ready};
+use crate::model::{Action, Answer, Decision, Evidence, Layer, Log, Need, Permit, Ready};
 use crate::poll;
 use crate::run::{Plan, Planned};
 
@@ -124,7 +123,7 @@ impl Stage {
             world: &self.world,
             identity: &self.identities[&ready.r#as],
             scene: scene.unwrap_or(&nowhere),
-            door: ready.r#do.doors()[0],
+            door: ready.r#do.facts().doors[0],
             audit_id: &audit_id,
             user_agent: concat!("brinell/", env!("CARGO_PKG_VERSION"), " (control)"),
             ledger: &self.ledger(),
@@ -202,7 +201,7 @@ impl Stage {
             world: &self.world,
             identity: &self.identities[&permit.r#as],
             scene: &self.scenes[target],
-            door: permit.r#do.doors()[0],
+            door: permit.r#do.facts().doors[0],
             audit_id: &self.ids.next(),
             user_agent: concat!("brinell/", env!("CARGO_PKG_VERSION"), " (control)"),
             ledger: &self.ledger(),

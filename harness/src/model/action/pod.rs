@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::{Door, Facts};
+
 /// A pod that is laid over one that the profile admits, so that its only sin is the one written.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -19,6 +21,21 @@ pub struct PodAction {
     /// The workload kind that creates the pod; without it the persona does.
     #[serde(default)]
     pub through: Option<Workload>,
+}
+
+impl PodAction {
+    /// What brinell must know of it beside how it is sent.
+    pub fn facts(&self) -> Facts {
+        Facts {
+            doors: &[Door::Direct],
+            needs: &[],
+            waits: false,
+            is_logged: true,
+            prints: false,
+            changes: false,
+            by_controller: self.through.is_some(),
+        }
+    }
 }
 
 /// What a pod says of itself beside its spec. The keys are Kubernetes' own.

@@ -4,6 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::{Door, Facts, Need};
+
 /// Any request to the API server. Lists should say `limit=1`; of a 2xx answer only kind and count are kept.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -51,6 +53,25 @@ impl Patch {
 impl Request {
     /// What may stand between `${` and `}` in its path and its body.
     pub const SUBSTITUTIONS: [&str; 2] = ["node", "unique"];
+
+    /// What brinell must know of it beside how it is sent.
+    pub fn facts(&self) -> Facts {
+        Facts {
+            doors: match self.patch {
+                Some(Patch::Apply) => &[Door::Apply, Door::ApplyYaml],
+                _ => &[Door::Direct],
+            },
+            needs: match is_forwarded(&self.path) {
+                true => &[Need::RealNode, Need::PodNetwork],
+                false => &[],
+            },
+            waits: self.path.contains("timeoutSeconds="),
+            is_logged: true,
+            prints: false,
+            changes: self.method != Method::Get,
+            by_controller: false,
+        }
+    }
 }
 
 /// An HTTP method.
@@ -67,4 +88,14 @@ pub enum Method {
     Patch,
     /// Deletes.
     Delete,
+}
+
+/// Whether the API server passes the request on to a node, a pod or a service.
+fn is_forwarded(path: &str) -> bool {
+    let path = path.split('?').next().unwrap_or_default();
+    let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+    segments.windows(3).any(|three| {
+        matches!(three, ["nodes" | "pods" | "services", _, "proxy"])
+            || matches!(three, ["api", "v1", "proxy"])
+    })
 }

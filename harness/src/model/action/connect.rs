@@ -1,10 +1,12 @@
-//! What a running pod connects to and looks up.
+//! A TCP connection that a running pod opens.
 
 use std::fmt;
 use std::net::IpAddr;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+use super::{Door, Facts, Need};
 
 /// A TCP connection that a pod opens.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -20,6 +22,21 @@ pub struct Connect {
     /// listens. Without it a pod connects to itself, and one behind a Service to the Service; an address has no proof.
     #[serde(default)]
     pub proven_from: Option<String>,
+}
+
+impl Connect {
+    /// What brinell must know of it beside how it is sent.
+    pub fn facts(&self) -> Facts {
+        Facts {
+            doors: &[Door::Direct],
+            needs: &[Need::RealNode, Need::PodNetwork],
+            waits: false,
+            is_logged: false,
+            prints: false,
+            changes: false,
+            by_controller: false,
+        }
+    }
 }
 
 /// What a pod connects to. Each address that it has is tried.
@@ -52,14 +69,4 @@ impl fmt::Display for To {
 /// Namespace and name of what is written `name` or `namespace/name`.
 pub fn place<'a>(written: &'a str, own: &'a str) -> (&'a str, &'a str) {
     written.split_once('/').unwrap_or((own, written))
-}
-
-/// A name that a pod looks up.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Resolve {
-    /// The pod that asks: `name`, or `namespace/name` in another namespace than the target's.
-    pub from: String,
-    /// The name.
-    pub name: String,
 }

@@ -3,8 +3,6 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Patch};
-
 /// One way to send an action. A control that watches one door may forget another.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,
@@ -29,32 +27,10 @@ pub enum Door {
     Direct,
 }
 
-impl Action {
-    /// Every door that the action can be sent through, the common one first.
-    pub fn doors(&self) -> &'static [Door] {
-        match self {
-            Action::Exec(_) | Action::Attach(_) | Action::PortForward(_) => {
-                &[Door::GetWebsocket, Door::PostSpdy, Door::GetSpdy]
-            }
-            Action::Ephemeral(_) => {
-                &[Door::StrategicMerge, Door::Apply, Door::ApplyYaml, Door::Put]
-            }
-            Action::Request(request) if request.patch == Some(Patch::Apply) => {
-                &[Door::Apply, Door::ApplyYaml]
-            }
-            Action::Pod(_)
-            | Action::Request(_)
-            | Action::Connect(_)
-            | Action::Resolve(_)
-            | Action::Kubelet(_)
-            | Action::Etcd(_)
-            | Action::AuditLog(_)
-            | Action::Grants(_) => &[Door::Direct],
-        }
-    }
-}
-
 impl Door {
+    /// The doors of what opens a stream.
+    pub const STREAMS: &[Door] = &[Door::GetWebsocket, Door::PostSpdy, Door::GetSpdy];
+
     /// As YAML names it.
     pub fn name(self) -> &'static str {
         match self {

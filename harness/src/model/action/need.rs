@@ -1,0 +1,33 @@
+//! What a cluster must have for an action to tell anything. Derived, so that nobody can forget it.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// Something that not every cluster has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Need {
+    /// A node that really runs pods.
+    RealNode,
+    /// A network between pods.
+    PodNetwork,
+    /// The kubelet's own port, reached from beside the node.
+    KubeletPort,
+    /// etcd, read past the API server.
+    Etcd,
+    /// The API server's audit log.
+    AuditLog,
+}
+
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Need::RealNode => "a node that really runs pods",
+            Need::PodNetwork => "a network between pods",
+            Need::KubeletPort => "a kubelet's own port",
+            Need::Etcd => "etcd",
+            Need::AuditLog => "the API server's audit log",
+        })
+    }
+}
