@@ -1,9 +1,6 @@
 //! Every scenario that an embedded cluster can hold, hardened and open, on each Kubernetes version whose programs
 //! are there. One cluster per profile and version; a trial per scenario.
 
-#[path = "support/embedded.rs"]
-mod support;
-
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -11,14 +8,14 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use super::{
+    VERSIONS, brinell, is_named_by_a_process, is_there, or_ignored, processes, signal, wait_until,
+};
 use brinell::catalog::{Catalog, Entry};
 use brinell::cluster::ClusterKind;
 use brinell::model::{Results, Verdict};
 use brinell::run::Plan;
-use libtest_mimic::{Arguments, Failed, Trial};
-use support::{
-    VERSIONS, brinell, is_named_by_a_process, is_there, or_ignored, processes, signal, wait_until,
-};
+use libtest_mimic::{Failed, Trial};
 
 /// What fails, and how. All that is not here passes.
 const FAILURES: &str = "\
@@ -135,8 +132,8 @@ open/1.36: secret-written-before: bypassed, unlogged
 open/1.36: token-theft-least-privilege: bypassed, unlogged
 ";
 
-fn main() {
-    let arguments = Arguments::from_args();
+/// All of these tests.
+pub fn trials() -> Vec<Trial> {
     let catalog = Catalog::load(None).expect("our own catalog");
     let mut trials = Vec::new();
     for version in VERSIONS {
@@ -145,7 +142,7 @@ fn main() {
             let bed = Arc::new(Bed { profile, version, results: OnceLock::new() });
             for entry in held(&catalog, profile) {
                 let (bed, id) = (Arc::clone(&bed), entry.id.clone());
-                let name = format!("{profile}/{version}/{id}");
+                let name = format!("embedded/{profile}/{version}/{id}");
                 let trial = Trial::test(name, move || bed.check(&id));
                 trials.push(or_ignored(trial, version, is_there));
             }
@@ -153,17 +150,23 @@ fn main() {
     }
     let is_there = is_there("1.36");
     for trial in [
-        Trial::test("killed/1.36", programs_end_with_a_killed_run),
-        Trial::test("killed with supervisors/1.36", programs_end_with_all_that_watches_them),
-        Trial::test("interrupted/1.36", an_interrupted_run_leaves_nothing),
-        Trial::test("proxies/1.36", no_proxy_is_between_us_and_loopback),
-        Trial::test("killed supervisor/1.36", a_program_ends_with_its_killed_supervisor),
-        Trial::test("killed while attacking/1.36", a_run_that_loses_its_api_server_ends),
+        Trial::test("embedded/killed/1.36", programs_end_with_a_killed_run),
+        Trial::test(
+            "embedded/killed with supervisors/1.36",
+            programs_end_with_all_that_watches_them,
+        ),
+        Trial::test("embedded/interrupted/1.36", an_interrupted_run_leaves_nothing),
+        Trial::test("embedded/proxies/1.36", no_proxy_is_between_us_and_loopback),
+        Trial::test("embedded/killed supervisor/1.36", a_program_ends_with_its_killed_supervisor),
+        Trial::test("embedded/killed while attacking/1.36", a_run_that_loses_its_api_server_ends),
     ] {
         trials.push(or_ignored(trial, "1.36", is_there));
     }
-    trials.push(Trial::test("supervised program ends", a_program_ends_with_its_supervisors_input));
-    libtest_mimic::run(&arguments, trials).exit();
+    trials.push(Trial::test(
+        "embedded/supervised program ends",
+        a_program_ends_with_its_supervisors_input,
+    ));
+    trials
 }
 
 /// The scenarios that such a cluster can hold.

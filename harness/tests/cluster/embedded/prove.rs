@@ -1,23 +1,19 @@
 //! The proof of our own profile and catalog on embedded clusters, and what becomes of proofs that do not hold or do
 //! not end.
 
-#[path = "support/proof.rs"]
-mod proof;
-mod support;
-
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use super::{is_there, or_ignored};
+use crate::proof::{self, Test};
+use crate::support::{Home, Ran};
 use brinell::catalog::Catalog;
-use brinell::cluster::{ClusterKind, DEFAULT_VERSION, assets};
-use libtest_mimic::{Arguments, Trial};
-use proof::Test;
-use support::{Home, Ran};
+use brinell::cluster::{ClusterKind, DEFAULT_VERSION};
+use libtest_mimic::Trial;
 
-fn main() {
-    let arguments = Arguments::from_args();
+/// All of these tests.
+pub fn trials() -> Vec<Trial> {
     let catalog = Catalog::load(None).expect("our own catalog");
     let mut tests = proof::tests(&catalog, ClusterKind::Embedded, &[]);
     for (name, test) in [
@@ -27,29 +23,16 @@ fn main() {
     ] {
         tests.push((name.to_owned(), Box::new(test)));
     }
-    let trials = tests.into_iter().map(|(name, test)| trial(&name, test)).collect();
-    libtest_mimic::run(&arguments, trials).exit();
+    let is_there = is_there(DEFAULT_VERSION);
+    tests.into_iter().map(|(name, test)| trial(&name, test, is_there)).collect()
 }
 
-/// libtest-mimic prints only that a trial is ignored, so that its kind says why.
-fn trial(name: &str, test: Test) -> Trial {
-    let trial = Trial::test(format!("{DEFAULT_VERSION}/{name}"), move || {
+fn trial(name: &str, test: Test, is_there: bool) -> Trial {
+    let trial = Trial::test(format!("embedded/proof/{DEFAULT_VERSION}/{name}"), move || {
         test();
         Ok(())
     });
-    if is_there() {
-        return trial;
-    }
-    let command = format!("brinell assets install --kubernetes-version {DEFAULT_VERSION}");
-    trial.with_kind(format!("needs `{command}`")).with_ignored_flag(true)
-}
-
-fn is_there() -> bool {
-    static FOUND: OnceLock<bool> = OnceLock::new();
-    *FOUND.get_or_init(|| {
-        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        runtime.block_on(assets::find_all(DEFAULT_VERSION)).is_ok_and(|found| found.is_ok())
-    })
+    or_ignored(trial, DEFAULT_VERSION, is_there)
 }
 
 /// A token that nobody issued is refused whether anonymous requests are or not.

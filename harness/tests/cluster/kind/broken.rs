@@ -7,9 +7,9 @@ use brinell::model::Results;
 use libtest_mimic::Trial;
 use roxmltree::Document;
 
-use crate::engine::{docker, left};
+use super::engine::{docker, left};
+use super::trial;
 use crate::support::{Home, Ran};
-use crate::trial;
 
 /// All tests of clusters that cannot be made.
 pub fn trials() -> Vec<Trial> {

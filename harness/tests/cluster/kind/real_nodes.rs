@@ -4,8 +4,8 @@ use brinell::catalog::Catalog;
 use brinell::cluster::{ClusterKind, DEFAULT_VERSION};
 use libtest_mimic::Trial;
 
+use super::trial;
 use crate::proof;
-use crate::trial;
 
 /// One test per weakening.
 pub fn trials() -> Vec<Trial> {

@@ -9,9 +9,9 @@ use libtest_mimic::Trial;
 use roxmltree::Document;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::engine::{left, wait_for_start};
+use super::engine::{left, wait_for_start};
+use super::trial;
 use crate::support::{Home, Ran};
-use crate::trial;
 
 /// How far a run has come.
 #[derive(Debug, Clone, Copy)]

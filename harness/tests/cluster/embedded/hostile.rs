@@ -1,8 +1,5 @@
 //! Runs on embedded clusters that change, restart or lose their log while they are attacked.
 
-#[path = "support/embedded.rs"]
-mod support;
-
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener};
@@ -12,6 +9,9 @@ use std::process::{Child, ExitStatus, Stdio};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use super::{
+    VERSIONS, brinell, is_named_by_a_process, is_there, or_ignored, processes, signal, wait_until,
+};
 use axum::routing::post;
 use axum::{Json, Router};
 use axum_server::tls_rustls::RustlsConfig;
@@ -22,11 +22,8 @@ use brinell::model::{AttemptResult, Reason, Results, ScenarioResult, Verdict};
 use brinell::pod::guard::certificates;
 use brinell::pod::server_config;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
-use support::{
-    VERSIONS, brinell, is_named_by_a_process, is_there, or_ignored, processes, signal, wait_until,
-};
 
 /// Scenarios of ours that are judged by authorization, of every layer that it has.
 const JUDGED: [&str; 5] = [
@@ -41,8 +38,8 @@ const JUDGED: [&str; 5] = [
 /// copy look like new ones to the first.
 const SOON: Duration = Duration::from_secs(30);
 
-fn main() {
-    let arguments = Arguments::from_args();
+/// All of these tests.
+pub fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     for version in VERSIONS {
         let is_there = is_there(version);
@@ -54,20 +51,21 @@ fn main() {
             ("without basic-user", a_cluster_without_basic_user_is_judged),
         ] {
             let bed = Arc::clone(&bed);
-            let trial = Trial::test(format!("{name}/{version}"), move || check(bed.results()?));
+            let trial =
+                Trial::test(format!("embedded/{name}/{version}"), move || check(bed.results()?));
             trials.push(or_ignored(trial, version, is_there));
         }
         let restarted = move || a_restarted_api_server_is_noticed(version);
-        let trial = Trial::test(format!("restarted/{version}"), restarted);
+        let trial = Trial::test(format!("embedded/restarted/{version}"), restarted);
         trials.push(or_ignored(trial, version, is_there));
     }
     let is_there = is_there(DEFAULT_VERSION);
     for (name, lose) in [("deleted", deleted as fn(&Path) -> _), ("replaced", replaced)] {
-        let name = format!("log {name}/{DEFAULT_VERSION}");
+        let name = format!("embedded/log {name}/{DEFAULT_VERSION}");
         let trial = Trial::test(name, move || a_run_that_loses_its_log_ends(lose));
         trials.push(or_ignored(trial, DEFAULT_VERSION, is_there));
     }
-    libtest_mimic::run(&arguments, trials).exit();
+    trials
 }
 
 /// One run of everything that one cluster can hold, one scenario after the other.

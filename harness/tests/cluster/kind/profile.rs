@@ -17,9 +17,9 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use libtest_mimic::Trial;
 use roxmltree::Document;
 
-use crate::engine::{docker, left, volumes};
+use super::engine::{docker, left, volumes};
+use super::trial;
 use crate::support::{Home, Ran};
-use crate::trial;
 
 /// The one user's scenario of `tests/scenarios`, which runs beside ours on the open profile.
 const HOSTILE: &str = "hostile-output";
@@ -33,7 +33,7 @@ static OPEN: LazyLock<Result<Outcome, String>> = LazyLock::new(|| {
 
 /// The reasons for which each attempt fails on the open profile.
 static GOLDEN: LazyLock<String> = LazyLock::new(|| {
-    let path = tests().join("open.golden");
+    let path = tests().join("cluster/kind/open.golden");
     if std::env::var_os("BRINELL_BLESS").is_some() {
         std::fs::write(&path, table(open())).expect("written");
     }

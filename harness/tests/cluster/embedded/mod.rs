@@ -1,4 +1,8 @@
-//! What tests of runs on embedded clusters have in common.
+//! brinell on embedded clusters, and what its tests have in common.
+
+mod hostile;
+mod profile;
+mod prove;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -7,18 +11,26 @@ use std::time::{Duration, Instant};
 use brinell::cluster::assets;
 use libtest_mimic::{Failed, Trial};
 
+/// All tests on embedded clusters.
+pub fn trials() -> Vec<Trial> {
+    let mut trials = profile::trials();
+    trials.extend(hostile::trials());
+    trials.extend(prove::trials());
+    trials
+}
+
 /// The versions that are compared: the last one without the create check on exec by GET, and the newest one.
-pub const VERSIONS: [&str; 2] = ["1.34", "1.36"];
+const VERSIONS: [&str; 2] = ["1.34", "1.36"];
 
 /// Whether the programs of a version are there.
-pub fn is_there(version: &str) -> bool {
+fn is_there(version: &str) -> bool {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(assets::find_all(version)).is_ok_and(|found| found.is_ok())
 }
 
 /// libtest-mimic prints only that a trial is ignored, so that its kind says why. In CI none is: a run builds what is
 /// missing.
-pub fn or_ignored(trial: Trial, version: &str, is_there: bool) -> Trial {
+fn or_ignored(trial: Trial, version: &str, is_there: bool) -> Trial {
     if is_there || std::env::var_os("CI").is_some() {
         return trial;
     }
@@ -27,19 +39,19 @@ pub fn or_ignored(trial: Trial, version: &str, is_there: bool) -> Trial {
 }
 
 /// A run on an embedded cluster, whose folder is in `state`.
-pub fn brinell(state: &Path) -> Command {
+fn brinell(state: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_brinell"));
     command.args(["--cluster", "embedded"]).env("XDG_STATE_HOME", state).stdin(Stdio::null());
     command
 }
 
 /// Whether any process has a text in its command line.
-pub fn is_named_by_a_process(text: &str) -> bool {
+fn is_named_by_a_process(text: &str) -> bool {
     processes().iter().any(|(_, line)| line.contains(text))
 }
 
 /// Every process with its command line.
-pub fn processes() -> Vec<(String, String)> {
+fn processes() -> Vec<(String, String)> {
     let listed = Command::new("ps").args(["-e", "-ww", "-o", "pid=,args="]).output();
     let listed = listed.map(|listed| listed.stdout).unwrap_or_default();
     let listed = String::from_utf8_lossy(&listed);
@@ -51,13 +63,13 @@ pub fn processes() -> Vec<(String, String)> {
 }
 
 /// Sends a process a signal.
-pub fn signal(name: &str, process: &str) -> Result<(), Failed> {
+fn signal(name: &str, process: &str) -> Result<(), Failed> {
     let status = Command::new("kill").args([name, process]).status()?;
     if status.success() { Ok(()) } else { Err(format!("kill {name} {process}: {status}").into()) }
 }
 
 /// Looks again and again: what happens in another process sends no event.
-pub fn wait_until(what: &str, is_so: impl Fn() -> bool) -> Result<(), Failed> {
+fn wait_until(what: &str, is_so: impl Fn() -> bool) -> Result<(), Failed> {
     let deadline = Instant::now() + Duration::from_secs(30);
     while !is_so() {
         if Instant::now() > deadline {
