@@ -1,5 +1,5 @@
 //! What is generated from the catalog and kept in the repository: the JSON Schema that an editor completes and
-//! checks scenarios with, and the list of all scenarios. `BRINELL_BLESS=1 cargo test --test generated` writes
+//! checks scenarios with, and the list of all scenarios. `BRINELL_BLESS=1 cargo test --test fast generated` writes
 //! them anew.
 
 use std::fmt::Write as _;
@@ -17,7 +17,7 @@ fn check(file: &str, expected: &str) {
     let found = std::fs::read_to_string(path).unwrap_or_default();
     assert!(
         found == expected,
-        "{file} is out of date: BRINELL_BLESS=1 cargo test --test generated"
+        "{file} is out of date: BRINELL_BLESS=1 cargo test --test fast generated"
     );
 }
 
@@ -32,7 +32,7 @@ fn the_schema_is_up_to_date() {
 #[test]
 fn the_list_of_scenarios_is_up_to_date() {
     let catalog = Catalog::load(None).unwrap_or_else(|problems| panic!("{problems}"));
-    let mut page = "# Scenarios\n\nGenerated from `scenarios/`; `BRINELL_BLESS=1 cargo test --test generated` writes \
+    let mut page = "# Scenarios\n\nGenerated from `scenarios/`; `BRINELL_BLESS=1 cargo test --test fast generated` writes \
                     this page anew.\n"
         .to_owned();
     for entries in catalog.scenarios.chunk_by(|a, b| a.family == b.family) {

@@ -1,17 +1,15 @@
 //! The command as a user types it, on a machine without a cluster: the engines are scripts in `tests/engines`.
 
-mod support;
-
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::support::{Home, Ran};
 use brinell::catalog::Catalog;
 use brinell::model::Results;
 use roxmltree::{Document, Node};
-use support::{Home, Ran};
 
 /// A machine on which nothing is installed.
 const NO_ENGINE: &str = "none";
