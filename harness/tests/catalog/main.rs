@@ -88,7 +88,7 @@ fn everything_embedded_is_whole() {
     let catalog = embedded();
     assert!(catalog.scenarios.len() >= 50, "{}", catalog.scenarios.len());
     assert_eq!(catalog.controls.len(), 10);
-    assert_eq!(catalog.personas["anonymous"], Persona::Anonymous);
+    assert_eq!(catalog.personas["anonymous"].who, Persona::Anonymous);
     assert_eq!(with_scenario(SCENARIO), "");
 }
 
