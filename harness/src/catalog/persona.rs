@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::{Document, Target};
+use super::{Document, Target, identity};
 use crate::model::{Bound, HeldRole, PERSONAS, Persona, ServiceAccount};
 
 /// The ServiceAccounts.
@@ -53,10 +53,14 @@ pub(super) fn parts(
 ) -> BTreeMap<&'static str, Vec<Document>> {
     let mut parts: BTreeMap<&str, Vec<Document>> =
         PARTS.into_iter().map(|part| (part, Vec::new())).collect();
+    let mut known = BTreeSet::new();
     for entry in personas.values() {
         for Made { part, object, .. } in entry.objects() {
-            let document = Document { file: entry.file.clone(), object };
-            parts.entry(part).or_default().push(document);
+            // What two files make is told of the second one, and not once more by every weakening.
+            if known.insert(identity(&object)) {
+                let document = Document { file: entry.file.clone(), object };
+                parts.entry(part).or_default().push(document);
+            }
         }
     }
     parts.insert(NAMESPACES, namespaces(personas, targets));
@@ -69,9 +73,10 @@ fn namespaces(
     targets: &BTreeMap<String, Target>,
 ) -> Vec<Document> {
     let roles = personas.values().flat_map(|entry| &entry.roles);
-    let bound: BTreeSet<&str> = roles.flat_map(|role| role.bound.namespaces()).collect();
+    let mut bound: BTreeSet<&str> = roles.flat_map(|role| role.bound.namespaces()).collect();
     let of_targets = targets.values().flat_map(|target| &target.objects);
-    let is_bound = |it: &&Document| namespace(&it.object).is_some_and(|name| bound.contains(name));
+    // Each once, were it in two targets.
+    let is_bound = |it: &&Document| namespace(&it.object).is_some_and(|name| bound.remove(name));
     of_targets.filter(is_bound).cloned().collect()
 }
 

@@ -33,12 +33,12 @@ pub(super) fn catalog(catalog: &Catalog, [manifests, scenarios]: [&Sources; 2]) 
             problems.append(&mut check.problems);
         }
     };
-    for entry in catalog.controls.values() {
-        check(manifests.get(&entry.file), &|check| check.control(entry));
-    }
     let known = persona::Known::of(catalog);
     for entry in catalog.personas.values() {
         check(manifests.get(&entry.file), &|check| check.persona(entry, &known));
+    }
+    for entry in catalog.controls.values() {
+        check(manifests.get(&entry.file), &|check| check.control(entry));
     }
     for entry in catalog.profiles.values() {
         check(manifests.get(&entry.file), &|check| check.profile(&entry.profile));

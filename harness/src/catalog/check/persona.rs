@@ -86,7 +86,11 @@ impl Check<'_> {
         if role.rules.is_empty() && !is_system && !known.roles.contains(name) {
             let nearest = did_you_mean(name, known.roles.iter().map(String::as_str));
             let message = format!("no file has the rules of a role `{name}`");
-            self.wrong(&at, &message, &format!("write them here as `rules:`; or {nearest}"));
+            self.wrong(
+                &at,
+                &message,
+                &format!("write its `rules:` here, or name another: {nearest}"),
+            );
         }
         if !role.rules.is_empty() && (is_system || KUBERNETES_OWN.contains(&name.as_str())) {
             let hint = "leave `rules` out, or give the role another name";
