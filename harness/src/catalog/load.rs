@@ -238,8 +238,10 @@ impl Reader {
     fn compose(&mut self) {
         let made = persona::parts(&self.catalog.personas, &self.catalog.targets);
         for entry in self.catalog.controls.values_mut() {
-            entry.made = made.clone();
-            entry.made.retain(|part, _| entry.control.objects.iter().any(|name| name == part));
+            let named = made
+                .iter()
+                .filter(|(part, _)| entry.control.objects.iter().any(|name| name == *part));
+            entry.made = named.map(|(part, objects)| (*part, objects.clone())).collect();
         }
     }
 
