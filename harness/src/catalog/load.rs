@@ -7,10 +7,11 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::nearest::did_you_mean;
+use super::persona::{self, PersonaEntry};
 use super::source::Source;
 use super::{File, Files, Problem, Problems, check};
-use crate::catalog::{Document, SetUp, WeakenError};
-use crate::model::{AUDIT_POLICY, Control, Deviation, Persona, Profile, Scenario, Weakening};
+use crate::catalog::{Document, Parts, SetUp, WeakenError};
+use crate::model::{AUDIT_POLICY, Control, Deviation, PersonaFile, Profile, Scenario, Weakening};
 
 /// Everything that can be run, checked: every name in it means something.
 #[derive(Debug, Clone, Default)]
@@ -24,7 +25,7 @@ pub struct Catalog {
     /// The targets by name.
     pub targets: BTreeMap<String, Target>,
     /// The personas by name.
-    pub personas: BTreeMap<String, Persona>,
+    pub personas: BTreeMap<String, PersonaEntry>,
     /// What the proof does not show, and why.
     pub deviations: Vec<Deviation>,
 }
@@ -57,6 +58,8 @@ pub struct ControlEntry {
     pub control: Control,
     /// The texts of the files beside it, by name.
     pub files: BTreeMap<String, String>,
+    /// What the personas' files make of the parts that it names.
+    pub made: BTreeMap<&'static str, Vec<Document>>,
 }
 
 impl ControlEntry {
@@ -66,9 +69,10 @@ impl ControlEntry {
     /// When the weakening does not fit the control; the catalog has checked those that it holds.
     pub fn set_up(&self, weakening: Option<&Weakening>) -> Result<SetUp, WeakenError> {
         let folder = self.file.trim_end_matches("/control.yaml");
+        let parts = Parts { folder, files: &self.files, made: &self.made };
         match weakening {
-            None => Ok(SetUp::whole(&self.control, folder, &self.files)),
-            Some(weakening) => SetUp::weakened(&self.control, weakening, folder, &self.files),
+            None => Ok(SetUp::whole(&self.control, &parts)),
+            Some(weakening) => SetUp::weakened(&self.control, weakening, &parts),
         }
     }
 }
@@ -220,6 +224,7 @@ impl Reader {
         for file in files.manifests {
             self.keep(file, Reader::manifest);
         }
+        self.compose();
         self.manifests_are_whole = self.problems.is_empty();
         // A built-in scenario has its id, whatever files the user has.
         files.scenarios.sort_by_key(|file| !file.built_in);
@@ -227,6 +232,17 @@ impl Reader {
             self.keep(file, Reader::scenario);
         }
         self.catalog.scenarios.sort_by(|a, b| (&a.family, &a.id).cmp(&(&b.family, &b.id)));
+    }
+
+    /// Gives each control the objects of personas that it names.
+    fn compose(&mut self) {
+        let made = persona::parts(&self.catalog.personas, &self.catalog.targets);
+        for entry in self.catalog.controls.values_mut() {
+            let named = made
+                .iter()
+                .filter(|(part, _)| entry.control.objects.iter().any(|name| name == *part));
+            entry.made = named.map(|(part, objects)| (*part, objects.clone())).collect();
+        }
     }
 
     fn keep(&mut self, file: File, read: fn(&mut Reader, Source) -> Result<(), Problem>) {
@@ -264,7 +280,10 @@ impl Reader {
     fn manifest(&mut self, source: Source) -> Result<(), Problem> {
         let parts: Vec<&str> = source.file.split('/').collect();
         match parts.as_slice() {
-            [_, "personas.yaml"] => self.catalog.personas = source.parse()?,
+            [_, "personas", _] => {
+                let entry = persona_entry(&source)?;
+                self.catalog.personas.insert(entry.name.clone(), entry);
+            }
             [_, "deviations.yaml"] => self.catalog.deviations = source.parse()?,
             [_, "profiles", _] => {
                 let entry = profile_entry(&source)?;
@@ -296,7 +315,13 @@ fn control_entry(id: &str, source: &Source) -> Result<ControlEntry, Problem> {
         file: source.file.clone(),
         control: source.parse()?,
         files: BTreeMap::new(),
+        made: BTreeMap::new(),
     })
+}
+
+fn persona_entry(source: &Source) -> Result<PersonaEntry, Problem> {
+    let PersonaFile { who, roles } = source.parse()?;
+    Ok(PersonaEntry { name: stem(&source.file), file: source.file.clone(), who, roles })
 }
 
 fn profile_entry(source: &Source) -> Result<ProfileEntry, Problem> {

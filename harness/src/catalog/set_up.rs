@@ -17,6 +17,16 @@ pub struct Document {
     pub object: Value,
 }
 
+/// What the names in a control stand for.
+pub struct Parts<'a> {
+    /// The control's folder.
+    pub folder: &'a str,
+    /// The texts of the files in it, by name.
+    pub files: &'a BTreeMap<String, String>,
+    /// The objects that the personas' files make, by their part: `personas/roles`.
+    pub made: &'a BTreeMap<&'static str, Vec<Document>>,
+}
+
 /// What is set up for a control.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SetUp {
@@ -72,12 +82,12 @@ pub struct Change {
 }
 
 impl SetUp {
-    /// A control as it stands. `folder` holds `files`, the texts beside `control.yaml`.
-    pub fn whole(control: &Control, folder: &str, files: &BTreeMap<String, String>) -> SetUp {
+    /// A control as it stands.
+    pub fn whole(control: &Control, parts: &Parts<'_>) -> SetUp {
         SetUp {
-            objects: read(&control.objects, folder, files),
+            objects: parts.read(&control.objects),
             flags: control.api_server.flags.clone(),
-            files: texts(&control.api_server, files),
+            files: parts.texts(&control.api_server),
             kubelet: control.kubelet.clone(),
             stopped: None,
         }
@@ -90,17 +100,16 @@ impl SetUp {
     pub fn weakened(
         control: &Control,
         weakening: &Weakening,
-        folder: &str,
-        files: &BTreeMap<String, String>,
+        parts: &Parts<'_>,
     ) -> Result<SetUp, WeakenError> {
-        let whole = SetUp::whole(control, folder, files);
+        let whole = SetUp::whole(control, parts);
         let kept = control.objects.iter().filter(|file| !weakening.delete.contains(file));
         let names: Vec<String> = kept.chain(&weakening.add).cloned().collect();
         let settings = weakening.api_server.as_ref().unwrap_or(&control.api_server);
         let mut weakened = SetUp {
-            objects: read(&names, folder, files),
+            objects: parts.read(&names),
             flags: settings.flags.clone(),
-            files: texts(settings, files),
+            files: parts.texts(settings),
             kubelet: weakening.kubelet.as_ref().or(control.kubelet.as_ref()).cloned(),
             stopped: weakening.stop.clone(),
         };
@@ -189,21 +198,28 @@ fn change(name: &str, value: &mut Value, patch: &json_patch::Patch) -> Result<()
     Ok(())
 }
 
-fn read(names: &[String], folder: &str, files: &BTreeMap<String, String>) -> Vec<Document> {
-    let document =
-        |name: &String, object: Value| Document { file: format!("{folder}/{name}"), object };
-    let all = names.iter().flat_map(|name| {
-        let text = files.get(name).map_or("", String::as_str);
+impl Parts<'_> {
+    /// The objects of which a control names the files, or the personas' part.
+    fn read(&self, names: &[String]) -> Vec<Document> {
+        names.iter().flat_map(|name| self.objects(name)).collect()
+    }
+
+    fn objects(&self, name: &str) -> Vec<Document> {
+        if let Some(made) = self.made.get(name) {
+            return made.clone();
+        }
+        let text = self.files.get(name).map_or("", String::as_str);
         // The catalog has read every file before.
         let objects = documents(text).unwrap_or_default();
-        objects.into_iter().map(move |object| document(name, object))
-    });
-    all.collect()
-}
+        let file = format!("{}/{name}", self.folder);
+        objects.into_iter().map(|object| Document { file: file.clone(), object }).collect()
+    }
 
-fn texts(settings: &ApiServer, files: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let text = |name: &String| files.get(name).cloned().unwrap_or_default();
-    settings.files.iter().map(|name| (name.clone(), text(name))).collect()
+    /// The files that a control's flags name.
+    fn texts(&self, settings: &ApiServer) -> BTreeMap<String, String> {
+        let text = |name: &String| self.files.get(name).cloned().unwrap_or_default();
+        settings.files.iter().map(|name| (name.clone(), text(name))).collect()
+    }
 }
 
 /// What names an object: `Kind`, `Kind/name` or `Kind/namespace/name`.

@@ -26,7 +26,8 @@ pub struct Control {
     pub leaves: BTreeMap<String, String>,
     /// Where to look on a cluster when it did not act.
     pub look_at: String,
-    /// The files beside `control.yaml` that hold its objects, in the order in which they are applied.
+    /// The files beside `control.yaml` that hold its objects, in the order in which they are applied. `personas/roles`
+    /// and the like are objects that the personas' files make.
     #[serde(default)]
     pub objects: Vec<String>,
     /// Its settings of the API server.
@@ -61,7 +62,7 @@ pub struct Ready {
     /// The target whose pods the action names, where it names any.
     #[serde(default)]
     pub target: Option<String>,
-    /// Who asks: a name of `personas.yaml`.
+    /// Who asks: a file of `manifests/personas`, without `.yaml`.
     pub r#as: String,
     /// What is asked.
     pub r#do: Action,

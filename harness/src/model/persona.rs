@@ -1,8 +1,78 @@
-//! What `manifests/personas.yaml` says, as types.
+//! What a persona's file says, as types. A persona's name is the file's; it is not written in the file.
 
-use serde::Deserialize;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
 
 use super::User;
+
+/// The namespace of the ServiceAccounts that are made for personas. One in another namespace belongs to a target
+/// or to Kubernetes.
+pub const PERSONAS: &str = "brinell-personas";
+
+/// Who acts, and what they may do: `manifests/personas/<name>.yaml`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PersonaFile {
+    /// The identity that requests are sent with.
+    pub who: Persona,
+    /// The ClusterRoles that it holds, and where.
+    #[serde(default)]
+    pub roles: Vec<HeldRole>,
+}
+
+/// A ClusterRole and where a persona holds it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct HeldRole {
+    /// Its name.
+    pub cluster_role: String,
+    /// What it allows. Empty where the role is Kubernetes' own, or where another persona's file has its rules.
+    #[serde(default)]
+    pub rules: Vec<Rule>,
+    /// Where it holds.
+    pub bound: Bound,
+    /// What else its bindings say.
+    #[serde(default)]
+    pub binding: Binding,
+}
+
+/// Where a role holds.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bound {
+    /// In the whole cluster, by a ClusterRoleBinding.
+    Everywhere,
+    /// In these namespaces of targets, by a RoleBinding in each.
+    In(Vec<String>),
+}
+
+/// What a binding says beside its role and its subject.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Binding {
+    /// Its name. `None` is the persona's name, for a ClusterRoleBinding with `brinell-` before it.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Its annotations.
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// A rule of a role, in Kubernetes' own form.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Rule {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    api_groups: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    resources: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    resource_names: Vec<String>,
+    #[serde(rename = "nonResourceURLs", default, skip_serializing_if = "Vec::is_empty")]
+    non_resource_urls: Vec<String>,
+    verbs: Vec<String>,
+}
 
 /// An identity that a request is sent with.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -33,7 +103,7 @@ pub struct Impersonated {
     pub groups: Vec<String>,
 }
 
-/// A ServiceAccount. The object and what it may do belong to the control `least-privilege` or to a target.
+/// A ServiceAccount. Where its namespace is [`PERSONAS`], the object is made for it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ServiceAccount {

@@ -49,6 +49,7 @@ fn the_list_of_scenarios_is_up_to_date() {
 fn the_examples_are_up_to_date() {
     let pages = [
         ("docs/writing-a-scenario.md", "scenarios/exec/exec-interactive.yaml"),
+        ("docs/writing-a-scenario.md", "manifests/personas/caretaker.yaml"),
         ("docs/writing-a-control.md", "manifests/controls/exec-policy/control.yaml"),
         ("docs/writing-a-control.md", "manifests/controls/exec-policy/policy.yaml"),
         ("docs/writing-a-control.md", "manifests/controls/anonymous-auth/control.yaml"),

@@ -3,6 +3,7 @@
 use super::{Check, keys};
 use crate::catalog::ControlEntry;
 use crate::catalog::SetUp;
+use crate::catalog::persona::PARTS;
 use crate::model::{Layer, Need, Ready, Weakening};
 
 impl Check<'_> {
@@ -17,7 +18,7 @@ impl Check<'_> {
             self.wrong("/ready", "it would be asked for ever", hint);
         }
         self.leaves(entry);
-        self.files(&control.objects, "/objects", entry);
+        self.objects(entry);
         self.files(&control.api_server.files, "/api-server/files", entry);
         for (position, ready) in control.ready.iter().enumerate() {
             self.ready(ready, &control.decides, &format!("/ready/{position}"));
@@ -110,6 +111,13 @@ impl Check<'_> {
                 }
                 Some(_) => {}
             }
+        }
+    }
+
+    fn objects(&mut self, entry: &ControlEntry) {
+        for (position, name) in entry.control.objects.iter().enumerate() {
+            let known = keys(&entry.files).chain(PARTS);
+            self.known("file", name, &format!("/objects/{position}"), known);
         }
     }
 

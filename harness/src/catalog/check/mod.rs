@@ -6,6 +6,7 @@ mod control;
 mod deviation;
 mod fields;
 mod grants;
+mod persona;
 mod pod;
 mod profile;
 mod request;
@@ -32,6 +33,10 @@ pub(super) fn catalog(catalog: &Catalog, [manifests, scenarios]: [&Sources; 2]) 
             problems.append(&mut check.problems);
         }
     };
+    let known = persona::Known::of(catalog);
+    for entry in catalog.personas.values() {
+        check(manifests.get(&entry.file), &|check| check.persona(entry, &known));
+    }
     for entry in catalog.controls.values() {
         check(manifests.get(&entry.file), &|check| check.control(entry));
     }
@@ -55,9 +60,10 @@ pub(super) fn profile(catalog: &Catalog, profile: &Profile, source: &Source) -> 
     check.problems
 }
 
-/// Substitutions are made in what is sent to the cluster: the files of controls, and targets.
+/// Substitutions are made in what is sent to the cluster: the files of controls, targets and personas.
 fn may_substitute(file: &str) -> bool {
-    file.starts_with("manifests/controls/") || file.starts_with("manifests/targets/")
+    let folders = ["manifests/controls/", "manifests/personas/", "manifests/targets/"];
+    folders.iter().any(|folder| file.starts_with(folder))
 }
 
 /// One file under scrutiny. Places are JSON pointers.

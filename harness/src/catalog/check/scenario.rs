@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use super::{Check, keys};
 use crate::catalog::{Entry, Target};
-use crate::model::{AUDIT_POLICY, Action, Attack, Blocked, Door, Logged, Permit, Succeeds};
+use crate::model::{
+    AUDIT_POLICY, Action, Attack, Blocked, Door, Logged, Permit, Scenario, Succeeds,
+};
 
 impl Check<'_> {
     pub(super) fn scenario(&mut self, entry: &Entry) {
@@ -26,6 +28,28 @@ impl Check<'_> {
         }
         for (position, permit) in scenario.permits.iter().enumerate() {
             self.permit(permit, target, &format!("/permits/{position}"));
+        }
+        if entry.built_in {
+            self.proof(entry);
+        }
+    }
+
+    /// A scenario of ours must be expected to notice a weakening of each control that it tests: otherwise it may stay
+    /// green for ever, and no proof demands that it was seen failing. Of a user's scenario our controls know nothing.
+    fn proof(&mut self, entry: &Entry) {
+        let catalog = self.catalog;
+        let tested = entry.controls().into_iter().filter_map(|id| catalog.controls.get(id));
+        for control in tested {
+            let mut weakenings = control.control.weaken.values();
+            if !weakenings.any(|weakening| weakening.expect.contains_key(&entry.id)) {
+                let message = format!("no weakening of `{}` expects it to notice", control.id);
+                let hint = format!(
+                    "add `{}: REASON` to the `expect` of one that it notices, in {}; \
+                     `brinell prove --scenario {}` shows which do",
+                    entry.id, control.file, entry.id
+                );
+                self.wrong(&tests_at(&entry.scenario, &control.id), &message, &hint);
+            }
         }
     }
 
@@ -131,5 +155,20 @@ impl Check<'_> {
                 "it goes past the API server, whose audit log cannot hold it: remove `logged`";
             self.wrong(&format!("{pointer}/logged"), "this action leaves no audit event", hint);
         }
+    }
+}
+
+/// Where a scenario says first that it tests a control, as a JSON pointer.
+fn tests_at(scenario: &Scenario, control: &str) -> String {
+    let by = |attack: &Attack| attack.blocked.as_ref().is_some_and(|it| it.by == control);
+    if let Some(position) = scenario.attacks.iter().position(by) {
+        return format!("/attacks/{position}/blocked/by");
+    }
+    let attack = scenario.attacks.iter().position(|attack| attack.logged.is_some());
+    let permit = scenario.permits.iter().position(|permit| permit.logged.is_some());
+    match (attack, permit) {
+        (Some(position), _) => format!("/attacks/{position}/logged"),
+        (None, Some(position)) => format!("/permits/{position}/logged"),
+        (None, None) => String::new(),
     }
 }

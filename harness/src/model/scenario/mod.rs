@@ -51,7 +51,7 @@ impl Scenario {
 pub struct Attack {
     /// Names the attack within its scenario.
     pub name: String,
-    /// Who acts: a name of `personas.yaml`.
+    /// Who acts: a file of `manifests/personas`, without `.yaml`.
     pub r#as: String,
     /// What is sent.
     pub r#do: Action,
@@ -83,7 +83,7 @@ impl Attack {
 pub struct Permit {
     /// Names the permit within its scenario.
     pub name: String,
-    /// Who acts: a name of `personas.yaml`.
+    /// Who acts: a file of `manifests/personas`, without `.yaml`.
     pub r#as: String,
     /// What is sent.
     pub r#do: Action,

@@ -303,7 +303,7 @@ impl Stage {
     }
 
     async fn identify(&self, plan: &Plan<'_>, name: &str) -> Result<Identity, StageError> {
-        let persona = &plan.catalog.personas[name];
+        let persona = &plan.catalog.personas[name].who;
         Ok(Identity::of(name, persona, &self.world.admin, &self.config).await?)
     }
 

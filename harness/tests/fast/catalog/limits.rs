@@ -153,11 +153,11 @@ fn text_that_is_not_what_it_seems() {
     assert_eq!(with_scenario(format!("\u{feff}{SCENARIO}")), "");
     assert_eq!(with_scenario(SCENARIO.replace('\n', "\r\n")), "");
     insta::assert_snapshot!(with_change("why: Because.", "why: Be\0cause."), @"mine/exec/mine.yaml: line 2 is not text in UTF-8");
-    insta::assert_snapshot!(with_change("as: operator", "as: \"op\\0\""), @r#"
+    let said = with_change("as: operator", "as: \"op\\0\"");
+    insta::assert_snapshot!(said.split("\n  known are: ").next().unwrap_or_default(), @r#"
 mine/exec/mine.yaml:7:7: there is no persona `op\u{0}`
   7 |   as: "op\0"
     |       ^
-  known are: admin, anonymous, application, bad-token, caretaker, colleague, debugger, deployer, developer, frontend, get-only, master, monitoring, on-call, operator, other-colleague, reader, replicaset-controller, scraper, stranger, team-lead, viewer
 "#);
     let wide: Vec<u8> = SCENARIO.encode_utf16().flat_map(u16::to_le_bytes).collect();
     insta::assert_snapshot!(with_scenario(wide), @"mine/exec/mine.yaml: line 1 is not text in UTF-8");

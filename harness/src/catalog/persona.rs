@@ -1,0 +1,194 @@
+//! Personas as objects: their ServiceAccounts, their roles, and the bindings that give them these.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::{Document, Target, identity};
+use crate::model::{Bound, HeldRole, PERSONAS, Persona, ServiceAccount};
+
+/// The ServiceAccounts.
+pub(super) const ACCOUNTS: &str = "personas/accounts";
+/// The namespaces in which a role is bound: controls are set up before targets.
+pub(super) const NAMESPACES: &str = "personas/namespaces";
+/// The roles of which a file has the rules.
+pub(super) const ROLES: &str = "personas/roles";
+/// The bindings of ServiceAccounts.
+pub(super) const BINDINGS: &str = "personas/bindings";
+/// The bindings of users without a ServiceAccount.
+pub(super) const PEOPLE: &str = "personas/people";
+
+/// What a control may name among its `objects`.
+pub(super) const PARTS: [&str; 5] = [ACCOUNTS, NAMESPACES, ROLES, BINDINGS, PEOPLE];
+
+const RBAC: &str = "rbac.authorization.k8s.io";
+
+/// A persona with where it comes from.
+#[derive(Debug, Clone)]
+pub struct PersonaEntry {
+    /// The file's name without `.yaml`.
+    pub name: String,
+    /// The file, as a person finds it.
+    pub file: String,
+    /// The identity that requests are sent with.
+    pub who: Persona,
+    /// The ClusterRoles that it holds, and where.
+    pub roles: Vec<HeldRole>,
+}
+
+/// An object that a persona's file makes.
+pub(super) struct Made {
+    /// One of [`PARTS`].
+    pub(super) part: &'static str,
+    /// What it is made of: a JSON pointer into the file.
+    pub(super) pointer: String,
+    /// The object.
+    pub(super) object: Value,
+}
+
+/// Every object that the personas' files make, by part.
+pub(super) fn parts(
+    personas: &BTreeMap<String, PersonaEntry>,
+    targets: &BTreeMap<String, Target>,
+) -> BTreeMap<&'static str, Vec<Document>> {
+    let mut parts: BTreeMap<&str, Vec<Document>> =
+        PARTS.into_iter().map(|part| (part, Vec::new())).collect();
+    let mut known = BTreeSet::new();
+    for entry in personas.values() {
+        for Made { part, object, .. } in entry.objects() {
+            // What two files make is told of the second one, and not once more by every weakening.
+            if known.insert(identity(&object)) {
+                let document = Document { file: entry.file.clone(), object };
+                parts.entry(part).or_default().push(document);
+            }
+        }
+    }
+    parts.insert(NAMESPACES, namespaces(personas, targets));
+    parts
+}
+
+/// The Namespaces in which a role is bound, as their targets have them.
+fn namespaces(
+    personas: &BTreeMap<String, PersonaEntry>,
+    targets: &BTreeMap<String, Target>,
+) -> Vec<Document> {
+    let roles = personas.values().flat_map(|entry| &entry.roles);
+    let mut bound: BTreeSet<&str> = roles.flat_map(|role| role.bound.namespaces()).collect();
+    let of_targets = targets.values().flat_map(|target| &target.objects);
+    // Each once, were it in two targets.
+    let is_bound = |it: &&Document| namespace(&it.object).is_some_and(|name| bound.remove(name));
+    of_targets.filter(is_bound).cloned().collect()
+}
+
+/// The name of an object that is a Namespace.
+pub(super) fn namespace(object: &Value) -> Option<&str> {
+    object["metadata"]["name"].as_str().filter(|_| object["kind"] == "Namespace")
+}
+
+impl PersonaEntry {
+    /// The objects that its file makes.
+    pub(super) fn objects(&self) -> Vec<Made> {
+        let mut objects = Vec::new();
+        if let Persona::ServiceAccount(account) = &self.who
+            && account.namespace == PERSONAS
+        {
+            let (pointer, object) = ("/who".to_owned(), account.object());
+            objects.push(Made { part: ACCOUNTS, pointer, object });
+        }
+        for (position, role) in self.roles.iter().enumerate() {
+            if !role.rules.is_empty() {
+                let pointer = format!("/roles/{position}/cluster-role");
+                objects.push(Made { part: ROLES, pointer, object: role.object() });
+            }
+            objects.extend(self.bindings(position, role));
+        }
+        objects
+    }
+
+    fn bindings(&self, position: usize, role: &HeldRole) -> Vec<Made> {
+        let Some((part, subject)) = self.who.subject() else { return Vec::new() };
+        let made = |pointer, object| Made { part, pointer, object };
+        let pointer = format!("/roles/{position}/bound");
+        match &role.bound {
+            Bound::Everywhere => {
+                let named = role.binding.name.clone();
+                let name = named.unwrap_or_else(|| format!("brinell-{}", self.name));
+                let metadata = json!({"name": name});
+                vec![made(pointer, role.binding("ClusterRoleBinding", metadata, &subject))]
+            }
+            Bound::In(namespaces) => {
+                let name = role.binding.name.as_ref().unwrap_or(&self.name);
+                let binding = |(number, namespace): (usize, &String)| {
+                    let metadata = json!({"name": name, "namespace": namespace});
+                    let object = role.binding("RoleBinding", metadata, &subject);
+                    made(format!("{pointer}/in/{number}"), object)
+                };
+                namespaces.iter().enumerate().map(binding).collect()
+            }
+        }
+    }
+}
+
+impl Persona {
+    /// How a binding names it, and the part that its bindings belong to. `None` for those who hold no roles.
+    fn subject(&self) -> Option<(&'static str, Value)> {
+        match self {
+            Persona::ServiceAccount(ServiceAccount { namespace, name }) => Some((
+                BINDINGS,
+                json!({"kind": "ServiceAccount", "name": name, "namespace": namespace}),
+            )),
+            Persona::Impersonated(impersonated) => {
+                let user = &impersonated.user;
+                Some((PEOPLE, json!({"apiGroup": RBAC, "kind": "User", "name": user})))
+            }
+            Persona::Anonymous | Persona::Admin | Persona::BadToken => None,
+        }
+    }
+}
+
+impl ServiceAccount {
+    fn object(&self) -> Value {
+        json!({
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": {"name": self.name, "namespace": self.namespace},
+            "automountServiceAccountToken": false,
+        })
+    }
+}
+
+impl HeldRole {
+    fn object(&self) -> Value {
+        json!({
+            "apiVersion": format!("{RBAC}/v1"),
+            "kind": "ClusterRole",
+            "metadata": {"name": self.cluster_role},
+            "rules": self.rules,
+        })
+    }
+
+    /// A binding of this role to one subject.
+    fn binding(&self, kind: &str, mut metadata: Value, subject: &Value) -> Value {
+        if !self.binding.annotations.is_empty() {
+            metadata["annotations"] = json!(self.binding.annotations);
+        }
+        json!({
+            "apiVersion": format!("{RBAC}/v1"),
+            "kind": kind,
+            "metadata": metadata,
+            "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": self.cluster_role},
+            "subjects": [subject],
+        })
+    }
+}
+
+impl Bound {
+    /// The namespaces that it names.
+    pub(super) fn namespaces(&self) -> impl Iterator<Item = &str> {
+        let namespaces = match self {
+            Bound::Everywhere => [].as_slice(),
+            Bound::In(namespaces) => namespaces,
+        };
+        namespaces.iter().map(String::as_str)
+    }
+}
