@@ -9,7 +9,7 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::paint::Paint;
-use super::{block, proof, visible};
+use super::{Flag, Format, block, proof, visible};
 use crate::model::{
     AttemptResult, Outcome, Proof, Results, ScenarioResult, Unmet, Verdict, WeakeningResult,
 };
@@ -27,8 +27,11 @@ const LONGEST_LINE: usize = 2_000;
 /// How many bytes of a text are kept. What is more is in the JSON report.
 const LONGEST_TEXT: usize = 64 << 10;
 
-/// The document's bytes.
-pub(super) fn render(results: &Results) -> io::Result<Vec<u8>> {
+/// JUnit XML.
+pub(super) const FORMAT: Format =
+    Format { name: "JUnit", flag: Some(Flag { name: "junit", help: "Write JUnit XML" }), render };
+
+fn render(results: &Results) -> io::Result<Vec<u8>> {
     let mut report = Report::new(OURSELVES);
     if let Some(summary) = &results.summary {
         report.set_time(summary.took);

@@ -1,17 +1,24 @@
 //! A result as Markdown, for a pull request or a wiki.
 
 use std::fmt::Write;
+use std::io;
 
 use super::block::{self, seconds, who};
 use super::paint::Paint;
 use super::proof::{Table, score, tables};
-use super::visible;
+use super::{Format, visible};
 use crate::model::{
     AttemptResult, Cell, Decision, Log, Mark, Outcome, Proof, Results, Verdict, WeakeningResult,
 };
 
-/// The whole result.
-pub fn markdown(results: &Results) -> String {
+/// Markdown.
+pub const FORMAT: Format = Format { name: "Markdown", flag: None, render };
+
+fn render(results: &Results) -> io::Result<Vec<u8>> {
+    Ok(markdown(results).into_bytes())
+}
+
+fn markdown(results: &Results) -> String {
     let mut text = format!(
         "# brinell, run {}\n\nKubernetes {}, profile {}, on {}\n",
         plain(&results.run),

@@ -36,7 +36,7 @@ impl Write for Shared {
 
 pub(crate) fn results(events: &[RunEvent]) -> Results {
     let mut results = Results::default();
-    events.iter().for_each(|event| results.on(event));
+    events.iter().cloned().for_each(|event| results.on(event));
     results
 }
 
