@@ -15,6 +15,7 @@ mod results;
 mod run_event;
 mod scenario;
 mod seconds;
+mod word;
 
 pub use api_path::*;
 pub use audit_event::*;
@@ -29,3 +30,4 @@ pub use proof::*;
 pub use results::*;
 pub use run_event::*;
 pub use scenario::*;
+pub use word::*;

@@ -12,7 +12,10 @@ use super::paint::Paint;
 use super::screen::Screen;
 use super::text::wrap_lines;
 use super::{ReportError, block, proof, visible};
-use crate::model::{Outcome, Results, RunEvent, ScenarioResult, Summary, Verdict, WeakeningResult};
+use crate::model::{
+    ABORTED, NOT_ACTING, Outcome, Results, RunEvent, ScenarioResult, Summary, Verdict,
+    WeakeningResult,
+};
 use crate::text::count;
 
 /// How often the time of what is going on is shown anew.
@@ -101,10 +104,10 @@ impl<W: Write + Send + 'static> Terminal<W> {
                 self.print(&block::step(name, detail, Some(*took)))
             }
             RunEvent::StepStarted { .. } | RunEvent::StepFinished { .. } => Ok(()),
-            RunEvent::ControlUnmet { cause, .. } => self.alarm("NOT ACTING", cause),
+            RunEvent::ControlUnmet { cause, .. } => self.alarm(&NOT_ACTING.to_uppercase(), cause),
             RunEvent::Aborted { error } => {
                 self.screen().end_all();
-                self.alarm("ABORTED", error)
+                self.alarm(ABORTED, error)
             }
             RunEvent::ScenarioStarted { id } => {
                 self.screen().begin(id, format!("  {} …", visible(id)))
@@ -207,12 +210,16 @@ fn verdicts(results: &Results, summary: &Summary, reports: &str) -> String {
     let nothing = if passed + failed + inconclusive == 0 { " Nothing was judged." } else { "" };
     let unmet = match unmet {
         0 => String::new(),
-        unmet => format!(" {} not acting.", count(*unmet, "control")),
+        unmet => format!(" {} {NOT_ACTING}.", count(*unmet, "control")),
     };
-    format!(
-        "{passed} passed, {failed} failed, {inconclusive} inconclusive, {skipped} skipped; \
-         {observed}.{nothing}{unmet} {reports}"
-    )
+    let counted = [
+        (passed, Verdict::Passed),
+        (failed, Verdict::Failed),
+        (inconclusive, Verdict::Inconclusive),
+        (skipped, Verdict::Skipped),
+    ];
+    let counted = counted.map(|(count, verdict)| format!("{count} {}", verdict.label()));
+    format!("{}; {observed}.{nothing}{unmet} {reports}", counted.join(", "))
 }
 
 /// `20.3 s, of which kind 15.0 s. Cluster deleted, nothing left behind.`

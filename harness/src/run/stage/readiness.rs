@@ -15,7 +15,7 @@ use crate::catalog::Need;
 use crate::cluster::Settings;
 use crate::cluster::is_pod_ready;
 use crate::judge::{Signature, attribute};
-use crate::model::{Action, Answer, Decision, Evidence, Layer, Log, Permit, Ready};
+use crate::model::{Action, Answer, Decision, Evidence, Layer, Log, NOT_ACTING, Permit, Ready};
 use crate::poll;
 use crate::run::{Plan, Planned};
 
@@ -58,7 +58,7 @@ impl Stage {
         };
         if !failing.is_empty() {
             let ids: Vec<&str> = failing.into_iter().collect();
-            detail.push_str(&format!("; NOT ACTING: {}", ids.join(", ")));
+            detail.push_str(&format!("; {}: {}", NOT_ACTING.to_uppercase(), ids.join(", ")));
         }
         if !plan.left_out.is_empty() {
             let ids: Vec<&str> = plan.left_out.keys().map(String::as_str).collect();
