@@ -174,3 +174,35 @@ impl Results {
         serde_json::from_slice(document).map_err(ReadError::Broken)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+
+    #[test]
+    fn the_summary_counts_all_that_was_judged() {
+        let mut results = sample::results(&sample::mixed());
+        for control in ["exec-guard", "exec-guard", "audit-policy"] {
+            let control = control.to_owned();
+            results.on(RunEvent::ControlUnmet { control, cause: "not there".to_owned() });
+        }
+        let made = results.scenarios.iter().map(|result| result.attempts.len());
+        let (made, took) = (made.sum::<usize>(), Duration::from_secs(1));
+        let summary = results.summarise(took, took, String::new());
+        let Summary { passed, failed, inconclusive, skipped, unmet, attempts, .. } = summary;
+        let expected = results.summary.as_ref().expect("a run that ended");
+        let counted = [expected.passed, expected.failed, expected.inconclusive, expected.skipped];
+        assert_eq!([passed, failed, inconclusive, skipped], counted);
+        assert_eq!((unmet, attempts), (2, made));
+    }
+
+    #[test]
+    fn what_a_proof_has_found_counts_where_it_does_not_end() {
+        let mut events = sample::proof();
+        events.retain(|event| !matches!(event, RunEvent::Proven(_)));
+        let weakenings = sample::results(&events).proof.expect("a proof").weakenings;
+        assert!(!weakenings.is_empty());
+        assert!(weakenings.is_sorted_by_key(WeakeningResult::id));
+    }
+}
