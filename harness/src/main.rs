@@ -10,22 +10,25 @@ use brinell::pod;
 use brinell::report::ExitCode;
 use clap::error::ContextValue;
 use clap::{CommandFactory, Parser};
-use command::{assets, code, fail, list, print, prove, refuse, report, reported, run, sweep};
+use command::{Error, assets, complain, list, print, prove, refuse, report, reported, run, sweep};
 
 fn main() -> Code {
-    let cli = match parse() {
-        Ok(cli) => cli,
-        Err(code) => return code,
-    };
-    match cli.command {
-        Some(Command::InCluster(work)) => work.run(),
-        Some(Command::Supervise(supervision)) => supervision.supervise().unwrap_or_else(|error| {
-            fail(ExitCode::Broken, &format!("a program could not be supervised: {error}"))
-        }),
+    parse().and_then(follow).unwrap_or_else(|error| {
+        complain(&error);
+        error.code().into()
+    })
+}
+
+/// Does what the arguments say. What runs inside pods or beside a cluster has exit codes of its own.
+fn follow(cli: Cli) -> Result<Code, Error> {
+    let ended = match cli.command {
+        Some(Command::InCluster(work)) => return Ok(work.run()),
+        Some(Command::Supervise(supervision)) => {
+            return supervision.supervise().map_err(Error::Supervise);
+        }
         Some(Command::Tied(tied)) => {
             let program = tied.program();
-            let error = tied.tie();
-            fail(ExitCode::Broken, &format!("{program} could not be started: {error}"))
+            Err(Error::Tied { program, cause: tied.tie() })
         }
         Some(Command::Assets { work, kubernetes_version }) => {
             in_runtime(assets::handle(work, kubernetes_version))
@@ -35,24 +38,25 @@ fn main() -> Code {
             clap_complete::generate(shell, &mut Cli::command(), "brinell", &mut script);
             print(&script)
         }
-        Some(Command::Explain { id }) => code(list::explain(&id)),
-        Some(Command::Plan(selection)) => in_runtime(async { code(list::plan(selection).await) }),
+        Some(Command::Explain { id }) => list::explain(&id),
+        Some(Command::Plan(selection)) => in_runtime(list::plan(selection)),
         Some(Command::Prove(arguments)) => {
             let output = arguments.output.clone();
             in_runtime(async { reported(prove::start(arguments).await, &output) })
         }
         Some(Command::Report { results }) => report::markdown(&results),
         Some(Command::Sweep { run }) => in_runtime(sweep::sweep(run)),
-        None if cli.run.list.is_some() => code(list::list(&cli.run)),
+        None if cli.run.list.is_some() => list::list(&cli.run),
         None => {
             let output = cli.run.output.clone();
             in_runtime(async { reported(run::start(cli.run).await, &output) })
         }
-    }
+    };
+    ended.map(Code::from)
 }
 
 /// Reads the arguments. In our image `probe` is another name for `brinell in-cluster probe`.
-fn parse() -> Result<Cli, Code> {
+fn parse() -> Result<Cli, Error> {
     let arguments: Vec<_> = std::env::args_os().collect();
     if arguments.first().is_some_and(|name| pod::invoked_as_probe(name)) {
         let prefix = ["brinell", "in-cluster", "probe"].map(Into::into);
@@ -63,7 +67,7 @@ fn parse() -> Result<Cli, Code> {
             refuse(&Output::of_broken(&arguments), &error.to_string());
         }
         match scenario(&error) {
-            Some(id) => fail(ExitCode::Usage, &format!("did you mean `brinell --scenario {id}`?")),
+            Some(id) => Error::BareScenario(id.to_owned()),
             None => error.exit(),
         }
     })
@@ -80,9 +84,6 @@ fn scenario(error: &clap::Error) -> Option<&str> {
     })
 }
 
-fn in_runtime(work: impl Future<Output = Code>) -> Code {
-    match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime.block_on(work),
-        Err(error) => fail(ExitCode::Broken, &format!("no runtime could be started: {error}")),
-    }
+fn in_runtime(work: impl Future<Output = Result<ExitCode, Error>>) -> Result<ExitCode, Error> {
+    tokio::runtime::Runtime::new().map_err(Error::Runtime)?.block_on(work)
 }

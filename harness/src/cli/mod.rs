@@ -1,12 +1,17 @@
 //! The command line: what may be said, as types. What it means is in `main.rs`.
 
+mod reports;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+pub use reports::Reports;
+
 use crate::cluster::{ClusterKind, Supervision, Tied};
 use crate::pod::InCluster;
+use crate::report::{ExitCode, Meaning};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,16 +21,7 @@ Examples:
   brinell --list                                    what there is
   brinell explain exec-interactive                  what a scenario does and why
   brinell prove --cluster embedded                  the proof that scenarios can fail
-  brinell sweep                                     removes what an ended run left behind
-
-Exit codes:
-  0  everything that was judged passed
-  1  a scenario failed
-  2  wrong arguments, or YAML that cannot be read
-  3  nothing was judged: nothing selected, or everything skipped
-  4  the cluster or a control could not be set up, or a report could not be written
-  5  a scenario is inconclusive
-  101 a panic, 130 SIGINT, 143 SIGTERM";
+  brinell sweep                                     removes what an ended run left behind";
 
 const PROOF: &str = "\
 Every cluster is made for the proof and deleted after it; one that brinell did not make is never weakened.
@@ -35,23 +31,29 @@ Examples:
   brinell prove --cluster embedded                  the same without Docker, two clusters side by side
   brinell prove --control exec-guard                the weakenings of one control
   brinell prove --scenario exec-interactive         what one scenario notices
-  brinell prove --json proof.json && brinell report proof.json > proof.md
+  brinell prove --json proof.json && brinell report proof.json > proof.md";
 
-Exit codes:
-  0  every weakening was caught, or is missed as known
-  1  a weakening was missed, a scenario catches nothing or turned red for another control, a deviation is stale,
-     or a scenario fails where nothing is weakened
-  2  wrong arguments, or YAML that cannot be read
-  3  nothing was tried
-  4  a cluster could not be made, weakened or restored, or a report could not be written
-  5  a weakening went wrong: something else than the expected came of it; with --require-all also one that was
-     skipped, or of which not everybody was asked who is expected to notice
-  101 a panic, 130 SIGINT, 143 SIGTERM";
+/// The end of a help: what belongs to the command, and the exit codes in the words that `said` chooses.
+fn after_help(about: &str, said: fn(Meaning) -> &'static str) -> String {
+    let told = |code: &ExitCode| (*code as u8, said(code.meaning()).replace('\n', "\n     "));
+    let (foreign, own): (Vec<_>, Vec<_>) = ExitCode::ALL.iter().partition(|it| it.is_foreign());
+    let line = |code| {
+        let (number, words) = told(code);
+        format!("  {number}  {words}\n")
+    };
+    let own: String = own.into_iter().map(line).collect();
+    let word = |code| {
+        let (number, words) = told(code);
+        format!("{number} {words}")
+    };
+    let foreign: Vec<String> = foreign.into_iter().map(word).collect();
+    format!("{about}\n\nExit codes:\n{own}  {}", foreign.join(", "))
+}
 
 /// Presses on a Kubernetes cluster with real attacks and says which were stopped, by whom, and what evidence
 /// they left.
 #[derive(Debug, Parser)]
-#[command(name = "brinell", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+#[command(name = "brinell", version, after_help = after_help(EXAMPLES, |meaning| meaning.run_help), args_conflicts_with_subcommands = true)]
 pub struct Cli {
     /// Something else than a run.
     #[command(subcommand)]
@@ -72,7 +74,7 @@ pub enum Command {
     /// Show what would run, be set up and be skipped; changes nothing
     Plan(Selection),
     /// Weaken each control, one way at a time, and demand that the scenarios notice
-    #[command(after_help = PROOF)]
+    #[command(after_help = after_help(PROOF, |meaning| meaning.proof_help))]
     Prove(ProveArguments),
     /// Print a result as Markdown, from the JSON that a run or a proof wrote
     Report {
@@ -201,12 +203,9 @@ pub struct Conditions {
 /// What a run or a proof shows and writes.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Output {
-    /// Write JUnit XML
-    #[arg(long, value_name = "FILE", help_heading = "Results")]
-    pub junit: Option<PathBuf>,
-    /// Write JSON, with all evidence
-    #[arg(long, value_name = "FILE", help_heading = "Results")]
-    pub json: Option<PathBuf>,
+    /// The report files.
+    #[command(flatten)]
+    pub reports: Reports,
     /// Count a skipped scenario as inconclusive
     #[arg(long, help_heading = "Results")]
     pub require_all: bool,
@@ -232,14 +231,10 @@ impl Output {
         while let Some(word) = words.next() {
             let word = word.to_string_lossy();
             let (name, value) = word.split_once('=').unzip();
-            let report = match name.unwrap_or(&word) {
-                "--junit" => &mut output.junit,
-                "--json" => &mut output.json,
-                _ => continue,
-            };
             let is_value = |next: &&OsString| !next.as_encoded_bytes().starts_with(b"-");
-            *report =
-                value.map(PathBuf::from).or_else(|| words.next_if(is_value).map(PathBuf::from));
+            output.reports.add(name.unwrap_or(&word), || {
+                value.map(PathBuf::from).or_else(|| words.next_if(is_value).map(PathBuf::from))
+            });
         }
         output
     }

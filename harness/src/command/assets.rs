@@ -1,32 +1,25 @@
 //! The programs of embedded clusters.
 
-use std::process::ExitCode as Code;
-
 use brinell::cli::AssetsWork;
-use brinell::cluster::assets::{self, AssetError, Program};
+use brinell::cluster::assets::{self, Program};
 use brinell::report::ExitCode;
 
-use super::fail;
+use super::Error;
 
 /// Lists, builds or removes them.
-pub async fn handle(work: AssetsWork, version: String) -> Code {
-    let done = match work {
+pub async fn handle(work: AssetsWork, version: String) -> Result<ExitCode, Error> {
+    match work {
         AssetsWork::List => list_assets().await,
-        AssetsWork::Install => assets::install(&version, |doing| eprintln!("{doing} …"))
-            .await
-            .map(|assets| println!("{assets}")),
-        AssetsWork::Remove => {
-            assets::remove().map(|folder| println!("removed {}", folder.display()))
+        AssetsWork::Install => {
+            let assets = assets::install(&version, |doing| eprintln!("{doing} …")).await?;
+            println!("{assets}");
         }
-    };
-    match done {
-        Ok(()) => ExitCode::Passed.into(),
-        Err(error @ AssetError::UnknownVersion { .. }) => fail(ExitCode::Usage, &error.to_string()),
-        Err(error) => fail(ExitCode::Broken, &error.to_string()),
+        AssetsWork::Remove => println!("removed {}", assets::remove()?.display()),
     }
+    Ok(ExitCode::Passed)
 }
 
-async fn list_assets() -> Result<(), AssetError> {
+async fn list_assets() {
     for version in assets::versions() {
         println!("Kubernetes {version}");
         for program in Program::ALL {
@@ -40,5 +33,4 @@ async fn list_assets() -> Result<(), AssetError> {
             println!("  {:<24} {told}", program.name());
         }
     }
-    Ok(())
 }

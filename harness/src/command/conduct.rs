@@ -2,16 +2,14 @@
 
 use std::io;
 use std::panic::AssertUnwindSafe;
-use std::path::{Path, PathBuf};
-use std::process::ExitCode as Code;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use brinell::cli::{Conditions, Output};
 use brinell::cluster::assets::{self, AssetError};
 use brinell::cluster::{self, Choice, ClusterKind, RunFolder};
-use brinell::model::RunEvent;
-use brinell::report::{Detail, ExitCode, FileReport, Format, Reporter, Reporters, Terminal};
+use brinell::model::{Results, RunEvent};
+use brinell::report::{Detail, ExitCode, Reporter, Terminal};
 use brinell::run::{Options, Plan, Progress};
 use brinell::text;
 use futures::FutureExt;
@@ -19,7 +17,7 @@ use k8s_openapi::jiff::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-use super::complain;
+use super::{Error, complain};
 
 /// The runs whose folders were made: whatever happens, they are tidied up.
 #[derive(Default)]
@@ -27,10 +25,8 @@ pub struct Made(Mutex<Vec<(String, Arc<RunFolder>)>>);
 
 impl Made {
     /// Makes the folder of a run.
-    pub fn folder(&self, run: &str) -> Result<Arc<RunFolder>, String> {
-        let folder = RunFolder::create(run)
-            .map_err(|error| format!("the run's own folder could not be made: {error}"))?;
-        let folder = Arc::new(folder);
+    pub fn folder(&self, run: &str) -> Result<Arc<RunFolder>, Error> {
+        let folder = Arc::new(RunFolder::create(run).map_err(Error::Folder)?);
         self.lock().push((run.to_owned(), Arc::clone(&folder)));
         Ok(folder)
     }
@@ -40,108 +36,64 @@ impl Made {
     }
 }
 
-/// Rust's own exit code of a panic.
-const PANICKED: u8 = 101;
-
-/// How a run ended.
-enum Ending {
-    /// With how long the cluster's own programs took to make it.
-    Done(Duration),
-    Aborted(String),
-    Panicked,
-    Signalled(ExitCode),
-}
-
 /// Works, tidies up whatever happened, and reports. The work returns how long the cluster's own programs took to make it.
 pub async fn conduct(
-    work: impl AsyncFnOnce(&Made, &Progress) -> Result<Duration, String>,
+    work: impl AsyncFnOnce(&Made, &Progress) -> Result<Duration, Error>,
     output: &Output,
     keep: bool,
-    mut reporters: Reporters,
+    mut reporter: Reporter,
     started: Instant,
-) -> Code {
+) -> Result<ExitCode, Error> {
+    let mut signals = Signals::caught().map_err(Error::Signals)?;
     let (sender, mut events) = mpsc::unbounded_channel();
     let progress = Progress::new(sender);
-    let reporting = tokio::task::spawn_blocking(move || {
+    let listening = tokio::task::spawn_blocking(move || {
         while let Some(event) = events.blocking_recv() {
-            reporters.on(&event);
+            reporter.on(event);
         }
-        reporters.finish()
+        reporter
     });
     let made = Made::default();
-    let mut signals = Signals::caught();
-    let ending = until_end(work, &made, &progress, signals.as_mut()).await;
-    if let Some(error) = ending.error() {
-        progress.tell(RunEvent::Aborted { error: text::without_credentials(&error) });
+    let ending = until_end(work, &made, &progress, &mut signals).await;
+    if let Err(error) = &ending {
+        let error = text::without_credentials(&error.to_string());
+        progress.tell(RunEvent::Aborted { error });
     }
     let tidying = Instant::now();
-    let is_signalled = matches!(ending, Ending::Signalled(_));
-    let (tidied, is_tidy) = tokio::select! {
+    let is_signalled = matches!(ending, Err(Error::Interrupted | Error::Terminated));
+    let tidied = tokio::select! {
         tidied = tidy_all(&made, keep) => tidied,
-        () = insisted(signals.as_mut().ok(), is_signalled) => (left_behind(&made), false),
+        () = insisted(&mut signals, is_signalled) => not_tidied(&made),
     };
-    let took_by_cluster = match &ending {
-        Ending::Done(making) => *making + tidying.elapsed(),
-        _ => tidying.elapsed(),
-    };
-    let summary = progress.summary(started.elapsed(), took_by_cluster, tidied);
-    progress.tell(RunEvent::Finished(summary.clone()));
-    let proof = progress.proof();
+    let took_by_cluster = ending.as_ref().copied().unwrap_or_default() + tidying.elapsed();
+    // The listener ends when nobody can tell it anything any more.
     drop(progress);
-    let reported = match reporting.await {
-        Ok(Ok(())) => true,
-        Ok(Err(error)) => {
-            complain(&error.to_string());
-            false
-        }
-        Err(_) => false,
-    };
-    let broken = !reported || !is_tidy || matches!(ending, Ending::Aborted(_));
-    match (ending, proof) {
-        (Ending::Panicked, _) => PANICKED.into(),
-        (Ending::Signalled(code), _) => code.into(),
-        (_, Some(proof)) => ExitCode::of_proof(&proof, broken, output.require_all).into(),
-        (_, None) => ExitCode::of(&summary, broken, output.require_all).into(),
-    }
-}
-
-impl Ending {
-    /// Why no scenario runs any more.
-    fn error(&self) -> Option<String> {
-        match self {
-            Ending::Done(_) => None,
-            Ending::Aborted(error) => Some(error.clone()),
-            Ending::Panicked => Some("a panic; this is a bug in brinell".to_owned()),
-            Ending::Signalled(ExitCode::Terminated) => Some("ended by SIGTERM".to_owned()),
-            Ending::Signalled(_) => Some("interrupted".to_owned()),
-        }
-    }
+    // A panic while something was shown. The files still say that the run did not finish.
+    let mut reporter = listening.await.map_err(|_| Error::Panicked)?;
+    let summary = reporter.results().summarise(started.elapsed(), took_by_cluster, told(&tidied));
+    reporter.on(RunEvent::Finished(summary));
+    let (results, reported) = reporter.finish();
+    let reported = reported.map_err(Error::from).inspect_err(complain);
+    let errors = ending.err().into_iter().chain(tidied.into_iter().filter_map(Result::err));
+    let codes = errors.chain(reported.err()).map(|error| error.code());
+    Ok(codes.fold(ExitCode::of(&results, output.require_all), ExitCode::or_worse))
 }
 
 async fn until_end(
-    work: impl AsyncFnOnce(&Made, &Progress) -> Result<Duration, String>,
+    work: impl AsyncFnOnce(&Made, &Progress) -> Result<Duration, Error>,
     made: &Made,
     progress: &Progress,
-    signals: Result<&mut Signals, &mut io::Error>,
-) -> Ending {
-    let signals = match signals {
-        Ok(signals) => signals,
-        Err(error) => return Ending::Aborted(format!("signals cannot be caught: {error}")),
-    };
+    signals: &mut Signals,
+) -> Result<Duration, Error> {
     let working = AssertUnwindSafe(work(made, progress)).catch_unwind();
     tokio::select! {
-        ended = working => match ended {
-            Ok(Ok(making)) => Ending::Done(making),
-            Ok(Err(error)) => Ending::Aborted(error),
-            Err(_) => Ending::Panicked,
-        },
-        code = signals.next() => Ending::Signalled(code),
+        ended = working => ended.unwrap_or(Err(Error::Panicked)),
+        signal = signals.next() => Err(signal),
     }
 }
 
 /// Waits for the second signal, which ends tidying up too. A run that nobody ended needs two while it tidies up.
-async fn insisted(signals: Option<&mut Signals>, is_signalled: bool) {
-    let Some(signals) = signals else { return std::future::pending().await };
+async fn insisted(signals: &mut Signals, is_signalled: bool) {
     if !is_signalled {
         signals.next().await;
     }
@@ -163,62 +115,57 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) -> ExitCode {
+    async fn next(&mut self) -> Error {
         tokio::select! {
-            _ = self.interrupt.recv() => ExitCode::Interrupted,
-            _ = self.terminate.recv() => ExitCode::Terminated,
+            _ = self.interrupt.recv() => Error::Interrupted,
+            _ = self.terminate.recv() => Error::Terminated,
         }
     }
 }
 
-/// What is told when a second signal has ended tidying up.
-fn left_behind(made: &Made) -> String {
-    let sweep = |(run, _): &(String, Arc<RunFolder>)| {
-        format!(
-            "LEFT BEHIND: a second signal ended tidying up, so that parts of run {run} may still be there; \
-             `brinell sweep {run}` removes them."
-        )
-    };
-    made.lock().iter().map(sweep).collect::<Vec<_>>().join("\n")
+/// What becomes of every run when a second signal has ended tidying up.
+fn not_tidied(made: &Made) -> Vec<Result<String, Error>> {
+    made.lock().iter().map(|(run, _)| Err(Error::NotTidied { run: run.clone() })).collect()
 }
 
-/// Tidies up after every run. Returns what became of them, and whether all is well.
-async fn tidy_all(made: &Made, keep: bool) -> (String, bool) {
+/// Tidies up after every run. Returns what became of each.
+async fn tidy_all(made: &Made, keep: bool) -> Vec<Result<String, Error>> {
     let runs = made.lock().clone();
     if runs.is_empty() {
-        return ("Nothing was made.".to_owned(), true);
+        return vec![Ok("Nothing was made.".to_owned())];
     }
-    let mut told: Vec<String> = Vec::new();
-    let mut all_is_well = true;
+    let mut tidied = Vec::new();
     for (run, folder) in &runs {
-        let (words, is_tidy) = tidy(run, folder, keep).await;
-        all_is_well &= is_tidy;
+        tidied.push(tidy(run, folder, keep).await);
+    }
+    tidied
+}
+
+/// Leaves nothing behind, or says what stays and how to remove it.
+async fn tidy(run: &str, folder: &RunFolder, keep: bool) -> Result<String, Error> {
+    if keep {
+        cluster::keep(folder).map_err(Error::NotMarked)?;
+        let kubeconfig = folder.file("kubeconfig");
+        return Ok(format!(
+            "Cluster kept: KUBECONFIG={} kubectl get pods -A; `brinell sweep {run}` removes it.",
+            kubeconfig.display()
+        ));
+    }
+    let left_behind = |cause| Error::LeftBehind { run: run.to_owned(), cause };
+    cluster::remove(run, folder).await.map_err(left_behind)?;
+    Ok("Cluster deleted, nothing left behind.".to_owned())
+}
+
+/// What became of the runs, each thing said once.
+fn told(tidied: &[Result<String, Error>]) -> String {
+    let mut told: Vec<String> = Vec::new();
+    for became in tidied {
+        let words = became.as_ref().map_or_else(ToString::to_string, Clone::clone);
         if !told.contains(&words) {
             told.push(words);
         }
     }
-    (told.join("\n"), all_is_well)
-}
-
-/// Leaves nothing behind, or says what stays and how to remove it.
-async fn tidy(run: &str, folder: &RunFolder, keep: bool) -> (String, bool) {
-    if keep {
-        let kubeconfig = folder.file("kubeconfig");
-        return match cluster::keep(folder) {
-            Ok(()) => (
-                format!(
-                    "Cluster kept: KUBECONFIG={} kubectl get pods -A; `brinell sweep {run}` removes it.",
-                    kubeconfig.display()
-                ),
-                true,
-            ),
-            Err(error) => (format!("Cluster kept, but not marked so: {error}"), false),
-        };
-    }
-    match cluster::remove(run, folder).await {
-        Ok(_) => ("Cluster deleted, nothing left behind.".to_owned(), true),
-        Err(error) => (format!("LEFT BEHIND: {error}\n`brinell sweep {run}` tries again."), false),
-    }
+    told.join("\n")
 }
 
 /// How a run or a proof is run. Without a deadline of the user's it has `deadline`.
@@ -227,7 +174,7 @@ pub fn options(
     output: &Output,
     kind: ClusterKind,
     deadline: Duration,
-) -> Result<Options, String> {
+) -> Result<Options, Error> {
     Ok(Options {
         run: text::random_hex(3),
         cluster: kind,
@@ -251,73 +198,40 @@ pub fn begun(run: String, choice: &Choice, options: &Options, plan: &Plan<'_>) -
 }
 
 /// The node image of a kind cluster; none is needed for an embedded one, but its version must be known.
-fn node_image(arguments: &Conditions, kind: ClusterKind) -> Result<String, String> {
+fn node_image(arguments: &Conditions, kind: ClusterKind) -> Result<String, Error> {
     let version = &arguments.kubernetes_version;
     if kind == ClusterKind::Embedded {
         let known = assets::versions().contains(&version.as_str());
-        let unknown = || AssetError::UnknownVersion { version: version.clone() }.to_string();
+        let unknown = || AssetError::UnknownVersion { version: version.clone() }.into();
         return known.then(String::new).ok_or_else(unknown);
     }
     if let Some(image) = arguments.node_image.as_ref().filter(|image| !image.is_empty()) {
         return Ok(image.clone());
     }
-    cluster::node_image(version).map(str::to_owned).ok_or_else(|| {
-        format!(
-            "there is no node image for Kubernetes {version}; there is one for {}, \
-             and --node-image names any other",
-            cluster::versions().join(", ")
-        )
-    })
+    let unknown = || Error::NoNodeImage { version: version.clone() };
+    cluster::node_image(version).map(str::to_owned).ok_or_else(unknown)
 }
 
-/// Whether two reports would overwrite each other.
-fn is_one_file(one: Option<&Path>, other: Option<&Path>) -> bool {
-    one.zip(other).is_some_and(|(one, other)| resolved(one) == resolved(other))
-}
-
-/// The path without links, as far as it exists.
-fn resolved(path: &Path) -> PathBuf {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    path.canonicalize().unwrap_or_else(|_| {
-        let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-        path.file_name().map_or_else(|| folder.clone(), |name| folder.join(name))
-    })
-}
-
-/// The report files first, so that a bad path costs no cluster; the terminal last, because it names them.
-pub fn reporters(arguments: &Output) -> Result<Reporters, String> {
-    if is_one_file(arguments.junit.as_deref(), arguments.json.as_deref()) {
-        return Err("--junit and --json name the same file".to_owned());
+/// The terminal and the report files. These are opened now, so that a bad path costs no cluster.
+pub fn reporter(arguments: &Output) -> Result<Reporter, Error> {
+    if let Some((one, other)) = arguments.reports.in_one_file() {
+        return Err(Error::OneFile { one, other });
     }
-    let mut reporters = Reporters::default();
-    let mut names = Vec::new();
-    for (format, path) in files(arguments) {
-        reporters.add(FileReport::open(format, path).map_err(|error| error.to_string())?);
-        names.push(format!("{}: {}", format.label(), path.display()));
-    }
+    let files = arguments.reports.open()?;
     let detail = match (arguments.quiet, arguments.verbose) {
         (true, _) => Detail::Quiet,
         (_, true) => Detail::Verbose,
         _ => Detail::Normal,
     };
-    reporters.add(Terminal::standard(detail, names));
-    Ok(reporters)
-}
-
-/// The report files that are asked for.
-fn files(arguments: &Output) -> impl Iterator<Item = (Format, &Path)> {
-    let files = [(Format::JUnit, &arguments.junit), (Format::Json, &arguments.json)];
-    files.into_iter().filter_map(|(format, path)| Some((format, path.as_deref()?)))
+    Ok(Reporter::new(Terminal::standard(detail), files))
 }
 
 /// Writes into the reports why there is no run: those of an earlier one must not be taken for this one's.
 pub fn refuse(arguments: &Output, message: &str) {
-    for (format, path) in files(arguments) {
+    let mut results = Results::default();
+    results.on(RunEvent::Aborted { error: message.to_owned() });
+    for file in arguments.reports.each() {
         // A report that cannot be written is the lesser trouble: why there is no run is on the terminal.
-        let _ = FileReport::open(format, path).and_then(|mut report| {
-            report.on(&RunEvent::Aborted { error: message.to_owned() })?;
-            report.finish()
-        });
+        let _ = file.and_then(|mut file| file.write(&results));
     }
 }

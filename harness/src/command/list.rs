@@ -1,37 +1,35 @@
 //! What there is and what would run: nothing here changes anything.
 
 use std::fmt::Write as _;
-use std::process::ExitCode as Code;
 
 use brinell::catalog::{Catalog, Entry, select};
 use brinell::cli::{ListFormat, RunArguments, Selection};
 use brinell::cluster::Choice;
-use brinell::report::visible;
+use brinell::report::{ExitCode, visible};
 use brinell::run::Plan;
 
-use super::{catalog, chosen, print};
+use super::{Error, catalog, chosen, print};
 
 /// Shows a scenario as it stands in its file.
-pub fn explain(id: &str) -> Result<Code, String> {
-    let catalog = Catalog::load(None).map_err(|problems| problems.to_string())?;
-    let entries =
-        select(&catalog, &[id.to_owned()], &[], &[]).map_err(|error| error.to_string())?;
+pub fn explain(id: &str) -> Result<ExitCode, Error> {
+    let catalog = Catalog::load(None)?;
+    let entries = select(&catalog, &[id.to_owned()], &[], &[])?;
     let told = |entry: &&Entry| format!("{} (built in)\n\n{}\n", entry.file, entry.text.trim_end());
-    Ok(print(entries.iter().map(told).collect::<String>().as_bytes()))
+    print(entries.iter().map(told).collect::<String>().as_bytes())
 }
 
 /// Lists the scenarios that are chosen.
-pub fn list(arguments: &RunArguments) -> Result<Code, String> {
+pub fn list(arguments: &RunArguments) -> Result<ExitCode, Error> {
     let catalog = catalog(&arguments.selection)?;
     let (entries, _) = chosen(&catalog, &arguments.selection)?;
     if arguments.list == Some(ListFormat::Json) {
         let entries: Vec<_> = entries.iter().map(|entry| listed(entry)).collect();
-        return Ok(print(format!("{:#}\n", serde_json::Value::from(entries)).as_bytes()));
+        return print(format!("{:#}\n", serde_json::Value::from(entries)).as_bytes());
     }
     let width = entries.iter().map(|entry| entry.id.len()).max().unwrap_or_default();
     let line =
         |entry: &&Entry| format!("{:width$}  {}\n", entry.id, visible(&entry.scenario.title));
-    Ok(print(entries.iter().map(line).collect::<String>().as_bytes()))
+    print(entries.iter().map(line).collect::<String>().as_bytes())
 }
 
 fn listed(entry: &Entry) -> serde_json::Value {
@@ -46,7 +44,7 @@ fn listed(entry: &Entry) -> serde_json::Value {
 }
 
 /// Shows what a run would set up, run and skip.
-pub async fn plan(selection: Selection) -> Result<Code, String> {
+pub async fn plan(selection: Selection) -> Result<ExitCode, Error> {
     let catalog = catalog(&selection)?;
     let (entries, profile) = chosen(&catalog, &selection)?;
     let choice = Choice::make(selection.cluster).await;
@@ -58,7 +56,7 @@ pub async fn plan(selection: Selection) -> Result<Code, String> {
         let about = if about.is_empty() { about } else { format!(": {about}") };
         writeln!(answer, "  {kind:7}  {name}{about}").expect("writing to memory does not fail");
     }
-    Ok(print(answer.as_bytes()))
+    print(answer.as_bytes())
 }
 
 /// What a plan holds: of which kind, its name, and what there is to say about it.

@@ -1,35 +1,34 @@
 //! A run: validated without a cluster, then conducted.
 
-use std::process::ExitCode as Code;
 use std::time::{Duration, Instant};
 
 use brinell::cli::RunArguments;
 use brinell::cluster::{Choice, ClusterKind};
+use brinell::report::ExitCode;
 use brinell::run::{self, Options, Plan, Progress};
 
-use super::conduct::{Made, begun, conduct, options, reporters};
-use super::{catalog, chosen};
+use super::conduct::{Made, begun, conduct, options, reporter};
+use super::{Error, catalog, chosen};
 
 /// How long the scenarios of a run may take altogether.
 const DEADLINE: Duration = Duration::from_secs(600);
 
 /// Validates what can be validated without a cluster, then runs.
-pub async fn start(arguments: RunArguments) -> Result<Code, String> {
+pub async fn start(arguments: RunArguments) -> Result<ExitCode, Error> {
     let started = Instant::now();
     let catalog = catalog(&arguments.selection)?;
     let (entries, profile) = chosen(&catalog, &arguments.selection)?;
     let choice = Choice::make(arguments.selection.cluster).await;
     let options = options(&arguments.conditions, &arguments.output, choice.kind, DEADLINE)?;
     if arguments.keep && choice.kind == ClusterKind::Embedded {
-        let message = "an embedded cluster ends with its run; --keep needs --cluster kind";
-        return Err(message.to_owned());
+        return Err(Error::KeepsEmbedded);
     }
-    let reporters = reporters(&arguments.output)?;
+    let reporter = reporter(&arguments.output)?;
     let plan = Plan::new(&catalog, &profile, choice.kind, entries);
     let work = async |made: &Made, progress: &Progress| {
         begin(&plan, &options, &choice, made, progress).await
     };
-    Ok(conduct(work, &arguments.output, arguments.keep, reporters, started).await)
+    conduct(work, &arguments.output, arguments.keep, reporter, started).await
 }
 
 /// Says what is begun, and runs.
@@ -39,15 +38,15 @@ async fn begin(
     choice: &Choice,
     made: &Made,
     progress: &Progress,
-) -> Result<Duration, String> {
+) -> Result<Duration, Error> {
     progress.tell(begun(options.run.clone(), choice, options, plan));
     run::skip(plan, options, progress);
     if plan.scenarios.is_empty() {
         return Ok(Duration::ZERO);
     }
     if let Some(missing) = &choice.missing {
-        return Err(missing.clone());
+        return Err(Error::NoCluster(missing.clone()));
     }
     let folder = made.folder(&options.run)?;
-    run::run(plan, options, folder, progress).await.map_err(|error| error.to_string())
+    Ok(run::run(plan, options, folder, progress).await?)
 }

@@ -1,24 +1,18 @@
 //! Removing what ended runs left behind.
 
-use std::process::ExitCode as Code;
-
 use brinell::cluster::{self, Swept};
 use brinell::report::ExitCode;
 
-use super::{fail, print};
+use super::{Error, print};
 
 /// Sweeps every run, or the one that is named.
-pub async fn sweep(named: Option<String>) -> Code {
-    let sweeping = match cluster::sweep(named.as_deref()).await {
-        Ok(sweeping) => sweeping,
-        Err(error) => return fail(ExitCode::Broken, &error.to_string()),
-    };
+pub async fn sweep(named: Option<String>) -> Result<ExitCode, Error> {
+    let sweeping = cluster::sweep(named.as_deref()).await.map_err(Error::Sweep)?;
     let line = |(run, became): &(String, Swept)| format!("{run}: {}\n", told(run, became));
     let lines: String = sweeping.swept.iter().map(line).collect();
     if let Some(error) = sweeping.unasked {
-        print(lines.as_bytes());
-        let what = "the engine could not be asked for what kind clusters left there";
-        return fail(ExitCode::Broken, &format!("{what}: {error}"));
+        print(lines.as_bytes())?;
+        return Err(Error::EngineUnasked(error));
     }
     print(if lines.is_empty() { b"nothing to sweep\n" } else { lines.as_bytes() })
 }

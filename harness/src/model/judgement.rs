@@ -43,21 +43,6 @@ pub enum Reason {
     LeftOver,
 }
 
-impl Reason {
-    /// As results name it.
-    pub fn label(self) -> &'static str {
-        match self {
-            Reason::Bypassed => "bypassed",
-            Reason::WrongLayer => "wrong layer",
-            Reason::OtherReason => "other reason",
-            Reason::Unlogged => "unlogged",
-            Reason::WronglyLogged => "wrongly logged",
-            Reason::PermitBroken => "permit broken",
-            Reason::LeftOver => "left over",
-        }
-    }
-}
-
 /// One thing that is wrong, in words for a person.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]

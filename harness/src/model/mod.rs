@@ -16,6 +16,7 @@ mod results;
 mod run_event;
 mod scenario;
 mod seconds;
+mod word;
 
 pub use action::*;
 pub use api_path::*;
@@ -31,3 +32,4 @@ pub use proof::*;
 pub use results::*;
 pub use run_event::*;
 pub use scenario::*;
+pub use word::*;

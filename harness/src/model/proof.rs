@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Reason, RunEvent, ScenarioResult};
+use super::{Reason, ScenarioResult};
 
 /// All that a proof found.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
@@ -122,19 +122,6 @@ impl WeakeningResult {
 }
 
 impl Proof {
-    /// Takes an event into account: what a proof has found counts, even where the proof does not end.
-    pub fn gather(so_far: &mut Option<Proof>, event: &RunEvent) {
-        match event {
-            RunEvent::WeakeningFinished(result) => {
-                let weakenings = &mut so_far.get_or_insert_default().weakenings;
-                let place = weakenings.partition_point(|other| other.id() < result.id());
-                weakenings.insert(place, (**result).clone());
-            }
-            RunEvent::Proven(proof) => *so_far = Some((**proof).clone()),
-            _ => {}
-        }
-    }
-
     /// How many weakenings came out so.
     pub fn count(&self, outcome: Outcome) -> usize {
         self.weakenings.iter().filter(|weakening| weakening.outcome == outcome).count()

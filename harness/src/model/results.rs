@@ -1,9 +1,13 @@
-//! A whole run as one value: what the report files are made from, and what later commands read back.
+//! A whole run as one value: what the terminal, the report files and the exit code are made from, and what later
+//! commands read back.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
 
-use super::{Proof, RunEvent, ScenarioResult, Summary};
+use super::{Proof, RunEvent, ScenarioResult, Summary, Verdict, WeakeningResult};
 
 /// The format that is written and read. It changes when a reader of the old one would misread the new one.
 const FORMAT: u32 = 1;
@@ -94,37 +98,66 @@ impl Default for Results {
 
 impl Results {
     /// Takes one event into account.
-    pub fn on(&mut self, event: &RunEvent) {
+    pub fn on(&mut self, event: RunEvent) {
         match event {
             RunEvent::Started { run, at, cluster, kubernetes, profile } => {
-                self.run.clone_from(run);
-                self.started.clone_from(at);
-                self.cluster.clone_from(cluster);
-                self.kubernetes.clone_from(kubernetes);
-                self.profile.clone_from(profile);
+                (self.run, self.started, self.cluster) = (run, at, cluster);
+                (self.kubernetes, self.profile) = (kubernetes, profile);
             }
             RunEvent::ControlUnmet { control, cause } => {
-                self.unmet.push(Unmet { control: control.clone(), cause: cause.clone() });
+                self.unmet.push(Unmet { control, cause });
                 self.unmet.sort_by(|one, other| one.control.cmp(&other.control));
             }
-            RunEvent::Aborted { error } => self.aborted = Some(error.clone()),
-            RunEvent::ScenarioFinished(result) => {
-                let key = |it: &ScenarioResult| (it.family.clone(), it.id.clone());
-                let place = self.scenarios.partition_point(|other| key(other) <= key(result));
-                self.scenarios.insert(place, (**result).clone());
-            }
-            RunEvent::WeakeningFinished(_) | RunEvent::Proven(_) => {
-                Proof::gather(&mut self.proof, event);
-            }
+            RunEvent::Aborted { error } => self.aborted = Some(error),
+            RunEvent::ScenarioFinished(result) => self.add_scenario(*result),
+            RunEvent::WeakeningFinished(result) => self.add_weakening(*result),
+            RunEvent::Proven(proof) => self.proof = Some(*proof),
             RunEvent::Finished(summary) => {
                 self.aborted.take_if(|error| error == UNFINISHED);
-                self.summary = Some(summary.clone());
+                self.summary = Some(summary);
             }
             RunEvent::StepStarted { .. }
             | RunEvent::StepFinished { .. }
             | RunEvent::ScenarioStarted { .. }
             | RunEvent::WeakeningStarted { .. } => {}
         }
+    }
+
+    fn add_scenario(&mut self, result: ScenarioResult) {
+        let is_before =
+            |other: &ScenarioResult| (&other.family, &other.id) <= (&result.family, &result.id);
+        let place = self.scenarios.partition_point(is_before);
+        self.scenarios.insert(place, result);
+    }
+
+    /// What a proof has found counts, even where the proof does not end.
+    fn add_weakening(&mut self, result: WeakeningResult) {
+        let weakenings = &mut self.proof.get_or_insert_default().weakenings;
+        let place = weakenings.partition_point(|other| other.id() < result.id());
+        weakenings.insert(place, result);
+    }
+
+    /// The end of the run, counted over all that was judged.
+    pub fn summarise(&self, took: Duration, took_by_cluster: Duration, tidy: String) -> Summary {
+        let count = |verdict| self.scenarios.iter().filter(|it| it.verdict == verdict).count();
+        let unmet: BTreeSet<&str> = self.unmet.iter().map(|it| it.control.as_str()).collect();
+        Summary {
+            passed: count(Verdict::Passed),
+            failed: count(Verdict::Failed),
+            inconclusive: count(Verdict::Inconclusive),
+            skipped: count(Verdict::Skipped),
+            unmet: unmet.len(),
+            attempts: self.scenarios.iter().map(|it| it.attempts.len()).sum(),
+            took,
+            took_by_cluster,
+            tidy,
+        }
+    }
+
+    /// How many attempts were made of which nothing can be told.
+    pub fn unobserved(&self) -> usize {
+        let attempts = self.scenarios.iter().flat_map(|result| &result.attempts);
+        attempts.filter(|attempt| attempt.judgement.verdict == Verdict::Inconclusive).count()
     }
 
     /// Reads what a JSON report holds.
@@ -139,5 +172,37 @@ impl Results {
             return Err(ReadError::Format(format));
         }
         serde_json::from_slice(document).map_err(ReadError::Broken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+
+    #[test]
+    fn the_summary_counts_all_that_was_judged() {
+        let mut results = sample::results(&sample::mixed());
+        for control in ["exec-guard", "exec-guard", "audit-policy"] {
+            let control = control.to_owned();
+            results.on(RunEvent::ControlUnmet { control, cause: "not there".to_owned() });
+        }
+        let made = results.scenarios.iter().map(|result| result.attempts.len());
+        let (made, took) = (made.sum::<usize>(), Duration::from_secs(1));
+        let summary = results.summarise(took, took, String::new());
+        let Summary { passed, failed, inconclusive, skipped, unmet, attempts, .. } = summary;
+        let expected = results.summary.as_ref().expect("a run that ended");
+        let counted = [expected.passed, expected.failed, expected.inconclusive, expected.skipped];
+        assert_eq!([passed, failed, inconclusive, skipped], counted);
+        assert_eq!((unmet, attempts), (2, made));
+    }
+
+    #[test]
+    fn what_a_proof_has_found_counts_where_it_does_not_end() {
+        let mut events = sample::proof();
+        events.retain(|event| !matches!(event, RunEvent::Proven(_)));
+        let weakenings = sample::results(&events).proof.expect("a proof").weakenings;
+        assert!(!weakenings.is_empty());
+        assert!(weakenings.is_sorted_by_key(WeakeningResult::id));
     }
 }

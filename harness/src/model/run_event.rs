@@ -1,4 +1,4 @@
-//! What a run tells about itself while it goes: the only thing that reporters know.
+//! What a run tells about itself while it goes: its results are gathered from these events and nothing else.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -66,12 +66,7 @@ pub(super) fn who(attempt: &AttemptResult) -> String {
 }
 
 fn headline(result: &ScenarioResult, paint: Paint) -> Vec<String> {
-    let word = match result.verdict {
-        Verdict::Passed => "PASS",
-        Verdict::Skipped => "SKIP",
-        Verdict::Inconclusive => "INCONCLUSIVE",
-        Verdict::Failed => "FAIL",
-    };
+    let word = result.verdict.heading();
     let indent = word.len() + 2;
     let title = wrap(&format!("{}: {}", result.id, result.title), TIME - 10 - indent, LINES);
     let lines = title.into_iter().map(|line| " ".repeat(indent) + &line).collect();
@@ -180,8 +175,7 @@ fn failures(result: &ScenarioResult, reason: Reason, paint: Paint) -> Vec<String
         .collect();
     let findings =
         || concerned.iter().flat_map(|attempt| &attempt.judgement.findings).filter(is_such);
-    let label = reason.label().to_uppercase();
-    let mut lines = vec![heading(&label, Verdict::Failed, concerned.len(), paint)];
+    let mut lines = vec![heading(&reason.heading(), Verdict::Failed, concerned.len(), paint)];
     lines.extend(field("expected", distinct(findings().map(|finding| &finding.expected))));
     lines.extend(field("got", counted(findings().map(|finding| &finding.got))));
     lines.extend(field("who", distinct(findings().map(|finding| &finding.who))));
@@ -200,7 +194,8 @@ fn causes(result: &ScenarioResult, paint: Paint) -> Vec<String> {
         return Vec::new();
     }
     let causes = concerned.iter().flat_map(|attempt| &attempt.judgement.causes);
-    let mut lines = vec![heading("INCONCLUSIVE", Verdict::Inconclusive, concerned.len(), paint)];
+    let verdict = Verdict::Inconclusive;
+    let mut lines = vec![heading(verdict.heading(), verdict, concerned.len(), paint)];
     lines.extend(field("cause", counted(causes)));
     lines.extend(field("evidence", evidence(&concerned)));
     lines

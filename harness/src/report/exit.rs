@@ -1,8 +1,8 @@
 //! What the command's exit code says.
 
-use crate::model::{Outcome, Proof, Summary};
+use crate::model::{Outcome, Proof, Results, Summary};
 
-/// The exit code of a run. A panic is 101, which is Rust's own.
+/// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum ExitCode {
@@ -19,19 +19,113 @@ pub enum ExitCode {
     Broken = 4,
     /// A scenario is inconclusive.
     Inconclusive = 5,
+    /// Ended by a panic. The number is Rust's own.
+    Panicked = 101,
     /// Ended by SIGINT.
     Interrupted = 130,
     /// Ended by SIGTERM.
     Terminated = 143,
 }
 
+/// What an exit code says, for people: README has more room than `--help`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Meaning {
+    /// README's table, of a run.
+    pub run: &'static str,
+    /// README's table, of a proof.
+    pub proof: &'static str,
+    /// `brinell --help`.
+    pub run_help: &'static str,
+    /// `brinell prove --help`.
+    pub proof_help: &'static str,
+}
+
+impl Meaning {
+    /// What means the same everywhere.
+    const fn same(text: &'static str) -> Meaning {
+        Meaning { run: text, proof: text, run_help: text, proof_help: text }
+    }
+}
+
 impl ExitCode {
-    /// The code of a run that was not ended by a signal: 1 beats 4 beats 5 beats 3. `broken` says that the run
-    /// ended early, left something behind or could not write a report; `require_all` counts a skip as inconclusive.
-    pub fn of(summary: &Summary, broken: bool, require_all: bool) -> ExitCode {
+    /// All of them, by their numbers.
+    pub const ALL: [ExitCode; 9] = [
+        ExitCode::Passed,
+        ExitCode::Failed,
+        ExitCode::Usage,
+        ExitCode::NothingJudged,
+        ExitCode::Broken,
+        ExitCode::Inconclusive,
+        ExitCode::Panicked,
+        ExitCode::Interrupted,
+        ExitCode::Terminated,
+    ];
+
+    /// What it says. `--help` and README's table are made from this.
+    pub fn meaning(self) -> Meaning {
+        match self {
+            ExitCode::Passed => Meaning {
+                run: "everything that was judged passed",
+                proof: "every weakening that was tried was caught, or is missed as known",
+                run_help: "everything that was judged passed",
+                proof_help: "every weakening was caught, or is missed as known",
+            },
+            ExitCode::Failed => Meaning {
+                run: "a scenario failed",
+                proof: "a weakening was missed, an attack is vacuous, a scenario is collateral, a deviation is stale, \
+                        or a scenario fails where nothing is weakened",
+                run_help: "a scenario failed",
+                proof_help: "a weakening was missed, a scenario catches nothing or turned red for another control, \
+                             a deviation is stale,\n\
+                             or a scenario fails where nothing is weakened",
+            },
+            ExitCode::Usage => Meaning::same("wrong arguments, or YAML that cannot be read"),
+            ExitCode::NothingJudged => Meaning {
+                run: "nothing was judged: nothing selected, or everything skipped",
+                proof: "nothing was tried",
+                run_help: "nothing was judged: nothing selected, or everything skipped",
+                proof_help: "nothing was tried",
+            },
+            ExitCode::Broken => Meaning {
+                run: "the run ended early (no cluster could be made, or it was lost on the way), a control was not \
+                      seen acting, something may be left behind, or a report could not be written",
+                proof: "the same, or a cluster could not be weakened or restored",
+                run_help: "the cluster or a control could not be set up, or a report could not be written",
+                proof_help: "a cluster could not be made, weakened or restored, or a report could not be written",
+            },
+            ExitCode::Inconclusive => Meaning {
+                run: "a scenario is inconclusive (with `--require-all` a skipped one too)",
+                proof: "a weakening went wrong (with `--require-all` also one that was skipped, or of which not all \
+                        were asked)",
+                run_help: "a scenario is inconclusive",
+                proof_help: "a weakening went wrong: something else than the expected came of it; with --require-all \
+                             also one that was\n\
+                             skipped, or of which not everybody was asked who is expected to notice",
+            },
+            ExitCode::Panicked => Meaning::same("a panic"),
+            ExitCode::Interrupted => Meaning::same("SIGINT"),
+            ExitCode::Terminated => Meaning::same("SIGTERM"),
+        }
+    }
+
+    /// Whether it says how the command was ended from outside of its work, in shells' own numbers.
+    pub fn is_foreign(self) -> bool {
+        self as u8 > 100
+    }
+
+    /// The code of all that was judged. `require_all` counts a skip as inconclusive.
+    pub fn of(results: &Results, require_all: bool) -> ExitCode {
+        match (&results.proof, &results.summary) {
+            (Some(proof), _) => ExitCode::of_proof(proof, require_all),
+            (None, Some(summary)) => ExitCode::of_run(summary, require_all),
+            (None, None) => ExitCode::Broken,
+        }
+    }
+
+    fn of_run(summary: &Summary, require_all: bool) -> ExitCode {
         if summary.failed > 0 {
             ExitCode::Failed
-        } else if broken || summary.unmet > 0 {
+        } else if summary.unmet > 0 {
             ExitCode::Broken
         } else if summary.inconclusive > 0 || (require_all && summary.skipped > 0) {
             ExitCode::Inconclusive
@@ -42,18 +136,35 @@ impl ExitCode {
         }
     }
 
-    /// The code of a proof that was not ended by a signal, in the same order.
-    pub fn of_proof(proof: &Proof, broken: bool, require_all: bool) -> ExitCode {
+    fn of_proof(proof: &Proof, require_all: bool) -> ExitCode {
         if proof.is_failure() {
             ExitCode::Failed
-        } else if broken {
-            ExitCode::Broken
         } else if proof.count(Outcome::Wrong) > 0 || (require_all && !proof.is_all()) {
             ExitCode::Inconclusive
         } else if proof.tried() == 0 {
             ExitCode::NothingJudged
         } else {
             ExitCode::Passed
+        }
+    }
+
+    /// The worse of two.
+    pub fn or_worse(self, other: ExitCode) -> ExitCode {
+        if other.rank() > self.rank() { other } else { self }
+    }
+
+    /// The higher, the worse: 1 beats 4 beats 5 beats 3.
+    fn rank(self) -> u8 {
+        match self {
+            ExitCode::Passed => 0,
+            ExitCode::NothingJudged => 1,
+            ExitCode::Inconclusive => 2,
+            ExitCode::Broken => 3,
+            ExitCode::Failed => 4,
+            ExitCode::Usage => 5,
+            ExitCode::Interrupted => 6,
+            ExitCode::Terminated => 7,
+            ExitCode::Panicked => 8,
         }
     }
 }
@@ -68,6 +179,11 @@ impl From<ExitCode> for std::process::ExitCode {
 mod tests {
     use super::*;
     use crate::report::sample;
+
+    /// The code where something beside went wrong, or not.
+    fn with(code: ExitCode, broken: bool) -> ExitCode {
+        code.or_worse(if broken { ExitCode::Broken } else { ExitCode::Passed })
+    }
 
     #[test]
     fn the_worst_decides() {
@@ -92,11 +208,12 @@ mod tests {
         ];
         for ((passed, failed, inconclusive, skipped, broken, require_all), code) in table {
             let summary = sample::summary(passed, failed, inconclusive, skipped);
-            assert_eq!(ExitCode::of(&summary, broken, require_all), code, "{summary:?} {broken}");
+            let found = with(ExitCode::of_run(&summary, require_all), broken);
+            assert_eq!(found, code, "{summary:?} {broken}");
         }
         let unmet = |failed| Summary { unmet: 1, ..sample::summary(9, failed, 0, 0) };
-        assert_eq!(ExitCode::of(&unmet(0), false, false), Broken);
-        assert_eq!(ExitCode::of(&unmet(1), false, false), Failed);
+        assert_eq!(ExitCode::of_run(&unmet(0), false), Broken);
+        assert_eq!(ExitCode::of_run(&unmet(1), false), Failed);
     }
 
     #[test]
@@ -126,19 +243,36 @@ mod tests {
             (&["fails-open"], false, false, Failed),
         ];
         for (names, broken, require_all, code) in table {
-            assert_eq!(ExitCode::of_proof(&of(names), broken, require_all), code, "{names:?}");
+            let found = with(ExitCode::of_proof(&of(names), require_all), broken);
+            assert_eq!(found, code, "{names:?}");
         }
         let vacuous = Proof { vacuous: whole.vacuous.clone(), ..of(&["absent"]) };
-        assert_eq!(ExitCode::of_proof(&vacuous, false, false), Failed);
+        assert_eq!(ExitCode::of_proof(&vacuous, false), Failed);
         let stale = Proof { stale: whole.stale.clone(), ..of(&["absent"]) };
-        assert_eq!(ExitCode::of_proof(&stale, false, false), Failed);
+        assert_eq!(ExitCode::of_proof(&stale, false), Failed);
+    }
+
+    #[test]
+    fn a_signal_and_a_panic_beat_everything() {
+        for code in ExitCode::ALL.into_iter().filter(|code| code.is_foreign()) {
+            for other in ExitCode::ALL.into_iter().filter(|code| !code.is_foreign()) {
+                assert_eq!((other.or_worse(code), code.or_worse(other)), (code, code));
+            }
+        }
+    }
+
+    #[test]
+    fn results_that_have_no_end_are_broken() {
+        assert_eq!(ExitCode::of(&Results::default(), false), ExitCode::Broken);
+        let proof = sample::results(&sample::proof());
+        assert_eq!(ExitCode::of(&proof, false), ExitCode::Failed);
+        let passed = sample::results(&sample::passing());
+        assert_eq!(ExitCode::of(&passed, false), ExitCode::Passed);
     }
 
     #[test]
     fn the_numbers_are_those_of_the_table() {
-        use ExitCode::*;
-        let codes =
-            [Passed, Failed, Usage, NothingJudged, Broken, Inconclusive, Interrupted, Terminated];
-        assert_eq!(codes.map(|code| code as u8), [0, 1, 2, 3, 4, 5, 130, 143]);
+        let numbers = ExitCode::ALL.map(|code| code as u8);
+        assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 101, 130, 143]);
     }
 }

@@ -10,24 +10,14 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use super::{ReportError, Reporter, json, junit};
-use crate::model::{Results, RunEvent};
-
-/// How a report is written down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// JUnit XML.
-    JUnit,
-    /// JSON, which can be read back.
-    Json,
-}
+use super::{Format, ReportError};
+use crate::model::Results;
 
 /// A report that becomes a file.
-pub struct FileReport {
+pub struct ReportFile {
     path: PathBuf,
-    format: Format,
+    format: &'static Format,
     target: Target,
-    results: Results,
 }
 
 /// Where a report goes. No file is ever renamed: that would replace links and devices by plain files.
@@ -40,55 +30,35 @@ enum Target {
     Output,
 }
 
-impl Format {
-    /// As the summary names it.
-    pub fn label(self) -> &'static str {
-        match self {
-            Format::JUnit => "JUnit",
-            Format::Json => "JSON",
-        }
-    }
-
-    fn render(self, results: &Results) -> io::Result<Vec<u8>> {
-        match self {
-            Format::JUnit => junit::render(results),
-            Format::Json => json::render(results),
-        }
-    }
-}
-
-impl FileReport {
+impl ReportFile {
     /// Opens the file. A plain file holds, from now until the end, a report of a run that did not finish:
     /// neither an old result nor an empty file is taken for this one's.
-    pub fn open(format: Format, path: impl Into<PathBuf>) -> Result<FileReport, ReportError> {
+    pub fn open(
+        format: &'static Format,
+        path: impl Into<PathBuf>,
+    ) -> Result<ReportFile, ReportError> {
         let path = path.into();
         let target = match Target::open(&path) {
             Ok(target) => target,
             Err(cause) => return Err(ReportError::Open { path, cause }),
         };
-        let mut report = FileReport { path, format, target, results: Results::default() };
+        let mut report = ReportFile { path, format, target };
         if matches!(report.target, Target::Plain(_)) {
-            report.write()?;
+            report.write(&Results::default())?;
         }
         Ok(report)
     }
 
-    fn write(&mut self) -> Result<(), ReportError> {
-        self.format
-            .render(&self.results)
+    /// Writes the whole report. A pipe and standard output take one only.
+    pub fn write(&mut self, results: &Results) -> Result<(), ReportError> {
+        (self.format.render)(results)
             .and_then(|document| self.target.write(&document))
             .map_err(|cause| ReportError::Write { path: self.path.clone(), cause })
     }
-}
 
-impl Reporter for FileReport {
-    fn on(&mut self, event: &RunEvent) -> Result<(), ReportError> {
-        self.results.on(event);
-        Ok(())
-    }
-
-    fn finish(&mut self) -> Result<(), ReportError> {
-        self.write()
+    /// As the terminal names it: `JUnit: junit.xml`.
+    pub(super) fn label(&self) -> String {
+        format!("{}: {}", self.format.name, self.path.display())
     }
 }
 
@@ -155,29 +125,28 @@ fn wait(file: &File, patience: Duration) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::sample;
+    use crate::report::{FORMATS, json, junit, sample};
 
-    fn run(report: &mut FileReport) -> Result<(), ReportError> {
-        sample::passing().iter().try_for_each(|event| report.on(event))?;
-        report.finish()
+    fn write(report: &mut ReportFile) -> Result<(), ReportError> {
+        report.write(&sample::results(&sample::passing()))
     }
 
     #[test]
     fn a_bad_path_is_known_before_the_run() {
-        let error = FileReport::open(Format::JUnit, "/nowhere/junit.xml").err().unwrap();
+        let error = ReportFile::open(&junit::FORMAT, "/nowhere/junit.xml").err().unwrap();
         let expected =
             "the report /nowhere/junit.xml could not be opened: No such file or directory";
         assert!(error.to_string().starts_with(expected), "{error}");
         let folder = tempfile::tempdir().unwrap();
-        let error = FileReport::open(Format::Json, folder.path()).err().unwrap();
+        let error = ReportFile::open(&json::FORMAT, folder.path()).err().unwrap();
         assert!(error.to_string().contains("Is a directory"), "{error}");
     }
 
     #[test]
     fn a_full_disk_is_known_at_the_end() {
-        for format in [Format::JUnit, Format::Json] {
-            let mut report = FileReport::open(format, "/dev/full").unwrap();
-            let error = run(&mut report).unwrap_err();
+        for format in FORMATS {
+            let mut report = ReportFile::open(format, "/dev/full").unwrap();
+            let error = write(&mut report).unwrap_err();
             assert!(matches!(error, ReportError::Write { .. }));
             assert!(error.to_string().contains("No space left on device"), "{error}");
         }
@@ -188,10 +157,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("results.json");
         std::fs::write(&path, "an old and much longer document ".repeat(1000)).unwrap();
-        let mut report = FileReport::open(Format::Json, &path).unwrap();
+        let mut report = ReportFile::open(&json::FORMAT, &path).unwrap();
         let early = Results::read(&std::fs::read(&path).unwrap()).unwrap();
         assert_eq!(early.aborted.as_deref(), Some("the run did not finish"));
-        run(&mut report).unwrap();
+        write(&mut report).unwrap();
         let late = Results::read(&std::fs::read(&path).unwrap()).unwrap();
         assert!(late.aborted.is_none() && late.summary.is_some());
     }
@@ -201,7 +170,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (file, link) = (folder.path().join("junit.xml"), folder.path().join("link.xml"));
         std::os::unix::fs::symlink(&file, &link).unwrap();
-        run(&mut FileReport::open(Format::JUnit, &link).unwrap()).unwrap();
+        write(&mut ReportFile::open(&junit::FORMAT, &link).unwrap()).unwrap();
         assert!(link.is_symlink());
         assert!(std::fs::read_to_string(&file).unwrap().contains("exec-interactive"));
     }
@@ -211,7 +180,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pipe");
         rustix::fs::mkfifoat(rustix::fs::CWD, &path, Mode::RWXU).unwrap();
-        let error = FileReport::open(Format::Json, &path).err().unwrap().to_string();
+        let error = ReportFile::open(&json::FORMAT, &path).err().unwrap().to_string();
         assert!(error.ends_with("it is a pipe or a socket, and nobody reads from it"), "{error}");
     }
 
@@ -230,9 +199,9 @@ mod tests {
     fn a_pipe_gets_one_document() {
         let (mut reader, writer) = io::pipe().unwrap();
         let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&writer));
-        let mut report = FileReport::open(Format::Json, path).unwrap();
+        let mut report = ReportFile::open(&json::FORMAT, path).unwrap();
         drop(writer);
-        run(&mut report).unwrap();
+        write(&mut report).unwrap();
         drop(report);
         let mut document = Vec::new();
         io::Read::read_to_end(&mut reader, &mut document).unwrap();

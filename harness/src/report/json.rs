@@ -2,10 +2,17 @@
 
 use std::io;
 
+use super::{Flag, Format};
 use crate::model::Results;
 
-/// The document's bytes.
-pub(super) fn render(results: &Results) -> io::Result<Vec<u8>> {
+/// JSON, which can be read back.
+pub(super) const FORMAT: Format = Format {
+    name: "JSON",
+    flag: Some(Flag { name: "json", help: "Write JSON, with all evidence" }),
+    render,
+};
+
+fn render(results: &Results) -> io::Result<Vec<u8>> {
     let mut document = serde_json::to_vec_pretty(results)?;
     document.push(b'\n');
     Ok(document)

@@ -9,9 +9,10 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::paint::Paint;
-use super::{block, proof, visible};
+use super::{Flag, Format, block, proof, visible};
 use crate::model::{
-    AttemptResult, Outcome, Proof, Results, ScenarioResult, Unmet, Verdict, WeakeningResult,
+    AttemptResult, Mark, Outcome, Proof, Results, STALE, ScenarioResult, Unmet, VACUOUS, Verdict,
+    WeakeningResult,
 };
 use crate::text::cut;
 
@@ -27,8 +28,11 @@ const LONGEST_LINE: usize = 2_000;
 /// How many bytes of a text are kept. What is more is in the JSON report.
 const LONGEST_TEXT: usize = 64 << 10;
 
-/// The document's bytes.
-pub(super) fn render(results: &Results) -> io::Result<Vec<u8>> {
+/// JUnit XML.
+pub(super) const FORMAT: Format =
+    Format { name: "JUnit", flag: Some(Flag { name: "junit", help: "Write JUnit XML" }), render };
+
+fn render(results: &Results) -> io::Result<Vec<u8>> {
     let mut report = Report::new(OURSELVES);
     if let Some(summary) = &results.summary {
         report.set_time(summary.took);
@@ -108,14 +112,14 @@ fn weakening(result: &WeakeningResult) -> TestCase {
     let collateral = format!("turned red: {}", red.join(", "));
     let status = match result.outcome {
         _ if !red.is_empty() => {
-            unsuccessful(NonSuccessKind::Failure, "collateral", &collateral, &text)
+            unsuccessful(NonSuccessKind::Failure, Mark::Collateral.label(), &collateral, &text)
         }
         Outcome::Caught => TestCaseStatus::success(),
         Outcome::Missed => match &result.deviation {
             Some(why) => skipped(why),
-            None => unsuccessful(NonSuccessKind::Failure, "missed", cause, &text),
+            None => unsuccessful(NonSuccessKind::Failure, result.outcome.label(), cause, &text),
         },
-        Outcome::Wrong => unsuccessful(NonSuccessKind::Error, "wrong", cause, &text),
+        Outcome::Wrong => unsuccessful(NonSuccessKind::Error, Mark::Wrong.label(), cause, &text),
         Outcome::Skipped => skipped(cause),
     };
     let mut case = TestCase::new(line(&result.name), status);
@@ -134,7 +138,7 @@ fn exceptions(proof: &Proof) -> Vec<TestCase> {
         let status = match blind.is_empty() {
             false => {
                 let message = format!("it catches no weakening of {}", blind.join(", "));
-                unsuccessful(NonSuccessKind::Failure, "vacuous", &message, &message)
+                unsuccessful(NonSuccessKind::Failure, VACUOUS, &message, &message)
             }
             true => match vacuous().find_map(|it| it.deviation.as_deref()) {
                 Some(why) => skipped(why),
@@ -145,7 +149,7 @@ fn exceptions(proof: &Proof) -> Vec<TestCase> {
         (format!("{id} notices"), status)
     };
     let stale = |text: &String| {
-        let status = unsuccessful(NonSuccessKind::Failure, "stale", text, text);
+        let status = unsuccessful(NonSuccessKind::Failure, STALE, text, text);
         (format!("deviation: {text}"), status)
     };
     let scenarios = proof.scenarios().into_iter().map(scenario);
@@ -218,7 +222,7 @@ fn status(result: &ScenarioResult) -> TestCaseStatus {
         Verdict::Passed => TestCaseStatus::success(),
         Verdict::Skipped => skipped(&message(result)),
         Verdict::Inconclusive => {
-            unsuccessful(NonSuccessKind::Error, "inconclusive", &message(result), &text)
+            unsuccessful(NonSuccessKind::Error, result.verdict.label(), &message(result), &text)
         }
         Verdict::Failed => {
             unsuccessful(NonSuccessKind::Failure, &reasons(result), &message(result), &text)

@@ -1,17 +1,24 @@
 //! A result as Markdown, for a pull request or a wiki.
 
 use std::fmt::Write;
+use std::io;
 
 use super::block::{self, seconds, who};
 use super::paint::Paint;
 use super::proof::{Table, score, tables};
-use super::visible;
+use super::{Format, visible};
 use crate::model::{
-    AttemptResult, Cell, Decision, Log, Mark, Outcome, Proof, Results, Verdict, WeakeningResult,
+    AS_KNOWN, AttemptResult, Cell, Decision, Log, Mark, Outcome, Proof, Results, WeakeningResult,
 };
 
-/// The whole result.
-pub fn markdown(results: &Results) -> String {
+/// Markdown.
+pub const FORMAT: Format = Format { name: "Markdown", flag: None, render };
+
+fn render(results: &Results) -> io::Result<Vec<u8>> {
+    Ok(markdown(results).into_bytes())
+}
+
+fn markdown(results: &Results) -> String {
     let mut text = format!(
         "# brinell, run {}\n\nKubernetes {}, profile {}, on {}\n",
         plain(&results.run),
@@ -85,29 +92,32 @@ fn proven(text: &mut String, proof: &Proof) {
     }
 }
 
-fn outcome(row: &WeakeningResult) -> &'static str {
+fn outcome(row: &WeakeningResult) -> String {
+    let word = row.outcome.label();
     match (row.outcome, &row.deviation) {
-        (Outcome::Caught, _) if row.collateral().next().is_some() => "caught, **with collateral**",
-        (Outcome::Caught, _) => "caught",
-        (Outcome::Missed, None) => "**missed**",
-        (Outcome::Missed, Some(_)) => "missed, as known",
-        (Outcome::Wrong, _) => "**went wrong**",
-        (Outcome::Skipped, _) => "skipped",
+        (Outcome::Caught, _) if row.collateral().next().is_some() => {
+            format!("{word}, {}", bold(&format!("with {}", Mark::Collateral.label())))
+        }
+        (Outcome::Caught | Outcome::Skipped, _) => word.to_owned(),
+        (Outcome::Missed, Some(_)) => format!("{word}, {AS_KNOWN}"),
+        (Outcome::Missed, None) | (Outcome::Wrong, _) => bold(word),
     }
 }
 
-fn cell(cell: Option<&Cell>) -> &'static str {
-    if cell.is_some_and(|cell| cell.deviation.is_some()) {
-        return "collateral, as known";
+fn cell(cell: Option<&Cell>) -> String {
+    let Some(cell) = cell else { return String::new() };
+    let word = cell.mark.label();
+    if cell.deviation.is_some() {
+        return format!("{word}, {AS_KNOWN}");
     }
-    match cell.map(|cell| (cell.mark, cell.expected)) {
-        None => "",
-        Some((Mark::Caught, _)) => "caught",
-        Some((Mark::Green, Some(_))) => "**green**",
-        Some((Mark::Green, None)) => "green",
-        Some((Mark::Collateral, _)) => "**collateral**",
-        Some((Mark::Wrong, _)) => "**wrong**",
+    match (cell.mark, cell.expected) {
+        (Mark::Caught, _) | (Mark::Green, None) => word.to_owned(),
+        (Mark::Green, Some(_)) | (Mark::Collateral | Mark::Wrong, _) => bold(word),
     }
+}
+
+fn bold(text: &str) -> String {
+    format!("**{text}**")
 }
 
 /// What a weakening's cells rest on: of each scenario that turned red, the first attempt that did.
@@ -169,12 +179,8 @@ fn exchange(attempt: &AttemptResult) -> String {
 fn scenarios(text: &mut String, results: &Results) {
     text.push_str("\n| verdict | scenario | title | time |\n|---|---|---|---|\n");
     for result in &results.scenarios {
-        let verdict = match result.verdict {
-            Verdict::Passed => "passed",
-            Verdict::Skipped => "skipped",
-            Verdict::Inconclusive => "**inconclusive**",
-            Verdict::Failed => "**failed**",
-        };
+        let word = result.verdict.label();
+        let verdict = if result.verdict.is_bad() { bold(word) } else { word.to_owned() };
         let (id, title) = (plain(&result.id), plain(&result.title));
         push(text, format_args!("| {verdict} | {id} | {title} | {} |\n", seconds(result.took)));
     }

@@ -1,13 +1,17 @@
-//! What a run looks like to a person and to a machine. Reporters know [`RunEvent`]s and nothing else.
+//! What a run looks like to a person and to a machine.
 //!
 //! ```text
-//! RunEvent ─▶ Reporters ─┬▶ Terminal ─▶ Screen
-//!                        └▶ FileReport: Results ─▶ JUnit or JSON
+//! RunEvent ─▶ Reporter: Results ─┬▶ Terminal ─▶ Screen
+//!                                ├▶ ReportFile, in a Format
+//!                                └▶ ExitCode
 //! ```
+//!
+//! The terminal is told of each event as well, to show what goes on.
 
 mod block;
 mod exit;
 mod file;
+mod format;
 mod json;
 mod junit;
 mod markdown;
@@ -20,25 +24,17 @@ mod text;
 #[cfg(test)]
 pub(crate) mod sample;
 
-use std::io;
+use std::io::{self, Stdout, Write};
 use std::path::PathBuf;
 
-use crate::model::RunEvent;
+use crate::model::{Results, RunEvent};
 
-pub use exit::ExitCode;
-pub use file::{FileReport, Format};
-pub use markdown::markdown;
+pub use exit::{ExitCode, Meaning};
+pub use file::ReportFile;
+pub use format::{FORMATS, Flag, Format};
+pub use markdown::FORMAT as MARKDOWN;
 pub use terminal::{Detail, Terminal};
 pub use text::visible;
-
-/// Shows or keeps what happens in a run.
-pub trait Reporter: Send {
-    /// Takes one event.
-    fn on(&mut self, event: &RunEvent) -> Result<(), ReportError>;
-
-    /// Takes the end: no event comes any more, whether the run finished or not.
-    fn finish(&mut self) -> Result<(), ReportError>;
-}
 
 /// A report could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -64,36 +60,47 @@ pub enum ReportError {
     Print(io::Error),
 }
 
-/// Tells several reporters the same. Add the terminal last: its last line names the files.
-#[derive(Default)]
-pub struct Reporters {
-    all: Vec<Box<dyn Reporter>>,
+/// Gathers the results of a session, shows them while they come, and writes them down at the end.
+pub struct Reporter<W: Write + Send + 'static = Stdout> {
+    results: Results,
+    terminal: Terminal<W>,
+    files: Vec<ReportFile>,
     error: Option<ReportError>,
 }
 
-impl Reporters {
-    /// Adds one.
-    pub fn add(&mut self, reporter: impl Reporter + 'static) {
-        self.all.push(Box::new(reporter));
+impl<W: Write + Send + 'static> Reporter<W> {
+    /// Nothing has happened yet.
+    pub fn new(terminal: Terminal<W>, files: Vec<ReportFile>) -> Self {
+        Reporter { results: Results::default(), terminal, files, error: None }
     }
 
-    /// Tells all of one event. An error waits for [`Reporters::finish`]: a run does not stop in the middle, its
-    /// cluster still there, because a disk is full.
-    pub fn on(&mut self, event: &RunEvent) {
-        self.tell(|reporter| reporter.on(event));
+    /// Takes one event. An error waits for [`Reporter::finish`]: a run does not stop in the middle, its cluster still
+    /// there, because a disk is full.
+    pub fn on(&mut self, event: RunEvent) {
+        let shown = self.terminal.on(&event);
+        self.keep(shown);
+        self.results.on(event);
     }
 
-    /// Tells all of the end, and gives the first error of any reporter.
-    pub fn finish(mut self) -> Result<(), ReportError> {
-        self.tell(|reporter| reporter.finish());
-        self.error.map_or(Ok(()), Err)
+    /// What has come of the session up to now.
+    pub fn results(&self) -> &Results {
+        &self.results
     }
 
-    fn tell(&mut self, mut what: impl FnMut(&mut dyn Reporter) -> Result<(), ReportError>) {
-        for reporter in &mut self.all {
-            if let Err(error) = what(reporter.as_mut()) {
-                self.error.get_or_insert(error);
-            }
+    /// Writes the files, and then shows the summary, which names them. Returns all that came of the session, and the
+    /// first error of any report.
+    pub fn finish(mut self) -> (Results, Result<(), ReportError>) {
+        let written: Vec<_> = self.files.iter_mut().map(|file| file.write(&self.results)).collect();
+        written.into_iter().for_each(|written| self.keep(written));
+        let names: Vec<String> = self.files.iter().map(ReportFile::label).collect();
+        let shown = self.terminal.finish(&self.results, &names);
+        self.keep(shown);
+        (self.results, self.error.map_or(Ok(()), Err))
+    }
+
+    fn keep(&mut self, done: Result<(), ReportError>) {
+        if let Err(error) = done {
+            self.error.get_or_insert(error);
         }
     }
 }
@@ -105,15 +112,21 @@ mod tests {
     use crate::report::terminal::Look;
 
     #[test]
-    fn an_error_of_one_reporter_waits_for_the_end_and_spares_the_others() {
+    fn an_error_of_one_report_waits_for_the_end_and_spares_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("junit.xml");
+        let full = ReportFile::open(&json::FORMAT, "/dev/full").unwrap();
+        let whole = ReportFile::open(&junit::FORMAT, &path).unwrap();
         let shared = sample::Shared::default();
         let look = Look { colour: false, live: false };
-        let mut reporters = Reporters::default();
-        reporters.add(FileReport::open(Format::Json, "/dev/full").unwrap());
-        reporters.add(Terminal::new(shared.clone(), look, Detail::Normal, vec![]));
-        sample::passing().iter().for_each(|event| reporters.on(event));
-        let error = reporters.finish().unwrap_err().to_string();
+        let terminal = Terminal::new(shared.clone(), look, Detail::Normal);
+        let mut reporter = Reporter::new(terminal, vec![full, whole]);
+        sample::passing().into_iter().for_each(|event| reporter.on(event));
+        let (results, reported) = reporter.finish();
+        let error = reported.unwrap_err().to_string();
         assert!(error.starts_with("the report /dev/full could not be written: "), "{error}");
+        assert!(std::fs::read_to_string(path).unwrap().contains("exec-interactive"));
         assert!(shared.text().contains("1 passed, 0 failed"));
+        assert_eq!(results.scenarios.len(), 1);
     }
 }

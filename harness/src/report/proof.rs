@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use super::block::{self, WIDTH, entry, seconds};
 use super::paint::Paint;
 use super::text::{wrap, wrap_lines};
-use crate::model::{Cell, Mark, Outcome, Proof, ScenarioResult, Vacuous, Verdict, WeakeningResult};
+use crate::model::{
+    AS_KNOWN, Cell, Mark, Outcome, Proof, STALE, ScenarioResult, VACUOUS, Vacuous, Verdict,
+    WeakeningResult,
+};
 use crate::text::count;
 
 /// How many scenarios one table holds, each with a letter of its own.
@@ -19,12 +22,13 @@ const LEGEND: &str = "C caught, M expected to notice and did not, . green, ! ano
 
 /// What became of a weakening; `verbose` adds the scenarios that noticed.
 pub(super) fn weakening(result: &WeakeningResult, verbose: bool, paint: Paint) -> String {
+    let heading = result.outcome.heading();
     let (verdict, word) = match (result.outcome, &result.deviation) {
-        (Outcome::Caught, _) => (Verdict::Passed, "CAUGHT"),
-        (Outcome::Missed, None) => (Verdict::Failed, "MISSED"),
-        (Outcome::Missed, Some(_)) => (Verdict::Skipped, "MISSED, as known"),
-        (Outcome::Wrong, _) => (Verdict::Inconclusive, "WENT WRONG"),
-        (Outcome::Skipped, _) => (Verdict::Skipped, "SKIP"),
+        (Outcome::Caught, _) => (Verdict::Passed, heading),
+        (Outcome::Missed, None) => (Verdict::Failed, heading),
+        (Outcome::Missed, Some(_)) => (Verdict::Skipped, format!("{heading}, {AS_KNOWN}")),
+        (Outcome::Wrong, _) => (Verdict::Inconclusive, heading),
+        (Outcome::Skipped, _) => (Verdict::Skipped, heading),
     };
     let indent = word.len() + 2;
     let by = if result.outcome == Outcome::Caught { by(result) } else { String::new() };
@@ -35,7 +39,7 @@ pub(super) fn weakening(result: &WeakeningResult, verbose: bool, paint: Paint) -
     let mut lines: Vec<String> =
         wrap(&told, WIDTH - indent, 8).into_iter().map(|line| " ".repeat(indent) + &line).collect();
     if let Some(first) = lines.first_mut() {
-        first.replace_range(..word.len(), &paint.verdict(verdict, word));
+        first.replace_range(..word.len(), &paint.verdict(verdict, &word));
     }
     let cause = result.deviation.as_ref().or(result.cause.as_ref());
     lines.extend(cause.into_iter().flat_map(|text| entry(2, "", wrap_lines(text, WIDTH - 12, 8))));
@@ -45,7 +49,7 @@ pub(super) fn weakening(result: &WeakeningResult, verbose: bool, paint: Paint) -
     }
     let collateral: Vec<&str> = result.collateral().collect();
     if !collateral.is_empty() {
-        let text = format!("collateral: {}", collateral.join(", "));
+        let text = format!("{}: {}", Mark::Collateral.label(), collateral.join(", "));
         lines.extend(entry(2, "", wrap(&text, WIDTH - 12, 8)));
     }
     let mut text: String = lines.into_iter().map(|line| line + "\n").collect();
@@ -170,26 +174,32 @@ pub(super) fn score(proof: &Proof) -> String {
         .iter()
         .filter(|it| it.outcome == Outcome::Missed && it.deviation.is_some())
         .count();
-    let known = if known == 0 { String::new() } else { format!(" ({known} as known)") };
+    let known = if known == 0 { String::new() } else { format!(" ({known} {AS_KNOWN})") };
+    let outcome = |outcome: Outcome| format!("{} {}", proof.count(outcome), outcome.label());
     let mut told = format!(
-        "{} of {} caught, {} missed{known}, {} went wrong, {} skipped; {}, {} vacuous; {} collateral.",
+        "{} of {} {}, {}{known}, {}, {}; {}, {} {VACUOUS}; {} {}.",
         proof.count(Outcome::Caught),
         count(proof.tried(), "weakening"),
-        proof.count(Outcome::Missed),
-        proof.count(Outcome::Wrong),
-        proof.count(Outcome::Skipped),
+        Outcome::Caught.label(),
+        outcome(Outcome::Missed),
+        outcome(Outcome::Wrong),
+        outcome(Outcome::Skipped),
         count(proof.scenarios().len(), "scenario"),
         proof.vacuous.len(),
         proof.collateral(),
+        Mark::Collateral.label(),
     );
     for Vacuous { scenario, attack, control, deviation } in &proof.vacuous {
-        let known = deviation.as_ref().map(|why| format!(", as known: {why}")).unwrap_or_default();
+        let known =
+            deviation.as_ref().map(|why| format!(", {AS_KNOWN}: {why}")).unwrap_or_default();
         told.push_str(&format!(
-            "\nVACUOUS: {scenario}, {attack}: it catches no weakening of {control}{known}"
+            "\n{}: {scenario}, {attack}: it catches no weakening of {control}{known}",
+            VACUOUS.to_uppercase()
         ));
     }
     for stale in &proof.stale {
-        told.push_str(&format!("\nSTALE: {stale}; remove it from manifests/deviations.yaml"));
+        let heading = STALE.to_uppercase();
+        told.push_str(&format!("\n{heading}: {stale}; remove it from manifests/deviations.yaml"));
     }
     told
 }

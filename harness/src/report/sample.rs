@@ -36,7 +36,7 @@ impl Write for Shared {
 
 pub(crate) fn results(events: &[RunEvent]) -> Results {
     let mut results = Results::default();
-    events.iter().for_each(|event| results.on(event));
+    events.iter().cloned().for_each(|event| results.on(event));
     results
 }
 
@@ -60,7 +60,7 @@ pub(super) fn failing() -> Vec<RunEvent> {
 }
 
 /// A run with every verdict.
-pub(super) fn mixed() -> Vec<RunEvent> {
+pub(crate) fn mixed() -> Vec<RunEvent> {
     let proxy = "the answer matches no known layer: 403 \"<html>\u{1b}[2J Access denied by the corporate \
                  proxy, please call the help desk and name the ticket 0815 </html>\r\n\"";
     let unclear = |outcome: &str| Judgement {

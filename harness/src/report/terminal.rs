@@ -11,8 +11,11 @@ use anstream::{AutoStream, ColorChoice};
 use super::paint::Paint;
 use super::screen::Screen;
 use super::text::wrap_lines;
-use super::{ReportError, Reporter, block, proof, visible};
-use crate::model::{Outcome, Proof, RunEvent, ScenarioResult, Summary, Verdict, WeakeningResult};
+use super::{ReportError, block, proof, visible};
+use crate::model::{
+    ABORTED, NOT_ACTING, Outcome, Results, RunEvent, ScenarioResult, Summary, Verdict,
+    WeakeningResult,
+};
 use crate::text::count;
 
 /// How often the time of what is going on is shown anew.
@@ -44,31 +47,25 @@ pub struct Terminal<W: Write + Send + 'static = Stdout> {
     _ticker: Option<Ticker>,
     look: Look,
     detail: Detail,
-    reports: Vec<String>,
-    cluster: String,
-    unobserved: usize,
     printed: bool,
-    aborted: bool,
-    proof: Option<Proof>,
-    summary: Option<Summary>,
 }
 
 impl Terminal {
     /// Draws on standard output: in colours unless `NO_COLOR` and its like forbid it, and with a line that
-    /// moves if it is a terminal. `reports` are named at the end: `JUnit: junit.xml`.
-    pub fn standard(detail: Detail, reports: Vec<String>) -> Terminal {
+    /// moves if it is a terminal.
+    pub fn standard(detail: Detail) -> Terminal {
         let output = io::stdout();
         let is_dumb = std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
         let look = Look {
             colour: AutoStream::choice(&output) != ColorChoice::Never,
             live: output.is_terminal() && !is_dumb,
         };
-        Terminal::new(output, look, detail, reports)
+        Terminal::new(output, look, detail)
     }
 }
 
 impl<W: Write + Send + 'static> Terminal<W> {
-    pub(super) fn new(output: W, look: Look, detail: Detail, reports: Vec<String>) -> Self {
+    pub(super) fn new(output: W, look: Look, detail: Detail) -> Self {
         let look = Look { live: look.live && detail != Detail::Quiet, ..look };
         let screen = Arc::new(Mutex::new(Screen::new(output, look.live)));
         Terminal {
@@ -76,21 +73,28 @@ impl<W: Write + Send + 'static> Terminal<W> {
             screen,
             look,
             detail,
-            reports,
-            cluster: String::new(),
-            unobserved: 0,
             printed: false,
-            aborted: false,
-            proof: None,
-            summary: None,
         }
+    }
+
+    /// Shows what happened just now.
+    pub(super) fn on(&mut self, event: &RunEvent) -> Result<(), ReportError> {
+        self.show(event).map_err(ReportError::Print)
+    }
+
+    /// Shows what came of it all. `reports` names the files: `JUnit: junit.xml`.
+    pub(super) fn finish(
+        &mut self,
+        results: &Results,
+        reports: &[String],
+    ) -> Result<(), ReportError> {
+        self.summarise(results, reports).map_err(ReportError::Print)
     }
 
     fn show(&mut self, event: &RunEvent) -> io::Result<()> {
         let quiet = self.detail == Detail::Quiet;
         match event {
             RunEvent::Started { run, cluster, kubernetes, .. } => {
-                self.cluster.clone_from(cluster);
                 let header = format!("run {run}, Kubernetes {kubernetes} on {cluster}");
                 if quiet { Ok(()) } else { self.print(&lines(&format!("{PRODUCT}, {header}"))) }
             }
@@ -100,11 +104,10 @@ impl<W: Write + Send + 'static> Terminal<W> {
                 self.print(&block::step(name, detail, Some(*took)))
             }
             RunEvent::StepStarted { .. } | RunEvent::StepFinished { .. } => Ok(()),
-            RunEvent::ControlUnmet { cause, .. } => self.alarm("NOT ACTING", cause),
+            RunEvent::ControlUnmet { cause, .. } => self.alarm(&NOT_ACTING.to_uppercase(), cause),
             RunEvent::Aborted { error } => {
-                self.aborted = true;
                 self.screen().end_all();
-                self.alarm("ABORTED", error)
+                self.alarm(ABORTED, error)
             }
             RunEvent::ScenarioStarted { id } => {
                 self.screen().begin(id, format!("  {} …", visible(id)))
@@ -113,18 +116,8 @@ impl<W: Write + Send + 'static> Terminal<W> {
             RunEvent::WeakeningStarted { id } => {
                 self.screen().begin(id, format!("  {} …", visible(id)))
             }
-            RunEvent::WeakeningFinished(result) => {
-                Proof::gather(&mut self.proof, event);
-                self.end_weakening(result)
-            }
-            RunEvent::Proven(_) => {
-                Proof::gather(&mut self.proof, event);
-                Ok(())
-            }
-            RunEvent::Finished(summary) => {
-                self.summary = Some(summary.clone());
-                Ok(())
-            }
+            RunEvent::WeakeningFinished(result) => self.end_weakening(result),
+            RunEvent::Proven(_) | RunEvent::Finished(_) => Ok(()),
         }
     }
 
@@ -147,11 +140,6 @@ impl<W: Write + Send + 'static> Terminal<W> {
 
     fn end_scenario(&mut self, result: &ScenarioResult) -> io::Result<()> {
         self.screen().end(&result.id);
-        self.unobserved += result
-            .attempts
-            .iter()
-            .filter(|attempt| attempt.judgement.verdict == Verdict::Inconclusive)
-            .count();
         if self.detail == Detail::Quiet && !result.verdict.is_bad() {
             return Ok(());
         }
@@ -169,56 +157,15 @@ impl<W: Write + Send + 'static> Terminal<W> {
         self.print(&proof::weakening(result, verbose, self.paint()))
     }
 
-    fn summarise(&mut self) -> io::Result<()> {
+    fn summarise(&mut self, results: &Results, reports: &[String]) -> io::Result<()> {
         self.screen().end_all();
-        let Some(summary) = self.summary.take() else { return self.print("") };
-        let proof = self.proof.take();
-        if let Some(proof) = proof.as_ref().filter(|_| self.detail != Detail::Quiet) {
+        let Some(summary) = &results.summary else { return self.print("") };
+        if let Some(proof) = results.proof.as_ref().filter(|_| self.detail != Detail::Quiet) {
             self.print_apart(&proof::matrix(proof))?;
         }
-        let found = match &proof {
-            Some(proof) => {
-                let unfinished = if self.aborted { "The proof did not end: " } else { "" };
-                format!("{unfinished}{}\n{}", proof::score(proof), self.reports.join(", "))
-            }
-            None => self.verdicts(&summary),
-        };
-        let text =
-            [found.trim_end().to_owned(), self.end(&summary)].map(|line| lines(&line)).concat();
+        let found = found(results, summary, &reports.join(", "));
+        let text = [found.trim_end(), &end(results, summary)].map(lines).concat();
         self.print_apart(&text)
-    }
-
-    /// `1 passed, 0 failed, 0 inconclusive, 0 skipped; 4 attempts, all observed. JUnit: junit.xml`
-    fn verdicts(&self, summary: &Summary) -> String {
-        let Summary { passed, failed, inconclusive, skipped, unmet, attempts, .. } = summary;
-        let made = count(*attempts, "attempt");
-        let observed = match (attempts, self.unobserved) {
-            (0, _) => made,
-            (_, 0) => format!("{made}, all observed"),
-            (_, unobserved) => format!("{made}, {} observed", attempts.saturating_sub(unobserved)),
-        };
-        let nothing = if passed + failed + inconclusive == 0 { " Nothing was judged." } else { "" };
-        let unmet = match unmet {
-            0 => String::new(),
-            unmet => format!(" {} not acting.", count(*unmet, "control")),
-        };
-        let reports = self.reports.join(", ");
-        format!(
-            "{passed} passed, {failed} failed, {inconclusive} inconclusive, {skipped} skipped; \
-             {observed}.{nothing}{unmet} {reports}"
-        )
-    }
-
-    /// `20.3 s, of which kind 15.0 s. Cluster deleted, nothing left behind.`
-    fn end(&self, summary: &Summary) -> String {
-        let took = block::seconds(summary.took);
-        let cluster = self.cluster.split(' ').next().unwrap_or_default();
-        let by_cluster = block::seconds(summary.took_by_cluster);
-        let share = match by_cluster.as_str() {
-            "0.0 s" => String::new(),
-            some => format!(", of which {cluster} {some}"),
-        };
-        format!("{took}{share}. {}", summary.tidy)
     }
 
     /// Prints with an empty line before it, except at the very top.
@@ -241,18 +188,51 @@ impl<W: Write + Send + 'static> Terminal<W> {
     }
 }
 
-impl<W: Write + Send + 'static> Reporter for Terminal<W> {
-    fn on(&mut self, event: &RunEvent) -> Result<(), ReportError> {
-        self.show(event).map_err(ReportError::Print)
-    }
-
-    fn finish(&mut self) -> Result<(), ReportError> {
-        self.summarise().map_err(ReportError::Print)
-    }
-}
-
 /// The name and version that stand at the top.
 const PRODUCT: &str = concat!("brinell ", env!("CARGO_PKG_VERSION"));
+
+/// What was found, and the files that hold all of it.
+fn found(results: &Results, summary: &Summary, reports: &str) -> String {
+    let Some(proof) = &results.proof else { return verdicts(results, summary, reports) };
+    let unfinished = if results.aborted.is_some() { "The proof did not end: " } else { "" };
+    format!("{unfinished}{}\n{reports}", proof::score(proof))
+}
+
+/// `1 passed, 0 failed, 0 inconclusive, 0 skipped; 4 attempts, all observed. JUnit: junit.xml`
+fn verdicts(results: &Results, summary: &Summary, reports: &str) -> String {
+    let Summary { passed, failed, inconclusive, skipped, unmet, attempts, .. } = summary;
+    let made = count(*attempts, "attempt");
+    let observed = match (attempts, results.unobserved()) {
+        (0, _) => made,
+        (_, 0) => format!("{made}, all observed"),
+        (_, unobserved) => format!("{made}, {} observed", attempts.saturating_sub(unobserved)),
+    };
+    let nothing = if passed + failed + inconclusive == 0 { " Nothing was judged." } else { "" };
+    let unmet = match unmet {
+        0 => String::new(),
+        unmet => format!(" {} {NOT_ACTING}.", count(*unmet, "control")),
+    };
+    let counted = [
+        (passed, Verdict::Passed),
+        (failed, Verdict::Failed),
+        (inconclusive, Verdict::Inconclusive),
+        (skipped, Verdict::Skipped),
+    ];
+    let counted = counted.map(|(count, verdict)| format!("{count} {}", verdict.label()));
+    format!("{}; {observed}.{nothing}{unmet} {reports}", counted.join(", "))
+}
+
+/// `20.3 s, of which kind 15.0 s. Cluster deleted, nothing left behind.`
+fn end(results: &Results, summary: &Summary) -> String {
+    let took = block::seconds(summary.took);
+    let cluster = results.cluster.split(' ').next().unwrap_or_default();
+    let by_cluster = block::seconds(summary.took_by_cluster);
+    let share = match by_cluster.as_str() {
+        "0.0 s" => String::new(),
+        some => format!(", of which {cluster} {some}"),
+    };
+    format!("{took}{share}. {}", summary.tidy)
+}
 
 fn lines(text: &str) -> String {
     wrap_lines(text, block::WIDTH, 40).into_iter().map(|line| line + "\n").collect()
@@ -301,10 +281,10 @@ mod tests {
 
     fn draw(events: &[RunEvent], look: Look, detail: Detail) -> String {
         let shared = Shared::default();
-        let reports = vec!["JUnit: junit.xml".to_owned()];
-        let mut terminal = Terminal::new(shared.clone(), look, detail, reports);
+        let mut terminal = Terminal::new(shared.clone(), look, detail);
         events.iter().for_each(|event| terminal.on(event).unwrap());
-        terminal.finish().unwrap();
+        let reports = ["JUnit: junit.xml".to_owned()];
+        terminal.finish(&sample::results(events), &reports).unwrap();
         drop(terminal);
         shared.text()
     }
@@ -370,11 +350,11 @@ mod tests {
     fn the_end_is_told_in_lines_of_its_own() {
         let tidy = "LEFT BEHIND: a cluster\n`brinell sweep k7f3` tries again.".to_owned();
         let end = RunEvent::Finished(Summary { tidy, ..sample::summary(1, 0, 0, 0) });
+        let events = [sample::passing().swap_remove(0), end];
         let shared = Shared::default();
-        let mut terminal = Terminal::new(shared.clone(), PLAIN, Detail::Normal, vec![]);
-        terminal.on(&sample::passing()[0]).unwrap();
-        terminal.on(&end).unwrap();
-        terminal.finish().unwrap();
+        let mut terminal = Terminal::new(shared.clone(), PLAIN, Detail::Normal);
+        events.iter().for_each(|event| terminal.on(event).unwrap());
+        terminal.finish(&sample::results(&events), &[]).unwrap();
         let expected = "\n1 passed, 0 failed, 0 inconclusive, 0 skipped; 4 attempts, all observed.\n\
                     20.3 s, of which kind 15.0 s. LEFT BEHIND: a cluster\n\
                     `brinell sweep k7f3` tries again.\n";

@@ -301,7 +301,7 @@ fn tell_left_over(result: &mut ScenarioResult, left: &LeftOver) {
             attempt.judgement.verdict = Verdict::Failed;
             attempt.judgement.findings.push(finding);
         }
-        None => result.cause = Some(format!("left over: {}", left.words)),
+        None => result.cause = Some(format!("{}: {}", Reason::LeftOver.label(), left.words)),
     }
 }
 

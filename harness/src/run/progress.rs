@@ -1,40 +1,25 @@
-//! Telling what goes on. Whoever works sends events; a reporter somewhere draws them.
+//! Telling what goes on: whoever works sends events, and the session gathers and shows them.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::model::{Proof, RunEvent, ScenarioResult, Summary, Verdict};
+use crate::model::RunEvent;
 
-/// Where events go. It remembers what ends, so that nothing that was judged is lost when a run is.
+/// Where events go.
 #[derive(Clone)]
-pub struct Progress {
-    events: UnboundedSender<RunEvent>,
-    ended: Arc<Mutex<Vec<(Verdict, usize)>>>,
-    unmet: Arc<Mutex<BTreeSet<String>>>,
-    proof: Arc<Mutex<Option<Proof>>>,
-}
+pub struct Progress(UnboundedSender<RunEvent>);
 
 impl Progress {
     /// Sends to `events`.
     pub fn new(events: UnboundedSender<RunEvent>) -> Self {
-        Progress { events, ended: Arc::default(), unmet: Arc::default(), proof: Arc::default() }
+        Progress(events)
     }
 
     /// Tells something.
     pub fn tell(&self, event: RunEvent) {
-        match &event {
-            RunEvent::ScenarioFinished(result) => self.count(result),
-            RunEvent::ControlUnmet { control, .. } => {
-                lock(&self.unmet).insert(control.clone());
-            }
-            _ => {}
-        }
-        Proof::gather(&mut lock(&self.proof), &event);
         // When nobody listens any more the run is ending, and there is nobody to tell.
-        let _ = self.events.send(event);
+        let _ = self.0.send(event);
     }
 
     /// Does one step, telling its begin and, when it went well, what came of it.
@@ -51,34 +36,4 @@ impl Progress {
         self.tell(RunEvent::StepFinished { name: name.to_owned(), detail, took });
         Ok(result)
     }
-
-    fn count(&self, result: &ScenarioResult) {
-        lock(&self.ended).push((result.verdict, result.attempts.len()));
-    }
-
-    /// The end of the run, from all scenarios that ended.
-    pub fn summary(&self, took: Duration, took_by_cluster: Duration, tidy: String) -> Summary {
-        let ended = lock(&self.ended);
-        let count = |verdict| ended.iter().filter(|(other, _)| *other == verdict).count();
-        Summary {
-            passed: count(Verdict::Passed),
-            failed: count(Verdict::Failed),
-            inconclusive: count(Verdict::Inconclusive),
-            skipped: count(Verdict::Skipped),
-            unmet: lock(&self.unmet).len(),
-            attempts: ended.iter().map(|(_, attempts)| attempts).sum(),
-            took,
-            took_by_cluster,
-            tidy,
-        }
-    }
-
-    /// What was proven, in a proof that was aborted up to there; none where nothing was.
-    pub fn proof(&self) -> Option<Proof> {
-        lock(&self.proof).clone()
-    }
-}
-
-fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

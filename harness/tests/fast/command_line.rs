@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::support::{Home, Ran};
 use brinell::catalog::Catalog;
 use brinell::model::Results;
+use brinell::report::ExitCode;
 use roxmltree::{Document, Node};
 
 /// A machine on which nothing is installed.
@@ -111,6 +112,21 @@ fn help() {
     let ran = say(&["--help"]);
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
     insta::assert_snapshot!(ran.stdout);
+}
+
+#[test]
+fn help_says_what_every_exit_code_says() {
+    for (arguments, is_proof) in [(&["--help"][..], false), (&["prove", "--help"], true)] {
+        let expected = ExitCode::ALL.map(|code| {
+            let meaning = code.meaning();
+            let said = if is_proof { meaning.proof_help } else { meaning.run_help };
+            let end = if code.is_foreign() { "," } else { "" };
+            format!("{} {said}{end}", code as u8)
+        });
+        let help = say(arguments).stdout;
+        let (_, section) = help.split_once("Exit codes:").expect("a section");
+        assert_eq!(words(section), words(&expected.join(" ")).trim_end_matches(','));
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use brinell::catalog::{Catalog, Entry};
 use brinell::model::{Action, Attack, Blocked, Door, Logged, Permit, Scenario, Succeeds};
+use brinell::report::ExitCode;
 
 /// Compares a file of the repository with what it should hold, or writes it.
 fn check(file: &str, expected: &str) {
@@ -60,6 +61,41 @@ fn the_examples_are_up_to_date() {
         let block = format!("```yaml\n{}```\n", text(example));
         assert!(text(page).contains(&block), "{page} must hold {example} as it is");
     }
+}
+
+#[test]
+fn the_exit_codes_of_the_readme_are_up_to_date() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    let readme = std::fs::read_to_string(path).expect("a file");
+    for part in [exit_codes(), precedence()] {
+        assert!(readme.contains(&part), "README.md must hold, as ExitCode says it:\n{part}");
+    }
+}
+
+/// README's table. Codes that say how the command was ended from outside share a row.
+fn exit_codes() -> String {
+    let (foreign, own): (Vec<&ExitCode>, Vec<_>) =
+        ExitCode::ALL.iter().partition(|it| it.is_foreign());
+    let mut table =
+        "\n| exit code | the worst of the run | the worst of a proof |\n|---|---|---|\n".to_owned();
+    for codes in own.into_iter().map(|code| vec![code]).chain([foreign]) {
+        let numbers: Vec<_> = codes.iter().map(|code| (**code as u8).to_string()).collect();
+        let run: Vec<_> = codes.iter().map(|code| code.meaning().run).collect();
+        let proof: Vec<_> = codes.iter().map(|code| code.meaning().proof).collect();
+        let proof = if proof == run { "the same".to_owned() } else { proof.join(", ") };
+        let (numbers, run) = (numbers.join(", "), run.join(", "));
+        writeln!(table, "| {numbers} | {run} | {proof} |").expect("written");
+    }
+    table + "\n"
+}
+
+/// `1 beats 4 beats 5 beats 3.`: what a run or a proof comes to, the worst first.
+fn precedence() -> String {
+    use ExitCode::{Broken, Failed, Inconclusive, NothingJudged};
+    let all = [NothingJudged, Broken, Inconclusive, Failed];
+    let mut codes = all;
+    codes.sort_by_key(|code| all.iter().filter(|it| code.or_worse(**it) != *code).count());
+    format!("\n{}.\n", codes.map(|code| (code as u8).to_string()).join(" beats "))
 }
 
 fn scenario(page: &mut String, entry: &Entry) -> std::fmt::Result {

@@ -24,6 +24,9 @@ const FLOORS: [&[&str]; 11] = [
 const OUTSIDE: [&str; 7] =
     ["std::fs", "std::io", "std::process", "std::env", "TcpStream", "tokio::", "kube::"];
 
+/// The one file in which the words for what came of something stand.
+const WORDS: &str = "model/word.rs";
+
 /// What a file says without its tests, which may look anywhere.
 fn says(file: &Path) -> String {
     let text = fs::read_to_string(file).expect("readable");
@@ -97,4 +100,39 @@ fn the_words_are_plain_data() {
         let outside = OUTSIDE.iter().find(|name| text.contains(*name));
         assert_eq!(outside, None, "{}", file.display());
     }
+}
+
+/// The texts of the code of a file: what stands between quotes.
+fn texts(file: &Path) -> Vec<String> {
+    let text = says(file);
+    let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    code.flat_map(|line| line.split('"').skip(1).step_by(2)).map(str::to_owned).collect()
+}
+
+/// Whether a text is a word, or begins with it as a heading does: `BYPASSED: let in`.
+fn is_or_begins_with(text: &str, word: &str) -> bool {
+    let rest = text.trim_start_matches(|c: char| !c.is_alphanumeric()).strip_prefix(word);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([':', ',']))
+}
+
+#[test]
+fn words_for_what_came_of_something_stand_once() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let words = texts(&source.join(WORDS));
+    let mut doubles: Vec<String> = Vec::new();
+    for (position, word) in words.iter().enumerate() {
+        doubles.extend(words[..position].contains(word).then(|| format!("{WORDS} says {word}")));
+    }
+    for file in FLOORS.iter().flat_map(|floor| *floor).flat_map(|module| files(module)) {
+        let spoken = |text: &&String| {
+            let headings = words.iter().map(|word| word.to_uppercase());
+            words.iter().cloned().chain(headings).any(|word| is_or_begins_with(text, &word))
+        };
+        if !file.ends_with(WORDS) {
+            let texts = texts(&file);
+            let said = texts.iter().filter(spoken);
+            doubles.extend(said.map(|text| format!("{} says {text}", file.display())));
+        }
+    }
+    assert_eq!(doubles, [""; 0]);
 }

@@ -3,7 +3,7 @@
 use super::told::{described, kind, let_in};
 use super::{Expected, Judging, bystanders};
 use crate::judge::Recognised;
-use crate::model::{Decision, Denial, Effect, Evidence, Finding, Layer, Log, Reason};
+use crate::model::{Decision, Denial, Effect, Evidence, Finding, Layer, Log, Reason, UNCLEAR};
 
 impl Judging {
     pub(super) fn block(&mut self, expected: &Expected, evidence: &Evidence) {
@@ -20,7 +20,7 @@ impl Judging {
     }
 
     fn unclear(&mut self, why: String) {
-        self.outcome = "UNCLEAR".to_owned();
+        self.outcome = UNCLEAR.to_owned();
         self.causes.push(why);
     }
 
@@ -32,7 +32,7 @@ impl Judging {
             Effect::NotApplicable | Effect::Absent | Effect::Changed(_) => {}
         }
         let bystanders = bystanders::of(expected, evidence);
-        self.outcome = format!("BYPASSED: {got}");
+        self.outcome = format!("{}: {got}", Reason::Bypassed.heading());
         self.findings.push(Finding {
             reason: Reason::Bypassed,
             expected: described(expected),
@@ -45,7 +45,7 @@ impl Judging {
     /// A mutation took out what makes it an attack: take the mutation away, and nobody refuses.
     fn defused(&mut self, expected: &Expected, evidence: &Evidence, what: &str) {
         let bystanders = bystanders::of(expected, evidence);
-        self.outcome = format!("WRONG LAYER: defused, {what}");
+        self.outcome = format!("{}: defused, {what}", Reason::WrongLayer.heading());
         self.findings.push(Finding {
             reason: Reason::WrongLayer,
             expected: described(expected),
@@ -68,12 +68,12 @@ impl Judging {
             Recognised::Unclear(why) => return self.unclear(why),
             Recognised::OtherReason => (
                 Reason::OtherReason,
-                format!("OTHER REASON: {layer} refused something else"),
+                format!("{}: {layer} refused something else", Reason::OtherReason.heading()),
                 format!("{layer} refused, but not for what this attack is about"),
             ),
             Recognised::OtherLayer(other) => (
                 Reason::WrongLayer,
-                format!("WRONG LAYER: blocked by {other}"),
+                format!("{}: blocked by {other}", Reason::WrongLayer.heading()),
                 who_refused(expected, layer, &other),
             ),
         };

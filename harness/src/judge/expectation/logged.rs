@@ -39,7 +39,7 @@ impl Judging {
     }
 
     fn unlogged(&mut self, logged: &Logged, sent: &Sent, got: &str) {
-        self.logged = "UNLOGGED".to_owned();
+        self.logged = Reason::Unlogged.heading();
         self.findings.push(Finding {
             reason: Reason::Unlogged,
             expected: format!("an audit event at {:?}: {}", logged.level, asked(sent)),
@@ -75,7 +75,7 @@ impl Judging {
             self.logged = "logged".to_owned();
             return;
         }
-        self.logged = "WRONGLY LOGGED".to_owned();
+        self.logged = Reason::WronglyLogged.heading();
         self.findings.push(Finding {
             reason: Reason::WronglyLogged,
             expected: format!("an audit event at {:?}: {}", logged.level, asked(&evidence.sent)),

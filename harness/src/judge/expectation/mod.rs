@@ -7,7 +7,9 @@ mod success;
 mod told;
 
 use crate::judge::Signature;
-use crate::model::{Decision, Evidence, Finding, Judgement, Layer, Logged, Succeeds, Verdict};
+use crate::model::{
+    Decision, Evidence, Finding, Judgement, Layer, Logged, Succeeds, UNCLEAR, Verdict,
+};
 
 /// The block that is expected, with the control's own data beside the scenario's.
 #[derive(Debug, Clone)]
@@ -95,7 +97,7 @@ impl Judging {
                 }
             }
             Decision::Unclear(why) => {
-                self.outcome = "UNCLEAR".to_owned();
+                self.outcome = UNCLEAR.to_owned();
                 self.causes.push(why.clone());
             }
             Decision::LetIn => self.outcome = told::let_in(&evidence.answer),

@@ -4,7 +4,8 @@ use super::Judging;
 use super::told::{summary, wanted};
 use crate::judge::signature::BUSY;
 use crate::model::{
-    Answer, ApiPath, Decision, Effect, Evidence, Finding, Layer, Reason, Sent, Stream, Succeeds,
+    Answer, ApiPath, BROKEN, Decision, Effect, Evidence, Finding, Layer, Reason, Sent, Stream,
+    Succeeds, UNCLEAR,
 };
 
 impl Judging {
@@ -18,7 +19,7 @@ impl Judging {
         self.causes.extend(trying.causes);
         self.outcome = match trying.findings.is_empty() {
             true => trying.outcome,
-            false => "UNCLEAR: this step must work".to_owned(),
+            false => format!("{UNCLEAR}: this step must work"),
         };
         self.causes.extend(trying.findings.into_iter().map(missing));
     }
@@ -41,7 +42,7 @@ impl Judging {
                 Answer::Nothing(_) | Answer::Storage(_) | Answer::AuditLog(_) => false,
             };
         if let Some(cause) = unknown(succeeds, evidence, worked) {
-            self.outcome = "UNCLEAR".to_owned();
+            self.outcome = UNCLEAR.to_owned();
             self.causes.push(cause);
         } else if worked {
             self.outcome = format!("worked: {}", summary(&evidence.answer));
@@ -64,7 +65,7 @@ impl Judging {
             }
             (Decision::LetIn, _) => (summary(&evidence.answer), "nobody refused".to_owned()),
         };
-        self.outcome = "BROKEN: this must keep working".to_owned();
+        self.outcome = format!("{BROKEN}: this must keep working");
         self.findings.push(Finding {
             reason: Reason::PermitBroken,
             expected: wanted(succeeds),

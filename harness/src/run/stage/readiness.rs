@@ -14,7 +14,9 @@ use crate::attack::{ActionError, Attempt, Observation, Scene};
 use crate::cluster::Settings;
 use crate::cluster::is_pod_ready;
 use crate::judge::{Signature, attribute};
-use crate::model::{Action, Answer, Decision, Evidence, Layer, Log, Need, Permit, Ready};
+use crate::model::{
+    Action, Answer, Decision, Evidence, Layer, Log, NOT_ACTING, Need, Permit, Ready,
+};
 use crate::poll;
 use crate::run::{Plan, Planned};
 
@@ -57,7 +59,7 @@ impl Stage {
         };
         if !failing.is_empty() {
             let ids: Vec<&str> = failing.into_iter().collect();
-            detail.push_str(&format!("; NOT ACTING: {}", ids.join(", ")));
+            detail.push_str(&format!("; {}: {}", NOT_ACTING.to_uppercase(), ids.join(", ")));
         }
         if !plan.left_out.is_empty() {
             let ids: Vec<&str> = plan.left_out.keys().map(String::as_str).collect();

@@ -1,0 +1,189 @@
+//! Why a command did not do what it was asked for, and the exit code that says so.
+
+use std::io;
+use std::path::PathBuf;
+
+use brinell::catalog::{Problems, ProfileError, SelectError};
+use brinell::cluster::assets::AssetError;
+use brinell::cluster::{self, ClusterError, ProcessError};
+use brinell::input::Unreadable;
+use brinell::model::ReadError;
+use brinell::prove::ProofError;
+use brinell::report::{ExitCode, ReportError};
+use brinell::run::StageError;
+
+/// Everything that ends a command before its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Scenarios, or what they need, cannot be read.
+    #[error(transparent)]
+    Catalog(#[from] Problems),
+    /// A selection names nothing.
+    #[error(transparent)]
+    Select(#[from] SelectError),
+    /// The profile cannot be had.
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+    /// A scenario stands where a command belongs.
+    #[error("did you mean `brinell --scenario {0}`?")]
+    BareScenario(String),
+    /// No control has this id.
+    #[error("there is no control `{id}`; {hint}")]
+    UnknownControl {
+        /// As it was given.
+        id: String,
+        /// What may have been meant.
+        hint: String,
+    },
+    /// There is no node image for this version of Kubernetes.
+    #[error(
+        "there is no node image for Kubernetes {version}; there is one for {}, \
+         and --node-image names any other",
+        cluster::versions().join(", ")
+    )]
+    NoNodeImage {
+        /// As it was given.
+        version: String,
+    },
+    /// An embedded cluster cannot be kept.
+    #[error("an embedded cluster ends with its run; --keep needs --cluster kind")]
+    KeepsEmbedded,
+    /// Two reports would overwrite each other.
+    #[error("--{one} and --{other} name the same file")]
+    OneFile {
+        /// The flag of the first.
+        one: &'static str,
+        /// The flag of the second.
+        other: &'static str,
+    },
+    /// A file that was named cannot be read.
+    #[error("{}: {cause}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: Unreadable,
+    },
+    /// A file that was named holds no results.
+    #[error("{}: {cause}", path.display())]
+    NoResults {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: ReadError,
+    },
+    /// A report, or the output, could not be opened or written.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    /// The programs of embedded clusters could not be found or built.
+    #[error(transparent)]
+    Assets(#[from] AssetError),
+    /// The kind of cluster that was asked for cannot be made here.
+    #[error("{0}")]
+    NoCluster(String),
+    /// The folder of the run.
+    #[error("the run's own folder could not be made: {0}")]
+    Folder(io::Error),
+    /// The stage of a run.
+    #[error(transparent)]
+    Stage(#[from] StageError),
+    /// The proof.
+    #[error(transparent)]
+    Proof(#[from] ProofError),
+    /// A cluster could not be removed.
+    #[error("LEFT BEHIND: {cause}\n`brinell sweep {run}` tries again.")]
+    LeftBehind {
+        /// The run that made it.
+        run: String,
+        /// Why.
+        cause: ClusterError,
+    },
+    /// A cluster is kept, and the next sweep may remove it.
+    #[error("Cluster kept, but not marked so: {0}")]
+    NotMarked(io::Error),
+    /// Nobody waited until all was removed.
+    #[error(
+        "LEFT BEHIND: a second signal ended tidying up, so that parts of run {run} may still be there; \
+         `brinell sweep {run}` removes them."
+    )]
+    NotTidied {
+        /// The run that made them.
+        run: String,
+    },
+    /// What ended runs left behind could not be looked for.
+    #[error(transparent)]
+    Sweep(ClusterError),
+    /// It could be looked for everywhere but in the engine.
+    #[error("the engine could not be asked for what kind clusters left there: {0}")]
+    EngineUnasked(ProcessError),
+    /// No runtime.
+    #[error("no runtime could be started: {0}")]
+    Runtime(io::Error),
+    /// The signals that end a run could not be waited for.
+    #[error("signals cannot be caught: {0}")]
+    Signals(io::Error),
+    /// A program of a cluster could not be watched over.
+    #[error("a program could not be supervised: {0}")]
+    Supervise(io::Error),
+    /// A program of a cluster could not be started.
+    #[error("{program} could not be started: {cause}")]
+    Tied {
+        /// The program.
+        program: String,
+        /// Why.
+        cause: io::Error,
+    },
+    /// A panic.
+    #[error("a panic; this is a bug in brinell")]
+    Panicked,
+    /// SIGINT.
+    #[error("interrupted")]
+    Interrupted,
+    /// SIGTERM.
+    #[error("ended by SIGTERM")]
+    Terminated,
+}
+
+impl Error {
+    /// The exit code that says so. What was judged may be worse.
+    pub fn code(&self) -> ExitCode {
+        match self {
+            Error::Catalog(_)
+            | Error::Select(_)
+            | Error::Profile(_)
+            | Error::BareScenario(_)
+            | Error::UnknownControl { .. }
+            | Error::NoNodeImage { .. }
+            | Error::KeepsEmbedded
+            | Error::OneFile { .. }
+            | Error::Unreadable { .. }
+            | Error::NoResults { .. }
+            | Error::Report(ReportError::Open { .. })
+            | Error::Assets(AssetError::UnknownVersion { .. }) => ExitCode::Usage,
+            Error::Report(ReportError::Write { .. } | ReportError::Print(_))
+            | Error::Assets(
+                AssetError::TooOld { .. }
+                | AssetError::Broken { .. }
+                | AssetError::NoGo { .. }
+                | AssetError::NotBuilt { .. }
+                | AssetError::Cache(_),
+            )
+            | Error::NoCluster(_)
+            | Error::Folder(_)
+            | Error::Stage(_)
+            | Error::Proof(_)
+            | Error::LeftBehind { .. }
+            | Error::NotMarked(_)
+            | Error::NotTidied { .. }
+            | Error::Sweep(_)
+            | Error::EngineUnasked(_)
+            | Error::Runtime(_)
+            | Error::Signals(_)
+            | Error::Supervise(_)
+            | Error::Tied { .. } => ExitCode::Broken,
+            Error::Panicked => ExitCode::Panicked,
+            Error::Interrupted => ExitCode::Interrupted,
+            Error::Terminated => ExitCode::Terminated,
+        }
+    }
+}

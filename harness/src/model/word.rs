@@ -1,0 +1,99 @@
+//! The words for what came of something: each stands here once, and is taken from here by the judge, the terminal and
+//! every report. A label stands within a sentence, a heading at the head of a line.
+
+use super::{Mark, Outcome, Reason, Verdict};
+
+/// An attempt of which too little came back to judge it.
+pub const UNCLEAR: &str = "UNCLEAR";
+
+/// A legitimate use that no longer works.
+pub const BROKEN: &str = "BROKEN";
+
+/// A control that is not as the profile says.
+pub const NOT_ACTING: &str = "not acting";
+
+/// A run that ended early.
+pub const ABORTED: &str = "ABORTED";
+
+/// An attack that no weakening turns red.
+pub const VACUOUS: &str = "vacuous";
+
+/// A deviation that is no longer needed.
+pub const STALE: &str = "stale";
+
+/// What a deviation excuses.
+pub const AS_KNOWN: &str = "as known";
+
+impl Verdict {
+    /// As a sentence names it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Verdict::Passed => "passed",
+            Verdict::Skipped => "skipped",
+            Verdict::Inconclusive => "inconclusive",
+            Verdict::Failed => "failed",
+        }
+    }
+
+    /// What stands before a scenario.
+    pub fn heading(self) -> &'static str {
+        match self {
+            Verdict::Passed => "PASS",
+            Verdict::Skipped => "SKIP",
+            Verdict::Inconclusive => "INCONCLUSIVE",
+            Verdict::Failed => "FAIL",
+        }
+    }
+}
+
+impl Reason {
+    /// As results name it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Reason::Bypassed => "bypassed",
+            Reason::WrongLayer => "wrong layer",
+            Reason::OtherReason => "other reason",
+            Reason::Unlogged => "unlogged",
+            Reason::WronglyLogged => "wrongly logged",
+            Reason::PermitBroken => "permit broken",
+            Reason::LeftOver => "left over",
+        }
+    }
+
+    /// What stands before an attempt that failed, and before all that failed so.
+    pub fn heading(self) -> String {
+        self.label().to_uppercase()
+    }
+}
+
+impl Outcome {
+    /// As a sentence names it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Outcome::Caught => Mark::Caught.label(),
+            Outcome::Missed => "missed",
+            Outcome::Wrong => "went wrong",
+            Outcome::Skipped => Verdict::Skipped.label(),
+        }
+    }
+
+    /// What stands before a weakening.
+    pub fn heading(self) -> String {
+        match self {
+            Outcome::Caught | Outcome::Missed | Outcome::Wrong => self.label().to_uppercase(),
+            Outcome::Skipped => Verdict::Skipped.heading().to_owned(),
+        }
+    }
+}
+
+impl Mark {
+    /// As a table names it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Mark::Caught => "caught",
+            Mark::Green => "green",
+            Mark::Collateral => "collateral",
+            Mark::Wrong => "wrong",
+        }
+    }
+}
