@@ -10,7 +10,7 @@ use super::nearest::did_you_mean;
 use super::source::Source;
 use super::{File, Files, Problem, Problems, check};
 use crate::catalog::{Document, SetUp, WeakenError};
-use crate::model::{AUDIT_POLICY, Control, Deviation, Persona, Profile, Scenario, Weakening};
+use crate::model::{AUDIT_POLICY, Attack, Control, Deviation, Persona, Profile, Scenario, Weakening};
 
 /// Everything that can be run, checked: every name in it means something.
 #[derive(Debug, Clone, Default)]
@@ -189,7 +189,7 @@ impl Entry {
 
     /// The controls that it tests: those that must block, and the audit policy where evidence is asked for.
     pub fn controls(&self) -> BTreeSet<&str> {
-        let blocking = self.scenario.attacks.iter().filter_map(|attack| attack.blocked.as_ref());
+        let blocking = self.scenario.attacks.iter().filter_map(Attack::blocked);
         let recording = self.scenario.is_logged().then_some(AUDIT_POLICY);
         blocking.map(|blocked| blocked.by.as_str()).chain(recording).collect()
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::paint::Paint;
 use super::text::{columns, width, wrap, wrap_lines};
 use crate::model::{
-    Answer, AttemptResult, Evidence, Finding, Log, Reason, Role, ScenarioResult, SilenceKind,
+    Answer, AttemptResult, Evidence, Finding, Log, Reason, ScenarioResult, SilenceKind,
     Verdict,
 };
 use crate::text::count;
@@ -109,7 +109,7 @@ fn attempts(result: &ScenarioResult, verbose: bool) -> Vec<String> {
     let mut lines = Vec::new();
     for attempt in &result.attempts {
         let row = columns(&[
-            (role(attempt.role), ROLE - 4),
+            (attempt.role.label(), ROLE - 4),
             (&who(attempt), who_width),
             (&attempt.judgement.outcome, outcome_width),
             (&attempt.judgement.logged, logged_width),
@@ -122,13 +122,6 @@ fn attempts(result: &ScenarioResult, verbose: bool) -> Vec<String> {
         }
     }
     lines
-}
-
-fn role(role: Role) -> &'static str {
-    match role {
-        Role::Attack => "attack",
-        Role::Permit => "permit",
-    }
 }
 
 /// What was sent and answered: `GET /api/v1/…` and `Audit-ID k7f3-1, answered 403`.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Check, keys};
 use crate::catalog::{Entry, Target};
-use crate::model::{AUDIT_POLICY, Action, Attack, Blocked, Door, Logged, Permit, Succeeds};
+use crate::model::{AUDIT_POLICY, Action, Attack, Blocked, Door, Expectation, Permit, Succeeds};
 
 impl Check<'_> {
     pub(super) fn scenario(&mut self, entry: &Entry) {
@@ -57,31 +57,23 @@ impl Check<'_> {
     fn attack(&mut self, attack: &Attack, target: Option<&Target>, pointer: &str) {
         self.action(&attack.r#as, &attack.r#do, target, pointer);
         self.door(attack.only, &attack.r#do, pointer);
-        self.evidence(attack.logged.as_ref(), &attack.r#do, pointer);
-        let decided = attack.blocked.is_some() || attack.succeeds.is_some();
-        self.either_way(attack.logged.as_ref(), decided, pointer);
-        if let Some(succeeds) = &attack.succeeds {
-            self.success(succeeds, &attack.r#do, pointer);
-        }
-        match &attack.blocked {
-            Some(_) if attack.succeeds.is_some() => {
-                let hint = "a step on which others rest works, an attack is blocked: remove one";
-                self.wrong(&format!("{pointer}/succeeds"), "it cannot be blocked as well", hint);
+        match &attack.expected {
+            Expectation::Blocked(blocked, logged) => {
+                self.evidence(logged.is_some(), "logged", &attack.r#do, pointer);
+                self.blocked(blocked, &attack.r#do, &format!("{pointer}/blocked"));
             }
-            Some(blocked) => self.blocked(blocked, &attack.r#do, &format!("{pointer}/blocked")),
-            None if attack.logged.is_none() && attack.succeeds.is_none() => {
-                let hint = "say who must block it (`blocked`), what evidence it must leave (`logged`), or both";
-                self.wrong(pointer, "nothing is expected of this attack", hint);
+            Expectation::Succeeds(succeeds, logged) => {
+                self.evidence(logged.is_some(), "logged", &attack.r#do, pointer);
+                self.success(succeeds, &attack.r#do, pointer);
             }
-            None => {}
+            Expectation::Recorded(_) => self.evidence(true, "recorded", &attack.r#do, pointer),
         }
     }
 
     fn permit(&mut self, permit: &Permit, target: Option<&Target>, pointer: &str) {
         self.action(&permit.r#as, &permit.r#do, target, pointer);
         self.door(permit.only, &permit.r#do, pointer);
-        self.evidence(permit.logged.as_ref(), &permit.r#do, pointer);
-        self.either_way(permit.logged.as_ref(), true, pointer);
+        self.evidence(permit.logged.is_some(), "logged", &permit.r#do, pointer);
         self.success(&permit.succeeds, &permit.r#do, pointer);
     }
 
@@ -125,11 +117,14 @@ impl Check<'_> {
         }
     }
 
-    fn evidence(&mut self, logged: Option<&Logged>, action: &Action, pointer: &str) {
-        if logged.is_some() && !action.reaches_api_server() {
-            let hint =
-                "it goes past the API server, whose audit log cannot hold it: remove `logged`";
-            self.wrong(&format!("{pointer}/logged"), "this action leaves no audit event", hint);
+    /// Evidence that is asked for under `key` must be able to come.
+    fn evidence(&mut self, is_asked: bool, key: &str, action: &Action, pointer: &str) {
+        if is_asked && !action.reaches_api_server() {
+            let hint = format!(
+                "it goes past the API server, whose audit log cannot hold it: remove `{key}`"
+            );
+            let message = "this action leaves no audit event";
+            self.wrong(&format!("{pointer}/{key}"), message, &hint);
         }
     }
 }
