@@ -10,7 +10,9 @@ use super::nearest::did_you_mean;
 use super::source::Source;
 use super::{File, Files, Problem, Problems, check};
 use crate::catalog::{Document, SetUp, WeakenError};
-use crate::model::{AUDIT_POLICY, Attack, Control, Deviation, Persona, Profile, Scenario, Weakening};
+use crate::model::{
+    AUDIT_POLICY, Attack, Control, Deviation, Persona, Profile, Scenario, Weakening,
+};
 
 /// Everything that can be run, checked: every name in it means something.
 #[derive(Debug, Clone, Default)]

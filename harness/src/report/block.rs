@@ -7,8 +7,7 @@ use std::time::Duration;
 use super::paint::Paint;
 use super::text::{columns, width, wrap, wrap_lines};
 use crate::model::{
-    Answer, AttemptResult, Evidence, Finding, Log, Reason, ScenarioResult, SilenceKind,
-    Verdict,
+    Answer, AttemptResult, Evidence, Finding, Log, Reason, ScenarioResult, SilenceKind, Verdict,
 };
 use crate::text::count;
 
@@ -274,4 +273,31 @@ fn tally<'a>(texts: impl Iterator<Item = &'a String>) -> Vec<(&'a String, usize)
         }
     }
     tallied
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Results, Role};
+    use crate::report::{json, junit, markdown, sample};
+
+    #[test]
+    fn a_step_is_shown_as_one_by_every_report() {
+        let mut results = sample::results(&sample::failing());
+        results.scenarios[0].attempts[0].role = Role::Step;
+        let written = json::render(&results).unwrap();
+        let read = Results::read(&written).unwrap();
+        assert_eq!(read.scenarios[0].attempts[0].role, Role::Step);
+        for text in [
+            scenario(&read.scenarios[0], false, Paint::PLAIN),
+            String::from_utf8(junit::render(&read).unwrap()).unwrap(),
+            markdown::markdown(&read),
+        ] {
+            let lines = text.lines().map(str::trim_start);
+            let roles = lines.filter_map(|line| line.split_once("  ")).map(|(role, _)| role);
+            let count = |name: &str| roles.clone().filter(|role| *role == name).count();
+            let attempts = (count("step"), count("attack"), count("permit"));
+            assert_eq!(attempts, (1, 2, 1), "{text}");
+        }
+    }
 }

@@ -23,9 +23,10 @@ pub struct Turn<'a> {
 impl Scenario {
     /// Every attempt, in the order in which they are made: attacks through each of their doors, permits through one.
     pub fn turns(&self) -> Vec<Turn<'_>> {
-        let attacks = self.attacks.iter().flat_map(|attack| {
-            attack.doors().into_iter().map(move |door| attack.turn(door))
-        });
+        let attacks = self
+            .attacks
+            .iter()
+            .flat_map(|attack| attack.doors().into_iter().map(move |door| attack.turn(door)));
         attacks.chain(self.permits.iter().map(Permit::turn)).collect()
     }
 }
