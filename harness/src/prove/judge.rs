@@ -434,6 +434,22 @@ mod tests {
         assert!(proof.is_failure());
     }
 
+    /// What a step leaves in the log is a test of the audit policy, as what an attack leaves.
+    #[test]
+    fn a_step_that_is_not_logged_notices() {
+        let catalog = catalog();
+        let profile = catalog.profile("hardened").expect("a profile of ours");
+        let entry = entry(&catalog, "exec-relabelled-pod");
+        let plan = Plan::new(&catalog, &profile, ClusterKind::Embedded, vec![entry]);
+        let name = "the pod is sensitive";
+        let mut result = found(entry, &[(name, &[Reason::Unlogged])]);
+        result.attempts[0].role = Role::Step;
+        let cell = Cell { expected: None, mark: Mark::Caught, deviation: None, result };
+        let test = ("exec-relabelled-pod", name, AUDIT_POLICY);
+        assert_eq!(caught(&plan, &cell, AUDIT_POLICY), [test]);
+        assert!(tests(entry).any(|told| told == test));
+    }
+
     #[test]
     fn a_weakening_is_caught_when_those_who_must_notice_do() {
         let both = [("exec-interactive", Mark::Caught), ("attach-sensitive-pod", Mark::Caught)];
