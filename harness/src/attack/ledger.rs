@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::http::{Content, metadata_only};
 use super::{ActionError, Attempt, mutation};
-use crate::model::{Answer, Effect, Method, Sent};
+use crate::model::{Answer, Effect, LeftOver, Method, Sent};
 use crate::text::encode;
 
 /// The label with the run's id.
@@ -39,15 +39,6 @@ struct Entry {
     what: String,
     /// The attempt's Audit-ID.
     attempt: String,
-}
-
-/// What could not be removed.
-#[derive(Debug)]
-pub struct LeftOver {
-    /// The Audit-ID of the attempt that may have made it.
-    pub attempt: String,
-    /// What it is, and why it could not be removed.
-    pub words: String,
 }
 
 impl Ledger {

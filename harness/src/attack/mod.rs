@@ -18,7 +18,7 @@ mod workload;
 
 pub use http::{exchange, read};
 pub use identity::{Identity, IdentityError, client};
-pub use ledger::{Ledger, LeftOver};
+pub use ledger::Ledger;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

@@ -14,8 +14,8 @@ use crate::model::{Event, Leak};
 /// A line longer than this is no event (the API server cuts them at 1.5 MiB by default where it cuts at all).
 const LONGEST_LINE: usize = 16 * 1024 * 1024;
 
-/// Requests of ours whose events are kept, and traces: those of the last attempts. An attempt is judged seconds after it
-/// was sent, and a proof makes a hundred thousand of them.
+/// Requests of ours whose events are kept, and traces: those of the last attempts. What the log holds of an attempt is
+/// collected when its scenario has sent all others, and a proof makes a hundred thousand of them.
 const KEPT: usize = 4096;
 
 /// The audit log of a run, as far as it was read.

@@ -7,13 +7,18 @@ use super::Problem;
 use super::nearest::did_you_mean;
 use super::outline::position;
 use super::source::{DEEPEST, MOST_VALUES, Source};
-use crate::model::To;
+use crate::model::{NoExpectation, To};
 
 impl Source {
     /// The problem that an error of the parser is.
     pub(super) fn explain(&self, error: &Error) -> Problem {
         let place = error.location().and_then(position);
         match error.without_snippet() {
+            Error::SerdeUnknownField { field, .. } if field == "refused-too" => {
+                let hint = "it is a key of `recorded`, for an attack that nobody in particular must block: \
+                            `recorded: {level: …, refused-too: true}`";
+                self.problem(place, &format!("unknown key `{field}`"), hint)
+            }
             Error::SerdeUnknownField { field, expected, .. } => {
                 let hint = did_you_mean(field, expected.iter().copied());
                 self.problem(place, &format!("unknown key `{field}`"), &hint)
@@ -78,10 +83,19 @@ impl Source {
                 Some(message) => self.problem(place, &message, LIMITED),
                 None => {
                     let message = UserMessageFormatter.format_message(other);
-                    self.problem(place, &message, &self.tab_hint(place))
+                    let hint = self.tab_hint(place);
+                    self.no_expectation(place, &message)
+                        .unwrap_or_else(|| self.problem(place, &message, &hint))
                 }
             },
         }
+    }
+
+    /// The problem with an attack that begins at a place, if these are the words of an expectation that is none.
+    fn no_expectation(&self, place: Option<(usize, usize)>, words: &str) -> Option<Problem> {
+        let wrong = NoExpectation::ALL.into_iter().find(|it| it.to_string() == words)?;
+        let key = place.zip(wrong.key()).and_then(|(place, key)| self.key(place, key));
+        Some(self.problem(key.or(place), words, wrong.hint()))
     }
 
     /// The parser finds a tab only when it has already begun to read something else.

@@ -11,7 +11,9 @@ use super::persona::{self, PersonaEntry};
 use super::source::Source;
 use super::{File, Files, Problem, Problems, check};
 use crate::catalog::{Document, Parts, SetUp, WeakenError};
-use crate::model::{AUDIT_POLICY, Control, Deviation, PersonaFile, Profile, Scenario, Weakening};
+use crate::model::{
+    AUDIT_POLICY, Attack, Control, Deviation, PersonaFile, Profile, Scenario, Weakening,
+};
 
 /// Everything that can be run, checked: every name in it means something.
 #[derive(Debug, Clone, Default)]
@@ -193,7 +195,7 @@ impl Entry {
 
     /// The controls that it tests: those that must block, and the audit policy where evidence is asked for.
     pub fn controls(&self) -> BTreeSet<&str> {
-        let blocking = self.scenario.attacks.iter().filter_map(|attack| attack.blocked.as_ref());
+        let blocking = self.scenario.attacks.iter().filter_map(Attack::blocked);
         let recording = self.scenario.is_logged().then_some(AUDIT_POLICY);
         blocking.map(|blocked| blocked.by.as_str()).chain(recording).collect()
     }

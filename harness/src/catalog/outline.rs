@@ -52,6 +52,23 @@ impl Outline {
         }
     }
 
+    /// Where a key is of the map that begins at this place.
+    pub(super) fn key(&self, place: (usize, usize), name: &str) -> Option<(usize, usize)> {
+        match self {
+            Outline::Map(entries) => {
+                let first = entries.first().and_then(|(key, _)| position(key.referenced));
+                let named = entries.iter().find(|(key, _)| key.value == name);
+                let below = || entries.iter().find_map(|(_, value)| value.value.key(place, name));
+                match first == Some(place) {
+                    true => named.and_then(|(key, _)| position(key.referenced)),
+                    false => below(),
+                }
+            }
+            Outline::List(items) => items.iter().find_map(|item| item.value.key(place, name)),
+            Outline::Scalar => None,
+        }
+    }
+
     /// One part, with where it stands: a scalar by itself, a map or a list by its key.
     fn part(&self, step: &str) -> Option<(Location, &Outline)> {
         match self {

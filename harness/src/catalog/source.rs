@@ -126,6 +126,11 @@ impl Source {
         self.outline().and_then(|outline| outline.beginning(place)).unwrap_or(place)
     }
 
+    /// Where a key is of the map that begins at this place.
+    pub(super) fn key(&self, place: (usize, usize), key: &str) -> Option<(usize, usize)> {
+        self.outline()?.key(place, key)
+    }
+
     fn outline(&self) -> Option<&Outline> {
         let parse = || serde_saphyr::from_str_with_options(&self.text, options()).ok();
         self.outline.get_or_init(parse).as_ref()

@@ -3,11 +3,15 @@
 
 mod attribution;
 mod expectation;
+mod left_over;
 mod names;
+mod scenario;
 mod signature;
+mod steadiness;
 mod traced;
 mod words;
 
 pub use attribution::attribute;
-pub use expectation::{Expected, judge_attack, judge_permit, judge_step};
+pub use expectation::{Expected, judge_block, judge_permit, judge_record, judge_step};
+pub use scenario::{Decider, Judged, judge};
 pub use signature::{Recognised, Signature};

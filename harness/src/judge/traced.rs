@@ -95,7 +95,7 @@ mod tests {
 
     fn told(level: Level, answer: &Response, traces: &[Event]) -> Told {
         let own = trace(json!({"requestReceivedTimestamp": "2026-01-01T00:00:01.000000Z"}));
-        let logged = Logged { level, uri: None, refused_too: false, received_only: Vec::new() };
+        let logged = Logged { level, uri: None, received_only: Vec::new() };
         compare(&logged, answer, traces, &[own])
     }
 

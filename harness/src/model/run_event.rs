@@ -108,7 +108,7 @@ pub struct ScenarioResult {
 pub struct AttemptResult {
     /// The attack's or permit's name.
     pub name: String,
-    /// Which of the two.
+    /// Which of them it is.
     pub role: Role,
     /// Who acted.
     pub persona: String,
@@ -123,14 +123,27 @@ pub struct AttemptResult {
     pub too_soon: Option<String>,
 }
 
-/// Whether an attempt is an attack or a legitimate use.
+/// What an attempt is in its scenario.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
     /// Must be stopped or leave evidence.
     Attack,
+    /// Must work, so that something can be told of the attacks after it.
+    Step,
     /// Must keep working.
     Permit,
+}
+
+impl Role {
+    /// As results name it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Role::Attack => "attack",
+            Role::Step => "step",
+            Role::Permit => "permit",
+        }
+    }
 }
 
 /// The end of a run.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::trial::{Trial, Trials};
 use crate::catalog::Entry;
 use crate::model::{
-    AUDIT_POLICY, AttemptResult, Cell, Deviation, Log, Mark, Outcome, Proof, Reason, Role,
+    AUDIT_POLICY, Attack, AttemptResult, Cell, Deviation, Log, Mark, Outcome, Proof, Reason, Role,
     ScenarioResult, Vacuous, VacuousAttack, Verdict, WeakeningResult,
 };
 use crate::run::Plan;
@@ -72,7 +72,7 @@ fn broken<'a>(
         .attacks
         .iter()
         .find(|attack| attack.name == attempt.name)
-        .and_then(|attack| attack.blocked.as_ref());
+        .and_then(Attack::blocked);
     attempt.judgement.findings.iter().map(move |finding| {
         let promise = match finding.reason {
             Reason::Bypassed | Reason::WrongLayer | Reason::OtherReason => {
@@ -166,7 +166,7 @@ fn caught<'a>(plan: &Plan<'a>, cell: &'a Cell, control: &'a str) -> Vec<Test<'a>
         return Vec::new();
     };
     let is_red = |attempt: &&AttemptResult| {
-        attempt.role == Role::Attack
+        attempt.role != Role::Permit
             && broken(entry, attempt).any(|(promise, _)| promise == Some(control))
     };
     let red = cell.result.attempts.iter().filter(is_red);
@@ -268,7 +268,7 @@ mod tests {
     use super::*;
     use crate::catalog::Catalog;
     use crate::cluster::ClusterKind;
-    use crate::model::{Evidence, Finding, Judgement, Missed};
+    use crate::model::{Evidence, Expectation, Finding, Judgement, Missed};
 
     /// The scenarios of exec-guard, which the audit policy is tested by as well.
     fn catalog() -> Catalog {
@@ -378,7 +378,11 @@ mod tests {
         let profile = catalog.profile("hardened").expect("a profile of ours");
         let selected = ["exec-interactive", "attach-sensitive-pod"].map(|id| {
             let mut entry = entry(&catalog, id).clone();
-            entry.scenario.attacks.iter_mut().for_each(|attack| attack.logged = None);
+            for attack in &mut entry.scenario.attacks {
+                if let Expectation::Blocked(_, logged) = &mut attack.expected {
+                    *logged = None;
+                }
+            }
             entry.scenario.permits.iter_mut().for_each(|permit| permit.logged = None);
             entry
         });
@@ -428,6 +432,22 @@ mod tests {
             proof.vacuous.iter().map(|it| (it.scenario.as_str(), it.attack.as_str())).collect();
         assert_eq!(vacuous, [("exec-interactive", "attaching with a keyboard")]);
         assert!(proof.is_failure());
+    }
+
+    /// What a step leaves in the log is a test of the audit policy, as what an attack leaves.
+    #[test]
+    fn a_step_that_is_not_logged_notices() {
+        let catalog = catalog();
+        let profile = catalog.profile("hardened").expect("a profile of ours");
+        let entry = entry(&catalog, "exec-relabelled-pod");
+        let plan = Plan::new(&catalog, &profile, ClusterKind::Embedded, vec![entry]);
+        let name = "the pod is sensitive";
+        let mut result = found(entry, &[(name, &[Reason::Unlogged])]);
+        result.attempts[0].role = Role::Step;
+        let cell = Cell { expected: None, mark: Mark::Caught, deviation: None, result };
+        let test = ("exec-relabelled-pod", name, AUDIT_POLICY);
+        assert_eq!(caught(&plan, &cell, AUDIT_POLICY), [test]);
+        assert!(tests(entry).any(|told| told == test));
     }
 
     #[test]

@@ -7,8 +7,7 @@ use std::time::Duration;
 use super::paint::Paint;
 use super::text::{columns, width, wrap, wrap_lines};
 use crate::model::{
-    Answer, AttemptResult, Evidence, Finding, Log, Reason, Role, ScenarioResult, SilenceKind,
-    Verdict,
+    Answer, AttemptResult, Evidence, Finding, Log, Reason, ScenarioResult, SilenceKind, Verdict,
 };
 use crate::text::count;
 
@@ -104,7 +103,7 @@ fn attempts(result: &ScenarioResult, verbose: bool) -> Vec<String> {
     let mut lines = Vec::new();
     for attempt in &result.attempts {
         let row = columns(&[
-            (role(attempt.role), ROLE - 4),
+            (attempt.role.label(), ROLE - 4),
             (&who(attempt), who_width),
             (&attempt.judgement.outcome, outcome_width),
             (&attempt.judgement.logged, logged_width),
@@ -117,13 +116,6 @@ fn attempts(result: &ScenarioResult, verbose: bool) -> Vec<String> {
         }
     }
     lines
-}
-
-fn role(role: Role) -> &'static str {
-    match role {
-        Role::Attack => "attack",
-        Role::Permit => "permit",
-    }
 }
 
 /// What was sent and answered: `GET /api/v1/…` and `Audit-ID k7f3-1, answered 403`.
@@ -276,4 +268,31 @@ fn tally<'a>(texts: impl Iterator<Item = &'a String>) -> Vec<(&'a String, usize)
         }
     }
     tallied
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Results, Role};
+    use crate::report::{json, junit, markdown, sample};
+
+    #[test]
+    fn a_step_is_shown_as_one_by_every_report() {
+        let mut results = sample::results(&sample::failing());
+        results.scenarios[0].attempts[0].role = Role::Step;
+        let written = (json::FORMAT.render)(&results).unwrap();
+        let read = Results::read(&written).unwrap();
+        assert_eq!(read.scenarios[0].attempts[0].role, Role::Step);
+        for text in [
+            scenario(&read.scenarios[0], false, Paint::PLAIN),
+            String::from_utf8((junit::FORMAT.render)(&read).unwrap()).unwrap(),
+            String::from_utf8((markdown::FORMAT.render)(&read).unwrap()).unwrap(),
+        ] {
+            let lines = text.lines().map(str::trim_start);
+            let roles = lines.filter_map(|line| line.split_once("  ")).map(|(role, _)| role);
+            let count = |name: &str| roles.clone().filter(|role| *role == name).count();
+            let attempts = (count("step"), count("attack"), count("permit"));
+            assert_eq!(attempts, (1, 2, 1), "{text}");
+        }
+    }
 }

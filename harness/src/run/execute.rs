@@ -9,7 +9,7 @@ use super::play::Play;
 use super::stage::Stage;
 use super::{Plan, Progress};
 use crate::catalog::Entry;
-use crate::model::{RunEvent, ScenarioResult, Verdict};
+use crate::model::{Attack, RunEvent, ScenarioResult, Verdict};
 
 /// Runs every scenario of the plan, `jobs` at a time, until `deadline`.
 pub async fn execute(
@@ -47,7 +47,7 @@ pub(crate) async fn together(
 fn begun<'a>(entries: &[&'a Entry]) -> Vec<(usize, &'a Entry)> {
     let mut order: Vec<_> = entries.iter().copied().enumerate().collect();
     let waits = |entry: &Entry| {
-        let has_step = entry.scenario.attacks.iter().any(|attack| attack.succeeds.is_some());
+        let has_step = entry.scenario.attacks.iter().any(Attack::is_step);
         has_step || entry.scenario.actions().any(|action| action.facts().waits)
     };
     order.sort_by_key(|(_, entry)| !waits(entry));

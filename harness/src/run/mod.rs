@@ -1,10 +1,12 @@
 //! A run, from the plan to its last event.
 
+mod collect;
 mod execute;
 mod plan;
 mod play;
 mod progress;
 mod rollout;
+mod send;
 mod stage;
 
 use std::sync::Arc;

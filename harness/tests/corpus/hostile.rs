@@ -3,15 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use brinell::judge::{Expected, Signature, attribute, judge_attack, judge_permit};
+use brinell::judge::{Expected, Signature, attribute, judge_block, judge_permit, judge_record};
 use brinell::model::{
-    Answer, Decision, Denial, Effect, Evidence, Finding, Judgement, Layer, Level, Log, Logged,
-    Reason, Succeeds, Verdict,
+    Answer, Decision, Denial, Effect, Evidence, Finding, Judgement, Layer, Level, Log, Reason,
+    Recorded, Succeeds, Verdict,
 };
 use libtest_mimic::Trial;
 
 use super::exchange::{all, recorded};
-use super::judge::{at, change_events, evidence, passes, reasons, webhook};
+use super::judge::{change_events, evidence, passes, reasons, recorded_at, webhook};
 use super::trial;
 
 pub fn trials() -> Vec<Trial> {
@@ -41,7 +41,7 @@ fn attack(by: &[Layer], saying: Option<&str>, evidence: &Evidence) -> Judgement 
         is_webhook.then(|| (key, "k7f3".to_owned())).into_iter().collect();
     let signature = Signature { layers: by, saying, leaves: &leaves };
     let expected = Expected { control: "guard", signature, look_at: "the guard" };
-    judge_attack(Some(&expected), None, evidence)
+    judge_block(&expected, None, evidence)
 }
 
 fn finding(judgement: &Judgement) -> &Finding {
@@ -264,7 +264,7 @@ fn names_without_quotation_marks() {
         let judge = |words: &str| {
             let signature = Signature { layers: by, saying: Some(words), leaves: &BTreeMap::new() };
             let expected = Expected { control: "guard", signature, look_at: "the guard" };
-            judge_attack(Some(&expected), None, &evidence)
+            judge_block(&expected, None, &evidence)
         };
         assert!(passes(&judge(met)), "{message}: {met}");
         assert_eq!(reasons(&judge(chosen)), [Reason::OtherReason], "{message}: {chosen}");
@@ -291,7 +291,7 @@ fn words_beside_a_name() {
             leaves: &BTreeMap::new(),
         };
         let expected = Expected { control: "guard", signature, look_at: "the guard" };
-        let judgement = judge_attack(Some(&expected), None, &evidence);
+        let judgement = judge_block(&expected, None, &evidence);
         assert_eq!(passes(&judgement), met, "{words}");
     }
 }
@@ -354,15 +354,15 @@ fn refused_but_to_be_recorded() {
             continue;
         };
         let Some(level) = events.first().map(|event| event.level) else { continue };
-        let judgement = judge_attack(None, Some(&at(level)), &evidence);
+        let judgement = judge_record(&recorded_at(level), &evidence);
         let reached = match &evidence.decision {
             Decision::LetIn => true,
             Decision::Denied(denial) => matches!(denial.layer, Layer::Runtime | Layer::Backend),
             Decision::Unclear(_) => false,
         };
         assert_eq!(judgement.causes.is_empty(), reached, "{name}: {judgement:?}");
-        let either = Logged { refused_too: true, ..at(level) };
-        let judgement = judge_attack(None, Some(&either), &evidence);
+        let either = Recorded { refused_too: true, ..recorded_at(level) };
+        let judgement = judge_record(&either, &evidence);
         let decided = !matches!(evidence.decision, Decision::Unclear(_));
         assert_eq!(judgement.causes.is_empty(), decided, "{name}: {judgement:?}");
     }
@@ -381,7 +381,7 @@ fn bodies_of_every_exchange() {
             continue;
         };
         let Some(level) = events.first().map(|event| event.level) else { continue };
-        let judgement = judge_attack(None, Some(&at(level)), &evidence);
+        let judgement = judge_record(&recorded_at(level), &evidence);
         assert!(!speaks_of_a_body(&judgement), "{name}: {judgement:?}");
         for lost in [true, false] {
             let mut changed = evidence.clone();
@@ -392,7 +392,7 @@ fn bodies_of_every_exchange() {
                 }
             });
             let had = events.iter().any(|event| event.request_object);
-            let judged = judge_attack(None, Some(&at(level)), &changed);
+            let judged = judge_record(&recorded_at(level), &changed);
             let unclear = matches!(evidence.decision, Decision::Unclear(_));
             let wrong = if lost { had && !unclear } else { level < Level::RequestResponse };
             assert_eq!(speaks_of_a_body(&judged), wrong, "{name}, lost: {lost}");
@@ -415,8 +415,7 @@ fn truncated_events() {
         events[0].request_object = false;
         events[0].annotations.insert("audit.k8s.io/truncated".to_owned(), "true".to_owned());
     });
-    let logged = at(Level::Request);
-    let judgement = judge_attack(None, Some(&logged), &evidence);
+    let judgement = judge_record(&recorded_at(Level::Request), &evidence);
     assert_eq!(
         finding(&judgement).got,
         "without the request's body: the event says audit.k8s.io/truncated"

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use brinell::judge::{Expected, Signature, attribute, judge_attack, judge_permit, judge_step};
+use brinell::judge::{
+    Expected, Signature, attribute, judge_block, judge_permit, judge_record, judge_step,
+};
 use brinell::model::{
     Answer, Decision, Denial, Effect, Evidence, Exchange, Granted, Judgement, Layer, Level, Log,
-    Logged, Reason, Succeeds, User, Verdict,
+    Logged, Reason, Recorded, Succeeds, User, Verdict,
 };
 use libtest_mimic::Trial;
 
@@ -46,11 +48,16 @@ fn attack(by: &[Layer], evidence: &Evidence) -> Judgement {
 fn blocked(by: &[Layer], logged: Option<&Logged>, evidence: &Evidence) -> Judgement {
     let signature = Signature { layers: by, saying: None, leaves: &BTreeMap::new() };
     let expected = Expected { control: "guard", signature, look_at: "" };
-    judge_attack(Some(&expected), logged, evidence)
+    judge_block(&expected, logged, evidence)
 }
 
 pub fn at(level: Level) -> Logged {
-    Logged { level, uri: None, refused_too: false, received_only: Vec::new() }
+    Logged { level, uri: None, received_only: Vec::new() }
+}
+
+/// What must be let in, and leave an event of this level.
+pub fn recorded_at(level: Level) -> Recorded {
+    Recorded { level, uri: None, received_only: Vec::new(), refused_too: false }
 }
 
 pub fn webhook() -> Layer {
@@ -249,7 +256,7 @@ fn no_event() {
         (Log::NotApplicable, Verdict::Inconclusive),
     ] {
         evidence.log = log;
-        let judgement = judge_attack(None, Some(&at(Level::Request)), &evidence);
+        let judgement = judge_record(&recorded_at(Level::Request), &evidence);
         assert_eq!(judgement.verdict, expected);
     }
 }

@@ -6,7 +6,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use brinell::catalog::{Catalog, Entry};
-use brinell::model::{Action, Attack, Blocked, Door, Logged, Permit, Scenario, Succeeds};
+use brinell::model::{
+    Action, Attack, Blocked, Door, Expectation, Logged, Permit, Role, Scenario, Succeeds,
+};
 use brinell::report::ExitCode;
 
 /// Compares a file of the repository with what it should hold, or writes it.
@@ -107,11 +109,17 @@ fn scenario(page: &mut String, entry: &Entry) -> std::fmt::Result {
     writeln!(page, "- Tests {}, on target `{target}`", controls.join(", "))?;
     writeln!(page, "- Tags: {}\n", tags.join(" "))?;
     writeln!(page, "| | what | who | sent | expected |\n|---|---|---|---|---|")?;
-    for Attack { name, r#as, r#do, only, blocked, succeeds, logged } in attacks {
-        let outcome = blocked.iter().map(refusal).chain(succeeds.iter().map(success));
-        let expected: Vec<String> = outcome.chain(evidence(logged)).collect();
+    for attack @ Attack { name, r#as, r#do, only, expected } in attacks {
+        let role = if attack.is_step() { Role::Step } else { Role::Attack }.label();
+        let outcome = match expected {
+            Expectation::Blocked(blocked, _) => Some(refusal(blocked)),
+            Expectation::Succeeds(succeeds, _) => Some(success(succeeds)),
+            Expectation::Recorded(_) => None,
+        };
+        let expected: Vec<String> =
+            outcome.into_iter().chain(evidence(&expected.logged())).collect();
         let (what, expected) = (sent(r#do, *only), expected.join(", "));
-        writeln!(page, "| attack | {name} | {as} | {what} | {expected} |")?;
+        writeln!(page, "| {role} | {name} | {as} | {what} | {expected} |")?;
     }
     for Permit { name, r#as, r#do, only, succeeds, logged } in permits {
         let works = std::iter::once(success(succeeds));

@@ -97,6 +97,14 @@ fn the_words_are_plain_data() {
     for file in files("model") {
         let text = says(&file);
         assert_eq!(uses(&text).into_iter().find(|name| name != "model"), None);
+    }
+}
+
+/// What is recorded can be judged anywhere and at any time.
+#[test]
+fn words_and_verdicts_reach_nothing_outside_of_memory() {
+    for file in files("model").into_iter().chain(files("judge")) {
+        let text = says(&file);
         let outside = OUTSIDE.iter().find(|name| text.contains(*name));
         assert_eq!(outside, None, "{}", file.display());
     }
@@ -135,4 +143,15 @@ fn words_for_what_came_of_something_stand_once() {
         }
     }
     assert_eq!(doubles, [""; 0]);
+}
+
+/// A verdict that is made beside the judge would rest on what nobody has recorded.
+#[test]
+fn only_the_judge_makes_a_judgement() {
+    let others = FLOORS.concat().into_iter().filter(|module| !["model", "judge"].contains(module));
+    for file in others.flat_map(files) {
+        let text = says(&file);
+        let made = text.contains("Judgement {") || text.contains("judgement.verdict = ");
+        assert!(!made, "{}", file.display());
+    }
 }

@@ -1,7 +1,7 @@
 //! Reasons: what a refusal is expected to say can be said by it.
 
 use super::Check;
-use crate::model::{Layer, Logged, POD_SECURITY_CHECKS, PodSecurityCheck};
+use crate::model::{Layer, POD_SECURITY_CHECKS, PodSecurityCheck};
 
 impl Check<'_> {
     /// A reason must be one that a refusal by these layers can give.
@@ -22,14 +22,6 @@ impl Check<'_> {
                 pointer,
                 known,
             );
-        }
-    }
-
-    /// Only where nothing else says what must come of it, may it be refused or let in.
-    pub(super) fn either_way(&mut self, logged: Option<&Logged>, decided: bool, pointer: &str) {
-        if decided && logged.is_some_and(|logged| logged.refused_too) {
-            let hint = "remove `refused-too`: what must come of it is said already";
-            self.wrong(&format!("{pointer}/logged/refused-too"), "it may not go either way", hint);
         }
     }
 }

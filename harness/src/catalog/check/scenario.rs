@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Check, keys};
 use crate::catalog::{Entry, Target};
 use crate::model::{
-    AUDIT_POLICY, Action, Attack, Blocked, Door, Logged, Permit, Scenario, Succeeds,
+    AUDIT_POLICY, Action, Attack, Blocked, Door, Expectation, Permit, Scenario, Succeeds,
 };
 
 impl Check<'_> {
@@ -81,31 +81,23 @@ impl Check<'_> {
     fn attack(&mut self, attack: &Attack, target: Option<&Target>, pointer: &str) {
         self.action(&attack.r#as, &attack.r#do, target, pointer);
         self.door(attack.only, &attack.r#do, pointer);
-        self.evidence(attack.logged.as_ref(), &attack.r#do, pointer);
-        let decided = attack.blocked.is_some() || attack.succeeds.is_some();
-        self.either_way(attack.logged.as_ref(), decided, pointer);
-        if let Some(succeeds) = &attack.succeeds {
-            self.success(succeeds, &attack.r#do, pointer);
-        }
-        match &attack.blocked {
-            Some(_) if attack.succeeds.is_some() => {
-                let hint = "a step on which others rest works, an attack is blocked: remove one";
-                self.wrong(&format!("{pointer}/succeeds"), "it cannot be blocked as well", hint);
+        match &attack.expected {
+            Expectation::Blocked(blocked, logged) => {
+                self.evidence(logged.is_some(), "logged", &attack.r#do, pointer);
+                self.blocked(blocked, &attack.r#do, &format!("{pointer}/blocked"));
             }
-            Some(blocked) => self.blocked(blocked, &attack.r#do, &format!("{pointer}/blocked")),
-            None if attack.logged.is_none() && attack.succeeds.is_none() => {
-                let hint = "say who must block it (`blocked`), what evidence it must leave (`logged`), or both";
-                self.wrong(pointer, "nothing is expected of this attack", hint);
+            Expectation::Succeeds(succeeds, logged) => {
+                self.evidence(logged.is_some(), "logged", &attack.r#do, pointer);
+                self.success(succeeds, &attack.r#do, pointer);
             }
-            None => {}
+            Expectation::Recorded(_) => self.evidence(true, "recorded", &attack.r#do, pointer),
         }
     }
 
     fn permit(&mut self, permit: &Permit, target: Option<&Target>, pointer: &str) {
         self.action(&permit.r#as, &permit.r#do, target, pointer);
         self.door(permit.only, &permit.r#do, pointer);
-        self.evidence(permit.logged.as_ref(), &permit.r#do, pointer);
-        self.either_way(permit.logged.as_ref(), true, pointer);
+        self.evidence(permit.logged.is_some(), "logged", &permit.r#do, pointer);
         self.success(&permit.succeeds, &permit.r#do, pointer);
     }
 
@@ -149,25 +141,35 @@ impl Check<'_> {
         }
     }
 
-    fn evidence(&mut self, logged: Option<&Logged>, action: &Action, pointer: &str) {
-        if logged.is_some() && !action.facts().is_logged {
-            let hint =
-                "it goes past the API server, whose audit log cannot hold it: remove `logged`";
-            self.wrong(&format!("{pointer}/logged"), "this action leaves no audit event", hint);
+    /// Evidence that is asked for under `key` must be able to come.
+    fn evidence(&mut self, is_asked: bool, key: &str, action: &Action, pointer: &str) {
+        if is_asked && !action.facts().is_logged {
+            let hint = format!(
+                "it goes past the API server, whose audit log cannot hold it: remove `{key}`"
+            );
+            let message = "this action leaves no audit event";
+            self.wrong(&format!("{pointer}/{key}"), message, &hint);
         }
     }
 }
 
 /// Where a scenario says first that it tests a control, as a JSON pointer.
 fn tests_at(scenario: &Scenario, control: &str) -> String {
-    let by = |attack: &Attack| attack.blocked.as_ref().is_some_and(|it| it.by == control);
+    let by = |attack: &Attack| attack.blocked().is_some_and(|it| it.by == control);
     if let Some(position) = scenario.attacks.iter().position(by) {
         return format!("/attacks/{position}/blocked/by");
     }
-    let attack = scenario.attacks.iter().position(|attack| attack.logged.is_some());
+    let key = |attack: &Attack| match &attack.expected {
+        Expectation::Blocked(_, logged) | Expectation::Succeeds(_, logged) => {
+            logged.as_ref().map(|_| "logged")
+        }
+        Expectation::Recorded(_) => Some("recorded"),
+    };
+    let keys = scenario.attacks.iter().enumerate();
+    let attack = keys.into_iter().find_map(|(position, attack)| Some((position, key(attack)?)));
     let permit = scenario.permits.iter().position(|permit| permit.logged.is_some());
     match (attack, permit) {
-        (Some(position), _) => format!("/attacks/{position}/logged"),
+        (Some((position, key)), _) => format!("/attacks/{position}/{key}"),
         (None, Some(position)) => format!("/permits/{position}/logged"),
         (None, None) => String::new(),
     }

@@ -234,8 +234,8 @@ fn granted_groups(asked: &User) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::judge::judge_attack;
-    use crate::model::{Door, Effect};
+    use crate::judge::judge_record;
+    use crate::model::{Door, Effect, Recorded};
 
     #[test]
     fn who_is_impersonated_gets_the_groups_that_come_with_the_name() {
@@ -266,7 +266,7 @@ mod tests {
             .expect("an event")
         };
         let log = |door: Door, events: Vec<Event>| {
-            let logged = Logged {
+            let recorded = Recorded {
                 level: Level::Request,
                 uri: None,
                 refused_too: false,
@@ -293,7 +293,7 @@ mod tests {
                 log: Log::Read { events, traces: Vec::new(), fence: "k7f3-2".to_owned() },
                 namesakes: Vec::new(),
             };
-            judge_attack(None, Some(&logged), &evidence).logged
+            judge_record(&recorded, &evidence).logged
         };
         let received = || event("RequestReceived", None);
         assert_eq!(log(Door::ApplyYaml, vec![received()]), "logged");

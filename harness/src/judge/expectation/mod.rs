@@ -8,7 +8,7 @@ mod told;
 
 use crate::judge::Signature;
 use crate::model::{
-    Decision, Evidence, Finding, Judgement, Layer, Logged, Succeeds, UNCLEAR, Verdict,
+    Decision, Evidence, Finding, Judgement, Layer, Logged, Recorded, Succeeds, UNCLEAR, Verdict,
 };
 
 /// The block that is expected, with the control's own data beside the scenario's.
@@ -22,20 +22,33 @@ pub struct Expected<'a> {
     pub look_at: &'a str,
 }
 
-/// Judges an attack: blocked by the right layer without effect, or let in and logged, whatever of the two is
-/// asked for.
-pub fn judge_attack(
-    blocked: Option<&Expected>,
-    logged: Option<&Logged>,
-    evidence: &Evidence,
-) -> Judgement {
+/// Judges an attack that a control must refuse, and the evidence that it must leave.
+pub fn judge_block(expected: &Expected, logged: Option<&Logged>, evidence: &Evidence) -> Judgement {
     let mut judging = Judging::default();
-    match blocked {
-        Some(expected) => judging.block(expected, evidence),
-        None => judging.unopposed(logged.is_some_and(|logged| logged.refused_too), evidence),
-    }
+    judging.block(expected, evidence);
     judging.log(logged, evidence);
     judging.conclude()
+}
+
+/// Judges an attack that nobody in particular must refuse, by the evidence that it leaves.
+pub fn judge_record(recorded: &Recorded, evidence: &Evidence) -> Judgement {
+    let mut judging = Judging::default();
+    judging.unopposed(recorded.refused_too, evidence);
+    judging.log(Some(&recorded.logged()), evidence);
+    judging.conclude()
+}
+
+/// What can be told of a workload that was let in, without what its controller makes of it.
+pub(super) fn judge_half(logged: Option<&Logged>, evidence: &Evidence) -> Judgement {
+    let mut judging = Judging::default();
+    judging.unopposed(false, evidence);
+    judging.log(logged, evidence);
+    let mut judgement = judging.conclude();
+    judgement.outcome.push_str("; its controller asks another API server");
+    if judgement.verdict == Verdict::Passed {
+        judgement.verdict = Verdict::Skipped;
+    }
+    judgement
 }
 
 /// Judges a step that must work for the attacks after it to tell anything, and the evidence that it must leave.

@@ -1,9 +1,123 @@
 //! How the cluster must answer: who refuses, what shows that it worked, what stands in the audit log.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Door, Layer};
+
+/// What must come of an attack. What the audit log must hold of it stands beside the first two and is the third.
+#[derive(Debug, Clone)]
+pub enum Expectation {
+    /// A control refuses it.
+    Blocked(Blocked, Option<Logged>),
+    /// It is a step and works: where it does not, nothing can be told of the attacks after it.
+    Succeeds(Succeeds, Option<Logged>),
+    /// It is let in, and only the evidence that it leaves counts.
+    Recorded(Recorded),
+}
+
+impl Expectation {
+    /// The expectation that the keys of an attack are.
+    ///
+    /// # Errors
+    /// When they are none, or more than one.
+    pub(super) fn of(
+        blocked: Option<Blocked>,
+        succeeds: Option<Succeeds>,
+        recorded: Option<Recorded>,
+        logged: Option<Logged>,
+    ) -> Result<Expectation, NoExpectation> {
+        match (blocked, succeeds, recorded, logged) {
+            (Some(blocked), None, None, logged) => Ok(Expectation::Blocked(blocked, logged)),
+            (None, Some(succeeds), None, logged) => Ok(Expectation::Succeeds(succeeds, logged)),
+            (None, None, Some(recorded), None) => Ok(Expectation::Recorded(recorded)),
+            (None, None, None, None) => Err(NoExpectation::Nothing),
+            (None, None, None, Some(_)) => Err(NoExpectation::LoggedAlone),
+            (None, None, Some(_), Some(_)) => Err(NoExpectation::LoggedTwice),
+            (Some(_), Some(_), _, _) => Err(NoExpectation::BlockedStep),
+            (_, _, Some(_), _) => Err(NoExpectation::OnlyRecorded),
+        }
+    }
+
+    /// The evidence that is asked for; `None` if the audit log does not count.
+    pub fn logged(&self) -> Option<Logged> {
+        match self {
+            Expectation::Blocked(_, logged) | Expectation::Succeeds(_, logged) => logged.clone(),
+            Expectation::Recorded(recorded) => Some(recorded.logged()),
+        }
+    }
+}
+
+/// Why the keys of an attack say no expectation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoExpectation {
+    /// None of them is there.
+    Nothing,
+    /// `logged` is there and nothing else.
+    LoggedAlone,
+    /// `logged` is there beside `recorded`.
+    LoggedTwice,
+    /// `succeeds` is there beside `blocked`.
+    BlockedStep,
+    /// `recorded` is there beside `blocked` or `succeeds`.
+    OnlyRecorded,
+}
+
+impl NoExpectation {
+    /// All of them. A parser keeps an error's words alone, by which it is found again here.
+    pub const ALL: [NoExpectation; 5] = [
+        NoExpectation::Nothing,
+        NoExpectation::LoggedAlone,
+        NoExpectation::LoggedTwice,
+        NoExpectation::BlockedStep,
+        NoExpectation::OnlyRecorded,
+    ];
+
+    /// The key that is wrong; `None` if one is missing.
+    pub fn key(self) -> Option<&'static str> {
+        match self {
+            NoExpectation::Nothing => None,
+            NoExpectation::LoggedAlone | NoExpectation::LoggedTwice => Some("logged"),
+            NoExpectation::BlockedStep => Some("succeeds"),
+            NoExpectation::OnlyRecorded => Some("recorded"),
+        }
+    }
+
+    /// What to write instead.
+    pub fn hint(self) -> &'static str {
+        match self {
+            NoExpectation::Nothing => {
+                "say who must block it (`blocked`), what shows that it works (`succeeds`), or that it must be let in \
+                 and leave evidence (`recorded`)"
+            }
+            NoExpectation::LoggedAlone => {
+                "write `recorded: {level: …}` instead of `logged: {level: …}`: it must be let in, and what it leaves \
+                 counts"
+            }
+            NoExpectation::LoggedTwice => "write it in `recorded`, and remove `logged`",
+            NoExpectation::BlockedStep => {
+                "a step on which others rest works, an attack is blocked: remove one"
+            }
+            NoExpectation::OnlyRecorded => {
+                "write `logged: {level: …}` beside `blocked` or `succeeds`, and remove `recorded`"
+            }
+        }
+    }
+}
+
+impl fmt::Display for NoExpectation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            NoExpectation::Nothing => "nothing is expected of this attack",
+            NoExpectation::LoggedAlone => "`logged` does not say what must come of it",
+            NoExpectation::LoggedTwice => "the evidence is asked for twice",
+            NoExpectation::BlockedStep => "it cannot be blocked as well",
+            NoExpectation::OnlyRecorded => "it cannot be only recorded as well",
+        })
+    }
+}
 
 /// The block that is expected: by which control, and with which words.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -29,13 +143,35 @@ pub struct Logged {
     /// Text that the event's request URI must contain.
     #[serde(default)]
     pub uri: Option<String>,
-    /// Of an attack that nobody in particular must refuse: whether a refusal is as good. Without this it must be let in,
-    /// because a refused one does not show what an admitted one leaves.
-    #[serde(default)]
-    pub refused_too: bool,
     /// The doors through which the log cannot hold more than that the request was received: neither body nor answer.
     #[serde(default)]
     pub received_only: Vec<Door>,
+}
+
+/// The audit event that is expected of an attack that nobody in particular must refuse.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Recorded {
+    /// The exact level of the event. More is as wrong as less: bodies of Secrets must not be there.
+    pub level: Level,
+    /// Text that the event's request URI must contain.
+    #[serde(default)]
+    pub uri: Option<String>,
+    /// The doors through which the log cannot hold more than that the request was received: neither body nor answer.
+    #[serde(default)]
+    pub received_only: Vec<Door>,
+    /// Whether a refusal is as good. Without this it must be let in, because a refused one does not show what an
+    /// admitted one leaves.
+    #[serde(default)]
+    pub refused_too: bool,
+}
+
+impl Recorded {
+    /// The event, whatever else must come of it.
+    pub fn logged(&self) -> Logged {
+        let Recorded { level, uri, received_only, refused_too: _ } = self.clone();
+        Logged { level, uri, received_only }
+    }
 }
 
 /// How much an audit event holds (`audit.k8s.io/v1` Level).

@@ -1,14 +1,18 @@
 //! What a scenario file says, as types. The id is the file's name and the family its folder; neither is
 //! written in the file.
 
+mod attack;
 mod expectation;
+mod turn;
 
+pub use attack::*;
 pub use expectation::*;
+pub use turn::*;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::model::{AUDIT_POLICY, Action, Door};
+use crate::model::{Action, Door};
 
 /// One YAML file: attacks that must be stopped or leave evidence, and the legitimate uses beside them.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -40,40 +44,8 @@ impl Scenario {
 
     /// Whether any of it must leave evidence in the audit log.
     pub fn is_logged(&self) -> bool {
-        self.attacks.iter().any(|attack| attack.logged.is_some())
+        self.attacks.iter().any(|attack| attack.expected.logged().is_some())
             || self.permits.iter().any(|permit| permit.logged.is_some())
-    }
-}
-
-/// A persona, an action, and how the cluster must answer it.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Attack {
-    /// Names the attack within its scenario.
-    pub name: String,
-    /// Who acts: a file of `manifests/personas`, without `.yaml`.
-    pub r#as: String,
-    /// What is sent.
-    pub r#do: Action,
-    /// The one door to try instead of every door that the action has.
-    #[serde(default)]
-    pub only: Option<Door>,
-    /// Who must refuse it. Without this it must be let in, and its evidence counts.
-    #[serde(default)]
-    pub blocked: Option<Blocked>,
-    /// What shows that a step worked on which the attacks after it rest: where it did not, nothing can be told.
-    #[serde(default)]
-    pub succeeds: Option<Succeeds>,
-    /// The evidence that it must leave in the audit log.
-    #[serde(default)]
-    pub logged: Option<Logged>,
-}
-
-impl Attack {
-    /// Whether it may show that a control does not act.
-    pub fn tests(&self, control: &str) -> bool {
-        let is_blocked = self.blocked.as_ref().is_some_and(|blocked| blocked.by == control);
-        is_blocked || self.logged.is_some() && control == AUDIT_POLICY
     }
 }
 

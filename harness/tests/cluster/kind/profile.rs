@@ -234,7 +234,7 @@ fn table(outcome: &Outcome) -> String {
 fn rows(result: &ScenarioResult) -> String {
     let mut rows = String::new();
     for attempt in &result.attempts {
-        let role = if attempt.role == Role::Attack { "attack" } else { "permit" };
+        let role = attempt.role.label();
         let AttemptResult { name, door, .. } = attempt;
         let separator = if door.is_empty() { "" } else { ", " };
         let reasons = reasons(attempt);

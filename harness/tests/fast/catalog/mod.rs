@@ -605,25 +605,69 @@ manifests/controls/pod-security/control.yaml:35:11: there is no check of Pod Sec
 #[test]
 fn refused_too_where_it_is_said_what_must_come_of_it() {
     let blocked = "  blocked: {by: exec-guard, saying: interactive}\n";
-    let either = "  logged: {level: Request, refused-too: true}\n";
+    let either = "  recorded: {level: Request, refused-too: true}\n";
     assert_eq!(with_change(blocked, either), "");
+    let either = "  logged: {level: Request, refused-too: true}\n";
     insta::assert_snapshot!(with_change(blocked, &format!("{blocked}{either}")), @"
-mine/exec/mine.yaml:10:41: it may not go either way
+mine/exec/mine.yaml:10:28: unknown key `refused-too`
   10 |   logged: {level: Request, refused-too: true}
-     |                                         ^
-  remove `refused-too`: what must come of it is said already
+     |                            ^
+  it is a key of `recorded`, for an attack that nobody in particular must block: `recorded: {level: …, refused-too: true}`
 ");
-    insta::assert_snapshot!(with_change(blocked, &format!("  succeeds: {{}}\n{either}")), @"
-mine/exec/mine.yaml:10:41: it may not go either way
-  10 |   logged: {level: Request, refused-too: true}
-     |                                         ^
-  remove `refused-too`: what must come of it is said already
+}
+
+/// An attack of the valid scenario that is expected to come to something else.
+fn with_expectation(keys: &str) -> String {
+    with_change("  blocked: {by: exec-guard, saying: interactive}\n", keys)
+}
+
+#[test]
+fn evidence_without_what_must_come_of_the_attack() {
+    assert_eq!(with_expectation("  recorded: {level: RequestResponse}\n"), "");
+    insta::assert_snapshot!(with_expectation("  logged: {level: RequestResponse}\n"), @"
+mine/exec/mine.yaml:9:3: `logged` does not say what must come of it
+  9 |   logged: {level: RequestResponse}
+    |   ^
+  write `recorded: {level: …}` instead of `logged: {level: …}`: it must be let in, and what it leaves counts
 ");
-    insta::assert_snapshot!(with_change("  succeeds: {stdout: foo}\n", &format!("  succeeds: {{stdout: foo}}\n{either}")), @"
-mine/exec/mine.yaml:15:41: it may not go either way
-  15 |   logged: {level: Request, refused-too: true}
-     |                                         ^
-  remove `refused-too`: what must come of it is said already
+}
+
+#[test]
+fn two_expectations() {
+    insta::assert_snapshot!(with_expectation("  recorded: {level: Request}\n  logged: {level: Request}\n"), @"
+mine/exec/mine.yaml:10:3: the evidence is asked for twice
+  10 |   logged: {level: Request}
+     |   ^
+  write it in `recorded`, and remove `logged`
+");
+    let blocked = "  blocked: {by: exec-guard}\n  recorded: {level: Request}\n";
+    insta::assert_snapshot!(with_expectation(blocked), @"
+mine/exec/mine.yaml:10:3: it cannot be only recorded as well
+  10 |   recorded: {level: Request}
+     |   ^
+  write `logged: {level: …}` beside `blocked` or `succeeds`, and remove `recorded`
+");
+    let step = "  recorded: {level: Request}\n  succeeds: {}\n  logged: {level: Request}\n";
+    insta::assert_snapshot!(with_expectation(step), @"
+mine/exec/mine.yaml:9:3: it cannot be only recorded as well
+  9 |   recorded: {level: Request}
+    |   ^
+  write `logged: {level: …}` beside `blocked` or `succeeds`, and remove `recorded`
+");
+}
+
+/// The place is that of the attack, though another one before it has the key, too.
+#[test]
+fn an_expectation_that_is_none_is_told_of_its_own_attack() {
+    let (before, after) = SCENARIO.split_once("permits:").expect("permits");
+    let second =
+        "- name: another\n  as: operator\n  do: {attach: {}}\n  logged: {level: Request}\n";
+    let first = before.replace("  blocked", "  logged: {level: Request}\n  blocked");
+    insta::assert_snapshot!(with_scenario(format!("{first}{second}permits:{after}")), @"
+mine/exec/mine.yaml:14:3: `logged` does not say what must come of it
+  14 |   logged: {level: Request}
+     |   ^
+  write `recorded: {level: …}` instead of `logged: {level: …}`: it must be let in, and what it leaves counts
 ");
 }
 
@@ -670,7 +714,7 @@ fn nothing_expected() {
 mine/exec/mine.yaml:6:3: nothing is expected of this attack
   6 | - name: a shell
     |   ^
-  say who must block it (`blocked`), what evidence it must leave (`logged`), or both
+  say who must block it (`blocked`), what shows that it works (`succeeds`), or that it must be let in and leave evidence (`recorded`)
 ");
 }
 
@@ -682,6 +726,16 @@ mine/exec/mine.yaml:9:3: this action leaves no audit event
   9 |   logged: {level: Metadata}
     |   ^
   it goes past the API server, whose audit log cannot hold it: remove `logged`
+");
+    let action = "do: {etcd: {prefix: /registry}}";
+    let blocked = "  blocked: {by: exec-guard, saying: interactive}\n";
+    let scenario = SCENARIO.replace("do: {exec: {command: [probe, cat], stdin: true}}", action);
+    let recorded = scenario.replace(blocked, "  recorded: {level: Metadata}\n");
+    insta::assert_snapshot!(with_scenario(recorded), @"
+mine/exec/mine.yaml:9:3: this action leaves no audit event
+  9 |   recorded: {level: Metadata}
+    |   ^
+  it goes past the API server, whose audit log cannot hold it: remove `recorded`
 ");
 }
 

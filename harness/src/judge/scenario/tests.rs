@@ -1,0 +1,226 @@
+use super::*;
+use crate::model::{
+    Action, Answer, AuditLogSearch, Door, Effect, Event, Level, Log, Logged, Reason, Recorded,
+    Response, Sent, Succeeds,
+};
+
+const DENIED: &str = "admission webhook \"guard.example\" denied the request: interactive";
+
+const FORBIDDEN: &str = "pods \"p\" is forbidden: User \"eve\" cannot get resource \"pods\" in API group \"\" in the namespace \"a\"";
+
+const ACTION: Action = Action::AuditLog(AuditLogSearch {});
+
+fn turn(role: Role, expected: Expectation) -> Turn<'static> {
+    Turn { name: "it", role, persona: "eve", action: &ACTION, door: Door::Direct, expected }
+}
+
+fn blocked() -> Expectation {
+    Expectation::Blocked(Blocked { by: "guard".to_owned(), at: None, saying: None }, None)
+}
+
+fn recorded() -> Expectation {
+    let level = Level::Metadata;
+    Expectation::Recorded(Recorded {
+        level,
+        uri: None,
+        received_only: Vec::new(),
+        refused_too: false,
+    })
+}
+
+fn decider(layers: &[Layer]) -> Decider<'_> {
+    Decider { control: "guard", decides: layers, leaves: BTreeMap::new(), look_at: "the guard" }
+}
+
+/// What a pod's creation was answered.
+fn seen(audit_id: &str, code: u16, message: &str) -> Seen {
+    let message = Some(message.to_owned()).filter(|message| !message.is_empty());
+    Seen {
+        sent: Sent {
+            persona: "eve".to_owned(),
+            user: Some("eve".to_owned()),
+            impersonated: None,
+            door: Door::Direct,
+            method: "POST".to_owned(),
+            uri: "/api/v1/namespaces/a/pods".to_owned(),
+            verb: Some("create".to_owned()),
+            audit_id: Some(audit_id.to_owned()),
+            body: true,
+        },
+        answer: Answer::Http(Response { code, message, ..Response::default() }),
+        effect: Effect::NotApplicable,
+        log: Log::Unreadable("nothing came yet".to_owned()),
+        webhooks: Vec::new(),
+        is_controller_elsewhere: false,
+    }
+}
+
+fn event(audit_id: &str, code: u16) -> Event {
+    serde_json::from_value(serde_json::json!({
+        "auditID": audit_id, "level": "Metadata", "stage": "ResponseComplete", "verb": "create",
+        "requestURI": "/api/v1/namespaces/a/pods", "user": {"username": "eve"},
+        "objectRef": {"resource": "pods", "namespace": "a"}, "responseStatus": {"code": code},
+    }))
+    .expect("an event")
+}
+
+fn record(seen: Vec<Seen>) -> Record {
+    let attempt = |seen| AttemptRecord { seen: Ok(seen), too_soon: None };
+    Record {
+        attempts: seen.into_iter().map(attempt).collect(),
+        steadiness: Steadiness::Steady,
+        left_over: Vec::new(),
+        cause: None,
+    }
+}
+
+fn judged(turns: &[Turn<'_>], record: Record, layers: &[Layer]) -> Judged {
+    judge(turns, record, |_| decider(layers))
+}
+
+fn verdicts(judged: &Judged) -> Vec<Verdict> {
+    judged.attempts.iter().map(|attempt| attempt.judgement.verdict).collect()
+}
+
+#[test]
+fn a_record_that_was_written_down_is_judged_by_what_came_later() {
+    let turns = [turn(Role::Attack, recorded())];
+    let early = record(vec![seen("k7f3-1", 201, "")]);
+    let text = serde_json::to_string(&early).expect("JSON");
+    assert_eq!(judged(&turns, early, &[]).verdict, Verdict::Inconclusive);
+    let mut late: Record = serde_json::from_str(&text).expect("a record");
+    let events = vec![event("k7f3-1", 201)];
+    let log = Log::Read { events, traces: Vec::new(), fence: "k7f3-9".to_owned() };
+    late.attempts[0].seen.as_mut().expect("seen").log = log;
+    assert_eq!(judged(&turns, late, &[]).verdict, Verdict::Passed);
+}
+
+#[test]
+fn of_all_webhooks_those_count_whose_name_refused() {
+    let layers = [Layer::Webhook("guard.example".to_owned())];
+    let turns = [turn(Role::Attack, blocked())];
+    let mut seen = seen("k7f3-1", 403, DENIED);
+    seen.webhooks = [("guard.example", "ours"), ("other.example", "theirs")]
+        .map(|(name, configuration)| Webhook {
+            name: name.to_owned(),
+            configuration: configuration.to_owned(),
+        })
+        .to_vec();
+    let one = judged(&turns, record(vec![seen.clone()]), &layers);
+    assert_eq!(verdicts(&one), [Verdict::Passed]);
+    let evidence = one.attempts[0].evidence.as_ref().expect("evidence");
+    assert_eq!(evidence.namesakes, ["ours"]);
+    seen.webhooks[1].name = "guard.example".to_owned();
+    let both = judged(&turns, record(vec![seen.clone()]), &layers);
+    assert_eq!(verdicts(&both), [Verdict::Inconclusive]);
+    seen.webhooks.clear();
+    let unknown = judged(&turns, record(vec![seen]), &layers);
+    assert_eq!(verdicts(&unknown), [Verdict::Inconclusive]);
+}
+
+#[test]
+fn a_restart_takes_back_what_rests_on_authorization_and_nothing_else() {
+    let layers = [Layer::Authorization, Layer::PodSecurity];
+    let violates =
+        "pods \"p\" is forbidden: violates PodSecurity \"restricted:latest\": privileged (x)";
+    let attack = turn(Role::Attack, blocked());
+    let works = Expectation::Succeeds(Succeeds::default(), None);
+    let turns = [attack.clone(), attack, turn(Role::Permit, works)];
+    let all = || {
+        record(vec![
+            seen("k7f3-1", 403, FORBIDDEN),
+            seen("k7f3-2", 403, violates),
+            seen("k7f3-3", 201, ""),
+        ])
+    };
+    let steady = judged(&turns, all(), &layers);
+    assert_eq!(verdicts(&steady), [Verdict::Passed; 3]);
+    let restarted = Record { steadiness: Steadiness::Restarted, ..all() };
+    let judged = judged(&turns, restarted, &layers);
+    let expected = [Verdict::Inconclusive, Verdict::Passed, Verdict::Passed];
+    assert_eq!(verdicts(&judged), expected);
+    assert_eq!(judged.verdict, Verdict::Inconclusive);
+}
+
+#[test]
+fn a_workload_whose_controller_is_elsewhere_is_judged_by_half() {
+    let layers = [Layer::PodSecurity];
+    let turns = [turn(Role::Attack, blocked())];
+    let mut seen = seen("k7f3-1", 201, "");
+    assert_eq!(judged(&turns, record(vec![seen.clone()]), &layers).verdict, Verdict::Failed);
+    seen.is_controller_elsewhere = true;
+    let half = judged(&turns, record(vec![seen]), &layers);
+    assert_eq!(half.verdict, Verdict::Skipped);
+    let outcome = &half.attempts[0].judgement.outcome;
+    assert!(outcome.ends_with("; its controller asks another API server"), "{outcome}");
+}
+
+#[test]
+fn a_workload_that_was_refused_is_judged_wherever_its_controller_is() {
+    let turns = [turn(Role::Attack, blocked())];
+    let mut seen = seen("k7f3-1", 403, FORBIDDEN);
+    seen.is_controller_elsewhere = true;
+    let judged = judged(&turns, record(vec![seen]), &[Layer::Authorization]);
+    assert_eq!(judged.verdict, Verdict::Passed);
+}
+
+#[test]
+fn an_attempt_that_could_not_be_made_tells_nothing() {
+    let turns = [turn(Role::Attack, blocked())];
+    let mut record = record(Vec::new());
+    record.attempts.push(AttemptRecord { seen: Err("no pod".to_owned()), too_soon: None });
+    let judged = judged(&turns, record, &[]);
+    assert_eq!(judged.verdict, Verdict::Inconclusive);
+    let AttemptResult { judgement, evidence, .. } = &judged.attempts[0];
+    assert_eq!((judgement.outcome.as_str(), judgement.causes[0].as_str()), ("NOT MADE", "no pod"));
+    assert!(evidence.is_none());
+}
+
+#[test]
+fn a_step_that_does_not_work_is_no_broken_permit() {
+    let logged = Logged { level: Level::Metadata, uri: None, received_only: Vec::new() };
+    let works = |logged| Expectation::Succeeds(Succeeds::default(), logged);
+    let turns = [turn(Role::Step, works(None)), turn(Role::Permit, works(None))];
+    let refused = || vec![seen("k7f3-1", 403, FORBIDDEN), seen("k7f3-2", 403, FORBIDDEN)];
+    let judged = judged(&turns, record(refused()), &[]);
+    assert_eq!(verdicts(&judged), [Verdict::Inconclusive, Verdict::Failed]);
+    assert_eq!(judged.attempts[0].role, Role::Step);
+    let mut unlogged = seen("k7f3-1", 201, "");
+    unlogged.log = Log::Disabled;
+    let turns = [turn(Role::Step, works(Some(logged)))];
+    let judged = super::judge(&turns, record(vec![unlogged]), |_| decider(&[]));
+    assert_eq!(judged.attempts[0].judgement.findings[0].reason, Reason::Unlogged);
+}
+
+#[test]
+fn what_is_left_over_fails_the_attempt_that_made_it() {
+    let layers = [Layer::Authorization];
+    let turns = [turn(Role::Attack, blocked()), turn(Role::Attack, blocked())];
+    let both = || record(vec![seen("k7f3-1", 403, FORBIDDEN), seen("k7f3-2", 403, FORBIDDEN)]);
+    let left = |attempt: &str| {
+        vec![LeftOver { attempt: attempt.to_owned(), words: "Pod p stays".to_owned() }]
+    };
+    let judged = |attempt: &str| {
+        judge(&turns, Record { left_over: left(attempt), ..both() }, |_| decider(&layers))
+    };
+    let first = judged("k7f3-1");
+    assert_eq!(verdicts(&first), [Verdict::Failed, Verdict::Passed]);
+    assert_eq!(first.attempts[0].judgement.findings[0].reason, Reason::LeftOver);
+    assert_eq!(first.verdict, Verdict::Failed);
+    // One that was sent too soon, or did not end.
+    let unknown = judged("k7f3-7");
+    assert_eq!(unknown.cause.as_deref(), Some("left over: Pod p stays"));
+    assert_eq!(unknown.verdict, Verdict::Failed);
+}
+
+#[test]
+fn a_scenario_that_ended_early_is_judged_as_far_as_it_came() {
+    let turns = [turn(Role::Attack, blocked()), turn(Role::Attack, blocked())];
+    let cause = Some("the deadline".to_owned());
+    let first = Record { cause: cause.clone(), ..record(vec![seen("k7f3-1", 403, FORBIDDEN)]) };
+    let judged = judged(&turns, first, &[Layer::Authorization]);
+    assert_eq!(verdicts(&judged), [Verdict::Passed]);
+    assert_eq!((judged.verdict, judged.cause), (Verdict::Inconclusive, cause));
+    let none = super::judge(&turns, record(Vec::new()), |_| decider(&[]));
+    assert_eq!(none.verdict, Verdict::Inconclusive);
+}

@@ -1,0 +1,18 @@
+//! What a restart of the API server leaves of a verdict.
+
+use crate::model::{AttemptResult, Decision, Layer, Verdict};
+
+/// Takes back a verdict that rests on a refusal by authorization, where not one process was awake all the time: while
+/// it starts, an API server refuses everybody.
+pub(super) fn doubt(attempt: &mut AttemptResult) {
+    let Some(evidence) = &attempt.evidence else { return };
+    // A review of grants was refused by nobody.
+    let rests_on_authorization = evidence.sent.audit_id.is_some()
+        && matches!(&evidence.decision, Decision::Denied(denial)
+        if matches!(denial.layer, Layer::Impersonation | Layer::Authorization | Layer::UpgradeCheck));
+    if rests_on_authorization && attempt.judgement.verdict == Verdict::Passed {
+        let cause = "the API server restarted meanwhile, and a starting one refuses everybody";
+        attempt.judgement.verdict = Verdict::Inconclusive;
+        attempt.judgement.causes.push(cause.to_owned());
+    }
+}

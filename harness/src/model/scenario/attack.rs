@@ -1,0 +1,107 @@
+//! An attack, as its file writes it and as it is meant.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Blocked, Expectation, Logged, NoExpectation, Recorded, Succeeds};
+use crate::model::{AUDIT_POLICY, Action, Door};
+
+/// A persona, an action, and what must come of it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "Written")]
+pub struct Attack {
+    /// Names the attack within its scenario.
+    pub name: String,
+    /// Who acts: a name of `personas.yaml`.
+    pub r#as: String,
+    /// What is sent.
+    pub r#do: Action,
+    /// The one door to try instead of every door that the action has.
+    pub only: Option<Door>,
+    /// What must come of it.
+    pub expected: Expectation,
+}
+
+impl Attack {
+    /// The refusal that is expected; `None` if nobody must refuse it.
+    pub fn blocked(&self) -> Option<&Blocked> {
+        match &self.expected {
+            Expectation::Blocked(blocked, _) => Some(blocked),
+            Expectation::Succeeds(..) | Expectation::Recorded(_) => None,
+        }
+    }
+
+    /// Whether it is a step on which the attacks after it rest.
+    pub fn is_step(&self) -> bool {
+        matches!(self.expected, Expectation::Succeeds(..))
+    }
+
+    /// Whether it may show that a control does not act.
+    pub fn tests(&self, control: &str) -> bool {
+        self.blocked().is_some_and(|blocked| blocked.by == control)
+            || self.expected.logged().is_some() && control == AUDIT_POLICY
+    }
+}
+
+/// A persona, an action, and what must come of it: exactly one of `blocked`, `succeeds` and `recorded`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename = "Attack")]
+#[schemars(transform = exactly_one)]
+struct Written {
+    /// Names the attack within its scenario.
+    name: String,
+    /// Who acts: a name of `personas.yaml`.
+    r#as: String,
+    /// What is sent.
+    r#do: Action,
+    /// The one door to try instead of every door that the action has.
+    #[serde(default)]
+    only: Option<Door>,
+    /// Who must refuse it.
+    #[serde(default)]
+    blocked: Option<Blocked>,
+    /// What shows that a step worked on which the attacks after it rest: where it did not, nothing can be told.
+    #[serde(default)]
+    succeeds: Option<Succeeds>,
+    /// It must be let in, and this is the evidence that it must leave in the audit log.
+    #[serde(default)]
+    recorded: Option<Recorded>,
+    /// Beside `blocked` or `succeeds`: the evidence that it must leave in the audit log.
+    #[serde(default)]
+    logged: Option<Logged>,
+}
+
+impl TryFrom<Written> for Attack {
+    type Error = NoExpectation;
+
+    fn try_from(written: Written) -> Result<Attack, NoExpectation> {
+        let Written { name, r#as, r#do, only, blocked, succeeds, recorded, logged } = written;
+        let expected = Expectation::of(blocked, succeeds, recorded, logged)?;
+        Ok(Attack { name, r#as, r#do, only, expected })
+    }
+}
+
+impl JsonSchema for Attack {
+    fn schema_name() -> Cow<'static, str> {
+        Written::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Written::json_schema(generator)
+    }
+}
+
+/// Tells an editor which keys go together.
+fn exactly_one(schema: &mut Schema) {
+    schema.insert(
+        "oneOf".to_owned(),
+        json!([
+            {"required": ["blocked"]},
+            {"required": ["succeeds"]},
+            {"required": ["recorded"], "not": {"required": ["logged"]}},
+        ]),
+    );
+}
