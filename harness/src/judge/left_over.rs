@@ -23,6 +23,6 @@ pub(super) fn tell(judged: &mut Judged, left: &LeftOver) {
             attempt.judgement.verdict = Verdict::Failed;
             attempt.judgement.findings.push(finding);
         }
-        None => judged.cause = Some(format!("left over: {}", left.words)),
+        None => judged.cause = Some(format!("{}: {}", Reason::LeftOver.label(), left.words)),
     }
 }
