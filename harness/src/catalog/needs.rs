@@ -25,6 +25,24 @@ pub enum Need {
     AuditLog,
 }
 
+/// What a cluster has not of what actions may need, and whose lack it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lacks {
+    /// As sentences name it: `embedded clusters`.
+    pub who: String,
+    /// What is not there.
+    pub needs: BTreeSet<Need>,
+}
+
+impl Lacks {
+    /// Why nothing that has these needs can be tried there; `None` if all of them are met.
+    pub fn why_not(&self, needs: &BTreeSet<Need>) -> Option<String> {
+        let unmet: Vec<String> = self.needs.intersection(needs).map(ToString::to_string).collect();
+        (!unmet.is_empty())
+            .then(|| format!("needs {}, which {} lack", unmet.join(" and "), self.who))
+    }
+}
+
 impl Action {
     /// What it needs beyond the API server. A simulated kubelet answers attach and
     /// port-forward, and exec of harmless commands.

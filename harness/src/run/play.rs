@@ -156,7 +156,7 @@ impl<'a> Play<'a> {
     /// be told here.
     fn is_half(&self, action: &Action, evidence: &Evidence) -> bool {
         let by_controller = matches!(action, Action::Pod(pod) if pod.through.is_some());
-        let has_controllers = self.stage.world.has_controllers;
+        let has_controllers = self.stage.world.sight.controllers;
         by_controller && !has_controllers && evidence.decision == Decision::LetIn
     }
 
@@ -228,14 +228,14 @@ impl<'a> Play<'a> {
             return Vec::new();
         };
         // Where they cannot be read, whose refusal it was is not clear: the judge sees none.
-        let all = webhooks(&self.stage.world.admin).await.into_iter().flatten();
+        let all = webhooks(&self.stage.world.access.admin).await.into_iter().flatten();
         all.filter(|webhook| webhook.name == *name).map(|webhook| webhook.to_string()).collect()
     }
 
     /// The events of an attempt, read up to a fence that was sent after it.
     async fn log(&self, observation: &Observation) -> Log {
         let Some(audit_id) = &observation.sent.audit_id else { return Log::NotApplicable };
-        let Some(audit) = &self.stage.world.audit else { return Log::Disabled };
+        let Some(audit) = &self.stage.world.sight.log else { return Log::Disabled };
         match self.stage.fence().await {
             Ok(fence) => Log::Read {
                 events: audit.events(audit_id),
