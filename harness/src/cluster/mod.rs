@@ -22,9 +22,9 @@ pub use commands::RUN_VARIABLE;
 pub use image::{Image, ImageError, can_run_in_pods};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 pub use own::{
-    Choice, ClusterKind, Created, DEFAULT_VERSION, Kubelet, LOGS, Own, ReadBack, SETTINGS, Second,
-    Settings, Sweeping, Swept, Wanted, assets, image_name, keep, node_image, own, remove, sweep,
-    versions,
+    Choice, ClusterKind, Created, DEFAULT_VERSION, KindError, Kubelet, LOGS, Own, ReadBack,
+    SETTINGS, Second, Settings, Sweeping, Swept, Wanted, assets, image_name, keep, node_image, own,
+    remove, sweep, versions,
 };
 pub use process::{Group, ProcessError};
 pub use run_folder::RunFolder;
@@ -41,25 +41,9 @@ pub const STARTING: Duration = Duration::from_secs(120);
 /// A cluster could not be made, reached or asked.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
-    /// kind gave up.
-    #[error("kind could not make the cluster: {kind}{words}")]
-    NotCreated {
-        /// kind's own words.
-        kind: ProcessError,
-        /// The last words of the part of the node that did not start; empty where there are none.
-        words: String,
-    },
-    /// There is nothing to make nodes from.
-    #[error(
-        "the node image {image} is not here, and cannot be pulled; --node-image or BRINELL_NODE_IMAGE names \
-         another one, such as one of https://github.com/kubernetes-sigs/kind/releases\n{engine}"
-    )]
-    NoNodeImage {
-        /// The image.
-        image: String,
-        /// The engine's own words.
-        engine: ProcessError,
-    },
+    /// A cluster of kind's.
+    #[error(transparent)]
+    Kind(#[from] KindError),
     /// A part of an embedded cluster ended, or never became ready.
     #[error("{program} {state}; its last words:\n{words}")]
     NotRunning {
@@ -108,27 +92,14 @@ pub enum ClusterError {
         /// The answer's start.
         answer: String,
     },
-    /// A port of the node that the engine does not show.
-    #[error("the engine says {answer:?} of port {port} of {node}")]
-    NoPort {
-        /// The node's container.
-        node: String,
-        /// The port.
-        port: u16,
-        /// What the engine says.
-        answer: String,
-    },
-    /// The kubelet's configuration is not what kubeadm writes.
-    #[error("the node's kubelet configuration cannot be understood")]
+    /// The settings of a kubelet are to be changed where none runs.
+    #[error("the node is simulated and has no kubelet")]
     NoKubelet,
     /// Processes of the run are there although they were killed.
     #[error(
         "{0} processes of the run cannot be ended; `ps` shows them in the environment of BRINELL_RUN"
     )]
     NotEnded(usize),
-    /// The node's container ended.
-    #[error("the node's container ended by itself")]
-    NodeEnded,
     /// Something did not start.
     #[error("{what} did not become ready within {STARTING:?}; {state}")]
     NotReady {

@@ -19,7 +19,7 @@ pub use choice::{Choice, ClusterKind, DEFAULT_VERSION};
 use embedded::Embedded;
 pub use embedded::assets;
 use kind::Kind;
-pub use kind::{node_image, versions};
+pub use kind::{KindError, node_image, versions};
 pub use second::Second;
 pub use settings::{LOGS, SETTINGS, Settings};
 pub use sweep::{Sweeping, Swept, keep, remove, sweep};

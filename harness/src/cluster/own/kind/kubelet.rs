@@ -4,7 +4,7 @@ use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 use serde_json::Value;
 
-use super::Kind;
+use super::{Kind, KindError};
 use crate::catalog::documents;
 use crate::cluster::ClusterError;
 use crate::cluster::own::Kubelet;
@@ -43,7 +43,7 @@ fn laid_over(original: &[u8], over: &Value) -> Result<Vec<u8>, ClusterError> {
     let mut configuration = documents(&text)
         .ok()
         .and_then(|documents| documents.into_iter().next())
-        .ok_or(ClusterError::NoKubelet)?;
+        .ok_or(KindError::Kubelet)?;
     crate::merge::patch(&mut configuration, over);
     Ok(configuration.to_string().into_bytes())
 }

@@ -1,6 +1,7 @@
 //! A kind cluster of one node, made with the profile's settings and removed at the end.
 
 mod engine;
+mod error;
 mod found;
 mod kubelet;
 mod parts;
@@ -29,6 +30,7 @@ use crate::cluster::{
 };
 use crate::text::without_credentials;
 use engine::{Engine, NodeFile};
+pub use error::KindError;
 pub(super) use found::found;
 pub(super) use removal::{remove, runs};
 
@@ -144,7 +146,7 @@ impl Kind {
         self.engine
             .have_image(node_image)
             .await
-            .map_err(|engine| ClusterError::NoNodeImage { image: node_image.clone(), engine })?;
+            .map_err(|engine| KindError::NoNodeImage { image: node_image.clone(), engine })?;
         let tag = format!("brinell.dev/node:{}", self.run);
         let files = settings.files.iter().map(|(name, content)| NodeFile {
             path: format!("{SETTINGS}/{name}"),
@@ -207,7 +209,7 @@ impl Kind {
             "" => String::new(),
             words => format!("\nthe {program}'s last words:\n{words}"),
         };
-        ClusterError::NotCreated { kind, words }
+        KindError::NotCreated { kind, words }.into()
     }
 
     /// Makes the image of our own executable and gives it to the engine, for the attacker's container.
@@ -307,7 +309,7 @@ impl Own for Kind {
         let (engine, node) = (self.engine.clone(), self.node());
         async move {
             match engine.wait(&node).await {
-                Ok(()) => ClusterError::NodeEnded,
+                Ok(()) => KindError::NodeEnded.into(),
                 Err(error) => error.into(),
             }
         }

@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use kube::{Client, Config};
 
 use super::engine::{Engine, NodeFile};
-use super::{Kind, SECOND_PORT, follow};
+use super::{Kind, KindError, SECOND_PORT, follow};
 use crate::cluster::own::second::{Second, Server};
 use crate::cluster::own::{LOGS, SETTINGS, Settings};
 use crate::cluster::process::{Group, last_lines};
@@ -64,7 +64,7 @@ impl Kind {
     async fn way_to_second(&self) -> Result<Config, ClusterError> {
         let mut config = self.admin().await?;
         let port = self.engine.port(&self.node(), SECOND_PORT).await?;
-        config.cluster_url = port.parse().map_err(|_| ClusterError::NoPort {
+        config.cluster_url = port.parse().map_err(|_| KindError::NoPort {
             node: self.node(),
             port: SECOND_PORT,
             answer: port,
