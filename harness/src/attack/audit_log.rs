@@ -32,14 +32,14 @@ pub(super) async fn search(attempt: &Attempt<'_>) -> Result<Observation, ActionE
 async fn read(attempt: &Attempt<'_>, path: &str) -> Result<(), ActionError> {
     let missing = |error: http::Error| ActionError::Missing(error.to_string());
     let list = http::Request::get(path).body(Vec::new()).map_err(missing)?;
-    Ok(attempt.world.admin.request::<Value>(list).await.map(drop)?)
+    Ok(attempt.world.access.admin.request::<Value>(list).await.map(drop)?)
 }
 
 async fn searched(attempt: &Attempt<'_>) -> Result<Searched, ActionError> {
     let missing = |why: String| ActionError::Missing(why);
     let fence = format!("{}-fence", attempt.audit_id);
     attempt.world.fence(&fence).await.map_err(|error| missing(error.to_string()))?;
-    let leaks = attempt.world.audit.as_ref().map(|audit| audit.leaks()).unwrap_or_default();
+    let leaks = attempt.world.sight.log.as_ref().map(|audit| audit.leaks()).unwrap_or_default();
     if leaks.count == 0 && leaks.unsearched > 0 {
         let unsearched =
             crate::text::count(leaks.unsearched.try_into().unwrap_or(usize::MAX), "line");

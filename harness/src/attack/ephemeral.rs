@@ -16,7 +16,7 @@ pub(super) async fn send(
 ) -> Result<Observation, ActionError> {
     let name = attempt.pod(ephemeral.pod.as_ref())?;
     let namespace = ephemeral.namespace.as_ref().unwrap_or(&attempt.scene.namespace);
-    let pods = Api::<Pod>::namespaced(attempt.world.admin.clone(), namespace);
+    let pods = Api::<Pod>::namespaced(attempt.world.access.admin.clone(), namespace);
     let container = container(attempt, ephemeral);
     let path = format!("/api/v1/namespaces/{namespace}/pods/{name}/ephemeralcontainers");
     let added = json!({"spec": {"ephemeralContainers": [container]}});

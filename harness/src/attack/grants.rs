@@ -28,7 +28,7 @@ pub(super) async fn review(
     attempt: &Attempt<'_>,
     grants: &Grants,
 ) -> Result<Observation, ActionError> {
-    let admin = &attempt.world.admin;
+    let admin = &attempt.world.access.admin;
     let asked = Asked::of(grants);
     let (scope, roles) = tokio::try_join!(scope::of(admin, &asked), Roles::read(admin))?;
     let granted = roles.granted(&asked, scope, &Allowed::of(&grants.allowed)?);

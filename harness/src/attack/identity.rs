@@ -1,13 +1,12 @@
 //! A persona with its credentials: what requests are sent with. One connection pool an identity, no retries:
 //! what was sent once must be in the log once.
 
-use std::time::Duration;
-
 use k8s_openapi::api::authentication::v1::{SelfSubjectReview, TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::PostParams;
 use kube::{Api, Client, Config};
 
+use crate::cluster::client;
 use crate::model::{Impersonated, Persona, User};
 
 /// How long a token may be used: longer than any run, and then it is worthless.
@@ -109,12 +108,4 @@ fn bare(config: &Config, token: Option<&str>) -> Config {
     bare.auth_info = kube::config::AuthInfo::default();
     bare.auth_info.token = token.map(|token| token.to_owned().into());
     bare
-}
-
-/// A client that sends everything once and never waits for ever.
-pub fn client(mut config: Config) -> Result<Client, kube::Error> {
-    config.default_retry = false;
-    config.connect_timeout = Some(Duration::from_secs(5));
-    config.read_timeout = Some(Duration::from_secs(60));
-    Client::try_from(config)
 }

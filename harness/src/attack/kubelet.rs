@@ -17,7 +17,7 @@ pub(super) async fn send(
     kubelet: &Kubelet,
 ) -> Result<Observation, ActionError> {
     let order = order(attempt, kubelet.port, name(kubelet.method), &kubelet.path)?;
-    let answer = match attempt.world.cluster.probe_request(&order).await? {
+    let answer = match attempt.world.node()?.request(&order).await? {
         Ok(answer) => Answer::Http(response(&answer)),
         // A closed port says something only when the node itself is reached.
         Err(none) => Answer::Nothing(Silence {
@@ -47,7 +47,7 @@ fn order(
     }
     Ok(RequestOrder {
         scheme: if port == SECURE_PORT { Scheme::Https } else { Scheme::Http },
-        address: attempt.world.address(port)?,
+        address: attempt.world.node()?.at(port),
         server_name: None,
         method: method.to_owned(),
         path: path.to_owned(),
@@ -63,7 +63,7 @@ fn order(
 
 async fn node_answers(attempt: &Attempt<'_>) -> Result<bool, ActionError> {
     let order = order(attempt, SECURE_PORT, "GET", "/healthz")?;
-    Ok(attempt.world.cluster.probe_request(&order).await?.is_ok())
+    Ok(attempt.world.node()?.request(&order).await?.is_ok())
 }
 
 /// Of a success only the code is kept: what the kubelet tells about pods is nobody's business.

@@ -17,37 +17,26 @@ mod stream;
 mod workload;
 
 pub use http::{exchange, read};
-pub use identity::{Identity, IdentityError, client};
+pub use identity::{Identity, IdentityError};
 pub use ledger::Ledger;
 
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
-use kube::Client;
-
-use crate::audit::{AuditLog, LogError};
-use crate::cluster::{Cluster, ClusterError};
-use crate::model::{Action, Answer, AuditLogSearch, Door, Effect, Event, Sent, Silence};
+use crate::audit::LogError;
+pub use crate::cluster::client;
+use crate::cluster::{Access, ClusterError, Etcd, NodePorts, Sight};
+use crate::model::{Action, Answer, AuditLogSearch, Door, Effect, Event, Need, Sent, Silence};
 use crate::pod::probe::NoAnswer;
 
-/// The cluster, as actions reach it.
+/// All that actions know of a cluster, whoever made it.
 #[derive(Clone)]
 pub struct World {
-    /// The admin, who looks but never attacks.
-    pub admin: Client,
-    /// The cluster, for what goes past the API server.
-    pub cluster: Arc<Cluster>,
-    /// The node's address.
-    pub node: String,
-    /// The node's name.
-    pub node_name: String,
-    /// The audit log; none where the API server writes none.
-    pub audit: Option<AuditLog>,
+    /// The ways in to it.
+    pub access: Access,
+    /// What can be seen of it past its API server.
+    pub sight: Sight,
     /// The value that must not be found.
     pub canary: String,
-    /// Whether controllers ask this API server: what they do by another one tells nothing of it.
-    pub has_controllers: bool,
 }
 
 /// How long a marked request may take to reach the log.
@@ -60,23 +49,25 @@ impl World {
     /// # Errors
     /// When it is not answered, or does not come.
     pub async fn fence(&self, audit_id: &str) -> Result<(), LogError> {
-        let Some(audit) = &self.audit else { return Ok(()) };
+        let Some(log) = &self.sight.log else { return Ok(()) };
         let unsent = |source| LogError::Unsent { fence: audit_id.to_owned(), source };
         let request = ::http::Request::get("/apis/brinell.dev/fence")
             .header("Audit-ID", audit_id)
             .body(kube::client::Body::empty())
             .map_err(|error| unsent(kube::Error::HttpError(error)))?;
         // Whatever it is answered.
-        self.admin.send(request).await.map_err(unsent)?;
-        audit.wait_for(audit_id, FENCE).await
+        self.access.admin.send(request).await.map_err(unsent)?;
+        log.wait_for(audit_id, FENCE).await
     }
 
-    /// Where a port of the node is.
-    fn address(&self, port: u16) -> Result<SocketAddr, ActionError> {
-        let address = self.node.parse::<IpAddr>().map_err(|_| {
-            ActionError::Missing(format!("the node's address {:?} is no IP address", self.node))
-        })?;
-        Ok(SocketAddr::new(address, port))
+    /// The node's own ports.
+    fn node(&self) -> Result<&NodePorts, ActionError> {
+        self.sight.node.as_ref().ok_or(ActionError::Unmet(Need::KubeletPort))
+    }
+
+    /// What is stored.
+    fn etcd(&self) -> Result<&Etcd, ActionError> {
+        self.sight.etcd.as_ref().ok_or(ActionError::Unmet(Need::Etcd))
     }
 }
 
@@ -168,6 +159,9 @@ pub enum ActionError {
     /// The way past the API server failed.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
+    /// The cluster has not what the action needs.
+    #[error("it needs {0}, which is not there")]
+    Unmet(Need),
     /// A probe answered what cannot be understood.
     #[error("the probe answered {answer:?}, which is not understood")]
     Probe {

@@ -60,7 +60,7 @@ pub(super) async fn template(
     });
     let mut owners = Vec::new();
     for owner in &metadata.owner_references {
-        owners.push(reference(&attempt.world.admin, &attempt.scene.namespace, owner).await?);
+        owners.push(reference(&attempt.world.access.admin, &attempt.scene.namespace, owner).await?);
     }
     if !owners.is_empty() {
         template["metadata"]["ownerReferences"] = owners.into();
@@ -75,7 +75,7 @@ pub(super) async fn template(
 pub(super) fn container(attempt: &Attempt<'_>, name: &str) -> Value {
     json!({
         "name": name,
-        "image": attempt.world.cluster.image(),
+        "image": attempt.world.access.image,
         "imagePullPolicy": "IfNotPresent",
         "command": ["probe", "wait"],
         "securityContext": {

@@ -18,7 +18,7 @@ pub(super) async fn send(
     attempt: &Attempt<'_>,
     request: &Request,
 ) -> Result<Observation, ActionError> {
-    let mut request = filled(request, &attempt.world.node_name, attempt.ledger.unique());
+    let mut request = filled(request, &attempt.world.access.node_name, attempt.ledger.unique());
     let change = Change::of(attempt, &request).await?;
     if let (Change::Makes { collection }, Some(body)) = (&change, &mut request.body) {
         attempt.ledger.enter(attempt.audit_id, collection, body);
@@ -82,7 +82,7 @@ enum Change {
 
 impl Change {
     async fn of(attempt: &Attempt<'_>, request: &Request) -> Result<Change, ActionError> {
-        let admin = &attempt.world.admin;
+        let admin = &attempt.world.access.admin;
         let Some(path) = ApiPath::parse(&request.path).filter(is_stored) else {
             return Ok(Change::Other);
         };
@@ -155,7 +155,7 @@ async fn gone(
     if before.is_empty() {
         return Ok(Effect::NotApplicable);
     }
-    let after = look(&attempt.world.admin, path).await?;
+    let after = look(&attempt.world.access.admin, path).await?;
     let stays = |object: &&ObjectMeta| {
         let still = after.iter().find(|other| other.uid == object.uid);
         still.is_some_and(|still| still.deletion_timestamp.is_none())

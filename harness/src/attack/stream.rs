@@ -82,7 +82,7 @@ pub(super) async fn run(
     command: &[&str],
 ) -> Result<Stream, ActionError> {
     let command: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
-    let pods = Api::<Pod>::namespaced(world.admin.clone(), namespace);
+    let pods = Api::<Pod>::namespaced(world.access.admin.clone(), namespace);
     // Of several containers one must be named. They share the pod's network, and each of ours has the probe.
     let spec = pods.get(pod).await?.spec.unwrap_or_default();
     let container = spec.containers.first().map(|container| container.name.as_str());
@@ -91,7 +91,7 @@ pub(super) async fn run(
     let request = upgrade(request, Door::GetWebsocket, command_protocols(world))
         .body(Body::empty())
         .map_err(|error| ActionError::Missing(error.to_string()))?;
-    let response = world.admin.send(request).await?;
+    let response = world.access.admin.send(request).await?;
     if response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
         let answer = read(response).await;
         return Err(ActionError::Missing(format!("the admin could not exec: {answer:?}")));
@@ -178,7 +178,7 @@ struct Protocols {
 
 /// A remote command's. Which ones a node understands by WebSocket, its cluster knows.
 fn command_protocols(world: &World) -> Protocols {
-    Protocols { websocket: world.cluster.stream_protocols(), spdy: "v4.channel.k8s.io" }
+    Protocols { websocket: world.access.stream_protocols, spdy: "v4.channel.k8s.io" }
 }
 
 /// A forwarded port's: by WebSocket the API server carries SPDY through a tunnel, as kubectl asks since 1.31.

@@ -56,7 +56,7 @@ pub(super) async fn send(
     let before = latest_event(attempt).await?;
     let (sent, answer) = attempt.create(&collection, body).await;
     let (answer, traced) = match answer {
-        Answer::Http(accepted) if accepted.is_success() && attempt.world.has_controllers => {
+        Answer::Http(accepted) if accepted.is_success() && attempt.world.sight.controllers => {
             if workload == Workload::CronJob {
                 turn_clock(attempt, &collection).await?;
             }
@@ -66,7 +66,7 @@ pub(super) async fn send(
         }
         refused => (refused, None),
     };
-    let pod = match attempt.world.has_controllers {
+    let pod = match attempt.world.sight.controllers {
         true => the_pod(attempt, asked).await?,
         false => Effect::Absent,
     };
@@ -140,7 +140,7 @@ async fn turn_clock(attempt: &Attempt<'_>, collection: &str) -> Result<(), Actio
         .header("Content-Type", "application/merge-patch+json")
         .body(status.to_string().into_bytes())
         .map_err(|error| ActionError::Missing(error.to_string()))?;
-    attempt.world.admin.request::<Value>(request).await?;
+    attempt.world.access.admin.request::<Value>(request).await?;
     Ok(())
 }
 
@@ -160,7 +160,7 @@ async fn the_pod(attempt: &Attempt<'_>, mut asked: Value) -> Result<Effect, Acti
     if let Some(metadata) = asked["metadata"].as_object_mut() {
         metadata.remove("ownerReferences");
     }
-    let pods = Api::<Pod>::namespaced(attempt.world.admin.clone(), &attempt.scene.namespace);
+    let pods = Api::<Pod>::namespaced(attempt.world.access.admin.clone(), &attempt.scene.namespace);
     let labelled = ListParams::default().labels(&selector(attempt.audit_id));
     let pods = pods.list(&labelled).await?.items;
     let found = pods.first().map(serde_json::to_value).transpose();
@@ -170,7 +170,7 @@ async fn the_pod(attempt: &Attempt<'_>, mut asked: Value) -> Result<Effect, Acti
 }
 
 fn events(attempt: &Attempt<'_>) -> Api<Event> {
-    Api::namespaced(attempt.world.admin.clone(), &attempt.scene.namespace)
+    Api::namespaced(attempt.world.access.admin.clone(), &attempt.scene.namespace)
 }
 
 /// Where the namespace's Events end now. To read all of them for each attempt would take longer with every attempt.

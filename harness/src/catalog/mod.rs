@@ -19,6 +19,7 @@ pub use admission::join;
 pub use file::*;
 pub use load::*;
 pub use nearest::did_you_mean;
+pub use needs::Lacks;
 pub use persona::PersonaEntry;
 pub use problem::*;
 pub use select::*;

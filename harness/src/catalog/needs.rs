@@ -5,6 +5,24 @@ use std::collections::BTreeSet;
 use super::{ControlEntry, Entry};
 use crate::model::Need;
 
+/// What a cluster has not of what actions may need, and whose lack it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lacks {
+    /// As sentences name it: `embedded clusters`.
+    pub who: String,
+    /// What is not there.
+    pub needs: BTreeSet<Need>,
+}
+
+impl Lacks {
+    /// Why nothing that has these needs can be tried there; `None` if all of them are met.
+    pub fn why_not(&self, needs: &BTreeSet<Need>) -> Option<String> {
+        let unmet: Vec<String> = self.needs.intersection(needs).map(ToString::to_string).collect();
+        (!unmet.is_empty())
+            .then(|| format!("needs {}, which {} lack", unmet.join(" and "), self.who))
+    }
+}
+
 impl Entry {
     /// What all its attacks and permits need together.
     pub fn needs(&self) -> BTreeSet<Need> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::LocalBoxFuture;
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
@@ -12,7 +13,7 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 
 use crate::catalog::{Document, Values};
-use crate::cluster::{Cluster, ClusterError, RUN_LABEL};
+use crate::cluster::{ClusterError, RUN_LABEL};
 use crate::text::api_words;
 
 /// Who the API server says made the objects.
@@ -60,30 +61,51 @@ pub enum ApplyError {
     },
 }
 
+/// What a cluster does itself in the place of some objects.
+pub trait StandIn: Send + Sync {
+    /// Whether it takes the object's place. Such an object is not sent to the API server.
+    fn replaces(&self, object: &Value) -> bool;
+
+    /// Takes an object's place.
+    ///
+    /// # Errors
+    /// When it cannot.
+    fn take<'a>(&'a self, object: &'a Value) -> LocalBoxFuture<'a, Result<(), ClusterError>>;
+
+    /// Ends what it did in the place of an object, which goes.
+    fn release<'a>(&'a self, object: &'a Value) -> LocalBoxFuture<'a, ()>;
+
+    /// An object that is sent, as it fits what stands in.
+    fn adapt(&self, object: &mut Value);
+}
+
 /// Applies manifests to one cluster.
 pub struct Applier {
     client: Client,
-    cluster: Arc<Cluster>,
+    stand_in: Option<Arc<dyn StandIn>>,
     discovery: Arc<Discovery>,
     values: Values,
 }
 
 impl Applier {
     /// Learns what kinds the cluster has.
+    ///
+    /// # Errors
+    /// When it does not tell.
     pub async fn new(
         client: Client,
-        cluster: Arc<Cluster>,
+        stand_in: Option<Arc<dyn StandIn>>,
         values: Values,
     ) -> Result<Self, kube::Error> {
         let discovery = Arc::new(Discovery::new(client.clone()).run_aggregated().await?);
-        Ok(Applier { client, cluster, discovery, values })
+        Ok(Applier { client, stand_in, discovery, values })
     }
 
     /// The same by another way in to the same cluster.
     pub fn through(&self, client: Client) -> Self {
         Applier {
             client,
-            cluster: Arc::clone(&self.cluster),
+            stand_in: self.stand_in.clone(),
             discovery: Arc::clone(&self.discovery),
             values: self.values.clone(),
         }
@@ -97,14 +119,23 @@ impl Applier {
         for Document { file, object } in documents {
             let mut object = self.values.fill_object(object);
             label(&mut object, &self.values.run);
-            let adapted = self.cluster.adapt(object).await;
-            let adapted =
-                adapted.map_err(|source| ApplyError::Cluster { file: file.clone(), source })?;
-            if let Some(object) = adapted {
-                self.apply_object(file, &object).await?;
+            match &self.stand_in {
+                Some(stand_in) if stand_in.replaces(&object) => stand_in
+                    .take(&object)
+                    .await
+                    .map_err(|source| ApplyError::Cluster { file: file.clone(), source })?,
+                stand_in => {
+                    stand_in.iter().for_each(|it| it.adapt(&mut object));
+                    self.apply_object(file, &object).await?;
+                }
             }
         }
         Ok(())
+    }
+
+    /// Whether an object is sent to the API server: the cluster may stand in for it.
+    pub fn is_sent(&self, object: &Value) -> bool {
+        !self.stand_in.as_ref().is_some_and(|stand_in| stand_in.replaces(object))
     }
 
     /// Deletes every object, the last first. One that is gone already is no error.
@@ -113,7 +144,9 @@ impl Applier {
     /// When the cluster does not know its kind, or refuses.
     pub async fn delete(&self, documents: &[Document]) -> Result<(), ApplyError> {
         for Document { file, object } in documents.iter().rev() {
-            self.cluster.release(object).await;
+            if let Some(stand_in) = &self.stand_in {
+                stand_in.release(object).await;
+            }
             let object = dynamic(file, object)?;
             let name = object.metadata.name.clone().unwrap_or_default();
             match self.api(file, &object)?.delete(&name, &DeleteParams::background()).await {

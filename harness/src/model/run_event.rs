@@ -166,7 +166,7 @@ pub struct Summary {
     /// From process start to here.
     #[serde(with = "super::seconds")]
     pub took: Duration,
-    /// The part of it spent in kind's own create and delete.
+    /// The part of it spent by the cluster's own programs, which make and remove it.
     #[serde(with = "super::seconds")]
     pub took_by_cluster: Duration,
     /// What became of the cluster: `Cluster deleted, nothing left behind.`

@@ -17,7 +17,8 @@ use crate::catalog::{Change, Document};
 use crate::cluster::RunFolder;
 use crate::model::{Cell, Mark, Need, ScenarioResult, Verdict, WeakeningResult};
 use crate::poll;
-use crate::run::{Options, Plan, Progress, Stage, StageError, set, together};
+use crate::run::{Options, OwnStage, Plan, Progress, SecondStage, Stage, StageError};
+use crate::run::{set, together};
 use crate::text::count;
 
 /// How long a weakened or restored control may take to act. Objects act within a second, a webhook's server ends
@@ -33,7 +34,7 @@ const ENCRYPTION: &str = "encryption-provider-config";
 /// A cluster on which every scenario was seen green.
 pub(super) struct Lane<'a> {
     plan: &'a Plan<'a>,
-    stage: Stage,
+    own: OwnStage,
     jobs: usize,
 }
 
@@ -46,18 +47,18 @@ impl<'a> Lane<'a> {
         folder: Arc<RunFolder>,
         progress: &Progress,
     ) -> Result<Self, ProofError> {
-        let mut stage = set(plan, &options, folder, progress).await?;
-        if let Some(unmet) = stage.unmet.pop() {
+        let mut own = set(plan, &options, folder, progress).await?;
+        if let Some(unmet) = own.unmet.pop() {
             return Err(StageError::from(unmet).into());
         }
-        let lane = Lane { plan, stage, jobs: options.jobs };
+        let lane = Lane { plan, own, jobs: options.jobs };
         progress.step("whole", "running every scenario", lane.see_whole()).await?;
         Ok(lane)
     }
 
-    /// How long kind itself took to make the cluster.
+    /// How long the cluster's own programs took to make it.
     pub(super) fn made_in(&self) -> Duration {
-        self.stage.made_in
+        self.own.made_in
     }
 
     async fn see_whole(&self) -> Result<((), String), ProofError> {
@@ -72,7 +73,7 @@ impl<'a> Lane<'a> {
 
     /// Runs scenarios where nothing is weakened, and returns those that did not pass.
     async fn red(&self, entries: &[&Entry]) -> Vec<ScenarioResult> {
-        let mut results = together(self.plan, &self.stage, entries, self.jobs).await;
+        let mut results = together(self.plan, &self.own.stage, entries, self.jobs).await;
         results.retain(|result| result.verdict != Verdict::Passed);
         results
     }
@@ -84,10 +85,10 @@ impl<'a> Lane<'a> {
         trial: &Trial<'a>,
     ) -> Result<(WeakeningResult, Result<(), ProofError>), ProofError> {
         let started = Instant::now();
-        let beside = self.weaken(trial).await?;
-        let stage = beside.as_ref().unwrap_or(&self.stage);
+        let second = self.weaken(trial).await?;
+        let stage = self.stage(second.as_ref());
         let cells = stage.while_there(self.watch(trial, stage)).await?;
-        let restored = match self.restore(trial, beside, &cells).await {
+        let restored = match self.restore(trial, second, &cells).await {
             Ok(()) => self.see_restored(trial, &cells).await,
             Err(error) => Err(error.into()),
         };
@@ -107,35 +108,41 @@ impl<'a> Lane<'a> {
         Ok((result, restored))
     }
 
+    /// Where a control is weakened: on the second API server, if there is one.
+    fn stage<'s>(&'s self, second: Option<&'s SecondStage>) -> &'s Stage {
+        second.map_or(&self.own.stage, |second| &second.stage)
+    }
+
     /// Gets the control wrong. A setting of the API server is weakened on a second one, which is returned.
-    async fn weaken(&self, trial: &Trial<'_>) -> Result<Option<Stage>, StageError> {
+    async fn weaken(&self, trial: &Trial<'_>) -> Result<Option<SecondStage>, StageError> {
         let id = &trial.control.id;
-        let settings = self.plan.settings_with(&self.stage.values, id, &trial.weakened);
-        let beside = match trial.same_api_server() {
+        let settings = self.plan.settings_with(&self.own.stage.values, id, &trial.weakened);
+        let second = match trial.same_api_server() {
             true => None,
-            false => Some(self.stage.beside(self.plan, &settings).await?),
+            false => Some(self.own.second(self.plan, &settings).await?),
         };
-        let applier = &beside.as_ref().unwrap_or(&self.stage).applier;
+        let applier = &self.stage(second.as_ref()).applier;
         let change = trial.whole.change_to(&trial.weakened);
         applier.delete(&change.delete).await?;
         applier.apply(&change.apply).await?;
-        self.stage.see_rolled_out(&change.apply).await?;
+        self.own.see_rolled_out(&change.apply).await?;
         if change.apply.iter().any(|it| it.object["kind"] == "Deployment") {
-            self.stage.see_reached(&self.plan.controls[id], ACTING).await;
+            self.own.stage.see_reached(&self.plan.controls[id], ACTING).await;
         }
         if let Some(labels) = &trial.weakened.stopped {
-            self.stage.stop(labels).await?;
+            self.own.stop(labels).await?;
         }
         if self.concerns_kubelet(trial, &change) {
-            self.stage.world.cluster.set_kubelet(Some(&settings.kubelet)).await?;
-            self.stage.see_kubelet(id, &settings.kubelet).await?;
+            let kubelet = &settings.kubelet;
+            self.own.set_kubelet(id, Some(kubelet), kubelet).await?;
         }
-        if trial.weakening.past && beside.is_some() {
-            drop(beside);
-            self.stage.world.cluster.end_beside().await?;
-            return Ok(None);
+        match second {
+            Some(second) if trial.weakening.past => {
+                second.end().await?;
+                Ok(None)
+            }
+            second => Ok(second),
         }
-        Ok(beside)
     }
 
     /// Whether the kubelet must be restarted: for its settings, or because it remembers for minutes who may and who
@@ -195,26 +202,23 @@ impl<'a> Lane<'a> {
     async fn restore(
         &self,
         trial: &Trial<'_>,
-        beside: Option<Stage>,
+        second: Option<SecondStage>,
         cells: &[Cell],
     ) -> Result<(), StageError> {
-        let cluster = &self.stage.world.cluster;
-        if beside.is_some() {
-            drop(beside);
-            cluster.end_beside().await?;
+        if let Some(second) = second {
+            second.end().await?;
         }
-        let applier = &self.stage.applier;
+        let applier = &self.own.stage.applier;
         let change = trial.weakened.change_to(&trial.whole);
         applier.delete(&change.delete).await?;
         applier.apply(&change.apply).await?;
-        self.stage.see_rolled_out(&change.apply).await?;
+        self.own.see_rolled_out(&change.apply).await?;
         if let Some(labels) = &trial.weakened.stopped {
-            self.stage.resume(labels).await?;
+            self.own.resume(labels).await?;
         }
         if self.concerns_kubelet(trial, &change) {
-            cluster.set_kubelet(None).await?;
-            let whole = self.plan.settings(&self.stage.values).kubelet;
-            self.stage.see_kubelet(&trial.control.id, &whole).await?;
+            let whole = self.plan.settings(&self.own.stage.values).kubelet;
+            self.own.set_kubelet(&trial.control.id, None, &whole).await?;
         }
         if !trial.same_api_server() && trial.whole.flags.contains_key(ENCRYPTION) {
             self.rewrite_secrets().await?;
@@ -227,18 +231,18 @@ impl<'a> Lane<'a> {
         }
         targets.extend(self.crowded().await?.into_iter().map(|name| (name, true)));
         let restaging =
-            targets.into_iter().map(|(name, red)| self.stage.restage(self.plan, name, red));
+            targets.into_iter().map(|(name, red)| self.own.stage.restage(self.plan, name, red));
         try_join_all(restaging).await?;
         if let Some(planned) = self.plan.controls.get(&trial.control.id) {
-            self.stage.see_control(planned).await?;
+            self.own.stage.see_control(planned).await?;
         }
         Ok(())
     }
 
     /// The targets with a pod that holds many debug containers: each run of a permit leaves one for good.
     async fn crowded(&self) -> Result<Vec<&'a str>, kube::Error> {
-        let pods =
-            Api::<Pod>::all(self.stage.world.admin.clone()).list(&ListParams::default()).await?;
+        let admin = &self.own.stage.world.access.admin;
+        let pods = Api::<Pod>::all(admin.clone()).list(&ListParams::default()).await?;
         let is_crowded = |namespace: &str, name: &str| {
             pods.items.iter().any(|pod| {
                 let debuggers =
@@ -258,7 +262,7 @@ impl<'a> Lane<'a> {
 
     /// Writes every Secret again, so that it is stored as the whole control stores it.
     async fn rewrite_secrets(&self) -> Result<(), kube::Error> {
-        let admin = &self.stage.world.admin;
+        let admin = &self.own.stage.world.access.admin;
         let all = Api::<Secret>::all(admin.clone()).list(&ListParams::default()).await?;
         for secret in all.items {
             let namespace = secret.metadata.namespace.clone().unwrap_or_default();
@@ -278,15 +282,20 @@ impl<'a> Lane<'a> {
     async fn see_restored(&self, trial: &Trial<'_>, cells: &[Cell]) -> Result<(), ProofError> {
         let mut entries = self.plan.scenarios.clone();
         entries.retain(|entry| cells.iter().any(|cell| cell.result.id == entry.id));
-        let green = poll::until(ACTING, async || {
+        let deadline = Instant::now() + ACTING;
+        loop {
+            // Each look is brought to its end: on a busy machine one alone may take longer than a control does.
+            let late = Instant::now() > deadline;
             let red = self.red(&entries).await;
+            if red.is_empty() {
+                return Ok(());
+            }
+            if late {
+                return Err(ProofError::NotRestored { weakening: trial.id(), red });
+            }
             entries.retain(|entry| red.iter().any(|result| result.id == entry.id));
-            if red.is_empty() { Ok(()) } else { Err(red) }
-        });
-        green.await.map_err(|red| ProofError::NotRestored {
-            weakening: trial.id(),
-            red: red.unwrap_or_default(),
-        })
+            tokio::time::sleep(poll::PAUSE).await;
+        }
     }
 
     /// Sees every scenario green after the last weakening.

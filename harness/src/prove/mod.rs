@@ -64,7 +64,7 @@ pub struct Place {
 }
 
 /// Tries every weakening, on as many clusters side by side as there are places, and tells what was found. Returns how
-/// long kind itself took. Whatever becomes of it, the caller tidies up.
+/// long the clusters' own programs took. Whatever becomes of it, the caller tidies up.
 ///
 /// # Errors
 /// When a cluster cannot be made, or is not green before the first weakening or after one.

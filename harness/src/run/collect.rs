@@ -28,7 +28,7 @@ pub(super) async fn fence(stage: &Stage) -> Fence {
 /// The events of an attempt, read up to a fence that was sent after it.
 pub(super) fn log(stage: &Stage, observation: &Observation, fence: &Fence) -> Log {
     let Some(audit_id) = &observation.sent.audit_id else { return Log::NotApplicable };
-    let Some(audit) = &stage.world.audit else { return Log::Disabled };
+    let Some(audit) = &stage.world.sight.log else { return Log::Disabled };
     match fence {
         Ok(fence) => Log::Read {
             events: audit.events(audit_id),

@@ -5,7 +5,6 @@ mod execute;
 mod plan;
 mod play;
 mod progress;
-mod rollout;
 mod send;
 mod stage;
 
@@ -15,12 +14,13 @@ use std::time::Duration;
 pub(crate) use execute::together;
 pub use plan::{Plan, Planned};
 pub use progress::Progress;
-pub(crate) use stage::Stage;
 use stage::stage;
 pub use stage::{ControlError, StageError};
+pub(crate) use stage::{OwnStage, SecondStage, Stage};
 
 use crate::catalog::Values;
-use crate::cluster::{Cluster, ClusterKind, Embedded, Kind, RunFolder, assets};
+use crate::cluster::assets::{self, Assets};
+use crate::cluster::{ClusterKind, RunFolder, Wanted, image_name, own};
 use crate::model::{RunEvent, Verdict};
 use crate::pod::guard::certificates;
 
@@ -35,11 +35,11 @@ const ASSETS: &str = "assets";
 pub struct Options {
     /// The run's id.
     pub run: String,
-    /// On which kind of cluster.
+    /// On which kind of our own clusters.
     pub cluster: ClusterKind,
     /// The Kubernetes minor version.
     pub kubernetes: String,
-    /// The node image of a kind cluster.
+    /// The node image of a cluster with real nodes.
     pub node_image: String,
     /// Whether what is skipped counts as inconclusive.
     pub require_all: bool,
@@ -58,50 +58,38 @@ pub fn skip(plan: &Plan<'_>, options: &Options, progress: &Progress) {
     }
 }
 
-/// Makes the cluster, runs the plan's scenarios and returns how long kind itself took. Whatever becomes of it,
-/// the caller tidies up.
+/// Makes the cluster, runs the plan's scenarios and returns how long the cluster's own programs took. Whatever becomes
+/// of it, the caller tidies up.
 pub async fn run(
     plan: &Plan<'_>,
     options: &Options,
     folder: Arc<RunFolder>,
     progress: &Progress,
 ) -> Result<Duration, StageError> {
-    let stage = set(plan, options, folder, progress).await?;
+    let own = set(plan, options, folder, progress).await?;
     let deadline = tokio::time::Instant::now() + options.deadline;
-    execute::execute(plan, &stage, options.jobs, deadline, progress).await;
+    execute::execute(plan, &own.stage, options.jobs, deadline, progress).await;
     // Nothing to wait for: what is gone by now was waited for by every scenario.
-    stage.while_there(std::future::ready(stage.made_in)).await
+    own.stage.while_there(std::future::ready(own.made_in)).await
 }
 
-/// Makes the cluster and sets the stage on it.
+/// Makes a cluster of our own and sets the stage on it.
 pub(crate) async fn set(
     plan: &Plan<'_>,
     options: &Options,
     folder: Arc<RunFolder>,
     progress: &Progress,
-) -> Result<Stage, StageError> {
-    if options.cluster == ClusterKind::Embedded {
-        Embedded::mark(&folder)?;
-    }
-    let cluster = match options.cluster {
-        ClusterKind::Kind => {
-            Cluster::Kind(Box::new(Kind::new(&options.run, &options.node_image, folder)))
-        }
-        ClusterKind::Embedded => {
-            Cluster::Embedded(Box::new(embedded(options, folder, progress).await?))
-        }
-    };
-    let values = values(&options.run, &cluster.image())?;
-    stage(plan, Arc::new(cluster), values, progress).await
+) -> Result<OwnStage, StageError> {
+    let Options { run, node_image, kubernetes, .. } = options;
+    let wanted = Wanted { run, node_image, folder };
+    let cluster = own(options.cluster, wanted, async || programs(kubernetes, progress).await);
+    let cluster = cluster.await?;
+    let values = values(run, &image_name(run))?;
+    stage(plan, cluster, values, progress).await
 }
 
-/// Finds the programs of an embedded cluster, and builds those that are missing.
-async fn embedded(
-    options: &Options,
-    folder: Arc<RunFolder>,
-    progress: &Progress,
-) -> Result<Embedded, StageError> {
-    let version = &options.kubernetes;
+/// Finds the programs of a cluster, and builds those that are missing.
+async fn programs(version: &str, progress: &Progress) -> Result<Assets, StageError> {
     let tell = |doing: &str| {
         progress.tell(RunEvent::StepStarted { name: ASSETS.to_owned(), doing: doing.to_owned() });
     };
@@ -113,8 +101,7 @@ async fn embedded(
         let detail = found.to_string();
         Ok::<_, StageError>((found, detail))
     };
-    let assets = progress.step(ASSETS, "looking for them", finding).await?;
-    Ok(Embedded::new(&options.run, assets, folder)?)
+    progress.step(ASSETS, "looking for them", finding).await
 }
 
 /// What only this run knows.

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::catalog::{Catalog, ControlEntry, Entry, ProfileEntry};
+use crate::catalog::{Catalog, ControlEntry, Entry, Lacks, ProfileEntry};
 use crate::catalog::{SetUp, Values, join};
-use crate::cluster::{ClusterKind, Settings};
+use crate::cluster::Settings;
 use crate::model::{Action, Need, Ready};
 use crate::pod::probe::harmless;
 
@@ -34,16 +34,19 @@ pub struct Plan<'a> {
     pub controls: BTreeMap<String, Planned<'a>>,
     /// The profile's controls that this kind of cluster cannot have, by id, and why.
     pub left_out: BTreeMap<String, String>,
+    /// What the cluster will lack.
+    pub lacks: Lacks,
 }
 
 impl<'a> Plan<'a> {
-    /// Plans the `selected` scenarios against a profile of the catalog, on a kind of cluster.
+    /// Plans the `selected` scenarios against a profile of the catalog, on a cluster that lacks what it lacks.
     pub fn new(
         catalog: &'a Catalog,
         profile: &ProfileEntry,
-        cluster: ClusterKind,
+        lacks: impl Into<Lacks>,
         selected: Vec<&'a Entry>,
     ) -> Self {
+        let lacks = lacks.into();
         let mut controls: BTreeMap<String, Planned<'a>> = profile
             .profile
             .controls
@@ -60,7 +63,7 @@ impl<'a> Plan<'a> {
         let left_out: BTreeMap<String, String> = controls
             .iter()
             .filter_map(|(id, planned)| {
-                Some((id.clone(), lacking(&planned.control.needs(), cluster)?))
+                Some((id.clone(), lacks.why_not(&planned.control.needs())?))
             })
             .collect();
         controls.retain(|id, _| !left_out.contains_key(id));
@@ -71,9 +74,10 @@ impl<'a> Plan<'a> {
             profile: profile.name.clone(),
             controls,
             left_out,
+            lacks,
         };
         for entry in selected {
-            match plan.why_not(entry, cluster) {
+            match plan.why_not(entry) {
                 Some(why) => plan.skipped.push((entry, why)),
                 None => plan.scenarios.push(entry),
             }
@@ -82,12 +86,12 @@ impl<'a> Plan<'a> {
     }
 
     /// Why a scenario cannot run here.
-    fn why_not(&self, entry: &Entry, cluster: ClusterKind) -> Option<String> {
+    fn why_not(&self, entry: &Entry) -> Option<String> {
         let mut needs = entry.needs();
         if entry.scenario.actions().any(|action| self.reads_along(entry, action)) {
             needs.insert(Need::RealNode);
         }
-        if let Some(why) = lacking(&needs, cluster) {
+        if let Some(why) = self.lacks.why_not(&needs) {
             return Some(why);
         }
         let unset: Vec<&str> =
@@ -171,17 +175,10 @@ fn settings<'s>(set_ups: impl Iterator<Item = &'s SetUp>, values: &Values) -> Se
     settings
 }
 
-/// What a kind of cluster lacks of what is needed, in words.
-fn lacking(needs: &BTreeSet<Need>, cluster: ClusterKind) -> Option<String> {
-    let lacks = cluster.lacks().iter().filter(|need| needs.contains(need));
-    let names: Vec<String> = lacks.map(ToString::to_string).collect();
-    (!names.is_empty())
-        .then(|| format!("needs {}, which {} clusters lack", names.join(" and "), cluster.name()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::ClusterKind;
     use crate::model::Attach;
 
     fn plan<'a>(catalog: &'a Catalog, cluster: ClusterKind, selected: Vec<&'a Entry>) -> Plan<'a> {

@@ -10,7 +10,7 @@ use crate::attack::{Attempt, Ledger, Observation};
 use crate::catalog::Entry;
 use crate::cluster::webhooks;
 use crate::judge::attribute;
-use crate::model::{Action, Answer, Decision, Method, Response, Role, Turn, Webhook};
+use crate::model::{Action, Answer, Decision, Response, Role, Turn, Webhook};
 
 /// No attempt takes longer: the longest waits for a controller and a stream.
 const ATTEMPT: Duration = Duration::from_secs(90);
@@ -119,20 +119,19 @@ impl<'a> Sender<'a> {
             return Vec::new();
         }
         // Where they cannot be read, whose refusal it was is not clear: the judge sees none.
-        let all = webhooks(&self.stage.world.admin).await.into_iter().flatten();
+        let all = webhooks(&self.stage.world.access.admin).await.into_iter().flatten();
         all.map(|it| Webhook { configuration: it.to_string(), name: it.name }).collect()
     }
 
     fn is_controller_elsewhere(&self, action: &Action) -> bool {
-        let by_controller = matches!(action, Action::Pod(pod) if pod.through.is_some());
-        by_controller && !self.stage.world.has_controllers
+        action.facts().by_controller && !self.stage.world.sight.controllers
     }
 }
 
 /// Whether a request has changed what others are decided by.
 fn is_change(action: &Action, observation: &Observation) -> bool {
-    let writes = matches!(action, Action::Request(request) if request.method != Method::Get);
-    writes && matches!(&observation.answer, Answer::Http(response) if response.is_success())
+    action.facts().changes
+        && matches!(&observation.answer, Answer::Http(response) if response.is_success())
 }
 
 /// Whether a webhook may have given this answer: every refusal by one says so.

@@ -11,8 +11,8 @@ const FLOORS: [&[&str]; 11] = [
     &["text", "merge", "input", "poll"],
     &["pod"],
     &["catalog"],
-    &["cluster"],
     &["audit"],
+    &["cluster"],
     &["attack", "judge"],
     &["run"],
     &["prove"],
@@ -90,6 +90,40 @@ fn every_module_has_a_floor() {
 #[test]
 fn arrows_point_down() {
     assert_eq!(wrong_arrows(), [""; 0]);
+}
+
+/// Words of kind's clusters: its program and images, and how kubeadm sets a cluster up.
+const KIND: [&str; 5] = ["own::kind", "kindest", "kubeadm", "kube-proxy", "/etc/kubernetes"];
+
+/// The modules that choose between kinds of clusters: the others take what they are given.
+const CHOOSES: [&str; 2] = ["cli", "cluster"];
+
+/// The code of a file, without comments.
+fn code(file: &Path) -> String {
+    let text = says(file);
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Where anything but `cluster/own/kind` knows what its clusters are like.
+fn knows_kind() -> Vec<String> {
+    let modules = FLOORS.concat();
+    let files =
+        modules.iter().flat_map(|module| files(module).into_iter().map(move |it| (*module, it)));
+    let outside = files.filter(|(_, file)| !file.components().any(|it| it.as_os_str() == "kind"));
+    let known = outside.filter_map(|(module, file)| {
+        let code = code(&file);
+        let word = KIND.iter().find(|word| code.contains(*word)).copied();
+        let choice = (!CHOOSES.contains(&module) && code.contains("ClusterKind::"))
+            .then_some("ClusterKind::");
+        Some(format!("{} says {}", file.display(), word.or(choice)?))
+    });
+    known.collect()
+}
+
+#[test]
+fn nothing_but_its_own_folder_knows_kind() {
+    assert_eq!(knows_kind(), [""; 0]);
 }
 
 #[test]

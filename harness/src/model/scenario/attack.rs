@@ -15,7 +15,7 @@ use crate::model::{AUDIT_POLICY, Action, Door};
 pub struct Attack {
     /// Names the attack within its scenario.
     pub name: String,
-    /// Who acts: a name of `personas.yaml`.
+    /// Who acts: a file of `manifests/personas`, without `.yaml`.
     pub r#as: String,
     /// What is sent.
     pub r#do: Action,
@@ -53,7 +53,7 @@ impl Attack {
 struct Written {
     /// Names the attack within its scenario.
     name: String,
-    /// Who acts: a name of `personas.yaml`.
+    /// Who acts: a file of `manifests/personas`, without `.yaml`.
     r#as: String,
     /// What is sent.
     r#do: Action,

@@ -1,7 +1,10 @@
 //! From nothing to a cluster on which every control of the profile was seen acting.
 
+mod assembly;
 mod pulse;
 mod readiness;
+mod rollout;
+mod second;
 mod settings;
 mod targets;
 
@@ -10,32 +13,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures::future::try_join_all;
-use k8s_openapi::api::core::v1::Node;
-use kube::api::ListParams;
-use kube::{Api, Client};
-
-use super::{Plan, Progress};
-use crate::attack::{Identity, client};
-use crate::attack::{Ledger, Scene, World};
-use crate::audit::{AuditLog, LogError};
+use crate::attack::{Identity, Ledger, Scene, World};
+use crate::audit::LogError;
 use crate::catalog::Values;
 use crate::cluster::assets::AssetError;
-use crate::cluster::{Applier, ApplyError};
-use crate::cluster::{Cluster, ClusterError, ClusterKind, Group, Settings};
-use crate::model::{AUDIT_POLICY, RunEvent};
-use crate::text::count;
+use crate::cluster::{Applier, ApplyError, ClusterError, Group, Own};
+use crate::model::AUDIT_POLICY;
+pub use assembly::stage;
 use pulse::Pulse;
-use settings::not_set;
+pub(crate) use second::SecondStage;
 
 /// How long a control may take to act. Objects act within a second, a webhook's pod within a few (measured).
 const ACTING: Duration = Duration::from_secs(60);
-
-/// How long the cluster's own pods may take, and those of targets.
-pub(super) const STARTING: Duration = Duration::from_secs(120);
-
-/// Within this the end of a node is known that has ended its log.
-const SOON: Duration = Duration::from_secs(1);
 
 /// The cluster could not be made ready for attacks.
 #[derive(Debug, thiserror::Error)]
@@ -64,14 +53,6 @@ pub enum StageError {
     /// A control is not as the profile says.
     #[error(transparent)]
     Control(#[from] ControlError),
-    /// Something did not start.
-    #[error("{what} did not become ready within {STARTING:?}; {state}")]
-    NotReady {
-        /// What.
-        what: String,
-        /// How it stands.
-        state: String,
-    },
     /// There is nothing more to ask.
     #[error("nothing more can be told: {0}")]
     Gone(String),
@@ -122,28 +103,39 @@ impl ControlError {
     }
 }
 
-/// A cluster that is ready for attacks.
+/// That something did not become ready in time.
+fn not_ready(what: String, state: &str) -> StageError {
+    ClusterError::NotReady { what, state: state.to_owned() }.into()
+}
+
+/// A cluster that is ready for attacks, whoever made it.
 pub struct Stage {
-    /// The cluster, as actions reach it.
+    /// The cluster, as actions know it.
     pub world: World,
     /// Who acts, by the persona's name.
     pub identities: BTreeMap<String, Identity>,
     /// On what, by the target's name.
     pub scenes: BTreeMap<String, Scene>,
-    /// How long kind itself took to make the cluster.
-    pub made_in: Duration,
     /// Whether the API server is there, and which process it is.
     pub(crate) pulse: Pulse,
-    /// The controls that are not as the profile says.
-    pub unmet: Vec<ControlError>,
     /// Applies objects as the admin.
     pub applier: Applier,
     /// What only this run knows.
     pub values: Values,
-    config: kube::Config,
     ids: Arc<AuditIds>,
+}
+
+/// A cluster of our own that is ready for attacks, and can be weakened.
+pub struct OwnStage {
+    /// What attacks need of it.
+    pub stage: Stage,
+    /// How long the cluster's own programs took to make it.
+    pub made_in: Duration,
+    /// The controls that are not as the profile says.
+    pub unmet: Vec<ControlError>,
+    cluster: Arc<dyn Own>,
     // Ends with the stage: it holds the process that follows the log.
-    _log: Option<Group>,
+    _following: Option<Group>,
 }
 
 /// Hands out Audit-IDs, each once in a run.
@@ -164,183 +156,7 @@ impl AuditIds {
     }
 }
 
-/// Makes the cluster, sets the profile up, and waits until it acts.
-pub async fn stage(
-    plan: &Plan<'_>,
-    cluster: Arc<Cluster>,
-    values: Values,
-    progress: &Progress,
-) -> Result<Stage, StageError> {
-    let settings = plan.settings(&values);
-    let (config, made_in) = progress.step("cluster", "creating", make(&cluster, &settings)).await?;
-    let admin = client(config.clone())?;
-    let ids = Arc::new(AuditIds::new(&values.run));
-    let log = writes_log(&settings).then(|| cluster.audit_log()).transpose()?;
-    let (audit, log) = follow(log, &values);
-    let (node_name, node) = the_node(&admin).await?;
-    let applier = Applier::new(admin.clone(), Arc::clone(&cluster), values.clone()).await?;
-    let pulse = Pulse::of(admin.clone(), end(cluster.ended(), audit.clone()));
-    let canary = values.canary.clone();
-    let world = World { admin, cluster, node, node_name, audit, canary, has_controllers: true };
-    let mut stage = Stage {
-        world,
-        made_in,
-        pulse,
-        unmet: Vec::new(),
-        applier,
-        values,
-        config,
-        identities: BTreeMap::new(),
-        scenes: BTreeMap::new(),
-        ids,
-        _log: log,
-    };
-    progress.step("staged", "applying controls and targets", stage.fill(plan)).await?;
-    let acting = stage.see_acting(plan, &settings);
-    let seeing = progress.step(&plan.profile, "waiting until every control acts", acting);
-    stage.unmet = stage.while_there(seeing).await??;
-    for unmet in &stage.unmet {
-        progress.tell(RunEvent::ControlUnmet {
-            control: unmet.control().to_owned(),
-            cause: unmet.to_string(),
-        });
-    }
-    Ok(stage)
-}
-
-async fn make(
-    cluster: &Cluster,
-    settings: &Settings,
-) -> Result<((kube::Config, Duration), String), StageError> {
-    let made_in = cluster.create(settings).await?;
-    let detail = match cluster.kind() {
-        ClusterKind::Kind => "created, 1 node",
-        ClusterKind::Embedded => "started, 1 simulated node",
-    };
-    Ok(((cluster.admin().await?, made_in), detail.to_owned()))
-}
-
-fn writes_log(settings: &Settings) -> bool {
-    settings.flags.contains_key("audit-log-path")
-}
-
-/// Follows an audit log, where there is one.
-fn follow(group: Option<Group>, values: &Values) -> (Option<AuditLog>, Option<Group>) {
-    let Some(mut group) = group else { return (None, None) };
-    let log = AuditLog::new(&values.run, &values.canary);
-    if let Some(source) = group.stdout() {
-        let reading = log.clone();
-        tokio::spawn(async move { reading.read(tokio::io::BufReader::new(source)).await });
-    }
-    (Some(log), Some(group))
-}
-
-/// Waits until the cluster has ended or its log can no longer be read, and says why.
-async fn end(ended: impl Future<Output = ClusterError>, log: Option<AuditLog>) -> String {
-    let log_gone = async {
-        match log {
-            Some(log) => log.gone().await,
-            None => std::future::pending().await,
-        }
-    };
-    let mut ended = std::pin::pin!(ended);
-    tokio::select! {
-        error = &mut ended => error.to_string(),
-        // The log ends with its node, whose end says more.
-        cause = log_gone => match tokio::time::timeout(SOON, ended).await {
-            Ok(error) => error.to_string(),
-            Err(_) => cause,
-        },
-    }
-}
-
-/// The node's name and address.
-async fn the_node(admin: &Client) -> Result<(String, String), StageError> {
-    let nodes = Api::<Node>::all(admin.clone()).list(&ListParams::default()).await?;
-    let mut reachable = nodes.items.into_iter().filter_map(|node| {
-        let addresses = node.status?.addresses?;
-        let internal = addresses.into_iter().find(|address| address.type_ == "InternalIP")?;
-        Some((node.metadata.name?, internal.address))
-    });
-    reachable.next().ok_or_else(|| StageError::NotReady {
-        what: "the node".to_owned(),
-        state: "it has no address".to_owned(),
-    })
-}
-
 impl Stage {
-    /// Puts objects, targets and personas in place.
-    async fn fill(&mut self, plan: &Plan<'_>) -> Result<((), String), StageError> {
-        let applier = &self.applier;
-        let controls = plan.controls.values().map(|planned| applier.apply(&planned.set_up.objects));
-        try_join_all(controls).await?;
-        for labels in plan.controls.values().filter_map(|planned| planned.set_up.stopped.as_deref())
-        {
-            self.stop(labels).await?;
-        }
-        let targets = plan.targets();
-        let staging = targets.iter().map(|name| self.stage_target(plan, name));
-        // A persona may be a pod's own ServiceAccount, so the targets come first.
-        let scenes = try_join_all(staging).await?;
-        self.scenes = scenes.into_iter().collect();
-        self.identities = self.identify_all(plan).await?;
-        let detail = format!(
-            "{}, {}",
-            count(self.scenes.len(), "target"),
-            count(self.identities.len(), "persona")
-        );
-        Ok(((), detail))
-    }
-
-    async fn identify_all(
-        &self,
-        plan: &Plan<'_>,
-    ) -> Result<BTreeMap<String, Identity>, StageError> {
-        let names = plan.personas();
-        let acting = names.iter().map(|name| self.identify(plan, name));
-        let identities = try_join_all(acting).await?;
-        Ok(identities.into_iter().map(|identity| (identity.name.clone(), identity)).collect())
-    }
-
-    async fn identify(&self, plan: &Plan<'_>, name: &str) -> Result<Identity, StageError> {
-        let persona = &plan.catalog.personas[name].who;
-        Ok(Identity::of(name, persona, &self.world.admin, &self.config).await?)
-    }
-
-    /// The same stage by a second API server, which is started with these settings.
-    ///
-    /// # Errors
-    /// When it does not start, or a persona gets no identity.
-    pub async fn beside(&self, plan: &Plan<'_>, settings: &Settings) -> Result<Stage, StageError> {
-        let cluster = Arc::clone(&self.world.cluster);
-        let config = cluster.start_beside(settings).await?;
-        let admin = client(config.clone())?;
-        let log = writes_log(settings).then(|| cluster.beside_log()).transpose()?;
-        let (audit, log) = follow(log, &self.values);
-        let applier = self.applier.through(admin.clone());
-        let pulse = Pulse::of(admin.clone(), end(cluster.ended(), audit.clone()));
-        let mut stage = Stage {
-            world: World { admin, audit, has_controllers: false, ..self.world.clone() },
-            scenes: self.scenes.clone(),
-            identities: BTreeMap::new(),
-            made_in: self.made_in,
-            pulse,
-            unmet: Vec::new(),
-            applier,
-            values: self.values.clone(),
-            config,
-            ids: Arc::clone(&self.ids),
-            _log: log,
-        };
-        stage.identities = stage.identify_all(plan).await?;
-        // That nothing is logged must not rest on our own settings: by now there would be something.
-        if stage.world.audit.is_none() && stage.world.cluster.has_beside_log().await? {
-            let found = not_set(AUDIT_POLICY, "--audit-log-path", "not set", "written to");
-            return Err(found.into());
-        }
-        Ok(stage)
-    }
-
     /// Sends a marked request and waits until it is in the log. Returns its Audit-ID.
     pub async fn fence(&self) -> Result<String, LogError> {
         let id = self.ids.next();
@@ -370,7 +186,7 @@ impl Stage {
 
     /// An empty ledger, with a name of its own.
     pub fn ledger(&self) -> Ledger {
-        Ledger::new(self.world.admin.clone(), &self.values.run, &self.next_id())
+        Ledger::new(self.world.access.admin.clone(), &self.values.run, &self.next_id())
     }
 
     /// The next Audit-ID.

@@ -3,16 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use futures::TryStreamExt;
-use futures::future::{join_all, try_join_all};
-use k8s_openapi::api::core::v1::Pod;
-use kube::Api;
-use kube::api::{ListParams, WatchEvent, WatchParams};
+use futures::future::join_all;
 
-use super::{ACTING, ControlError, STARTING, Stage, StageError};
+use super::{ACTING, ControlError, OwnStage, Stage, StageError};
 use crate::attack::{ActionError, Attempt, Observation, Scene};
 use crate::cluster::Settings;
-use crate::cluster::is_pod_ready;
 use crate::judge::{Signature, attribute};
 use crate::model::{
     Action, Answer, Decision, Evidence, Layer, Log, NOT_ACTING, Need, Permit, Ready,
@@ -23,7 +18,7 @@ use crate::run::{Plan, Planned};
 /// How long it may take until names are looked up when CoreDNS is ready. kube-proxy takes a second (measured).
 const NAMES: Duration = Duration::from_secs(15);
 
-impl Stage {
+impl OwnStage {
     /// Sees every whole control acting, the cluster's own pods running, and the log written. Returns the controls that
     /// are not as the profile says, which ends nothing: what they let through is for the scenarios to find.
     pub(super) async fn see_acting(
@@ -32,44 +27,50 @@ impl Stage {
         settings: &Settings,
     ) -> Result<(Vec<ControlError>, String), StageError> {
         let whole: Vec<&Planned> = plan.controls.values().filter(|planned| planned.whole).collect();
-        let asking = join_all(whole.iter().map(|planned| self.see_control(planned)));
-        let files = settings.files.iter();
-        let files = try_join_all(files.map(|(name, text)| self.read_file(plan, name, text)));
+        let asking = join_all(whole.iter().map(|planned| self.stage.see_control(planned)));
         let asking = async { Ok(asking.await) };
-        let (mut unmet, files, asked, ()) =
-            tokio::try_join!(self.read_back(plan), files, asking, self.await_system(plan))?;
-        unmet.extend(files.into_iter().flatten());
+        let (mut unmet, asked, ()) =
+            tokio::try_join!(self.read_back(plan, settings), asking, self.see_parts(plan))?;
         unmet.extend(asked.into_iter().filter_map(Result::err));
         if whole.iter().any(|planned| planned.set_up.flags.contains_key("audit-log-path")) {
-            unmet.extend(self.fence().await.err().map(ControlError::from));
+            unmet.extend(self.stage.fence().await.err().map(ControlError::from));
         }
-        let detail = self.acting(plan, whole.len(), &unmet);
+        let detail = acting(plan, whole.len(), &unmet);
         Ok((unmet, detail))
     }
 
-    /// How many controls act, in words.
-    fn acting(&self, plan: &Plan<'_>, whole: usize, unmet: &[ControlError]) -> String {
-        let failing: BTreeSet<&str> = unmet.iter().map(ControlError::control).collect();
-        let acting = whole.saturating_sub(failing.len());
-        let absent = plan.controls.len() - whole;
-        let mut detail = match (whole, absent) {
-            (whole, 0) => format!("{acting} of {whole} controls act, each seen acting"),
-            (0, absent) => format!("{absent} of {absent} controls absent, as the profile says"),
-            (_, absent) => format!("{acting} controls act, {absent} weakened"),
-        };
-        if !failing.is_empty() {
-            let ids: Vec<&str> = failing.into_iter().collect();
-            detail.push_str(&format!("; {}: {}", NOT_ACTING.to_uppercase(), ids.join(", ")));
-        }
-        if !plan.left_out.is_empty() {
-            let ids: Vec<&str> = plan.left_out.keys().map(String::as_str).collect();
-            let cluster = self.world.cluster.kind().name();
-            let ids = ids.join(" and ");
-            detail.push_str(&format!("; {ids} cannot on {cluster} clusters and are left out"));
-        }
-        detail
+    /// Waits until the cluster's own parts run, and names are looked up where scenarios rest on it.
+    async fn see_parts(&self, plan: &Plan<'_>) -> Result<(), StageError> {
+        let names = plan.scenarios.iter().any(|entry| entry.needs().contains(&Need::PodNetwork));
+        self.cluster.see_parts(&self.stage.world.access.admin, names).await?;
+        self.stage.await_names(plan).await;
+        Ok(())
     }
+}
 
+/// How many controls act, in words.
+fn acting(plan: &Plan<'_>, whole: usize, unmet: &[ControlError]) -> String {
+    let failing: BTreeSet<&str> = unmet.iter().map(ControlError::control).collect();
+    let acting = whole.saturating_sub(failing.len());
+    let absent = plan.controls.len() - whole;
+    let mut detail = match (whole, absent) {
+        (whole, 0) => format!("{acting} of {whole} controls act, each seen acting"),
+        (0, absent) => format!("{absent} of {absent} controls absent, as the profile says"),
+        (_, absent) => format!("{acting} controls act, {absent} weakened"),
+    };
+    if !failing.is_empty() {
+        let ids: Vec<&str> = failing.into_iter().collect();
+        detail.push_str(&format!("; {}: {}", NOT_ACTING.to_uppercase(), ids.join(", ")));
+    }
+    if !plan.left_out.is_empty() {
+        let ids: Vec<&str> = plan.left_out.keys().map(String::as_str).collect();
+        let (ids, who) = (ids.join(" and "), &plan.lacks.who);
+        detail.push_str(&format!("; {ids} cannot on {who} and are left out"));
+    }
+    detail
+}
+
+impl Stage {
     /// Asks what a control must refuse until it does.
     ///
     /// # Errors
@@ -136,52 +137,12 @@ impl Stage {
         let mut log = Log::Unreadable("a control is asked, not judged".to_owned());
         let decision = attribute(&sent, &answer, &log);
         let signs = !planned.control.control.leaves.is_empty();
-        if let (Some(audit), Decision::Denied(_), true) = (&self.world.audit, &decision, signs)
+        if let (Some(audit), Decision::Denied(_), true) = (&self.world.sight.log, &decision, signs)
             && let Ok(fence) = self.fence().await
         {
             log = Log::Read { events: audit.events(&audit_id), traces: Vec::new(), fence };
         }
         Ok(Evidence { sent, answer, decision, effect, log, namesakes: Vec::new() })
-    }
-
-    /// kind says that a cluster is ready before its own pods are: Pod Security may be refusing them. They must
-    /// run; CoreDNS must be ready as well where a scenario looks up names.
-    async fn await_system(&self, plan: &Plan<'_>) -> Result<(), StageError> {
-        if !self.world.cluster.has_own_pods() {
-            return Ok(());
-        }
-        let names = plan.scenarios.iter().any(|entry| entry.needs().contains(&Need::PodNetwork));
-        let pods = Api::<Pod>::namespaced(self.world.admin.clone(), "kube-system");
-        let waiting = async {
-            let first = pods.list(&ListParams::default()).await?;
-            let mut present = first.items;
-            let version = first.metadata.resource_version.unwrap_or_default();
-            let changes = pods.watch(&WatchParams::default(), &version).await?;
-            let mut changes = std::pin::pin!(changes);
-            while !missing_parts(&present, names).is_empty() {
-                match changes.try_next().await? {
-                    Some(WatchEvent::Added(pod) | WatchEvent::Modified(pod)) => {
-                        present.retain(|other| other.metadata.name != pod.metadata.name);
-                        present.push(pod);
-                    }
-                    Some(_) => {}
-                    // The server ends a watch after some minutes, which is longer than we wait.
-                    None => break,
-                }
-            }
-            Ok::<_, kube::Error>(missing_parts(&present, names))
-        };
-        if let Ok(result) = tokio::time::timeout(STARTING, waiting).await
-            && result?.is_empty()
-        {
-            self.await_names(plan).await;
-            return Ok(());
-        }
-        let missing = missing_parts(&pods.list(&ListParams::default()).await?.items, names);
-        Err(StageError::NotReady {
-            what: "the cluster's own pods".to_owned(),
-            state: format!("missing: {}", missing.join(", ")),
-        })
     }
 
     /// Waits until names are looked up as scenarios permit it: kube-proxy refuses what is sent to CoreDNS for some
@@ -216,32 +177,4 @@ impl Stage {
 
 fn is_unreached(decision: &Decision) -> bool {
     matches!(decision, Decision::Denied(denial) if matches!(denial.layer, Layer::WebhookFailure(_)))
-}
-
-/// The parts of a cluster made by kubeadm, by the labels that their pods carry.
-const PARTS: [(&str, &str); 6] = [
-    ("component", "kube-apiserver"),
-    ("component", "etcd"),
-    ("component", "kube-controller-manager"),
-    ("component", "kube-scheduler"),
-    ("k8s-app", "kube-proxy"),
-    ("k8s-app", DNS),
-];
-
-const DNS: &str = "kube-dns";
-
-/// The parts of which no pod runs; `names` asks for more of CoreDNS than to run.
-fn missing_parts(pods: &[Pod], names: bool) -> Vec<&'static str> {
-    let stands = |part: &str, pod: &Pod| match part {
-        DNS if names => is_pod_ready(pod),
-        _ => pod.status.as_ref().is_some_and(|status| status.phase.as_deref() == Some("Running")),
-    };
-    let is_there = |label: &str, part: &str| {
-        pods.iter().any(|pod| {
-            let labels = pod.metadata.labels.as_ref();
-            labels.and_then(|labels| labels.get(label)).is_some_and(|value| value == part)
-                && stands(part, pod)
-        })
-    };
-    PARTS.iter().filter(|(label, part)| !is_there(label, part)).map(|(_, part)| *part).collect()
 }

@@ -1,23 +1,81 @@
-//! Settings that the running processes really have: kind drops a wrong form silently.
+//! Settings that the running processes really have.
 
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{ACTING, ControlError, Stage, StageError};
+use super::{ACTING, ControlError, OwnStage, Stage, StageError};
+use crate::cluster::{ClusterError, ReadBack, Settings};
 use crate::poll;
-use crate::run::Plan;
+use crate::run::{Plan, Planned};
 
 /// How long a kubelet may take to answer before it is asked again.
 const ANSWER: Duration = Duration::from_secs(5);
 
+impl OwnStage {
+    /// Lays settings over the kubelet's own, or nothing, which restores them; and waits until it has what it should.
+    ///
+    /// # Errors
+    /// When the node has no kubelet, or it does not get them.
+    pub async fn set_kubelet(
+        &self,
+        control: &str,
+        over: Option<&Value>,
+        settings: &Value,
+    ) -> Result<(), StageError> {
+        self.cluster.kubelet().ok_or(ClusterError::NoKubelet)?.set(over).await?;
+        Ok(self.stage.see_kubelet(control, settings).await?)
+    }
+
+    /// Compares every setting with what the running processes have. Files may hold keys: they are not shown.
+    pub(super) async fn read_back(
+        &self,
+        plan: &Plan<'_>,
+        settings: &Settings,
+    ) -> Result<Vec<ControlError>, StageError> {
+        let asked = plan.controls.values().any(|planned| planned.set_up.kubelet.is_some());
+        let (found, kubelet) =
+            tokio::try_join!(async { Ok(self.cluster.read_back(settings).await?) }, async {
+                if asked { self.stage.configz().await } else { Ok(Value::Null) }
+            })?;
+        let mut unmet = Vec::new();
+        for (id, planned) in &plan.controls {
+            unmet.extend(unmet_flags(id, planned, &found));
+            unmet.extend(unmet_kubelet(id, planned, &kubelet));
+        }
+        unmet.extend(found.different.iter().map(|name| different(plan, name)));
+        Ok(unmet)
+    }
+}
+
+/// The flags of a control that the API server does not run with.
+fn unmet_flags(id: &str, planned: &Planned<'_>, found: &ReadBack) -> Vec<ControlError> {
+    let unmet = planned.set_up.flags.iter().filter_map(|(flag, expected)| {
+        let found = found.flags.get(flag).map_or("not set", String::as_str);
+        (found != expected).then(|| not_set(id, &format!("--{flag}"), expected, found))
+    });
+    unmet.collect()
+}
+
+/// That the kubelet does not have a control's settings.
+fn unmet_kubelet(id: &str, planned: &Planned<'_>, kubelet: &Value) -> Option<ControlError> {
+    let expected = planned.set_up.kubelet.as_ref()?;
+    let is_set = crate::merge::contains(kubelet, expected);
+    let expected = expected.to_string();
+    (!is_set).then(|| not_set(id, "the KubeletConfiguration", &expected, "something else"))
+}
+
+/// That a file lies otherwise where the API server reads it.
+fn different(plan: &Plan<'_>, name: &String) -> ControlError {
+    let owner = plan.controls.iter().find(|(_, planned)| planned.set_up.files.contains_key(name));
+    let control = owner.map_or("", |(id, _)| id.as_str());
+    not_set(control, name, "as the profile has it", "different")
+}
+
 impl Stage {
     /// Waits until the kubelet has these settings and knows its pods: a restarted one answers before it does, and
     /// then says of each that it does not exist (measured).
-    ///
-    /// # Errors
-    /// When it does not get them.
-    pub async fn see_kubelet(&self, control: &str, settings: &Value) -> Result<(), ControlError> {
+    async fn see_kubelet(&self, control: &str, settings: &Value) -> Result<(), ControlError> {
         let set = poll::until(ACTING, async || {
             match tokio::time::timeout(ANSWER, self.kubelet_lacks(settings)).await {
                 Ok(None) => Ok(()),
@@ -29,46 +87,6 @@ impl Stage {
             let found = last.unwrap_or_default();
             not_set(control, "the KubeletConfiguration", &settings.to_string(), &found)
         })
-    }
-
-    /// Compares every setting with what the running processes have: kind drops a wrong form silently.
-    pub(super) async fn read_back(&self, plan: &Plan<'_>) -> Result<Vec<ControlError>, StageError> {
-        let asked = plan.controls.values().any(|planned| planned.set_up.kubelet.is_some());
-        let (flags, kubelet) =
-            tokio::try_join!(async { Ok(self.world.cluster.api_server_flags().await?) }, async {
-                if asked { self.configz().await } else { Ok(Value::Null) }
-            })?;
-        let mut unmet = Vec::new();
-        for (id, planned) in &plan.controls {
-            for (flag, expected) in &planned.set_up.flags {
-                let found = flags.get(flag).map_or("not set", String::as_str);
-                if found != expected {
-                    unmet.push(not_set(id, &format!("--{flag}"), expected, found));
-                }
-            }
-            let Some(expected) = &planned.set_up.kubelet else { continue };
-            if !crate::merge::contains(&kubelet, expected) {
-                let expected = expected.to_string();
-                unmet.push(not_set(id, "the KubeletConfiguration", &expected, "something else"));
-            }
-        }
-        Ok(unmet)
-    }
-
-    /// Compares a file with what lies where the API server reads it. Its content may be a key: it is not shown.
-    pub(super) async fn read_file(
-        &self,
-        plan: &Plan<'_>,
-        name: &String,
-        text: &str,
-    ) -> Result<Option<ControlError>, StageError> {
-        if self.world.cluster.has_settings_file(name, text).await? {
-            return Ok(None);
-        }
-        let owner =
-            plan.controls.iter().find(|(_, planned)| planned.set_up.files.contains_key(name));
-        let control = owner.map_or("", |(id, _)| id.as_str());
-        Ok(Some(not_set(control, name, "as the profile has it", "different")))
     }
 
     /// What the kubelet lacks of its settings and of the pods that attacks go to, or why it does not tell: while it
@@ -98,9 +116,9 @@ impl Stage {
 
     /// Asks the kubelet by way of the API server.
     async fn ask_kubelet(&self, what: &str) -> Result<Value, kube::Error> {
-        let path = format!("/api/v1/nodes/{}/proxy/{what}", self.world.node_name);
+        let path = format!("/api/v1/nodes/{}/proxy/{what}", self.world.access.node_name);
         let request = http::Request::get(path).body(Vec::new()).map_err(kube::Error::HttpError)?;
-        self.world.admin.request(request).await
+        self.world.access.admin.request(request).await
     }
 
     /// The kubelet's configuration, as the running kubelet tells it.

@@ -7,9 +7,9 @@ use kube::api::DeleteParams;
 use kube::runtime::conditions;
 use kube::runtime::wait::await_condition;
 
-use super::{STARTING, Stage, StageError};
+use super::{Stage, StageError, not_ready};
 use crate::attack::Scene;
-use crate::cluster::until_pod_ready;
+use crate::cluster::{STARTING, until_pod_ready};
 use crate::run::Plan;
 
 impl Stage {
@@ -48,7 +48,7 @@ impl Stage {
 
     /// Deletes a pod that holds a debug container, and waits until it is gone.
     async fn remove_debugged(&self, namespace: &str, name: &str) -> Result<(), StageError> {
-        let pods = Api::<Pod>::namespaced(self.world.admin.clone(), namespace);
+        let pods = Api::<Pod>::namespaced(self.world.access.admin.clone(), namespace);
         let Some(pod) = pods.get_opt(name).await? else { return Ok(()) };
         let spec = pod.spec.unwrap_or_default();
         if spec.ephemeral_containers.unwrap_or_default().is_empty() {
@@ -59,24 +59,24 @@ impl Stage {
         let gone = await_condition(pods, name, conditions::is_deleted(&uid));
         match tokio::time::timeout(STARTING, gone).await {
             Ok(seen) => Ok(seen.map(drop)?),
-            Err(_) => Err(StageError::NotReady {
-                what: format!("pod {namespace}/{name}"),
-                state: "it was deleted, and is still there".to_owned(),
-            }),
+            Err(_) => Err(not_ready(
+                format!("pod {namespace}/{name}"),
+                "it was deleted, and is still there",
+            )),
         }
     }
 
     async fn await_pod(&self, namespace: &str, pod: &str) -> Result<(), StageError> {
-        let waiting = until_pod_ready(&self.world.admin, namespace, pod);
+        let waiting = until_pod_ready(&self.world.access.admin, namespace, pod);
         let what = format!("pod {namespace}/{pod}");
         match tokio::time::timeout(STARTING, waiting).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(state)) => Err(StageError::NotReady { what, state }),
+            Ok(Err(state)) => Err(not_ready(what, &state)),
             Err(_) => {
-                let pods = Api::<Pod>::namespaced(self.world.admin.clone(), namespace);
+                let pods = Api::<Pod>::namespaced(self.world.access.admin.clone(), namespace);
                 let state = pods.get(pod).await?.status.unwrap_or_default();
                 let state = serde_json::to_string(&state.container_statuses).unwrap_or_default();
-                Err(StageError::NotReady { what, state })
+                Err(not_ready(what, &state))
             }
         }
     }

@@ -7,11 +7,8 @@ use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
-use super::process::{ANSWERING, CHANGING, Group, MAKING, Outside, ProcessError, SHOWING};
-use super::{commands, run_folder};
-
-/// The label that everything carries that a run makes.
-pub const RUN_LABEL: &str = "brinell.dev/run";
+use crate::cluster::process::{ANSWERING, CHANGING, Group, MAKING, Outside, ProcessError, SHOWING};
+use crate::cluster::{RUN_LABEL, commands, run_folder};
 
 /// The engine's own command. It has our environment: how it reaches its engine, also through a proxy, is its user's.
 const DOCKER: &str = "docker";

@@ -11,7 +11,7 @@ pub use build::install;
 pub use modules::versions;
 use modules::{Module, module};
 
-use super::process::{ANSWERING, Outside, ProcessError};
+use crate::cluster::process::{ANSWERING, Outside, ProcessError};
 
 /// The variable in which envtest's users name their folder of programs
 /// (<https://book.kubebuilder.io/reference/envtest>).

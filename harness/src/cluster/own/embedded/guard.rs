@@ -3,6 +3,8 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 
+use futures::FutureExt;
+use futures::future::LocalBoxFuture;
 use http::HeaderValue;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, Config};
@@ -12,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::keys::LOOPBACK;
 use super::{Embedded, lock};
-use crate::cluster::ClusterError;
+use crate::cluster::{ClusterError, StandIn};
 use crate::pod::guard::{Faults, Guard, serve};
 use crate::pod::server_config_for;
 
@@ -26,7 +28,7 @@ const SERVICE: &str = "exec-guard.brinell-exec-guard.svc";
 const PATH: &str = "/validate";
 
 /// Whether a Deployment is exec-guard's.
-pub(super) fn is_guard(object: &Value) -> bool {
+fn is_guard(object: &Value) -> bool {
     object["kind"] == "Deployment"
         && object["spec"]["template"]["spec"]["containers"][0]["command"] == json!(COMMAND)
 }
@@ -76,7 +78,7 @@ impl Served {
 }
 
 /// Gives webhooks that name exec-guard's Service the place where the harness serves.
-pub(super) fn lead_here(object: &mut Value, port: u16) {
+fn lead_here(object: &mut Value, port: u16) {
     if !object["kind"].as_str().is_some_and(|kind| kind.ends_with("WebhookConfiguration")) {
         return;
     }
@@ -95,10 +97,33 @@ pub(super) fn called_here(text: &str, port: u16) -> String {
     text.replace(SERVICE, &format!("{LOOPBACK}:{port}"))
 }
 
+impl StandIn for Embedded {
+    fn replaces(&self, object: &Value) -> bool {
+        is_guard(object)
+    }
+
+    fn take<'a>(&'a self, object: &'a Value) -> LocalBoxFuture<'a, Result<(), ClusterError>> {
+        self.serve_guard(object).boxed_local()
+    }
+
+    fn release<'a>(&'a self, object: &'a Value) -> LocalBoxFuture<'a, ()> {
+        async move {
+            if is_guard(object) {
+                self.stop_guard().await;
+            }
+        }
+        .boxed_local()
+    }
+
+    fn adapt(&self, object: &mut Value) {
+        lead_here(object, self.ports.guard);
+    }
+}
+
 impl Embedded {
     /// Serves what the Deployment would run in the place of what it ran before, until the cluster ends. Scaled down
     /// to nothing, nobody answers.
-    pub(super) async fn serve_guard(&self, deployment: &Value) -> Result<(), ClusterError> {
+    async fn serve_guard(&self, deployment: &Value) -> Result<(), ClusterError> {
         self.stop_guard().await;
         if is_scaled_down(deployment) {
             return Ok(());
@@ -114,7 +139,7 @@ impl Embedded {
         let account = pod["serviceAccountName"].as_str().unwrap_or_default();
         let user = format!("system:serviceaccount:{namespace}:{account}");
         let faults = Faults::read(arguments(deployment))?;
-        let guard = Guard::new(self.run().to_owned(), acting_as(config, &user)?, faults);
+        let guard = Guard::new(self.run.clone(), acting_as(config, &user)?, faults);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.ports.guard))
             .map_err(ClusterError::Port)?;
         let (served, serving) = Served::new(listener, tls, guard);
@@ -124,7 +149,7 @@ impl Embedded {
     }
 
     /// Stops the guard, if one is served.
-    pub(super) async fn stop_guard(&self) {
+    async fn stop_guard(&self) {
         let served = lock(&self.guard).take();
         if let Some(served) = served {
             served.stop().await;

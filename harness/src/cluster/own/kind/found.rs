@@ -1,76 +1,21 @@
-//! Which kind of cluster a run uses, and why.
+//! Whether kind clusters can be made here.
 
-use super::{Engine, ProcessError, can_run_in_pods, kind_version};
-use crate::model::Need;
-
-/// A kind of cluster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum ClusterKind {
-    /// Real nodes in containers, by kind and a Docker engine
-    Kind,
-    /// A real API server with a simulated node, as processes on loopback
-    Embedded,
-}
-
-/// The kind of cluster that a run uses.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Choice {
-    /// Which.
-    pub kind: ClusterKind,
-    /// Why, for the first line: `Docker 28.5 and kind 0.33 answer`.
-    pub why: String,
-    /// Why it cannot be used here, and what to do; none where it can.
-    pub missing: Option<String>,
-}
-
-impl ClusterKind {
-    /// As results name it.
-    pub fn name(self) -> &'static str {
-        match self {
-            ClusterKind::Kind => "kind",
-            ClusterKind::Embedded => "embedded",
-        }
-    }
-
-    /// What such a cluster cannot show. On a simulated node pods are Running that never could.
-    pub fn lacks(self) -> &'static [Need] {
-        match self {
-            ClusterKind::Kind => &[],
-            ClusterKind::Embedded => &[Need::RealNode, Need::PodNetwork, Need::KubeletPort],
-        }
-    }
-}
-
-impl Choice {
-    /// The kind that is asked for; else kind where a Docker engine and kind answer, and embedded elsewhere.
-    pub async fn make(asked: Option<ClusterKind>) -> Choice {
-        if asked == Some(ClusterKind::Embedded) {
-            let why = "as asked for".to_owned();
-            return Choice { kind: ClusterKind::Embedded, why, missing: None };
-        }
-        match (found().await, asked) {
-            (Ok(why), _) => Choice { kind: ClusterKind::Kind, why, missing: None },
-            (Err(missing), Some(_)) => Choice {
-                kind: ClusterKind::Kind,
-                why: "as asked for".to_owned(),
-                missing: Some(missing.help),
-            },
-            (Err(missing), None) => {
-                Choice { kind: ClusterKind::Embedded, why: missing.why, missing: None }
-            }
-        }
-    }
-}
+use super::engine::Engine;
+use super::version;
+use crate::cluster::{ProcessError, can_run_in_pods};
 
 /// What a kind cluster needs and is not there.
-struct Missing {
-    why: String,
-    help: String,
+pub(in crate::cluster::own) struct Missing {
+    /// In a few words.
+    pub(in crate::cluster::own) why: String,
+    /// And what to do.
+    pub(in crate::cluster::own) help: String,
 }
 
-async fn found() -> Result<String, Missing> {
+/// Looks whether kind clusters can be made here, and says what answers.
+pub(in crate::cluster::own) async fn found() -> Result<String, Missing> {
     let (version, command, host, kind) =
-        tokio::join!(Engine::version(), Engine::command(), Engine::host(), kind_version());
+        tokio::join!(Engine::version(), Engine::command(), Engine::host(), version());
     // What the command does not say of itself is asked of nobody: it is Docker, and it is here.
     if is_podman(&version, &command.unwrap_or_default()) {
         return Err(Missing {

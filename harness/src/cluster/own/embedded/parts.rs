@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::keys::{LOOPBACK, Pair};
 use super::{Embedded, guard};
-use crate::cluster::settings::{LOGS, SETTINGS, Settings};
+use crate::cluster::own::{LOGS, SETTINGS, Settings};
 
 /// The controllers that make pods of workloads, and namespaces habitable and empty again. The others would only
 /// delay these, and one of them would take the simulated node, which sends no heartbeats, for dead.

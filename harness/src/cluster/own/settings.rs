@@ -1,4 +1,4 @@
-//! What a cluster is made with, whichever it is.
+//! What a cluster of our own is made with, whichever kind it is.
 
 use std::collections::BTreeMap;
 
@@ -19,16 +19,4 @@ pub struct Settings {
     pub files: BTreeMap<String, String>,
     /// What is laid over the KubeletConfiguration.
     pub kubelet: Value,
-}
-
-/// How etcd is reached from beside the node.
-pub struct EtcdAccess {
-    /// The port for clients.
-    pub port: u16,
-    /// The certificate authority, PEM.
-    pub ca: String,
-    /// The client certificate, PEM.
-    pub certificate: String,
-    /// Its key, PEM.
-    pub key: String,
 }

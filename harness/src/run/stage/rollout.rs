@@ -8,8 +8,9 @@ use kube::api::{ListParams, Patch, PatchParams};
 use kube::runtime::wait::await_condition;
 use serde_json::{Value, json};
 
-use super::stage::{STARTING, Stage, StageError};
+use super::{OwnStage, StageError, not_ready};
 use crate::catalog::Document;
+use crate::cluster::STARTING;
 use crate::poll;
 
 /// Where the cluster's own DaemonSets are.
@@ -18,23 +19,23 @@ const NAMESPACE: &str = "kube-system";
 /// A label that no node has.
 const NOWHERE: &str = "brinell.dev/nowhere";
 
-impl Stage {
+impl OwnStage {
     /// Waits until only the newest pods of these Deployments are there: an older one may still answer.
     ///
     /// # Errors
     /// When one does not get there.
     pub async fn see_rolled_out(&self, documents: &[Document]) -> Result<(), StageError> {
-        if !self.world.cluster.has_own_pods() {
-            return Ok(());
-        }
-        let deployments = documents.iter().filter(|it| it.object["kind"] == "Deployment");
+        let is_made = |it: &&Document| {
+            it.object["kind"] == "Deployment" && self.stage.applier.is_sent(&it.object)
+        };
+        let deployments = documents.iter().filter(is_made);
         try_join_all(deployments.map(|it| self.see_deployment(&it.object))).await.map(drop)
     }
 
     async fn see_deployment(&self, object: &Value) -> Result<(), StageError> {
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
-        let admin = || self.world.admin.clone();
+        let admin = || self.stage.world.access.admin.clone();
         let deployments = Api::<Deployment>::namespaced(admin(), namespace);
         let pods = Api::<Pod>::namespaced(admin(), namespace);
         let rolled_out = async {
@@ -50,10 +51,10 @@ impl Stage {
         match tokio::time::timeout(STARTING, rolled_out).await {
             Ok(Ok(true)) => Ok(()),
             Ok(Err(error)) => Err(error),
-            Ok(Ok(false)) | Err(_) => Err(StageError::NotReady {
-                what: format!("Deployment {namespace}/{name}"),
-                state: "its older pods are still there, or its newer ones are not".to_owned(),
-            }),
+            Ok(Ok(false)) | Err(_) => Err(not_ready(
+                format!("Deployment {namespace}/{name}"),
+                "its older pods are still there, or its newer ones are not",
+            )),
         }
     }
 
@@ -64,11 +65,11 @@ impl Stage {
     /// When there is no such DaemonSet, or its pods stay.
     pub async fn stop(&self, labels: &str) -> Result<(), StageError> {
         self.select_nodes(labels, json!("true"), is_on_no_node).await?;
-        let pods = Api::<Pod>::namespaced(self.world.admin.clone(), NAMESPACE);
+        let pods = Api::<Pod>::namespaced(self.stage.world.access.admin.clone(), NAMESPACE);
         let theirs = ListParams::default().labels(labels);
         match no_more_than(0, &pods, &theirs).await? {
             true => Ok(()),
-            false => Err(not_ready(labels, "its pods are still there")),
+            false => Err(not_ready(daemon_set(labels), "its pods are still there")),
         }
     }
 
@@ -86,11 +87,11 @@ impl Stage {
         nowhere: Value,
         there: fn(Option<&DaemonSet>) -> bool,
     ) -> Result<(), StageError> {
-        let sets = Api::<DaemonSet>::namespaced(self.world.admin.clone(), NAMESPACE);
+        let sets = Api::<DaemonSet>::namespaced(self.stage.world.access.admin.clone(), NAMESPACE);
         let found = sets.list_metadata(&ListParams::default().labels(labels)).await?.items;
         let names: Vec<String> = found.into_iter().filter_map(|set| set.metadata.name).collect();
         if names.is_empty() {
-            return Err(not_ready(labels, "there is none"));
+            return Err(not_ready(daemon_set(labels), "there is none"));
         }
         let node_selector = json!({NOWHERE: nowhere});
         let patch = json!({"spec": {"template": {"spec": {"nodeSelector": node_selector}}}});
@@ -100,7 +101,7 @@ impl Stage {
         let waiting = names.iter().map(|name| await_condition(sets.clone(), name, there));
         match tokio::time::timeout(STARTING, try_join_all(waiting)).await {
             Ok(seen) => Ok(seen.map(drop)?),
-            Err(_) => Err(not_ready(labels, "it is not where it should be")),
+            Err(_) => Err(not_ready(daemon_set(labels), "it is not where it should be")),
         }
     }
 }
@@ -148,9 +149,7 @@ fn stands(set: Option<&DaemonSet>, there: impl Fn(i32, i32) -> bool) -> bool {
     })
 }
 
-fn not_ready(labels: &str, state: &str) -> StageError {
-    StageError::NotReady {
-        what: format!("the DaemonSet {labels} in {NAMESPACE}"),
-        state: state.to_owned(),
-    }
+/// The DaemonSets with these labels, for an error.
+fn daemon_set(labels: &str) -> String {
+    format!("the DaemonSet {labels} in {NAMESPACE}")
 }

@@ -1,25 +1,38 @@
 //! A kind cluster of one node, made with the profile's settings and removed at the end.
 
-mod beside;
+mod engine;
+mod error;
+mod found;
+mod kubelet;
+mod parts;
+mod removal;
+mod second;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use futures::FutureExt;
+use futures::future::{BoxFuture, LocalBoxFuture, try_join_all};
+use kube::Client;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use crate::cluster::engine::{Engine, NodeFile, RUN_LABEL};
+use super::{Created, Kubelet, LOGS, Own, ReadBack, SETTINGS, Second, Settings, image_name};
 use crate::cluster::image::Image;
 use crate::cluster::process::{
     ANSWERING, CHANGING, Group, MAKING, Outside, ProcessError, last_lines,
 };
-use crate::cluster::settings::{EtcdAccess, LOGS, SETTINGS, Settings};
-use crate::cluster::{ClusterError, RunFolder, image_name, way_in};
-use crate::pod::probe::{self, NoAnswer};
+use crate::cluster::{
+    Asked, ClusterError, Etcd, EtcdKeys, NodePorts, Probe, RUN_LABEL, RunFolder, Sight, StandIn,
+    way_in,
+};
 use crate::text::without_credentials;
+use engine::{Engine, NodeFile};
+pub use error::KindError;
+pub(super) use found::found;
+pub(super) use removal::{remove, runs};
 
 /// Where the API server's audit log lies, as the control audit-policy writes it.
 const AUDIT_LOG: &str = "/var/log/brinell/audit.log";
@@ -27,8 +40,11 @@ const AUDIT_LOG: &str = "/var/log/brinell/audit.log";
 /// etcd's port for clients.
 const ETCD_PORT: u16 = 2379;
 
+/// What is offered for exec and attach: the API server answers v5 itself.
+const STREAM_PROTOCOLS: &str = "v5.channel.k8s.io, v4.channel.k8s.io";
+
 /// The port in the node of a second API server, which the engine shows on loopback.
-const BESIDE_PORT: u16 = 6444;
+const SECOND_PORT: u16 = 6444;
 
 /// What the kubelet itself has written, without systemd's words on it.
 const KUBELETS_WORDS: [&str; 6] = [
@@ -60,9 +76,6 @@ const NODE_IMAGES: [(&str, &str); 4] = [
     ),
 ];
 
-/// The version that is tested when none is asked for.
-pub const DEFAULT_VERSION: &str = "1.36";
-
 /// The node image of a Kubernetes minor version, such as `1.36`.
 pub fn node_image(version: &str) -> Option<&'static str> {
     NODE_IMAGES.iter().find(|(minor, _)| *minor == version).map(|(_, image)| *image)
@@ -85,7 +98,6 @@ pub struct Kind {
     node_image: String,
     engine: Engine,
     folder: Arc<RunFolder>,
-    attacker: OnceCell<String>,
     settings: OnceLock<Settings>,
     kubelet: OnceCell<Vec<u8>>,
 }
@@ -98,15 +110,9 @@ impl Kind {
             node_image: node_image.to_owned(),
             engine: Engine::new(run),
             folder,
-            attacker: OnceCell::new(),
             settings: OnceLock::new(),
             kubelet: OnceCell::new(),
         }
-    }
-
-    /// The run that it belongs to.
-    pub(super) fn run(&self) -> &str {
-        &self.run
     }
 
     fn name(&self) -> String {
@@ -114,16 +120,25 @@ impl Kind {
     }
 
     /// The node's container.
-    pub fn node(&self) -> String {
+    fn node(&self) -> String {
         format!("{}-control-plane", self.name())
     }
 
-    /// Makes the cluster with the given settings, and gives it our image. Returns how long kind itself took.
-    pub async fn create(&self, settings: &Settings) -> Result<Duration, ClusterError> {
+    /// Makes the cluster and gives it our image.
+    async fn make(&self, settings: &Settings) -> Result<Created, ClusterError> {
         self.settings.get_or_init(|| settings.clone());
-        let (made_in, ()) = tokio::try_join!(self.create_node(settings), self.make_image())?;
-        self.load_image().await?;
-        Ok(made_in)
+        let (took, ()) = tokio::try_join!(self.create_node(settings), self.make_image())?;
+        let (keys, ()) = tokio::try_join!(self.etcd_keys(), self.load_image())?;
+        let (access, node) =
+            super::access(&self.run, self.admin().await?, STREAM_PROTOCOLS).await?;
+        let probe: Arc<dyn Probe> = Arc::new(self.attacker());
+        let sight = Sight {
+            log: None,
+            node: Some(NodePorts::new(node, Arc::clone(&probe))),
+            etcd: Some(Etcd::new(SocketAddr::new(node, ETCD_PORT), keys, probe)),
+            controllers: true,
+        };
+        Ok(Created { took, words: "created, 1 node", access, sight })
     }
 
     async fn create_node(&self, settings: &Settings) -> Result<Duration, ClusterError> {
@@ -131,7 +146,7 @@ impl Kind {
         self.engine
             .have_image(node_image)
             .await
-            .map_err(|engine| ClusterError::NoNodeImage { image: node_image.clone(), engine })?;
+            .map_err(|engine| KindError::NoNodeImage { image: node_image.clone(), engine })?;
         let tag = format!("brinell.dev/node:{}", self.run);
         let files = settings.files.iter().map(|(name, content)| NodeFile {
             path: format!("{SETTINGS}/{name}"),
@@ -194,18 +209,7 @@ impl Kind {
             "" => String::new(),
             words => format!("\nthe {program}'s last words:\n{words}"),
         };
-        ClusterError::NotCreated { kind, words }
-    }
-
-    /// Waits until the node's container has ended.
-    pub(super) fn ended(&self) -> impl Future<Output = ClusterError> + Send + use<> {
-        let (engine, node) = (self.engine.clone(), self.node());
-        async move {
-            match engine.wait(&node).await {
-                Ok(()) => ClusterError::NodeEnded,
-                Err(error) => error.into(),
-            }
-        }
+        KindError::NotCreated { kind, words }.into()
     }
 
     /// Makes the image of our own executable and gives it to the engine, for the attacker's container.
@@ -229,12 +233,12 @@ impl Kind {
     }
 
     /// The admin's way in.
-    pub async fn admin(&self) -> Result<kube::Config, ClusterError> {
+    async fn admin(&self) -> Result<kube::Config, ClusterError> {
         way_in(&self.folder.file("kubeconfig")).await
     }
 
     /// The flags with which the API server really runs.
-    pub async fn api_server_flags(&self) -> Result<BTreeMap<String, String>, ClusterError> {
+    async fn api_server_flags(&self) -> Result<BTreeMap<String, String>, ClusterError> {
         let processes = self.engine.processes(&self.node()).await?;
         let line = processes
             .iter()
@@ -249,50 +253,29 @@ impl Kind {
             .collect())
     }
 
-    /// Whether a settings' file lies in the node as settings have it.
-    pub(super) async fn has_settings_file(
-        &self,
-        name: &str,
-        text: &str,
-    ) -> Result<bool, ClusterError> {
-        let path = format!("{SETTINGS}/{name}");
-        Ok(self.engine.execute(&self.node(), &["cat", &path], &[]).await? == text.as_bytes())
+    /// The settings' files that lie otherwise in the node.
+    async fn different_files(&self, settings: &Settings) -> Result<BTreeSet<String>, ClusterError> {
+        let looking = settings.files.iter().map(async |(name, text)| {
+            let path = format!("{SETTINGS}/{name}");
+            let found = self.engine.execute(&self.node(), &["cat", &path], &[]).await?;
+            Ok::<_, ClusterError>((found != text.as_bytes()).then(|| name.clone()))
+        });
+        Ok(try_join_all(looking).await?.into_iter().flatten().collect())
     }
 
-    /// The audit log from its beginning, and on while it grows.
-    pub fn audit_log(&self) -> Result<Group, ClusterError> {
-        Ok(self.follow(AUDIT_LOG)?)
-    }
-
-    fn follow(&self, log: &str) -> Result<Group, ProcessError> {
-        let command = ["tail", "--bytes=+1", "--follow=name", "--retry", log];
-        self.engine.follow(&self.node(), &command)
-    }
-
-    /// Gives our probe an order in a container beside the node, which has no identity and no rights.
-    pub async fn probe<T: DeserializeOwned>(
-        &self,
-        verb: &str,
-        order: &impl Serialize,
-    ) -> Result<Result<T, NoAnswer>, ClusterError> {
-        let attacker = self.attacker.get_or_try_init(|| self.start_attacker()).await?;
-        let order = serde_json::to_vec(order).expect("an order is JSON");
-        let answer = self.engine.execute(attacker, &["/bin/probe", verb], &order).await?;
-        let answer = String::from_utf8_lossy(&answer);
-        probe::read(&answer).map_err(|_| ClusterError::ProbeAnswer {
-            verb: verb.to_owned(),
-            answer: crate::text::cut(&answer, 200),
-        })
-    }
-
-    async fn start_attacker(&self) -> Result<String, ClusterError> {
-        let name = format!("{}-attacker", self.name());
-        self.engine.start(&name, &self.name(), &image_name(&self.run)).await?;
-        Ok(name)
+    /// The container beside the node from which attacks are sent.
+    fn attacker(&self) -> Attacker {
+        Attacker {
+            engine: self.engine.clone(),
+            name: format!("{}-attacker", self.name()),
+            network: self.name(),
+            image: image_name(&self.run),
+            started: OnceCell::new(),
+        }
     }
 
     /// The API server's own certificate for etcd.
-    pub async fn etcd_access(&self) -> Result<EtcdAccess, ClusterError> {
+    async fn etcd_keys(&self) -> Result<EtcdKeys, ClusterError> {
         let read = async |name: &str| {
             let path = format!("/etc/kubernetes/pki/{name}");
             let bytes = self.engine.execute(&self.node(), &["cat", &path], &[]).await?;
@@ -303,7 +286,107 @@ impl Kind {
             read("apiserver-etcd-client.crt"),
             read("apiserver-etcd-client.key"),
         )?;
-        Ok(EtcdAccess { port: ETCD_PORT, ca, certificate, key })
+        Ok(EtcdKeys { ca, certificate, key })
+    }
+}
+
+/// A log in the node from its beginning, and on while it grows.
+fn follow(engine: &Engine, node: &str, log: &str) -> Result<Group, ClusterError> {
+    let command = ["tail", "--bytes=+1", "--follow=name", "--retry", log];
+    Ok(engine.follow(node, &command)?)
+}
+
+impl Own for Kind {
+    fn create<'a>(
+        &'a self,
+        settings: &'a Settings,
+    ) -> LocalBoxFuture<'a, Result<Created, ClusterError>> {
+        self.make(settings).boxed_local()
+    }
+
+    /// Waits until the node's container has ended.
+    fn ended(&self) -> BoxFuture<'static, ClusterError> {
+        let (engine, node) = (self.engine.clone(), self.node());
+        async move {
+            match engine.wait(&node).await {
+                Ok(()) => KindError::NodeEnded.into(),
+                Err(error) => error.into(),
+            }
+        }
+        .boxed()
+    }
+
+    fn log(&self) -> Result<Group, ClusterError> {
+        follow(&self.engine, &self.node(), AUDIT_LOG)
+    }
+
+    /// The flags of the process and the files in the node: kind drops a wrong form of either without a word.
+    fn read_back<'a>(
+        &'a self,
+        settings: &'a Settings,
+    ) -> LocalBoxFuture<'a, Result<ReadBack, ClusterError>> {
+        async move {
+            let (flags, different) =
+                tokio::try_join!(self.api_server_flags(), self.different_files(settings))?;
+            Ok(ReadBack { flags, different })
+        }
+        .boxed_local()
+    }
+
+    fn start_second<'a>(
+        &'a self,
+        settings: &'a Settings,
+    ) -> LocalBoxFuture<'a, Result<Second, ClusterError>> {
+        self.second(settings).boxed_local()
+    }
+
+    /// kind says that a cluster is ready before its own pods are: Pod Security may be refusing them.
+    fn see_parts<'a>(
+        &'a self,
+        admin: &'a Client,
+        names: bool,
+    ) -> LocalBoxFuture<'a, Result<(), ClusterError>> {
+        parts::see(admin, names).boxed_local()
+    }
+
+    fn kubelet(&self) -> Option<&dyn Kubelet> {
+        Some(self)
+    }
+
+    fn stand_in(self: Arc<Self>) -> Option<Arc<dyn StandIn>> {
+        None
+    }
+}
+
+/// The container beside the node from which attacks are sent. It has no identity and no rights, and is started when the
+/// first one is.
+struct Attacker {
+    engine: Engine,
+    name: String,
+    network: String,
+    image: String,
+    started: OnceCell<()>,
+}
+
+impl Attacker {
+    async fn start(&self) -> Result<(), ClusterError> {
+        Ok(self.engine.start(&self.name, &self.network, &self.image).await?)
+    }
+}
+
+impl Probe for Attacker {
+    fn ask<'a>(
+        &'a self,
+        asked: Asked,
+        order: &'a [u8],
+    ) -> LocalBoxFuture<'a, Result<String, ClusterError>> {
+        async move {
+            self.started.get_or_try_init(|| self.start()).await?;
+            let answer =
+                self.engine.execute(&self.name, &["/bin/probe", asked.verb()], order).await?;
+            Ok(String::from_utf8_lossy(&answer).into_owned())
+        }
+        .boxed_local()
     }
 }
 
@@ -334,7 +417,7 @@ fn configuration(settings: &Settings) -> Value {
         "kind": "Cluster",
         "apiVersion": "kind.x-k8s.io/v1alpha4",
         "nodes": [{"role": "control-plane", "extraPortMappings": [
-            {"containerPort": BESIDE_PORT, "listenAddress": "127.0.0.1", "protocol": "TCP"},
+            {"containerPort": SECOND_PORT, "listenAddress": "127.0.0.1", "protocol": "TCP"},
         ]}],
         "kubeadmConfigPatches": [older.to_string(), newer.to_string(), kubelet.to_string()],
     })

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 
-use super::engine::Engine;
-use super::{ClusterError, ProcessError, RunFolder, commands, embedded};
+use super::{embedded, kind};
+use crate::cluster::{ClusterError, ProcessError, RunFolder, commands};
 
 /// The file in a run's folder that says that its cluster was kept on purpose.
 const KEPT: &str = "kept";
@@ -44,7 +44,7 @@ pub async fn remove(run: &str, folder: &RunFolder) -> Result<usize, ClusterError
     let embedded = folder.file(embedded::MARK).exists();
     let removed = match embedded {
         true => commands::stop(run).await,
-        false => remove_from_engine(run).await?,
+        false => kind::remove(run).await?,
     };
     match commands::end(run).await {
         0 => folder.remove().map_err(ClusterError::Folder)?,
@@ -53,28 +53,12 @@ pub async fn remove(run: &str, folder: &RunFolder) -> Result<usize, ClusterError
     Ok(removed + 1)
 }
 
-/// Removes what a run left with the engine: containers first, then networks and images. The engine's own removal
-/// is what `kind delete cluster` does to a cluster's containers, and the kubeconfig is the run's own file. Where
-/// commands of the run go on, as after an interrupt, what they still make is removed when they have ended; until
-/// then a removal may fail that works afterwards.
-async fn remove_from_engine(run: &str) -> Result<usize, ClusterError> {
-    let engine = Engine::new(run);
-    commands::stop(run).await;
-    let goes_on = commands::go_on(run).await;
-    let removed = engine.remove_all().await;
-    if !goes_on {
-        return Ok(removed?);
-    }
-    commands::end(run).await;
-    Ok(removed.unwrap_or_default() + engine.remove_all().await?)
-}
-
 /// Sweeps every run that left something, or the one that is named. A named run goes even if it was kept or
 /// started elsewhere, but not while it is alive.
 pub async fn sweep(named: Option<&str>) -> Result<Sweeping, ClusterError> {
     let local = RunFolder::all().map_err(ClusterError::Folder)?;
     let mut runs: BTreeSet<String> = local.iter().cloned().collect();
-    let engine = Engine::runs().await;
+    let engine = kind::runs().await;
     runs.extend(engine.iter().flatten().cloned());
     let orphaned = commands::orphaned().await;
     runs.extend(orphaned.iter().cloned());
@@ -87,7 +71,7 @@ pub async fn sweep(named: Option<&str>) -> Result<Sweeping, ClusterError> {
             sweep_local(&run, named.is_some()).await?
         } else if named.is_some() {
             let orphans = commands::end_orphans(&run).await;
-            Some(Swept::Removed(orphans + remove_from_engine(&run).await?))
+            Some(Swept::Removed(orphans + kind::remove(&run).await?))
         } else if orphaned.contains(&run) {
             Some(Swept::Removed(commands::end_orphans(&run).await))
         } else {

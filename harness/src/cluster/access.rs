@@ -1,0 +1,50 @@
+//! What every cluster gives to those who act on it, whoever made it.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Node;
+use kube::api::ListParams;
+use kube::{Api, Client, Config};
+
+use super::ClusterError;
+
+/// The ways in to a cluster.
+#[derive(Clone)]
+pub struct Access {
+    /// The admin's way in, for other identities to be made from.
+    pub config: Config,
+    /// The admin, who looks but never attacks.
+    pub admin: Client,
+    /// The node's name.
+    pub node_name: String,
+    /// The image of our own executable, as pods name it.
+    pub image: String,
+    /// The WebSocket protocols that are offered for exec and attach.
+    pub stream_protocols: &'static str,
+}
+
+/// The name and the address of a cluster's first node that has an address.
+pub(super) async fn first_node(admin: &Client) -> Result<(String, IpAddr), ClusterError> {
+    let nodes = Api::<Node>::all(admin.clone()).list(&ListParams::default()).await?;
+    let mut reachable = nodes.items.into_iter().filter_map(|node| {
+        let addresses = node.status?.addresses?;
+        let internal = addresses.into_iter().find(|address| address.type_ == "InternalIP")?;
+        Some((node.metadata.name?, internal.address.parse().ok()?))
+    });
+    reachable.next().ok_or_else(|| ClusterError::NotReady {
+        what: "the node".to_owned(),
+        state: "it has no address".to_owned(),
+    })
+}
+
+/// A client that sends everything once and never waits for ever.
+///
+/// # Errors
+/// When the way in is of no use.
+pub fn client(mut config: Config) -> Result<Client, kube::Error> {
+    config.default_retry = false;
+    config.connect_timeout = Some(Duration::from_secs(5));
+    config.read_timeout = Some(Duration::from_secs(60));
+    Client::try_from(config)
+}

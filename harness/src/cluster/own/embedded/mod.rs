@@ -1,0 +1,327 @@
+//! A cluster without Docker and without root: etcd, kube-apiserver and kube-controller-manager as processes on
+//! loopback, and a simulated node in the harness itself.
+
+pub mod assets;
+mod guard;
+mod keys;
+mod kubelet;
+mod node;
+mod parts;
+mod second;
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use futures::FutureExt;
+use futures::future::{BoxFuture, LocalBoxFuture};
+use kube::{Client, Config};
+use tokio::task::JoinSet;
+
+use super::{Created, Kubelet, Own, ReadBack, Second, Settings};
+use crate::cluster::process::{Group, Outside};
+use crate::cluster::supervisor::{self, Supervised};
+use crate::cluster::{
+    Asked, ClusterError, Etcd, EtcdKeys, Probe, RunFolder, SERVING, Sight, StandIn, is_ready,
+    way_in,
+};
+use crate::pod::probe::Verb;
+use crate::pod::server_config_for;
+use crate::poll;
+use assets::Assets;
+use keys::Keys;
+use node::Containers;
+use parts::{Part, Place};
+
+/// The file in a run's folder that says that its cluster was embedded: nothing of it lies elsewhere.
+pub(super) const MARK: &str = "embedded";
+
+/// What is offered for exec and attach. To v5 the API server speaks SPDY with the kubelet, which a simulated one does
+/// not understand; v4 it passes on as it is (measured).
+const STREAM_PROTOCOLS: &str = "v4.channel.k8s.io";
+
+/// A cluster of this run.
+pub struct Embedded {
+    run: String,
+    assets: Assets,
+    folder: Arc<RunFolder>,
+    keys: Keys,
+    ports: Ports,
+    kubelet: Mutex<Option<TcpListener>>,
+    guard: Mutex<Option<guard::Served>>,
+    programs: Mutex<Vec<Supervised>>,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+/// Where everything listens on loopback.
+struct Ports {
+    etcd: u16,
+    api_server: u16,
+    second: u16,
+    kubelet: u16,
+    guard: u16,
+}
+
+impl Embedded {
+    /// Marks a run as one of an embedded cluster, before anything is made.
+    ///
+    /// # Errors
+    /// When the run's folder cannot be written.
+    pub fn mark(folder: &RunFolder) -> Result<(), ClusterError> {
+        folder.write(MARK, b"").map(drop).map_err(ClusterError::Folder)
+    }
+
+    /// A cluster that is not made yet, with its keys and ports.
+    ///
+    /// # Errors
+    /// When no port can be opened or no certificate made.
+    pub fn new(run: &str, assets: Assets, folder: Arc<RunFolder>) -> Result<Self, ClusterError> {
+        let open = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+        let (ports, kubelet) = Ports::find(open).map_err(ClusterError::Port)?;
+        Ok(Embedded {
+            run: run.to_owned(),
+            assets,
+            folder,
+            keys: Keys::make()?,
+            ports,
+            kubelet: Mutex::new(Some(kubelet)),
+            guard: Mutex::default(),
+            programs: Mutex::default(),
+            tasks: Mutex::default(),
+        })
+    }
+
+    /// Starts everything together and waits until the API server is ready.
+    async fn make(&self, settings: &Settings) -> Result<Created, ClusterError> {
+        let started = Instant::now();
+        self.write_files(settings).map_err(ClusterError::Folder)?;
+        for part in self.servers(settings) {
+            self.start_first(&part)?;
+        }
+        let config = self.admin().await?;
+        let client = Client::try_from(config.clone())?;
+        until_ready(&client, &self.programs).await?;
+        let took = started.elapsed();
+        self.start_first(&self.controller_manager())?;
+        node::register(&client, self.ports.kubelet).await?;
+        let containers = Containers::default();
+        self.serve_kubelet(containers.clone())?;
+        self.spawn(node::run(client, containers));
+        let (access, node) = super::access(&self.run, config, STREAM_PROTOCOLS).await?;
+        let etcd = SocketAddr::new(node, self.ports.etcd);
+        let etcd = Etcd::new(etcd, self.etcd_keys(), Arc::new(Here));
+        let sight = Sight { log: None, node: None, etcd: Some(etcd), controllers: true };
+        Ok(Created { took, words: "started, 1 simulated node", access, sight })
+    }
+
+    /// Starts a part of the cluster, which ends with it.
+    fn start_first(&self, part: &Part) -> Result<(), ClusterError> {
+        let program = self.start(part, &self.first())?;
+        lock(&self.programs).push(program);
+        Ok(())
+    }
+
+    /// Starts a program, with a log of its own in its place.
+    fn start(&self, part: &Part, place: &Place) -> Result<Supervised, ClusterError> {
+        let log = self.folder.file(&format!("{}/{}.log", place.folder, part.name));
+        Supervised::start(&self.run, part.name, &part.program, &part.arguments, &log)
+    }
+
+    fn serve_kubelet(&self, containers: Containers) -> Result<(), ClusterError> {
+        let Some(listener) = lock(&self.kubelet).take() else { return Ok(()) };
+        listener.set_nonblocking(true).map_err(ClusterError::Port)?;
+        let Keys { kubelet, kubelet_client, .. } = &self.keys;
+        let tls = server_config_for(
+            kubelet_client.certificate.as_bytes(),
+            kubelet.certificate.as_bytes(),
+            kubelet.key.as_bytes(),
+        )?;
+        self.spawn(async move {
+            // It ends with the cluster; where it ends before, exec is answered by the API server's own error.
+            let _ = kubelet::serve(listener, tls, containers).await;
+        });
+        Ok(())
+    }
+
+    /// Does something beside, until the cluster ends.
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        lock(&self.tasks).spawn(work);
+    }
+
+    /// The admin's way in.
+    async fn admin(&self) -> Result<Config, ClusterError> {
+        way_in(&self.folder.file("kubeconfig")).await
+    }
+
+    /// The settings' files that lie otherwise in the run's folder.
+    fn different_files(&self, settings: &Settings) -> Result<BTreeSet<String>, ClusterError> {
+        let place = self.first();
+        let mut different = BTreeSet::new();
+        for (name, text) in &settings.files {
+            let path = self.folder.file(&format!("settings/{name}"));
+            let found = std::fs::read(path).map_err(ClusterError::Folder)?;
+            if found != self.here(&place, text).into_bytes() {
+                different.insert(name.clone());
+            }
+        }
+        Ok(different)
+    }
+
+    fn audit_log_in(&self, place: &Place) -> PathBuf {
+        self.folder.file(&format!("{}/logs/audit.log", place.folder))
+    }
+
+    /// The API server's own certificate for etcd.
+    fn etcd_keys(&self) -> EtcdKeys {
+        EtcdKeys {
+            ca: self.keys.etcd_ca.clone(),
+            certificate: self.keys.etcd_client.certificate.clone(),
+            key: self.keys.etcd_client.key.clone(),
+        }
+    }
+}
+
+/// A log from its beginning, and on while it grows.
+fn follow(log: &Path) -> Result<Group, ClusterError> {
+    Ok(Outside::new("tail", &["-c", "+1", "-F", &log.to_string_lossy()]).start()?)
+}
+
+/// Waits until an API server among these programs is ready.
+async fn until_ready(
+    client: &Client,
+    programs: &Mutex<Vec<Supervised>>,
+) -> Result<(), ClusterError> {
+    let ready = poll::until(SERVING, async || {
+        let ended = lock(programs).iter().find_map(|program| program.check().err());
+        match (ended, is_ready(client).await) {
+            (Some(error), _) | (None, Err(error)) => Ok(Err(error)),
+            (None, Ok(true)) => Ok(Ok(())),
+            (None, Ok(false)) => Err(()),
+        }
+    });
+    ready.await.unwrap_or_else(|_| Err(late(&lock(programs))))
+}
+
+impl Own for Embedded {
+    fn create<'a>(
+        &'a self,
+        settings: &'a Settings,
+    ) -> LocalBoxFuture<'a, Result<Created, ClusterError>> {
+        self.make(settings).boxed_local()
+    }
+
+    /// Waits until one of the cluster's own programs has ended by itself.
+    fn ended(&self) -> BoxFuture<'static, ClusterError> {
+        let endings: Vec<_> =
+            lock(&self.programs).iter().map(|program| Box::pin(program.ended())).collect();
+        async move {
+            if endings.is_empty() {
+                return std::future::pending().await;
+            }
+            futures::future::select_all(endings).await.0
+        }
+        .boxed()
+    }
+
+    fn log(&self) -> Result<Group, ClusterError> {
+        follow(&self.audit_log_in(&self.first()))
+    }
+
+    /// We started the API server with its flags ourselves, and it takes no flag that it does not know.
+    fn read_back<'a>(
+        &'a self,
+        settings: &'a Settings,
+    ) -> LocalBoxFuture<'a, Result<ReadBack, ClusterError>> {
+        let different = self.different_files(settings);
+        let flags = settings.flags.clone();
+        async move { Ok(ReadBack { flags, different: different? }) }.boxed_local()
+    }
+
+    fn start_second<'a>(
+        &'a self,
+        settings: &'a Settings,
+    ) -> LocalBoxFuture<'a, Result<Second, ClusterError>> {
+        self.second_server(settings).boxed_local()
+    }
+
+    /// No part runs as a pod.
+    fn see_parts<'a>(
+        &'a self,
+        _admin: &'a Client,
+        _names: bool,
+    ) -> LocalBoxFuture<'a, Result<(), ClusterError>> {
+        async { Ok(()) }.boxed_local()
+    }
+
+    fn kubelet(&self) -> Option<&dyn Kubelet> {
+        None
+    }
+
+    fn stand_in(self: Arc<Self>) -> Option<Arc<dyn StandIn>> {
+        Some(self)
+    }
+}
+
+/// The probe in this process: there is no container to stand in, and loopback is as near.
+struct Here;
+
+impl Probe for Here {
+    fn ask<'a>(
+        &'a self,
+        asked: Asked,
+        order: &'a [u8],
+    ) -> LocalBoxFuture<'a, Result<String, ClusterError>> {
+        async move {
+            let verb = match asked {
+                Asked::Request => Verb::Request,
+                Asked::Etcd => Verb::Etcd,
+            };
+            let mut answer = Vec::new();
+            verb.run(order, &mut answer).await.map_err(|error| ClusterError::ProbeAnswer {
+                verb: asked.verb().to_owned(),
+                answer: crate::text::cut(&error.to_string(), 200),
+            })?;
+            Ok(String::from_utf8_lossy(&answer).into_owned())
+        }
+        .boxed_local()
+    }
+}
+
+fn late(programs: &[Supervised]) -> ClusterError {
+    let state = format!("made no API server ready within {SERVING:?}");
+    let api_server = programs.iter().find(|program| program.is("kube-apiserver"));
+    api_server.map_or(ClusterError::NoApiServer, |program| program.failure(&state))
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        lock(&self.tasks).abort_all();
+        supervisor::end(&mut lock(&self.programs));
+    }
+}
+
+impl Ports {
+    /// Ports that nobody listens on, all held until all are found, so that no two are the same. The kubelet's
+    /// listener is ours and is kept.
+    fn find(open: impl Fn() -> io::Result<TcpListener>) -> io::Result<(Self, TcpListener)> {
+        let (etcd, api_server, second) = (open()?, open()?, open()?);
+        let (kubelet, guard) = (open()?, open()?);
+        let port = |listener: &TcpListener| Ok::<_, io::Error>(listener.local_addr()?.port());
+        let ports = Ports {
+            etcd: port(&etcd)?,
+            api_server: port(&api_server)?,
+            second: port(&second)?,
+            kubelet: port(&kubelet)?,
+            guard: port(&guard)?,
+        };
+        Ok((ports, kubelet))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing that holds one of these locks can leave what is behind it half changed.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

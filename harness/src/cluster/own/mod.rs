@@ -1,0 +1,181 @@
+//! Clusters of our own: brinell makes them, changes them for its proofs, and removes them.
+
+mod choice;
+mod embedded;
+mod kind;
+mod second;
+mod settings;
+mod sweep;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::{BoxFuture, LocalBoxFuture};
+use kube::{Client, Config};
+use serde_json::Value;
+
+pub use choice::{Choice, ClusterKind, DEFAULT_VERSION};
+use embedded::Embedded;
+pub use embedded::assets;
+use kind::Kind;
+pub use kind::{KindError, node_image, versions};
+pub use second::Second;
+pub use settings::{LOGS, SETTINGS, Settings};
+pub use sweep::{Sweeping, Swept, keep, remove, sweep};
+
+use super::access::{client, first_node};
+use super::{Access, ClusterError, Group, RunFolder, Sight, StandIn};
+
+/// A cluster of our own. Only such a cluster has a second API server and takes settings, so that nothing else can be
+/// weakened:
+///
+/// ```no_run
+/// # use brinell::cluster::{ClusterError, Own, Second, Settings};
+/// async fn weaken(ours: &dyn Own, settings: &Settings) -> Result<Second, ClusterError> {
+///     ours.start_second(settings).await
+/// }
+/// ```
+///
+/// What every cluster gives has none of it:
+///
+/// ```compile_fail,E0599
+/// # use brinell::cluster::{Access, ClusterError, Second, Settings};
+/// async fn weaken(theirs: &Access, settings: &Settings) -> Result<Second, ClusterError> {
+///     theirs.start_second(settings).await
+/// }
+/// ```
+pub trait Own: Send + Sync {
+    /// Makes the cluster with the given settings.
+    ///
+    /// # Errors
+    /// When one of its programs does not start; its last words are in the error.
+    fn create<'a>(
+        &'a self,
+        settings: &'a Settings,
+    ) -> LocalBoxFuture<'a, Result<Created, ClusterError>>;
+
+    /// Waits until a program of the cluster, or its node, has ended by itself, and says which. While all is well it
+    /// waits for ever.
+    fn ended(&self) -> BoxFuture<'static, ClusterError>;
+
+    /// The audit log from its beginning, and on while it grows.
+    ///
+    /// # Errors
+    /// When the command that reads it does not start.
+    fn log(&self) -> Result<Group, ClusterError>;
+
+    /// Reads back what the API server really runs with, of these settings.
+    ///
+    /// # Errors
+    /// When it does not run or cannot be looked at.
+    fn read_back<'a>(
+        &'a self,
+        settings: &'a Settings,
+    ) -> LocalBoxFuture<'a, Result<ReadBack, ClusterError>>;
+
+    /// Starts a second API server on the same etcd, with settings of its own, and waits until it is ready. The
+    /// first is not touched.
+    ///
+    /// # Errors
+    /// When it does not start; its last words are in the error.
+    fn start_second<'a>(
+        &'a self,
+        settings: &'a Settings,
+    ) -> LocalBoxFuture<'a, Result<Second, ClusterError>>;
+
+    /// Waits until the parts of the cluster that run as pods of its own do, as far as scenarios rest on them;
+    /// `names` asks for the one that looks up names as well.
+    ///
+    /// # Errors
+    /// When they do not become ready.
+    fn see_parts<'a>(
+        &'a self,
+        admin: &'a Client,
+        names: bool,
+    ) -> LocalBoxFuture<'a, Result<(), ClusterError>>;
+
+    /// The kubelet; `None` if the node is simulated.
+    fn kubelet(&self) -> Option<&dyn Kubelet>;
+
+    /// What the cluster does in the place of objects; `None` if it takes all as they are.
+    fn stand_in(self: Arc<Self>) -> Option<Arc<dyn StandIn>>;
+}
+
+/// A kubelet whose settings can be changed.
+pub trait Kubelet {
+    /// Restarts it with settings laid over its own; with none, which restores it.
+    ///
+    /// # Errors
+    /// When its configuration cannot be written.
+    fn set<'a>(
+        &'a self,
+        settings: Option<&'a Value>,
+    ) -> LocalBoxFuture<'a, Result<(), ClusterError>>;
+}
+
+/// A cluster that was made.
+pub struct Created {
+    /// How long its own programs took.
+    pub took: Duration,
+    /// What was made, for people.
+    pub words: &'static str,
+    /// The ways in.
+    pub access: Access,
+    /// What can be seen of it. The log is not read yet.
+    pub sight: Sight,
+}
+
+/// What an API server really runs with.
+pub struct ReadBack {
+    /// Its flags, as settings name them.
+    pub flags: BTreeMap<String, String>,
+    /// The files of the settings that lie otherwise where it reads them.
+    pub different: BTreeSet<String>,
+}
+
+/// Which cluster is wanted.
+pub struct Wanted<'a> {
+    /// The run that it belongs to.
+    pub run: &'a str,
+    /// The node image, where there are nodes.
+    pub node_image: &'a str,
+    /// The run's own folder.
+    pub folder: Arc<RunFolder>,
+}
+
+/// A cluster that is not made yet. Where it needs programs, they are looked for by `programs`.
+///
+/// # Errors
+/// When the programs are not found, or no port can be opened or no certificate made.
+pub async fn own<E: From<ClusterError>>(
+    kind: ClusterKind,
+    wanted: Wanted<'_>,
+    programs: impl AsyncFnOnce() -> Result<assets::Assets, E>,
+) -> Result<Arc<dyn Own>, E> {
+    let Wanted { run, node_image, folder } = wanted;
+    Ok(match kind {
+        ClusterKind::Kind => Arc::new(Kind::new(run, node_image, folder)),
+        ClusterKind::Embedded => {
+            Embedded::mark(&folder)?;
+            Arc::new(Embedded::new(run, programs().await?, folder)?)
+        }
+    })
+}
+
+/// The image of our own executable, as a run's pods name it.
+pub fn image_name(run: &str) -> String {
+    format!("brinell.dev/harness:{run}")
+}
+
+/// The ways in to a cluster of a run, and its node's address.
+async fn access(
+    run: &str,
+    config: Config,
+    stream_protocols: &'static str,
+) -> Result<(Access, std::net::IpAddr), ClusterError> {
+    let admin = client(config.clone())?;
+    let (node_name, address) = first_node(&admin).await?;
+    let image = image_name(run);
+    Ok((Access { config, admin, node_name, image, stream_protocols }, address))
+}

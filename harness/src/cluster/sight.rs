@@ -1,0 +1,147 @@
+//! What can be seen of a cluster past its API server. What is missing is a need that is not met: what needs it is
+//! skipped.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use futures::future::LocalBoxFuture;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::ClusterError;
+use crate::audit::AuditLog;
+use crate::pod::probe::{self, EtcdAnswer, EtcdOrder, NoAnswer, RequestAnswer, RequestOrder};
+
+/// What can be seen of a cluster.
+#[derive(Clone)]
+pub struct Sight {
+    /// The API server's audit log; `None` if it writes none.
+    pub log: Option<AuditLog>,
+    /// The node's own ports; `None` if the node is simulated.
+    pub node: Option<NodePorts>,
+    /// What is stored; `None` if etcd cannot be read.
+    pub etcd: Option<Etcd>,
+    /// Whether controllers ask the API server that is looked at: what they do by another one tells nothing of it.
+    pub controllers: bool,
+}
+
+/// What our probe is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// To send a request.
+    Request,
+    /// To read etcd.
+    Etcd,
+}
+
+impl Asked {
+    /// The probe's own word for it.
+    pub(super) fn verb(self) -> &'static str {
+        match self {
+            Asked::Request => "request",
+            Asked::Etcd => "etcd",
+        }
+    }
+}
+
+/// Our probe, where it stands beside the node without any identity of the cluster.
+pub trait Probe: Send + Sync {
+    /// Gives it an order, as JSON, and returns what it printed.
+    fn ask<'a>(
+        &'a self,
+        asked: Asked,
+        order: &'a [u8],
+    ) -> LocalBoxFuture<'a, Result<String, ClusterError>>;
+}
+
+/// The node's ports, from beside it.
+#[derive(Clone)]
+pub struct NodePorts {
+    address: IpAddr,
+    probe: Arc<dyn Probe>,
+}
+
+impl NodePorts {
+    /// The ports of the node with this address.
+    pub(super) fn new(address: IpAddr, probe: Arc<dyn Probe>) -> Self {
+        NodePorts { address, probe }
+    }
+
+    /// Where a port is.
+    pub fn at(&self, port: u16) -> SocketAddr {
+        SocketAddr::new(self.address, port)
+    }
+
+    /// Sends a request.
+    ///
+    /// # Errors
+    /// When the probe does not answer.
+    pub async fn request(
+        &self,
+        order: &RequestOrder,
+    ) -> Result<Result<RequestAnswer, NoAnswer>, ClusterError> {
+        ask(&*self.probe, Asked::Request, order).await
+    }
+}
+
+/// What the API server itself uses to reach etcd.
+#[derive(Clone)]
+pub struct EtcdKeys {
+    /// The certificate authority, PEM.
+    pub ca: String,
+    /// The client certificate, PEM.
+    pub certificate: String,
+    /// Its key, PEM.
+    pub key: String,
+}
+
+/// etcd, past the API server.
+#[derive(Clone)]
+pub struct Etcd {
+    address: SocketAddr,
+    keys: EtcdKeys,
+    probe: Arc<dyn Probe>,
+}
+
+impl Etcd {
+    /// etcd at this address.
+    pub(super) fn new(address: SocketAddr, keys: EtcdKeys, probe: Arc<dyn Probe>) -> Self {
+        Etcd { address, keys, probe }
+    }
+
+    /// Reads everything: which keys there are, which below `prefix` are plain, and where `canary` stands.
+    ///
+    /// # Errors
+    /// When the probe does not answer.
+    pub async fn read(
+        &self,
+        prefix: &str,
+        canary: &str,
+    ) -> Result<Result<EtcdAnswer, NoAnswer>, ClusterError> {
+        let EtcdKeys { ca, certificate, key } = self.keys.clone();
+        let order = EtcdOrder {
+            address: self.address,
+            server_name: self.address.ip().to_string(),
+            ca,
+            client_cert: certificate,
+            client_key: key,
+            prefix: prefix.to_owned(),
+            canary: canary.to_owned(),
+        };
+        ask(&*self.probe, Asked::Etcd, &order).await
+    }
+}
+
+/// Gives the probe an order, and reads its answer.
+async fn ask<T: DeserializeOwned>(
+    probe: &dyn Probe,
+    asked: Asked,
+    order: &impl Serialize,
+) -> Result<Result<T, NoAnswer>, ClusterError> {
+    let order = serde_json::to_vec(order).expect("an order is JSON");
+    let answer = probe.ask(asked, &order).await?;
+    probe::read(&answer).map_err(|_| ClusterError::ProbeAnswer {
+        verb: asked.verb().to_owned(),
+        answer: crate::text::cut(&answer, 200),
+    })
+}

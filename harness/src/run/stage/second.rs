@@ -1,0 +1,89 @@
+//! The stage of a second API server of the same cluster, which has settings of its own.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::assembly::{end, follow, writes_log};
+use super::pulse::Pulse;
+use super::settings::not_set;
+use super::{OwnStage, Stage, StageError};
+use crate::attack::{World, client};
+use crate::cluster::{Access, ClusterError, Group, Second, Settings, Sight};
+use crate::model::AUDIT_POLICY;
+use crate::run::Plan;
+
+/// The same cluster by a second API server, which ends with this value.
+pub(crate) struct SecondStage {
+    /// What attacks need of it.
+    pub stage: Stage,
+    second: Second,
+    /// The process that follows the log.
+    following: Option<Group>,
+}
+
+impl OwnStage {
+    /// The same stage by a second API server, which is started with these settings.
+    ///
+    /// # Errors
+    /// When it does not start, or a persona gets no identity.
+    pub async fn second(
+        &self,
+        plan: &Plan<'_>,
+        settings: &Settings,
+    ) -> Result<SecondStage, StageError> {
+        let second = self.cluster.start_second(settings).await?;
+        let log = writes_log(settings).then(|| second.log()).transpose()?;
+        let (log, following) = follow(log, &self.stage.values);
+        let ended = end(self.cluster.ended(), log.clone());
+        let config = second.config.clone();
+        let access =
+            Access { admin: client(config.clone())?, config, ..self.stage.world.access.clone() };
+        let sight = Sight { log, controllers: false, ..self.stage.world.sight.clone() };
+        let mut stage = self.stage.by_way_of(access, sight, ended);
+        stage.identities = stage.identify_all(plan).await?;
+        let second = SecondStage { stage, second, following };
+        second.see_no_other_log().await?;
+        Ok(second)
+    }
+}
+
+impl SecondStage {
+    /// Asks the node too whether nothing is logged: our own settings do not prove it. By now there would be something.
+    async fn see_no_other_log(&self) -> Result<(), StageError> {
+        if self.stage.world.sight.log.is_none() && self.second.has_log().await? {
+            let found = not_set(AUDIT_POLICY, "--audit-log-path", "not set", "written to");
+            return Err(found.into());
+        }
+        Ok(())
+    }
+
+    /// Ends the second API server.
+    ///
+    /// # Errors
+    /// When it cannot be ended.
+    pub async fn end(self) -> Result<(), ClusterError> {
+        let SecondStage { stage, second, following } = self;
+        drop((stage, following));
+        second.end().await
+    }
+}
+
+impl Stage {
+    /// The same stage by another way in to the same cluster, on which nobody has an identity yet.
+    fn by_way_of(
+        &self,
+        access: Access,
+        sight: Sight,
+        ended: impl Future<Output = String> + Send + 'static,
+    ) -> Stage {
+        Stage {
+            pulse: Pulse::of(access.admin.clone(), ended),
+            applier: self.applier.through(access.admin.clone()),
+            world: World { access, sight, canary: self.world.canary.clone() },
+            identities: BTreeMap::new(),
+            scenes: self.scenes.clone(),
+            values: self.values.clone(),
+            ids: Arc::clone(&self.ids),
+        }
+    }
+}
