@@ -23,7 +23,7 @@ struct Asked {
 
 /// The formats that a flag asks for.
 fn flags() -> impl Iterator<Item = (&'static Format, &'static Flag)> {
-    FORMATS.into_iter().filter_map(|format| Some((format, format.flag.as_ref()?)))
+    FORMATS.iter().filter_map(|&format| Some((format, format.flag.as_ref()?)))
 }
 
 impl Reports {

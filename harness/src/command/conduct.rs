@@ -68,7 +68,7 @@ pub async fn conduct(
     let took_by_cluster = ending.as_ref().copied().unwrap_or_default() + tidying.elapsed();
     // The listener ends when nobody can tell it anything any more.
     drop(progress);
-    // A panic while something was shown. The files still say that the run did not finish.
+    // A panic while something was shown: what was judged is lost. The caller writes that into the files.
     let mut reporter = listening.await.map_err(|_| Error::Panicked)?;
     let summary = reporter.results().summarise(started.elapsed(), took_by_cluster, told(&tidied));
     reporter.on(RunEvent::Finished(summary));

@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_known_at_the_end() {
-        for format in FORMATS {
+        for format in FORMATS.iter().copied() {
             let mut report = ReportFile::open(format, "/dev/full").unwrap();
             let error = write(&mut report).unwrap_err();
             assert!(matches!(error, ReportError::Write { .. }));

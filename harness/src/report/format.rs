@@ -1,12 +1,8 @@
-//! The forms in which results are written down. A new one is a file with a [`Format`], and its line in [`FORMATS`].
+//! The forms in which results are written down. A new one is its file, with a [`Format`], and its line in `FORMATS`.
 
 use std::io;
 
-use super::{json, junit, markdown};
 use crate::model::Results;
-
-/// Every format, in the order in which files of them are written.
-pub const FORMATS: [&Format; 3] = [&junit::FORMAT, &json::FORMAT, &markdown::FORMAT];
 
 /// One form in which results are written down.
 #[derive(Debug)]

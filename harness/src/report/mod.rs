@@ -31,10 +31,13 @@ use crate::model::{Results, RunEvent};
 
 pub use exit::{ExitCode, Meaning};
 pub use file::ReportFile;
-pub use format::{FORMATS, Flag, Format};
+pub use format::{Flag, Format};
 pub use markdown::FORMAT as MARKDOWN;
 pub use terminal::{Detail, Terminal};
 pub use text::visible;
+
+/// Every format, in the order in which files of them are written.
+pub const FORMATS: &[&Format] = &[&junit::FORMAT, &json::FORMAT, &markdown::FORMAT];
 
 /// A report could not be made.
 #[derive(Debug, thiserror::Error)]
