@@ -3,7 +3,7 @@
 //! Most of it comes from etcd and kube-apiserver as plain processes, without a node:
 //!
 //! ```sh
-//! harness/examples/record/run cluster FOLDER_WITH_ETCD_AND_KUBE_APISERVER harness/tests/corpus/1.36
+//! harness/examples/record/run cluster FOLDER_WITH_ETCD_AND_KUBE_APISERVER harness/tests/fast/corpus/1.36
 //! ```
 //!
 //! `run` gives it a network of its own in which 192.0.2.1 (documentation, RFC 5737) is this machine: an API server
@@ -15,7 +15,7 @@
 //!
 //! ```sh
 //! cargo run -- --cluster kind --profile open --scenarios harness/examples/record/scenarios --json open.json
-//! cargo run --example record -- report open.json harness/tests/corpus/1.36
+//! cargo run --example record -- report open.json harness/tests/fast/corpus/1.36
 //! ```
 
 mod case;

@@ -1,7 +1,7 @@
 //! Who denied it? From an answer and the audit events beside it to the layer that decided.
 //!
 //! First it is settled who spoke (`spoken`), then what the words mean (`refusals`, with `policies` and `plugins`). The
-//! texts are recorded in `tests/corpus`, or else read in the source of Kubernetes 1.34 to 1.37.
+//! texts are recorded in `tests/fast/corpus`, or else read in the source of Kubernetes 1.34 to 1.37.
 
 mod plugins;
 mod policies;

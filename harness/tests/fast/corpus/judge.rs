@@ -9,29 +9,8 @@ use brinell::model::{
     Answer, Decision, Denial, Effect, Evidence, Exchange, Granted, Judgement, Layer, Level, Log,
     Logged, Reason, Recorded, Succeeds, User, Verdict,
 };
-use libtest_mimic::Trial;
 
 use super::exchange::{all, recorded};
-use super::trial;
-
-pub fn trials() -> Vec<Trial> {
-    vec![
-        trial("judge/every-attack", every_attack),
-        trial("judge/flow-control", flow_control),
-        trial("judge/kubelet-refuses-the-api-server", kubelet_that_refuses_the_api_server),
-        trial("judge/every-permit", every_permit),
-        trial("judge/effect-of-a-refused-attack", effect_of_a_refused_attack),
-        trial("judge/refusal-beside-a-success", refusal_beside_a_success),
-        trial("judge/every-step", every_step),
-        trial("judge/event-of-another", event_of_another),
-        trial("judge/event-of-an-impersonation", event_of_an_impersonation),
-        trial("judge/review-of-grants", review_of_grants),
-        trial("judge/no-event", no_event),
-        trial("judge/permit-without-effect", permit_without_effect),
-        trial("judge/permit-by-spdy", permit_by_spdy),
-        trial("judge/permit-with-other-output", permit_with_other_output),
-    ]
-}
 
 pub fn evidence(exchange: &Exchange) -> Evidence {
     let Exchange { sent, answer, log, .. } = exchange.clone();
@@ -73,6 +52,7 @@ pub fn reasons(judgement: &Judgement) -> Vec<Reason> {
 }
 
 /// An attack passes when the layer decided that is asked for, and no other way.
+#[test]
 fn every_attack() {
     let all = all();
     let layers: Vec<Layer> = all.iter().filter_map(|(_, exchange)| layer(exchange)).collect();
@@ -94,6 +74,7 @@ fn layer(exchange: &Exchange) -> Option<Layer> {
 }
 
 /// It decides nothing, of an attack as of a permit.
+#[test]
 fn flow_control() {
     let busy = evidence(&recorded("flow-control"));
     assert_eq!(attack(&[webhook()], &busy).verdict, Verdict::Inconclusive);
@@ -102,6 +83,7 @@ fn flow_control() {
 }
 
 /// The caller was let in, but nothing came of it, so that nobody refused it either.
+#[test]
 fn kubelet_that_refuses_the_api_server() {
     for name in ["kubelet-refuses-exec", "kubelet-refuses-log", "kubelet-refuses-proxy"] {
         let refused = evidence(&recorded(name));
@@ -112,6 +94,7 @@ fn kubelet_that_refuses_the_api_server() {
 }
 
 /// A permit never passes where somebody refused or nobody knows.
+#[test]
 fn every_permit() {
     for (name, exchange) in all() {
         if passes(&judge_permit(&Succeeds::default(), None, &evidence(&exchange))) {
@@ -121,6 +104,7 @@ fn every_permit() {
 }
 
 /// A step works where a permit does; where it does not, no promise is broken, and nothing can be told.
+#[test]
 fn every_step() {
     for (name, exchange) in all() {
         let evidence = evidence(&exchange);
@@ -131,6 +115,7 @@ fn every_step() {
     }
 }
 
+#[test]
 fn effect_of_a_refused_attack() {
     let mut evidence = evidence(&recorded("webhook-forbidden"));
     evidence.effect = Effect::Present("Pod attack".to_owned());
@@ -141,6 +126,7 @@ fn effect_of_a_refused_attack() {
 }
 
 /// The request was sent twice under one id, and carried out once.
+#[test]
 fn refusal_beside_a_success() {
     let mut evidence = evidence(&recorded("webhook-forbidden"));
     change_events(&mut evidence, |events| {
@@ -157,6 +143,7 @@ fn refusal_beside_a_success() {
 }
 
 /// The event has our id, but is not of what we sent.
+#[test]
 fn event_of_another() {
     let logged = at(Level::Request);
     let own = evidence(&recorded("webhook-forbidden"));
@@ -190,6 +177,7 @@ fn event_of_another() {
 }
 
 /// The event names whom the caller asked to be, once that is granted, and nobody else.
+#[test]
 fn event_of_an_impersonation() {
     let colleague = |groups: &[&str]| User {
         username: "colleague".to_owned(),
@@ -221,6 +209,7 @@ fn event_of_an_impersonation() {
 }
 
 /// A review blocks when somebody is granted it and nobody else; where nobody is, nobody has looked.
+#[test]
 fn review_of_grants() {
     let admins = || vec!["Group/system:masters".to_owned()];
     for (allowed, others, as_attack, as_permit) in [
@@ -248,6 +237,7 @@ pub fn change_events(
     }
 }
 
+#[test]
 fn no_event() {
     let mut evidence = evidence(&recorded("webhook-forbidden"));
     for (log, expected) in [
@@ -262,6 +252,7 @@ fn no_event() {
 }
 
 /// The answer says that it was made, and nothing is there.
+#[test]
 fn permit_without_effect() {
     let mut evidence = evidence(&recorded("let-in-create"));
     assert!(passes(&judge_permit(&Succeeds::default(), None, &evidence)));
@@ -271,6 +262,7 @@ fn permit_without_effect() {
 }
 
 /// 101 is no success: what is asked for ran only where its end or its output came back.
+#[test]
 fn permit_by_spdy() {
     let evidence = evidence(&recorded("stream-spdy"));
     assert!(matches!(&evidence.answer, Answer::Stream(stream) if stream.closing.is_none()));
@@ -284,6 +276,7 @@ fn permit_by_spdy() {
     assert!(passes(&judge_permit(&Succeeds::default(), None, &forwarded)));
 }
 
+#[test]
 fn permit_with_other_output() {
     let evidence = evidence(&recorded("stream-worked"));
     let output = |text: &str| Succeeds { stdout: Some(text.to_owned()), stdout_contains: None };

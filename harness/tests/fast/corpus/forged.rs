@@ -4,7 +4,6 @@ use brinell::judge::attribute;
 use brinell::model::{
     Answer, Door, Event, Layer, Level, Log, Response, ResponseStatus, Sent, User,
 };
-use libtest_mimic::Failed;
 
 use super::exchange::{Decided, decided};
 
@@ -25,7 +24,7 @@ const FORWARDED: [&str; 11] = [
 
 /// What a refusal says is said again by what runs behind such a path, as text and as a Status: the event holds its
 /// code alone, or there is no event. It is never taken for the API server's.
-pub fn check(sent: &Sent, answer: &Answer) -> Result<(), Failed> {
+pub fn check(sent: &Sent, answer: &Answer) -> Result<(), String> {
     let Answer::Http(response) = answer else { return Ok(()) };
     if response.is_success() {
         return Ok(());
@@ -53,7 +52,7 @@ pub fn check(sent: &Sent, answer: &Answer) -> Result<(), Failed> {
     if text.code == 429 { Ok(()) } else { refuse_forged(sent, &text) }
 }
 
-fn refuse_forged(sent: &Sent, answer: &Response) -> Result<(), Failed> {
+fn refuse_forged(sent: &Sent, answer: &Response) -> Result<(), String> {
     for log in [
         silent(sent, Some(answer.code)),
         silent(sent, Some(101)),
@@ -64,7 +63,7 @@ fn refuse_forged(sent: &Sent, answer: &Response) -> Result<(), Failed> {
         let seen = attribute(sent, &Answer::Http(answer.clone()), &log);
         if !matches!(decided(&seen), Decided::By(Layer::Backend) | Decided::Unclear) {
             let about = format!("{} of {} with {log:?}", sent.uri, answer.words());
-            return Err(format!("a forged answer: {seen:?} from {about}").into());
+            return Err(format!("a forged answer: {seen:?} from {about}"));
         }
     }
     Ok(())

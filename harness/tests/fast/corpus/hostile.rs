@@ -8,30 +8,9 @@ use brinell::model::{
     Answer, Decision, Denial, Effect, Evidence, Finding, Judgement, Layer, Level, Log, Reason,
     Recorded, Succeeds, Verdict,
 };
-use libtest_mimic::Trial;
 
 use super::exchange::{all, recorded};
 use super::judge::{change_events, evidence, passes, reasons, recorded_at, webhook};
-use super::trial;
-
-pub fn trials() -> Vec<Trial> {
-    vec![
-        trial("hostile/webhook-without-our-annotation", webhook_without_our_annotation),
-        trial("hostile/webhook-of-another-configuration", webhook_of_another_configuration),
-        trial("hostile/mutating-webhook-of-our-name", mutating_webhook_of_our_name),
-        trial("hostile/right-layer-for-another-reason", right_layer_for_another_reason),
-        trial("hostile/several-violations", several_violations),
-        trial("hostile/names-without-quotation-marks", names_without_quotation_marks),
-        trial("hostile/words-beside-a-name", words_beside_a_name),
-        trial("hostile/three-causes-of-422", three_causes_of_422),
-        trial("hostile/refused-but-to-be-recorded", refused_but_to_be_recorded),
-        trial("hostile/bodies-of-every-exchange", bodies_of_every_exchange),
-        trial("hostile/truncated-events", truncated_events),
-        trial("hostile/defused-by-a-mutation", defused_by_a_mutation),
-        trial("hostile/who-let-it-in", who_let_it_in),
-        trial("hostile/stream-by-get-that-was-let-in", stream_by_get_that_was_let_in),
-    ]
-}
 
 /// Judges an attack by a control that decides at `by` and leaves its run's id on the event.
 fn attack(by: &[Layer], saying: Option<&str>, evidence: &Evidence) -> Judgement {
@@ -51,6 +30,7 @@ fn finding(judgement: &Judgement) -> &Finding {
     }
 }
 
+#[test]
 fn webhook_without_our_annotation() {
     let own = evidence(&recorded("webhook-forbidden"));
     assert!(passes(&attack(&[webhook()], None, &own)));
@@ -74,6 +54,7 @@ fn webhook_without_our_annotation() {
     assert!(passes(&attack(&[webhook()], None, &unread)));
 }
 
+#[test]
 fn webhook_of_another_configuration() {
     let mut evidence = evidence(&recorded("webhook-forbidden"));
     for (namesakes, verdict) in [
@@ -98,6 +79,7 @@ fn webhook_of_another_configuration() {
 }
 
 /// It refuses in the very words of a validating one, and leaves nothing of ours.
+#[test]
 fn mutating_webhook_of_our_name() {
     let exchange = recorded("webhook-mutating");
     let evidence = evidence(&exchange);
@@ -108,6 +90,7 @@ fn mutating_webhook_of_our_name() {
     assert_eq!(reasons(&judgement), [Reason::WrongLayer], "{judgement:?}");
 }
 
+#[test]
 fn right_layer_for_another_reason() {
     for (exchange, right, other) in [
         ("webhook-forbidden", "not here", "webhook-forbidden"),
@@ -127,6 +110,7 @@ fn right_layer_for_another_reason() {
     }
 }
 
+#[test]
 fn several_violations() {
     let evidence = evidence(&recorded("pod-security-several"));
     let Decision::Denied(denial) = &evidence.decision else { panic!("{:?}", evidence.decision) };
@@ -145,6 +129,7 @@ fn refused(layer: Layer, message: &str, uri: &str) -> Evidence {
 }
 
 /// The reason is met by no name that whoever asks has chosen, though nothing sets it off.
+#[test]
 fn names_without_quotation_marks() {
     let plugin = |name: &str| Layer::AdmissionPlugin(name.to_owned());
     let pods = "/api/v1/namespaces/a/pods";
@@ -272,6 +257,7 @@ fn names_without_quotation_marks() {
 }
 
 /// A word of the reason that is a name as well is met where it is said beside the name, and with the words around it.
+#[test]
 fn words_beside_a_name() {
     let uri = "/api/v1/namespaces/production/pods/interactive/exec?command=id";
     let said = "admission webhook \"w\" denied the request: interactive-exec into interactive is not \
@@ -297,6 +283,7 @@ fn words_beside_a_name() {
 }
 
 /// A policy that says no, one that cannot be evaluated, and an object that is not valid: only the first is a block.
+#[test]
 fn three_causes_of_422() {
     let policy = |name: &str| Layer::Policy(name.to_owned());
     for (exchange, by, outcome, who) in [
@@ -346,6 +333,7 @@ fn three_causes_of_422() {
     assert_eq!(unclear.outcome, "UNCLEAR");
 }
 
+#[test]
 fn refused_but_to_be_recorded() {
     for (name, exchange) in all() {
         let evidence = evidence(&exchange);
@@ -369,6 +357,7 @@ fn refused_but_to_be_recorded() {
 }
 
 /// What the API server of 1.34 and 1.36 wrote is what the level promises.
+#[test]
 fn bodies_of_every_exchange() {
     for (name, exchange) in all() {
         let mut evidence = evidence(&exchange);
@@ -408,6 +397,7 @@ fn speaks_of_a_body(judgement: &Judgement) -> bool {
     judgement.findings.iter().any(|finding| finding.got.contains(" body"))
 }
 
+#[test]
 fn truncated_events() {
     let mut evidence = evidence(&recorded("let-in-create"));
     evidence.sent.body = true;
@@ -424,6 +414,7 @@ fn truncated_events() {
 }
 
 /// It is there, but what made it an attack is not.
+#[test]
 fn defused_by_a_mutation() {
     let mut evidence = evidence(&recorded("let-in-create"));
     evidence.effect = Effect::Changed("Pod attack is there without spec.hostPID".to_owned());
@@ -445,6 +436,7 @@ fn defused_by_a_mutation() {
     );
 }
 
+#[test]
 fn who_let_it_in() {
     let binding =
         r#"ClusterRoleBinding "developer" of ClusterRole "developer" to Group "developers""#;
@@ -505,6 +497,7 @@ fn who_let_it_in() {
 }
 
 /// The check for `create` on streams has no answer of its own where it lets in: what can be wrong is told.
+#[test]
 fn stream_by_get_that_was_let_in() {
     let mut evidence = evidence(&recorded("stream-worked"));
     let binding = "RoleBinding \"operator/production-app\" of ClusterRole \"brinell-operator\" to \

@@ -6,12 +6,9 @@ use brinell::judge::attribute;
 use brinell::model::{
     Answer, Decision, Door, Event, Layer, Level, Log, Response, ResponseStatus, Sent, User,
 };
-use libtest_mimic::Trial;
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::TestRunner;
-
-use super::trial;
 
 /// Refusals of everything that has words of its own, as they begin.
 const REFUSALS: [&str; 15] = [
@@ -32,14 +29,7 @@ const REFUSALS: [&str; 15] = [
     "Too many requests: limit reached on type User for key u",
 ];
 
-pub fn trials() -> Vec<Trial> {
-    vec![
-        trial("words/anything", anything),
-        trial("words/in-a-name", in_a_name),
-        trial("words/later", later),
-    ]
-}
-
+#[test]
 fn anything() {
     let anywhere = (any::<u16>(), ".*", proptest::option::of(".*"), ".*", any::<bool>());
     check(&(anywhere, logs()), |((code, uri, message, text, flow_control), log)| {
@@ -50,6 +40,7 @@ fn anything() {
     });
 }
 
+#[test]
 fn in_a_name() {
     let tails = select(vec![
         "is forbidden: User \"u\" cannot get resource \"pods\"",
@@ -66,6 +57,7 @@ fn in_a_name() {
     });
 }
 
+#[test]
 fn later() {
     let parts = ("[A-Za-z]{1,9}( [a-z]{1,9}){0,4}: ", select(&REFUSALS[..]));
     check(&(parts, codes(), logs()), |((start, refusal), code, log)| {
