@@ -33,7 +33,7 @@ pub struct Ledger {
 struct Entry {
     /// The path of its collection.
     collection: String,
-    /// Its name; none where the API server chooses it.
+    /// Its name; `None` where the API server chooses it.
     name: Option<String>,
     /// What it is, for a person.
     what: String,
@@ -170,7 +170,7 @@ fn is_stamped(object: &ObjectMeta, attempt: &str) -> bool {
     object.labels.iter().flatten().any(|(key, value)| key == ATTEMPT && value == attempt)
 }
 
-/// An object's labels, made where it has none; none where its form allows none.
+/// An object's labels, made where it has none; `None` where its form allows none.
 fn labels(object: &mut Value) -> Option<&mut Value> {
     let metadata = object.as_object_mut()?.entry("metadata").or_insert_with(|| json!({}));
     let labels = metadata.as_object_mut()?.entry("labels").or_insert_with(|| json!({}));

@@ -76,7 +76,7 @@ impl World {
 pub struct Scene {
     /// The target's namespace.
     pub namespace: String,
-    /// The target's first pod; none where it has none.
+    /// The target's first pod; `None` where it has none.
     pub pod: Option<String>,
 }
 

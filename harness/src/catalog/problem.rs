@@ -18,8 +18,8 @@ pub(super) const SHOWN_PROBLEMS: usize = 20;
 pub struct Problem {
     /// The file, as a person finds it.
     pub file: String,
-    /// Where in the file; none where it is about the file as a whole.
-    pub place: Option<Place>,
+    /// Where in the file; `None` where it is about the file as a whole.
+    pub place: Option<Position>,
     /// What is wrong.
     pub message: String,
     /// What to do about it.
@@ -28,7 +28,7 @@ pub struct Problem {
 
 /// A place in a file, with the part of its line that is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct Position {
     /// The line, from 1.
     pub line: usize,
     /// The column in characters, from 1.
@@ -55,9 +55,9 @@ impl Problem {
     }
 }
 
-impl Place {
+impl Position {
     /// The place in a text that a line and a column name.
-    pub(super) fn new(text: &str, line: usize, column: usize) -> Place {
+    pub(super) fn new(text: &str, line: usize, column: usize) -> Position {
         let text = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
         let before = column.saturating_sub(1);
         let cut = before.saturating_sub(SHOWN / 2);
@@ -66,7 +66,7 @@ impl Place {
             visible(&part)
         };
         let (head, tail) = (part(cut, before - cut), part(before, SHOWN - (before - cut)));
-        Place { line, column, before: head.chars().count(), shown: head + &tail }
+        Position { line, column, before: head.chars().count(), shown: head + &tail }
     }
 }
 
@@ -90,7 +90,7 @@ impl fmt::Display for Problem {
             write!(f, ":{}:{}", place.line, place.column)?;
         }
         write!(f, ": {}", visible(&cut(&self.message, SHOWN_TEXT)))?;
-        if let Some(Place { line, shown, before, .. }) = &self.place {
+        if let Some(Position { line, shown, before, .. }) = &self.place {
             let margin = line.to_string().len();
             write!(f, "\n  {line} | {shown}")?;
             write!(f, "\n  {:margin$} | {:before$}^", "", "")?;

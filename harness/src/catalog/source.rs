@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_saphyr::Options;
 
 use super::outline::Outline;
-use super::{File, Place, Problem};
+use super::{File, Position, Problem};
 
 /// The text of a YAML file.
 #[derive(Debug, Clone)]
@@ -108,7 +108,7 @@ impl Source {
     ) -> Problem {
         Problem {
             file: self.file.clone(),
-            place: place.map(|(line, column)| Place::new(&self.text, line, column)),
+            place: place.map(|(line, column)| Position::new(&self.text, line, column)),
             message: message.to_owned(),
             hint: Some(hint).filter(|hint| !hint.is_empty()).map(str::to_owned),
         }

@@ -101,7 +101,7 @@ impl Signature<'_> {
     }
 }
 
-/// The events of the request that was decided about: the controller's, where it made the pod; none where the log
+/// The events of the request that was decided about: the controller's, where it made the pod; `None` where the log
 /// could not be read.
 fn deciding(evidence: &Evidence) -> Option<&[Event]> {
     let Log::Read { events, traces, .. } = &evidence.log else { return None };

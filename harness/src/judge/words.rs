@@ -129,7 +129,7 @@ fn go_quoted(text: &str) -> usize {
     end.map_or(text.len(), |(at, _)| at + 1)
 }
 
-/// How long a quotation is that ends before a word does; none where it has no end.
+/// How long a quotation is that ends before a word does; `None` where it has no end.
 fn loosely_quoted(text: &str) -> Option<usize> {
     let mark = text.chars().next()?;
     let ends = |at: usize| !text[at + 1..].starts_with(char::is_alphanumeric);

@@ -22,7 +22,7 @@ pub struct ApiPath {
 }
 
 impl ApiPath {
-    /// Reads a path with or without its query as the API server does, its escapes undone first; none where it
+    /// Reads a path with or without its query as the API server does, its escapes undone first; `None` where it
     /// addresses no resource
     /// (<https://kubernetes.io/docs/reference/access-authn-authz/authorization/#determine-the-request-verb>).
     pub fn parse(uri: &str) -> Option<Self> {
@@ -101,7 +101,7 @@ pub fn query_values(uri: &str, key: &str) -> Vec<String> {
     decoded.filter(|(name, _)| name == key).map(|(_, value)| value.into_owned()).collect()
 }
 
-/// The text with its escapes undone; none where one is broken.
+/// The text with its escapes undone; `None` where one is broken.
 fn percent_decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();

@@ -50,7 +50,7 @@ pub struct Exchange {
 pub struct Sent {
     /// The persona's name.
     pub persona: String,
-    /// The user that the API server should see; none for an anonymous or unauthenticated caller.
+    /// The user that the API server should see; `None` for an anonymous or unauthenticated caller.
     pub user: Option<String>,
     /// Whom that user asks to be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -61,9 +61,9 @@ pub struct Sent {
     pub method: String,
     /// Path and query, or the address.
     pub uri: String,
-    /// The API server's verb for it; none where the API server is not asked.
+    /// The API server's verb for it; `None` where the API server is not asked.
     pub verb: Option<String>,
-    /// The Audit-ID that it carried; none where the API server is not asked.
+    /// The Audit-ID that it carried; `None` where the API server is not asked.
     pub audit_id: Option<String>,
     /// Whether it had a body.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

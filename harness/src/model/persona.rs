@@ -114,7 +114,7 @@ pub struct ServiceAccount {
 }
 
 impl Persona {
-    /// The user name that the API server should see, whoever the caller asks to be; none for a caller without a
+    /// The user name that the API server should see, whoever the caller asks to be; `None` for a caller without a
     /// valid identity, and for the admin, whom only the cluster knows.
     pub fn user(&self) -> Option<String> {
         match self {

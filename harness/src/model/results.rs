@@ -34,16 +34,16 @@ pub struct Results {
     pub cluster: String,
     /// The scenarios that were judged or skipped, in the order of the catalog: two runs can be compared.
     pub scenarios: Vec<ScenarioResult>,
-    /// What a proof found; none when it was no proof.
+    /// What a proof found; `None` when it was no proof.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<Proof>,
     /// The controls that were not as the profile says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unmet: Vec<Unmet>,
-    /// Why the run ended early; none when it did not.
+    /// Why the run ended early; `None` when it did not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aborted: Option<String>,
-    /// The end of the run; none when it was not reached.
+    /// The end of the run; `None` when it was not reached.
     pub summary: Option<Summary>,
 }
 

@@ -79,7 +79,7 @@ pub struct ScenarioResult {
     pub id: String,
     /// The folder's name.
     pub family: String,
-    /// The file of the user's that it is; none where it is built in.
+    /// The file of the user's that it is; `None` where it is built in.
     pub file: Option<String>,
     /// What is attempted.
     pub title: String,
@@ -116,7 +116,7 @@ pub struct AttemptResult {
     pub door: String,
     /// The verdict.
     pub judgement: Judgement,
-    /// What it rests on; none when the attempt could not be made.
+    /// What it rests on; `None` when the attempt could not be made.
     pub evidence: Option<Evidence>,
     /// The Audit-ID of the same attempt where it was refused too soon after a step to tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -314,7 +314,7 @@ fn is_noticed(cells: &[Cell]) -> bool {
     }
 }
 
-/// The mark of a scenario that does not test the weakened control; none where it stays as it was.
+/// The mark of a scenario that does not test the weakened control; `None` where it stays as it was.
 fn aside(result: &ScenarioResult) -> Option<Mark> {
     match result.verdict {
         Verdict::Passed | Verdict::Skipped => None,

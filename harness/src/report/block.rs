@@ -211,7 +211,7 @@ fn evidence(attempts: &[&AttemptResult]) -> Vec<String> {
     told.into_iter().map(|(notes, ids)| format!("audit {}{notes}", ids.join(", "))).collect()
 }
 
-/// Who else than the authorizer wrote into the events; none where there are no events.
+/// Who else than the authorizer wrote into the events; `None` where there are no events.
 fn annotations(log: &Log) -> Option<String> {
     let Log::Read { events, .. } = log else { return None };
     events.first()?;

@@ -113,7 +113,7 @@ pub(super) fn tables(proof: &Proof) -> Vec<Table<'_>> {
 }
 
 impl Table<'_> {
-    /// The cell of a weakening and a scenario; none where the scenario was not run.
+    /// The cell of a weakening and a scenario; `None` where the scenario was not run.
     pub(super) fn cell<'r>(row: &'r WeakeningResult, column: &ScenarioResult) -> Option<&'r Cell> {
         row.cells.iter().find(|cell| cell.result.id == column.id)
     }

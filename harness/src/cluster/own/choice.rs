@@ -23,7 +23,7 @@ pub struct Choice {
     pub kind: ClusterKind,
     /// Why, for the first line: `Docker 28.5 and kind 0.33 answer`.
     pub why: String,
-    /// Why it cannot be used here, and what to do; none where it can.
+    /// Why it cannot be used here, and what to do; `None` where it can.
     pub missing: Option<String>,
 }
 

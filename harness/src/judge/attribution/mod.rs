@@ -180,7 +180,7 @@ fn by_audit_policy(searched: &Searched) -> Decision {
     }
 }
 
-/// Somebody is granted everything on every cluster: who finds nobody has not looked.
+/// Every cluster has an all-powerful subject: an empty list means that the read failed.
 fn by_grants(granted: &Granted) -> Decision {
     match (granted.allowed.len(), granted.others.is_empty()) {
         (0, true) => Decision::Unclear("nobody at all is granted it, which cannot be".to_owned()),

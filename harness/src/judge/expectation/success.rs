@@ -9,7 +9,7 @@ use crate::model::{
 };
 
 impl Judging {
-    /// A step that does not work breaks no promise, but leaves nothing to judge.
+    /// A failed step makes the scenario inconclusive, not failed: the attacks after it rest on it.
     pub(super) fn step(&mut self, succeeds: &Succeeds, evidence: &Evidence) {
         let mut trying = Judging::default();
         trying.success(succeeds, evidence);
@@ -105,7 +105,7 @@ fn is_port_forward(sent: &Sent) -> bool {
     ApiPath::parse(&sent.uri).is_some_and(|path| path.subresource == "portforward")
 }
 
-/// Whether a stream ended well; none where its end was not heard.
+/// Whether a stream ended well; `None` where its end was not heard.
 fn ended(stream: &Stream) -> Option<bool> {
     stream.closing.as_ref().map(|closing| closing.status == "Success")
 }

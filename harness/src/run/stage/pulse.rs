@@ -55,7 +55,7 @@ impl Pulse {
         Pulse { state, _watching: watching }
     }
 
-    /// The number of the process that is there and awake; none where there is none at this moment.
+    /// The number of the process that is there and awake; `None` where there is none at this moment.
     pub fn process(&self) -> Option<u64> {
         match &*self.state.borrow() {
             State::Awake(process) => Some(*process),

@@ -34,7 +34,7 @@ use crate::poll;
 use assets::Assets;
 use keys::Keys;
 use node::Containers;
-use parts::{Part, Place};
+use parts::{Part, Seat};
 
 /// The file in a run's folder that says that its cluster was embedded: nothing of it lies elsewhere.
 pub(super) const MARK: &str = "embedded";
@@ -124,9 +124,9 @@ impl Embedded {
         Ok(())
     }
 
-    /// Starts a program, with a log of its own in its place.
-    fn start(&self, part: &Part, place: &Place) -> Result<Supervised, ClusterError> {
-        let log = self.folder.file(&format!("{}/{}.log", place.folder, part.name));
+    /// Starts a program, with a log of its own in its seat.
+    fn start(&self, part: &Part, seat: &Seat) -> Result<Supervised, ClusterError> {
+        let log = self.folder.file(&format!("{}/{}.log", seat.folder, part.name));
         Supervised::start(&self.run, part.name, &part.program, &part.arguments, &log)
     }
 
@@ -158,20 +158,20 @@ impl Embedded {
 
     /// The settings' files that lie otherwise in the run's folder.
     fn different_files(&self, settings: &Settings) -> Result<BTreeSet<String>, ClusterError> {
-        let place = self.first();
+        let seat = self.first();
         let mut different = BTreeSet::new();
         for (name, text) in &settings.files {
             let path = self.folder.file(&format!("settings/{name}"));
             let found = std::fs::read(path).map_err(ClusterError::Folder)?;
-            if found != self.here(&place, text).into_bytes() {
+            if found != self.here(&seat, text).into_bytes() {
                 different.insert(name.clone());
             }
         }
         Ok(different)
     }
 
-    fn audit_log_in(&self, place: &Place) -> PathBuf {
-        self.folder.file(&format!("{}/logs/audit.log", place.folder))
+    fn audit_log_in(&self, seat: &Seat) -> PathBuf {
+        self.folder.file(&format!("{}/logs/audit.log", seat.folder))
     }
 
     /// The API server's own certificate for etcd.

@@ -29,7 +29,7 @@ const CONTROLLERS: [&str; 13] = [
 ];
 
 /// Where an API server reads, writes and listens.
-pub(super) struct Place {
+pub(super) struct Seat {
     /// A folder below the run's own.
     pub(super) folder: &'static str,
     /// A port on loopback.
@@ -70,24 +70,24 @@ impl Embedded {
     }
 
     /// Where the first API server reads, writes and listens.
-    pub(super) fn first(&self) -> Place {
-        Place { folder: ".", port: self.ports.api_server }
+    pub(super) fn first(&self) -> Seat {
+        Seat { folder: ".", port: self.ports.api_server }
     }
 
     /// The files that the settings' flags name.
-    pub(super) fn write_settings(&self, place: &Place, settings: &Settings) -> io::Result<()> {
-        self.folder.make(&format!("{}/settings", place.folder))?;
-        self.folder.make(&format!("{}/logs", place.folder))?;
+    pub(super) fn write_settings(&self, seat: &Seat, settings: &Settings) -> io::Result<()> {
+        self.folder.make(&format!("{}/settings", seat.folder))?;
+        self.folder.make(&format!("{}/logs", seat.folder))?;
         for (name, content) in &settings.files {
-            let content = self.here(place, content);
-            self.folder.write(&format!("{}/settings/{name}", place.folder), content.as_bytes())?;
+            let content = self.here(seat, content);
+            self.folder.write(&format!("{}/settings/{name}", seat.folder), content.as_bytes())?;
         }
         Ok(())
     }
 
     /// A flag's value or a file's text, with everything that it names where it is here.
-    pub(super) fn here(&self, place: &Place, text: &str) -> String {
-        let folder = |name: &str| self.file(&format!("{}/{name}/", place.folder));
+    pub(super) fn here(&self, seat: &Seat, text: &str) -> String {
+        let folder = |name: &str| self.file(&format!("{}/{name}/", seat.folder));
         let text = text
             .replace(&format!("{SETTINGS}/"), &folder("settings"))
             .replace(&format!("{LOGS}/"), &folder("logs"));
@@ -120,9 +120,9 @@ impl Embedded {
         ]
     }
 
-    /// An API server in its place.
-    pub(super) fn api_server(&self, place: &Place, settings: &Settings) -> Part {
-        let flags = self.all_flags(place, settings);
+    /// An API server in its seat.
+    pub(super) fn api_server(&self, seat: &Seat, settings: &Settings) -> Part {
+        let flags = self.all_flags(seat, settings);
         part("kube-apiserver", &self.assets.api_server.path, flags)
     }
 
@@ -161,10 +161,10 @@ impl Embedded {
     }
 
     /// The profile's flags over kubeadm's, each path where the file lies here.
-    fn all_flags(&self, place: &Place, settings: &Settings) -> BTreeMap<String, String> {
-        let mut flags = self.api_server_defaults(place.port);
+    fn all_flags(&self, seat: &Seat, settings: &Settings) -> BTreeMap<String, String> {
+        let mut flags = self.api_server_defaults(seat.port);
         for (name, value) in &settings.flags {
-            flags.insert(name.clone(), self.here(place, value));
+            flags.insert(name.clone(), self.here(seat, value));
         }
         flags
     }

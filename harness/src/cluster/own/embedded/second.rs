@@ -9,7 +9,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use kube::Client;
 
-use super::parts::Place;
+use super::parts::Seat;
 use super::{Embedded, follow, lock, until_ready};
 use crate::cluster::own::Settings;
 use crate::cluster::own::second::{Second, Server};
@@ -29,17 +29,17 @@ struct Process {
 impl Embedded {
     /// Starts a second API server and waits until it is ready.
     pub(super) async fn second_server(&self, settings: &Settings) -> Result<Second, ClusterError> {
-        let place = Place { folder: FOLDER, port: self.ports.second };
+        let seat = Seat { folder: FOLDER, port: self.ports.second };
         self.clear()
-            .and_then(|()| self.write_settings(&place, settings))
+            .and_then(|()| self.write_settings(&seat, settings))
             .map_err(ClusterError::Folder)?;
         let mut config = self.admin().await?;
-        let url = format!("https://{}:{}", super::keys::LOOPBACK, place.port);
+        let url = format!("https://{}:{}", super::keys::LOOPBACK, seat.port);
         config.cluster_url = url.parse().map_err(|_| ClusterError::NoApiServer)?;
-        let program = self.start(&self.api_server(&place, settings), &place)?;
+        let program = self.start(&self.api_server(&seat, settings), &seat)?;
         let process = Arc::new(Process {
             programs: Mutex::new(vec![program]),
-            log: self.audit_log_in(&place),
+            log: self.audit_log_in(&seat),
         });
         let second = Second::new(config.clone(), Arc::clone(&process) as Arc<dyn Server>);
         until_ready(&Client::try_from(config)?, &process.programs).await?;

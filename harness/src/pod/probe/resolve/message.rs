@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 /// A reply, as far as it matters here.
 #[derive(Debug, PartialEq)]
 pub(super) enum Reply {
-    /// The addresses; none when there is no such name, or it has no IPv4 address.
+    /// The addresses; `None` when there is no such name, or it has no IPv4 address.
     Addresses(Vec<Ipv4Addr>),
     /// The name server failed or refused, with this code.
     Failed(u8),

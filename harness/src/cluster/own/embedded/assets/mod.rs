@@ -161,7 +161,7 @@ impl fmt::Display for Assets {
     }
 }
 
-/// Looks one program up, in each place in turn; none where it is in none of them. Kubernetes of another minor is
+/// Looks one program up, in each place in turn; `None` where it is in none of them. Kubernetes of another minor is
 /// passed over: the variable is set for whatever somebody tests with envtest.
 ///
 /// # Errors
