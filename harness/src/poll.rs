@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 /// The pause between two questions.
-pub const PAUSE: Duration = Duration::from_millis(50);
+pub const PAUSE: Duration = Duration::from_millis(20);
 
 /// Asks until the answer is `Ok`, for as long as `patience`.
 ///
