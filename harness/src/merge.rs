@@ -39,7 +39,8 @@ pub fn contains(whole: &Value, part: &Value) -> bool {
     }
 }
 
-fn is_zero(value: &Value) -> bool {
+/// Whether Go leaves a value out where it writes it. A list is never taken for left out, however short.
+pub fn is_zero(value: &Value) -> bool {
     match value {
         Value::Object(fields) => fields.values().all(is_zero),
         other => [Value::Null, Value::from(0), Value::from(false), Value::from("")].contains(other),

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use brinell::attack::client;
 use brinell::attack::{exchange, read};
 use brinell::audit::AuditLog;
+use brinell::cluster::client;
 use brinell::model::{Answer, Decision, Denial, Exchange, Log, Method, Sent, User, verb};
 use http::Request;
 use kube::Client;

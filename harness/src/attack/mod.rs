@@ -23,7 +23,6 @@ pub use ledger::Ledger;
 use std::time::Duration;
 
 use crate::audit::LogError;
-pub use crate::cluster::client;
 use crate::cluster::{Access, ClusterError, Etcd, NodePorts, Sight};
 use crate::model::{Action, Answer, AuditLogSearch, Door, Effect, Event, Need, Sent, Silence};
 use crate::pod::probe::NoAnswer;

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::merge::is_zero;
 use crate::model::Effect;
 
 /// Fields that come back in another form (a quantity of 1000m is 1), or that others set without taking anything from
@@ -64,12 +65,9 @@ const SECURITY: [&str; 6] = [
 /// Whether a value is left out where it is written.
 fn is_empty(value: &Value) -> bool {
     match value {
-        Value::Null => true,
-        Value::Bool(value) => !value,
-        Value::Number(value) => value.as_i64() == Some(0),
-        Value::String(value) => value.is_empty(),
         Value::Array(items) => items.is_empty(),
         Value::Object(fields) => fields.values().all(is_empty),
+        other => is_zero(other),
     }
 }
 

@@ -12,13 +12,13 @@ use kube::api::{ListParams, PostParams};
 use super::ProofError;
 use super::judge::{excuse, mark, outcome};
 use super::trial::Trial;
-use crate::catalog::Entry;
-use crate::catalog::{Change, Document};
+use crate::catalog::{Change, Document, Entry};
 use crate::cluster::RunFolder;
 use crate::model::{Cell, Mark, Need, ScenarioResult, Verdict, WeakeningResult};
 use crate::poll;
-use crate::run::{Options, OwnStage, Plan, Progress, SecondStage, Stage, StageError};
-use crate::run::{set, together};
+use crate::run::{
+    Options, OwnStage, Plan, Progress, SecondStage, Stage, StageError, set, together,
+};
 use crate::text::count;
 
 /// How long a weakened or restored control may take to act. Objects act within a second, a webhook's server ends

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::catalog::SetUp;
-use crate::catalog::{ControlEntry, Entry};
+use crate::catalog::{ControlEntry, Entry, SetUp};
 use crate::model::Weakening;
 use crate::run::{Plan, Planned};
 

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::catalog::{Catalog, ControlEntry, Entry, Lacks, ProfileEntry};
-use crate::catalog::{SetUp, Values, join};
+use crate::catalog::{Catalog, ControlEntry, Entry, Lacks, ProfileEntry, SetUp, Values, join};
 use crate::cluster::Settings;
 use crate::model::{Action, Need, Ready};
 use crate::pod::probe::harmless;

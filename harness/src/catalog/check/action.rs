@@ -3,8 +3,7 @@
 use serde_json::Value;
 
 use super::{Check, keys};
-use crate::catalog::substitutions;
-use crate::catalog::{Target, did_you_mean};
+use crate::catalog::{Target, did_you_mean, substitutions};
 use crate::model::Action;
 use crate::text::encode;
 

@@ -1,9 +1,8 @@
 //! Controls: their files are there, and each weakening weakens something that is noticed.
 
 use super::{Check, keys};
-use crate::catalog::ControlEntry;
-use crate::catalog::SetUp;
 use crate::catalog::persona::PARTS;
+use crate::catalog::{ControlEntry, SetUp};
 use crate::model::{Layer, Need, Ready, Weakening};
 
 impl Check<'_> {

@@ -4,8 +4,7 @@ use k8s_openapi::api::core::v1::{EphemeralContainer, PodSpec};
 
 use super::Check;
 use super::fields::{self, Unknown};
-use crate::catalog::did_you_mean;
-use crate::catalog::substitutions;
+use crate::catalog::{did_you_mean, substitutions};
 use crate::model::{ApiPath, Ephemeral, Method, Patch, PodAction, Request, is_built_in};
 
 /// Subresources that take a part of the object itself.

@@ -7,8 +7,8 @@ use super::assembly::{end, follow, writes_log};
 use super::pulse::Pulse;
 use super::settings::not_set;
 use super::{OwnStage, Stage, StageError};
-use crate::attack::{World, client};
-use crate::cluster::{Access, ClusterError, Group, Second, Settings, Sight};
+use crate::attack::World;
+use crate::cluster::{Access, ClusterError, Group, Second, Settings, Sight, client};
 use crate::model::AUDIT_POLICY;
 use crate::run::Plan;
 

@@ -6,9 +6,9 @@ use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use brinell::attack::client;
 use brinell::catalog::Catalog;
 use brinell::cluster::DEFAULT_VERSION;
+use brinell::cluster::client;
 use brinell::model::{Answer, AttemptResult, Reason, Results, Role, ScenarioResult, Verdict};
 use brinell::text::base64;
 use k8s_openapi::api::core::v1::Secret;

@@ -4,8 +4,7 @@ mod folder;
 mod limits;
 mod personas;
 
-use brinell::catalog::Document;
-use brinell::catalog::{Catalog, File, Files, ProfileError, select};
+use brinell::catalog::{Catalog, Document, File, Files, ProfileError, select};
 use brinell::model::{Need, Persona};
 
 const SCENARIO: &str = "\
