@@ -6,13 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Deserialize;
-use tokio::io::{AsyncBufRead, AsyncBufReadExt};
+use tokio::io::AsyncRead;
 use tokio::sync::watch;
 
+use super::pieces::{Marks, Piece, Pieces};
 use crate::model::{Event, Leak};
-
-/// A line longer than this is no event (the API server cuts them at 1.5 MiB by default where it cuts at all).
-const LONGEST_LINE: usize = 16 * 1024 * 1024;
 
 /// Requests of ours whose events are kept, and traces: those of the last attempts. What the log holds of an attempt is
 /// collected when its scenario has sent all others, and a proof makes a hundred thousand of them.
@@ -112,17 +110,32 @@ impl AuditLog {
     }
 
     /// Reads lines until the source ends. Torn and foreign lines are counted and skipped.
-    pub async fn read(&self, mut source: impl AsyncBufRead + Unpin) {
+    pub async fn read(&self, source: impl AsyncRead + Unpin) {
         let encoded = crate::text::base64(self.canary.as_bytes());
-        let mut line = Vec::new();
+        let canaries = [self.canary.as_bytes(), encoded.as_bytes()];
+        let marks = [self.run.as_bytes(), canaries[0], canaries[1], CREATED, REVIEWED];
+        let marks = Marks::of(&marks);
+        let mut pieces = Pieces::new(source);
         let end = loop {
-            match next_line(&mut source, &mut line).await {
-                Ok(Some(whole)) => self.take(&line, whole, encoded.as_bytes()),
+            match pieces.next().await {
+                Ok(Some(Piece::Lines(lines))) => {
+                    marks.lines(lines).for_each(|line| self.take(line, true, canaries));
+                    self.count(memchr::memchr_iter(b'\n', lines).count());
+                }
+                Ok(Some(Piece::Torn(line))) => {
+                    self.take(line, false, canaries);
+                    self.count(1);
+                }
                 Ok(None) => break "the command that follows it ended".to_owned(),
                 Err(error) => break error.to_string(),
             }
         };
         self.end(end);
+    }
+
+    /// Counts lines that came.
+    fn count(&self, lines: usize) {
+        self.state().lines += u64::try_from(lines).unwrap_or(u64::MAX);
     }
 
     fn end(&self, why: String) {
@@ -143,11 +156,9 @@ impl AuditLog {
         }
     }
 
-    fn take(&self, line: &[u8], whole: bool, encoded_canary: &[u8]) {
-        let leaks = contains(line, self.canary.as_bytes()) || contains(line, encoded_canary);
+    fn take(&self, line: &[u8], whole: bool, canaries: [&[u8]; 2]) {
         let mut state = self.state();
-        state.lines += 1;
-        if leaks {
+        if canaries.iter().any(|canary| contains(line, canary)) {
             state.leaks.count += 1;
             if state.leaks.first.len() < LEAKS {
                 state.leaks.first.extend(leak(line));
@@ -239,41 +250,20 @@ fn leak(line: &[u8]) -> Option<Leak> {
     })
 }
 
-/// Reads one line into `line`; false when it was too long and its end was passed over.
-async fn next_line(
-    source: &mut (impl AsyncBufRead + Unpin),
-    line: &mut Vec<u8>,
-) -> std::io::Result<Option<bool>> {
-    line.clear();
-    let mut whole = true;
-    loop {
-        let chunk = source.fill_buf().await?;
-        if chunk.is_empty() {
-            // A last line without its end is still being written: it is no event.
-            return Ok((!line.is_empty()).then_some(false));
-        }
-        let end = chunk.iter().position(|byte| *byte == b'\n');
-        let taken = end.map_or(chunk.len(), |end| end + 1);
-        if line.len() + taken <= LONGEST_LINE {
-            line.extend_from_slice(&chunk[..taken]);
-        } else {
-            whole = false;
-        }
-        source.consume(taken);
-        if end.is_some() {
-            return Ok(Some(whole));
-        }
-    }
-}
-
 /// What a controller or a node does on somebody's behalf, told from the text before anything is parsed.
 fn is_trace(line: &[u8]) -> bool {
     contains(line, b"\"system:serviceaccount:kube-system:")
         && contains(line, b"-controller\"")
-        && contains(line, b"\"verb\":\"create\"")
+        && contains(line, CREATED)
         && MADE.iter().any(|resource| contains(line, resource))
-        || contains(line, b"\"system:node:") && contains(line, b"subjectaccessreviews")
+        || contains(line, b"\"system:node:") && contains(line, REVIEWED)
 }
+
+/// In every line of something that is made.
+const CREATED: &[u8] = b"\"verb\":\"create\"";
+
+/// In every line of a question whether somebody may do something.
+const REVIEWED: &[u8] = b"subjectaccessreviews";
 
 /// What controllers make for workloads.
 const MADE: [&[u8]; 3] =
@@ -310,6 +300,7 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::pieces::LONGEST_LINE;
     use super::*;
 
     fn event(id: &str) -> String {

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::catalog::{Catalog, ControlEntry, Entry, Lacks, ProfileEntry, SetUp, Values, join};
+use crate::catalog::{
+    Catalog, ControlEntry, Entry, Lacks, ProfileEntry, SetUp, Values, identity, join,
+};
 use crate::cluster::Settings;
 use crate::model::{Action, Need, Ready};
 use crate::pod::probe::harmless;
@@ -66,6 +68,7 @@ impl<'a> Plan<'a> {
             })
             .collect();
         controls.retain(|id, _| !left_out.contains_key(id));
+        give_way(&mut controls);
         let mut plan = Plan {
             catalog,
             scenarios: Vec::new(),
@@ -154,6 +157,16 @@ impl<'a> Plan<'a> {
     }
 }
 
+/// Leaves an object that two controls name to the weakened one: the other would restore it.
+fn give_way(controls: &mut BTreeMap<String, Planned<'_>>) {
+    let weakened = controls.values().filter(|planned| !planned.whole);
+    let theirs = weakened.flat_map(|planned| &planned.set_up.objects);
+    let theirs: BTreeSet<String> = theirs.map(|it| identity(&it.object)).collect();
+    for planned in controls.values_mut().filter(|planned| planned.whole) {
+        planned.set_up.objects.retain(|it| !theirs.contains(&identity(&it.object)));
+    }
+}
+
 /// The API server's and the kubelet's settings of several controls together.
 fn settings<'s>(set_ups: impl Iterator<Item = &'s SetUp>, values: &Values) -> Settings {
     let mut settings = Settings::default();
@@ -177,6 +190,7 @@ fn settings<'s>(set_ups: impl Iterator<Item = &'s SetUp>, values: &Values) -> Se
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::Document;
     use crate::cluster::ClusterKind;
     use crate::model::Attach;
 
@@ -228,6 +242,35 @@ mod tests {
         assert_eq!(plug_ins("exec-guard", Some("certificate-lost")), [pods]);
         assert_eq!(plug_ins("pod-security", Some("baseline")), [guard, pods]);
         assert_eq!(plug_ins("pod-security", Some("absent")), [guard]);
+    }
+
+    #[test]
+    fn what_a_profile_weakens_nobody_else_restores() {
+        let catalog = Catalog::load(None).expect("our own catalog");
+        for (id, entry) in &catalog.controls {
+            for (name, weakening) in &entry.control.weaken {
+                let mut profile = catalog.profile("hardened").expect("a profile of ours");
+                let setting = profile.profile.controls.get_mut(id).expect("a control of its");
+                setting.weakening = Some(name.clone());
+                let plan = Plan::new(&catalog, &profile, ClusterKind::Kind, Vec::new());
+                let whole = entry.set_up(None).expect("it fits");
+                let weakened = entry.set_up(Some(weakening)).expect("it fits");
+                let change = whole.change_to(&weakened);
+                let names = |documents: &[Document]| {
+                    documents.iter().map(|it| identity(&it.object)).collect::<BTreeSet<String>>()
+                };
+                let changed = &names(&change.apply) | &names(&change.delete);
+                for (other, planned) in plan.controls.iter().filter(|(other, _)| *other != id) {
+                    let restored = &changed & &names(&planned.set_up.objects);
+                    assert!(restored.is_empty(), "{id}/{name} by {other}: {restored:?}");
+                }
+                // A target is there before the controls are, so that of its objects only what is deleted comes back.
+                for target in catalog.targets.values() {
+                    let restored = &names(&change.delete) & &names(&target.objects);
+                    assert!(restored.is_empty(), "{id}/{name}: {restored:?}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -15,9 +15,6 @@ use crate::model::{Action, Answer, Decision, Response, Role, Turn, Webhook};
 /// No attempt takes longer: the longest waits for a controller and a stream.
 const ATTEMPT: Duration = Duration::from_secs(90);
 
-/// How long a change may take to act on every part of the API server, and no event tells when it does.
-const SETTLING: Duration = Duration::from_secs(2);
-
 /// An attempt that was sent. What the audit log holds of it is collected later.
 pub(super) struct Sending {
     /// What was seen, or why it could not be made.
@@ -40,14 +37,14 @@ pub(super) struct Sender<'a> {
     stage: &'a Stage,
     entry: &'a Entry,
     ledger: &'a Ledger,
-    /// When others' decisions were last changed.
-    changed: Option<Instant>,
+    /// By when what was changed so far acts on others' requests.
+    settled: Option<Instant>,
 }
 
 impl<'a> Sender<'a> {
     /// Nothing is sent yet. What the attempts make is written down in `ledger`.
     pub(super) fn new(stage: &'a Stage, entry: &'a Entry, ledger: &'a Ledger) -> Self {
-        Sender { stage, entry, ledger, changed: None }
+        Sender { stage, entry, ledger, settled: None }
     }
 
     /// Sends all attempts. Those that ended are kept in `sendings` even if this is dropped.
@@ -60,19 +57,17 @@ impl<'a> Sender<'a> {
     /// Sends, and once more if it was not let in so soon after a step that what this changed may not act yet: believed
     /// at once, such a refusal would hide the way that the step has opened.
     async fn settled(&mut self, turn: &Turn<'_>) -> Sending {
-        let settled = self.changed.map(|changed| changed + SETTLING);
-        let is_soon = settled.is_some_and(|settled| Instant::now() < settled);
+        let soon = self.settled.filter(|settled| Instant::now() < *settled);
         let mut sending = Sending { seen: self.once(turn).await, too_soon: None };
-        if let (Some(settled), Ok(seen)) = (settled.filter(|_| is_soon), &sending.seen)
+        if let (Some(settled), Ok(seen)) = (soon, &sending.seen)
             && !self.is_let_in(seen).await
         {
             sending.too_soon.clone_from(&seen.observation.sent.audit_id);
             tokio::time::sleep_until(settled).await;
             sending.seen = self.once(turn).await;
         }
-        if matches!(&sending.seen, Ok(seen) if is_change(turn.action, &seen.observation)) {
-            self.changed = Some(Instant::now());
-        }
+        let settles = sending.seen.as_ref().ok().and_then(|seen| settles(turn.action, seen));
+        self.settled = self.settled.max(settles.map(|settles| Instant::now() + settles));
         sending
     }
 
@@ -128,10 +123,10 @@ impl<'a> Sender<'a> {
     }
 }
 
-/// Whether a request has changed what others are decided by.
-fn is_change(action: &Action, observation: &Observation) -> bool {
-    action.facts().changes
-        && matches!(&observation.answer, Answer::Http(response) if response.is_success())
+/// How long what was changed may take to act on others; `None` where nothing was.
+fn settles(action: &Action, seen: &Uncollected) -> Option<Duration> {
+    let is_made = matches!(&seen.observation.answer, Answer::Http(it) if it.is_success());
+    action.facts().settles.filter(|_| is_made)
 }
 
 /// Whether a webhook may have given this answer: every refusal by one says so.

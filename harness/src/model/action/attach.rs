@@ -32,7 +32,7 @@ impl Attach {
             waits: false,
             is_logged: true,
             prints: true,
-            changes: false,
+            settles: None,
             by_controller: false,
         }
     }

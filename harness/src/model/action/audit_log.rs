@@ -19,7 +19,7 @@ impl AuditLogSearch {
             waits: false,
             is_logged: true,
             prints: false,
-            changes: false,
+            settles: None,
             by_controller: false,
         }
     }

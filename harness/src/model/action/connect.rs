@@ -33,7 +33,7 @@ impl Connect {
             waits: false,
             is_logged: false,
             prints: false,
-            changes: false,
+            settles: None,
             by_controller: false,
         }
     }

@@ -30,7 +30,7 @@ impl Ephemeral {
             waits: false,
             is_logged: true,
             prints: false,
-            changes: false,
+            settles: None,
             by_controller: false,
         }
     }

@@ -22,7 +22,7 @@ impl Etcd {
             waits: false,
             is_logged: false,
             prints: false,
-            changes: false,
+            settles: None,
             by_controller: false,
         }
     }

@@ -44,7 +44,7 @@ impl Exec {
             waits: false,
             is_logged: true,
             prints: true,
-            changes: false,
+            settles: None,
             by_controller: false,
         }
     }

@@ -34,7 +34,7 @@ impl Grants {
             // A review is many requests of the admin's, none of them an attack.
             is_logged: false,
             prints: false,
-            changes: false,
+            settles: None,
             by_controller: false,
         }
     }

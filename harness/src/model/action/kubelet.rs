@@ -27,7 +27,7 @@ impl Kubelet {
             waits: false,
             is_logged: false,
             prints: false,
-            changes: false,
+            settles: None,
             by_controller: false,
         }
     }

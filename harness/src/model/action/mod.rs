@@ -31,6 +31,8 @@ pub use port_forward::PortForward;
 pub use request::{Method, Patch, Request};
 pub use resolve::Resolve;
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -78,8 +80,8 @@ pub struct Facts {
     pub is_logged: bool,
     /// Whether a command's output comes back.
     pub prints: bool,
-    /// Whether it may change what others are decided by.
-    pub changes: bool,
+    /// How long what it changes may take to act on other requests; `None` where nobody is decided by what it changes.
+    pub settles: Option<Duration>,
     /// Whether a controller does its own part of it.
     pub by_controller: bool,
 }

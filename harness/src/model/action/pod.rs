@@ -32,7 +32,7 @@ impl PodAction {
             waits: false,
             is_logged: true,
             prints: false,
-            changes: false,
+            settles: None,
             by_controller: self.through.is_some(),
         }
     }

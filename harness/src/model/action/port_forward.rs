@@ -23,7 +23,7 @@ impl PortForward {
             waits: false,
             is_logged: true,
             prints: false,
-            changes: false,
+            settles: None,
             by_controller: false,
         }
     }

@@ -24,7 +24,7 @@ impl Resolve {
             waits: false,
             is_logged: false,
             prints: false,
-            changes: false,
+            settles: None,
             by_controller: false,
         }
     }

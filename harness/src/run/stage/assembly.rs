@@ -8,7 +8,7 @@ use futures::future::try_join_all;
 
 use super::pulse::Pulse;
 use super::{AuditIds, OwnStage, Stage, StageError};
-use crate::attack::{Identity, World};
+use crate::attack::{Identity, Scene, World};
 use crate::audit::AuditLog;
 use crate::catalog::Values;
 use crate::cluster::{Applier, ClusterError, Created, Group, Own, Settings, Sight};
@@ -59,7 +59,7 @@ pub(super) fn follow(group: Option<Group>, values: &Values) -> (Option<AuditLog>
     let log = AuditLog::new(&values.run, &values.canary);
     if let Some(source) = group.stdout() {
         let reading = log.clone();
-        tokio::spawn(async move { reading.read(tokio::io::BufReader::new(source)).await });
+        tokio::spawn(async move { reading.read(source).await });
     }
     (Some(log), Some(group))
 }
@@ -116,14 +116,17 @@ impl OwnStage {
 
     /// Puts controls, targets and personas in place.
     async fn fill(&mut self, plan: &Plan<'_>) -> Result<((), String), StageError> {
-        let applier = &self.stage.applier;
-        let controls = plan.controls.values().map(|planned| applier.apply(&planned.set_up.objects));
-        try_join_all(controls).await?;
+        let stage = &self.stage;
+        // An object may be both a target's and a control's: then it is as the control says, which may be weakened.
+        stage.apply_targets(plan).await?;
+        let (_, scenes) = tokio::try_join!(stage.apply_controls(plan), stage.scenes(plan))?;
+        self.stage.scenes = scenes;
         for labels in plan.controls.values().filter_map(|planned| planned.set_up.stopped.as_deref())
         {
             self.stop(labels).await?;
         }
-        self.stage.people(plan).await?;
+        // A persona may be a pod's own ServiceAccount, or one that a control makes: both are there now.
+        self.stage.identities = self.stage.identify_all(plan).await?;
         let Stage { scenes, identities, .. } = &self.stage;
         let detail =
             format!("{}, {}", count(scenes.len(), "target"), count(identities.len(), "persona"));
@@ -132,14 +135,24 @@ impl OwnStage {
 }
 
 impl Stage {
-    /// Puts targets and personas in place. A persona may be a pod's own ServiceAccount, so the targets come first.
-    async fn people(&mut self, plan: &Plan<'_>) -> Result<(), StageError> {
-        let targets = plan.targets();
-        let staging = targets.iter().map(|name| self.stage_target(plan, name));
-        let scenes = try_join_all(staging).await?;
-        self.scenes = scenes.into_iter().collect();
-        self.identities = self.identify_all(plan).await?;
+    async fn apply_controls(&self, plan: &Plan<'_>) -> Result<(), StageError> {
+        let applying =
+            plan.controls.values().map(|planned| self.applier.apply(&planned.set_up.objects));
+        try_join_all(applying).await?;
         Ok(())
+    }
+
+    async fn apply_targets(&self, plan: &Plan<'_>) -> Result<(), StageError> {
+        let names = plan.targets();
+        let applying = names.iter().map(|name| self.apply_target(plan, name));
+        try_join_all(applying).await?;
+        Ok(())
+    }
+
+    async fn scenes(&self, plan: &Plan<'_>) -> Result<BTreeMap<String, Scene>, StageError> {
+        let names = plan.targets();
+        let ready = names.iter().map(|name| self.scene(plan, name));
+        Ok(try_join_all(ready).await?.into_iter().collect())
     }
 
     /// Gives every persona an identity.

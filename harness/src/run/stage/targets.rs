@@ -13,14 +13,18 @@ use crate::cluster::{STARTING, until_pod_ready};
 use crate::run::Plan;
 
 impl Stage {
-    /// Stages one target and waits until its pods are ready.
-    pub(super) async fn stage_target(
+    /// Applies the objects of one target.
+    pub(super) async fn apply_target(&self, plan: &Plan<'_>, name: &str) -> Result<(), StageError> {
+        Ok(self.applier.apply(&plan.catalog.targets[name].objects).await?)
+    }
+
+    /// Waits until the pods of a target are ready, and returns where attacks go.
+    pub(super) async fn scene(
         &self,
         plan: &Plan<'_>,
         name: &str,
     ) -> Result<(String, Scene), StageError> {
         let target = &plan.catalog.targets[name];
-        self.applier.apply(&target.objects).await?;
         let ready = target.pods.iter().map(|(namespace, pod)| self.await_pod(namespace, pod));
         try_join_all(ready).await?;
         let pod = target.pods.first().map(|(_, pod)| pod.clone());
@@ -43,7 +47,8 @@ impl Stage {
                 self.remove_debugged(namespace, pod).await?;
             }
         }
-        self.stage_target(plan, name).await.map(drop)
+        self.apply_target(plan, name).await?;
+        self.scene(plan, name).await.map(drop)
     }
 
     /// Deletes a pod that holds a debug container, and waits until it is gone.
