@@ -37,6 +37,17 @@ pub struct HeldRole {
     pub binding: Binding,
 }
 
+/// The roles of every cluster that a controller makes up of others
+/// (<https://kubernetes.io/docs/reference/access-authn-authz/rbac/#aggregated-clusterroles>).
+const MADE_UP: [&str; 3] = ["admin", "edit", "view"];
+
+impl HeldRole {
+    /// Whether a controller makes it up of others, so that it is empty on a cluster that has just started.
+    pub fn is_made_up(&self) -> bool {
+        MADE_UP.contains(&self.cluster_role.as_str())
+    }
+}
+
 /// Where a role holds.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "kebab-case")]

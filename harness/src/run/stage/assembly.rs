@@ -5,13 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::try_join_all;
+use k8s_openapi::api::rbac::v1::ClusterRole;
+use kube::runtime::wait::await_condition;
+use kube::{Api, Client};
 
 use super::pulse::Pulse;
-use super::{AuditIds, OwnStage, Stage, StageError};
+use super::{AuditIds, OwnStage, Stage, StageError, not_ready};
 use crate::attack::{Identity, Scene, World};
 use crate::audit::AuditLog;
 use crate::catalog::Values;
-use crate::cluster::{Applier, ClusterError, Created, Group, Own, Settings, Sight};
+use crate::cluster::{Access, Applier, ClusterError, Created, Group, Own, STARTING, Settings, Sight};
 use crate::model::RunEvent;
 use crate::run::{Plan, Progress};
 use crate::text::count;
@@ -167,8 +170,23 @@ impl Stage {
     }
 
     async fn identify(&self, plan: &Plan<'_>, name: &str) -> Result<Identity, StageError> {
-        let persona = &plan.catalog.personas[name].who;
-        let access = &self.world.access;
-        Ok(Identity::of(name, persona, &access.admin, &access.config).await?)
+        let persona = &plan.catalog.personas[name];
+        let Access { admin, config, .. } = &self.world.access;
+        let identity = async { Ok(Identity::of(name, &persona.who, admin, config).await?) };
+        let held = persona.roles.iter().filter(|role| role.is_made_up());
+        let made_up = try_join_all(held.map(|role| see_made_up(admin, &role.cluster_role)));
+        Ok(tokio::try_join!(identity, made_up)?.0)
+    }
+}
+
+/// Waits until a role that is made up of others is: a controller does it when it has started.
+async fn see_made_up(admin: &Client, name: &str) -> Result<(), StageError> {
+    let has_rules = |role: Option<&ClusterRole>| {
+        role.is_some_and(|role| role.rules.as_ref().is_some_and(|rules| !rules.is_empty()))
+    };
+    let roles = Api::<ClusterRole>::all(admin.clone());
+    match tokio::time::timeout(STARTING, await_condition(roles, name, has_rules)).await {
+        Ok(seen) => Ok(seen.map(drop)?),
+        Err(_) => Err(not_ready(format!("ClusterRole {name}"), "it is made up of no role yet")),
     }
 }
