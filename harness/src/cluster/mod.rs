@@ -8,6 +8,7 @@ mod elf;
 mod image;
 mod own;
 mod process;
+mod pulse;
 mod run_folder;
 mod sight;
 mod supervisor;
@@ -17,20 +18,22 @@ use std::path::Path;
 use std::time::Duration;
 
 pub use access::{Access, client};
-pub use applying::{Applier, ApplyError, StandIn, is_pod_ready, until_pod_ready};
+pub(crate) use applying::{Applier, ApplyError, StandIn, is_pod_ready, until_pod_ready};
 pub use commands::RUN_VARIABLE;
-pub use image::{Image, ImageError, can_run_in_pods};
+pub(crate) use image::{ImageError, can_run_in_pods};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 pub use own::{
-    Choice, ClusterKind, Created, DEFAULT_VERSION, KindError, Kubelet, LOGS, Own, ReadBack,
-    SETTINGS, Second, Settings, Sweeping, Swept, Wanted, assets, image_name, keep, node_image, own,
-    remove, sweep, versions,
+    Choice, ChoiceError, ClusterKind, DEFAULT_VERSION, NoCluster, Own, Second, Settings, Swept,
+    assets, keep, node_image, remove, sweep,
 };
-pub use process::{Group, ProcessError};
+pub(crate) use own::{Created, KindError, ReadBack, Wanted, image_name, own};
+pub(crate) use process::Group;
+pub use process::ProcessError;
+pub(crate) use pulse::Pulse;
 pub use run_folder::RunFolder;
-pub use sight::{Asked, Etcd, EtcdKeys, NodePorts, Probe, Sight};
-pub use supervisor::{Supervision, Tied};
-pub use webhooks::{Webhook, webhooks};
+pub(crate) use sight::{Asked, Etcd, EtcdKeys, NodePorts, Probe, Sight};
+pub(crate) use supervisor::{Supervision, Tied};
+pub(crate) use webhooks::webhooks;
 
 /// The label that everything carries that a run makes.
 pub const RUN_LABEL: &str = "brinell.dev/run";

@@ -8,7 +8,7 @@ use futures::future::LocalBoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::ClusterError;
+use super::{ClusterError, Pulse};
 use crate::audit::AuditLog;
 use crate::pod::probe::{self, EtcdAnswer, EtcdOrder, NoAnswer, RequestAnswer, RequestOrder};
 
@@ -21,6 +21,9 @@ pub struct Sight {
     pub node: Option<NodePorts>,
     /// What is stored; `None` if etcd cannot be read.
     pub etcd: Option<Etcd>,
+    /// Which process of the API server answers; `None` if that cannot be told, as behind a load balancer. No refusal
+    /// by authorization counts then: each may be that of a server that was starting.
+    pub pulse: Option<Pulse>,
     /// Whether controllers ask the API server that is looked at: what they do by another one tells nothing of it.
     pub controllers: bool,
 }

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use brinell::cli::{Conditions, Output};
-use brinell::cluster::assets::{self, AssetError};
 use brinell::cluster::{self, Choice, ClusterKind, RunFolder};
 use brinell::model::{Results, RunEvent};
 use brinell::report::{Detail, ExitCode, Reporter, Terminal};
@@ -175,11 +174,12 @@ pub fn options(
     kind: ClusterKind,
     deadline: Duration,
 ) -> Result<Options, Error> {
+    let version = &conditions.kubernetes_version;
     Ok(Options {
         run: text::random_hex(3),
         cluster: kind,
-        kubernetes: conditions.kubernetes_version.clone(),
-        node_image: node_image(conditions, kind)?,
+        kubernetes: version.clone(),
+        node_image: kind.node_image(version, conditions.node_image.as_deref())?,
         require_all: output.require_all,
         jobs: conditions.jobs.into(),
         deadline: conditions.deadline.map_or(deadline, Duration::from_secs),
@@ -195,21 +195,6 @@ pub fn begun(run: String, choice: &Choice, options: &Options, plan: &Plan<'_>) -
         kubernetes: options.kubernetes.clone(),
         profile: plan.profile.clone(),
     }
-}
-
-/// The node image of a kind cluster; none is needed for an embedded one, but its version must be known.
-fn node_image(arguments: &Conditions, kind: ClusterKind) -> Result<String, Error> {
-    let version = &arguments.kubernetes_version;
-    if kind == ClusterKind::Embedded {
-        let known = assets::versions().contains(&version.as_str());
-        let unknown = || AssetError::UnknownVersion { version: version.clone() }.into();
-        return known.then(String::new).ok_or_else(unknown);
-    }
-    if let Some(image) = arguments.node_image.as_ref().filter(|image| !image.is_empty()) {
-        return Ok(image.clone());
-    }
-    let unknown = || Error::NoNodeImage { version: version.clone() };
-    cluster::node_image(version).map(str::to_owned).ok_or_else(unknown)
 }
 
 /// The terminal and the report files. These are opened now, so that a bad path costs no cluster.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use brinell::catalog::{Problems, ProfileError, SelectError};
 use brinell::cluster::assets::AssetError;
-use brinell::cluster::{self, ClusterError, ProcessError};
+use brinell::cluster::{ChoiceError, ClusterError, NoCluster, ProcessError};
 use brinell::input::Unreadable;
 use brinell::model::ReadError;
 use brinell::prove::ProofError;
@@ -35,19 +35,9 @@ pub enum Error {
         /// What may have been meant.
         hint: String,
     },
-    /// There is no node image for this version of Kubernetes.
-    #[error(
-        "there is no node image for Kubernetes {version}; there is one for {}, \
-         and --node-image names any other",
-        cluster::versions().join(", ")
-    )]
-    NoNodeImage {
-        /// As it was given.
-        version: String,
-    },
-    /// An embedded cluster cannot be kept.
-    #[error("an embedded cluster ends with its run; --keep needs --cluster kind")]
-    KeepsEmbedded,
+    /// The kind of cluster does not give what is asked for.
+    #[error(transparent)]
+    Choice(#[from] ChoiceError),
     /// Two reports would overwrite each other.
     #[error("--{one} and --{other} name the same file")]
     OneFile {
@@ -79,8 +69,8 @@ pub enum Error {
     #[error(transparent)]
     Assets(#[from] AssetError),
     /// The kind of cluster that was asked for cannot be made here.
-    #[error("{0}")]
-    NoCluster(String),
+    #[error(transparent)]
+    NoCluster(#[from] NoCluster),
     /// The folder of the run.
     #[error("the run's own folder could not be made: {0}")]
     Folder(io::Error),
@@ -153,8 +143,7 @@ impl Error {
             | Error::Profile(_)
             | Error::BareScenario(_)
             | Error::UnknownControl { .. }
-            | Error::NoNodeImage { .. }
-            | Error::KeepsEmbedded
+            | Error::Choice(_)
             | Error::OneFile { .. }
             | Error::Unreadable { .. }
             | Error::NoResults { .. }

@@ -55,8 +55,7 @@ impl<'a> Play<'a> {
         let mut sendings = Vec::new();
         let mut process = None;
         let sending = async {
-            self.stage.pulse.awake().await;
-            process = self.stage.pulse.process();
+            process = self.stage.awake().await;
             Sender::new(self.stage, self.entry, &self.ledger).send_all(turns, &mut sendings).await;
         };
         let cause = tokio::select! {
@@ -80,9 +79,9 @@ impl<'a> Play<'a> {
         }
     }
 
-    /// Whether the process that was there at the beginning still is.
+    /// Whether one process of the API server answered all the time: the one that was there at the beginning.
     fn steadiness(&self, before: Option<u64>) -> Steadiness {
-        match before.is_some() && self.stage.pulse.process() == before {
+        match before.is_some() && self.stage.process() == before {
             true => Steadiness::Steady,
             false => Steadiness::Restarted,
         }

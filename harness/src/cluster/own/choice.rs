@@ -1,6 +1,7 @@
 //! Which kind of our own clusters a run uses, and why.
 
-use super::kind::found;
+use super::assets::{self, AssetError};
+use super::kind::{self, NoCluster, found};
 use crate::catalog::Lacks;
 use crate::model::Need;
 
@@ -17,14 +18,35 @@ pub enum ClusterKind {
 }
 
 /// The kind of cluster that a run uses.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Choice {
     /// Which.
     pub kind: ClusterKind,
     /// Why, for the first line: `Docker 28.5 and kind 0.33 answer`.
     pub why: String,
-    /// Why it cannot be used here, and what to do; `None` where it can.
-    pub missing: Option<String>,
+    /// Why it cannot be used here, and what to do; `None` if it can.
+    pub missing: Option<NoCluster>,
+}
+
+/// What is asked for cannot be had of this kind of cluster.
+#[derive(Debug, thiserror::Error)]
+pub enum ChoiceError {
+    /// There is no node image for this version of Kubernetes.
+    #[error(
+        "there is no node image for Kubernetes {version}; there is one for {}, \
+         and --node-image names any other",
+        kind::versions().join(", ")
+    )]
+    NoNodeImage {
+        /// As it was given.
+        version: String,
+    },
+    /// There are no programs for this version of Kubernetes.
+    #[error(transparent)]
+    NoPrograms(#[from] AssetError),
+    /// An embedded cluster cannot be kept.
+    #[error("an embedded cluster ends with its run; --keep needs --cluster kind")]
+    NotKept,
 }
 
 impl ClusterKind {
@@ -33,6 +55,45 @@ impl ClusterKind {
         match self {
             ClusterKind::Kind => "kind",
             ClusterKind::Embedded => "embedded",
+        }
+    }
+
+    /// How many clusters a proof uses side by side if nothing is asked for: a second embedded cluster costs little, a
+    /// second node costs as much as the first.
+    pub fn side_by_side(self) -> usize {
+        match self {
+            ClusterKind::Kind => 1,
+            ClusterKind::Embedded => 2,
+        }
+    }
+
+    /// Sees that a cluster can be kept after its run.
+    ///
+    /// # Errors
+    /// When it consists of processes of the run.
+    pub fn see_keepable(self) -> Result<(), ChoiceError> {
+        match self {
+            ClusterKind::Kind => Ok(()),
+            ClusterKind::Embedded => Err(ChoiceError::NotKept),
+        }
+    }
+
+    /// The image that nodes of a Kubernetes minor version are made from: the one that is asked for, if any. It is empty
+    /// where nodes are simulated.
+    ///
+    /// # Errors
+    /// When there is nothing to make a cluster of this version from.
+    pub fn node_image(self, version: &str, asked: Option<&str>) -> Result<String, ChoiceError> {
+        match (self, asked.filter(|image| !image.is_empty())) {
+            (ClusterKind::Embedded, _) => {
+                assets::see_known(version)?;
+                Ok(String::new())
+            }
+            (ClusterKind::Kind, Some(image)) => Ok(image.to_owned()),
+            (ClusterKind::Kind, None) => {
+                let unknown = || ChoiceError::NoNodeImage { version: version.to_owned() };
+                kind::node_image(version).map(str::to_owned).ok_or_else(unknown)
+            }
         }
     }
 }
@@ -60,10 +121,10 @@ impl Choice {
             (Err(missing), Some(_)) => Choice {
                 kind: ClusterKind::Kind,
                 why: "as asked for".to_owned(),
-                missing: Some(missing.help),
+                missing: Some(missing),
             },
             (Err(missing), None) => {
-                Choice { kind: ClusterKind::Embedded, why: missing.why, missing: None }
+                Choice { kind: ClusterKind::Embedded, why: missing.why(), missing: None }
             }
         }
     }

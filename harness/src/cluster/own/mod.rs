@@ -15,14 +15,14 @@ use futures::future::{BoxFuture, LocalBoxFuture};
 use kube::{Client, Config};
 use serde_json::Value;
 
-pub use choice::{Choice, ClusterKind, DEFAULT_VERSION};
+pub use choice::{Choice, ChoiceError, ClusterKind, DEFAULT_VERSION};
 use embedded::Embedded;
 pub use embedded::assets;
 use kind::Kind;
-pub use kind::{KindError, node_image, versions};
+pub use kind::{KindError, NoCluster, node_image};
 pub use second::Second;
 pub use settings::{LOGS, SETTINGS, Settings};
-pub use sweep::{Sweeping, Swept, keep, remove, sweep};
+pub use sweep::{Swept, keep, remove, sweep};
 
 use super::access::{client, first_node};
 use super::{Access, ClusterError, Group, RunFolder, Sight, StandIn};

@@ -2,22 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::future::try_join_all;
 
-use super::pulse::Pulse;
+use super::end::End;
 use super::{AuditIds, OwnStage, Stage, StageError};
 use crate::attack::{Identity, World};
 use crate::audit::AuditLog;
 use crate::catalog::Values;
-use crate::cluster::{Applier, ClusterError, Created, Group, Own, Settings, Sight};
+use crate::cluster::{Applier, Created, Group, Own, Settings, Sight};
 use crate::model::RunEvent;
 use crate::run::{Plan, Progress};
 use crate::text::count;
-
-/// Within this the end of a node is known that has ended its log.
-const SOON: Duration = Duration::from_secs(1);
 
 /// Makes the cluster, sets the profile up, and waits until it acts.
 pub async fn stage(
@@ -64,28 +60,6 @@ pub(super) fn follow(group: Option<Group>, values: &Values) -> (Option<AuditLog>
     (Some(log), Some(group))
 }
 
-/// Waits until the cluster has ended or its log can no longer be read, and says why.
-pub(super) async fn end(
-    ended: impl Future<Output = ClusterError>,
-    log: Option<AuditLog>,
-) -> String {
-    let log_gone = async {
-        match log {
-            Some(log) => log.gone().await,
-            None => std::future::pending().await,
-        }
-    };
-    let mut ended = std::pin::pin!(ended);
-    tokio::select! {
-        error = &mut ended => error.to_string(),
-        // The log ends with its node, whose end says more.
-        cause = log_gone => match tokio::time::timeout(SOON, ended).await {
-            Ok(error) => error.to_string(),
-            Err(_) => cause,
-        },
-    }
-}
-
 impl OwnStage {
     /// The stage of a cluster that was just made: nothing is on it yet.
     async fn new(
@@ -97,16 +71,16 @@ impl OwnStage {
         let Created { took, access, sight, .. } = created;
         let log = writes_log(settings).then(|| cluster.log()).transpose()?;
         let (log, following) = follow(log, &values);
-        let admin = access.admin.clone();
+        let sight = Sight { log, ..sight };
         let stand_in = Arc::clone(&cluster).stand_in();
-        let applier = Applier::new(admin.clone(), stand_in, values.clone()).await?;
-        let pulse = Pulse::of(admin, end(cluster.ended(), log.clone()));
+        let applier = Applier::new(access.admin.clone(), stand_in, values.clone()).await?;
+        let end = End::of(cluster.ended(), sight.clone());
         let canary = values.canary.clone();
         let stage = Stage {
-            world: World { access, sight: Sight { log, ..sight }, canary },
+            world: World { access, sight, canary },
             identities: BTreeMap::new(),
             scenes: BTreeMap::new(),
-            pulse,
+            end,
             applier,
             ids: Arc::new(AuditIds::new(&values.run)),
             values,

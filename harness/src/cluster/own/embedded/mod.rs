@@ -25,8 +25,8 @@ use super::{Created, Kubelet, Own, ReadBack, Second, Settings};
 use crate::cluster::process::{Group, Outside};
 use crate::cluster::supervisor::{self, Supervised};
 use crate::cluster::{
-    Asked, ClusterError, Etcd, EtcdKeys, Probe, RunFolder, SERVING, Sight, StandIn, is_ready,
-    way_in,
+    Asked, ClusterError, Etcd, EtcdKeys, Probe, Pulse, RunFolder, SERVING, Sight, StandIn,
+    is_ready, way_in,
 };
 use crate::pod::probe::Verb;
 use crate::pod::server_config_for;
@@ -113,7 +113,8 @@ impl Embedded {
         let (access, node) = super::access(&self.run, config, STREAM_PROTOCOLS).await?;
         let etcd = SocketAddr::new(node, self.ports.etcd);
         let etcd = Etcd::new(etcd, self.etcd_keys(), Arc::new(Here));
-        let sight = Sight { log: None, node: None, etcd: Some(etcd), controllers: true };
+        let pulse = Some(Pulse::of(access.admin.clone()));
+        let sight = Sight { log: None, node: None, etcd: Some(etcd), pulse, controllers: true };
         Ok(Created { took, words: "started, 1 simulated node", access, sight })
     }
 

@@ -25,12 +25,13 @@ use crate::cluster::process::{
     ANSWERING, CHANGING, Group, MAKING, Outside, ProcessError, last_lines,
 };
 use crate::cluster::{
-    Asked, ClusterError, Etcd, EtcdKeys, NodePorts, Probe, RUN_LABEL, RunFolder, Sight, StandIn,
-    way_in,
+    Asked, ClusterError, Etcd, EtcdKeys, NodePorts, Probe, Pulse, RUN_LABEL, RunFolder, Sight,
+    StandIn, way_in,
 };
 use crate::text::without_credentials;
 use engine::{Engine, NodeFile};
 pub use error::KindError;
+pub use found::NoCluster;
 pub(super) use found::found;
 pub(super) use removal::{remove, runs};
 
@@ -136,6 +137,7 @@ impl Kind {
             log: None,
             node: Some(NodePorts::new(node, Arc::clone(&probe))),
             etcd: Some(Etcd::new(SocketAddr::new(node, ETCD_PORT), keys, probe)),
+            pulse: Some(Pulse::of(access.admin.clone())),
             controllers: true,
         };
         Ok(Created { took, words: "created, 1 node", access, sight })
