@@ -2,6 +2,7 @@
 //! in CI.
 
 mod embedded;
+mod golden;
 mod kind;
 mod proof;
 #[path = "../support/mod.rs"]

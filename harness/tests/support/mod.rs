@@ -1,4 +1,5 @@
-//! brinell as a user runs it: in a home of its own, which shows afterwards what was touched.
+//! What the tests of both binaries need: golden files, and brinell as a user runs it, in a home of its own which shows
+//! afterwards what was touched.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -7,6 +8,17 @@ use tempfile::TempDir;
 
 /// What stands in the user's two kubeconfigs: nobody may as much as read them.
 const KUBECONFIG: &str = "the user's own, and no kubeconfig at all\n";
+
+/// What a golden file holds: what tests expect, written down in the repository. It is empty if there is no file.
+/// `BRINELL_BLESS=1` writes into it first what was found.
+pub fn golden(file: &Path, found: &str) -> String {
+    let held = std::fs::read_to_string(file).unwrap_or_default();
+    if std::env::var_os("BRINELL_BLESS").is_none() || held == found {
+        return held;
+    }
+    std::fs::write(file, found).expect("written");
+    found.to_owned()
+}
 
 /// A user's home.
 pub struct Home {
