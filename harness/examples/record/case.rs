@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use brinell::merge;
 use brinell::model::{Door, Layer};
 use brinell::pod::guard::certificates;
 use rcgen::{CertificateParams, DnType, KeyPair};
@@ -10,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::Failure;
+use crate::merge;
 use crate::other_end::Reply;
 
 /// All that is recorded from a cluster.

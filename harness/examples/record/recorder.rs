@@ -5,8 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use brinell::attack::{exchange, read};
-use brinell::audit::AuditLog;
 use brinell::cluster::client;
 use brinell::model::{Answer, Decision, Denial, Exchange, Log, Method, Sent, User, verb};
 use http::Request;
@@ -16,8 +14,10 @@ use tokio::process::Child;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::Failure;
+use crate::answer::{exchange, read};
 use crate::case::{Case, Cases, Decides, Step, To, pod, split};
 use crate::cluster::{ADMIN, Cluster, MACHINE, PORT};
+use crate::log::AuditLog;
 use crate::other_end::{Reply, serve};
 
 /// The other end's port for plain HTTP.

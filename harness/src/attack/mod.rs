@@ -1,6 +1,7 @@
 //! Sending attacks and permits. One file per action; each returns what was sent, what came back, and what the
 //! admin saw afterwards. Nothing else in brinell sends an attack.
 
+mod answer;
 mod audit_log;
 mod connect;
 mod ephemeral;
@@ -16,7 +17,6 @@ mod request;
 mod stream;
 mod workload;
 
-pub use http::{exchange, read};
 pub use identity::{Identity, IdentityError};
 pub use ledger::Ledger;
 

@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use super::http::read;
+use super::answer::read;
 use super::{ActionError, Attempt, Observation, World};
 use crate::model::{Answer, Attach, Closing, Door, Effect, Exec, PortForward, Stream};
 use crate::text::{cut, encode};

@@ -2,4 +2,4 @@
 
 mod log;
 
-pub use log::{AuditLog, Leaks, LogError};
+pub use log::{AuditLog, LogError};

@@ -29,9 +29,10 @@ use std::path::PathBuf;
 
 use crate::model::{Results, RunEvent};
 
-pub use exit::{ExitCode, Meaning};
-pub use file::ReportFile;
-pub use format::{Flag, Format};
+pub use exit::ExitCode;
+pub(crate) use exit::Meaning;
+pub(crate) use file::ReportFile;
+pub(crate) use format::{Flag, Format};
 pub use markdown::FORMAT as MARKDOWN;
 pub use terminal::{Detail, Terminal};
 pub use text::visible;

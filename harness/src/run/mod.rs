@@ -12,10 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use execute::together;
-pub use plan::{Plan, Planned};
+pub use plan::Plan;
+pub(crate) use plan::Planned;
 pub use progress::Progress;
+pub use stage::StageError;
 use stage::stage;
-pub use stage::{ControlError, StageError};
 pub(crate) use stage::{OwnStage, SecondStage, Stage};
 
 use crate::catalog::Values;
