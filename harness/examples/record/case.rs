@@ -49,7 +49,7 @@ pub struct Case {
     pub r#as: String,
     /// Method and path.
     pub ask: String,
-    /// The way it stands for.
+    /// The door that it stands for.
     #[serde(default = "direct")]
     pub door: Door,
     /// More headers.
@@ -91,7 +91,7 @@ pub struct Case {
     /// Whom it is sent to.
     #[serde(default)]
     pub to: To,
-    /// The code that shows that everything set up acts; none where nothing comes back.
+    /// The code that shows that everything set up acts; `None` if nothing comes back.
     #[serde(default)]
     pub code: Option<u16>,
     /// The beginning of an annotation that shows it too, where the code does not.

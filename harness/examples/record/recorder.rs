@@ -29,7 +29,7 @@ const CLOSED: u16 = 9;
 
 /// How long a case may take to act, and an API server to start.
 const ACTING: Duration = Duration::from_secs(60);
-/// Between two tries: no event tells that a policy acts.
+/// The pause between two tries: no event tells when a policy acts.
 const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 
 /// What every Audit-ID begins with.

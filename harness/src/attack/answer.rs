@@ -78,7 +78,7 @@ pub fn silence(kind: SilenceKind, text: &str) -> Silence {
     Silence { kind, text: text.to_owned(), listener_proven: false }
 }
 
-/// Which sort of silence an error is, told by what lies at its ground.
+/// Which sort of silence an error is, by its innermost cause.
 fn silence_of(error: &kube::Error) -> Silence {
     let mut kind = SilenceKind::Cut;
     let mut words = error.to_string();

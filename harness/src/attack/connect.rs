@@ -1,5 +1,5 @@
-//! What a pod reaches over the network. Silence counts only beside the proof that somebody listens: another pod
-//! connects to the very same address and port.
+//! What a pod reaches over the network. Silence counts as a block only if something is shown to listen there: another
+//! pod connects to the very same address and port.
 
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -49,7 +49,8 @@ pub(super) async fn connect(
     Ok(observed(attempt.sent_past("CONNECT", uri), answer))
 }
 
-/// The silence that tells most. An address at which nobody listens, or to which no way leads, is no way in.
+/// The silence that tells most: first one whose listener is proven. An address where nothing listens, or that cannot be
+/// reached, is no way in.
 fn decisive(silences: Vec<Silence>) -> Option<Silence> {
     let closed = |kind| matches!(kind, SilenceKind::Refused | SilenceKind::TimedOut);
     silences.into_iter().max_by_key(|silence| (silence.listener_proven, closed(silence.kind)))

@@ -42,8 +42,8 @@ pub(super) async fn send(
     Ok(Observation { sent, answer, effect, traced: None })
 }
 
-/// The container, with what the scenario lays over it. The pod that it joins may be anything, so that it says for itself
-/// as whom it runs.
+/// The container, with what the scenario lays over it. Nothing is known of the pod that it joins, so it names the user
+/// that it runs as.
 fn container(attempt: &Attempt<'_>, ephemeral: &Ephemeral) -> Value {
     let mut container = pod::container(attempt, &attempt.unique());
     merge::patch(

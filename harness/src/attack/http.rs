@@ -8,7 +8,7 @@ use super::Attempt;
 use super::answer::{exchange, read, silence};
 use crate::model::{Answer, ApiPath, Method, Sent, Silence, SilenceKind, query_values, verb};
 
-/// Subresources that connect to something else, whose query is that something's.
+/// Subresources that connect to something else, which gets the query of such a request.
 const CONNECTING: [&str; 4] = ["exec", "attach", "portforward", "proxy"];
 
 /// A request's body.
@@ -56,7 +56,7 @@ pub(super) fn metadata_only(method: Method, uri: &str) -> String {
 }
 
 impl Attempt<'_> {
-    /// A request that carries this attempt's Audit-ID and nothing that it does not say.
+    /// The beginning of a request, with this attempt's Audit-ID and User-Agent.
     pub(super) fn request(&self, method: &str, uri: &str) -> http::request::Builder {
         Request::builder()
             .method(method)

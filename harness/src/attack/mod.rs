@@ -34,7 +34,7 @@ pub struct World {
     pub access: Access,
     /// What can be seen of it past its API server.
     pub sight: Sight,
-    /// The value that must not be found.
+    /// The value that must be found neither in etcd nor in the audit log.
     pub canary: String,
 }
 
@@ -54,7 +54,7 @@ impl World {
             .header("Audit-ID", audit_id)
             .body(kube::client::Body::empty())
             .map_err(|error| unsent(kube::Error::HttpError(error)))?;
-        // Whatever it is answered.
+        // Any answer will do: each comes with an audit event.
         self.access.admin.send(request).await.map_err(unsent)?;
         log.wait_for(audit_id, FENCE).await
     }
@@ -155,7 +155,7 @@ pub enum ActionError {
     /// The admin could not look.
     #[error("the admin could not look: {}", crate::text::api_words(.0))]
     Look(#[from] kube::Error),
-    /// The way past the API server failed.
+    /// What leads past the API server failed.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     /// The cluster has not what the action needs.

@@ -122,7 +122,7 @@ fn options(container: Option<&str>, stdin: bool, tty: bool) -> String {
     options.join("&")
 }
 
-/// When enough was heard.
+/// When listening ends.
 #[derive(Clone, Copy, PartialEq)]
 enum Until {
     /// The command ended.
@@ -169,19 +169,19 @@ fn method(door: Door) -> &'static str {
     if door == Door::PostSpdy { "POST" } else { "GET" }
 }
 
-/// What is spoken behind the handshake.
+/// The protocols that the handshake offers.
 #[derive(Clone, Copy)]
 struct Protocols {
     websocket: &'static str,
     spdy: &'static str,
 }
 
-/// A remote command's. Which ones a node understands by WebSocket, its cluster knows.
+/// Those of a remote command. The cluster knows which ones its node understands over WebSocket.
 fn command_protocols(world: &World) -> Protocols {
     Protocols { websocket: world.access.stream_protocols, spdy: "v4.channel.k8s.io" }
 }
 
-/// A forwarded port's: by WebSocket the API server carries SPDY through a tunnel, as kubectl asks since 1.31.
+/// Those of a forwarded port. Over WebSocket the API server carries SPDY through a tunnel, as kubectl asks since 1.31.
 const PORT_FORWARD: Protocols =
     Protocols { websocket: "SPDY/3.1+portforward.k8s.io", spdy: "portforward.k8s.io" };
 

@@ -222,7 +222,7 @@ impl AuditLog {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing that holds the lock can leave the state half changed.
+        // A panic while the lock was held has not left the state half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

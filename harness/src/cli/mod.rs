@@ -1,4 +1,4 @@
-//! The command line: what may be said, as types. What it means is in `main.rs`.
+//! The arguments of the command line, as types. What is done with them is in `main.rs` and `command`.
 
 mod reports;
 
@@ -218,8 +218,7 @@ pub struct Output {
 }
 
 impl Output {
-    /// The reports that arguments ask for which cannot be understood as a whole. Other commands than a run and a proof
-    /// write none.
+    /// The reports that arguments ask for although they cannot be parsed. Only a run and a proof write reports.
     pub fn of_broken(arguments: &[OsString]) -> Output {
         let mut output = Output::default();
         let cli = Cli::command();

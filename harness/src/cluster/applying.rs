@@ -19,7 +19,7 @@ use crate::text::api_words;
 /// Who the API server says made the objects.
 const FIELD_MANAGER: &str = "brinell";
 
-/// How long the ServiceAccount of a new namespace may take.
+/// How long a new namespace may take to get its ServiceAccount.
 const HABITABLE: Duration = Duration::from_secs(30);
 
 /// An object could not be applied.
@@ -51,7 +51,7 @@ pub enum ApplyError {
         /// Its answer.
         words: String,
     },
-    /// The cluster cannot take its place.
+    /// The cluster failed to do itself what it does in the place of the object.
     #[error("{file}: {source}")]
     Cluster {
         /// The file.
@@ -72,10 +72,10 @@ pub trait StandIn: Send + Sync {
     /// When it cannot.
     fn take<'a>(&'a self, object: &'a Value) -> LocalBoxFuture<'a, Result<(), ClusterError>>;
 
-    /// Ends what it did in the place of an object, which goes.
+    /// Ends what it did in the place of an object, because the object is deleted.
     fn release<'a>(&'a self, object: &'a Value) -> LocalBoxFuture<'a, ()>;
 
-    /// An object that is sent, as it fits what stands in.
+    /// Changes an object that is sent, so that it fits what the cluster does itself.
     fn adapt(&self, object: &mut Value);
 }
 

@@ -1,4 +1,4 @@
-//! What every command that makes clusters has in common: it is told of, it ends when it is told to, and it tidies up.
+//! What every command that makes clusters has in common: it shows what it does, ends on a signal, and tidies up.
 
 use std::io;
 use std::panic::AssertUnwindSafe;
@@ -65,7 +65,7 @@ pub async fn conduct(
         () = insisted(&mut signals, is_signalled) => not_tidied(&made),
     };
     let took_by_cluster = ending.as_ref().copied().unwrap_or_default() + tidying.elapsed();
-    // The listener ends when nobody can tell it anything any more.
+    // The listener ends when the last sender of events is dropped.
     drop(progress);
     // A panic while something was shown: what was judged is lost. The caller writes that into the files.
     let mut reporter = listening.await.map_err(|_| Error::Panicked)?;
@@ -99,8 +99,8 @@ async fn insisted(signals: &mut Signals, is_signalled: bool) {
     signals.next().await;
 }
 
-/// The signals that end a run. They are caught from the moment on at which this is made: before anything is that
-/// would have to be tidied up. While a run tidies up they are caught as well; the second one ends that too.
+/// The signals that end a run. They are caught from the moment at which this value is made, which is before there is
+/// anything to tidy up. They are caught while a run tidies up, too: the second one ends that.
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
@@ -186,7 +186,7 @@ pub fn options(
     })
 }
 
-/// What is told first.
+/// The first event.
 pub fn begun(run: String, choice: &Choice, options: &Options, plan: &Plan<'_>) -> RunEvent {
     RunEvent::Started {
         run,

@@ -24,7 +24,7 @@ pub enum Error {
     /// The profile cannot be had.
     #[error(transparent)]
     Profile(#[from] ProfileError),
-    /// A scenario stands where a command belongs.
+    /// A scenario was given in the place of a command.
     #[error("did you mean `brinell --scenario {0}`?")]
     BareScenario(String),
     /// No control has this id.
@@ -91,7 +91,7 @@ pub enum Error {
     /// A cluster is kept, and the next sweep may remove it.
     #[error("Cluster kept, but not marked so: {0}")]
     NotMarked(io::Error),
-    /// Nobody waited until all was removed.
+    /// A second signal ended the removal.
     #[error(
         "LEFT BEHIND: a second signal ended tidying up, so that parts of run {run} may still be there; \
          `brinell sweep {run}` removes them."

@@ -10,7 +10,7 @@ use brinell::run::Plan;
 
 use super::{Error, catalog, chosen, print};
 
-/// Shows a scenario as it stands in its file.
+/// Shows a scenario as its file has it.
 pub fn explain(id: &str) -> Result<ExitCode, Error> {
     let catalog = Catalog::load(None)?;
     let entries = select(&catalog, &[id.to_owned()], &[], &[])?;

@@ -23,7 +23,7 @@ pub use self::error::Error;
 pub fn complain(error: &Error) {
     let text = without_credentials(&error.to_string());
     let lines: Vec<String> = text.lines().map(visible).collect();
-    // Where nobody can be told, the exit code tells.
+    // If standard error cannot be written, the exit code still says it.
     let _ = writeln!(std::io::stderr(), "error: {}", lines.join("\n"));
 }
 

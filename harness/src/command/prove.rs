@@ -39,7 +39,7 @@ pub async fn start(arguments: ProveArguments) -> Result<ExitCode, Error> {
     conduct(work, &arguments.output, false, reporter, started).await
 }
 
-/// A scenario of none of the chosen controls can tell nothing.
+/// Whether a scenario tests one of the chosen controls; others show nothing of them.
 fn tests_one_of(entry: &Entry, controls: &[String]) -> bool {
     let tested = entry.controls();
     controls.is_empty() || controls.iter().any(|control| tested.contains(control.as_str()))

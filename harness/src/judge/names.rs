@@ -1,4 +1,5 @@
-//! Names in a refusal that nothing sets off from its words: whoever asks chooses them, so that they are no reason.
+//! Names in a refusal without quotation marks. The sender of the request chooses them, so they are no part of the
+//! reason.
 
 use std::ops::Range;
 

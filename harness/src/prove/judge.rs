@@ -41,8 +41,8 @@ pub(super) fn mark(
     }
 }
 
-/// The reasons that one weakening gives to different requests: a rule that keeps no answer leaves nothing of one that
-/// was refused at the door, and half of one that came in.
+/// The reasons for which one weakening makes different requests fail: a rule of the audit policy that drops answers
+/// leaves no event of a request that was refused at once, and an incomplete one of a request that was let in.
 fn alike(reason: Reason) -> Vec<Reason> {
     match reason {
         Reason::Unlogged | Reason::WronglyLogged => vec![Reason::Unlogged, Reason::WronglyLogged],
@@ -54,7 +54,7 @@ fn alike(reason: Reason) -> Vec<Reason> {
     }
 }
 
-/// Whose promise each finding breaks, and how; nobody's where a legitimate use broke.
+/// The control that each finding is about, and its reason; no control if a legitimate use broke.
 fn findings<'a>(
     entry: &'a Entry,
     result: &'a ScenarioResult,

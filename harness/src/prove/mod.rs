@@ -79,7 +79,7 @@ pub async fn prove(
     let proving = async {
         let making = places.iter().enumerate().map(|(position, place)| {
             let options = Options { run: place.run.clone(), ..options.clone() };
-            // One of several tells what they all do.
+            // All clusters take the same steps: the first one shows them.
             let progress = if position == 0 { progress.clone() } else { unheard() };
             async move { Lane::make(plan, options, Arc::clone(&place.folder), &progress).await }
         });

@@ -75,7 +75,7 @@ impl<'a> Trials<'a> {
                 continue;
             }
             let whole = planned.set_up.clone();
-            // Left out in silence it would be missing from the score.
+            // If it were left out, the score would not show that it is missing.
             let weakened = control
                 .set_up(Some(weakening))
                 .expect("the catalog has checked that its weakenings fit");

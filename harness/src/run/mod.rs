@@ -70,7 +70,7 @@ pub async fn run(
     let own = set(plan, options, folder, progress).await?;
     let deadline = tokio::time::Instant::now() + options.deadline;
     execute::execute(plan, &own.stage, options.jobs, deadline, progress).await;
-    // Nothing to wait for: what is gone by now was waited for by every scenario.
+    // Fails if the cluster has ended. This waits for nothing: each scenario would have noticed the end.
     own.stage.while_there(std::future::ready(own.made_in)).await
 }
 

@@ -38,7 +38,8 @@ pub struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// Plans the `selected` scenarios against a profile of the catalog, on a cluster that lacks what it lacks.
+    /// Plans the `selected` scenarios against a profile of the catalog, on a cluster that does not have what `lacks`
+    /// names.
     pub fn new(
         catalog: &'a Catalog,
         profile: &ProfileEntry,
@@ -103,7 +104,7 @@ impl<'a> Plan<'a> {
             .then(|| format!("the profile {} does not have the controls {names}", self.profile))
     }
 
-    /// Whether an action reads along with a main process that only a real node runs.
+    /// Whether an action attaches to a main process that only a real node runs.
     fn reads_along(&self, entry: &Entry, action: &Action) -> bool {
         let Action::Attach(attach) = action else { return false };
         let Some(target) = self.catalog.targets.get(&entry.scenario.target) else { return false };

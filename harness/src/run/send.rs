@@ -112,8 +112,8 @@ impl<'a> Sender<'a> {
         })
     }
 
-    /// The cluster's webhooks, if the answer speaks of one. Read for each refusal: one that was not there at an earlier
-    /// one would earn our control the credit for its own.
+    /// The cluster's webhooks, if the answer speaks of one. Read anew for each refusal: a webhook that was added since
+    /// would be overlooked, and its refusal counted as one by our control.
     async fn webhooks(&self, answer: &Answer) -> Vec<Webhook> {
         if !speaks_of_webhook(answer) {
             return Vec::new();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The floors from the ground up. A module uses its own floor's other modules as little as those above.
+/// The floors from the ground up. A module uses only modules of lower floors.
 const FLOORS: [&[&str]; 11] = [
     &["model"],
     &["text", "merge", "input", "poll"],

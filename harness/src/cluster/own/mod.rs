@@ -84,8 +84,7 @@ pub trait Own: Send + Sync {
         settings: &'a Settings,
     ) -> LocalBoxFuture<'a, Result<Second, ClusterError>>;
 
-    /// Waits until the parts of the cluster that run as pods of its own do, as far as scenarios rest on them;
-    /// `names` asks for the one that looks up names as well.
+    /// Waits until the cluster's own pods run, as far as scenarios need them; `names` waits for DNS as well.
     ///
     /// # Errors
     /// When they do not become ready.
@@ -130,7 +129,7 @@ pub struct Created {
 pub struct ReadBack {
     /// Its flags, as settings name them.
     pub flags: BTreeMap<String, String>,
-    /// The files of the settings that lie otherwise where it reads them.
+    /// The files of the settings whose content is another where it reads them.
     pub different: BTreeSet<String>,
 }
 
@@ -144,7 +143,7 @@ pub struct Wanted<'a> {
     pub folder: Arc<RunFolder>,
 }
 
-/// A cluster that is not made yet. Where it needs programs, they are looked for by `programs`.
+/// A cluster that is not made yet. If it needs programs, `programs` finds them.
 ///
 /// # Errors
 /// When the programs are not found, or no port can be opened or no certificate made.

@@ -55,8 +55,8 @@ pub struct Guard {
     remembered: Arc<Mutex<BTreeMap<PodName, Labels>>>,
 }
 
-/// Serves `POST /validate` over HTTPS until `stop` ends, then finishes what is under way. `tls` must know the API
-/// server by its certificate: whoever else is answered learns the labels of every pod.
+/// Serves `POST /validate` over HTTPS until `stop` ends, then finishes what is under way. `tls` must demand the API
+/// server's certificate: any other client could learn the labels of every pod from the answers.
 ///
 /// # Errors
 /// When the listener cannot be used.

@@ -1,4 +1,4 @@
-//! From nothing to a cluster on which every control of the profile was seen acting.
+//! Makes a cluster, and sets the profile up on it until every control was seen acting.
 
 mod assembly;
 mod end;
@@ -103,7 +103,7 @@ impl ControlError {
     }
 }
 
-/// That something did not become ready in time.
+/// The error for something that did not become ready in time.
 fn not_ready(what: String, state: &str) -> StageError {
     ClusterError::NotReady { what, state: state.to_owned() }.into()
 }

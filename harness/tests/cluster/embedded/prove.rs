@@ -84,7 +84,7 @@ fn with_scenario(text: &str) -> Ran {
     Ran::from(command.output().expect("started"))
 }
 
-/// Ended while a control is weak and a second API server runs, it leaves neither.
+/// A proof that is ended while a second API server runs with a weakened control leaves nothing.
 fn an_interrupted_proof_leaves_nothing() {
     let home = Home::new();
     let mut command = proof::brinell(&home, ClusterKind::Embedded);

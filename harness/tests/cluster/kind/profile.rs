@@ -83,7 +83,7 @@ impl Kept<'_> {
 
 impl Drop for Kept<'_> {
     fn drop(&mut self) {
-        // After a test that got no further; else there is nothing to sweep any more.
+        // This sweeps after a test that failed. After any other nothing is left to sweep.
         self.sweep();
     }
 }
@@ -174,7 +174,7 @@ fn in_secrets(kubeconfig: &str) -> Vec<String> {
     secret.map(|value| String::from_utf8(value).expect("text in UTF-8")).collect()
 }
 
-/// Who may do what with the run's folder and its files.
+/// The permissions of the run's folder and its files.
 fn modes(folder: &Path) -> Vec<(PathBuf, u32)> {
     let files = std::fs::read_dir(folder).expect("a folder");
     let paths = files.map(|file| file.expect("readable").path()).chain([folder.to_owned()]);
@@ -237,7 +237,7 @@ fn keeps_secrets(outcome: &Outcome) {
     }
 }
 
-/// Text without the blanks at which it may have been broken, in whatever way they are written.
+/// Text without the blanks and line breaks at which it may have been broken, escaped ones among them.
 fn unbroken(text: &str) -> String {
     text.replace("\\n", "").split_whitespace().collect()
 }

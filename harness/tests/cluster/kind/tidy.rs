@@ -39,7 +39,7 @@ pub fn trials() -> Vec<Trial> {
     trials
 }
 
-/// Whoever is told to end tidies up, and says in the report that it was ended.
+/// A run that a signal ends tidies up, and says in the report that it was ended.
 fn is_tidied(stage: Stage, signal: Signal, code: i32) {
     let home = Home::new();
     let mut running = Running::start(&home);
@@ -66,7 +66,7 @@ fn is_swept(stage: Stage) {
     assert_gone(&home, &running.run);
 }
 
-/// A run that is alive is left alone, and so is one of which nobody here can tell.
+/// A run that is alive is left alone, and so is one of which it cannot be told here whether it is.
 fn spares_others() {
     let (home, elsewhere) = (Home::new(), Home::new());
     let mut living = Running::start(&home);
@@ -97,7 +97,7 @@ fn assert_gone(home: &Home, run: &str) {
     assert_eq!(home.touched(&["junit.xml"]), [""; 0]);
 }
 
-/// A run of one scenario that is going on. It is told to end when a test gets no further.
+/// A run of one scenario that is going on. It is ended with a signal if a test fails.
 struct Running {
     process: Child,
     lines: Lines<BufReader<ChildStdout>>,

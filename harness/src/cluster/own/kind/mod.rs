@@ -255,7 +255,7 @@ impl Kind {
             .collect())
     }
 
-    /// The settings' files that lie otherwise in the node.
+    /// The settings' files whose content in the node is another.
     async fn different_files(&self, settings: &Settings) -> Result<BTreeSet<String>, ClusterError> {
         let looking = settings.files.iter().map(async |(name, text)| {
             let path = format!("{SETTINGS}/{name}");
