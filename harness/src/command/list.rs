@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use brinell::catalog::{Catalog, Entry, select};
 use brinell::cli::{ListFormat, RunArguments, Selection};
 use brinell::cluster::Choice;
-use brinell::report::{ExitCode, visible};
+use brinell::report::ExitCode;
 use brinell::run::Plan;
+use brinell::text::visible;
 
 use super::{Error, catalog, chosen, print};
 

@@ -13,8 +13,8 @@ use std::io::{ErrorKind, Write};
 
 use brinell::catalog::{Catalog, Entry, ProfileEntry, select};
 use brinell::cli::{Output, Selection};
-use brinell::report::{ExitCode, ReportError, visible};
-use brinell::text::without_credentials;
+use brinell::report::{ExitCode, ReportError};
+use brinell::text::{visible, without_credentials};
 
 pub use self::conduct::refuse;
 pub use self::error::Error;

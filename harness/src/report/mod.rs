@@ -35,7 +35,6 @@ pub(crate) use file::ReportFile;
 pub(crate) use format::{Flag, Format};
 pub use markdown::FORMAT as MARKDOWN;
 pub use terminal::{Detail, Terminal};
-pub use text::visible;
 
 /// Every format, in the order in which files of them are written.
 pub const FORMATS: &[&Format] = &[&junit::FORMAT, &json::FORMAT, &markdown::FORMAT];

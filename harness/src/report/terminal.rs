@@ -11,12 +11,13 @@ use anstream::{AutoStream, ColorChoice};
 use super::paint::Paint;
 use super::screen::Screen;
 use super::text::wrap_lines;
-use super::{ReportError, block, proof, visible};
+use super::{ReportError, block, proof};
 use crate::model::{
     ABORTED, NOT_ACTING, Outcome, Results, RunEvent, ScenarioResult, Summary, Verdict,
     WeakeningResult,
 };
 use crate::text::count;
+use crate::text::visible;
 
 /// How often the time of what is going on is shown anew.
 const TICK: Duration = Duration::from_millis(500);
