@@ -23,7 +23,7 @@ use crate::text::count;
 
 /// How long a weakened or restored control may take to act. Objects act within a second, a webhook's server ends
 /// or starts within a few (measured). No event tells it: the scenarios ask.
-const ACTING: Duration = Duration::from_secs(15);
+const TAKING_EFFECT: Duration = Duration::from_secs(15);
 
 /// How many debug containers a pod may hold before it is made again.
 const DEBUGGERS: usize = 20;
@@ -127,7 +127,7 @@ impl<'a> Lane<'a> {
         applier.apply(&change.apply).await?;
         self.own.see_rolled_out(&change.apply).await?;
         if change.apply.iter().any(|it| it.object["kind"] == "Deployment") {
-            self.own.stage.see_reached(&self.plan.controls[id], ACTING).await;
+            self.own.stage.see_reached(&self.plan.controls[id], TAKING_EFFECT).await;
         }
         if let Some(labels) = &trial.weakened.stopped {
             self.own.stop(labels).await?;
@@ -163,7 +163,7 @@ impl<'a> Lane<'a> {
         if asked.is_empty() {
             asked.clone_from(&trial.scenarios);
         }
-        let deadline = Instant::now() + ACTING;
+        let deadline = Instant::now() + TAKING_EFFECT;
         loop {
             let late = Instant::now() > deadline;
             let mut cells = self.look(trial, stage, &asked).await;
@@ -282,7 +282,7 @@ impl<'a> Lane<'a> {
     async fn see_restored(&self, trial: &Trial<'_>, cells: &[Cell]) -> Result<(), ProofError> {
         let mut entries = self.plan.scenarios.clone();
         entries.retain(|entry| cells.iter().any(|cell| cell.result.id == entry.id));
-        let deadline = Instant::now() + ACTING;
+        let deadline = Instant::now() + TAKING_EFFECT;
         loop {
             // Each look is brought to its end: on a busy machine one alone may take longer than a control does.
             let late = Instant::now() > deadline;
