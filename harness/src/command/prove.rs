@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use brinell::catalog::{Entry, did_you_mean};
 use brinell::cli::ProveArguments;
 use brinell::cluster::Choice;
-use brinell::prove::{Place, Trials, prove};
+use brinell::prove::{LaneRun, Trials, prove};
 use brinell::report::ExitCode;
 use brinell::run::{Options, Plan, Progress};
 use brinell::text;
@@ -61,12 +61,12 @@ async fn begin(
     if let Some(missing) = choice.missing {
         return Err(missing.into());
     }
-    let mut places = Vec::new();
+    let mut lane_runs = Vec::new();
     if !trials.trials.is_empty() {
         for run in runs {
             let folder = made.folder(&run)?;
-            places.push(Place { run, folder });
+            lane_runs.push(LaneRun { run, folder });
         }
     }
-    Ok(prove(plan, trials, options, &places, progress).await?)
+    Ok(prove(plan, trials, options, &lane_runs, progress).await?)
 }
