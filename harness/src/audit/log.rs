@@ -117,7 +117,7 @@ impl AuditLog {
         let mut line = Vec::new();
         let end = loop {
             match next_line(&mut source, &mut line).await {
-                Ok(Some(whole)) => self.take(&line, whole, encoded.as_bytes()),
+                Ok(Some(is_complete)) => self.take(&line, is_complete, encoded.as_bytes()),
                 Ok(None) => break "the command that follows it ended".to_owned(),
                 Err(error) => break error.to_string(),
             }
@@ -143,7 +143,7 @@ impl AuditLog {
         }
     }
 
-    fn take(&self, line: &[u8], whole: bool, encoded_canary: &[u8]) {
+    fn take(&self, line: &[u8], is_complete: bool, encoded_canary: &[u8]) {
         let leaks = contains(line, self.canary.as_bytes()) || contains(line, encoded_canary);
         let mut state = self.state();
         state.lines += 1;
@@ -153,7 +153,7 @@ impl AuditLog {
                 state.leaks.first.extend(leak(line));
             }
         }
-        if !whole {
+        if !is_complete {
             state.skipped_lines += 1;
             state.leaks.unsearched += 1;
         } else if contains(line, self.run.as_bytes()) || is_trace(line) {
@@ -245,7 +245,7 @@ async fn next_line(
     line: &mut Vec<u8>,
 ) -> std::io::Result<Option<bool>> {
     line.clear();
-    let mut whole = true;
+    let mut is_complete = true;
     loop {
         let chunk = source.fill_buf().await?;
         if chunk.is_empty() {
@@ -257,11 +257,11 @@ async fn next_line(
         if line.len() + taken <= LONGEST_LINE {
             line.extend_from_slice(&chunk[..taken]);
         } else {
-            whole = false;
+            is_complete = false;
         }
         source.consume(taken);
         if end.is_some() {
-            return Ok(Some(whole));
+            return Ok(Some(is_complete));
         }
     }
 }
@@ -282,7 +282,7 @@ const MADE: [&[u8]; 3] =
 /// The attempt whose label the body of a request carries. Nothing else of a body is kept.
 fn labelled(line: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
-    struct Whole {
+    struct Request {
         #[serde(rename = "requestObject")]
         body: Body,
     }
@@ -300,8 +300,8 @@ fn labelled(line: &[u8]) -> Option<String> {
         attempt: String,
     }
     // A body without the label is not ours.
-    let whole: Whole = serde_json::from_slice(line).ok()?;
-    Some(whole.body.metadata.labels.attempt)
+    let request: Request = serde_json::from_slice(line).ok()?;
+    Some(request.body.metadata.labels.attempt)
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {

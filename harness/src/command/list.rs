@@ -62,9 +62,11 @@ pub async fn plan(selection: Selection) -> Result<ExitCode, Error> {
 
 /// What a plan holds: of which kind, its name, and what there is to say about it.
 fn planned<'a>(plan: &'a Plan) -> Vec<(&'static str, &'a str, String)> {
-    let state = |whole| if whole { "set up, seen acting" } else { "weakened" }.to_owned();
-    let controls =
-        plan.controls.iter().map(|(id, control)| ("control", id.as_str(), state(control.whole)));
+    let state = |unweakened| if unweakened { "set up, seen acting" } else { "weakened" }.to_owned();
+    let controls = plan
+        .controls
+        .iter()
+        .map(|(id, control)| ("control", id.as_str(), state(control.unweakened)));
     let without = plan.left_out.iter().map(|(id, why)| ("without", id.as_str(), why.clone()));
     let targets = plan.targets().into_iter().map(|name| ("target", name, String::new()));
     let personas = plan.personas().into_iter().map(|name| ("persona", name, String::new()));

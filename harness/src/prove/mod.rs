@@ -46,7 +46,7 @@ pub enum ProofError {
     },
     /// After the last weakening the cluster was not as before the first, and each seemed to be restored.
     #[error("after the last weakening these scenarios were not green any more: {}", ids(.0))]
-    NotWhole(Vec<ScenarioResult>),
+    NotGreenAtEnd(Vec<ScenarioResult>),
     /// It took too long.
     #[error("the proof did not end within {0:?}: give it more with --deadline")]
     Late(Duration),
@@ -92,7 +92,9 @@ pub async fn prove(
     let proven = tokio::time::timeout(options.deadline, proving).await;
     let proven = proven.unwrap_or(Err(ProofError::Late(options.deadline)));
     if let Err(
-        ProofError::NotGreen(red) | ProofError::NotRestored { red, .. } | ProofError::NotWhole(red),
+        ProofError::NotGreen(red)
+        | ProofError::NotRestored { red, .. }
+        | ProofError::NotGreenAtEnd(red),
     ) = &proven
     {
         for result in red {

@@ -14,8 +14,8 @@ pub struct Trial<'a> {
     pub name: &'a str,
     /// What it says.
     pub weakening: &'a Weakening,
-    /// The control as it stands.
-    pub whole: SetUp,
+    /// The control without the weakening.
+    pub unweakened: SetUp,
     /// The control with the weakening.
     pub weakened: SetUp,
     /// The scenarios that test the control and can run here, in the order of the catalog.
@@ -48,7 +48,7 @@ impl<'a> Trials<'a> {
         let mut trials = Trials { trials: Vec::new(), skipped: Vec::new() };
         let is_chosen = |id: &String| controls.is_empty() || controls.contains(id);
         for (_, planned) in plan.controls.iter().filter(|(id, _)| is_chosen(id)) {
-            if planned.whole {
+            if planned.unweakened {
                 trials.add(plan, planned);
             } else {
                 trials.skip(planned.control, "the profile has this control weakened already");
@@ -74,12 +74,12 @@ impl<'a> Trials<'a> {
                 self.skipped.push(Untried { control, name, weakening, cause });
                 continue;
             }
-            let whole = planned.set_up.clone();
+            let unweakened = planned.set_up.clone();
             // If it were left out, the score would not show that it is missing.
             let weakened = control
                 .set_up(Some(weakening))
                 .expect("the catalog has checked that its weakenings fit");
-            self.trials.push(Trial { control, name, weakening, whole, weakened, scenarios });
+            self.trials.push(Trial { control, name, weakening, unweakened, weakened, scenarios });
         }
     }
 
@@ -147,7 +147,7 @@ impl Trial<'_> {
 
     /// Whether the API server that is there will do.
     pub fn same_api_server(&self) -> bool {
-        self.whole.same_api_server(&self.weakened)
+        self.unweakened.same_api_server(&self.weakened)
     }
 }
 

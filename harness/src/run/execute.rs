@@ -55,7 +55,7 @@ fn begun<'a>(entries: &[&'a Entry]) -> Vec<(usize, &'a Entry)> {
 }
 
 /// A result without attempts.
-pub fn whole(entry: &Entry, verdict: Verdict, cause: String) -> ScenarioResult {
+pub fn without_attempts(entry: &Entry, verdict: Verdict, cause: String) -> ScenarioResult {
     ScenarioResult {
         id: entry.id.clone(),
         family: entry.family.clone(),

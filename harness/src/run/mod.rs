@@ -54,7 +54,7 @@ pub struct Options {
 pub fn skip(plan: &Plan<'_>, options: &Options, progress: &Progress) {
     for (entry, cause) in &plan.skipped {
         let verdict = if options.require_all { Verdict::Inconclusive } else { Verdict::Skipped };
-        let skipped = execute::whole(entry, verdict, cause.clone());
+        let skipped = execute::without_attempts(entry, verdict, cause.clone());
         progress.tell(RunEvent::ScenarioFinished(Box::new(skipped)));
     }
 }

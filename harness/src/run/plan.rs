@@ -15,8 +15,8 @@ pub struct Planned<'a> {
     pub control: &'a ControlEntry,
     /// With the profile's weakening applied.
     pub set_up: SetUp,
-    /// Whether it stands as it is, so that it must be seen acting.
-    pub whole: bool,
+    /// Whether the profile does not weaken it, so that it must be seen acting.
+    pub unweakened: bool,
 }
 
 /// All that a run will do.
@@ -57,7 +57,7 @@ impl<'a> Plan<'a> {
                     setting.weakening.as_ref().and_then(|name| control.control.weaken.get(name));
                 let fits = "the catalog has checked that its weakenings fit";
                 let set_up = control.set_up(weakening).expect(fits);
-                Some((id.clone(), Planned { control, set_up, whole: weakening.is_none() }))
+                Some((id.clone(), Planned { control, set_up, unweakened: weakening.is_none() }))
             })
             .collect();
         let left_out: BTreeMap<String, String> = controls
@@ -132,10 +132,10 @@ impl<'a> Plan<'a> {
         settings(others.map(|(_, planned)| &planned.set_up).chain([set_up]), values)
     }
 
-    /// What the whole controls are asked until they act.
+    /// What the controls that are not weakened are asked until they act.
     fn questions(&self) -> impl Iterator<Item = &Ready> {
-        let whole = self.controls.values().filter(|planned| planned.whole);
-        whole.flat_map(|planned| &planned.control.control.ready)
+        let unweakened = self.controls.values().filter(|planned| planned.unweakened);
+        unweakened.flat_map(|planned| &planned.control.control.ready)
     }
 
     /// The targets that the scenarios and the controls' own questions act on.

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::Plan;
 use super::collect::collect;
-use super::execute::whole;
+use super::execute::without_attempts;
 use super::send::{Sender, Sending};
 use super::stage::Stage;
 use crate::attack::Ledger;
@@ -43,7 +43,12 @@ impl<'a> Play<'a> {
         let record = Record { attempts, steadiness, left_over, cause };
         let Judged { verdict, cause, attempts } =
             judge(&turns, record, |blocked| self.decider(blocked));
-        ScenarioResult { cause, attempts, took, ..whole(self.entry, verdict, String::new()) }
+        ScenarioResult {
+            cause,
+            attempts,
+            took,
+            ..without_attempts(self.entry, verdict, String::new())
+        }
     }
 
     /// Sends as much as can be sent. Returns it with the API server's process at the beginning and why it ended early.

@@ -19,23 +19,24 @@ use crate::run::{Plan, Planned};
 const NAMES: Duration = Duration::from_secs(15);
 
 impl OwnStage {
-    /// Sees every whole control acting, the cluster's own pods running, and the log written. Returns the controls that
+    /// Sees every control acting that is not weakened, the cluster's own pods running, and the log written. Returns the controls that
     /// are not as the profile says, which ends nothing: what they let through is for the scenarios to find.
     pub(super) async fn see_acting(
         &self,
         plan: &Plan<'_>,
         settings: &Settings,
     ) -> Result<(Vec<ControlError>, String), StageError> {
-        let whole: Vec<&Planned> = plan.controls.values().filter(|planned| planned.whole).collect();
-        let asking = join_all(whole.iter().map(|planned| self.stage.see_control(planned)));
+        let unweakened: Vec<&Planned> =
+            plan.controls.values().filter(|planned| planned.unweakened).collect();
+        let asking = join_all(unweakened.iter().map(|planned| self.stage.see_control(planned)));
         let asking = async { Ok(asking.await) };
         let (mut unmet, asked, ()) =
             tokio::try_join!(self.read_back(plan, settings), asking, self.see_parts(plan))?;
         unmet.extend(asked.into_iter().filter_map(Result::err));
-        if whole.iter().any(|planned| planned.set_up.flags.contains_key("audit-log-path")) {
+        if unweakened.iter().any(|planned| planned.set_up.flags.contains_key("audit-log-path")) {
             unmet.extend(self.stage.fence().await.err().map(ControlError::from));
         }
-        let detail = acting(plan, whole.len(), &unmet);
+        let detail = acting(plan, unweakened.len(), &unmet);
         Ok((unmet, detail))
     }
 
@@ -49,12 +50,12 @@ impl OwnStage {
 }
 
 /// How many controls act, in words.
-fn acting(plan: &Plan<'_>, whole: usize, unmet: &[ControlError]) -> String {
+fn acting(plan: &Plan<'_>, unweakened: usize, unmet: &[ControlError]) -> String {
     let failing: BTreeSet<&str> = unmet.iter().map(ControlError::control).collect();
-    let acting = whole.saturating_sub(failing.len());
-    let absent = plan.controls.len() - whole;
-    let mut detail = match (whole, absent) {
-        (whole, 0) => format!("{acting} of {whole} controls act, each seen acting"),
+    let acting = unweakened.saturating_sub(failing.len());
+    let absent = plan.controls.len() - unweakened;
+    let mut detail = match (unweakened, absent) {
+        (unweakened, 0) => format!("{acting} of {unweakened} controls act, each seen acting"),
         (0, absent) => format!("{absent} of {absent} controls absent, as the profile says"),
         (_, absent) => format!("{acting} controls act, {absent} weakened"),
     };
