@@ -239,7 +239,7 @@ pub fn pod(over: &Value) -> Value {
             }],
         },
     });
-    merge::patch(&mut pod, over);
+    merge::lay_over(&mut pod, over);
     pod
 }
 
@@ -274,7 +274,7 @@ impl Hook {
             },
         });
         if let Some(over) = &self.over {
-            merge::patch(&mut hook, over);
+            merge::lay_over(&mut hook, over);
         }
         let path = format!("/apis/admissionregistration.k8s.io/v1/{kind}webhookconfigurations");
         (path, json!({"metadata": {"name": case}, "webhooks": [hook]}))
@@ -300,7 +300,7 @@ impl Policy {
         }
         for (base, over) in [(&mut spec, &self.spec), (&mut binding, &self.binding)] {
             if let Some(over) = over {
-                merge::patch(base, over);
+                merge::lay_over(base, over);
             }
         }
         let binding_name = format!("{}-binding", self.name);

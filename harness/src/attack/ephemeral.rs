@@ -30,7 +30,7 @@ pub(super) async fn send(
         }
         Door::Apply | Door::ApplyYaml => {
             let mut whole = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}});
-            merge::patch(&mut whole, &added);
+            merge::lay_over(&mut whole, &added);
             let uri = format!("{path}?fieldManager={}", attempt.unique());
             let encode = if attempt.door == Door::Apply { Content::json } else { Content::yaml };
             (Method::Patch, uri, encode(Patch::Apply.media_type(), &whole))
@@ -46,7 +46,7 @@ pub(super) async fn send(
 /// that it runs as.
 fn container(attempt: &Attempt<'_>, ephemeral: &Ephemeral) -> Value {
     let mut container = pod::container(attempt, &attempt.unique());
-    merge::patch(
+    merge::lay_over(
         &mut container["securityContext"],
         &json!({
             "runAsNonRoot": true,
@@ -55,7 +55,7 @@ fn container(attempt: &Attempt<'_>, ephemeral: &Ephemeral) -> Value {
         }),
     );
     if let Some(over) = &ephemeral.container {
-        merge::patch(&mut container, over);
+        merge::lay_over(&mut container, over);
     }
     container
 }

@@ -253,7 +253,7 @@ mod tests {
                 "objectRef": {"resource": "pods", "namespace": "a"},
                 "responseStatus": {"code": 403},
             });
-            crate::merge::patch(&mut event, &over);
+            crate::merge::lay_over(&mut event, &over);
             serde_json::from_value(event).unwrap()
         };
         let refused = |pod: &str| json!({"responseStatus": {"message": format!("pods \"{pod}\" is forbidden: no")}});

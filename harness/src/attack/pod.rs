@@ -25,7 +25,7 @@ async fn directly(attempt: &Attempt<'_>, action: &PodAction) -> Result<Observati
     let path = format!("/api/v1/namespaces/{}/pods", attempt.scene.namespace);
     let mut pod = template(attempt, action).await?;
     let asked = asked(action, &pod);
-    merge::patch(
+    merge::lay_over(
         &mut pod,
         &json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": attempt.unique()}}),
     );
@@ -66,7 +66,7 @@ pub(super) async fn template(
         template["metadata"]["ownerReferences"] = owners.into();
     }
     if let Some(over) = &action.spec {
-        merge::patch(&mut template["spec"], over);
+        merge::lay_over(&mut template["spec"], over);
     }
     Ok(template)
 }

@@ -219,9 +219,9 @@ fn all(client: &Client, resource: &ApiResource) -> Api<DynamicObject> {
 /// Labels an object and the pods that it makes.
 fn label(object: &mut Value, run: &str) {
     let mine = json!({"metadata": {"labels": {RUN_LABEL: run}}});
-    crate::merge::patch(object, &mine);
+    crate::merge::lay_over(object, &mine);
     if object["spec"]["template"].is_object() {
-        crate::merge::patch(&mut object["spec"]["template"], &mine);
+        crate::merge::lay_over(&mut object["spec"]["template"], &mine);
     }
 }
 

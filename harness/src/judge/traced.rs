@@ -89,7 +89,7 @@ mod tests {
             "responseStatus": {"code": 403, "message": REFUSED},
             "requestReceivedTimestamp": "2026-01-01T00:00:02.000000Z",
         });
-        crate::merge::patch(&mut event, &over);
+        crate::merge::lay_over(&mut event, &over);
         serde_json::from_value(event).expect("an event")
     }
 

@@ -4,4 +4,4 @@ mod contained;
 mod over;
 
 pub use contained::{contains, is_zero};
-pub use over::patch;
+pub use over::lay_over;

@@ -5,21 +5,21 @@
 use serde_json::Value;
 
 /// Lays `over` over `base`. Null removes a key.
-pub fn patch(base: &mut Value, over: &Value) {
+pub fn lay_over(base: &mut Value, over: &Value) {
     match (base, over) {
         (Value::Object(base), Value::Object(over)) => {
             for (key, value) in over {
                 if value.is_null() {
                     base.remove(key);
                 } else {
-                    patch(base.entry(key.clone()).or_insert(Value::Null), value);
+                    lay_over(base.entry(key.clone()).or_insert(Value::Null), value);
                 }
             }
         }
         (Value::Array(base), Value::Array(over)) if over.iter().all(Value::is_object) => {
             for (index, value) in over.iter().enumerate() {
                 match base.get_mut(index) {
-                    Some(present) => patch(present, value),
+                    Some(present) => lay_over(present, value),
                     None => base.push(value.clone()),
                 }
             }
@@ -37,7 +37,10 @@ mod tests {
     #[test]
     fn a_fragment_changes_only_what_it_names() {
         let mut base = json!({"containers": [{"name": "a", "image": "b"}], "hostPID": false});
-        patch(&mut base, &json!({"containers": [{"image": "c"}], "hostPID": null, "volumes": []}));
+        lay_over(
+            &mut base,
+            &json!({"containers": [{"image": "c"}], "hostPID": null, "volumes": []}),
+        );
         assert_eq!(base, json!({"containers": [{"name": "a", "image": "c"}], "volumes": []}));
     }
 }

@@ -169,7 +169,7 @@ fn settings<'s>(set_ups: impl Iterator<Item = &'s SetUp>, values: &Values) -> Se
             if settings.kubelet.is_null() {
                 settings.kubelet = serde_json::json!({});
             }
-            crate::merge::patch(&mut settings.kubelet, kubelet);
+            crate::merge::lay_over(&mut settings.kubelet, kubelet);
         }
     }
     settings

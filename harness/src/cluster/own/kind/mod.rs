@@ -414,7 +414,7 @@ fn configuration(settings: &Settings) -> Value {
         "apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
         "failCgroupV1": false,
     });
-    crate::merge::patch(&mut kubelet, &settings.kubelet);
+    crate::merge::lay_over(&mut kubelet, &settings.kubelet);
     json!({
         "kind": "Cluster",
         "apiVersion": "kind.x-k8s.io/v1alpha4",
