@@ -17,7 +17,7 @@ use crate::cluster::RunFolder;
 use crate::model::{Cell, Mark, Need, ScenarioResult, Verdict, WeakeningResult};
 use crate::poll;
 use crate::run::{
-    Options, OwnStage, Plan, Progress, SecondStage, Stage, StageError, set, together,
+    Options, OwnStage, Plan, Progress, SecondStage, Stage, StageError, make_stage, together,
 };
 use crate::text::count;
 
@@ -47,7 +47,7 @@ impl<'a> Lane<'a> {
         folder: Arc<RunFolder>,
         progress: &Progress,
     ) -> Result<Self, ProofError> {
-        let mut own = set(plan, &options, folder, progress).await?;
+        let mut own = make_stage(plan, &options, folder, progress).await?;
         if let Some(unmet) = own.unmet.pop() {
             return Err(StageError::from(unmet).into());
         }

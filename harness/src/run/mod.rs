@@ -67,7 +67,7 @@ pub async fn run(
     folder: Arc<RunFolder>,
     progress: &Progress,
 ) -> Result<Duration, StageError> {
-    let own = set(plan, options, folder, progress).await?;
+    let own = make_stage(plan, options, folder, progress).await?;
     let deadline = tokio::time::Instant::now() + options.deadline;
     execute::execute(plan, &own.stage, options.jobs, deadline, progress).await;
     // Fails if the cluster has ended. This waits for nothing: each scenario would have noticed the end.
@@ -75,7 +75,7 @@ pub async fn run(
 }
 
 /// Makes a cluster of our own and sets the stage on it.
-pub(crate) async fn set(
+pub(crate) async fn make_stage(
     plan: &Plan<'_>,
     options: &Options,
     folder: Arc<RunFolder>,
