@@ -9,7 +9,7 @@ use crate::model::{Answer, Effect, Searched};
 /// Makes a Secret that holds the canary, reads it, and looks for it in the log up to a fence.
 pub(super) async fn search(attempt: &Attempt<'_>) -> Result<Observation, ActionError> {
     let unique = attempt.unique();
-    let path = format!("/api/v1/namespaces/{}/secrets", attempt.scene.namespace);
+    let path = format!("/api/v1/namespaces/{}/secrets", attempt.target.namespace);
     let body = json!({
         "apiVersion": "v1", "kind": "Secret",
         "metadata": {"name": unique},

@@ -81,7 +81,7 @@ impl Listener {
 
     /// A pod, which can connect to itself: no policy forbids that.
     async fn pod(attempt: &Attempt<'_>, written: &str) -> Result<Self, ActionError> {
-        let (namespace, name) = place(written, &attempt.scene.namespace);
+        let (namespace, name) = place(written, &attempt.target.namespace);
         let pods = Api::<Pod>::namespaced(attempt.world.access.admin.clone(), namespace);
         let status = pods.get(name).await?.status.unwrap_or_default();
         let addresses = status.pod_ips.unwrap_or_default().into_iter().map(|it| it.ip).collect();
@@ -90,7 +90,7 @@ impl Listener {
 
     /// A Service, and the pods behind it that are ready.
     async fn service(attempt: &Attempt<'_>, written: &str) -> Result<Self, ActionError> {
-        let (namespace, name) = place(written, &attempt.scene.namespace);
+        let (namespace, name) = place(written, &attempt.target.namespace);
         let admin = &attempt.world.access.admin;
         let services = Api::<Service>::namespaced(admin.clone(), namespace);
         let slices = Api::<EndpointSlice>::namespaced(admin.clone(), namespace);
@@ -144,7 +144,7 @@ async fn probe<T: DeserializeOwned>(
     pod: &str,
     command: &[&str],
 ) -> Result<Result<T, NoAnswer>, ActionError> {
-    let (namespace, name) = place(pod, &attempt.scene.namespace);
+    let (namespace, name) = place(pod, &attempt.target.namespace);
     let stream = run(attempt.world, namespace, name, command).await?;
     read(&stream.stdout)
         .map_err(|_| ActionError::Probe { answer: format!("{}{}", stream.stdout, stream.stderr) })

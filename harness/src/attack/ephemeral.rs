@@ -15,7 +15,7 @@ pub(super) async fn send(
     ephemeral: &Ephemeral,
 ) -> Result<Observation, ActionError> {
     let name = attempt.pod(ephemeral.pod.as_ref())?;
-    let namespace = ephemeral.namespace.as_ref().unwrap_or(&attempt.scene.namespace);
+    let namespace = ephemeral.namespace.as_ref().unwrap_or(&attempt.target.namespace);
     let pods = Api::<Pod>::namespaced(attempt.world.access.admin.clone(), namespace);
     let container = container(attempt, ephemeral);
     let path = format!("/api/v1/namespaces/{namespace}/pods/{name}/ephemeralcontainers");

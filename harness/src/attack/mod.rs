@@ -72,7 +72,7 @@ impl World {
 
 /// What an action acts on where it names nothing itself.
 #[derive(Debug, Clone)]
-pub struct Scene {
+pub struct StagedTarget {
     /// The target's namespace.
     pub namespace: String,
     /// The target's first pod; `None` where it has none.
@@ -86,7 +86,7 @@ pub struct Attempt<'a> {
     /// Who acts.
     pub identity: &'a Identity,
     /// On what.
-    pub scene: &'a Scene,
+    pub target: &'a StagedTarget,
     /// Which way.
     pub door: Door,
     /// Finds the request in the audit log.
@@ -192,7 +192,7 @@ impl Attempt<'_> {
     }
 
     fn pod<'b>(&'b self, named: Option<&'b String>) -> Result<&'b str, ActionError> {
-        named.or(self.scene.pod.as_ref()).map(String::as_str).ok_or(ActionError::NoPod)
+        named.or(self.target.pod.as_ref()).map(String::as_str).ok_or(ActionError::NoPod)
     }
 
     /// A name that no other attempt uses.

@@ -22,7 +22,7 @@ pub(super) async fn send(
 }
 
 async fn directly(attempt: &Attempt<'_>, action: &PodAction) -> Result<Observation, ActionError> {
-    let path = format!("/api/v1/namespaces/{}/pods", attempt.scene.namespace);
+    let path = format!("/api/v1/namespaces/{}/pods", attempt.target.namespace);
     let mut pod = template(attempt, action).await?;
     let asked = asked(action, &pod);
     merge::lay_over(
@@ -60,7 +60,8 @@ pub(super) async fn template(
     });
     let mut owners = Vec::new();
     for owner in &metadata.owner_references {
-        owners.push(reference(&attempt.world.access.admin, &attempt.scene.namespace, owner).await?);
+        owners
+            .push(reference(&attempt.world.access.admin, &attempt.target.namespace, owner).await?);
     }
     if !owners.is_empty() {
         template["metadata"]["ownerReferences"] = owners.into();

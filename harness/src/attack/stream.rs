@@ -39,7 +39,7 @@ const STATUS: u8 = 3;
 pub(super) async fn exec(attempt: &Attempt<'_>, exec: &Exec) -> Result<Observation, ActionError> {
     let pod = attempt.pod(exec.pod.as_ref())?;
     let options = options(exec.container.as_deref(), exec.stdin, exec.tty);
-    let uri = exec_uri(&attempt.scene.namespace, pod, &exec.command, &options);
+    let uri = exec_uri(&attempt.target.namespace, pod, &exec.command, &options);
     let until = if exec.stdin || exec.tty { Until::Echo } else { Until::End };
     open(attempt, &uri, exec.stdin, until).await
 }
@@ -51,7 +51,8 @@ pub(super) async fn attach(
 ) -> Result<Observation, ActionError> {
     let pod = attempt.pod(attach.pod.as_ref())?;
     let options = options(attach.container.as_deref(), attach.stdin, attach.tty);
-    let uri = format!("/api/v1/namespaces/{}/pods/{pod}/attach?{options}", attempt.scene.namespace);
+    let uri =
+        format!("/api/v1/namespaces/{}/pods/{pod}/attach?{options}", attempt.target.namespace);
     open(attempt, &uri, false, Until::Line).await
 }
 
@@ -61,7 +62,7 @@ pub(super) async fn port_forward(
     forward: &PortForward,
 ) -> Result<Observation, ActionError> {
     let pod = attempt.pod(forward.pod.as_ref())?;
-    let uri = format!("/api/v1/namespaces/{}/pods/{pod}/portforward", attempt.scene.namespace);
+    let uri = format!("/api/v1/namespaces/{}/pods/{pod}/portforward", attempt.target.namespace);
     let request = attempt.request(method(attempt.door), &uri);
     let request = upgrade(request, attempt.door, PORT_FORWARD).body(Vec::new());
     let answer = match attempt.exchange(request).await {

@@ -49,7 +49,7 @@ pub(super) async fn send(
     action: &PodAction,
     workload: Workload,
 ) -> Result<Observation, ActionError> {
-    let collection = collection(workload, &attempt.scene.namespace);
+    let collection = collection(workload, &attempt.target.namespace);
     let template = template(attempt, action).await?;
     let asked = asked(action, &template);
     let body = body(workload, &attempt.unique(), attempt.audit_id, template);
@@ -147,7 +147,7 @@ async fn turn_clock(attempt: &Attempt<'_>, collection: &str) -> Result<(), Actio
 fn traced(attempt: &Attempt<'_>, maker: &Maker) -> Traced {
     Traced {
         user: format!("system:serviceaccount:kube-system:{}", maker.account),
-        namespace: attempt.scene.namespace.clone(),
+        namespace: attempt.target.namespace.clone(),
         resource: maker.makes,
         attempt: attempt.audit_id.to_owned(),
         name: attempt.unique(),
@@ -160,7 +160,8 @@ async fn the_pod(attempt: &Attempt<'_>, mut asked: Value) -> Result<Effect, Acti
     if let Some(metadata) = asked["metadata"].as_object_mut() {
         metadata.remove("ownerReferences");
     }
-    let pods = Api::<Pod>::namespaced(attempt.world.access.admin.clone(), &attempt.scene.namespace);
+    let pods =
+        Api::<Pod>::namespaced(attempt.world.access.admin.clone(), &attempt.target.namespace);
     let labelled = ListParams::default().labels(&selector(attempt.audit_id));
     let pods = pods.list(&labelled).await?.items;
     let found = pods.first().map(serde_json::to_value).transpose();
@@ -170,7 +171,7 @@ async fn the_pod(attempt: &Attempt<'_>, mut asked: Value) -> Result<Effect, Acti
 }
 
 fn events(attempt: &Attempt<'_>) -> Api<Event> {
-    Api::namespaced(attempt.world.access.admin.clone(), &attempt.scene.namespace)
+    Api::namespaced(attempt.world.access.admin.clone(), &attempt.target.namespace)
 }
 
 /// The resource version of the namespace's Events now: from here on they are read. To read all of them for each attempt

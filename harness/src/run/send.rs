@@ -92,7 +92,7 @@ impl<'a> Sender<'a> {
         let attempt = Attempt {
             world: &self.stage.world,
             identity: &self.stage.identities[turn.persona],
-            scene: &self.stage.scenes[&self.entry.scenario.target],
+            target: &self.stage.targets[&self.entry.scenario.target],
             door: turn.door,
             audit_id: &audit_id,
             user_agent: &user_agent,

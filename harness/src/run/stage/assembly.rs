@@ -79,7 +79,7 @@ impl OwnStage {
         let stage = Stage {
             world: World { access, sight, canary },
             identities: BTreeMap::new(),
-            scenes: BTreeMap::new(),
+            targets: BTreeMap::new(),
             end,
             applier,
             ids: Arc::new(AuditIds::new(&values.run)),
@@ -98,9 +98,9 @@ impl OwnStage {
             self.stop(labels).await?;
         }
         self.stage.people(plan).await?;
-        let Stage { scenes, identities, .. } = &self.stage;
+        let Stage { targets, identities, .. } = &self.stage;
         let detail =
-            format!("{}, {}", count(scenes.len(), "target"), count(identities.len(), "persona"));
+            format!("{}, {}", count(targets.len(), "target"), count(identities.len(), "persona"));
         Ok(((), detail))
     }
 }
@@ -110,8 +110,8 @@ impl Stage {
     async fn people(&mut self, plan: &Plan<'_>) -> Result<(), StageError> {
         let targets = plan.targets();
         let staging = targets.iter().map(|name| self.stage_target(plan, name));
-        let scenes = try_join_all(staging).await?;
-        self.scenes = scenes.into_iter().collect();
+        let targets = try_join_all(staging).await?;
+        self.targets = targets.into_iter().collect();
         self.identities = self.identify_all(plan).await?;
         Ok(())
     }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::attack::{Identity, Ledger, Scene, World};
+use crate::attack::{Identity, Ledger, StagedTarget, World};
 use crate::audit::LogError;
 use crate::catalog::Values;
 use crate::cluster::assets::AssetError;
@@ -115,7 +115,7 @@ pub struct Stage {
     /// Who acts, by the persona's name.
     pub identities: BTreeMap<String, Identity>,
     /// On what, by the target's name.
-    pub scenes: BTreeMap<String, Scene>,
+    pub targets: BTreeMap<String, StagedTarget>,
     /// Applies objects as the admin.
     pub applier: Applier,
     /// What only this run knows.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::future::join_all;
 
 use super::{ACTING, ControlError, OwnStage, Stage, StageError};
-use crate::attack::{ActionError, Attempt, Observation, Scene};
+use crate::attack::{ActionError, Attempt, Observation, StagedTarget};
 use crate::cluster::Settings;
 use crate::judge::{Signature, attribute};
 use crate::model::{
@@ -120,13 +120,13 @@ impl Stage {
 
     /// Asks once. The log is read only where the control's refusals leave something there.
     async fn ask(&self, planned: &Planned<'_>, ready: &Ready) -> Result<Evidence, ActionError> {
-        let nowhere = Scene { namespace: String::new(), pod: None };
-        let scene = ready.target.as_ref().and_then(|name| self.scenes.get(name));
+        let nowhere = StagedTarget { namespace: String::new(), pod: None };
+        let target = ready.target.as_ref().and_then(|name| self.targets.get(name));
         let audit_id = self.ids.next();
         let attempt = Attempt {
             world: &self.world,
             identity: &self.identities[&ready.r#as],
-            scene: scene.unwrap_or(&nowhere),
+            target: target.unwrap_or(&nowhere),
             door: ready.r#do.facts().doors[0],
             audit_id: &audit_id,
             user_agent: concat!("brinell/", env!("CARGO_PKG_VERSION"), " (control)"),
@@ -164,7 +164,7 @@ impl Stage {
         let attempt = Attempt {
             world: &self.world,
             identity: &self.identities[&permit.r#as],
-            scene: &self.scenes[target],
+            target: &self.targets[target],
             door: permit.r#do.facts().doors[0],
             audit_id: &self.ids.next(),
             user_agent: concat!("brinell/", env!("CARGO_PKG_VERSION"), " (control)"),

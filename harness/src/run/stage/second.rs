@@ -81,7 +81,7 @@ impl Stage {
             applier: self.applier.through(access.admin.clone()),
             world: World { access, sight, canary: self.world.canary.clone() },
             identities: BTreeMap::new(),
-            scenes: self.scenes.clone(),
+            targets: self.targets.clone(),
             values: self.values.clone(),
             ids: Arc::clone(&self.ids),
         }

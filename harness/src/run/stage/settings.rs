@@ -99,12 +99,12 @@ impl Stage {
         if !has(&present, settings) {
             return Some(present.to_string());
         }
-        self.scenes.values().find_map(|scene| {
-            let name = scene.pod.as_ref()?;
+        self.targets.values().find_map(|target| {
+            let name = target.pod.as_ref()?;
             let is_it = |pod: &Value| {
-                pod["metadata"]["namespace"] == scene.namespace && pod["metadata"]["name"] == *name
+                pod["metadata"]["namespace"] == target.namespace && pod["metadata"]["name"] == *name
             };
-            let unknown = || format!("without the pod {}/{name}", scene.namespace);
+            let unknown = || format!("without the pod {}/{name}", target.namespace);
             (!known.iter().any(is_it)).then(unknown)
         })
     }

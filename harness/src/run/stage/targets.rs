@@ -8,7 +8,7 @@ use kube::runtime::conditions;
 use kube::runtime::wait::await_condition;
 
 use super::{Stage, StageError, not_ready};
-use crate::attack::Scene;
+use crate::attack::StagedTarget;
 use crate::cluster::{STARTING, until_pod_ready};
 use crate::run::Plan;
 
@@ -18,13 +18,13 @@ impl Stage {
         &self,
         plan: &Plan<'_>,
         name: &str,
-    ) -> Result<(String, Scene), StageError> {
+    ) -> Result<(String, StagedTarget), StageError> {
         let target = &plan.catalog.targets[name];
         self.applier.apply(&target.objects).await?;
         let ready = target.pods.iter().map(|(namespace, pod)| self.await_pod(namespace, pod));
         try_join_all(ready).await?;
         let pod = target.pods.first().map(|(_, pod)| pod.clone());
-        Ok((name.to_owned(), Scene { namespace: target.namespace.clone(), pod }))
+        Ok((name.to_owned(), StagedTarget { namespace: target.namespace.clone(), pod }))
     }
 
     /// Stages a target anew, as an attack may have changed it. A debug container that was let in stays in its pod for
