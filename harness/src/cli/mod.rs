@@ -9,7 +9,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 pub use reports::Reports;
 
-use crate::cluster::{ClusterKind, Supervision, Tied};
+use crate::cluster::{ClusterType, Supervision, Tied};
 use crate::pod::InCluster;
 use crate::report::{ExitCode, Meaning};
 
@@ -131,7 +131,7 @@ pub struct Selection {
     pub profile: String,
     /// What the cluster is made of [default: kind if a Docker engine and kind answer, else embedded]
     #[arg(long, value_name = "KIND", help_heading = "Cluster")]
-    pub cluster: Option<ClusterKind>,
+    pub cluster: Option<ClusterType>,
 }
 
 /// What a run can be told.

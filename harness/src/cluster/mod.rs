@@ -23,7 +23,7 @@ pub use commands::RUN_VARIABLE;
 pub(crate) use image::{ImageError, can_run_in_pods};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 pub use own::{
-    Choice, ChoiceError, ClusterKind, DEFAULT_VERSION, NoCluster, Own, Second, Settings, Swept,
+    Choice, ChoiceError, ClusterType, DEFAULT_VERSION, NoCluster, Own, Second, Settings, Swept,
     assets, keep, node_image, remove, sweep,
 };
 pub(crate) use own::{Created, KindError, ReadBack, Wanted, image_name, own};

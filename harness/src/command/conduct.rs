@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use brinell::cli::{Conditions, Output};
-use brinell::cluster::{self, Choice, ClusterKind, RunFolder};
+use brinell::cluster::{self, Choice, ClusterType, RunFolder};
 use brinell::model::{Results, RunEvent};
 use brinell::report::{Detail, ExitCode, Reporter, Terminal};
 use brinell::run::{Options, Plan, Progress};
@@ -171,15 +171,15 @@ fn told(tidied: &[Result<String, Error>]) -> String {
 pub fn options(
     conditions: &Conditions,
     output: &Output,
-    kind: ClusterKind,
+    cluster: ClusterType,
     deadline: Duration,
 ) -> Result<Options, Error> {
     let version = &conditions.kubernetes_version;
     Ok(Options {
         run: text::random_hex(3),
-        cluster: kind,
+        cluster,
         kubernetes: version.clone(),
-        node_image: kind.node_image(version, conditions.node_image.as_deref())?,
+        node_image: cluster.node_image(version, conditions.node_image.as_deref())?,
         require_all: output.require_all,
         jobs: conditions.jobs.into(),
         deadline: conditions.deadline.map_or(deadline, Duration::from_secs),
@@ -191,7 +191,7 @@ pub fn begun(run: String, choice: &Choice, options: &Options, plan: &Plan<'_>) -
     RunEvent::Started {
         run,
         at: format!("{:.0}", Timestamp::now()),
-        cluster: format!("{} ({})", choice.kind.name(), choice.why),
+        cluster: format!("{} ({})", choice.cluster.name(), choice.why),
         kubernetes: options.kubernetes.clone(),
         profile: plan.profile.clone(),
     }

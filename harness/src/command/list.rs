@@ -49,9 +49,9 @@ pub async fn plan(selection: Selection) -> Result<ExitCode, Error> {
     let catalog = catalog(&selection)?;
     let (entries, profile) = chosen(&catalog, &selection)?;
     let choice = Choice::make(selection.cluster).await;
-    let plan = Plan::new(&catalog, &profile, choice.kind, entries);
+    let plan = Plan::new(&catalog, &profile, choice.cluster, entries);
     let title = visible(&profile.profile.title);
-    let mut answer = format!("cluster {} ({})\n", choice.kind.name(), choice.why);
+    let mut answer = format!("cluster {} ({})\n", choice.cluster.name(), choice.why);
     writeln!(answer, "profile {}: {title}", plan.profile).expect("writing to memory does not fail");
     for (kind, name, about) in planned(&plan) {
         let about = if about.is_empty() { about } else { format!(": {about}") };

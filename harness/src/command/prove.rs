@@ -27,11 +27,11 @@ pub async fn start(arguments: ProveArguments) -> Result<ExitCode, Error> {
     }
     entries.retain(|entry| tests_one_of(entry, &arguments.control));
     let choice = Choice::make(arguments.selection.cluster).await;
-    let options = options(&arguments.conditions, &arguments.output, choice.kind, DEADLINE)?;
+    let options = options(&arguments.conditions, &arguments.output, choice.cluster, DEADLINE)?;
     let reporter = reporter(&arguments.output)?;
-    let plan = Plan::new(&catalog, &profile, choice.kind, entries);
+    let plan = Plan::new(&catalog, &profile, choice.cluster, entries);
     let trials = Trials::new(&plan, &arguments.control);
-    let clusters = arguments.clusters.map_or_else(|| choice.kind.side_by_side(), usize::from);
+    let clusters = arguments.clusters.map_or_else(|| choice.cluster.side_by_side(), usize::from);
     let clusters = clusters.min(trials.trials.len());
     let work = async |made: &Made, progress: &Progress| {
         begin(&plan, &trials, &options, choice, clusters, made, progress).await

@@ -19,12 +19,12 @@ pub async fn start(arguments: RunArguments) -> Result<ExitCode, Error> {
     let catalog = catalog(&arguments.selection)?;
     let (entries, profile) = chosen(&catalog, &arguments.selection)?;
     let choice = Choice::make(arguments.selection.cluster).await;
-    let options = options(&arguments.conditions, &arguments.output, choice.kind, DEADLINE)?;
+    let options = options(&arguments.conditions, &arguments.output, choice.cluster, DEADLINE)?;
     if arguments.keep {
-        choice.kind.see_keepable()?;
+        choice.cluster.see_keepable()?;
     }
     let reporter = reporter(&arguments.output)?;
-    let plan = Plan::new(&catalog, &profile, choice.kind, entries);
+    let plan = Plan::new(&catalog, &profile, choice.cluster, entries);
     let work = async |made: &Made, progress: &Progress| {
         begin(&plan, &options, choice, made, progress).await
     };

@@ -267,7 +267,7 @@ mod tests {
 
     use super::*;
     use crate::catalog::Catalog;
-    use crate::cluster::ClusterKind;
+    use crate::cluster::ClusterType;
     use crate::model::{Evidence, Expectation, Finding, Judgement, Missed};
 
     /// The scenarios of exec-guard, which the audit policy is tested by as well.
@@ -386,7 +386,7 @@ mod tests {
             entry.scenario.permits.iter_mut().for_each(|permit| permit.logged = None);
             entry
         });
-        let plan = Plan::new(&catalog, &profile, ClusterKind::Embedded, selected.iter().collect());
+        let plan = Plan::new(&catalog, &profile, ClusterType::Embedded, selected.iter().collect());
         let trials = Trials::new(&plan, &["exec-guard".to_owned()]);
         let trial = &trials.trials[0];
         let cells: Vec<Cell> = marks
@@ -440,7 +440,7 @@ mod tests {
         let catalog = catalog();
         let profile = catalog.profile("hardened").expect("a profile of ours");
         let entry = entry(&catalog, "exec-relabelled-pod");
-        let plan = Plan::new(&catalog, &profile, ClusterKind::Embedded, vec![entry]);
+        let plan = Plan::new(&catalog, &profile, ClusterType::Embedded, vec![entry]);
         let name = "the pod is sensitive";
         let mut result = found(entry, &[(name, &[Reason::Unlogged])]);
         result.attempts[0].role = Role::Step;

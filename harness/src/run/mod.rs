@@ -21,7 +21,7 @@ pub(crate) use stage::{OwnStage, SecondStage, Stage};
 
 use crate::catalog::Values;
 use crate::cluster::assets::{self, Assets};
-use crate::cluster::{ClusterKind, RunFolder, Wanted, image_name, own};
+use crate::cluster::{ClusterType, RunFolder, Wanted, image_name, own};
 use crate::model::{RunEvent, Verdict};
 use crate::pod::guard::certificates;
 
@@ -37,7 +37,7 @@ pub struct Options {
     /// The run's id.
     pub run: String,
     /// On which kind of our own clusters.
-    pub cluster: ClusterKind,
+    pub cluster: ClusterType,
     /// The Kubernetes minor version.
     pub kubernetes: String,
     /// The node image of a cluster with real nodes.

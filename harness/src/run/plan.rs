@@ -178,10 +178,10 @@ fn settings<'s>(set_ups: impl Iterator<Item = &'s SetUp>, values: &Values) -> Se
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::ClusterKind;
+    use crate::cluster::ClusterType;
     use crate::model::Attach;
 
-    fn plan<'a>(catalog: &'a Catalog, cluster: ClusterKind, selected: Vec<&'a Entry>) -> Plan<'a> {
+    fn plan<'a>(catalog: &'a Catalog, cluster: ClusterType, selected: Vec<&'a Entry>) -> Plan<'a> {
         let profile = catalog.profile("hardened").expect("a profile of ours");
         Plan::new(catalog, &profile, cluster, selected)
     }
@@ -190,8 +190,8 @@ mod tests {
     fn what_needs_real_nodes_is_skipped_on_simulated_ones_alone() {
         let catalog = Catalog::load(None).expect("our own catalog");
         let all: Vec<&Entry> = catalog.scenarios.iter().collect();
-        assert!(plan(&catalog, ClusterKind::Kind, all.clone()).skipped.is_empty());
-        let embedded = plan(&catalog, ClusterKind::Embedded, all);
+        assert!(plan(&catalog, ClusterType::Kind, all.clone()).skipped.is_empty());
+        let embedded = plan(&catalog, ClusterType::Embedded, all);
         let skipped: Vec<&str> =
             embedded.skipped.iter().map(|(entry, _)| entry.id.as_str()).collect();
         let expected = [
@@ -211,7 +211,7 @@ mod tests {
     /// The plug-ins that the API server is started with, with one control weakened.
     fn plug_ins(control: &str, weakening: Option<&str>) -> Vec<String> {
         let catalog = Catalog::load(None).expect("our own catalog");
-        let plan = plan(&catalog, ClusterKind::Embedded, Vec::new());
+        let plan = plan(&catalog, ClusterType::Embedded, Vec::new());
         let entry = &catalog.controls[control];
         let weakening = weakening.map(|name| &entry.control.weaken[name]);
         let set_up = entry.set_up(weakening).expect("it fits");
@@ -240,7 +240,7 @@ mod tests {
             let attach =
                 Attach { pod: Some(pod.to_owned()), container: None, stdin: false, tty: false };
             entry.scenario.attacks[0].r#do = Action::Attach(attach);
-            let embedded = plan(&catalog, ClusterKind::Embedded, vec![&entry]);
+            let embedded = plan(&catalog, ClusterType::Embedded, vec![&entry]);
             assert_eq!(embedded.skipped.is_empty(), runs, "{pod}");
         }
     }

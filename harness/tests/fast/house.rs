@@ -116,7 +116,7 @@ fn knows_kind() -> Vec<String> {
         let code = code(&file);
         let word = KIND.iter().find(|word| code.contains(*word)).copied();
         let choice =
-            (module != CHOOSES && code.contains("ClusterKind::")).then_some("ClusterKind::");
+            (module != CHOOSES && code.contains("ClusterType::")).then_some("ClusterType::");
         Some(format!("{} says {}", file.display(), word.or(choice)?))
     });
     known.collect()

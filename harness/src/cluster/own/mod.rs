@@ -15,7 +15,7 @@ use futures::future::{BoxFuture, LocalBoxFuture};
 use kube::{Client, Config};
 use serde_json::Value;
 
-pub use choice::{Choice, ChoiceError, ClusterKind, DEFAULT_VERSION};
+pub use choice::{Choice, ChoiceError, ClusterType, DEFAULT_VERSION};
 use embedded::Embedded;
 pub use embedded::assets;
 use kind::Kind;
@@ -148,14 +148,14 @@ pub struct Wanted<'a> {
 /// # Errors
 /// When the programs are not found, or no port can be opened or no certificate made.
 pub async fn own<E: From<ClusterError>>(
-    kind: ClusterKind,
+    cluster: ClusterType,
     wanted: Wanted<'_>,
     programs: impl AsyncFnOnce() -> Result<assets::Assets, E>,
 ) -> Result<Arc<dyn Own>, E> {
     let Wanted { run, node_image, folder } = wanted;
-    Ok(match kind {
-        ClusterKind::Kind => Arc::new(Kind::new(run, node_image, folder)),
-        ClusterKind::Embedded => {
+    Ok(match cluster {
+        ClusterType::Kind => Arc::new(Kind::new(run, node_image, folder)),
+        ClusterType::Embedded => {
             Embedded::mark(&folder)?;
             Arc::new(Embedded::new(run, programs().await?, folder)?)
         }

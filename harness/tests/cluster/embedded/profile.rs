@@ -11,7 +11,7 @@ use super::{
     VERSIONS, brinell, is_named_by_a_process, is_there, or_ignored, processes, signal, wait_until,
 };
 use brinell::catalog::{Catalog, Entry};
-use brinell::cluster::ClusterKind;
+use brinell::cluster::ClusterType;
 use brinell::model::Results;
 use brinell::run::Plan;
 use libtest_mimic::{Failed, Trial};
@@ -62,7 +62,7 @@ pub fn trials() -> Vec<Trial> {
 fn held<'a>(catalog: &'a Catalog, profile: &str) -> Vec<&'a Entry> {
     let profile = catalog.profile(profile).expect("a profile of ours");
     let all = catalog.scenarios.iter().collect();
-    Plan::new(catalog, &profile, ClusterKind::Embedded, all).scenarios
+    Plan::new(catalog, &profile, ClusterType::Embedded, all).scenarios
 }
 
 /// One run, shared by the trials of all its scenarios.
