@@ -23,7 +23,7 @@ pub enum Unreadable {
 
 /// All bytes of a regular file of at most `limit` bytes. Links are followed.
 pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Unreadable> {
-    // Looked at before it is opened: opening a device can change something.
+    // This is checked before it is opened: opening a device can change something.
     regular(&fs::metadata(path)?)?;
     // Non-blocking, because something else may have its name by now, and a few files of `/proc` block.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;

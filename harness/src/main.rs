@@ -73,7 +73,7 @@ fn parse() -> Result<Cli, Error> {
     })
 }
 
-/// The scenario that stands where nothing, or something else, should.
+/// The scenario that was given where no argument, or another one, belongs.
 fn scenario(error: &clap::Error) -> Option<&str> {
     let catalog = Catalog::load(None).ok()?;
     error.context().find_map(|(_, value)| match value {

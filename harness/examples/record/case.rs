@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use brinell::merge;
 use brinell::model::{Door, Layer};
 use brinell::pod::guard::certificates;
 use rcgen::{CertificateParams, DnType, KeyPair};
@@ -10,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::Failure;
+use crate::merge;
 use crate::other_end::Reply;
 
 /// All that is recorded from a cluster.
@@ -49,7 +49,7 @@ pub struct Case {
     pub r#as: String,
     /// Method and path.
     pub ask: String,
-    /// The way it stands for.
+    /// The door that it stands for.
     #[serde(default = "direct")]
     pub door: Door,
     /// More headers.
@@ -91,7 +91,7 @@ pub struct Case {
     /// Whom it is sent to.
     #[serde(default)]
     pub to: To,
-    /// The code that shows that everything set up acts; none where nothing comes back.
+    /// The code that shows that everything set up acts; `None` if nothing comes back.
     #[serde(default)]
     pub code: Option<u16>,
     /// The beginning of an annotation that shows it too, where the code does not.
@@ -239,7 +239,7 @@ pub fn pod(over: &Value) -> Value {
             }],
         },
     });
-    merge::patch(&mut pod, over);
+    merge::lay_over(&mut pod, over);
     pod
 }
 
@@ -274,7 +274,7 @@ impl Hook {
             },
         });
         if let Some(over) = &self.over {
-            merge::patch(&mut hook, over);
+            merge::lay_over(&mut hook, over);
         }
         let path = format!("/apis/admissionregistration.k8s.io/v1/{kind}webhookconfigurations");
         (path, json!({"metadata": {"name": case}, "webhooks": [hook]}))
@@ -300,7 +300,7 @@ impl Policy {
         }
         for (base, over) in [(&mut spec, &self.spec), (&mut binding, &self.binding)] {
             if let Some(over) = over {
-                merge::patch(base, over);
+                merge::lay_over(base, over);
             }
         }
         let binding_name = format!("{}-binding", self.name);

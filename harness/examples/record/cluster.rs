@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use brinell::audit::AuditLog;
 use brinell::pod::guard::{Certificates, certificates};
 use brinell::text::random_hex;
 use tokio::io::BufReader;
 use tokio::process::{Child, Command};
 
 use crate::Failure;
+use crate::log::AuditLog;
 
 /// This machine, for an API server that proxies to no loopback address.
 pub const MACHINE: &str = "192.0.2.1";

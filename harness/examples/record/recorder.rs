@@ -5,8 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use brinell::attack::{exchange, read};
-use brinell::audit::AuditLog;
 use brinell::cluster::client;
 use brinell::model::{Answer, Decision, Denial, Exchange, Log, Method, Sent, User, verb};
 use http::Request;
@@ -16,8 +14,10 @@ use tokio::process::Child;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::Failure;
+use crate::answer::{exchange, read};
 use crate::case::{Case, Cases, Decides, Step, To, pod, split};
 use crate::cluster::{ADMIN, Cluster, MACHINE, PORT};
+use crate::log::AuditLog;
 use crate::other_end::{Reply, serve};
 
 /// The other end's port for plain HTTP.
@@ -28,8 +28,8 @@ const SECRET: u16 = 9443;
 const CLOSED: u16 = 9;
 
 /// How long a case may take to act, and an API server to start.
-const ACTING: Duration = Duration::from_secs(60);
-/// Between two tries: no event tells that a policy acts.
+const RECORDING: Duration = Duration::from_secs(60);
+/// The pause between two tries: no event tells when a policy acts.
 const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 
 /// What every Audit-ID begins with.
@@ -46,7 +46,7 @@ pub async fn record(assets: &Path, corpus: &Path, only: &str) -> Result<(), Fail
     serve("0.0.0.0", (PLAIN, SECRET), certificate, Arc::new(replies(&cases))).await?;
     let server = Server::start(&cluster, PORT)?;
     let recorder = Recorder { cluster, server };
-    if timeout(ACTING, recorder.ready()).await.is_err() {
+    if timeout(RECORDING, recorder.ready()).await.is_err() {
         return Err(recorder.cluster.last_words().into());
     }
     for step in &all.setup {
@@ -170,7 +170,7 @@ impl Recorder {
             if acts(case, &tried, &log) {
                 return Ok(exchanged(case, tried, log));
             }
-            if started.elapsed() > ACTING {
+            if started.elapsed() > RECORDING {
                 return Err(format!(
                     "answered {:?}, and this is in its log: {log:?}",
                     tried.answer
@@ -260,7 +260,7 @@ impl Recorder {
         while exchange(&admin, request().body(Vec::new())?).await.is_err() {
             sleep(BETWEEN_TRIES).await;
         }
-        server.log.wait_for(&fence, ACTING).await?;
+        server.log.wait_for(&fence, RECORDING).await?;
         Ok(Log::Read { events: server.log.events(audit_id), traces: Vec::new(), fence })
     }
 }

@@ -1,5 +1,5 @@
-//! What somebody finds who may read the audit log: a Secret is made and read as everybody does, and the whole log is
-//! looked through for its value.
+//! What a reader of the audit log finds: a Secret is made and read in the ordinary way, and the whole log is searched
+//! for its value.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use crate::model::{Answer, Effect, Searched};
 /// Makes a Secret that holds the canary, reads it, and looks for it in the log up to a fence.
 pub(super) async fn search(attempt: &Attempt<'_>) -> Result<Observation, ActionError> {
     let unique = attempt.unique();
-    let path = format!("/api/v1/namespaces/{}/secrets", attempt.scene.namespace);
+    let path = format!("/api/v1/namespaces/{}/secrets", attempt.target.namespace);
     let body = json!({
         "apiVersion": "v1", "kind": "Secret",
         "metadata": {"name": unique},
@@ -28,7 +28,7 @@ pub(super) async fn search(attempt: &Attempt<'_>) -> Result<Observation, ActionE
     Ok(Observation { sent, answer, effect: Effect::NotApplicable, traced: None })
 }
 
-/// Reads the namespace's Secrets whole. Nothing of them is kept.
+/// Reads the namespace's Secrets with their values. Nothing of them is kept.
 async fn read(attempt: &Attempt<'_>, path: &str) -> Result<(), ActionError> {
     let missing = |error: http::Error| ActionError::Missing(error.to_string());
     let list = http::Request::get(path).body(Vec::new()).map_err(missing)?;

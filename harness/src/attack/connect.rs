@@ -1,5 +1,5 @@
-//! What a pod reaches over the network. Silence counts only beside the proof that somebody listens: another pod
-//! connects to the very same address and port.
+//! What a pod reaches over the network. Silence counts as a block only if something is shown to listen there: another
+//! pod connects to the very same address and port.
 
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -49,7 +49,8 @@ pub(super) async fn connect(
     Ok(observed(attempt.sent_past("CONNECT", uri), answer))
 }
 
-/// The silence that tells most. An address at which nobody listens, or to which no way leads, is no way in.
+/// The silence that tells most: first one whose listener is proven. An address where nothing listens, or that cannot be
+/// reached, is no way in.
 fn decisive(silences: Vec<Silence>) -> Option<Silence> {
     let closed = |kind| matches!(kind, SilenceKind::Refused | SilenceKind::TimedOut);
     silences.into_iter().max_by_key(|silence| (silence.listener_proven, closed(silence.kind)))
@@ -80,7 +81,7 @@ impl Listener {
 
     /// A pod, which can connect to itself: no policy forbids that.
     async fn pod(attempt: &Attempt<'_>, written: &str) -> Result<Self, ActionError> {
-        let (namespace, name) = place(written, &attempt.scene.namespace);
+        let (namespace, name) = place(written, &attempt.target.namespace);
         let pods = Api::<Pod>::namespaced(attempt.world.access.admin.clone(), namespace);
         let status = pods.get(name).await?.status.unwrap_or_default();
         let addresses = status.pod_ips.unwrap_or_default().into_iter().map(|it| it.ip).collect();
@@ -89,7 +90,7 @@ impl Listener {
 
     /// A Service, and the pods behind it that are ready.
     async fn service(attempt: &Attempt<'_>, written: &str) -> Result<Self, ActionError> {
-        let (namespace, name) = place(written, &attempt.scene.namespace);
+        let (namespace, name) = place(written, &attempt.target.namespace);
         let admin = &attempt.world.access.admin;
         let services = Api::<Service>::namespaced(admin.clone(), namespace);
         let slices = Api::<EndpointSlice>::namespaced(admin.clone(), namespace);
@@ -143,7 +144,7 @@ async fn probe<T: DeserializeOwned>(
     pod: &str,
     command: &[&str],
 ) -> Result<Result<T, NoAnswer>, ActionError> {
-    let (namespace, name) = place(pod, &attempt.scene.namespace);
+    let (namespace, name) = place(pod, &attempt.target.namespace);
     let stream = run(attempt.world, namespace, name, command).await?;
     read(&stream.stdout)
         .map_err(|_| ActionError::Probe { answer: format!("{}{}", stream.stdout, stream.stderr) })

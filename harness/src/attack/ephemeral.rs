@@ -15,7 +15,7 @@ pub(super) async fn send(
     ephemeral: &Ephemeral,
 ) -> Result<Observation, ActionError> {
     let name = attempt.pod(ephemeral.pod.as_ref())?;
-    let namespace = ephemeral.namespace.as_ref().unwrap_or(&attempt.scene.namespace);
+    let namespace = ephemeral.namespace.as_ref().unwrap_or(&attempt.target.namespace);
     let pods = Api::<Pod>::namespaced(attempt.world.access.admin.clone(), namespace);
     let container = container(attempt, ephemeral);
     let path = format!("/api/v1/namespaces/{namespace}/pods/{name}/ephemeralcontainers");
@@ -30,7 +30,7 @@ pub(super) async fn send(
         }
         Door::Apply | Door::ApplyYaml => {
             let mut whole = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}});
-            merge::patch(&mut whole, &added);
+            merge::lay_over(&mut whole, &added);
             let uri = format!("{path}?fieldManager={}", attempt.unique());
             let encode = if attempt.door == Door::Apply { Content::json } else { Content::yaml };
             (Method::Patch, uri, encode(Patch::Apply.media_type(), &whole))
@@ -42,11 +42,11 @@ pub(super) async fn send(
     Ok(Observation { sent, answer, effect, traced: None })
 }
 
-/// The container, with what the scenario lays over it. The pod that it joins may be anything, so that it says for itself
-/// as whom it runs.
+/// The container, with what the scenario lays over it. Nothing is known of the pod that it joins, so it names the user
+/// that it runs as.
 fn container(attempt: &Attempt<'_>, ephemeral: &Ephemeral) -> Value {
     let mut container = pod::container(attempt, &attempt.unique());
-    merge::patch(
+    merge::lay_over(
         &mut container["securityContext"],
         &json!({
             "runAsNonRoot": true,
@@ -55,7 +55,7 @@ fn container(attempt: &Attempt<'_>, ephemeral: &Ephemeral) -> Value {
         }),
     );
     if let Some(over) = &ephemeral.container {
-        merge::patch(&mut container, over);
+        merge::lay_over(&mut container, over);
     }
     container
 }

@@ -1,4 +1,5 @@
-//! What somebody reads who has the node's disk or etcd's certificate: keys are named, values never leave.
+//! A read of etcd, as by somebody who has the node's disk or etcd's certificate. Keys are named; values stay in the
+//! probe.
 
 use super::{ActionError, Attempt, Observation};
 use crate::model::{Answer, Effect, Etcd, Storage};

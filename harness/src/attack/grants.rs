@@ -1,5 +1,5 @@
-//! Who may? All roles and bindings, read by the admin. What nobody can try, because authentication stops it on most
-//! paths or because it takes another step first, shows here all the same.
+//! Who is granted something, by all roles and bindings, which the admin reads. This also finds grants that no attack
+//! can try: those that authentication stops on most paths, and those that take another step first.
 
 mod rule;
 mod scope;

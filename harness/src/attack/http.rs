@@ -1,28 +1,14 @@
-//! Requests to the API server: sent once, with this attempt's Audit-ID, and answered in our own words.
+//! Requests to the API server: sent once, with this attempt's Audit-ID.
 
-use std::error::Error;
-use std::time::Duration;
-
-use http::{HeaderMap, Request, Response as HttpResponse};
-use http_body_util::{BodyExt, Limited};
-use kube::Client;
+use http::{Request, Response as HttpResponse};
 use kube::client::Body;
 use serde_json::Value;
 
 use super::Attempt;
-use crate::model::{
-    Answer, ApiPath, LONGEST_MESSAGE, Method, Response, Sent, Silence, SilenceKind, query_values,
-    verb,
-};
-use crate::text::cut;
+use super::answer::{exchange, read, silence};
+use crate::model::{Answer, ApiPath, Method, Sent, Silence, SilenceKind, query_values, verb};
 
-/// No request that is answered at all takes longer, short of a webhook's own timeout of 30 s.
-const PATIENCE: Duration = Duration::from_secs(40);
-
-/// Of an answer no more than this is read.
-const LONGEST_BODY: usize = 8 * 1024 * 1024;
-
-/// Subresources that connect to something else, whose query is that something's.
+/// Subresources that connect to something else, which gets the query of such a request.
 const CONNECTING: [&str; 4] = ["exec", "attach", "portforward", "proxy"];
 
 /// A request's body.
@@ -70,7 +56,7 @@ pub(super) fn metadata_only(method: Method, uri: &str) -> String {
 }
 
 impl Attempt<'_> {
-    /// A request that carries this attempt's Audit-ID and nothing that it does not say.
+    /// The beginning of a request, with this attempt's Audit-ID and User-Agent.
     pub(super) fn request(&self, method: &str, uri: &str) -> http::request::Builder {
         Request::builder()
             .method(method)
@@ -113,18 +99,6 @@ impl Attempt<'_> {
     }
 }
 
-/// Sends a request as it is, once.
-pub async fn exchange(
-    client: &Client,
-    request: Request<Vec<u8>>,
-) -> Result<HttpResponse<Body>, Silence> {
-    match tokio::time::timeout(PATIENCE, client.send(request.map(Body::from))).await {
-        Ok(Ok(response)) => Ok(response),
-        Ok(Err(error)) => Err(silence_of(&error)),
-        Err(_) => Err(silence(SilenceKind::TimedOut, "no answer from the API server")),
-    }
-}
-
 /// The method's name on the wire.
 pub(super) fn name(method: Method) -> &'static str {
     match method {
@@ -136,84 +110,9 @@ pub(super) fn name(method: Method) -> &'static str {
     }
 }
 
-/// Reads an answer to its end, as far as it is kept.
-pub async fn read(response: HttpResponse<Body>) -> Answer {
-    let code = response.status().as_u16();
-    let flow_control = flow_control(response.headers());
-    let collected =
-        tokio::time::timeout(PATIENCE, Limited::new(response.into_body(), LONGEST_BODY).collect())
-            .await;
-    match collected {
-        Ok(Ok(body)) => {
-            Answer::Http(Response { flow_control, ..understand(code, &body.to_bytes()) })
-        }
-        Ok(Err(error)) => {
-            Answer::Nothing(silence(SilenceKind::Cut, &format!("{code}, then {error}")))
-        }
-        Err(_) => Answer::Nothing(silence(SilenceKind::TimedOut, "the answer does not end")),
-    }
-}
-
-fn flow_control(headers: &HeaderMap) -> bool {
-    headers.keys().any(|name| name.as_str().starts_with("x-kubernetes-pf-"))
-}
-
-/// Of a success only kind and count are kept; of an error its Status, or the start of its text.
-fn understand(code: u16, body: &[u8]) -> Response {
-    let value: Option<Value> = serde_json::from_slice(body).ok();
-    let text = |name: &str| {
-        value.as_ref().and_then(|value| value[name].as_str()).map(|text| cut(text, LONGEST_MESSAGE))
-    };
-    let response = Response { code, ..Response::default() };
-    if (200..300).contains(&code) {
-        let items = value.as_ref().and_then(|value| value["items"].as_array());
-        return Response { kind: text("kind"), count: items.map(Vec::len), ..response };
-    }
-    if text("kind").as_deref() == Some("Status") {
-        return Response {
-            reason: text("reason"),
-            message: Some(text("message").unwrap_or_default()),
-            ..response
-        };
-    }
-    Response { text: Some(cut(&String::from_utf8_lossy(body), 512)), ..response }
-}
-
-fn silence(kind: SilenceKind, text: &str) -> Silence {
-    Silence { kind, text: text.to_owned(), listener_proven: false }
-}
-
-/// Which sort of silence an error is, told by what lies at its ground.
-fn silence_of(error: &kube::Error) -> Silence {
-    let mut kind = SilenceKind::Cut;
-    let mut words = error.to_string();
-    let mut ground: Option<&(dyn Error + 'static)> = error.source();
-    while let Some(error) = ground {
-        words = error.to_string();
-        if let Some(error) = error.downcast_ref::<std::io::Error>() {
-            kind = match error.kind() {
-                std::io::ErrorKind::ConnectionRefused => SilenceKind::Refused,
-                std::io::ErrorKind::TimedOut => SilenceKind::TimedOut,
-                _ => kind,
-            };
-        }
-        ground = error.source();
-    }
-    silence(kind, &words)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn of_a_success_no_value_is_kept() {
-        let body = br#"{"kind":"SecretList","items":[{"data":{"password":"aHVudGVyMg=="}}]}"#;
-        let response = understand(200, body);
-        assert_eq!(response.kind.as_deref(), Some("SecretList"));
-        assert_eq!(response.count, Some(1));
-        assert!(!format!("{response:?}").contains("aHVudGVyMg"));
-    }
 
     #[test]
     fn objects_are_asked_for_as_metadata_and_logs_as_they_are() {
@@ -253,12 +152,5 @@ mod tests {
         assert!(serde_json::from_slice::<Value>(&body.bytes).is_err());
         let text = String::from_utf8(body.bytes).expect("text");
         assert_eq!(crate::catalog::documents(&text), Ok(vec![serde_json::json!({"a": "b"})]));
-    }
-
-    #[test]
-    fn an_error_without_a_status_keeps_the_start_of_its_text() {
-        let response = understand(502, b"<html>Bad Gateway</html>");
-        assert_eq!(response.message, None);
-        assert_eq!(response.text.as_deref(), Some("<html>Bad Gateway</html>"));
     }
 }

@@ -53,7 +53,7 @@ fn order(
         path: path.to_owned(),
         headers,
         body: None,
-        // Its certificate is its own; whom we ask is known by the address.
+        // The kubelet's certificate is signed by itself. The address says which kubelet is asked.
         ca: None,
         client_cert: None,
         client_key: None,
@@ -66,7 +66,7 @@ async fn node_answers(attempt: &Attempt<'_>) -> Result<bool, ActionError> {
     Ok(attempt.world.node()?.request(&order).await?.is_ok())
 }
 
-/// Of a success only the code is kept: what the kubelet tells about pods is nobody's business.
+/// Of a success only the code is kept: what the kubelet says about pods is not needed, and may be secret.
 fn response(answer: &RequestAnswer) -> Response {
     let refused = !(200..300).contains(&answer.code);
     let text = refused.then(|| cut(&answer.body, 512));

@@ -92,7 +92,7 @@ impl Ledger {
         left
     }
 
-    /// Strikes out what an attempt may have made.
+    /// Removes from the ledger what an attempt may have made.
     pub(super) fn strike(&self, attempt: &str) {
         self.entries().retain(|entry| entry.attempt != attempt);
     }
@@ -131,7 +131,7 @@ impl Ledger {
         let request = request.body(Vec::new()).map_err(kube::Error::HttpError)?;
         match self.admin.request::<Value>(request).await {
             Ok(found) => Ok(mutation::effect(&entry.what, asked, &found)),
-            // It was there. The garbage collector takes what belongs to nobody.
+            // It was made and is gone: the garbage collector deletes an object whose owner does not exist.
             Err(kube::Error::Api(status)) if status.code == 404 => {
                 Ok(Effect::Present(entry.what.clone()))
             }
@@ -225,7 +225,7 @@ impl Attempt<'_> {
                 }
             }
         }
-        // What nobody answered may still be made.
+        // A request without an answer may still be carried out.
         let over = effect == Effect::Absent || !self.stays;
         if over && !matches!(answer, Answer::Nothing(_)) {
             self.ledger.strike(self.audit_id);

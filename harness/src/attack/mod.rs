@@ -1,6 +1,7 @@
 //! Sending attacks and permits. One file per action; each returns what was sent, what came back, and what the
 //! admin saw afterwards. Nothing else in brinell sends an attack.
 
+mod answer;
 mod audit_log;
 mod connect;
 mod ephemeral;
@@ -16,7 +17,6 @@ mod request;
 mod stream;
 mod workload;
 
-pub use http::{exchange, read};
 pub use identity::{Identity, IdentityError};
 pub use ledger::Ledger;
 
@@ -34,7 +34,7 @@ pub struct World {
     pub access: Access,
     /// What can be seen of it past its API server.
     pub sight: Sight,
-    /// The value that must not be found.
+    /// The value that must be found neither in etcd nor in the audit log.
     pub canary: String,
 }
 
@@ -54,7 +54,7 @@ impl World {
             .header("Audit-ID", audit_id)
             .body(kube::client::Body::empty())
             .map_err(|error| unsent(kube::Error::HttpError(error)))?;
-        // Whatever it is answered.
+        // Any answer will do: each comes with an audit event.
         self.access.admin.send(request).await.map_err(unsent)?;
         log.wait_for(audit_id, FENCE).await
     }
@@ -72,7 +72,7 @@ impl World {
 
 /// What an action acts on where it names nothing itself.
 #[derive(Debug, Clone)]
-pub struct Scene {
+pub struct StagedTarget {
     /// The target's namespace.
     pub namespace: String,
     /// The target's first pod; `None` where it has none.
@@ -86,7 +86,7 @@ pub struct Attempt<'a> {
     /// Who acts.
     pub identity: &'a Identity,
     /// On what.
-    pub scene: &'a Scene,
+    pub target: &'a StagedTarget,
     /// Which way.
     pub door: Door,
     /// Finds the request in the audit log.
@@ -155,7 +155,7 @@ pub enum ActionError {
     /// The admin could not look.
     #[error("the admin could not look: {}", crate::text::api_words(.0))]
     Look(#[from] kube::Error),
-    /// The way past the API server failed.
+    /// What leads past the API server failed.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     /// The cluster has not what the action needs.
@@ -192,7 +192,7 @@ impl Attempt<'_> {
     }
 
     fn pod<'b>(&'b self, named: Option<&'b String>) -> Result<&'b str, ActionError> {
-        named.or(self.scene.pod.as_ref()).map(String::as_str).ok_or(ActionError::NoPod)
+        named.or(self.target.pod.as_ref()).map(String::as_str).ok_or(ActionError::NoPod)
     }
 
     /// A name that no other attempt uses.
@@ -253,7 +253,7 @@ mod tests {
                 "objectRef": {"resource": "pods", "namespace": "a"},
                 "responseStatus": {"code": 403},
             });
-            crate::merge::patch(&mut event, &over);
+            crate::merge::lay_over(&mut event, &over);
             serde_json::from_value(event).unwrap()
         };
         let refused = |pod: &str| json!({"responseStatus": {"message": format!("pods \"{pod}\" is forbidden: no")}});

@@ -10,7 +10,7 @@ use crate::model::Effect;
 const REWRITTEN: [&str; 6] =
     ["image", "imagePullPolicy", "resources", "sizeLimit", "divisor", "overhead"];
 
-/// What an admin finds who looks for `what`: it, as it was asked for or not.
+/// What the admin finds that looks for `what`: the object as it was asked for, or changed.
 pub(super) fn effect(what: &str, asked: &Value, found: &Value) -> Effect {
     match missing(asked, found) {
         None => Effect::Present(what.to_owned()),
@@ -34,7 +34,8 @@ fn missing(asked: &Value, found: &Value) -> Option<String> {
             asked.iter().enumerate().find_map(|(position, item)| {
                 let gaps = found.iter().map(|other| missing(item, other));
                 let gaps: Option<Vec<String>> = gaps.collect();
-                // The item that lacks its last field is the one that was meant: most likely it was changed.
+                // The item with the longest path to what it lacks agrees most: most likely it is the one that was
+                // meant, and was changed.
                 let gap = gaps?.into_iter().max_by_key(String::len).unwrap_or_default();
                 Some(format!("[{position}]{gap}"))
             })
@@ -44,8 +45,8 @@ fn missing(asked: &Value, found: &Value) -> Option<String> {
     }
 }
 
-/// The same of a field. One that was to be left out counts for security contexts alone: elsewhere the API server fills
-/// in its defaults.
+/// The same for one field. A field that was to stay empty counts in security contexts alone: elsewhere the API server
+/// fills in its defaults.
 fn below(name: &str, asked: &Value, found: &Value) -> Option<String> {
     let left_out = asked.is_null() && SECURITY.contains(&name) && !is_empty(found);
     let gap = if left_out { Some(String::new()) } else { missing(asked, found) };

@@ -22,10 +22,10 @@ pub(super) async fn send(
 }
 
 async fn directly(attempt: &Attempt<'_>, action: &PodAction) -> Result<Observation, ActionError> {
-    let path = format!("/api/v1/namespaces/{}/pods", attempt.scene.namespace);
+    let path = format!("/api/v1/namespaces/{}/pods", attempt.target.namespace);
     let mut pod = template(attempt, action).await?;
     let asked = asked(action, &pod);
-    merge::patch(
+    merge::lay_over(
         &mut pod,
         &json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": attempt.unique()}}),
     );
@@ -60,13 +60,14 @@ pub(super) async fn template(
     });
     let mut owners = Vec::new();
     for owner in &metadata.owner_references {
-        owners.push(reference(&attempt.world.access.admin, &attempt.scene.namespace, owner).await?);
+        owners
+            .push(reference(&attempt.world.access.admin, &attempt.target.namespace, owner).await?);
     }
     if !owners.is_empty() {
         template["metadata"]["ownerReferences"] = owners.into();
     }
     if let Some(over) = &action.spec {
-        merge::patch(&mut template["spec"], over);
+        merge::lay_over(&mut template["spec"], over);
     }
     Ok(template)
 }

@@ -29,7 +29,7 @@ pub(super) async fn send(
     });
     let (sent, answer) = attempt.ask(request.method, &request.path, content).await;
     let effect = match &change {
-        // Made by somebody else meanwhile: a creation is answered 201.
+        // It was made by another client meanwhile: a creation is answered 201.
         Change::Makes { .. } if request.method != Method::Post && answer.code() == Some(200) => {
             attempt.ledger.strike(attempt.audit_id);
             Effect::NotApplicable
@@ -54,7 +54,8 @@ fn filled(request: &Request, node: &str, unique: &str) -> Request {
     Request { path, body, ..request.clone() }
 }
 
-/// What of an object that the request makes may be changed by a mutation that means well: of a pod its spec.
+/// What the object that was made is compared with, to see whether a mutation took the attack out of it: of a pod its
+/// spec. Other kinds are not compared.
 fn asked(request: &Request) -> Value {
     let body = request.body.as_ref().unwrap_or(&Value::Null);
     match (body["apiVersion"].as_str(), body["kind"].as_str()) {
@@ -70,7 +71,8 @@ fn media_type(request: &Request) -> &'static str {
     }
 }
 
-/// What a request does to what is stored, as far as its effect can be told. Who changed an object that was there cannot.
+/// What a request does to what is stored, as far as it can be seen afterwards. Of an object that was there before, it
+/// cannot be seen who changed it.
 enum Change {
     /// It makes an object in this collection.
     Makes { collection: String },

@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use super::http::read;
+use super::answer::read;
 use super::{ActionError, Attempt, Observation, World};
 use crate::model::{Answer, Attach, Closing, Door, Effect, Exec, PortForward, Stream};
 use crate::text::{cut, encode};
@@ -39,7 +39,7 @@ const STATUS: u8 = 3;
 pub(super) async fn exec(attempt: &Attempt<'_>, exec: &Exec) -> Result<Observation, ActionError> {
     let pod = attempt.pod(exec.pod.as_ref())?;
     let options = options(exec.container.as_deref(), exec.stdin, exec.tty);
-    let uri = exec_uri(&attempt.scene.namespace, pod, &exec.command, &options);
+    let uri = exec_uri(&attempt.target.namespace, pod, &exec.command, &options);
     let until = if exec.stdin || exec.tty { Until::Echo } else { Until::End };
     open(attempt, &uri, exec.stdin, until).await
 }
@@ -51,7 +51,8 @@ pub(super) async fn attach(
 ) -> Result<Observation, ActionError> {
     let pod = attempt.pod(attach.pod.as_ref())?;
     let options = options(attach.container.as_deref(), attach.stdin, attach.tty);
-    let uri = format!("/api/v1/namespaces/{}/pods/{pod}/attach?{options}", attempt.scene.namespace);
+    let uri =
+        format!("/api/v1/namespaces/{}/pods/{pod}/attach?{options}", attempt.target.namespace);
     open(attempt, &uri, false, Until::Line).await
 }
 
@@ -61,7 +62,7 @@ pub(super) async fn port_forward(
     forward: &PortForward,
 ) -> Result<Observation, ActionError> {
     let pod = attempt.pod(forward.pod.as_ref())?;
-    let uri = format!("/api/v1/namespaces/{}/pods/{pod}/portforward", attempt.scene.namespace);
+    let uri = format!("/api/v1/namespaces/{}/pods/{pod}/portforward", attempt.target.namespace);
     let request = attempt.request(method(attempt.door), &uri);
     let request = upgrade(request, attempt.door, PORT_FORWARD).body(Vec::new());
     let answer = match attempt.exchange(request).await {
@@ -122,7 +123,7 @@ fn options(container: Option<&str>, stdin: bool, tty: bool) -> String {
     options.join("&")
 }
 
-/// When enough was heard.
+/// When listening ends.
 #[derive(Clone, Copy, PartialEq)]
 enum Until {
     /// The command ended.
@@ -169,19 +170,19 @@ fn method(door: Door) -> &'static str {
     if door == Door::PostSpdy { "POST" } else { "GET" }
 }
 
-/// What is spoken behind the handshake.
+/// The protocols that the handshake offers.
 #[derive(Clone, Copy)]
 struct Protocols {
     websocket: &'static str,
     spdy: &'static str,
 }
 
-/// A remote command's. Which ones a node understands by WebSocket, its cluster knows.
+/// Those of a remote command. The cluster knows which ones its node understands over WebSocket.
 fn command_protocols(world: &World) -> Protocols {
     Protocols { websocket: world.access.stream_protocols, spdy: "v4.channel.k8s.io" }
 }
 
-/// A forwarded port's: by WebSocket the API server carries SPDY through a tunnel, as kubectl asks since 1.31.
+/// Those of a forwarded port. Over WebSocket the API server carries SPDY through a tunnel, as kubectl asks since 1.31.
 const PORT_FORWARD: Protocols =
     Protocols { websocket: "SPDY/3.1+portforward.k8s.io", spdy: "portforward.k8s.io" };
 

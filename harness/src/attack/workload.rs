@@ -49,7 +49,7 @@ pub(super) async fn send(
     action: &PodAction,
     workload: Workload,
 ) -> Result<Observation, ActionError> {
-    let collection = collection(workload, &attempt.scene.namespace);
+    let collection = collection(workload, &attempt.target.namespace);
     let template = template(attempt, action).await?;
     let asked = asked(action, &template);
     let body = body(workload, &attempt.unique(), attempt.audit_id, template);
@@ -147,20 +147,21 @@ async fn turn_clock(attempt: &Attempt<'_>, collection: &str) -> Result<(), Actio
 fn traced(attempt: &Attempt<'_>, maker: &Maker) -> Traced {
     Traced {
         user: format!("system:serviceaccount:kube-system:{}", maker.account),
-        namespace: attempt.scene.namespace.clone(),
+        namespace: attempt.target.namespace.clone(),
         resource: maker.makes,
         attempt: attempt.audit_id.to_owned(),
         name: attempt.unique(),
     }
 }
 
-/// What there is of the workload's pod, whatever its controller was answered. The controller is its owner, whomever the
-/// template names.
+/// Whether the workload's pod is there, whatever its controller was answered. The pod's owner is the controller,
+/// whatever owner the template names.
 async fn the_pod(attempt: &Attempt<'_>, mut asked: Value) -> Result<Effect, ActionError> {
     if let Some(metadata) = asked["metadata"].as_object_mut() {
         metadata.remove("ownerReferences");
     }
-    let pods = Api::<Pod>::namespaced(attempt.world.access.admin.clone(), &attempt.scene.namespace);
+    let pods =
+        Api::<Pod>::namespaced(attempt.world.access.admin.clone(), &attempt.target.namespace);
     let labelled = ListParams::default().labels(&selector(attempt.audit_id));
     let pods = pods.list(&labelled).await?.items;
     let found = pods.first().map(serde_json::to_value).transpose();
@@ -170,18 +171,19 @@ async fn the_pod(attempt: &Attempt<'_>, mut asked: Value) -> Result<Effect, Acti
 }
 
 fn events(attempt: &Attempt<'_>) -> Api<Event> {
-    Api::namespaced(attempt.world.access.admin.clone(), &attempt.scene.namespace)
+    Api::namespaced(attempt.world.access.admin.clone(), &attempt.target.namespace)
 }
 
-/// Where the namespace's Events end now. To read all of them for each attempt would take longer with every attempt.
+/// The resource version of the namespace's Events now: from here on they are read. To read all of them for each attempt
+/// would take longer with every attempt.
 async fn latest_event(attempt: &Attempt<'_>) -> Result<String, ActionError> {
     let first = events(attempt).list_metadata(&ListParams::default().limit(1)).await?;
     Ok(first.metadata.resource_version.unwrap_or_default())
 }
 
-/// What the workload's controllers were answered: the last one that it made a pod, or any that it cannot. Each writes
-/// its Event after the answer, and the API server its line of the audit log before it, so that the line is there.
-/// `before` is where the Events of the namespace ended when the workload was not there yet.
+/// What the workload's controllers were answered: that the last one made a pod, or that one of them could not. A
+/// controller writes its Event after it was answered, and the API server logs the request before it answers: so the
+/// audit log's line is there. `before` is the resource version of the namespace's Events from before the workload.
 async fn answered(
     attempt: &Attempt<'_>,
     before: &str,
@@ -226,7 +228,7 @@ fn answer(event: &Event, name: &str) -> Option<(Response, &'static Maker)> {
     Some((response, maker))
 }
 
-/// The API server's own words in a controller's.
+/// The words of the API server within a controller's Event.
 fn refusal(message: &str) -> &str {
     let own = ["Error creating: ", "Error creating job: "];
     if let Some(words) = own.iter().find_map(|own| message.strip_prefix(own)) {

@@ -156,7 +156,7 @@ impl AuditLog {
         }
     }
 
-    fn take(&self, line: &[u8], whole: bool, canaries: [&[u8]; 2]) {
+    fn take(&self, line: &[u8], is_complete: bool, canaries: [&[u8]; 2]) {
         let mut state = self.state();
         if canaries.iter().any(|canary| contains(line, canary)) {
             state.leaks.count += 1;
@@ -164,7 +164,7 @@ impl AuditLog {
                 state.leaks.first.extend(leak(line));
             }
         }
-        if !whole {
+        if !is_complete {
             state.skipped_lines += 1;
             state.leaks.unsearched += 1;
         } else if contains(line, self.run.as_bytes()) || is_trace(line) {
@@ -233,7 +233,7 @@ impl AuditLog {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing that holds the lock can leave the state half changed.
+        // A panic while the lock was held has not left the state half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -272,7 +272,7 @@ const MADE: [&[u8]; 3] =
 /// The attempt whose label the body of a request carries. Nothing else of a body is kept.
 fn labelled(line: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
-    struct Whole {
+    struct Request {
         #[serde(rename = "requestObject")]
         body: Body,
     }
@@ -290,8 +290,8 @@ fn labelled(line: &[u8]) -> Option<String> {
         attempt: String,
     }
     // A body without the label is not ours.
-    let whole: Whole = serde_json::from_slice(line).ok()?;
-    Some(whole.body.metadata.labels.attempt)
+    let request: Request = serde_json::from_slice(line).ok()?;
+    Some(request.body.metadata.labels.attempt)
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {

@@ -3,4 +3,4 @@
 mod log;
 mod pieces;
 
-pub use log::{AuditLog, Leaks, LogError};
+pub use log::{AuditLog, LogError};

@@ -1,4 +1,4 @@
-//! The command line: what may be said, as types. What it means is in `main.rs`.
+//! The arguments of the command line, as types. What is done with them is in `main.rs` and `command`.
 
 mod reports;
 
@@ -9,7 +9,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 pub use reports::Reports;
 
-use crate::cluster::{ClusterKind, Supervision, Tied};
+use crate::cluster::{ClusterType, Supervision, Tied};
 use crate::pod::InCluster;
 use crate::report::{ExitCode, Meaning};
 
@@ -131,7 +131,7 @@ pub struct Selection {
     pub profile: String,
     /// What the cluster is made of [default: kind if a Docker engine and kind answer, else embedded]
     #[arg(long, value_name = "KIND", help_heading = "Cluster")]
-    pub cluster: Option<ClusterKind>,
+    pub cluster: Option<ClusterType>,
 }
 
 /// What a run can be told.
@@ -218,8 +218,7 @@ pub struct Output {
 }
 
 impl Output {
-    /// The reports that arguments ask for which cannot be understood as a whole. Other commands than a run and a proof
-    /// write none.
+    /// The reports that arguments ask for although they cannot be parsed. Only a run and a proof write reports.
     pub fn of_broken(arguments: &[OsString]) -> Output {
         let mut output = Output::default();
         let cli = Cli::command();

@@ -38,10 +38,10 @@ pub(super) async fn first_node(admin: &Client) -> Result<(String, IpAddr), Clust
     })
 }
 
-/// A client that sends everything once and never waits for ever.
+/// A client that sends each request once, and waits for a connection and for answers only so long.
 ///
 /// # Errors
-/// When the way in is of no use.
+/// When no client can be made of the configuration.
 pub fn client(mut config: Config) -> Result<Client, kube::Error> {
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(5));

@@ -47,7 +47,7 @@ pub enum ApplyError {
         /// Its answer.
         words: String,
     },
-    /// The cluster cannot take its place.
+    /// The cluster failed to do itself what it does in the place of the object.
     #[error("{file}: {source}")]
     Cluster {
         /// The file.
@@ -68,10 +68,10 @@ pub trait StandIn: Send + Sync {
     /// When it cannot.
     fn take<'a>(&'a self, object: &'a Value) -> LocalBoxFuture<'a, Result<(), ClusterError>>;
 
-    /// Ends what it did in the place of an object, which goes.
+    /// Ends what it did in the place of an object, because the object is deleted.
     fn release<'a>(&'a self, object: &'a Value) -> LocalBoxFuture<'a, ()>;
 
-    /// An object that is sent, as it fits what stands in.
+    /// Changes an object that is sent, so that it fits what the cluster does itself.
     fn adapt(&self, object: &mut Value);
 }
 
@@ -220,9 +220,9 @@ fn all(client: &Client, resource: &ApiResource) -> Api<DynamicObject> {
 /// Labels an object and the pods that it makes.
 fn label(object: &mut Value, run: &str) {
     let mine = json!({"metadata": {"labels": {RUN_LABEL: run}}});
-    crate::merge::patch(object, &mine);
+    crate::merge::lay_over(object, &mine);
     if object["spec"]["template"].is_object() {
-        crate::merge::patch(&mut object["spec"]["template"], &mine);
+        crate::merge::lay_over(&mut object["spec"]["template"], &mine);
     }
 }
 

@@ -1,5 +1,5 @@
-//! The processes of a run that outlive it. What an engine was told to do it does, even when the command that told
-//! it is killed: so kind, which would go on telling, is killed, and the engine's own commands are waited for.
+//! The processes of a run that outlive it. An engine does what it was asked, even when the command that asked is
+//! killed. So kind is killed, because it would go on asking, and the engine's own commands are waited for.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -43,7 +43,7 @@ enum Part {
     Maker,
 }
 
-/// A process that carries the marks of a run.
+/// A process whose environment names a run.
 struct Marked {
     /// The process itself: its number may meanwhile be another's.
     handle: OwnedFd,
@@ -74,7 +74,7 @@ pub(super) fn marks(run: &str) -> Vec<(&'static str, OsString)> {
     vec![(RUN_VARIABLE, run.into()), (FOLDER_VARIABLE, folder.into())]
 }
 
-/// Kills what would go on telling the engine what to make, and every program of an embedded cluster. Returns how many
+/// Kills what would go on asking the engine to make things, and every program of an embedded cluster. Returns how many
 /// were killed.
 pub(super) async fn stop(run: &str) -> usize {
     let mut killed = BTreeSet::new();
@@ -92,13 +92,13 @@ pub(super) async fn stop(run: &str) -> usize {
     killed.len()
 }
 
-/// Whether anything of the run goes on: commands of the engine, which are waited for.
+/// Whether commands of the engine still run for this run: they are waited for.
 pub(super) async fn go_on(run: &str) -> bool {
     !of(run).await.is_empty()
 }
 
-/// Waits until the engine's commands have ended, and with them what they told the engine. What takes too long is
-/// killed: it hangs. Returns how many processes are there all the same.
+/// Waits until the engine's commands have ended, and with them what they asked for. One that takes too long hangs, and
+/// is killed. Returns how many processes are there all the same.
 pub(super) async fn end(run: &str) -> usize {
     if until_gone(run, ENDING).await == 0 {
         return 0;
@@ -115,7 +115,7 @@ async fn until_gone(run: &str, within: Duration) -> usize {
     });
     match gone.await {
         Ok(()) => 0,
-        // What could not be counted in time is there.
+        // If they could not even be counted in time, one is taken to be there.
         Err(count) => count.unwrap_or(1),
     }
 }
@@ -180,9 +180,8 @@ fn part(proc: &Path) -> Option<Part> {
     })
 }
 
-/// A process's environment. While its program is being started it has ours, and then none, for some milliseconds:
-/// whoever looks away then misses the command that was told something last (measured: 7 of 100 that had just been
-/// started).
+/// A process's environment. While its program is being started it has ours, and then none, for some milliseconds, which
+/// are waited for here: otherwise commands that have just been started would be missed (measured: 7 of 100).
 async fn environment(folder: &Path) -> Option<Vec<u8>> {
     loop {
         let before = memory(&fs::read_to_string(folder.join("stat")).ok()?)?;

@@ -8,6 +8,7 @@ mod elf;
 mod image;
 mod own;
 mod process;
+mod pulse;
 mod run_folder;
 mod sight;
 mod supervisor;
@@ -17,20 +18,22 @@ use std::path::Path;
 use std::time::Duration;
 
 pub use access::{Access, client};
-pub use applying::{Applier, ApplyError, StandIn, is_pod_ready, until_pod_ready};
+pub(crate) use applying::{Applier, ApplyError, StandIn, is_pod_ready, until_pod_ready};
 pub use commands::RUN_VARIABLE;
-pub use image::{Image, ImageError, can_run_in_pods};
+pub(crate) use image::{ImageError, can_run_in_pods};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 pub use own::{
-    Choice, ClusterKind, Created, DEFAULT_VERSION, KindError, Kubelet, LOGS, Own, ReadBack,
-    SETTINGS, Second, Settings, Sweeping, Swept, Wanted, assets, image_name, keep, node_image, own,
-    remove, sweep, versions,
+    Choice, ChoiceError, ClusterType, DEFAULT_VERSION, NoCluster, Own, Second, Settings, Swept,
+    assets, keep, node_image, remove, sweep,
 };
-pub use process::{Group, ProcessError};
+pub(crate) use own::{Created, KindError, ReadBack, Wanted, image_name, own};
+pub(crate) use process::Group;
+pub use process::ProcessError;
+pub(crate) use pulse::Pulse;
 pub use run_folder::RunFolder;
-pub use sight::{Asked, Etcd, EtcdKeys, NodePorts, Probe, Sight};
-pub use supervisor::{Supervision, Tied};
-pub use webhooks::{Webhook, webhooks};
+pub(crate) use sight::{Asked, Etcd, EtcdKeys, NodePorts, Probe, Sight};
+pub(crate) use supervisor::{Supervision, Tied};
+pub(crate) use webhooks::webhooks;
 
 /// The label that everything carries that a run makes.
 pub const RUN_LABEL: &str = "brinell.dev/run";
@@ -72,10 +75,10 @@ pub enum ClusterError {
     /// A certificate could not be used.
     #[error("the cluster's certificates cannot be used: {0}")]
     Tls(#[from] crate::pod::TlsError),
-    /// The Deployment of exec-guard says what its program does not take.
+    /// The arguments in exec-guard's Deployment are not those of its program.
     #[error("exec-guard does not take the arguments of its container: {0}")]
     GuardArguments(#[from] clap::Error),
-    /// The API server of an embedded cluster refused what makes it one.
+    /// The API server could not be asked.
     #[error("the API server could not be asked: {}", crate::text::api_words(.0))]
     Api(#[from] kube::Error),
     /// The kubeconfig of the new cluster could not be read.
@@ -113,8 +116,8 @@ pub enum ClusterError {
 /// How long an API server may take to become ready. It takes 2 to 3 seconds (measured).
 const SERVING: Duration = Duration::from_secs(60);
 
-/// The way in that a kubeconfig of ours describes. It leads to loopback, where no proxy belongs: kube asks the
-/// environment for one only where the cluster names none, and the one that is named here is never used.
+/// The configuration that a kubeconfig of ours holds. It leads to loopback, so no proxy may be used. kube reads the
+/// proxy of the environment unless the cluster names one: so one is named here, and taken out again.
 async fn way_in(kubeconfig: &Path) -> Result<kube::Config, ClusterError> {
     let mut kubeconfig = Kubeconfig::read_from(kubeconfig)?;
     for cluster in kubeconfig.clusters.iter_mut().filter_map(|named| named.cluster.as_mut()) {

@@ -105,8 +105,8 @@ impl<'a> Outside<'a> {
         self
     }
 
-    /// It goes on to its end when nobody waits for it any more: what an engine was told to do it does, whether its
-    /// command lives or not, so that only the command's end tells when it is done.
+    /// The command goes on to its end even if nobody waits for it any more. An engine does what it was asked whether
+    /// the command lives or not, and only the end of the command tells when that is done.
     pub fn going_on(mut self) -> Self {
         self.abandoned = Abandoned::GoesOn;
         self
@@ -152,7 +152,7 @@ impl<'a> Outside<'a> {
                 Err(ProcessError::Start { program: self.program.to_owned(), source })
             }
             Err(_) => {
-                // With its supervisor the command ends too, even one that else goes on to its end.
+                // This ends the supervisor, and with it the command, even one that goes on otherwise.
                 let _ = group.child.start_kill();
                 Err(ProcessError::Late { command: self.line(), within })
             }
@@ -165,14 +165,14 @@ impl<'a> Outside<'a> {
     }
 }
 
-/// A command that goes on, in process groups of its own: an interrupt at the terminal reaches only us. Its supervisor
-/// ends it with this value.
+/// A running command, in process groups of its own: an interrupt at the terminal reaches only us. When this value is
+/// dropped, its supervisor ends it.
 pub struct Group {
     child: Child,
 }
 
 impl Group {
-    /// The command's standard output; given once.
+    /// The command's standard output; `None` if it was given out before.
     pub fn stdout(&mut self) -> Option<tokio::process::ChildStdout> {
         self.child.stdout.take()
     }
@@ -219,7 +219,7 @@ pub(super) fn remove_proxies(command: &mut std::process::Command) {
     }
 }
 
-/// Where a program is. Its supervisor starts it, and could not say that it is missing.
+/// Where a program is. It is looked up here because its supervisor, which starts it, could not say that it is missing.
 fn look_up(program: &str) -> io::Result<PathBuf> {
     let folders = std::env::var_os("PATH").unwrap_or_default();
     let places: Vec<PathBuf> = match program.contains('/') {

@@ -22,7 +22,7 @@ impl RunFolder {
         Ok(RunFolder { path, lock })
     }
 
-    /// Takes over the folder of a run that is no longer alive; none while it is.
+    /// Takes over the folder of a run that is no longer alive; `None` while it is.
     pub fn take_over(run: &str) -> io::Result<Option<Self>> {
         let path = path(run)?;
         // It is never made here: the run may be removing its folder.

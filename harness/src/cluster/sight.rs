@@ -8,7 +8,7 @@ use futures::future::LocalBoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::ClusterError;
+use super::{ClusterError, Pulse};
 use crate::audit::AuditLog;
 use crate::pod::probe::{self, EtcdAnswer, EtcdOrder, NoAnswer, RequestAnswer, RequestOrder};
 
@@ -21,7 +21,10 @@ pub struct Sight {
     pub node: Option<NodePorts>,
     /// What is stored; `None` if etcd cannot be read.
     pub etcd: Option<Etcd>,
-    /// Whether controllers ask the API server that is looked at: what they do by another one tells nothing of it.
+    /// Which process of the API server answers; `None` if that cannot be told, as behind a load balancer. No refusal
+    /// by authorization counts then: each may be that of a server that was starting.
+    pub pulse: Option<Pulse>,
+    /// Whether controllers use this API server. What they do through another one does not show what this one decides.
     pub controllers: bool,
 }
 
@@ -44,7 +47,7 @@ impl Asked {
     }
 }
 
-/// Our probe, where it stands beside the node without any identity of the cluster.
+/// Our probe beside the node, without any identity in the cluster.
 pub trait Probe: Send + Sync {
     /// Gives it an order, as JSON, and returns what it printed.
     fn ask<'a>(
@@ -109,7 +112,7 @@ impl Etcd {
         Etcd { address, keys, probe }
     }
 
-    /// Reads everything: which keys there are, which below `prefix` are plain, and where `canary` stands.
+    /// Reads everything: how many keys there are, which below `prefix` are not encrypted, and which hold `canary`.
     ///
     /// # Errors
     /// When the probe does not answer.

@@ -161,7 +161,7 @@ pub(super) struct Supervised {
     name: &'static str,
     supervisor: Pid,
     log: PathBuf,
-    /// Closed, it ends the program.
+    /// When this is closed, the supervisor ends the program.
     input: Option<ChildStdin>,
     /// How it ended, once it has.
     ending: watch::Receiver<Option<String>>,
@@ -199,7 +199,7 @@ impl Supervised {
                 Ok(status) => format!("ended with {status}"),
                 Err(error) => format!("cannot be waited for: {error}"),
             };
-            // Nobody may be interested any more.
+            // It is no error if nothing waits for it any more.
             let _ = ended.send(Some(how));
         });
         Ok(Supervised { name, supervisor, log: log.to_owned(), input, ending })
@@ -257,7 +257,7 @@ pub(super) fn end(programs: &mut Vec<Supervised>) {
     for program in programs.drain(..) {
         while !program.has_ended() {
             if Instant::now() > deadline {
-                // With its supervisor the program is killed too. Whether both are gone is looked at by who tidies up.
+                // The kernel kills the program with its supervisor. Whoever tidies up checks that both are gone.
                 let _ = kill_process(program.supervisor, Signal::KILL);
                 break;
             }

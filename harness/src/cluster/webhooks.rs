@@ -22,8 +22,8 @@ impl fmt::Display for Webhook {
     }
 }
 
-/// Every webhook of a cluster, validating and mutating ones. They may come from a cache, as those do by which the API
-/// server decides; a list that may not waits for a tenth of a second (measured).
+/// Every webhook of a cluster, validating and mutating ones. They are read from the API server's cache, from which it
+/// decides too; a list past the cache takes a tenth of a second (measured).
 ///
 /// # Errors
 /// When the API server cannot be asked.

@@ -1,4 +1,4 @@
-//! What every command that makes clusters has in common: it is told of, it ends when it is told to, and it tidies up.
+//! What every command that makes clusters has in common: it shows what it does, ends on a signal, and tidies up.
 
 use std::io;
 use std::panic::AssertUnwindSafe;
@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use brinell::cli::{Conditions, Output};
-use brinell::cluster::assets::{self, AssetError};
-use brinell::cluster::{self, Choice, ClusterKind, RunFolder};
+use brinell::cluster::{self, Choice, ClusterType, RunFolder};
 use brinell::model::{Results, RunEvent};
 use brinell::report::{Detail, ExitCode, Reporter, Terminal};
 use brinell::run::{Options, Plan, Progress};
@@ -66,7 +65,7 @@ pub async fn conduct(
         () = insisted(&mut signals, is_signalled) => not_tidied(&made),
     };
     let took_by_cluster = ending.as_ref().copied().unwrap_or_default() + tidying.elapsed();
-    // The listener ends when nobody can tell it anything any more.
+    // The listener ends when the last sender of events is dropped.
     drop(progress);
     // A panic while something was shown: what was judged is lost. The caller writes that into the files.
     let mut reporter = listening.await.map_err(|_| Error::Panicked)?;
@@ -100,8 +99,8 @@ async fn insisted(signals: &mut Signals, is_signalled: bool) {
     signals.next().await;
 }
 
-/// The signals that end a run. They are caught from the moment on at which this is made: before anything is that
-/// would have to be tidied up. While a run tidies up they are caught as well; the second one ends that too.
+/// The signals that end a run. They are caught from the moment at which this value is made, which is before there is
+/// anything to tidy up. They are caught while a run tidies up, too: the second one ends that.
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
@@ -172,44 +171,30 @@ fn told(tidied: &[Result<String, Error>]) -> String {
 pub fn options(
     conditions: &Conditions,
     output: &Output,
-    kind: ClusterKind,
+    cluster: ClusterType,
     deadline: Duration,
 ) -> Result<Options, Error> {
+    let version = &conditions.kubernetes_version;
     Ok(Options {
         run: text::random_hex(3),
-        cluster: kind,
-        kubernetes: conditions.kubernetes_version.clone(),
-        node_image: node_image(conditions, kind)?,
+        cluster,
+        kubernetes: version.clone(),
+        node_image: cluster.node_image(version, conditions.node_image.as_deref())?,
         require_all: output.require_all,
         jobs: conditions.jobs.into(),
         deadline: conditions.deadline.map_or(deadline, Duration::from_secs),
     })
 }
 
-/// What is told first.
+/// The first event.
 pub fn begun(run: String, choice: &Choice, options: &Options, plan: &Plan<'_>) -> RunEvent {
     RunEvent::Started {
         run,
         at: format!("{:.0}", Timestamp::now()),
-        cluster: format!("{} ({})", choice.kind.name(), choice.why),
+        cluster: format!("{} ({})", choice.cluster.name(), choice.why),
         kubernetes: options.kubernetes.clone(),
         profile: plan.profile.clone(),
     }
-}
-
-/// The node image of a kind cluster; none is needed for an embedded one, but its version must be known.
-fn node_image(arguments: &Conditions, kind: ClusterKind) -> Result<String, Error> {
-    let version = &arguments.kubernetes_version;
-    if kind == ClusterKind::Embedded {
-        let known = assets::versions().contains(&version.as_str());
-        let unknown = || AssetError::UnknownVersion { version: version.clone() }.into();
-        return known.then(String::new).ok_or_else(unknown);
-    }
-    if let Some(image) = arguments.node_image.as_ref().filter(|image| !image.is_empty()) {
-        return Ok(image.clone());
-    }
-    let unknown = || Error::NoNodeImage { version: version.clone() };
-    cluster::node_image(version).map(str::to_owned).ok_or_else(unknown)
 }
 
 /// The terminal and the report files. These are opened now, so that a bad path costs no cluster.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use brinell::catalog::{Problems, ProfileError, SelectError};
 use brinell::cluster::assets::AssetError;
-use brinell::cluster::{self, ClusterError, ProcessError};
+use brinell::cluster::{ChoiceError, ClusterError, NoCluster, ProcessError};
 use brinell::input::Unreadable;
 use brinell::model::ReadError;
 use brinell::prove::ProofError;
@@ -24,7 +24,7 @@ pub enum Error {
     /// The profile cannot be had.
     #[error(transparent)]
     Profile(#[from] ProfileError),
-    /// A scenario stands where a command belongs.
+    /// A scenario was given in the place of a command.
     #[error("did you mean `brinell --scenario {0}`?")]
     BareScenario(String),
     /// No control has this id.
@@ -35,19 +35,9 @@ pub enum Error {
         /// What may have been meant.
         hint: String,
     },
-    /// There is no node image for this version of Kubernetes.
-    #[error(
-        "there is no node image for Kubernetes {version}; there is one for {}, \
-         and --node-image names any other",
-        cluster::versions().join(", ")
-    )]
-    NoNodeImage {
-        /// As it was given.
-        version: String,
-    },
-    /// An embedded cluster cannot be kept.
-    #[error("an embedded cluster ends with its run; --keep needs --cluster kind")]
-    KeepsEmbedded,
+    /// The kind of cluster does not give what is asked for.
+    #[error(transparent)]
+    Choice(#[from] ChoiceError),
     /// Two reports would overwrite each other.
     #[error("--{one} and --{other} name the same file")]
     OneFile {
@@ -79,8 +69,8 @@ pub enum Error {
     #[error(transparent)]
     Assets(#[from] AssetError),
     /// The kind of cluster that was asked for cannot be made here.
-    #[error("{0}")]
-    NoCluster(String),
+    #[error(transparent)]
+    NoCluster(#[from] NoCluster),
     /// The folder of the run.
     #[error("the run's own folder could not be made: {0}")]
     Folder(io::Error),
@@ -101,7 +91,7 @@ pub enum Error {
     /// A cluster is kept, and the next sweep may remove it.
     #[error("Cluster kept, but not marked so: {0}")]
     NotMarked(io::Error),
-    /// Nobody waited until all was removed.
+    /// A second signal ended the removal.
     #[error(
         "LEFT BEHIND: a second signal ended tidying up, so that parts of run {run} may still be there; \
          `brinell sweep {run}` removes them."
@@ -153,8 +143,7 @@ impl Error {
             | Error::Profile(_)
             | Error::BareScenario(_)
             | Error::UnknownControl { .. }
-            | Error::NoNodeImage { .. }
-            | Error::KeepsEmbedded
+            | Error::Choice(_)
             | Error::OneFile { .. }
             | Error::Unreadable { .. }
             | Error::NoResults { .. }

@@ -5,12 +5,13 @@ use std::fmt::Write as _;
 use brinell::catalog::{Catalog, Entry, select};
 use brinell::cli::{ListFormat, RunArguments, Selection};
 use brinell::cluster::Choice;
-use brinell::report::{ExitCode, visible};
+use brinell::report::ExitCode;
 use brinell::run::Plan;
+use brinell::text::visible;
 
 use super::{Error, catalog, chosen, print};
 
-/// Shows a scenario as it stands in its file.
+/// Shows a scenario as its file has it.
 pub fn explain(id: &str) -> Result<ExitCode, Error> {
     let catalog = Catalog::load(None)?;
     let entries = select(&catalog, &[id.to_owned()], &[], &[])?;
@@ -48,9 +49,9 @@ pub async fn plan(selection: Selection) -> Result<ExitCode, Error> {
     let catalog = catalog(&selection)?;
     let (entries, profile) = chosen(&catalog, &selection)?;
     let choice = Choice::make(selection.cluster).await;
-    let plan = Plan::new(&catalog, &profile, choice.kind, entries);
+    let plan = Plan::new(&catalog, &profile, choice.cluster, entries);
     let title = visible(&profile.profile.title);
-    let mut answer = format!("cluster {} ({})\n", choice.kind.name(), choice.why);
+    let mut answer = format!("cluster {} ({})\n", choice.cluster.name(), choice.why);
     writeln!(answer, "profile {}: {title}", plan.profile).expect("writing to memory does not fail");
     for (kind, name, about) in planned(&plan) {
         let about = if about.is_empty() { about } else { format!(": {about}") };
@@ -61,9 +62,11 @@ pub async fn plan(selection: Selection) -> Result<ExitCode, Error> {
 
 /// What a plan holds: of which kind, its name, and what there is to say about it.
 fn planned<'a>(plan: &'a Plan) -> Vec<(&'static str, &'a str, String)> {
-    let state = |whole| if whole { "set up, seen acting" } else { "weakened" }.to_owned();
-    let controls =
-        plan.controls.iter().map(|(id, control)| ("control", id.as_str(), state(control.whole)));
+    let state = |unweakened| if unweakened { "set up, seen acting" } else { "weakened" }.to_owned();
+    let controls = plan
+        .controls
+        .iter()
+        .map(|(id, control)| ("control", id.as_str(), state(control.unweakened)));
     let without = plan.left_out.iter().map(|(id, why)| ("without", id.as_str(), why.clone()));
     let targets = plan.targets().into_iter().map(|name| ("target", name, String::new()));
     let personas = plan.personas().into_iter().map(|name| ("persona", name, String::new()));

@@ -13,8 +13,8 @@ use std::io::{ErrorKind, Write};
 
 use brinell::catalog::{Catalog, Entry, ProfileEntry, select};
 use brinell::cli::{Output, Selection};
-use brinell::report::{ExitCode, ReportError, visible};
-use brinell::text::without_credentials;
+use brinell::report::{ExitCode, ReportError};
+use brinell::text::{visible, without_credentials};
 
 pub use self::conduct::refuse;
 pub use self::error::Error;
@@ -23,7 +23,7 @@ pub use self::error::Error;
 pub fn complain(error: &Error) {
     let text = without_credentials(&error.to_string());
     let lines: Vec<String> = text.lines().map(visible).collect();
-    // Where nobody can be told, the exit code tells.
+    // If standard error cannot be written, the exit code still says it.
     let _ = writeln!(std::io::stderr(), "error: {}", lines.join("\n"));
 }
 

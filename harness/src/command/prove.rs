@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use brinell::catalog::{Entry, did_you_mean};
 use brinell::cli::ProveArguments;
-use brinell::cluster::{Choice, ClusterKind};
-use brinell::prove::{Place, Trials, prove};
+use brinell::cluster::Choice;
+use brinell::prove::{LaneRun, Trials, prove};
 use brinell::report::ExitCode;
 use brinell::run::{Options, Plan, Progress};
 use brinell::text;
@@ -27,30 +27,22 @@ pub async fn start(arguments: ProveArguments) -> Result<ExitCode, Error> {
     }
     entries.retain(|entry| tests_one_of(entry, &arguments.control));
     let choice = Choice::make(arguments.selection.cluster).await;
-    let options = options(&arguments.conditions, &arguments.output, choice.kind, DEADLINE)?;
+    let options = options(&arguments.conditions, &arguments.output, choice.cluster, DEADLINE)?;
     let reporter = reporter(&arguments.output)?;
-    let plan = Plan::new(&catalog, &profile, choice.kind, entries);
+    let plan = Plan::new(&catalog, &profile, choice.cluster, entries);
     let trials = Trials::new(&plan, &arguments.control);
-    let clusters = arguments.clusters.map_or_else(|| side_by_side(choice.kind), usize::from);
+    let clusters = arguments.clusters.map_or_else(|| choice.cluster.side_by_side(), usize::from);
     let clusters = clusters.min(trials.trials.len());
     let work = async |made: &Made, progress: &Progress| {
-        begin(&plan, &trials, &options, &choice, clusters, made, progress).await
+        begin(&plan, &trials, &options, choice, clusters, made, progress).await
     };
     conduct(work, &arguments.output, false, reporter, started).await
 }
 
-/// A scenario of none of the chosen controls can tell nothing.
+/// Whether a scenario tests one of the chosen controls; others show nothing of them.
 fn tests_one_of(entry: &Entry, controls: &[String]) -> bool {
     let tested = entry.controls();
     controls.is_empty() || controls.iter().any(|control| tested.contains(control.as_str()))
-}
-
-/// A second embedded cluster costs little; a second node costs as much as the first.
-fn side_by_side(kind: ClusterKind) -> usize {
-    match kind {
-        ClusterKind::Kind => 1,
-        ClusterKind::Embedded => 2,
-    }
 }
 
 /// Says what is begun, and proves.
@@ -58,23 +50,23 @@ async fn begin(
     plan: &Plan<'_>,
     trials: &Trials<'_>,
     options: &Options,
-    choice: &Choice,
+    choice: Choice,
     clusters: usize,
     made: &Made,
     progress: &Progress,
 ) -> Result<Duration, Error> {
     let mut runs = vec![options.run.clone()];
     runs.extend((1..clusters).map(|_| text::random_hex(3)));
-    progress.tell(begun(runs.join(" and "), choice, options, plan));
-    if let Some(missing) = &choice.missing {
-        return Err(Error::NoCluster(missing.clone()));
+    progress.tell(begun(runs.join(" and "), &choice, options, plan));
+    if let Some(missing) = choice.missing {
+        return Err(missing.into());
     }
-    let mut places = Vec::new();
+    let mut lane_runs = Vec::new();
     if !trials.trials.is_empty() {
         for run in runs {
             let folder = made.folder(&run)?;
-            places.push(Place { run, folder });
+            lane_runs.push(LaneRun { run, folder });
         }
     }
-    Ok(prove(plan, trials, options, &places, progress).await?)
+    Ok(prove(plan, trials, options, &lane_runs, progress).await?)
 }

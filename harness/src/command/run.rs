@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use brinell::cli::RunArguments;
-use brinell::cluster::{Choice, ClusterKind};
+use brinell::cluster::Choice;
 use brinell::report::ExitCode;
 use brinell::run::{self, Options, Plan, Progress};
 
@@ -19,14 +19,14 @@ pub async fn start(arguments: RunArguments) -> Result<ExitCode, Error> {
     let catalog = catalog(&arguments.selection)?;
     let (entries, profile) = chosen(&catalog, &arguments.selection)?;
     let choice = Choice::make(arguments.selection.cluster).await;
-    let options = options(&arguments.conditions, &arguments.output, choice.kind, DEADLINE)?;
-    if arguments.keep && choice.kind == ClusterKind::Embedded {
-        return Err(Error::KeepsEmbedded);
+    let options = options(&arguments.conditions, &arguments.output, choice.cluster, DEADLINE)?;
+    if arguments.keep {
+        choice.cluster.see_keepable()?;
     }
     let reporter = reporter(&arguments.output)?;
-    let plan = Plan::new(&catalog, &profile, choice.kind, entries);
+    let plan = Plan::new(&catalog, &profile, choice.cluster, entries);
     let work = async |made: &Made, progress: &Progress| {
-        begin(&plan, &options, &choice, made, progress).await
+        begin(&plan, &options, choice, made, progress).await
     };
     conduct(work, &arguments.output, arguments.keep, reporter, started).await
 }
@@ -35,17 +35,17 @@ pub async fn start(arguments: RunArguments) -> Result<ExitCode, Error> {
 async fn begin(
     plan: &Plan<'_>,
     options: &Options,
-    choice: &Choice,
+    choice: Choice,
     made: &Made,
     progress: &Progress,
 ) -> Result<Duration, Error> {
-    progress.tell(begun(options.run.clone(), choice, options, plan));
+    progress.tell(begun(options.run.clone(), &choice, options, plan));
     run::skip(plan, options, progress);
     if plan.scenarios.is_empty() {
         return Ok(Duration::ZERO);
     }
-    if let Some(missing) = &choice.missing {
-        return Err(Error::NoCluster(missing.clone()));
+    if let Some(missing) = choice.missing {
+        return Err(missing.into());
     }
     let folder = made.folder(&options.run)?;
     Ok(run::run(plan, options, folder, progress).await?)

@@ -1,4 +1,5 @@
-//! Names in a refusal that nothing sets off from its words: whoever asks chooses them, so that they are no reason.
+//! Names in a refusal without quotation marks. The sender of the request chooses them, so they are no part of the
+//! reason.
 
 use std::ops::Range;
 
@@ -47,7 +48,7 @@ fn places(reason: &str, denial: &Denial, sent: &Sent) -> Vec<Range<usize>> {
     let chosen = requested(sent).into_iter().chain(object(&denial.message));
     let mut places = Vec::new();
     for name in chosen.filter(|name| !name.is_empty()) {
-        places.extend(whole(reason, &name));
+        places.extend(by_itself(reason, &name));
     }
     if matches!(denial.layer, Layer::Quota | Layer::AdmissionPlugin(_)) {
         places.extend(BEFORE_A_NAME.iter().flat_map(|mark| behind(reason, mark)));
@@ -78,7 +79,7 @@ fn object(message: &str) -> Option<String> {
 }
 
 /// Where a name stands by itself, and not as a part of a longer word.
-fn whole<'t>(text: &'t str, name: &'t str) -> impl Iterator<Item = Range<usize>> + 't {
+fn by_itself<'t>(text: &'t str, name: &'t str) -> impl Iterator<Item = Range<usize>> + 't {
     let joins = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
     let places = text.match_indices(name).map(|(at, found)| at..at + found.len());
     places.filter(move |place| {

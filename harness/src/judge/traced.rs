@@ -15,14 +15,14 @@ pub(super) fn controllers_answer(answer: &Answer) -> Option<&Response> {
 pub(super) enum Told {
     /// Nothing of it.
     Nothing,
-    /// That somebody's was carried out, and not whose.
+    /// A request was carried out, and the log does not show for which workload.
     Nameless,
     /// It, and how it differs from what is asked for and what the controller was answered.
     Differences(Vec<String>),
 }
 
-/// Compares the controller's events, of which it was looked at before who they are of and of what. `own` are those of
-/// the workload, before which nothing was done for it.
+/// Compares the events of a controller, which were chosen by user and object before. `own` are the events of the
+/// workload itself: nothing was done for it before them.
 pub(super) fn compare(logged: &Logged, answer: &Response, traces: &[Event], own: &[Event]) -> Told {
     let since = own.iter().map(|event| event.request_received_timestamp.as_str()).min();
     let is_late = |trace: &&Event| Some(trace.request_received_timestamp.as_str()) >= since;
@@ -89,7 +89,7 @@ mod tests {
             "responseStatus": {"code": 403, "message": REFUSED},
             "requestReceivedTimestamp": "2026-01-01T00:00:02.000000Z",
         });
-        crate::merge::patch(&mut event, &over);
+        crate::merge::lay_over(&mut event, &over);
         serde_json::from_value(event).expect("an event")
     }
 

@@ -1,5 +1,5 @@
-//! What a refusal says, apart from names: whoever asks chooses those, or whoever wrote what is asked for, and a pod
-//! may be called `privileged`.
+//! What a refusal says, apart from names. Those are chosen by the sender or by the author of an object: a pod may be
+//! called `privileged`.
 
 use crate::judge::attribution::{after_subject, first};
 use crate::judge::names::is_said;

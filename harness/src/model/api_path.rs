@@ -2,7 +2,8 @@
 
 use crate::model::Method;
 
-/// What may stand before a resource and is its verb then, deprecated and still served: `/api/v1/watch/pods`.
+/// Segments that may come before a resource and are the verb then. They are deprecated and still served:
+/// `/api/v1/watch/pods`.
 const SPECIAL_VERBS: [&str; 2] = ["proxy", "watch"];
 
 /// The parts of a resource path. A path that addresses no resource (`/livez`) has none of these.

@@ -97,7 +97,8 @@ pub struct Weakening {
     /// enforces NetworkPolicies is none of the control's objects.
     #[serde(default)]
     pub stop: Option<String>,
-    /// Whether it is over when the scenarios run: what it wrote is still there.
+    /// Whether the control is set up as it should be again when the scenarios run. What was stored meanwhile is still
+    /// there.
     #[serde(default)]
     pub past: bool,
     /// The scenarios that must notice, by id, and the reason for which each of them must fail.

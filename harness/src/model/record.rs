@@ -1,5 +1,5 @@
-//! What is recorded of a scenario that was played: all that its verdict rests on, and no verdict. Whoever has it can
-//! judge the scenario, however much later.
+//! What is recorded of a scenario that was played: all that its verdict rests on, and no verdict. With it the scenario
+//! can be judged at any later time.
 
 use serde::{Deserialize, Serialize};
 
@@ -64,7 +64,8 @@ pub struct Webhook {
 pub enum Steadiness {
     /// One process was awake from the first attempt to the last evidence.
     Steady,
-    /// It was not there, or another process, at the beginning or at the end.
+    /// No process was awake at the beginning, or another one or none at the end; or it cannot be told which process
+    /// answers.
     Restarted,
 }
 

@@ -16,7 +16,8 @@ use tokio::runtime::Builder;
 use guard::GuardPod;
 use probe::{Probe, Verb};
 
-pub use tls::{TlsError, server_config, server_config_for};
+pub use tls::server_config;
+pub(crate) use tls::{TlsError, server_config_for};
 
 /// The exit code of a probe that was ended by SIGTERM, as shells count it.
 const TERMINATED: u8 = 143;

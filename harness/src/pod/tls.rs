@@ -1,4 +1,5 @@
-//! TLS by rustls and ring, without the process-wide provider that libraries fight over.
+//! TLS by rustls and ring, with a provider of our own: the process-wide one can be set only once, and more than one
+//! library tries to.
 
 use std::sync::Arc;
 
@@ -157,7 +158,7 @@ impl ServerCertVerifier for AnyServer {
     }
 }
 
-/// Believes one certificate, byte for byte: no authority vouches for another, whatever name it bears.
+/// Accepts one certificate, byte for byte, and no other, whatever its name and authority.
 #[derive(Debug)]
 struct OnlyClient {
     certificate: CertificateDer<'static>,

@@ -41,8 +41,8 @@ pub(super) fn mark(
     }
 }
 
-/// The reasons that one weakening gives to different requests: a rule that keeps no answer leaves nothing of one that
-/// was refused at the door, and half of one that came in.
+/// The reasons for which one weakening makes different requests fail: a rule of the audit policy that drops answers
+/// leaves no event of a request that was refused at once, and an incomplete one of a request that was let in.
 fn alike(reason: Reason) -> Vec<Reason> {
     match reason {
         Reason::Unlogged | Reason::WronglyLogged => vec![Reason::Unlogged, Reason::WronglyLogged],
@@ -54,7 +54,7 @@ fn alike(reason: Reason) -> Vec<Reason> {
     }
 }
 
-/// Whose promise each finding breaks, and how; nobody's where a legitimate use broke.
+/// The control that each finding is about, and its reason; no control if a legitimate use broke.
 fn findings<'a>(
     entry: &'a Entry,
     result: &'a ScenarioResult,
@@ -267,7 +267,7 @@ mod tests {
 
     use super::*;
     use crate::catalog::Catalog;
-    use crate::cluster::ClusterKind;
+    use crate::cluster::ClusterType;
     use crate::model::{Evidence, Expectation, Finding, Judgement, Missed};
 
     /// The scenarios of exec-guard, which the audit policy is tested by as well.
@@ -386,7 +386,7 @@ mod tests {
             entry.scenario.permits.iter_mut().for_each(|permit| permit.logged = None);
             entry
         });
-        let plan = Plan::new(&catalog, &profile, ClusterKind::Embedded, selected.iter().collect());
+        let plan = Plan::new(&catalog, &profile, ClusterType::Embedded, selected.iter().collect());
         let trials = Trials::new(&plan, &["exec-guard".to_owned()]);
         let trial = &trials.trials[0];
         let cells: Vec<Cell> = marks
@@ -440,7 +440,7 @@ mod tests {
         let catalog = catalog();
         let profile = catalog.profile("hardened").expect("a profile of ours");
         let entry = entry(&catalog, "exec-relabelled-pod");
-        let plan = Plan::new(&catalog, &profile, ClusterKind::Embedded, vec![entry]);
+        let plan = Plan::new(&catalog, &profile, ClusterType::Embedded, vec![entry]);
         let name = "the pod is sensitive";
         let mut result = found(entry, &[(name, &[Reason::Unlogged])]);
         result.attempts[0].role = Role::Step;

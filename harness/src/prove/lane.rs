@@ -17,13 +17,13 @@ use crate::cluster::RunFolder;
 use crate::model::{Cell, Mark, Need, ScenarioResult, Verdict, WeakeningResult};
 use crate::poll;
 use crate::run::{
-    Options, OwnStage, Plan, Progress, SecondStage, Stage, StageError, set, together,
+    Options, OwnStage, Plan, Progress, SecondStage, Stage, StageError, make_stage, together,
 };
 use crate::text::count;
 
 /// How long a weakened or restored control may take to act. Objects act within a second, a webhook's server ends
 /// or starts within a few (measured). No event tells it: the scenarios ask.
-const ACTING: Duration = Duration::from_secs(15);
+const TAKING_EFFECT: Duration = Duration::from_secs(15);
 
 /// How many debug containers a pod may hold before it is made again.
 const DEBUGGERS: usize = 20;
@@ -47,12 +47,12 @@ impl<'a> Lane<'a> {
         folder: Arc<RunFolder>,
         progress: &Progress,
     ) -> Result<Self, ProofError> {
-        let mut own = set(plan, &options, folder, progress).await?;
+        let mut own = make_stage(plan, &options, folder, progress).await?;
         if let Some(unmet) = own.unmet.pop() {
             return Err(StageError::from(unmet).into());
         }
         let lane = Lane { plan, own, jobs: options.jobs };
-        progress.step("whole", "running every scenario", lane.see_whole()).await?;
+        progress.step("whole", "running every scenario", lane.see_all_green()).await?;
         Ok(lane)
     }
 
@@ -61,7 +61,7 @@ impl<'a> Lane<'a> {
         self.own.made_in
     }
 
-    async fn see_whole(&self) -> Result<((), String), ProofError> {
+    async fn see_all_green(&self) -> Result<((), String), ProofError> {
         let red = self.red(&self.plan.scenarios).await;
         if !red.is_empty() {
             return Err(ProofError::NotGreen(red));
@@ -122,12 +122,12 @@ impl<'a> Lane<'a> {
             false => Some(self.own.second(self.plan, &settings).await?),
         };
         let applier = &self.stage(second.as_ref()).applier;
-        let change = trial.whole.change_to(&trial.weakened);
+        let change = trial.unweakened.change_to(&trial.weakened);
         applier.delete(&change.delete).await?;
         applier.apply(&change.apply).await?;
         self.own.see_rolled_out(&change.apply).await?;
         if change.apply.iter().any(|it| it.object["kind"] == "Deployment") {
-            self.own.stage.see_reached(&self.plan.controls[id], ACTING).await;
+            self.own.stage.see_reached(&self.plan.controls[id], TAKING_EFFECT).await;
         }
         if let Some(labels) = &trial.weakened.stopped {
             self.own.stop(labels).await?;
@@ -152,7 +152,7 @@ impl<'a> Lane<'a> {
         let is_asked =
             self.plan.scenarios.iter().any(|entry| entry.needs().contains(&Need::KubeletPort));
         let rights_change = change.apply.iter().chain(&change.delete).any(is_right);
-        trial.whole.kubelet != trial.weakened.kubelet || is_asked && rights_change
+        trial.unweakened.kubelet != trial.weakened.kubelet || is_asked && rights_change
     }
 
     /// Runs those that are expected to notice until they do or it takes too long, and all of them once. Where none is
@@ -163,7 +163,7 @@ impl<'a> Lane<'a> {
         if asked.is_empty() {
             asked.clone_from(&trial.scenarios);
         }
-        let deadline = Instant::now() + ACTING;
+        let deadline = Instant::now() + TAKING_EFFECT;
         loop {
             let late = Instant::now() > deadline;
             let mut cells = self.look(trial, stage, &asked).await;
@@ -209,7 +209,7 @@ impl<'a> Lane<'a> {
             second.end().await?;
         }
         let applier = &self.own.stage.applier;
-        let change = trial.weakened.change_to(&trial.whole);
+        let change = trial.weakened.change_to(&trial.unweakened);
         applier.delete(&change.delete).await?;
         applier.apply(&change.apply).await?;
         self.own.see_rolled_out(&change.apply).await?;
@@ -217,10 +217,10 @@ impl<'a> Lane<'a> {
             self.own.resume(labels).await?;
         }
         if self.concerns_kubelet(trial, &change) {
-            let whole = self.plan.settings(&self.own.stage.values).kubelet;
-            self.own.set_kubelet(&trial.control.id, None, &whole).await?;
+            let unweakened = self.plan.settings(&self.own.stage.values).kubelet;
+            self.own.set_kubelet(&trial.control.id, None, &unweakened).await?;
         }
-        if !trial.same_api_server() && trial.whole.flags.contains_key(ENCRYPTION) {
+        if !trial.same_api_server() && trial.unweakened.flags.contains_key(ENCRYPTION) {
             self.rewrite_secrets().await?;
         }
         let mut targets: BTreeMap<&str, bool> = BTreeMap::new();
@@ -260,7 +260,7 @@ impl<'a> Lane<'a> {
         Ok(targets.filter(crowded).collect())
     }
 
-    /// Writes every Secret again, so that it is stored as the whole control stores it.
+    /// Writes every Secret again, so that it is stored as the control stores it without the weakening.
     async fn rewrite_secrets(&self) -> Result<(), kube::Error> {
         let admin = &self.own.stage.world.access.admin;
         let all = Api::<Secret>::all(admin.clone()).list(&ListParams::default()).await?;
@@ -282,7 +282,7 @@ impl<'a> Lane<'a> {
     async fn see_restored(&self, trial: &Trial<'_>, cells: &[Cell]) -> Result<(), ProofError> {
         let mut entries = self.plan.scenarios.clone();
         entries.retain(|entry| cells.iter().any(|cell| cell.result.id == entry.id));
-        let deadline = Instant::now() + ACTING;
+        let deadline = Instant::now() + TAKING_EFFECT;
         loop {
             // Each look is brought to its end: on a busy machine one alone may take longer than a control does.
             let late = Instant::now() > deadline;
@@ -301,7 +301,7 @@ impl<'a> Lane<'a> {
     /// Sees every scenario green after the last weakening.
     pub(super) async fn see_end(&self) -> Result<(), ProofError> {
         let red = self.red(&self.plan.scenarios).await;
-        if red.is_empty() { Ok(()) } else { Err(ProofError::NotWhole(red)) }
+        if red.is_empty() { Ok(()) } else { Err(ProofError::NotGreenAtEnd(red)) }
     }
 }
 

@@ -16,7 +16,8 @@ use std::time::Duration;
 use futures::future::try_join_all;
 use tokio::sync::mpsc;
 
-pub use trial::{Trial, Trials, Untried};
+pub use trial::Trials;
+use trial::{Trial, Untried};
 
 use crate::cluster::RunFolder;
 use crate::model::{Outcome, RunEvent, ScenarioResult, WeakeningResult};
@@ -45,7 +46,7 @@ pub enum ProofError {
     },
     /// After the last weakening the cluster was not as before the first, and each seemed to be restored.
     #[error("after the last weakening these scenarios were not green any more: {}", ids(.0))]
-    NotWhole(Vec<ScenarioResult>),
+    NotGreenAtEnd(Vec<ScenarioResult>),
     /// It took too long.
     #[error("the proof did not end within {0:?}: give it more with --deadline")]
     Late(Duration),
@@ -55,15 +56,15 @@ fn ids(results: &[ScenarioResult]) -> String {
     results.iter().map(|result| result.id.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-/// One cluster of a proof: its run, and the folder that is its own.
-pub struct Place {
+/// The run of one lane, on a cluster of its own.
+pub struct LaneRun {
     /// The run's id.
     pub run: String,
     /// Its folder.
     pub folder: Arc<RunFolder>,
 }
 
-/// Tries every weakening, on as many clusters side by side as there are places, and tells what was found. Returns how
+/// Tries every weakening, on as many clusters side by side as there are runs, and tells what was found. Returns how
 /// long the clusters' own programs took. Whatever becomes of it, the caller tidies up.
 ///
 /// # Errors
@@ -72,15 +73,15 @@ pub async fn prove(
     plan: &Plan<'_>,
     trials: &Trials<'_>,
     options: &Options,
-    places: &[Place],
+    lane_runs: &[LaneRun],
     progress: &Progress,
 ) -> Result<Duration, ProofError> {
     let proving = async {
-        let making = places.iter().enumerate().map(|(position, place)| {
-            let options = Options { run: place.run.clone(), ..options.clone() };
-            // One of several tells what they all do.
+        let making = lane_runs.iter().enumerate().map(|(position, lane_run)| {
+            let options = Options { run: lane_run.run.clone(), ..options.clone() };
+            // All clusters take the same steps: the first one shows them.
             let progress = if position == 0 { progress.clone() } else { unheard() };
-            async move { Lane::make(plan, options, Arc::clone(&place.folder), &progress).await }
+            async move { Lane::make(plan, options, Arc::clone(&lane_run.folder), &progress).await }
         });
         let lanes = try_join_all(making).await?;
         let queue = Mutex::new(trials.trials.iter().collect::<VecDeque<_>>());
@@ -91,7 +92,9 @@ pub async fn prove(
     let proven = tokio::time::timeout(options.deadline, proving).await;
     let proven = proven.unwrap_or(Err(ProofError::Late(options.deadline)));
     if let Err(
-        ProofError::NotGreen(red) | ProofError::NotRestored { red, .. } | ProofError::NotWhole(red),
+        ProofError::NotGreen(red)
+        | ProofError::NotRestored { red, .. }
+        | ProofError::NotGreenAtEnd(red),
     ) = &proven
     {
         for result in red {

@@ -14,8 +14,8 @@ pub struct Trial<'a> {
     pub name: &'a str,
     /// What it says.
     pub weakening: &'a Weakening,
-    /// The control as it stands.
-    pub whole: SetUp,
+    /// The control without the weakening.
+    pub unweakened: SetUp,
     /// The control with the weakening.
     pub weakened: SetUp,
     /// The scenarios that test the control and can run here, in the order of the catalog.
@@ -48,7 +48,7 @@ impl<'a> Trials<'a> {
         let mut trials = Trials { trials: Vec::new(), skipped: Vec::new() };
         let is_chosen = |id: &String| controls.is_empty() || controls.contains(id);
         for (_, planned) in plan.controls.iter().filter(|(id, _)| is_chosen(id)) {
-            if planned.whole {
+            if planned.unweakened {
                 trials.add(plan, planned);
             } else {
                 trials.skip(planned.control, "the profile has this control weakened already");
@@ -74,12 +74,12 @@ impl<'a> Trials<'a> {
                 self.skipped.push(Untried { control, name, weakening, cause });
                 continue;
             }
-            let whole = planned.set_up.clone();
-            // Left out in silence it would be missing from the score.
+            let unweakened = planned.set_up.clone();
+            // If it were left out, the score would not show that it is missing.
             let weakened = control
                 .set_up(Some(weakening))
                 .expect("the catalog has checked that its weakenings fit");
-            self.trials.push(Trial { control, name, weakening, whole, weakened, scenarios });
+            self.trials.push(Trial { control, name, weakening, unweakened, weakened, scenarios });
         }
     }
 
@@ -147,7 +147,7 @@ impl Trial<'_> {
 
     /// Whether the API server that is there will do.
     pub fn same_api_server(&self) -> bool {
-        self.whole.same_api_server(&self.weakened)
+        self.unweakened.same_api_server(&self.weakened)
     }
 }
 
@@ -155,9 +155,9 @@ impl Trial<'_> {
 mod tests {
     use super::*;
     use crate::catalog::Catalog;
-    use crate::cluster::ClusterKind;
+    use crate::cluster::ClusterType;
 
-    fn tried(kind: ClusterKind, controls: &[&str], scenarios: &[&str], look: impl Fn(&Trials<'_>)) {
+    fn tried(kind: ClusterType, controls: &[&str], scenarios: &[&str], look: impl Fn(&Trials<'_>)) {
         let catalog = Catalog::load(None).expect("our own catalog");
         let profile = catalog.profile("hardened").expect("a profile of ours");
         let is_chosen = |entry: &&Entry| scenarios.is_empty() || scenarios.contains(&&*entry.id);
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn on_real_nodes_every_weakening_is_tried() {
-        tried(ClusterKind::Kind, &[], &[], |trials| {
+        tried(ClusterType::Kind, &[], &[], |trials| {
             let skipped: Vec<&str> = trials.skipped.iter().map(|it| it.name).collect();
             assert_eq!(skipped, [""; 0]);
         });
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn those_with_an_api_server_of_their_own_come_first() {
-        tried(ClusterKind::Kind, &[], &[], |trials| {
+        tried(ClusterType::Kind, &[], &[], |trials| {
             assert!(trials.trials.is_sorted_by_key(Trial::same_api_server));
             assert!(!trials.trials[0].same_api_server());
         });
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_control_that_the_cluster_cannot_have_is_skipped_with_the_reason() {
-        tried(ClusterKind::Embedded, &["network-policy"], &[], |trials| {
+        tried(ClusterType::Embedded, &["network-policy"], &[], |trials| {
             assert!(trials.trials.is_empty());
             for untried in &trials.skipped {
                 assert_eq!(
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn what_none_of_the_chosen_is_expected_to_notice_is_skipped_with_who_is() {
-        tried(ClusterKind::Kind, &["network-policy"], &["egress-outside"], |trials| {
+        tried(ClusterType::Kind, &["network-policy"], &["egress-outside"], |trials| {
             let names = trials.trials.iter().map(|trial| trial.name).collect::<Vec<_>>();
             assert_eq!(names, ["allow-all", "egress-forgotten", "enforcement-stopped"]);
             let cause = |it: &Untried<'_>| (it.name.to_owned(), it.cause.clone());
@@ -213,11 +213,11 @@ mod tests {
     #[test]
     fn nothing_is_told_of_a_scenario_that_is_expected_to_notice_what_is_not_tried() {
         let pair = ("kubelet-without-role", "least-privilege");
-        tried(ClusterKind::Kind, &["kubelet-auth", "audit-policy"], &[], |trials| {
+        tried(ClusterType::Kind, &["kubelet-auth", "audit-policy"], &[], |trials| {
             assert!(trials.told().contains(&("kubelet-without-role", "kubelet-auth")));
             assert!(!trials.told().contains(&pair), "its control was not chosen");
         });
-        tried(ClusterKind::Embedded, &[], &[], |trials| {
+        tried(ClusterType::Embedded, &[], &[], |trials| {
             let skipped = trials.skipped.iter().flat_map(|it| {
                 it.weakening.expect.keys().map(|id| (id.as_str(), it.control.id.as_str()))
             });

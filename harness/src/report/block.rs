@@ -11,21 +11,21 @@ use crate::model::{
 };
 use crate::text::count;
 
-/// What a line holds.
+/// How many characters a line has.
 pub(super) const WIDTH: usize = 100;
-/// Where a time ends.
+/// The column at which a time ends.
 const TIME: usize = 96;
 /// Where the column begins that says what is logged.
 const LOGGED: usize = 88;
-/// What the column of who acted may hold.
+/// How many characters the column of who acted has.
 const WHO: usize = 44;
-/// What the column of what is logged may hold: the outcome between the two keeps its room.
+/// How many characters the column of what is logged has, so that there is room for the outcome between the two.
 const LOG: usize = 20;
 /// What stands before a role: `  attack  `.
 const ROLE: usize = 10;
-/// What a step's name may take.
+/// How many characters a step's name may take.
 const STEP: usize = 16;
-/// More of one text is in the JSON report.
+/// How many lines of one text are shown. All of it is in the JSON report.
 const LINES: usize = 8;
 
 /// The whole block, each line ended. `verbose` adds each attempt's request, Audit-ID and answer.

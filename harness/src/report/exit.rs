@@ -180,7 +180,7 @@ mod tests {
     use super::*;
     use crate::report::sample;
 
-    /// The code where something beside went wrong, or not.
+    /// A summary's code, with something broken beside it or not.
     fn with(code: ExitCode, broken: bool) -> ExitCode {
         code.or_worse(if broken { ExitCode::Broken } else { ExitCode::Passed })
     }

@@ -9,12 +9,13 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::paint::Paint;
-use super::{Flag, Format, block, proof, visible};
+use super::{Flag, Format, block, proof};
 use crate::model::{
     AttemptResult, Mark, Outcome, Proof, Results, STALE, ScenarioResult, Unmet, VACUOUS, Verdict,
     WeakeningResult,
 };
 use crate::text::cut;
+use crate::text::visible;
 
 /// The suite of what is no scenario.
 const OURSELVES: &str = "brinell";

@@ -3,13 +3,14 @@
 use std::fmt::Write;
 use std::io;
 
+use super::Format;
 use super::block::{self, seconds, who};
 use super::paint::Paint;
 use super::proof::{Table, score, tables};
-use super::{Format, visible};
 use crate::model::{
     AS_KNOWN, AttemptResult, Cell, Decision, Log, Mark, Outcome, Proof, Results, WeakeningResult,
 };
+use crate::text::visible;
 
 /// Markdown.
 pub const FORMAT: Format = Format { name: "Markdown", flag: None, render };

@@ -29,12 +29,12 @@ use std::path::PathBuf;
 
 use crate::model::{Results, RunEvent};
 
-pub use exit::{ExitCode, Meaning};
-pub use file::ReportFile;
-pub use format::{Flag, Format};
+pub use exit::ExitCode;
+pub(crate) use exit::Meaning;
+pub(crate) use file::ReportFile;
+pub(crate) use format::{Flag, Format};
 pub use markdown::FORMAT as MARKDOWN;
 pub use terminal::{Detail, Terminal};
-pub use text::visible;
 
 /// Every format, in the order in which files of them are written.
 pub const FORMATS: &[&Format] = &[&junit::FORMAT, &json::FORMAT, &markdown::FORMAT];

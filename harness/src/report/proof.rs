@@ -69,7 +69,7 @@ pub(super) fn weakening(result: &WeakeningResult, verbose: bool, paint: Paint) -
     text
 }
 
-/// Who noticed of those that are expected to, else whoever did.
+/// The scenarios that noticed: of those that are expected to, or else all.
 fn by(result: &WeakeningResult) -> String {
     let caught = || result.cells.iter().filter(|cell| cell.mark == Mark::Caught);
     let mut ids: Vec<&str> = caught()

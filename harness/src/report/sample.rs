@@ -1,4 +1,4 @@
-//! Runs to draw: those of the design, and worse ones.
+//! Runs that the tests of reports show.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -14,7 +14,7 @@ use crate::model::{
 const URI: &str =
     "/api/v1/namespaces/brinell-k7f3/pods/app/exec?command=probe&command=cat&stdin=true&tty=true";
 
-/// An output that the test keeps a hand on.
+/// An output that the test can read as well.
 #[derive(Clone, Default)]
 pub(super) struct Shared(Arc<Mutex<Vec<u8>>>);
 
@@ -40,7 +40,7 @@ pub(crate) fn results(events: &[RunEvent]) -> Results {
     results
 }
 
-/// The passing run as the design draws it.
+/// A run in which everything passes.
 pub(super) fn passing() -> Vec<RunEvent> {
     let blocked = "blocked by exec-guard (webhook, 403)";
     let attempts = vec![
@@ -54,7 +54,7 @@ pub(super) fn passing() -> Vec<RunEvent> {
     run(vec![result], summary(1, 0, 0, 0))
 }
 
-/// The failing run as the design draws it.
+/// A run in which a scenario fails.
 pub(super) fn failing() -> Vec<RunEvent> {
     run(vec![failed()], summary(0, 1, 0, 0))
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// Back to the line's start, and erase it.
 const ERASE: &str = "\r\u{1b}[K";
 
-/// A line that were broken by a narrow terminal could not be erased.
+/// How many characters the transient line has at most: a line that a narrow terminal breaks cannot be erased.
 const NARROW: usize = 76;
 
 /// An output with at most one transient line at its end.

@@ -11,12 +11,13 @@ use anstream::{AutoStream, ColorChoice};
 use super::paint::Paint;
 use super::screen::Screen;
 use super::text::wrap_lines;
-use super::{ReportError, block, proof, visible};
+use super::{ReportError, block, proof};
 use crate::model::{
     ABORTED, NOT_ACTING, Outcome, Results, RunEvent, ScenarioResult, Summary, Verdict,
     WeakeningResult,
 };
 use crate::text::count;
+use crate::text::visible;
 
 /// How often the time of what is going on is shown anew.
 const TICK: Duration = Duration::from_millis(500);
@@ -51,8 +52,8 @@ pub struct Terminal<W: Write + Send + 'static = Stdout> {
 }
 
 impl Terminal {
-    /// Draws on standard output: in colours unless `NO_COLOR` and its like forbid it, and with a line that
-    /// moves if it is a terminal.
+    /// Shows it on standard output: in colours unless `NO_COLOR` or a variable like it forbids them, and with a last
+    /// line that is rewritten if it is a terminal.
     pub fn standard(detail: Detail) -> Terminal {
         let output = io::stdout();
         let is_dumb = std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
@@ -238,7 +239,7 @@ fn lines(text: &str) -> String {
     wrap_lines(text, block::WIDTH, 40).into_iter().map(|line| line + "\n").collect()
 }
 
-/// A screen stays usable when whoever held it panicked.
+/// A panic while the lock was held has not left the screen unusable.
 fn lock<W: Write>(screen: &Mutex<Screen<W>>) -> MutexGuard<'_, Screen<W>> {
     screen.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -254,7 +255,7 @@ impl Ticker {
         let (stop, stopped) = mpsc::channel();
         let thread = std::thread::spawn(move || {
             while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-                // What cannot be written here cannot be written by the next event either, which tells of it.
+                // If this cannot be written, the next event cannot either, and its error is told.
                 let _ = lock(&screen).redraw();
             }
         });

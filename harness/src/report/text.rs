@@ -1,6 +1,6 @@
 //! Text that may come from a cluster, made safe to show and laid out in lines.
 
-pub use crate::text::visible;
+use crate::text::visible;
 
 /// What stands between two columns.
 const GAP: &str = "  ";

@@ -42,8 +42,8 @@ pub(crate) async fn together(
     results.into_iter().map(|(_, result)| result).collect()
 }
 
-/// The order in which scenarios begin: what waits for a clock first, so that nothing waits for it in the end. After a
-/// step that works a refusal waits until the step has settled.
+/// The order in which scenarios begin: those that take a fixed time first, so that the run does not wait for one of
+/// them at its end. After a step that works a refusal waits until the step has settled.
 fn begun<'a>(entries: &[&'a Entry]) -> Vec<(usize, &'a Entry)> {
     let mut order: Vec<_> = entries.iter().copied().enumerate().collect();
     let waits = |entry: &Entry| {
@@ -55,7 +55,7 @@ fn begun<'a>(entries: &[&'a Entry]) -> Vec<(usize, &'a Entry)> {
 }
 
 /// A result without attempts.
-pub fn whole(entry: &Entry, verdict: Verdict, cause: String) -> ScenarioResult {
+pub fn without_attempts(entry: &Entry, verdict: Verdict, cause: String) -> ScenarioResult {
     ScenarioResult {
         id: entry.id.clone(),
         family: entry.family.clone(),

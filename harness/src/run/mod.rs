@@ -12,15 +12,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use execute::together;
-pub use plan::{Plan, Planned};
+pub use plan::Plan;
+pub(crate) use plan::Planned;
 pub use progress::Progress;
+pub use stage::StageError;
 use stage::stage;
-pub use stage::{ControlError, StageError};
 pub(crate) use stage::{OwnStage, SecondStage, Stage};
 
 use crate::catalog::Values;
 use crate::cluster::assets::{self, Assets};
-use crate::cluster::{ClusterKind, RunFolder, Wanted, image_name, own};
+use crate::cluster::{ClusterType, RunFolder, Wanted, image_name, own};
 use crate::model::{RunEvent, Verdict};
 use crate::pod::guard::certificates;
 
@@ -36,7 +37,7 @@ pub struct Options {
     /// The run's id.
     pub run: String,
     /// On which kind of our own clusters.
-    pub cluster: ClusterKind,
+    pub cluster: ClusterType,
     /// The Kubernetes minor version.
     pub kubernetes: String,
     /// The node image of a cluster with real nodes.
@@ -53,7 +54,7 @@ pub struct Options {
 pub fn skip(plan: &Plan<'_>, options: &Options, progress: &Progress) {
     for (entry, cause) in &plan.skipped {
         let verdict = if options.require_all { Verdict::Inconclusive } else { Verdict::Skipped };
-        let skipped = execute::whole(entry, verdict, cause.clone());
+        let skipped = execute::without_attempts(entry, verdict, cause.clone());
         progress.tell(RunEvent::ScenarioFinished(Box::new(skipped)));
     }
 }
@@ -66,15 +67,15 @@ pub async fn run(
     folder: Arc<RunFolder>,
     progress: &Progress,
 ) -> Result<Duration, StageError> {
-    let own = set(plan, options, folder, progress).await?;
+    let own = make_stage(plan, options, folder, progress).await?;
     let deadline = tokio::time::Instant::now() + options.deadline;
     execute::execute(plan, &own.stage, options.jobs, deadline, progress).await;
-    // Nothing to wait for: what is gone by now was waited for by every scenario.
+    // Fails if the cluster has ended. This waits for nothing: each scenario would have noticed the end.
     own.stage.while_there(std::future::ready(own.made_in)).await
 }
 
 /// Makes a cluster of our own and sets the stage on it.
-pub(crate) async fn set(
+pub(crate) async fn make_stage(
     plan: &Plan<'_>,
     options: &Options,
     folder: Arc<RunFolder>,

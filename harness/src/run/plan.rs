@@ -17,8 +17,8 @@ pub struct Planned<'a> {
     pub control: &'a ControlEntry,
     /// With the profile's weakening applied.
     pub set_up: SetUp,
-    /// Whether it stands as it is, so that it must be seen acting.
-    pub whole: bool,
+    /// Whether the profile does not weaken it, so that it must be seen acting.
+    pub unweakened: bool,
 }
 
 /// All that a run will do.
@@ -40,7 +40,8 @@ pub struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// Plans the `selected` scenarios against a profile of the catalog, on a cluster that lacks what it lacks.
+    /// Plans the `selected` scenarios against a profile of the catalog, on a cluster that does not have what `lacks`
+    /// names.
     pub fn new(
         catalog: &'a Catalog,
         profile: &ProfileEntry,
@@ -58,7 +59,7 @@ impl<'a> Plan<'a> {
                     setting.weakening.as_ref().and_then(|name| control.control.weaken.get(name));
                 let fits = "the catalog has checked that its weakenings fit";
                 let set_up = control.set_up(weakening).expect(fits);
-                Some((id.clone(), Planned { control, set_up, whole: weakening.is_none() }))
+                Some((id.clone(), Planned { control, set_up, unweakened: weakening.is_none() }))
             })
             .collect();
         let left_out: BTreeMap<String, String> = controls
@@ -106,7 +107,7 @@ impl<'a> Plan<'a> {
             .then(|| format!("the profile {} does not have the controls {names}", self.profile))
     }
 
-    /// Whether an action reads along with a main process that only a real node runs.
+    /// Whether an action attaches to a main process that only a real node runs.
     fn reads_along(&self, entry: &Entry, action: &Action) -> bool {
         let Action::Attach(attach) = action else { return false };
         let Some(target) = self.catalog.targets.get(&entry.scenario.target) else { return false };
@@ -134,10 +135,10 @@ impl<'a> Plan<'a> {
         settings(others.map(|(_, planned)| &planned.set_up).chain([set_up]), values)
     }
 
-    /// What the whole controls are asked until they act.
+    /// What the controls that are not weakened are asked until they act.
     fn questions(&self) -> impl Iterator<Item = &Ready> {
-        let whole = self.controls.values().filter(|planned| planned.whole);
-        whole.flat_map(|planned| &planned.control.control.ready)
+        let unweakened = self.controls.values().filter(|planned| planned.unweakened);
+        unweakened.flat_map(|planned| &planned.control.control.ready)
     }
 
     /// The targets that the scenarios and the controls' own questions act on.
@@ -159,10 +160,10 @@ impl<'a> Plan<'a> {
 
 /// Leaves an object that two controls name to the weakened one: the other would restore it.
 fn give_way(controls: &mut BTreeMap<String, Planned<'_>>) {
-    let weakened = controls.values().filter(|planned| !planned.whole);
+    let weakened = controls.values().filter(|planned| !planned.unweakened);
     let theirs = weakened.flat_map(|planned| &planned.set_up.objects);
     let theirs: BTreeSet<String> = theirs.map(|it| identity(&it.object)).collect();
-    for planned in controls.values_mut().filter(|planned| planned.whole) {
+    for planned in controls.values_mut().filter(|planned| planned.unweakened) {
         planned.set_up.objects.retain(|it| !theirs.contains(&identity(&it.object)));
     }
 }
@@ -181,7 +182,7 @@ fn settings<'s>(set_ups: impl Iterator<Item = &'s SetUp>, values: &Values) -> Se
             if settings.kubelet.is_null() {
                 settings.kubelet = serde_json::json!({});
             }
-            crate::merge::patch(&mut settings.kubelet, kubelet);
+            crate::merge::lay_over(&mut settings.kubelet, kubelet);
         }
     }
     settings
@@ -191,10 +192,10 @@ fn settings<'s>(set_ups: impl Iterator<Item = &'s SetUp>, values: &Values) -> Se
 mod tests {
     use super::*;
     use crate::catalog::Document;
-    use crate::cluster::ClusterKind;
+    use crate::cluster::ClusterType;
     use crate::model::Attach;
 
-    fn plan<'a>(catalog: &'a Catalog, cluster: ClusterKind, selected: Vec<&'a Entry>) -> Plan<'a> {
+    fn plan<'a>(catalog: &'a Catalog, cluster: ClusterType, selected: Vec<&'a Entry>) -> Plan<'a> {
         let profile = catalog.profile("hardened").expect("a profile of ours");
         Plan::new(catalog, &profile, cluster, selected)
     }
@@ -203,8 +204,8 @@ mod tests {
     fn what_needs_real_nodes_is_skipped_on_simulated_ones_alone() {
         let catalog = Catalog::load(None).expect("our own catalog");
         let all: Vec<&Entry> = catalog.scenarios.iter().collect();
-        assert!(plan(&catalog, ClusterKind::Kind, all.clone()).skipped.is_empty());
-        let embedded = plan(&catalog, ClusterKind::Embedded, all);
+        assert!(plan(&catalog, ClusterType::Kind, all.clone()).skipped.is_empty());
+        let embedded = plan(&catalog, ClusterType::Embedded, all);
         let skipped: Vec<&str> =
             embedded.skipped.iter().map(|(entry, _)| entry.id.as_str()).collect();
         let expected = [
@@ -224,7 +225,7 @@ mod tests {
     /// The plug-ins that the API server is started with, with one control weakened.
     fn plug_ins(control: &str, weakening: Option<&str>) -> Vec<String> {
         let catalog = Catalog::load(None).expect("our own catalog");
-        let plan = plan(&catalog, ClusterKind::Embedded, Vec::new());
+        let plan = plan(&catalog, ClusterType::Embedded, Vec::new());
         let entry = &catalog.controls[control];
         let weakening = weakening.map(|name| &entry.control.weaken[name]);
         let set_up = entry.set_up(weakening).expect("it fits");
@@ -252,7 +253,7 @@ mod tests {
                 let mut profile = catalog.profile("hardened").expect("a profile of ours");
                 let setting = profile.profile.controls.get_mut(id).expect("a control of its");
                 setting.weakening = Some(name.clone());
-                let plan = Plan::new(&catalog, &profile, ClusterKind::Kind, Vec::new());
+                let plan = Plan::new(&catalog, &profile, ClusterType::Kind, Vec::new());
                 let whole = entry.set_up(None).expect("it fits");
                 let weakened = entry.set_up(Some(weakening)).expect("it fits");
                 let change = whole.change_to(&weakened);
@@ -282,7 +283,7 @@ mod tests {
             let attach =
                 Attach { pod: Some(pod.to_owned()), container: None, stdin: false, tty: false };
             entry.scenario.attacks[0].r#do = Action::Attach(attach);
-            let embedded = plan(&catalog, ClusterKind::Embedded, vec![&entry]);
+            let embedded = plan(&catalog, ClusterType::Embedded, vec![&entry]);
             assert_eq!(embedded.skipped.is_empty(), runs, "{pod}");
         }
     }

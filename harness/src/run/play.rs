@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::Plan;
 use super::collect::collect;
-use super::execute::whole;
+use super::execute::without_attempts;
 use super::send::{Sender, Sending};
 use super::stage::Stage;
 use crate::attack::Ledger;
@@ -43,7 +43,12 @@ impl<'a> Play<'a> {
         let record = Record { attempts, steadiness, left_over, cause };
         let Judged { verdict, cause, attempts } =
             judge(&turns, record, |blocked| self.decider(blocked));
-        ScenarioResult { cause, attempts, took, ..whole(self.entry, verdict, String::new()) }
+        ScenarioResult {
+            cause,
+            attempts,
+            took,
+            ..without_attempts(self.entry, verdict, String::new())
+        }
     }
 
     /// Sends as much as can be sent. Returns it with the API server's process at the beginning and why it ended early.
@@ -55,8 +60,7 @@ impl<'a> Play<'a> {
         let mut sendings = Vec::new();
         let mut process = None;
         let sending = async {
-            self.stage.pulse.awake().await;
-            process = self.stage.pulse.process();
+            process = self.stage.awake().await;
             Sender::new(self.stage, self.entry, &self.ledger).send_all(turns, &mut sendings).await;
         };
         let cause = tokio::select! {
@@ -80,9 +84,9 @@ impl<'a> Play<'a> {
         }
     }
 
-    /// Whether the process that was there at the beginning still is.
+    /// Whether one process of the API server answered all the time: the one that was there at the beginning.
     fn steadiness(&self, before: Option<u64>) -> Steadiness {
-        match before.is_some() && self.stage.pulse.process() == before {
+        match before.is_some() && self.stage.process() == before {
             true => Steadiness::Steady,
             false => Steadiness::Restarted,
         }

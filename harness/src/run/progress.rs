@@ -1,4 +1,4 @@
-//! Telling what goes on: whoever works sends events, and the session gathers and shows them.
+//! What goes on in a run, as events: the work sends them, and the session gathers and shows them.
 
 use std::time::Instant;
 

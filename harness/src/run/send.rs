@@ -87,7 +87,7 @@ impl<'a> Sender<'a> {
         let attempt = Attempt {
             world: &self.stage.world,
             identity: &self.stage.identities[turn.persona],
-            scene: &self.stage.scenes[&self.entry.scenario.target],
+            target: &self.stage.targets[&self.entry.scenario.target],
             door: turn.door,
             audit_id: &audit_id,
             user_agent: &user_agent,
@@ -107,8 +107,8 @@ impl<'a> Sender<'a> {
         })
     }
 
-    /// The cluster's webhooks, if the answer speaks of one. Read for each refusal: one that was not there at an earlier
-    /// one would earn our control the credit for its own.
+    /// The cluster's webhooks, if the answer speaks of one. Read anew for each refusal: a webhook that was added since
+    /// would be overlooked, and its refusal counted as one by our control.
     async fn webhooks(&self, answer: &Answer) -> Vec<Webhook> {
         if !speaks_of_webhook(answer) {
             return Vec::new();

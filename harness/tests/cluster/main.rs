@@ -2,6 +2,7 @@
 //! in CI.
 
 mod embedded;
+mod golden;
 mod kind;
 mod proof;
 #[path = "../support/mod.rs"]
@@ -11,8 +12,8 @@ use std::process::ExitCode;
 
 use libtest_mimic::Arguments;
 
-/// How many clusters there are at a time. Most of what a cluster takes is waiting, so two take hardly longer than
-/// one even on two processors; of many, the system's limits are soon reached.
+/// How many clusters there are at a time. Most of what a cluster takes is waiting, so two take hardly longer than one
+/// even on two processors; with more of them the system's limits are soon reached.
 const CLUSTERS: usize = 2;
 
 fn main() -> ExitCode {

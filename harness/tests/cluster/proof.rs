@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::{Arc, OnceLock};
 
 use brinell::catalog::{Catalog, Entry};
-use brinell::cluster::ClusterKind;
+use brinell::cluster::ClusterType;
 use brinell::model::{Outcome, Proof, Results};
 use brinell::prove::Trials;
 use brinell::run::Plan;
@@ -16,7 +16,7 @@ use crate::support::Home;
 pub type Test = Box<dyn FnOnce() + Send>;
 
 /// A test per weakening that is tried against these scenarios, all where none is named.
-pub fn tests(catalog: &Catalog, cluster: ClusterKind, scenarios: &[String]) -> Vec<(String, Test)> {
+pub fn tests(catalog: &Catalog, cluster: ClusterType, scenarios: &[String]) -> Vec<(String, Test)> {
     let is_chosen = |entry: &&Entry| scenarios.is_empty() || scenarios.contains(&entry.id);
     let selected: Vec<&Entry> = catalog.scenarios.iter().filter(is_chosen).collect();
     let plan = plan(catalog, cluster, selected);
@@ -31,14 +31,14 @@ pub fn tests(catalog: &Catalog, cluster: ClusterKind, scenarios: &[String]) -> V
 }
 
 /// Our own profile on a kind of cluster.
-pub fn plan<'a>(catalog: &'a Catalog, cluster: ClusterKind, selected: Vec<&'a Entry>) -> Plan<'a> {
+pub fn plan<'a>(catalog: &'a Catalog, cluster: ClusterType, selected: Vec<&'a Entry>) -> Plan<'a> {
     let profile = catalog.profile("hardened").expect("a profile of ours");
     Plan::new(catalog, &profile, cluster, selected)
 }
 
 /// One proof, shared by the trials of all its weakenings.
 struct Bed {
-    cluster: ClusterKind,
+    cluster: ClusterType,
     scenarios: Vec<String>,
     ran: OnceLock<Result<Ran, String>>,
 }
@@ -95,7 +95,7 @@ impl Bed {
 }
 
 /// brinell, about to prove at this home.
-pub fn brinell(home: &Home, cluster: ClusterKind) -> Command {
+pub fn brinell(home: &Home, cluster: ClusterType) -> Command {
     let mut command = home.brinell();
     // The assets lie in the cache of whoever runs the tests.
     if let Some(cache) = std::env::var_os("XDG_CACHE_HOME") {

@@ -11,15 +11,13 @@ use brinell::model::{
 };
 use brinell::report::ExitCode;
 
-/// Compares a file of the repository with what it should hold, or writes it.
+use crate::support::golden;
+
+/// Compares a file of the repository with what it should hold.
 fn check(file: &str, expected: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(file);
-    if std::env::var_os("BRINELL_BLESS").is_some() {
-        return std::fs::write(path, expected).expect("written");
-    }
-    let found = std::fs::read_to_string(path).unwrap_or_default();
     assert!(
-        found == expected,
+        golden(&path, expected) == expected,
         "{file} is out of date: BRINELL_BLESS=1 cargo test --test fast generated"
     );
 }

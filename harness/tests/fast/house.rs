@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The floors from the ground up. A module uses its own floor's other modules as little as those above.
+/// The floors from the ground up. A module uses only modules of lower floors.
 const FLOORS: [&[&str]; 11] = [
     &["model"],
     &["text", "merge", "input", "poll"],
@@ -95,8 +95,8 @@ fn arrows_point_down() {
 /// Words of kind's clusters: its program and images, and how kubeadm sets a cluster up.
 const KIND: [&str; 5] = ["own::kind", "kindest", "kubeadm", "kube-proxy", "/etc/kubernetes"];
 
-/// The modules that choose between kinds of clusters: the others take what they are given.
-const CHOOSES: [&str; 2] = ["cli", "cluster"];
+/// The module that tells kinds of clusters apart: the others take what they are given.
+const CHOOSES: &str = "cluster";
 
 /// The code of a file, without comments.
 fn code(file: &Path) -> String {
@@ -107,15 +107,16 @@ fn code(file: &Path) -> String {
 
 /// Where anything but `cluster/own/kind` knows what its clusters are like.
 fn knows_kind() -> Vec<String> {
-    let modules = FLOORS.concat();
-    let files =
-        modules.iter().flat_map(|module| files(module).into_iter().map(move |it| (*module, it)));
+    let modules: Vec<&str> = FLOORS.concat().into_iter().chain(["command"]).collect();
+    let files = modules
+        .into_iter()
+        .flat_map(|module| files(module).into_iter().map(move |it| (module, it)));
     let outside = files.filter(|(_, file)| !file.components().any(|it| it.as_os_str() == "kind"));
     let known = outside.filter_map(|(module, file)| {
         let code = code(&file);
         let word = KIND.iter().find(|word| code.contains(*word)).copied();
-        let choice = (!CHOOSES.contains(&module) && code.contains("ClusterKind::"))
-            .then_some("ClusterKind::");
+        let choice =
+            (module != CHOOSES && code.contains("ClusterType::")).then_some("ClusterType::");
         Some(format!("{} says {}", file.display(), word.or(choice)?))
     });
     known.collect()

@@ -1,12 +1,24 @@
-//! brinell as a user runs it: in a home of its own, which shows afterwards what was touched.
+//! What the tests of both binaries need: golden files, and brinell as a user runs it, in a home of its own which shows
+//! afterwards what was touched.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-/// What stands in the user's two kubeconfigs: nobody may as much as read them.
+/// What the user's two kubeconfigs hold. brinell may not even read them.
 const KUBECONFIG: &str = "the user's own, and no kubeconfig at all\n";
+
+/// What a golden file holds: what tests expect, written down in the repository. It is empty if there is no file.
+/// `BRINELL_BLESS=1` writes into it first what was found.
+pub fn golden(file: &Path, found: &str) -> String {
+    let held = std::fs::read_to_string(file).unwrap_or_default();
+    if std::env::var_os("BRINELL_BLESS").is_none() || held == found {
+        return held;
+    }
+    std::fs::write(file, found).expect("written");
+    found.to_owned()
+}
 
 /// A user's home.
 pub struct Home {
@@ -40,7 +52,7 @@ impl Home {
             .env("XDG_STATE_HOME", self.path("state"))
             .env("TMPDIR", self.path("tmp"))
             .env("KUBECONFIG", self.path("named"));
-        // Which engine to ask stands in the real home.
+        // The real home says which engine to ask.
         if let (None, Some(home)) = (std::env::var_os("DOCKER_CONFIG"), std::env::home_dir()) {
             command.env("DOCKER_CONFIG", home.join(".docker"));
         }
@@ -75,7 +87,7 @@ impl Home {
 /// How brinell ended and what it printed.
 #[derive(Debug)]
 pub struct Ran {
-    /// The exit code; none after a signal.
+    /// The exit code; `None` after a signal.
     pub code: Option<i32>,
     /// Standard output.
     pub stdout: String,
@@ -91,7 +103,7 @@ impl From<Output> for Ran {
     }
 }
 
-/// The names in a folder; none where there is no folder.
+/// The names in a folder; empty if there is no folder.
 fn entries(folder: &Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let name = |entry: std::io::Result<std::fs::DirEntry>| entry.expect("readable").file_name();

@@ -1,69 +1,133 @@
-//! Which kind of our own clusters a run uses, and why.
+//! Which type of our own clusters a run uses, and why.
 
-use super::kind::found;
+use super::assets::{self, AssetError};
+use super::kind::{self, NoCluster, found};
 use crate::catalog::Lacks;
 use crate::model::Need;
 
 /// The Kubernetes version that is tested when none is asked for.
 pub const DEFAULT_VERSION: &str = "1.36";
 
-/// A kind of our own clusters.
+/// A type of our own clusters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum ClusterKind {
+pub enum ClusterType {
     /// Real nodes in containers, by kind and a Docker engine
     Kind,
     /// A real API server with a simulated node, as processes on loopback
     Embedded,
 }
 
-/// The kind of cluster that a run uses.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The type of cluster that a run uses.
+#[derive(Debug)]
 pub struct Choice {
     /// Which.
-    pub kind: ClusterKind,
+    pub cluster: ClusterType,
     /// Why, for the first line: `Docker 28.5 and kind 0.33 answer`.
     pub why: String,
-    /// Why it cannot be used here, and what to do; `None` where it can.
-    pub missing: Option<String>,
+    /// Why it cannot be used here, and what to do; `None` if it can.
+    pub missing: Option<NoCluster>,
 }
 
-impl ClusterKind {
+/// What is asked for cannot be had of this type of cluster.
+#[derive(Debug, thiserror::Error)]
+pub enum ChoiceError {
+    /// There is no node image for this version of Kubernetes.
+    #[error(
+        "there is no node image for Kubernetes {version}; there is one for {}, \
+         and --node-image names any other",
+        kind::versions().join(", ")
+    )]
+    NoNodeImage {
+        /// As it was given.
+        version: String,
+    },
+    /// There are no programs for this version of Kubernetes.
+    #[error(transparent)]
+    NoPrograms(#[from] AssetError),
+    /// An embedded cluster cannot be kept.
+    #[error("an embedded cluster ends with its run; --keep needs --cluster kind")]
+    NotKept,
+}
+
+impl ClusterType {
     /// As results name it.
     pub fn name(self) -> &'static str {
         match self {
-            ClusterKind::Kind => "kind",
-            ClusterKind::Embedded => "embedded",
+            ClusterType::Kind => "kind",
+            ClusterType::Embedded => "embedded",
+        }
+    }
+
+    /// How many clusters a proof uses side by side if nothing is asked for: a second embedded cluster costs little, a
+    /// second node costs as much as the first.
+    pub fn side_by_side(self) -> usize {
+        match self {
+            ClusterType::Kind => 1,
+            ClusterType::Embedded => 2,
+        }
+    }
+
+    /// Sees that a cluster can be kept after its run.
+    ///
+    /// # Errors
+    /// When it consists of processes of the run.
+    pub fn see_keepable(self) -> Result<(), ChoiceError> {
+        match self {
+            ClusterType::Kind => Ok(()),
+            ClusterType::Embedded => Err(ChoiceError::NotKept),
+        }
+    }
+
+    /// The image that nodes of a Kubernetes minor version are made from: the one that is asked for, if any. It is empty
+    /// where nodes are simulated.
+    ///
+    /// # Errors
+    /// When there is nothing to make a cluster of this version from.
+    pub fn node_image(self, version: &str, asked: Option<&str>) -> Result<String, ChoiceError> {
+        match (self, asked.filter(|image| !image.is_empty())) {
+            (ClusterType::Embedded, _) => {
+                assets::see_known(version)?;
+                Ok(String::new())
+            }
+            (ClusterType::Kind, Some(image)) => Ok(image.to_owned()),
+            (ClusterType::Kind, None) => {
+                let unknown = || ChoiceError::NoNodeImage { version: version.to_owned() };
+                kind::node_image(version).map(str::to_owned).ok_or_else(unknown)
+            }
         }
     }
 }
 
-impl From<ClusterKind> for Lacks {
+impl From<ClusterType> for Lacks {
     /// What such a cluster cannot show. On a simulated node pods are Running that never could.
-    fn from(kind: ClusterKind) -> Self {
-        let needs: &[Need] = match kind {
-            ClusterKind::Kind => &[],
-            ClusterKind::Embedded => &[Need::RealNode, Need::PodNetwork, Need::KubeletPort],
+    fn from(cluster: ClusterType) -> Self {
+        let needs: &[Need] = match cluster {
+            ClusterType::Kind => &[],
+            ClusterType::Embedded => &[Need::RealNode, Need::PodNetwork, Need::KubeletPort],
         };
-        Lacks { who: format!("{} clusters", kind.name()), needs: needs.iter().copied().collect() }
+        Lacks {
+            who: format!("{} clusters", cluster.name()),
+            needs: needs.iter().copied().collect(),
+        }
     }
 }
 
 impl Choice {
-    /// The kind that is asked for; else kind where a Docker engine and kind answer, and embedded elsewhere.
-    pub async fn make(asked: Option<ClusterKind>) -> Choice {
-        if asked == Some(ClusterKind::Embedded) {
+    /// The type that is asked for; else kind if a Docker engine and kind answer, and embedded elsewhere.
+    pub async fn make(asked: Option<ClusterType>) -> Choice {
+        if asked == Some(ClusterType::Embedded) {
             let why = "as asked for".to_owned();
-            return Choice { kind: ClusterKind::Embedded, why, missing: None };
+            return Choice { cluster: ClusterType::Embedded, why, missing: None };
         }
         match (found().await, asked) {
-            (Ok(why), _) => Choice { kind: ClusterKind::Kind, why, missing: None },
+            (Ok(why), _) => Choice { cluster: ClusterType::Kind, why, missing: None },
             (Err(missing), Some(_)) => Choice {
-                kind: ClusterKind::Kind,
+                cluster: ClusterType::Kind,
                 why: "as asked for".to_owned(),
-                missing: Some(missing.help),
+                missing: Some(missing),
             },
             (Err(missing), None) => {
-                Choice { kind: ClusterKind::Embedded, why: missing.why, missing: None }
+                Choice { cluster: ClusterType::Embedded, why: missing.why(), missing: None }
             }
         }
     }

@@ -15,14 +15,14 @@ use futures::future::{BoxFuture, LocalBoxFuture};
 use kube::{Client, Config};
 use serde_json::Value;
 
-pub use choice::{Choice, ClusterKind, DEFAULT_VERSION};
+pub use choice::{Choice, ChoiceError, ClusterType, DEFAULT_VERSION};
 use embedded::Embedded;
 pub use embedded::assets;
 use kind::Kind;
-pub use kind::{KindError, node_image, versions};
+pub use kind::{KindError, NoCluster, node_image};
 pub use second::Second;
 pub use settings::{LOGS, SETTINGS, Settings};
-pub use sweep::{Sweeping, Swept, keep, remove, sweep};
+pub use sweep::{Swept, keep, remove, sweep};
 
 use super::access::{client, first_node};
 use super::{Access, ClusterError, Group, RunFolder, Sight, StandIn};
@@ -84,8 +84,7 @@ pub trait Own: Send + Sync {
         settings: &'a Settings,
     ) -> LocalBoxFuture<'a, Result<Second, ClusterError>>;
 
-    /// Waits until the parts of the cluster that run as pods of its own do, as far as scenarios rest on them;
-    /// `names` asks for the one that looks up names as well.
+    /// Waits until the cluster's own pods run, as far as scenarios need them; `names` waits for DNS as well.
     ///
     /// # Errors
     /// When they do not become ready.
@@ -130,7 +129,7 @@ pub struct Created {
 pub struct ReadBack {
     /// Its flags, as settings name them.
     pub flags: BTreeMap<String, String>,
-    /// The files of the settings that lie otherwise where it reads them.
+    /// The files of the settings whose content is another where it reads them.
     pub different: BTreeSet<String>,
 }
 
@@ -144,19 +143,19 @@ pub struct Wanted<'a> {
     pub folder: Arc<RunFolder>,
 }
 
-/// A cluster that is not made yet. Where it needs programs, they are looked for by `programs`.
+/// A cluster that is not made yet. If it needs programs, `programs` finds them.
 ///
 /// # Errors
 /// When the programs are not found, or no port can be opened or no certificate made.
 pub async fn own<E: From<ClusterError>>(
-    kind: ClusterKind,
+    cluster: ClusterType,
     wanted: Wanted<'_>,
     programs: impl AsyncFnOnce() -> Result<assets::Assets, E>,
 ) -> Result<Arc<dyn Own>, E> {
     let Wanted { run, node_image, folder } = wanted;
-    Ok(match kind {
-        ClusterKind::Kind => Arc::new(Kind::new(run, node_image, folder)),
-        ClusterKind::Embedded => {
+    Ok(match cluster {
+        ClusterType::Kind => Arc::new(Kind::new(run, node_image, folder)),
+        ClusterType::Embedded => {
             Embedded::mark(&folder)?;
             Arc::new(Embedded::new(run, programs().await?, folder)?)
         }

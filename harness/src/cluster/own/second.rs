@@ -62,7 +62,7 @@ impl Second {
 
 impl Drop for Second {
     fn drop(&mut self) {
-        // Where no runtime is left, the process ends, and with it, or with its cluster, the server.
+        // Without a runtime this process is ending, and the server ends with it or with its cluster.
         if let (false, Ok(runtime)) = (self.has_ended, tokio::runtime::Handle::try_current()) {
             runtime.spawn(Arc::clone(&self.server).end());
         }

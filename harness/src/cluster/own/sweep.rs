@@ -26,7 +26,7 @@ pub enum Swept {
 pub struct Sweeping {
     /// The runs that were found, and what became of each.
     pub swept: Vec<(String, Swept)>,
-    /// Why the engine could not be asked for more. Where there is no engine at all, it has left nothing.
+    /// Why the engine could not be asked what runs left there; `None` also if there is no engine at all.
     pub unasked: Option<ProcessError>,
 }
 
@@ -36,7 +36,7 @@ pub fn keep(folder: &RunFolder) -> std::io::Result<()> {
 }
 
 /// Removes everything that a run left outside its folder, and then the folder. An embedded cluster has left nothing
-/// with an engine, and its programs ended with the run: that is looked at. Returns how many things.
+/// with an engine, and its programs should have ended with the run, which is checked. Returns how many things.
 ///
 /// # Errors
 /// When the engine or the folder cannot be cleared, or a process of the run cannot be ended.
@@ -82,7 +82,7 @@ pub async fn sweep(named: Option<&str>) -> Result<Sweeping, ClusterError> {
     Ok(Sweeping { swept, unasked: engine.err().filter(answers_badly) })
 }
 
-/// None where the run has ended and tidied up meanwhile.
+/// `None` if the run has ended and tidied up meanwhile.
 async fn sweep_local(run: &str, named: bool) -> Result<Option<Swept>, ClusterError> {
     let folder = match RunFolder::take_over(run) {
         Ok(Some(folder)) => folder,

@@ -171,7 +171,7 @@ mod tests {
             "Deployment.apps \"d\" is invalid: spec.selector: Invalid value: {}: field is immutable",
             "Thing.example.com \"t\" is invalid: <nil>: Invalid value: {}: ValidatingAdmissionPolicy 'guard' denied request: no",
             "Pod \"p\" is invalid: spec: Forbidden: expression 'x' resulted in error: y",
-            // Whoever finds it wrong need not say why.
+            // A refusal need not say what is wrong.
             "Pod \"p\" is invalid",
         ] {
             assert_eq!(refuses(words), Some(Layer::Validation), "{words}");

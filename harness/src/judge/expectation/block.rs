@@ -2,7 +2,7 @@
 
 use super::told::{described, kind, let_in};
 use super::{Expected, Judging, bystanders};
-use crate::judge::Recognised;
+use crate::judge::signature::Recognised;
 use crate::model::{Decision, Denial, Effect, Evidence, Finding, Layer, Log, Reason, UNCLEAR};
 
 impl Judging {

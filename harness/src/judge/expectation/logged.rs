@@ -107,7 +107,7 @@ fn differences(logged: &Logged, evidence: &Evidence, events: &[Event]) -> Vec<St
         if !nobody && event.user.username != sent.user.as_deref().unwrap_or_default() {
             wrong.push(format!("user {:?}", event.user.username));
         }
-        // That it was received is written before anybody is impersonated.
+        // The event of stage RequestReceived is written before impersonation.
         let received = event.stage == "RequestReceived";
         if !received && !same_impersonation(sent.impersonated.as_ref(), event, &evidence.decision) {
             let logged = event.impersonated_user.as_ref();
@@ -170,8 +170,8 @@ fn bodies(level: Level, evidence: &Evidence, events: &[Event]) -> Vec<String> {
     wrong
 }
 
-/// Whether the request had a body and came so far that the API server read it, which is after authorization. Of one
-/// that nobody decided about it may have been no object.
+/// Whether the request had a body and came so far that the API server read it, which is after authorization. If the log
+/// does not show what was decided, the body may not have been an object.
 fn had_body_read(evidence: &Evidence, events: &[Event]) -> bool {
     let authorized = events.iter().any(|event| {
         event.annotations.get("authorization.k8s.io/decision").is_some_and(|it| it == "allow")

@@ -96,7 +96,8 @@ impl Judging {
     }
 
     /// An attack that nobody is asked to refuse must be let in: what a refused one leaves tells nothing of what an
-    /// admitted one does, unless the scenario takes either. Who stands behind the API server decides nothing of it.
+    /// admitted one does, unless the scenario takes either. A refusal by what is behind the API server does not count:
+    /// the API server has let the request in.
     fn unopposed(&mut self, refused_too: bool, evidence: &Evidence) {
         match &evidence.decision {
             Decision::Denied(denial) => {

@@ -18,8 +18,8 @@ pub struct Certificates {
     pub client_key: String,
 }
 
-/// Makes a server certificate for the given host names, and the certificate of the one client that the server talks
-/// to. The authority's key is forgotten at once.
+/// Makes a server certificate for the given host names, and the certificate of the one client that the server talks to.
+/// The authority's key is kept nowhere.
 pub fn certificates(hosts: &[&str]) -> Result<Certificates, rcgen::Error> {
     let mut authority = CertificateParams::default();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

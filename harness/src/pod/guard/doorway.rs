@@ -1,4 +1,4 @@
-//! Who gets to exec-guard at all: TLS with the API server's certificate, and nobody who keeps others waiting.
+//! Which connections reach exec-guard: those with the API server's certificate. Others cannot keep them waiting.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -25,7 +25,7 @@ pub(super) const HANDSHAKES: usize = 64;
 #[derive(Clone)]
 pub(super) struct Doorway {
     tls: RustlsAcceptor,
-    // Dropped, a handshake is called off; closed, it is over.
+    // To drop a sender ends its handshake. A sender that is closed is that of a handshake which is over.
     waiting: Arc<Mutex<VecDeque<oneshot::Sender<Infallible>>>>,
 }
 
@@ -34,7 +34,7 @@ impl Doorway {
         Doorway { tls: tls.handshake_timeout(HANDSHAKE), waiting: Arc::default() }
     }
 
-    /// A place among those who wait; it ends when the handshake must give way.
+    /// Joins the waiting handshakes. The receiver ends when this one must give way.
     fn enter(&self) -> oneshot::Receiver<Infallible> {
         let (place, displaced) = oneshot::channel();
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);

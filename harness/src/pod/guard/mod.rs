@@ -11,5 +11,5 @@ mod server;
 pub use certificate::{Certificates, certificates};
 pub use faults::Faults;
 pub use pod::{GuardError, GuardPod};
-pub use rule::{Denial, Labels, LookUpError, PodName, respond, screen, weigh};
+pub use rule::{Labels, LookUpError, PodName, Refusal, respond, screen, weigh};
 pub use server::{Guard, serve};

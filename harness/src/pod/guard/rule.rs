@@ -41,11 +41,11 @@ pub enum LookUpError {
     Failed(String),
 }
 
-/// A refusal, in words for the one who is refused. Only [`Denial::Interactive`] says "interactive",
-/// and only [`Denial::Sensitive`] says "sensitive", whatever the pod is called: scenarios tell the
+/// A refusal, in words for the one who is refused. Only [`Refusal::Interactive`] says "interactive",
+/// and only [`Refusal::Sensitive`] says "sensitive", whatever the pod is called: scenarios tell the
 /// rules apart by these words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Denial {
+pub enum Refusal {
     /// Standard input or a terminal was asked for.
     #[error(
         "interactive {0} is refused here: what is typed into a session never reaches the audit log. \
@@ -82,15 +82,15 @@ pub enum Denial {
     },
 }
 
-impl Denial {
+impl Refusal {
     /// The refusal's name in the audit log.
     fn decision(&self) -> &'static str {
         match self {
-            Denial::Interactive(_) => "denied-interactive",
-            Denial::Sensitive => "denied-sensitive",
-            Denial::NotFound => "denied-not-found",
-            Denial::LookUpFailed => "denied-look-up-failed",
-            Denial::NotUnderstood { .. } => "denied-not-understood",
+            Refusal::Interactive(_) => "denied-interactive",
+            Refusal::Sensitive => "denied-sensitive",
+            Refusal::NotFound => "denied-not-found",
+            Refusal::LookUpFailed => "denied-look-up-failed",
+            Refusal::NotUnderstood { .. } => "denied-not-understood",
         }
     }
 }
@@ -112,11 +112,11 @@ struct StreamOptions {
 ///
 /// # Errors
 /// The refusal: interactive, or no CONNECT of `pods/exec` or `pods/attach` with readable options.
-pub fn screen(request: &AdmissionRequest<DynamicObject>) -> Result<PodName, Denial> {
+pub fn screen(request: &AdmissionRequest<DynamicObject>) -> Result<PodName, Refusal> {
     let stream = stream(request)?;
     let options = options(request)?;
     if options.stdin || options.tty {
-        return Err(Denial::Interactive(stream));
+        return Err(Refusal::Interactive(stream));
     }
     pod(request)
 }
@@ -125,13 +125,13 @@ pub fn screen(request: &AdmissionRequest<DynamicObject>) -> Result<PodName, Deni
 ///
 /// # Errors
 /// The refusal: the pod is sensitive, or its labels are unknown for whatever reason.
-pub fn weigh(labels: Result<Labels, LookUpError>) -> Result<(), Denial> {
+pub fn weigh(labels: Result<Labels, LookUpError>) -> Result<(), Refusal> {
     let labels = labels.map_err(|error| match error {
-        LookUpError::NotFound => Denial::NotFound,
-        LookUpError::Failed(_) => Denial::LookUpFailed,
+        LookUpError::NotFound => Refusal::NotFound,
+        LookUpError::Failed(_) => Refusal::LookUpFailed,
     })?;
     let carries = |(key, value): &(&str, &str)| labels.get(*key).is_some_and(|v| v == value);
-    if SENSITIVE.iter().all(carries) { Err(Denial::Sensitive) } else { Ok(()) }
+    if SENSITIVE.iter().all(carries) { Err(Refusal::Sensitive) } else { Ok(()) }
 }
 
 /// The answer to the API server. Allowed or not, it carries the run's id and the decision as audit
@@ -139,36 +139,36 @@ pub fn weigh(labels: Result<Labels, LookUpError>) -> Result<(), Denial> {
 pub fn respond(
     run: &str,
     request: &AdmissionRequest<DynamicObject>,
-    judgement: Result<(), Denial>,
+    judgement: Result<(), Refusal>,
 ) -> AdmissionResponse {
     let mut response = AdmissionResponse::from(request);
-    let decision = judgement.as_ref().map_or_else(Denial::decision, |()| "allowed");
+    let decision = judgement.as_ref().map_or_else(Refusal::decision, |()| "allowed");
     response.audit_annotations =
         [("run", run), ("decision", decision)].map(|(k, v)| (k.to_owned(), v.to_owned())).into();
-    if let Err(denial) = judgement {
+    if let Err(refusal) = judgement {
         response.allowed = false;
         // Without a code the API server answers 400 (measured).
-        response.result = Status::failure(&denial.to_string(), "Forbidden").with_code(403);
+        response.result = Status::failure(&refusal.to_string(), "Forbidden").with_code(403);
     }
     response
 }
 
-fn stream(request: &AdmissionRequest<DynamicObject>) -> Result<&'static str, Denial> {
+fn stream(request: &AdmissionRequest<DynamicObject>) -> Result<&'static str, Refusal> {
     let resource = &request.resource;
     let subresource = request.sub_resource.as_deref().unwrap_or_default();
     let on_pods = resource.group.is_empty() && resource.resource == "pods";
     match (&request.operation, on_pods, subresource) {
         (Operation::Connect, true, "exec") => Ok("exec"),
         (Operation::Connect, true, "attach") => Ok("attach"),
-        (operation, ..) => Err(Denial::NotUnderstood {
+        (operation, ..) => Err(Refusal::NotUnderstood {
             expected: "CONNECT on pods/exec or pods/attach",
             got: format!("{operation:?} on {}/{subresource}", resource.resource),
         }),
     }
 }
 
-fn options(request: &AdmissionRequest<DynamicObject>) -> Result<StreamOptions, Denial> {
-    let not_understood = |got| Denial::NotUnderstood {
+fn options(request: &AdmissionRequest<DynamicObject>) -> Result<StreamOptions, Refusal> {
+    let not_understood = |got| Refusal::NotUnderstood {
         expected: "PodExecOptions or PodAttachOptions, with stdin and tty true or false",
         got,
     };
@@ -182,17 +182,17 @@ fn options(request: &AdmissionRequest<DynamicObject>) -> Result<StreamOptions, D
 }
 
 /// The pod that the request names. A name that no pod can have is not looked up: it would be another path.
-fn pod(request: &AdmissionRequest<DynamicObject>) -> Result<PodName, Denial> {
+fn pod(request: &AdmissionRequest<DynamicObject>) -> Result<PodName, Refusal> {
     let namespace = request.namespace.clone().unwrap_or_default();
     let name = request.name.clone();
     if namespace.is_empty() || name.is_empty() {
-        return Err(Denial::NotUnderstood {
+        return Err(Refusal::NotUnderstood {
             expected: "the pod's namespace and name",
             got: "none".to_owned(),
         });
     }
     if !is_label(&namespace) || name.len() > LONGEST_NAME || !name.split('.').all(is_label) {
-        return Err(Denial::NotFound);
+        return Err(Refusal::NotFound);
     }
     Ok(PodName { namespace, name })
 }
@@ -248,7 +248,7 @@ pub(super) mod tests {
         review.try_into().expect("a request")
     }
 
-    fn screened(review: Value) -> Result<PodName, Denial> {
+    fn screened(review: Value) -> Result<PodName, Refusal> {
         screen(&request(review))
     }
 
@@ -268,8 +268,8 @@ pub(super) mod tests {
         for options in
             [json!({"stdin": true}), json!({"tty": true}), json!({"stdin": true, "tty": true})]
         {
-            assert_eq!(screened(exec(options.clone())), Err(Denial::Interactive("exec")));
-            assert_eq!(screened(attach(options)), Err(Denial::Interactive("attach")));
+            assert_eq!(screened(exec(options.clone())), Err(Refusal::Interactive("exec")));
+            assert_eq!(screened(attach(options)), Err(Refusal::Interactive("attach")));
         }
         let outspoken = screened(exec(json!({"stdin": false, "tty": false})));
         assert!(outspoken.is_ok(), "false is not interactive: {outspoken:?}");
@@ -284,8 +284,8 @@ pub(super) mod tests {
             json!({"kind": "PodPortForwardOptions"}),
             json!({"kind": ""}),
         ] {
-            let denial = screened(exec(options.clone())).expect_err("not understood");
-            assert_eq!(denial.decision(), "denied-not-understood", "{options}");
+            let refusal = screened(exec(options.clone())).expect_err("not understood");
+            assert_eq!(refusal.decision(), "denied-not-understood", "{options}");
         }
     }
 
@@ -303,8 +303,8 @@ pub(super) mod tests {
         ] {
             let mut review = exec(json!({}));
             review["request"][field] = value.clone();
-            let denial = screened(review).expect_err("not understood");
-            assert_eq!(denial.decision(), "denied-not-understood", "{field} {value}");
+            let refusal = screened(review).expect_err("not understood");
+            assert_eq!(refusal.decision(), "denied-not-understood", "{field} {value}");
         }
     }
 
@@ -324,7 +324,7 @@ pub(super) mod tests {
         ] {
             let mut review = exec(json!({}));
             review["request"][field] = json!(value);
-            assert_eq!(screened(review), Err(Denial::NotFound), "{field} {value}");
+            assert_eq!(screened(review), Err(Refusal::NotFound), "{field} {value}");
         }
         let mut dotted = exec(json!({}));
         dotted["request"]["name"] = json!("app-1.example");
@@ -335,7 +335,7 @@ pub(super) mod tests {
     fn a_pod_is_sensitive_by_both_labels_together() {
         let env = ("env", "production");
         let sensitive = ("sensitive", "true");
-        assert_eq!(weigh(Ok(labels(&[env, sensitive]))), Err(Denial::Sensitive));
+        assert_eq!(weigh(Ok(labels(&[env, sensitive]))), Err(Refusal::Sensitive));
         for harmless in [
             vec![],
             vec![env],
@@ -349,25 +349,25 @@ pub(super) mod tests {
 
     #[test]
     fn unknown_labels_are_refused() {
-        assert_eq!(weigh(Err(LookUpError::NotFound)), Err(Denial::NotFound));
+        assert_eq!(weigh(Err(LookUpError::NotFound)), Err(Refusal::NotFound));
         let failed = LookUpError::Failed("no answer within 3 s".to_owned());
-        assert_eq!(weigh(Err(failed)), Err(Denial::LookUpFailed));
+        assert_eq!(weigh(Err(failed)), Err(Refusal::LookUpFailed));
     }
 
     #[test]
     fn each_rule_alone_says_its_word() {
         let denials = [
-            Denial::Interactive("attach"),
-            Denial::Sensitive,
-            Denial::NotFound,
-            Denial::LookUpFailed,
-            Denial::NotUnderstood { expected: "this", got: "that".to_owned() },
+            Refusal::Interactive("attach"),
+            Refusal::Sensitive,
+            Refusal::NotFound,
+            Refusal::LookUpFailed,
+            Refusal::NotUnderstood { expected: "this", got: "that".to_owned() },
         ];
-        for denial in denials {
-            let message = denial.to_string();
-            let interactive = matches!(denial, Denial::Interactive(_));
+        for refusal in denials {
+            let message = refusal.to_string();
+            let interactive = matches!(refusal, Refusal::Interactive(_));
             assert_eq!(message.contains("interactive"), interactive, "{message}");
-            assert_eq!(message.contains("sensitive"), denial == Denial::Sensitive, "{message}");
+            assert_eq!(message.contains("sensitive"), refusal == Refusal::Sensitive, "{message}");
         }
     }
 
@@ -387,7 +387,7 @@ pub(super) mod tests {
                     "status": "Failure",
                     "code": 403,
                     "reason": "Forbidden",
-                    "message": Denial::Interactive("exec").to_string(),
+                    "message": Refusal::Interactive("exec").to_string(),
                 },
                 "auditAnnotations": {"run": "k7f3", "decision": "denied-interactive"},
             },

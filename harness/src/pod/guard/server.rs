@@ -25,7 +25,7 @@ use tokio::time::{sleep, timeout};
 
 use super::Faults;
 use super::doorway::Doorway;
-use super::rule::{Denial, Labels, LookUpError, PodName, respond, screen, weigh};
+use super::rule::{Labels, LookUpError, PodName, Refusal, respond, screen, weigh};
 
 /// How long the look-up may take: less than the webhook's own timeout of 5 s, so that the one who is
 /// refused reads our words and not the API server's.
@@ -55,8 +55,8 @@ pub struct Guard {
     remembered: Arc<Mutex<BTreeMap<PodName, Labels>>>,
 }
 
-/// Serves `POST /validate` over HTTPS until `stop` ends, then finishes what is under way. `tls` must know the API
-/// server by its certificate: whoever else is answered learns the labels of every pod.
+/// Serves `POST /validate` over HTTPS until `stop` ends, then finishes what is under way. `tls` must demand the API
+/// server's certificate: any other client could learn the labels of every pod from the answers.
 ///
 /// # Errors
 /// When the listener cannot be used.
@@ -124,7 +124,7 @@ impl Guard {
         Guard { run, client, faults, turns, remembered: Arc::default() }
     }
 
-    async fn judge(&self, request: &AdmissionRequest<DynamicObject>) -> Result<(), Denial> {
+    async fn judge(&self, request: &AdmissionRequest<DynamicObject>) -> Result<(), Refusal> {
         sleep(self.faults.delay()).await;
         let pod = screen(request)?;
         if let Some(labels) = self.remembered(&pod) {

@@ -54,7 +54,7 @@ pub struct EtcdOrder {
     pub client_key: String,
     /// The keys that must be encrypted begin so; below `/registry/`.
     pub prefix: String,
-    /// Bytes that must stand nowhere.
+    /// The text that no value may hold.
     pub canary: String,
 }
 
@@ -154,7 +154,7 @@ fn halved(page: u32, limit: usize) -> Result<u32, NoAnswer> {
 }
 
 impl Reading {
-    /// The next page, or none when it is larger than the limit.
+    /// The next page; `None` if it is larger than the limit.
     async fn page(&self, peer: &Peer, limit: usize) -> Result<Option<Vec<u8>>, NoAnswer> {
         let fetched = peer.fetch(self.request()?, limit, PAGE_TIME).await?;
         match fetched.ending {
@@ -237,7 +237,7 @@ fn note(count: &mut usize, names: &mut Vec<String>, key: &[u8]) {
     }
 }
 
-/// What is replaced for want of being UTF-8 was no part of the text, which is.
+/// Whether a value holds a text. Bytes that are not UTF-8 are replaced: they can be no part of the text.
 fn contains(value: &[u8], text: &str) -> bool {
     String::from_utf8_lossy(value).contains(text)
 }

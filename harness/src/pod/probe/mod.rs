@@ -149,8 +149,8 @@ impl Verb {
     }
 }
 
-/// The verb of a command that a simulated node may do, in this very process: it reaches nothing but its own input
-/// and output. None for every other command, whatever it is.
+/// The verb of a command that a simulated node may do, in this very process: it reaches nothing but its own input and
+/// output. `None` for every other command.
 pub fn harmless(command: &[String]) -> Option<Verb> {
     let program = command.first()?;
     if !matches!(program.as_str(), "probe" | "/bin/probe") {

@@ -24,7 +24,7 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// How much of `/etc/resolv.conf` is read.
 const SETTINGS_LIMIT: u64 = 64 * 1024;
 
-/// The name's addresses: none when the name servers say that there is no such name.
+/// The name's addresses; empty if the name servers say that there is no such name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resolved {
     /// IPv4.
@@ -99,7 +99,7 @@ impl Settings {
     }
 
     async fn look_up(&self, name: &str) -> Result<Resolved, NoAnswer> {
-        // One that a long search domain makes too long is no name.
+        // A name that a long search domain makes too long is left out.
         for encoded in self.candidates(name).iter().filter_map(|name| encode(name)) {
             let addresses = self.ask(&encoded).await?;
             if !addresses.is_empty() {

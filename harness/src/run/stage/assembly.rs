@@ -2,25 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::future::try_join_all;
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::runtime::wait::await_condition;
 use kube::{Api, Client};
 
-use super::pulse::Pulse;
+use super::end::End;
 use super::{AuditIds, OwnStage, Stage, StageError, not_ready};
-use crate::attack::{Identity, Scene, World};
+use crate::attack::{Identity, StagedTarget, World};
 use crate::audit::AuditLog;
 use crate::catalog::Values;
-use crate::cluster::{Access, Applier, ClusterError, Created, Group, Own, STARTING, Settings, Sight};
+use crate::cluster::{Access, Applier, Created, Group, Own, STARTING, Settings, Sight};
 use crate::model::RunEvent;
 use crate::run::{Plan, Progress};
 use crate::text::count;
-
-/// Within this the end of a node is known that has ended its log.
-const SOON: Duration = Duration::from_secs(1);
 
 /// Makes the cluster, sets the profile up, and waits until it acts.
 pub async fn stage(
@@ -67,28 +63,6 @@ pub(super) fn follow(group: Option<Group>, values: &Values) -> (Option<AuditLog>
     (Some(log), Some(group))
 }
 
-/// Waits until the cluster has ended or its log can no longer be read, and says why.
-pub(super) async fn end(
-    ended: impl Future<Output = ClusterError>,
-    log: Option<AuditLog>,
-) -> String {
-    let log_gone = async {
-        match log {
-            Some(log) => log.gone().await,
-            None => std::future::pending().await,
-        }
-    };
-    let mut ended = std::pin::pin!(ended);
-    tokio::select! {
-        error = &mut ended => error.to_string(),
-        // The log ends with its node, whose end says more.
-        cause = log_gone => match tokio::time::timeout(SOON, ended).await {
-            Ok(error) => error.to_string(),
-            Err(_) => cause,
-        },
-    }
-}
-
 impl OwnStage {
     /// The stage of a cluster that was just made: nothing is on it yet.
     async fn new(
@@ -100,16 +74,16 @@ impl OwnStage {
         let Created { took, access, sight, .. } = created;
         let log = writes_log(settings).then(|| cluster.log()).transpose()?;
         let (log, following) = follow(log, &values);
-        let admin = access.admin.clone();
+        let sight = Sight { log, ..sight };
         let stand_in = Arc::clone(&cluster).stand_in();
-        let applier = Applier::new(admin.clone(), stand_in, values.clone()).await?;
-        let pulse = Pulse::of(admin, end(cluster.ended(), log.clone()));
+        let applier = Applier::new(access.admin.clone(), stand_in, values.clone()).await?;
+        let end = End::of(cluster.ended(), sight.clone());
         let canary = values.canary.clone();
         let stage = Stage {
-            world: World { access, sight: Sight { log, ..sight }, canary },
+            world: World { access, sight, canary },
             identities: BTreeMap::new(),
-            scenes: BTreeMap::new(),
-            pulse,
+            targets: BTreeMap::new(),
+            end,
             applier,
             ids: Arc::new(AuditIds::new(&values.run)),
             values,
@@ -122,17 +96,17 @@ impl OwnStage {
         let stage = &self.stage;
         // An object may be both a target's and a control's: then it is as the control says, which may be weakened.
         stage.apply_targets(plan).await?;
-        let (_, scenes) = tokio::try_join!(stage.apply_controls(plan), stage.scenes(plan))?;
-        self.stage.scenes = scenes;
+        let (_, targets) = tokio::try_join!(stage.apply_controls(plan), stage.targets(plan))?;
+        self.stage.targets = targets;
         for labels in plan.controls.values().filter_map(|planned| planned.set_up.stopped.as_deref())
         {
             self.stop(labels).await?;
         }
         // A persona may be a pod's own ServiceAccount, or one that a control makes: both are there now.
         self.stage.identities = self.stage.identify_all(plan).await?;
-        let Stage { scenes, identities, .. } = &self.stage;
+        let Stage { targets, identities, .. } = &self.stage;
         let detail =
-            format!("{}, {}", count(scenes.len(), "target"), count(identities.len(), "persona"));
+            format!("{}, {}", count(targets.len(), "target"), count(identities.len(), "persona"));
         Ok(((), detail))
     }
 }
@@ -152,9 +126,9 @@ impl Stage {
         Ok(())
     }
 
-    async fn scenes(&self, plan: &Plan<'_>) -> Result<BTreeMap<String, Scene>, StageError> {
+    async fn targets(&self, plan: &Plan<'_>) -> Result<BTreeMap<String, StagedTarget>, StageError> {
         let names = plan.targets();
-        let ready = names.iter().map(|name| self.scene(plan, name));
+        let ready = names.iter().map(|name| self.until_ready(plan, name));
         Ok(try_join_all(ready).await?.into_iter().collect())
     }
 

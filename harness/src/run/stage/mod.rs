@@ -1,7 +1,7 @@
-//! From nothing to a cluster on which every control of the profile was seen acting.
+//! Makes a cluster, and sets the profile up on it until every control was seen acting.
 
 mod assembly;
-mod pulse;
+mod end;
 mod readiness;
 mod rollout;
 mod second;
@@ -13,14 +13,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::attack::{Identity, Ledger, Scene, World};
+use crate::attack::{Identity, Ledger, StagedTarget, World};
 use crate::audit::LogError;
 use crate::catalog::Values;
 use crate::cluster::assets::AssetError;
 use crate::cluster::{Applier, ApplyError, ClusterError, Group, Own};
 use crate::model::AUDIT_POLICY;
 pub use assembly::stage;
-use pulse::Pulse;
+use end::End;
 pub(crate) use second::SecondStage;
 
 /// How long a control may take to act. Objects act within a second, a webhook's pod within a few (measured).
@@ -103,7 +103,7 @@ impl ControlError {
     }
 }
 
-/// That something did not become ready in time.
+/// The error for something that did not become ready in time.
 fn not_ready(what: String, state: &str) -> StageError {
     ClusterError::NotReady { what, state: state.to_owned() }.into()
 }
@@ -115,13 +115,12 @@ pub struct Stage {
     /// Who acts, by the persona's name.
     pub identities: BTreeMap<String, Identity>,
     /// On what, by the target's name.
-    pub scenes: BTreeMap<String, Scene>,
-    /// Whether the API server is there, and which process it is.
-    pub(crate) pulse: Pulse,
+    pub targets: BTreeMap<String, StagedTarget>,
     /// Applies objects as the admin.
     pub applier: Applier,
     /// What only this run knows.
     pub values: Values,
+    end: End,
     ids: Arc<AuditIds>,
 }
 
@@ -166,7 +165,21 @@ impl Stage {
 
     /// Waits until the cluster or its log is gone for good, and says why: whatever is asked after that tells nothing.
     pub async fn gone(&self) -> String {
-        self.pulse.gone().await
+        self.end.cause().await
+    }
+
+    /// Waits until the API server is awake, if it can be told which of its processes answers. Returns which it is:
+    /// `None` if it cannot be told, or is away already.
+    pub(crate) async fn awake(&self) -> Option<u64> {
+        self.world.sight.pulse.as_ref()?.awake().await;
+        self.process()
+    }
+
+    /// Which process of the API server answers; `None` if that cannot be told, if none does, and after the cluster's
+    /// end.
+    pub(crate) fn process(&self) -> Option<u64> {
+        let pulse = self.world.sight.pulse.as_ref().filter(|_| !self.end.has_come());
+        pulse?.process()
     }
 
     /// Does something that the end of the cluster ends.

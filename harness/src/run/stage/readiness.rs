@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::future::join_all;
 
 use super::{ACTING, ControlError, OwnStage, Stage, StageError};
-use crate::attack::{ActionError, Attempt, Observation, Scene};
+use crate::attack::{ActionError, Attempt, Observation, StagedTarget};
 use crate::cluster::Settings;
 use crate::judge::{Signature, attribute};
 use crate::model::{
@@ -19,23 +19,24 @@ use crate::run::{Plan, Planned};
 const NAMES: Duration = Duration::from_secs(15);
 
 impl OwnStage {
-    /// Sees every whole control acting, the cluster's own pods running, and the log written. Returns the controls that
+    /// Sees every control acting that is not weakened, the cluster's own pods running, and the log written. Returns the controls that
     /// are not as the profile says, which ends nothing: what they let through is for the scenarios to find.
     pub(super) async fn see_acting(
         &self,
         plan: &Plan<'_>,
         settings: &Settings,
     ) -> Result<(Vec<ControlError>, String), StageError> {
-        let whole: Vec<&Planned> = plan.controls.values().filter(|planned| planned.whole).collect();
-        let asking = join_all(whole.iter().map(|planned| self.stage.see_control(planned)));
+        let unweakened: Vec<&Planned> =
+            plan.controls.values().filter(|planned| planned.unweakened).collect();
+        let asking = join_all(unweakened.iter().map(|planned| self.stage.see_control(planned)));
         let asking = async { Ok(asking.await) };
         let (mut unmet, asked, ()) =
             tokio::try_join!(self.read_back(plan, settings), asking, self.see_parts(plan))?;
         unmet.extend(asked.into_iter().filter_map(Result::err));
-        if whole.iter().any(|planned| planned.set_up.flags.contains_key("audit-log-path")) {
+        if unweakened.iter().any(|planned| planned.set_up.flags.contains_key("audit-log-path")) {
             unmet.extend(self.stage.fence().await.err().map(ControlError::from));
         }
-        let detail = acting(plan, whole.len(), &unmet);
+        let detail = acting(plan, unweakened.len(), &unmet);
         Ok((unmet, detail))
     }
 
@@ -49,12 +50,12 @@ impl OwnStage {
 }
 
 /// How many controls act, in words.
-fn acting(plan: &Plan<'_>, whole: usize, unmet: &[ControlError]) -> String {
+fn acting(plan: &Plan<'_>, unweakened: usize, unmet: &[ControlError]) -> String {
     let failing: BTreeSet<&str> = unmet.iter().map(ControlError::control).collect();
-    let acting = whole.saturating_sub(failing.len());
-    let absent = plan.controls.len() - whole;
-    let mut detail = match (whole, absent) {
-        (whole, 0) => format!("{acting} of {whole} controls act, each seen acting"),
+    let acting = unweakened.saturating_sub(failing.len());
+    let absent = plan.controls.len() - unweakened;
+    let mut detail = match (unweakened, absent) {
+        (unweakened, 0) => format!("{acting} of {unweakened} controls act, each seen acting"),
         (0, absent) => format!("{absent} of {absent} controls absent, as the profile says"),
         (_, absent) => format!("{acting} controls act, {absent} weakened"),
     };
@@ -119,13 +120,13 @@ impl Stage {
 
     /// Asks once. The log is read only where the control's refusals leave something there.
     async fn ask(&self, planned: &Planned<'_>, ready: &Ready) -> Result<Evidence, ActionError> {
-        let nowhere = Scene { namespace: String::new(), pod: None };
-        let scene = ready.target.as_ref().and_then(|name| self.scenes.get(name));
+        let nowhere = StagedTarget { namespace: String::new(), pod: None };
+        let target = ready.target.as_ref().and_then(|name| self.targets.get(name));
         let audit_id = self.ids.next();
         let attempt = Attempt {
             world: &self.world,
             identity: &self.identities[&ready.r#as],
-            scene: scene.unwrap_or(&nowhere),
+            target: target.unwrap_or(&nowhere),
             door: ready.r#do.facts().doors[0],
             audit_id: &audit_id,
             user_agent: concat!("brinell/", env!("CARGO_PKG_VERSION"), " (control)"),
@@ -163,7 +164,7 @@ impl Stage {
         let attempt = Attempt {
             world: &self.world,
             identity: &self.identities[&permit.r#as],
-            scene: &self.scenes[target],
+            target: &self.targets[target],
             door: permit.r#do.facts().doors[0],
             audit_id: &self.ids.next(),
             user_agent: concat!("brinell/", env!("CARGO_PKG_VERSION"), " (control)"),

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::assembly::{end, follow, writes_log};
-use super::pulse::Pulse;
+use super::assembly::{follow, writes_log};
+use super::end::End;
 use super::settings::not_set;
 use super::{OwnStage, Stage, StageError};
 use crate::attack::World;
-use crate::cluster::{Access, ClusterError, Group, Second, Settings, Sight, client};
+use crate::cluster::{Access, ClusterError, Group, Pulse, Second, Settings, Sight, client};
 use crate::model::AUDIT_POLICY;
 use crate::run::Plan;
 
@@ -34,12 +34,17 @@ impl OwnStage {
         let second = self.cluster.start_second(settings).await?;
         let log = writes_log(settings).then(|| second.log()).transpose()?;
         let (log, following) = follow(log, &self.stage.values);
-        let ended = end(self.cluster.ended(), log.clone());
         let config = second.config.clone();
         let access =
             Access { admin: client(config.clone())?, config, ..self.stage.world.access.clone() };
-        let sight = Sight { log, controllers: false, ..self.stage.world.sight.clone() };
-        let mut stage = self.stage.by_way_of(access, sight, ended);
+        let sight = Sight {
+            log,
+            pulse: Some(Pulse::of(access.admin.clone())),
+            controllers: false,
+            ..self.stage.world.sight.clone()
+        };
+        let end = End::of(self.cluster.ended(), sight.clone());
+        let mut stage = self.stage.by_way_of(access, sight, end);
         stage.identities = stage.identify_all(plan).await?;
         let second = SecondStage { stage, second, following };
         second.see_no_other_log().await?;
@@ -70,18 +75,13 @@ impl SecondStage {
 
 impl Stage {
     /// The same stage by another way in to the same cluster, on which nobody has an identity yet.
-    fn by_way_of(
-        &self,
-        access: Access,
-        sight: Sight,
-        ended: impl Future<Output = String> + Send + 'static,
-    ) -> Stage {
+    fn by_way_of(&self, access: Access, sight: Sight, end: End) -> Stage {
         Stage {
-            pulse: Pulse::of(access.admin.clone(), ended),
+            end,
             applier: self.applier.through(access.admin.clone()),
             world: World { access, sight, canary: self.world.canary.clone() },
             identities: BTreeMap::new(),
-            scenes: self.scenes.clone(),
+            targets: self.targets.clone(),
             values: self.values.clone(),
             ids: Arc::clone(&self.ids),
         }

@@ -57,7 +57,7 @@ fn unmet_flags(id: &str, planned: &Planned<'_>, found: &ReadBack) -> Vec<Control
     unmet.collect()
 }
 
-/// That the kubelet does not have a control's settings.
+/// The error if the kubelet does not have a control's settings.
 fn unmet_kubelet(id: &str, planned: &Planned<'_>, kubelet: &Value) -> Option<ControlError> {
     let expected = planned.set_up.kubelet.as_ref()?;
     let is_set = crate::merge::contains(kubelet, expected);
@@ -65,7 +65,7 @@ fn unmet_kubelet(id: &str, planned: &Planned<'_>, kubelet: &Value) -> Option<Con
     (!is_set).then(|| not_set(id, "the KubeletConfiguration", &expected, "something else"))
 }
 
-/// That a file lies otherwise where the API server reads it.
+/// The error for a file whose content is another where the API server reads it.
 fn different(plan: &Plan<'_>, name: &String) -> ControlError {
     let owner = plan.controls.iter().find(|(_, planned)| planned.set_up.files.contains_key(name));
     let control = owner.map_or("", |(id, _)| id.as_str());
@@ -99,12 +99,12 @@ impl Stage {
         if !has(&present, settings) {
             return Some(present.to_string());
         }
-        self.scenes.values().find_map(|scene| {
-            let name = scene.pod.as_ref()?;
+        self.targets.values().find_map(|target| {
+            let name = target.pod.as_ref()?;
             let is_it = |pod: &Value| {
-                pod["metadata"]["namespace"] == scene.namespace && pod["metadata"]["name"] == *name
+                pod["metadata"]["namespace"] == target.namespace && pod["metadata"]["name"] == *name
             };
-            let unknown = || format!("without the pod {}/{name}", scene.namespace);
+            let unknown = || format!("without the pod {}/{name}", target.namespace);
             (!known.iter().any(is_it)).then(unknown)
         })
     }

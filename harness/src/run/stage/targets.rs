@@ -8,7 +8,7 @@ use kube::runtime::conditions;
 use kube::runtime::wait::await_condition;
 
 use super::{Stage, StageError, not_ready};
-use crate::attack::Scene;
+use crate::attack::StagedTarget;
 use crate::cluster::{STARTING, until_pod_ready};
 use crate::run::Plan;
 
@@ -19,16 +19,16 @@ impl Stage {
     }
 
     /// Waits until the pods of a target are ready, and returns where attacks go.
-    pub(super) async fn scene(
+    pub(super) async fn until_ready(
         &self,
         plan: &Plan<'_>,
         name: &str,
-    ) -> Result<(String, Scene), StageError> {
+    ) -> Result<(String, StagedTarget), StageError> {
         let target = &plan.catalog.targets[name];
         let ready = target.pods.iter().map(|(namespace, pod)| self.await_pod(namespace, pod));
         try_join_all(ready).await?;
         let pod = target.pods.first().map(|(_, pod)| pod.clone());
-        Ok((name.to_owned(), Scene { namespace: target.namespace.clone(), pod }))
+        Ok((name.to_owned(), StagedTarget { namespace: target.namespace.clone(), pod }))
     }
 
     /// Stages a target anew, as an attack may have changed it. A debug container that was let in stays in its pod for
@@ -48,7 +48,7 @@ impl Stage {
             }
         }
         self.apply_target(plan, name).await?;
-        self.scene(plan, name).await.map(drop)
+        self.until_ready(plan, name).await.map(drop)
     }
 
     /// Deletes a pod that holds a debug container, and waits until it is gone.

@@ -68,7 +68,7 @@ pub fn trials() -> Vec<Trial> {
     trials
 }
 
-/// One run of everything that one cluster can hold, one scenario after the other.
+/// One run that several tests look at: its scenarios run one after the other on one cluster.
 struct Bed {
     version: &'static str,
     results: OnceLock<Result<Results, String>>,
@@ -141,7 +141,7 @@ fn a_cluster_without_basic_user_is_judged(results: &Results) -> Result<(), Faile
     Ok(())
 }
 
-/// Serves a webhook that refuses every exec in words like ours, and returns the scenario that leads to it.
+/// Serves a webhook that refuses every exec in words like ours. Returns the scenario that has the API server ask it.
 async fn serve_namesake() -> Result<String, Failed> {
     let certificates = certificates(&["127.0.0.1"])?;
     let tls = server_config(certificates.certificate.as_bytes(), certificates.key.as_bytes())?;
@@ -349,7 +349,7 @@ fn attempt<'a>(results: &'a Results, id: &str, name: &str) -> Result<&'a Attempt
     found.ok_or_else(|| format!("{id} has no attempt `{name}`: {scenario:#?}").into())
 }
 
-/// What was found is shown where it is not as it should be.
+/// Fails if it is not so, and shows what was found.
 fn ensure(is_so: bool, found: &impl std::fmt::Debug) -> Result<(), Failed> {
     if is_so { Ok(()) } else { Err(format!("{found:#?}").into()) }
 }

@@ -1,7 +1,6 @@
 //! Every scenario that an embedded cluster can hold, hardened and open, on each Kubernetes version whose programs
 //! are there. One cluster per profile and version; a trial per scenario.
 
-use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -12,125 +11,12 @@ use super::{
     VERSIONS, brinell, is_named_by_a_process, is_there, or_ignored, processes, signal, wait_until,
 };
 use brinell::catalog::{Catalog, Entry};
-use brinell::cluster::ClusterKind;
-use brinell::model::{Results, Verdict};
+use brinell::cluster::ClusterType;
+use brinell::model::Results;
 use brinell::run::Plan;
 use libtest_mimic::{Failed, Trial};
 
-/// What fails, and how. All that is not here passes.
-const FAILURES: &str = "\
-hardened/1.34: exec-get-only-role: bypassed
-open/1.34: anonymous-api: bypassed, wrong layer, unlogged
-open/1.34: anonymous-health-only: bypassed, wrong layer, unlogged
-open/1.34: anonymous-pod-create: wrong layer, unlogged
-open/1.34: attach-audited: unlogged
-open/1.34: attach-denied-by-rbac: bypassed, unlogged
-open/1.34: attach-sensitive-pod: bypassed, unlogged
-open/1.34: break-glass-expired: bypassed, unlogged
-open/1.34: break-glass-in-time: bypassed, unlogged
-open/1.34: debug-role-ephemeral-only: bypassed, unlogged
-open/1.34: ephemeral-as-root: bypassed, unlogged
-open/1.34: ephemeral-audited: unlogged
-open/1.34: ephemeral-denied-by-policy: bypassed, unlogged
-open/1.34: ephemeral-denied-by-rbac: bypassed, unlogged
-open/1.34: ephemeral-privileged: bypassed, unlogged
-open/1.34: exec-audited: unlogged
-open/1.34: exec-denied-by-rbac: bypassed, unlogged
-open/1.34: exec-get-only-role: bypassed, unlogged
-open/1.34: exec-grants-reviewed: bypassed, unlogged
-open/1.34: exec-interactive-by-policy: bypassed, unlogged
-open/1.34: exec-interactive: bypassed, unlogged
-open/1.34: exec-named-pod-only: bypassed, unlogged
-open/1.34: exec-newly-sensitive-pod: bypassed, unlogged
-open/1.34: exec-relabelled-namespace: bypassed, unlogged
-open/1.34: exec-relabelled-pod: bypassed, unlogged
-open/1.34: exec-sensitive-pod: bypassed, unlogged
-open/1.34: hostpath-root: bypassed, unlogged
-open/1.34: hostpath-sensitive: bypassed, unlogged
-open/1.34: impersonation: bypassed, wrong layer, unlogged
-open/1.34: node-debug-pod: bypassed, unlogged
-open/1.34: pod-as-root: bypassed, unlogged
-open/1.34: pod-by-controller: bypassed, unlogged
-open/1.34: pod-capabilities: bypassed, unlogged
-open/1.34: pod-forged-metadata: bypassed, unlogged
-open/1.34: pod-host-namespaces: bypassed, unlogged
-open/1.34: pod-privileged: bypassed, unlogged
-open/1.34: pod-probe-host: bypassed, unlogged
-open/1.34: pod-relabelled-namespace: bypassed, unlogged
-open/1.34: pod-resize-audited: unlogged
-open/1.34: pod-runtime-class: bypassed, unlogged
-open/1.34: pod-through-workloads: bypassed, unlogged
-open/1.34: port-forward-denied-by-rbac: bypassed, unlogged
-open/1.34: role-applied-audited: unlogged
-open/1.34: role-bind: bypassed, unlogged
-open/1.34: role-bind-used: bypassed, unlogged
-open/1.34: role-escalation: bypassed, unlogged
-open/1.34: secret-encrypted-at-rest: bypassed, unlogged
-open/1.34: secret-get-audited: bypassed, unlogged
-open/1.34: secret-get: bypassed, unlogged
-open/1.34: secret-list-cluster: bypassed, unlogged
-open/1.34: secret-list-namespace: bypassed, unlogged
-open/1.34: secret-value-unlogged: unlogged
-open/1.34: secret-watch-audited: bypassed, unlogged
-open/1.34: secret-watch: bypassed, unlogged
-open/1.34: secret-written-before: bypassed, unlogged
-open/1.34: token-theft-least-privilege: bypassed, unlogged
-open/1.36: anonymous-api: bypassed, wrong layer, unlogged
-open/1.36: anonymous-health-only: bypassed, wrong layer, unlogged
-open/1.36: anonymous-pod-create: wrong layer, unlogged
-open/1.36: attach-audited: unlogged
-open/1.36: attach-denied-by-rbac: bypassed, unlogged
-open/1.36: attach-sensitive-pod: bypassed, unlogged
-open/1.36: break-glass-expired: bypassed, unlogged
-open/1.36: break-glass-in-time: bypassed, unlogged
-open/1.36: debug-role-ephemeral-only: bypassed, unlogged
-open/1.36: ephemeral-as-root: bypassed, unlogged
-open/1.36: ephemeral-audited: unlogged
-open/1.36: ephemeral-denied-by-policy: bypassed, unlogged
-open/1.36: ephemeral-denied-by-rbac: bypassed, unlogged
-open/1.36: ephemeral-privileged: bypassed, unlogged
-open/1.36: exec-audited: unlogged
-open/1.36: exec-denied-by-rbac: bypassed, unlogged
-open/1.36: exec-get-only-role: bypassed, unlogged
-open/1.36: exec-grants-reviewed: bypassed, unlogged
-open/1.36: exec-interactive-by-policy: bypassed, unlogged
-open/1.36: exec-interactive: bypassed, unlogged
-open/1.36: exec-named-pod-only: bypassed, unlogged
-open/1.36: exec-newly-sensitive-pod: bypassed, unlogged
-open/1.36: exec-relabelled-namespace: bypassed, unlogged
-open/1.36: exec-relabelled-pod: bypassed, unlogged
-open/1.36: exec-sensitive-pod: bypassed, unlogged
-open/1.36: hostpath-root: bypassed, unlogged
-open/1.36: hostpath-sensitive: bypassed, unlogged
-open/1.36: impersonation: bypassed, wrong layer, unlogged
-open/1.36: node-debug-pod: bypassed, unlogged
-open/1.36: pod-as-root: bypassed, unlogged
-open/1.36: pod-by-controller: bypassed, unlogged
-open/1.36: pod-capabilities: bypassed, unlogged
-open/1.36: pod-forged-metadata: bypassed, unlogged
-open/1.36: pod-host-namespaces: bypassed, unlogged
-open/1.36: pod-privileged: bypassed, unlogged
-open/1.36: pod-probe-host: bypassed, unlogged
-open/1.36: pod-relabelled-namespace: bypassed, unlogged
-open/1.36: pod-resize-audited: unlogged
-open/1.36: pod-runtime-class: bypassed, unlogged
-open/1.36: pod-through-workloads: bypassed, unlogged
-open/1.36: port-forward-denied-by-rbac: bypassed, unlogged
-open/1.36: role-applied-audited: unlogged
-open/1.36: role-bind: bypassed, unlogged
-open/1.36: role-bind-used: bypassed, unlogged
-open/1.36: role-escalation: bypassed, unlogged
-open/1.36: secret-encrypted-at-rest: bypassed, unlogged
-open/1.36: secret-get-audited: bypassed, unlogged
-open/1.36: secret-get: bypassed, unlogged
-open/1.36: secret-list-cluster: bypassed, unlogged
-open/1.36: secret-list-namespace: bypassed, unlogged
-open/1.36: secret-value-unlogged: unlogged
-open/1.36: secret-watch-audited: bypassed, unlogged
-open/1.36: secret-watch: bypassed, unlogged
-open/1.36: secret-written-before: bypassed, unlogged
-open/1.36: token-theft-least-privilege: bypassed, unlogged
-";
+use crate::golden::Golden;
 
 /// All of these tests.
 pub fn trials() -> Vec<Trial> {
@@ -139,13 +25,16 @@ pub fn trials() -> Vec<Trial> {
     for version in VERSIONS {
         let is_there = is_there(version);
         for profile in ["hardened", "open"] {
-            let bed = Arc::new(Bed { profile, version, results: OnceLock::new() });
+            let bed = Arc::new(Bed { profile, version, ran: OnceLock::new() });
             for entry in held(&catalog, profile) {
                 let (bed, id) = (Arc::clone(&bed), entry.id.clone());
                 let name = format!("embedded/{profile}/{version}/{id}");
                 let trial = Trial::test(name, move || bed.check(&id));
                 trials.push(or_ignored(trial, version, is_there));
             }
+            let name = format!("embedded/{profile}/{version}/golden");
+            let trial = Trial::test(name, move || bed.check_all());
+            trials.push(or_ignored(trial, version, is_there));
         }
     }
     let is_there = is_there("1.36");
@@ -173,32 +62,34 @@ pub fn trials() -> Vec<Trial> {
 fn held<'a>(catalog: &'a Catalog, profile: &str) -> Vec<&'a Entry> {
     let profile = catalog.profile(profile).expect("a profile of ours");
     let all = catalog.scenarios.iter().collect();
-    Plan::new(catalog, &profile, ClusterKind::Embedded, all).scenarios
+    Plan::new(catalog, &profile, ClusterType::Embedded, all).scenarios
 }
 
 /// One run, shared by the trials of all its scenarios.
 struct Bed {
     profile: &'static str,
     version: &'static str,
-    results: OnceLock<Result<BTreeMap<String, String>, String>>,
+    ran: OnceLock<Result<(Golden, Results), String>>,
 }
 
 impl Bed {
     fn check(&self, id: &str) -> Result<(), Failed> {
-        let results = self.results.get_or_init(|| self.run()).as_ref()?;
-        let found = results.get(id).ok_or("the scenario has no result")?;
-        let line = format!("{}/{}: {id}: ", self.profile, self.version);
-        let expected = FAILURES.lines().find_map(|failure| failure.strip_prefix(&line));
-        let expected = expected.unwrap_or("passed");
-        if found == expected {
-            Ok(())
-        } else {
-            Err(format!("expected {expected}, got {found}").into())
-        }
+        let (golden, results) = self.ran()?;
+        let result = results.scenarios.iter().find(|result| result.id == id);
+        Ok(golden.check(result.ok_or("the scenario has no result")?)?)
     }
 
-    /// What came of each scenario: its reasons where it failed, else its verdict.
-    fn run(&self) -> Result<BTreeMap<String, String>, String> {
+    /// That the golden file holds nothing else.
+    fn check_all(&self) -> Result<(), Failed> {
+        let (golden, results) = self.ran()?;
+        Ok(golden.check_all(results)?)
+    }
+
+    fn ran(&self) -> Result<&(Golden, Results), Failed> {
+        Ok(self.ran.get_or_init(|| self.run()).as_ref()?)
+    }
+
+    fn run(&self) -> Result<(Golden, Results), String> {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let json = folder.path().join("results.json");
         let output = brinell(folder.path())
@@ -211,20 +102,7 @@ impl Bed {
         if let Some(why) = results.aborted {
             return Err(format!("{why}\n{}", String::from_utf8_lossy(&output.stdout)));
         }
-        Ok(results
-            .scenarios
-            .into_iter()
-            .map(|scenario| {
-                let reasons: Vec<&str> =
-                    scenario.reasons().into_iter().map(|reason| reason.label()).collect();
-                let told = match scenario.verdict {
-                    Verdict::Failed => reasons.join(", "),
-                    Verdict::Passed => "passed".to_owned(),
-                    other => format!("{other:?}"),
-                };
-                (scenario.id, told)
-            })
-            .collect())
+        Ok((Golden::read(["embedded", self.profile, self.version], &results), results))
     }
 }
 

@@ -9,13 +9,13 @@ use super::{is_there, or_ignored};
 use crate::proof::{self, Test};
 use crate::support::{Home, Ran};
 use brinell::catalog::Catalog;
-use brinell::cluster::{ClusterKind, DEFAULT_VERSION};
+use brinell::cluster::{ClusterType, DEFAULT_VERSION};
 use libtest_mimic::Trial;
 
 /// All of these tests.
 pub fn trials() -> Vec<Trial> {
     let catalog = Catalog::load(None).expect("our own catalog");
-    let mut tests = proof::tests(&catalog, ClusterKind::Embedded, &[]);
+    let mut tests = proof::tests(&catalog, ClusterType::Embedded, &[]);
     for (name, test) in [
         ("vacuous", a_scenario_that_catches_nothing_is_told as fn()),
         ("red", nothing_is_proven_where_a_scenario_fails),
@@ -79,15 +79,15 @@ fn with_scenario(text: &str) -> Ran {
     let folder = home.path("mine/own");
     std::fs::create_dir_all(&folder).expect("a folder");
     std::fs::write(folder.join("mine.yaml"), text).expect("written");
-    let mut command = proof::brinell(&home, ClusterKind::Embedded);
+    let mut command = proof::brinell(&home, ClusterType::Embedded);
     command.args(["--scenario", "mine", "--scenarios"]).arg(home.path("mine"));
     Ran::from(command.output().expect("started"))
 }
 
-/// Ended while a control is weak and a second API server runs, it leaves neither.
+/// A proof that is ended while a second API server runs with a weakened control leaves nothing.
 fn an_interrupted_proof_leaves_nothing() {
     let home = Home::new();
-    let mut command = proof::brinell(&home, ClusterKind::Embedded);
+    let mut command = proof::brinell(&home, ClusterType::Embedded);
     command.args(["--control", "anonymous-auth", "--clusters", "1"]);
     let mut child = command.stdout(Stdio::null()).spawn().expect("started");
     let runs = home.path("state/brinell/runs");

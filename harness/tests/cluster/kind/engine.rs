@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use brinell::cluster::{DEFAULT_VERSION, RUN_VARIABLE, node_image};
 
 /// How long a node's container may take to start.
-const STARTING: Duration = Duration::from_secs(60);
+const CONTAINER_START: Duration = Duration::from_secs(60);
 
 /// What a cluster needs and this machine lacks, with the command that provides it.
 pub fn missing() -> Option<String> {
@@ -90,7 +90,7 @@ pub fn volumes(container: &str) -> Vec<String> {
 pub fn wait_for_start(container: &str, since: SystemTime) {
     let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).expect("a time").as_secs();
     let (since, until) =
-        (seconds(since).to_string(), seconds(SystemTime::now() + STARTING).to_string());
+        (seconds(since).to_string(), seconds(SystemTime::now() + CONTAINER_START).to_string());
     let mut command = Command::new("docker");
     command.args(["events", "--filter", "event=start", "--filter"]);
     command.args([&format!("container={container}"), "--since", &since, "--until", &until]);
@@ -99,5 +99,5 @@ pub fn wait_for_start(container: &str, since: SystemTime) {
     // It ends by itself when the time is over: then there is nothing to end.
     let _ = events.kill();
     events.wait().expect("waited");
-    assert!(first.is_some(), "{container} did not start within {STARTING:?}");
+    assert!(first.is_some(), "{container} did not start within {CONTAINER_START:?}");
 }

@@ -1,5 +1,5 @@
 //! brinell on kind clusters: every scenario against every profile as a test of its own, and runs that are ended at each of
-//! their stages. `BRINELL_NODE_IMAGE` names the node image, `BRINELL_BLESS=1` rewrites `open.golden`.
+//! their stages. `BRINELL_NODE_IMAGE` names the node image, `BRINELL_BLESS=1` writes golden files anew.
 
 mod broken;
 mod engine;

@@ -1,6 +1,5 @@
 //! A whole run on each profile: each scenario's verdict is a test, and so is what the run printed and kept.
 
-use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
@@ -9,7 +8,7 @@ use std::sync::LazyLock;
 use brinell::catalog::Catalog;
 use brinell::cluster::DEFAULT_VERSION;
 use brinell::cluster::client;
-use brinell::model::{Answer, AttemptResult, Reason, Results, Role, ScenarioResult, Verdict};
+use brinell::model::{Answer, Reason, Results, Role, ScenarioResult, Verdict};
 use brinell::text::base64;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
@@ -19,6 +18,7 @@ use roxmltree::Document;
 
 use super::engine::{docker, left, volumes};
 use super::trial;
+use crate::golden::{Golden, reasons};
 use crate::support::{Home, Ran};
 
 /// The one user's scenario of `tests/scenarios`, which runs beside ours on the open profile.
@@ -31,14 +31,9 @@ static OPEN: LazyLock<Result<Outcome, String>> = LazyLock::new(|| {
     outcome("open", &["--scenarios", &scenarios.to_string_lossy()])
 });
 
-/// The reasons for which each attempt fails on the open profile.
-static GOLDEN: LazyLock<String> = LazyLock::new(|| {
-    let path = tests().join("cluster/kind/open.golden");
-    if std::env::var_os("BRINELL_BLESS").is_some() {
-        std::fs::write(&path, table(open())).expect("written");
-    }
-    std::fs::read_to_string(&path).expect("read")
-});
+/// What is expected on the open profile.
+static GOLDEN: LazyLock<Golden> =
+    LazyLock::new(|| Golden::read(["kind", "open", DEFAULT_VERSION], &open().results));
 
 /// All tests of both profiles. Those of the two take turns, so that their runs go on at the same time.
 pub fn trials() -> Vec<Trial> {
@@ -54,7 +49,7 @@ pub fn trials() -> Vec<Trial> {
     trials.push(trial(on_hardened("marker"), || keeps_secrets(hardened())));
     trials.push(trial(on_hardened("kept"), || is_kept_and_swept(hardened())));
     trials.push(trial(on_open("exit-code"), || is_whole(open(), 1)));
-    trials.push(trial(on_open("golden"), || is_golden(&table(open()))));
+    trials.push(trial(on_open("golden"), is_golden));
     trials.push(trial(on_open("marker"), || keeps_secrets(open())));
     trials.push(trial(on_open("kept"), || is_kept_and_swept(open())));
     trials.push(trial(on_open("hostile"), || shows_what_hides(open())));
@@ -88,7 +83,7 @@ impl Kept<'_> {
 
 impl Drop for Kept<'_> {
     fn drop(&mut self) {
-        // After a test that got no further; else there is nothing to sweep any more.
+        // This sweeps after a test that failed. After any other nothing is left to sweep.
         self.sweep();
     }
 }
@@ -179,7 +174,7 @@ fn in_secrets(kubeconfig: &str) -> Vec<String> {
     secret.map(|value| String::from_utf8(value).expect("text in UTF-8")).collect()
 }
 
-/// Who may do what with the run's folder and its files.
+/// The permissions of the run's folder and its files.
 fn modes(folder: &Path) -> Vec<(PathBuf, u32)> {
     let files = std::fs::read_dir(folder).expect("a folder");
     let paths = files.map(|file| file.expect("readable").path()).chain([folder.to_owned()]);
@@ -207,50 +202,12 @@ fn fails(id: &str) {
             permit.judgement.findings.iter().find(|finding| finding.reason != Reason::Unlogged);
         assert_eq!(broken, None, "{} worked there", permit.name);
     }
-    let head = format!("{id}: ");
-    let golden: Vec<_> = GOLDEN.lines().filter(|line| line.starts_with(&head)).collect();
-    let rows = rows(result);
-    let rows: Vec<_> = rows.lines().collect();
-    let changed = result.attempts.iter().zip(&rows).filter(|(_, row)| !golden.contains(row));
-    let judgements: Vec<_> = changed.map(|(attempt, _)| &attempt.judgement).collect();
-    assert_eq!(rows, golden, "{judgements:#?}");
+    GOLDEN.check(result).unwrap_or_else(|changed| panic!("{changed}"));
 }
 
-/// The table holds these rows and no others, in the order of the catalog.
-fn is_golden(table: &str) {
-    let changed = table.lines().find(|row| !GOLDEN.lines().any(|golden| golden == *row));
-    let gone = GOLDEN.lines().find(|golden| !table.lines().any(|row| row == *golden));
-    assert_eq!((changed, gone), (None, None), "BRINELL_BLESS=1 takes what is there for good");
-    assert!(table == *GOLDEN, "the rows of open.golden are in another order");
-}
-
-/// The whole table, in the order of the catalog.
-fn table(outcome: &Outcome) -> String {
-    let catalog = Catalog::load(None).expect("whole");
-    catalog.scenarios.iter().map(|entry| rows(scenario(outcome, &entry.id))).collect()
-}
-
-/// `exec-interactive: attack a shell, GET SPDY: bypassed, unlogged`
-fn rows(result: &ScenarioResult) -> String {
-    let mut rows = String::new();
-    for attempt in &result.attempts {
-        let role = attempt.role.label();
-        let AttemptResult { name, door, .. } = attempt;
-        let separator = if door.is_empty() { "" } else { ", " };
-        let reasons = reasons(attempt);
-        writeln!(rows, "{}: {role} {name}{separator}{door}: {reasons}", result.id)
-            .expect("writing to memory does not fail");
-    }
-    rows
-}
-
-fn reasons(attempt: &AttemptResult) -> String {
-    let reasons: Vec<_> =
-        attempt.judgement.findings.iter().map(|finding| finding.reason.label()).collect();
-    match attempt.judgement.verdict {
-        Verdict::Failed => reasons.join(", "),
-        other => format!("{other:?}").to_lowercase(),
-    }
+/// The table holds what was found and nothing else.
+fn is_golden() {
+    GOLDEN.check_all(&open().results).unwrap_or_else(|changed| panic!("{changed}"));
 }
 
 /// It ended as it should, judged everything, and touched nothing of the user's.
@@ -280,7 +237,7 @@ fn keeps_secrets(outcome: &Outcome) {
     }
 }
 
-/// Text without the blanks at which it may have been broken, in whatever way they are written.
+/// Text without the blanks and line breaks at which it may have been broken, escaped ones among them.
 fn unbroken(text: &str) -> String {
     text.replace("\\n", "").split_whitespace().collect()
 }

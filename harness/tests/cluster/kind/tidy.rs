@@ -15,7 +15,7 @@ use crate::support::{Home, Ran};
 
 /// How far a run has come.
 #[derive(Debug, Clone, Copy)]
-enum Stage {
+enum Moment {
     /// The engine is told to make the node's image, our own and a network.
     Creating,
     /// The node's container has just been started, and kind works in it.
@@ -30,20 +30,20 @@ enum Stage {
 pub fn trials() -> Vec<Trial> {
     let name = |how: &str| format!("tidy/{DEFAULT_VERSION}/{how}");
     let mut trials = vec![trial(name("killed-beside-another"), spares_others)];
-    for stage in [Stage::Creating, Stage::Starting, Stage::Staging, Stage::Attacking] {
-        let name = |how| name(&format!("{how}-while-{stage:?}").to_lowercase());
-        trials.push(trial(name("interrupted"), move || is_tidied(stage, Signal::INT, 130)));
-        trials.push(trial(name("terminated"), move || is_tidied(stage, Signal::TERM, 143)));
-        trials.push(trial(name("killed"), move || is_swept(stage)));
+    for moment in [Moment::Creating, Moment::Starting, Moment::Staging, Moment::Attacking] {
+        let name = |how| name(&format!("{how}-while-{moment:?}").to_lowercase());
+        trials.push(trial(name("interrupted"), move || is_tidied(moment, Signal::INT, 130)));
+        trials.push(trial(name("terminated"), move || is_tidied(moment, Signal::TERM, 143)));
+        trials.push(trial(name("killed"), move || is_swept(moment)));
     }
     trials
 }
 
-/// Whoever is told to end tidies up, and says in the report that it was ended.
-fn is_tidied(stage: Stage, signal: Signal, code: i32) {
+/// A run that a signal ends tidies up, and says in the report that it was ended.
+fn is_tidied(moment: Moment, signal: Signal, code: i32) {
     let home = Home::new();
     let mut running = Running::start(&home);
-    running.wait_until(stage);
+    running.wait_until(moment);
     running.send(signal);
     let ran = running.end();
     assert_eq!(ran.code, Some(code), "{ran:?}");
@@ -55,10 +55,10 @@ fn is_tidied(stage: Stage, signal: Signal, code: i32) {
 }
 
 /// What a killed run leaves is swept.
-fn is_swept(stage: Stage) {
+fn is_swept(moment: Moment) {
     let home = Home::new();
     let mut running = Running::start(&home);
-    running.wait_until(stage);
+    running.wait_until(moment);
     running.send(Signal::KILL);
     assert_eq!(running.end().code, None);
     let swept = sweep(&home);
@@ -66,13 +66,13 @@ fn is_swept(stage: Stage) {
     assert_gone(&home, &running.run);
 }
 
-/// A run that is alive is left alone, and so is one of which nobody here can tell.
+/// A run that is alive is left alone, and so is one of which it cannot be told here whether it is.
 fn spares_others() {
     let (home, elsewhere) = (Home::new(), Home::new());
     let mut living = Running::start(&home);
-    living.wait_until(Stage::Starting);
+    living.wait_until(Moment::Starting);
     let mut killed = Running::start(&home);
-    killed.wait_until(Stage::Creating);
+    killed.wait_until(Moment::Creating);
     killed.send(Signal::KILL);
     killed.end();
     let swept = sweep(&home).stdout;
@@ -97,7 +97,7 @@ fn assert_gone(home: &Home, run: &str) {
     assert_eq!(home.touched(&["junit.xml"]), [""; 0]);
 }
 
-/// A run of one scenario that is going on. It is told to end when a test gets no further.
+/// A run of one scenario that is going on. It is ended with a signal if a test fails.
 struct Running {
     process: Child,
     lines: Lines<BufReader<ChildStdout>>,
@@ -121,14 +121,14 @@ impl Running {
         running
     }
 
-    fn wait_until(&mut self, stage: Stage) {
-        match stage {
-            Stage::Creating => drop(self.wait_for("creating …")),
-            Stage::Starting => {
+    fn wait_until(&mut self, moment: Moment) {
+        match moment {
+            Moment::Creating => drop(self.wait_for("creating …")),
+            Moment::Starting => {
                 wait_for_start(&format!("brinell-{}-control-plane", self.run), self.since);
             }
-            Stage::Staging => drop(self.wait_for("applying controls")),
-            Stage::Attacking => drop(self.wait_for("each seen acting")),
+            Moment::Staging => drop(self.wait_for("applying controls")),
+            Moment::Attacking => drop(self.wait_for("each seen acting")),
         }
     }
 

@@ -1162,7 +1162,7 @@ proptest::proptest! {
     }
 }
 
-/// Reads and shows; nothing else is asked of it.
+/// Reads the catalog and shows its problems: neither may panic, nor show a control character.
 fn with_one_scenario(bytes: Vec<u8>) {
     let files = Files { scenarios: vec![mine("mine/mine.yaml", bytes)], manifests: vec![] };
     if let Err(problems) = Catalog::read(files) {

@@ -99,7 +99,7 @@ pub fn decided(decision: &Decision) -> Decided<'_> {
     }
 }
 
-/// The log of an API server that answered the same code in other words; none where it answered nothing.
+/// The log of an API server that answered the same code in other words; `None` if it answered nothing.
 fn with_other_words(log: &Log) -> Option<Log> {
     let mut log = log.clone();
     let Log::Read { events, traces, .. } = &mut log else { return None };

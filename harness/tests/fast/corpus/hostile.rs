@@ -128,7 +128,7 @@ fn refused(layer: Layer, message: &str, uri: &str) -> Evidence {
     evidence
 }
 
-/// The reason is met by no name that whoever asks has chosen, though nothing sets it off.
+/// A name that the sender has chosen is never taken for the reason, even without quotation marks.
 #[test]
 fn names_without_quotation_marks() {
     let plugin = |name: &str| Layer::AdmissionPlugin(name.to_owned());
@@ -413,7 +413,7 @@ fn truncated_events() {
     assert_eq!(finding(&judgement).reason, Reason::WronglyLogged);
 }
 
-/// It is there, but what made it an attack is not.
+/// The object is there, but without what made it an attack.
 #[test]
 fn defused_by_a_mutation() {
     let mut evidence = evidence(&recorded("let-in-create"));

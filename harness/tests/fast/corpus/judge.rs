@@ -73,7 +73,7 @@ fn layer(exchange: &Exchange) -> Option<Layer> {
     }
 }
 
-/// It decides nothing, of an attack as of a permit.
+/// A request that flow control turned away shows nothing, whether it was an attack or a permit.
 #[test]
 fn flow_control() {
     let busy = evidence(&recorded("flow-control"));
@@ -208,7 +208,7 @@ fn event_of_an_impersonation() {
     }
 }
 
-/// A review blocks when somebody is granted it and nobody else; where nobody is, nobody has looked.
+/// A review passes if it is granted to allowed subjects alone. If it is granted to nobody, the read has failed.
 #[test]
 fn review_of_grants() {
     let admins = || vec!["Group/system:masters".to_owned()];

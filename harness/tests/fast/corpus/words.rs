@@ -79,7 +79,7 @@ fn codes() -> impl Strategy<Value = u16> {
     select(vec![400, 401, 403, 404, 409, 422, 429, 500])
 }
 
-/// What an audit log says of authorization's decision; none where there is no log.
+/// What an audit log says of authorization's decision; `None` if there is no log.
 #[derive(Debug, Clone)]
 struct Noted(Option<Option<&'static str>>);
 

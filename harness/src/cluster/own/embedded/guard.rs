@@ -33,7 +33,7 @@ fn is_guard(object: &Value) -> bool {
         && object["spec"]["template"]["spec"]["containers"][0]["command"] == json!(COMMAND)
 }
 
-/// Whether it is meant to run at all.
+/// Whether it is scaled down to no pods.
 fn is_scaled_down(deployment: &Value) -> bool {
     deployment["spec"]["replicas"] == 0
 }
@@ -46,9 +46,9 @@ fn arguments(deployment: &Value) -> impl Iterator<Item = &str> {
 
 /// The guard that is served.
 pub(super) struct Served {
-    /// Dropped, it asks the guard to end.
+    /// To drop it asks the guard to end.
     stop: oneshot::Sender<()>,
-    /// Closed when it did, and its port is free.
+    /// Closed when the guard has ended and its port is free.
     ended: oneshot::Receiver<()>,
 }
 
@@ -62,7 +62,7 @@ impl Served {
         let (stop, stopped) = oneshot::channel::<()>();
         let (ending, ended) = oneshot::channel::<()>();
         let serving = async move {
-            // Where it ends before it is stopped, the webhook fails as one that is down.
+            // If it ends before it is stopped, the webhook fails as one that is down does.
             let _ = serve(listener, tls, guard, async { stopped.await.unwrap_or_default() }).await;
             drop(ending);
         };
@@ -72,12 +72,12 @@ impl Served {
     /// Ends the guard and waits until its port is free.
     async fn stop(self) {
         drop(self.stop);
-        // The channel is closed without a word.
+        // Nothing is sent over the channel: it is closed.
         let _ = self.ended.await;
     }
 }
 
-/// Gives webhooks that name exec-guard's Service the place where the harness serves.
+/// Makes webhooks that name exec-guard's Service call the port at which the harness serves it.
 fn lead_here(object: &mut Value, port: u16) {
     if !object["kind"].as_str().is_some_and(|kind| kind.ends_with("WebhookConfiguration")) {
         return;
@@ -91,8 +91,8 @@ fn lead_here(object: &mut Value, port: u16) {
     }
 }
 
-/// Gives texts that call exec-guard's Service by its name the name by which it is called here: a kubeconfig for
-/// webhooks finds its user by the host and port that a webhook is asked at.
+/// Replaces the name of exec-guard's Service in a text by the address and port at which the harness serves it. The API
+/// server picks its credentials for a webhook by these.
 pub(super) fn called_here(text: &str, port: u16) -> String {
     text.replace(SERVICE, &format!("{LOOPBACK}:{port}"))
 }
@@ -121,8 +121,8 @@ impl StandIn for Embedded {
 }
 
 impl Embedded {
-    /// Serves what the Deployment would run in the place of what it ran before, until the cluster ends. Scaled down
-    /// to nothing, nobody answers.
+    /// Serves what the Deployment would run, until the cluster ends; what was served before ends now. A Deployment of
+    /// no replicas serves nothing.
     async fn serve_guard(&self, deployment: &Value) -> Result<(), ClusterError> {
         self.stop_guard().await;
         if is_scaled_down(deployment) {

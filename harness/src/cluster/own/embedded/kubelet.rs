@@ -28,7 +28,7 @@ use crate::pod::probe::{Verb, harmless};
 /// The one protocol that it speaks over WebSocket.
 const PROTOCOL: &str = "v4.channel.k8s.io";
 
-/// The channels of a remote command, as in `action/stream.rs`.
+/// The channels of a remote command, as in `attack/stream.rs`.
 const STDIN: u8 = 0;
 const STDOUT: u8 = 1;
 const STATUS: u8 = 3;
@@ -87,7 +87,7 @@ async fn attach(
     open(&command, request)
 }
 
-/// Without a network there is nothing to forward to: only the door opens.
+/// Lets a port-forward in and closes it: without a network there is nothing to forward to.
 async fn port_forward(request: Request) -> Result<Response, Refusal> {
     check_origin(request.headers())?;
     if is_upgrade(request.headers(), "SPDY/3.1") { switch_spdy() } else { Err(Refusal::NoUpgrade) }
@@ -133,7 +133,7 @@ fn open(command: &[String], request: Request) -> Result<Response, Refusal> {
     ])
 }
 
-/// Whoever asks by SPDY wants to know whether the door opens. Nothing is said behind it.
+/// Answers a SPDY request with 101 and nothing more: brinell only asks whether it is let in.
 fn switch_spdy() -> Result<Response, Refusal> {
     let stream_protocol = header::HeaderName::from_static("x-stream-protocol-version");
     switch(&[(header::UPGRADE, "SPDY/3.1"), (stream_protocol, PROTOCOL)])
@@ -208,7 +208,7 @@ async fn converse(verb: Verb, request: Request) {
                 return;
             }
         }
-        // Whoever has gone needs no closing frame.
+        // If the other side has gone, it needs no closing frame.
         let _ = sending.send(frame(STATUS, SUCCESS)).await;
         let _ = sending.close().await;
     };
@@ -222,7 +222,7 @@ async fn hear(typing: &mut DuplexStream, message: &Message) {
     if let Message::Binary(frame) = message
         && let Some((&STDIN, typed)) = frame.split_first()
     {
-        // A command that does not read is not waited for by anybody.
+        // It is no error if the command does not read its input.
         let _ = typing.write_all(typed).await;
     }
 }

@@ -25,8 +25,8 @@ use super::{Created, Kubelet, Own, ReadBack, Second, Settings};
 use crate::cluster::process::{Group, Outside};
 use crate::cluster::supervisor::{self, Supervised};
 use crate::cluster::{
-    Asked, ClusterError, Etcd, EtcdKeys, Probe, RunFolder, SERVING, Sight, StandIn, is_ready,
-    way_in,
+    Asked, ClusterError, Etcd, EtcdKeys, Probe, Pulse, RunFolder, SERVING, Sight, StandIn,
+    is_ready, way_in,
 };
 use crate::pod::probe::Verb;
 use crate::pod::server_config_for;
@@ -113,7 +113,8 @@ impl Embedded {
         let (access, node) = super::access(&self.run, config, STREAM_PROTOCOLS).await?;
         let etcd = SocketAddr::new(node, self.ports.etcd);
         let etcd = Etcd::new(etcd, self.etcd_keys(), Arc::new(Here));
-        let sight = Sight { log: None, node: None, etcd: Some(etcd), controllers: true };
+        let pulse = Some(Pulse::of(access.admin.clone()));
+        let sight = Sight { log: None, node: None, etcd: Some(etcd), pulse, controllers: true };
         Ok(Created { took, words: "started, 1 simulated node", access, sight })
     }
 
@@ -146,7 +147,7 @@ impl Embedded {
         Ok(())
     }
 
-    /// Does something beside, until the cluster ends.
+    /// Does something in the background until the cluster ends.
     fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         lock(&self.tasks).spawn(work);
     }
@@ -156,7 +157,7 @@ impl Embedded {
         way_in(&self.folder.file("kubeconfig")).await
     }
 
-    /// The settings' files that lie otherwise in the run's folder.
+    /// The settings' files whose content in the run's folder is another.
     fn different_files(&self, settings: &Settings) -> Result<BTreeSet<String>, ClusterError> {
         let seat = self.first();
         let mut different = BTreeSet::new();
@@ -265,7 +266,7 @@ impl Own for Embedded {
     }
 }
 
-/// The probe in this process: there is no container to stand in, and loopback is as near.
+/// The probe in this process: all ports of the cluster are on loopback, so that it needs no container beside the node.
 struct Here;
 
 impl Probe for Here {
@@ -322,6 +323,6 @@ impl Ports {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing that holds one of these locks can leave what is behind it half changed.
+    // A panic while one of these locks was held has not left its value half changed.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

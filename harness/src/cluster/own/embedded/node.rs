@@ -85,7 +85,8 @@ pub(super) async fn register(client: &Client, port: u16) -> Result<(), kube::Err
     let node: Node = serde_json::from_value(node).map_err(kube::Error::SerdeError)?;
     let nodes = Api::<Node>::all(client.clone());
     nodes.create(&PostParams::default(), &node).await?;
-    // Admission takes every new node for not ready, and no controller looks at this one: DaemonSets would pass it by.
+    // Admission taints every new node as not ready, and no controller removes the taint here: no DaemonSet would get a
+    // pod on it.
     let ready = Patch::Merge(json!({"spec": {"taints": null}}));
     nodes.patch(NAME, &PatchParams::default(), &ready).await.map(drop)
 }
@@ -144,7 +145,7 @@ fn status(pod: &Pod) -> Value {
                 "name": container.name, "image": container.image, "imageID": "",
                 "ready": true, "started": true, "restartCount": 0,
                 "state": {"running": {"startedAt": since}},
-                // A node that tells none cannot resize (KEP-1287).
+                // A pod whose status has no resources cannot be resized (KEP-1287).
                 "resources": container.resources,
             })
         })

@@ -85,7 +85,7 @@ impl Embedded {
         Ok(())
     }
 
-    /// A flag's value or a file's text, with everything that it names where it is here.
+    /// A flag's value or a file's text, with the folders of this run in the place of the node's.
     pub(super) fn here(&self, seat: &Seat, text: &str) -> String {
         let folder = |name: &str| self.file(&format!("{}/{name}/", seat.folder));
         let text = text
@@ -94,7 +94,7 @@ impl Embedded {
         guard::called_here(&text, self.ports.guard)
     }
 
-    /// A way in, as JSON, which is YAML.
+    /// A kubeconfig, as JSON, which is YAML.
     fn kubeconfig(&self, pair: &Pair) -> String {
         let base64 = |text: &str| crate::text::base64(text.as_bytes());
         serde_json::json!({
@@ -112,7 +112,7 @@ impl Embedded {
         .to_string()
     }
 
-    /// What holds and decides everything. The two start together: each waits for the other.
+    /// etcd and the API server. They start together: each waits for the other.
     pub(super) fn servers(&self, settings: &Settings) -> [Part; 2] {
         [
             part("etcd", &self.assets.etcd.path, self.etcd_flags()),
@@ -126,7 +126,8 @@ impl Embedded {
         part("kube-apiserver", &self.assets.api_server.path, flags)
     }
 
-    /// What makes pods. It looks once a second whether the API server is ready, so that it is faster started after it.
+    /// The controller manager. It looks only once a second whether the API server is ready, so it is faster to start it
+    /// after that.
     pub(super) fn controller_manager(&self) -> Part {
         let program = &self.assets.controller_manager.path;
         part("kube-controller-manager", program, self.controller_manager_flags())
@@ -152,7 +153,7 @@ impl Embedded {
             ("peer-key-file", self.file("etcd.key")),
             ("peer-trusted-ca-file", self.file("etcd-ca.crt")),
             ("peer-client-cert-auth", "true".to_owned()),
-            // A member that is alone waits for nobody; the default second is what a user would wait.
+            // A single member elects itself. With the default it would wait a second for others, and the user with it.
             ("heartbeat-interval", "10".to_owned()),
             ("election-timeout", "100".to_owned()),
             // What is thrown away need not survive a power failure.
@@ -160,7 +161,7 @@ impl Embedded {
         ])
     }
 
-    /// The profile's flags over kubeadm's, each path where the file lies here.
+    /// kubeadm's flags with the profile's laid over them, and with the folders of this run.
     fn all_flags(&self, seat: &Seat, settings: &Settings) -> BTreeMap<String, String> {
         let mut flags = self.api_server_defaults(seat.port);
         for (name, value) in &settings.flags {

@@ -21,7 +21,7 @@ const FOLDER: &str = "beside";
 
 /// The second API server, which ends with this value.
 struct Process {
-    /// Itself; none once it was ended.
+    /// The API server; empty once it was ended.
     programs: Mutex<Vec<Supervised>>,
     log: PathBuf,
 }

@@ -149,7 +149,7 @@ impl Engine {
         self.tell(&arguments, &[]).await.map(drop)
     }
 
-    /// Tells the engine to make or change something, which it is seen doing to the end.
+    /// Has the engine make or change something. The command goes on to its end even if nobody waits for it any more.
     async fn tell(&self, arguments: &[&str], input: &[u8]) -> Result<String, ProcessError> {
         let told = Outside::new(DOCKER, arguments).with(self.environment().await).input(input);
         let printed = told.going_on().output(CHANGING).await?;
@@ -181,7 +181,7 @@ impl Engine {
 
     /// Waits until a container has stopped. Only the engine's failure ends it before.
     pub async fn wait(&self, container: &str) -> Result<(), ProcessError> {
-        // Whatever it prints or returns, it waits no more.
+        // What it prints or returns does not matter: it no longer waits.
         Outside::new(DOCKER, &["wait", container])
             .start()?
             .ended()

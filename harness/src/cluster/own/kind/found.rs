@@ -2,60 +2,77 @@
 
 use super::engine::Engine;
 use super::version;
-use crate::cluster::{ProcessError, can_run_in_pods};
+use crate::cluster::{ImageError, ProcessError, can_run_in_pods};
 
-/// What a kind cluster needs and is not there.
-pub(in crate::cluster::own) struct Missing {
-    /// In a few words.
-    pub(in crate::cluster::own) why: String,
-    /// And what to do.
-    pub(in crate::cluster::own) help: String,
+/// Why kind clusters cannot be made here, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum NoCluster {
+    /// podman answers to `docker`.
+    #[error(
+        "`docker` is podman here, and kind clusters are made with a Docker engine. Install one \
+         (https://docs.docker.com/engine/install/) and put its command first on the PATH. \
+         `--cluster embedded` needs none."
+    )]
+    Podman,
+    /// No engine.
+    #[error(
+        "no Docker engine answers. Install one (https://docs.docker.com/engine/install/) \
+         or start it; `docker version` shows whether it answers. \
+         `--cluster embedded` needs none.\n{0}"
+    )]
+    NoEngine(ProcessError),
+    /// The engine is on another machine.
+    #[error(
+        "the Docker engine is on another machine, {machine}: kind opens the API server on that \
+         machine's own loopback, where it cannot be reached from here. Run brinell there, or unset \
+         DOCKER_HOST and DOCKER_CONTEXT (`docker context use default`) for an engine here. \
+         `--cluster embedded` needs none."
+    )]
+    Remote {
+        /// The machine's name or address.
+        machine: String,
+    },
+    /// No kind.
+    #[error(
+        "kind is not there. Install it (https://kind.sigs.k8s.io/docs/user/quick-start/) \
+         and put it on the PATH. `--cluster embedded` does without it.\n{0}"
+    )]
+    NoKind(ProcessError),
+    /// Our own executable cannot be an image's content.
+    #[error(transparent)]
+    NotForPods(#[from] ImageError),
+}
+
+impl NoCluster {
+    /// The same in a few words, as the reason for another kind of cluster.
+    pub(in crate::cluster::own) fn why(&self) -> String {
+        match self {
+            NoCluster::Podman => "`docker` is podman here".to_owned(),
+            NoCluster::NoEngine(_) => "no Docker engine answers".to_owned(),
+            NoCluster::Remote { machine } => {
+                format!("the Docker engine is on another machine, {machine}")
+            }
+            NoCluster::NoKind(_) => "kind is not there".to_owned(),
+            NoCluster::NotForPods(_) => "this executable cannot run in pods".to_owned(),
+        }
+    }
 }
 
 /// Looks whether kind clusters can be made here, and says what answers.
-pub(in crate::cluster::own) async fn found() -> Result<String, Missing> {
+pub(in crate::cluster::own) async fn found() -> Result<String, NoCluster> {
     let (version, command, host, kind) =
         tokio::join!(Engine::version(), Engine::command(), Engine::host(), version());
-    // What the command does not say of itself is asked of nobody: it is Docker, and it is here.
+    // A command that does not say what it is is taken for Docker's, and an engine that does not say where it is for
+    // one on this machine.
     if is_podman(&version, &command.unwrap_or_default()) {
-        return Err(Missing {
-            why: "`docker` is podman here".to_owned(),
-            help: "`docker` is podman here, and kind clusters are made with a Docker engine. Install one \
-                   (https://docs.docker.com/engine/install/) and put its command first on the PATH. \
-                   `--cluster embedded` needs none."
-                .to_owned(),
-        });
+        return Err(NoCluster::Podman);
     }
-    let engine = version.map_err(|error| Missing {
-        why: "no Docker engine answers".to_owned(),
-        help: format!(
-            "no Docker engine answers. Install one (https://docs.docker.com/engine/install/) \
-             or start it; `docker version` shows whether it answers. \
-             `--cluster embedded` needs none.\n{error}"
-        ),
-    })?;
+    let engine = version.map_err(NoCluster::NoEngine)?;
     if let Some(machine) = remote(host.unwrap_or_default().trim()) {
-        return Err(Missing {
-            why: format!("the Docker engine is on another machine, {machine}"),
-            help: format!(
-                "the Docker engine is on another machine, {machine}: kind opens the API server on that \
-                 machine's own loopback, where it cannot be reached from here. Run brinell there, or unset \
-                 DOCKER_HOST and DOCKER_CONTEXT (`docker context use default`) for an engine here. \
-                 `--cluster embedded` needs none."
-            ),
-        });
+        return Err(NoCluster::Remote { machine });
     }
-    let kind = kind.map_err(|error| Missing {
-        why: "kind is not there".to_owned(),
-        help: format!(
-            "kind is not there. Install it (https://kind.sigs.k8s.io/docs/user/quick-start/) \
-             and put it on the PATH. `--cluster embedded` does without it.\n{error}"
-        ),
-    })?;
-    can_run_in_pods().map_err(|error| Missing {
-        why: "this executable cannot run in pods".to_owned(),
-        help: error.to_string(),
-    })?;
+    let kind = kind.map_err(NoCluster::NoKind)?;
+    can_run_in_pods()?;
     let number = engine.split(' ').next().unwrap_or_default();
     Ok(format!("Docker {number} and kind {kind} answer"))
 }

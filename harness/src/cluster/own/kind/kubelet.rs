@@ -44,6 +44,6 @@ fn laid_over(original: &[u8], over: &Value) -> Result<Vec<u8>, ClusterError> {
         .ok()
         .and_then(|documents| documents.into_iter().next())
         .ok_or(KindError::Kubelet)?;
-    crate::merge::patch(&mut configuration, over);
+    crate::merge::lay_over(&mut configuration, over);
     Ok(configuration.to_string().into_bytes())
 }

@@ -25,12 +25,13 @@ use crate::cluster::process::{
     ANSWERING, CHANGING, Group, MAKING, Outside, ProcessError, last_lines,
 };
 use crate::cluster::{
-    Asked, ClusterError, Etcd, EtcdKeys, NodePorts, Probe, RUN_LABEL, RunFolder, Sight, StandIn,
-    way_in,
+    Asked, ClusterError, Etcd, EtcdKeys, NodePorts, Probe, Pulse, RUN_LABEL, RunFolder, Sight,
+    StandIn, way_in,
 };
 use crate::text::without_credentials;
 use engine::{Engine, NodeFile};
 pub use error::KindError;
+pub use found::NoCluster;
 pub(super) use found::found;
 pub(super) use removal::{remove, runs};
 
@@ -136,6 +137,7 @@ impl Kind {
             log: None,
             node: Some(NodePorts::new(node, Arc::clone(&probe))),
             etcd: Some(Etcd::new(SocketAddr::new(node, ETCD_PORT), keys, probe)),
+            pulse: Some(Pulse::of(access.admin.clone())),
             controllers: true,
         };
         Ok(Created { took, words: "created, 1 node", access, sight })
@@ -253,7 +255,7 @@ impl Kind {
             .collect())
     }
 
-    /// The settings' files that lie otherwise in the node.
+    /// The settings' files whose content in the node is another.
     async fn different_files(&self, settings: &Settings) -> Result<BTreeSet<String>, ClusterError> {
         let looking = settings.files.iter().map(async |(name, text)| {
             let path = format!("{SETTINGS}/{name}");
@@ -412,7 +414,7 @@ fn configuration(settings: &Settings) -> Value {
         "apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
         "failCgroupV1": false,
     });
-    crate::merge::patch(&mut kubelet, &settings.kubelet);
+    crate::merge::lay_over(&mut kubelet, &settings.kubelet);
     json!({
         "kind": "Cluster",
         "apiVersion": "kind.x-k8s.io/v1alpha4",

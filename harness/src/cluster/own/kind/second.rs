@@ -147,7 +147,7 @@ impl Server for Unit {
     }
 }
 
-/// A flag's value or a file's text, with everything that it names where the second API server has it.
+/// A flag's value or a file's text, with the folders of the second API server in the place of the first one's.
 fn moved(text: &str) -> String {
     text.replace(&format!("{SETTINGS}/"), &format!("{ITS_SETTINGS}/"))
         .replace(&format!("{LOGS}/"), &format!("{ITS_LOGS}/"))

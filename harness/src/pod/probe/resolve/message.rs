@@ -15,8 +15,7 @@ const TYPE_A: u16 = 1;
 const CLASS_IN: u16 = 1;
 const NO_SUCH_NAME: u8 = 3;
 
-/// The name in its wire form: each label with its length, and an empty one at the end. None when it
-/// is no domain name.
+/// The name in its wire form: each label with its length, and an empty one at the end. `None` if it is no domain name.
 pub(super) fn encode(name: &str) -> Option<Vec<u8>> {
     let name = name.strip_suffix('.').unwrap_or(name);
     let mut encoded = Vec::with_capacity(name.len() + 2);
@@ -39,7 +38,7 @@ pub(super) fn query(id: [u8; 2], name: &[u8]) -> Vec<u8> {
     [&id[..], &recursion_desired, &one_question, name, &tail].concat()
 }
 
-/// Reads a reply. None when it is none, or breaks off.
+/// Reads a reply; `None` if it is not one, or breaks off.
 pub(super) fn parse(message: &[u8]) -> Option<Reply> {
     let mut rest = message;
     let [_, _, flags, code, ..] = *take(&mut rest, 4)? else { return None };
@@ -64,7 +63,7 @@ pub(super) fn parse(message: &[u8]) -> Option<Reply> {
     Some(Reply::Addresses(addresses))
 }
 
-/// One record: its address, or none when it holds something else, as an alias does.
+/// One record: its address, or `None` if it holds something else, as an alias does.
 fn record(rest: &mut &[u8]) -> Option<Option<Ipv4Addr>> {
     skip_name(rest)?;
     let (kind, class) = (number(rest)?, number(rest)?);

@@ -161,6 +161,16 @@ impl fmt::Display for Assets {
     }
 }
 
+/// Sees that there are programs of a Kubernetes minor version, or that they can be built.
+///
+/// # Errors
+/// When the version is not known.
+pub fn see_known(version: &str) -> Result<(), AssetError> {
+    let is_known = versions().contains(&version);
+    let unknown = || AssetError::UnknownVersion { version: version.to_owned() };
+    is_known.then_some(()).ok_or_else(unknown)
+}
+
 /// Looks one program up, in each place in turn; `None` where it is in none of them. Kubernetes of another minor is
 /// passed over: the variable is set for whatever somebody tests with envtest.
 ///
