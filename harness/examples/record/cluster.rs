@@ -11,7 +11,7 @@ use tokio::io::BufReader;
 use tokio::process::{Child, Command};
 
 use crate::Failure;
-use crate::log::AuditLog;
+use crate::audit::AuditLog;
 
 /// This machine, for an API server that proxies to no loopback address.
 pub const MACHINE: &str = "192.0.2.1";

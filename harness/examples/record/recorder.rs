@@ -15,9 +15,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::Failure;
 use crate::answer::{exchange, read};
+use crate::audit::AuditLog;
 use crate::case::{Case, Cases, Decides, Step, To, pod, split};
 use crate::cluster::{ADMIN, Cluster, MACHINE, PORT};
-use crate::log::AuditLog;
 use crate::other_end::{Reply, serve};
 
 /// The other end's port for plain HTTP.
