@@ -1,9 +1,9 @@
 //! brinell presses on a Kubernetes cluster with real attacks and says, control by control, whether each was
 //! stopped, by whom, and what evidence it left.
 //!
-//! The modules from the top: [`report`] shows what a run tells; [`prove`] weakens controls, one at a time; a [`run`] makes a
-//! [`cluster`] ready, sends every attack of the [`catalog`]'s scenarios, reads the audit log and has all of it judged by
-//! [`judge`]. [`pod`] is what runs inside pods. [`model`] holds the words of all of them as plain data.
+//! The modules from the top: [`report`] shows what a run tells; [`prove`] weakens controls, one at a time; a [`run`]
+//! makes a [`cluster`] ready, sends every attack of the [`catalog`]'s scenarios, reads the audit log and has all of it
+//! judged by [`judge`]. [`pod`] is what runs inside pods. [`model`] holds the words of all of them as plain data.
 //!
 //! What is public here is for the command (`main.rs`) and for the tests. It may change at any time.
 

@@ -11,8 +11,7 @@ pub fn base64(bytes: &[u8]) -> String {
 
 /// `count` random bytes from the operating system.
 ///
-/// # Panics
-/// When the operating system has no random bytes: no run can be told from another then.
+/// # Panics When the operating system has no random bytes: runs could not have different names then.
 pub fn random_bytes(count: usize) -> Vec<u8> {
     let mut bytes = vec![0; count];
     getrandom::fill(&mut bytes).expect("the operating system gives random bytes");

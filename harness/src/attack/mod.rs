@@ -27,7 +27,7 @@ use crate::cluster::{Access, ClusterError, Etcd, NodePorts, Sight};
 use crate::model::{Action, Answer, AuditLogSearch, Door, Effect, Event, Need, Sent, Silence};
 use crate::pod::probe::NoAnswer;
 
-/// All that actions know of a cluster, whoever made it.
+/// All that actions know of a cluster.
 #[derive(Clone)]
 pub struct World {
     /// The ways in to it.

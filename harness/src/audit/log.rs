@@ -1,5 +1,5 @@
-//! Reading the log while it grows. One reader takes every line; whoever waits is woken by the line that it
-//! waits for. Only events of this run and traces are kept, so a log of gigabytes needs no memory.
+//! Reading the log while it grows. One reader takes every line, and wakes those that wait for an event. Only events of
+//! this run and traces are kept, so a log of gigabytes needs no memory.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -250,7 +250,8 @@ fn leak(line: &[u8]) -> Option<Leak> {
     })
 }
 
-/// What a controller or a node does on somebody's behalf, told from the text before anything is parsed.
+/// Whether a line is of what a controller or a node does for another user. It is decided on the text, before anything
+/// is parsed.
 fn is_trace(line: &[u8]) -> bool {
     contains(line, b"\"system:serviceaccount:kube-system:")
         && contains(line, b"-controller\"")

@@ -1,4 +1,4 @@
-//! What every cluster gives to those who act on it, whoever made it.
+//! What every cluster gives to those who act on it, one of ours or not.
 
 use std::net::IpAddr;
 use std::time::Duration;

@@ -108,7 +108,7 @@ pub enum ClusterError {
     NotReady {
         /// What.
         what: String,
-        /// How it stands.
+        /// What is missing.
         state: String,
     },
 }

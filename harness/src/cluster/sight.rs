@@ -21,8 +21,8 @@ pub struct Sight {
     pub node: Option<NodePorts>,
     /// What is stored; `None` if etcd cannot be read.
     pub etcd: Option<Etcd>,
-    /// Which process of the API server answers; `None` if that cannot be told, as behind a load balancer. No refusal
-    /// by authorization counts then: each may be that of a server that was starting.
+    /// Which process of the API server answers; `None` if that cannot be known, as behind a load balancer. Then no
+    /// refusal by authorization counts: a starting server refuses everything.
     pub pulse: Option<Pulse>,
     /// Whether controllers use this API server. What they do through another one does not show what this one decides.
     pub controllers: bool,

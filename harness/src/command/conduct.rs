@@ -91,7 +91,8 @@ async fn until_end(
     }
 }
 
-/// Waits for the second signal, which ends tidying up too. A run that nobody ended needs two while it tidies up.
+/// Waits for the second signal, which ends tidying up too. If no signal has ended the run, two must come while it
+/// tidies up.
 async fn insisted(signals: &mut Signals, is_signalled: bool) {
     if !is_signalled {
         signals.next().await;

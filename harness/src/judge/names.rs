@@ -31,8 +31,8 @@ const BEFORE_A_NAME: [&str; 10] = [
 
 /// Whether a reason holds these words, and not only as a name or a part of one.
 ///
-/// Known as names are those in the request's path and query, whoever asks, the object as the refusal names it, and
-/// what [`BEFORE_A_NAME`] tells. Of the body nothing is kept, so that a name in it which a webhook or a policy repeats
+/// Known names are those in the request's path and query, the user's, the object as the refusal names it, and what
+/// [`BEFORE_A_NAME`] tells. Of the body nothing is kept, so that a name in it which a webhook or a policy repeats
 /// without quotation marks is taken for its author's own word.
 pub(super) fn is_said(reason: &str, words: &str, denial: &Denial, sent: &Sent) -> bool {
     let names = places(reason, denial, sent);

@@ -27,7 +27,7 @@ pub struct Decider<'a> {
 pub struct Judged {
     /// The worst verdict of its attempts.
     pub verdict: Verdict,
-    /// Why it could not be told to its end; `None` if it could.
+    /// Why it could not be judged to its end; `None` if it could.
     pub cause: Option<String>,
     /// What came of each attempt that was recorded, in order.
     pub attempts: Vec<AttemptResult>,
@@ -128,7 +128,7 @@ fn namesakes(decision: &Decision, webhooks: Vec<Webhook>) -> Vec<String> {
     same.map(|webhook| webhook.configuration).collect()
 }
 
-/// What can be told of an attempt that could not be made.
+/// The judgement on an attempt that could not be made.
 fn unmade(cause: String) -> Judgement {
     Judgement {
         verdict: Verdict::Inconclusive,

@@ -45,13 +45,13 @@ fn reason(denial: &Denial, sent: &Sent) -> String {
     }
 }
 
-/// What follows the words with which each such refusal begins; nothing where they are all that it says.
+/// What follows the words with which each refusal of this layer begins; empty if nothing follows.
 fn behind(message: &str, mark: &str) -> String {
     let text = without_names(message, &[]);
     text.split_once(mark).map_or_else(String::new, |(_, reason)| reason.to_owned())
 }
 
-/// What is said of a subject that is forbidden. A resource stands there as it was asked for, in whatever words.
+/// What is said of a subject that is forbidden. The resource is written as the request named it, in any words.
 fn forbidden(message: &str, sent: &Sent) -> Option<String> {
     let resource = ApiPath::parse(&sent.uri).map(|path| path.resource).unwrap_or_default();
     let message = first(message);

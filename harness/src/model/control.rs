@@ -115,7 +115,7 @@ pub struct Profile {
     pub controls: BTreeMap<String, Setting>,
 }
 
-/// How a profile has a control: `{}` is as it stands.
+/// How a profile has a control: `{}` is without any weakening.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Setting {

@@ -86,7 +86,7 @@ pub enum Answer {
     Nothing(Silence),
     /// What etcd holds.
     Storage(Storage),
-    /// Where a Secret's value stands in the audit log.
+    /// Which events of the audit log hold a Secret's value.
     AuditLog(Searched),
     /// Who is granted something.
     Grants(Granted),

@@ -17,7 +17,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// Whether somebody must look at it: it failed, or does not tell.
+    /// Whether a person must look at it: it failed, or is inconclusive.
     pub fn is_bad(self) -> bool {
         matches!(self, Verdict::Failed | Verdict::Inconclusive)
     }
@@ -53,7 +53,7 @@ pub struct Finding {
     pub expected: String,
     /// What came.
     pub got: String,
-    /// Who decided, or why nobody did; empty where it says nothing new.
+    /// Who decided, or why no control did; empty if that adds nothing.
     pub who: String,
     /// Where to look on the cluster.
     pub look_at: String,

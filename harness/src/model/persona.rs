@@ -91,17 +91,17 @@ pub struct Rule {
 pub enum Persona {
     /// No credentials at all.
     Anonymous,
-    /// The cluster's administrator: the harness's own hands.
+    /// The cluster's administrator, as whom the harness itself makes objects and looks at them.
     Admin,
     /// A bearer token that nobody issued.
     BadToken,
     /// A token of a ServiceAccount.
     ServiceAccount(ServiceAccount),
-    /// A ServiceAccount that asks to be taken for somebody else.
+    /// A ServiceAccount that impersonates another user.
     Impersonated(Impersonated),
 }
 
-/// Somebody whom a ServiceAccount asks to be, by `Impersonate-User` and `Impersonate-Group`.
+/// A user that a ServiceAccount impersonates, by `Impersonate-User` and `Impersonate-Group`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Impersonated {
@@ -125,8 +125,8 @@ pub struct ServiceAccount {
 }
 
 impl Persona {
-    /// The user name that the API server should see, whoever the caller asks to be; `None` for a caller without a
-    /// valid identity, and for the admin, whom only the cluster knows.
+    /// The name of the user that authentication should find, before any impersonation; `None` for a caller without a
+    /// valid identity, and for the admin, whose name each cluster chooses.
     pub fn user(&self) -> Option<String> {
         match self {
             Persona::ServiceAccount(account)

@@ -154,7 +154,7 @@ impl Results {
         }
     }
 
-    /// How many attempts were made of which nothing can be told.
+    /// How many attempts were made whose outcome could not be seen.
     pub fn unobserved(&self) -> usize {
         let attempts = self.scenarios.iter().flat_map(|result| &result.attempts);
         attempts.filter(|attempt| attempt.judgement.verdict == Verdict::Inconclusive).count()

@@ -93,7 +93,7 @@ pub struct ScenarioResult {
     pub controls: Vec<String>,
     /// The worst verdict of its attempts.
     pub verdict: Verdict,
-    /// Why it was skipped, or could not be told to its end.
+    /// Why it was skipped, or why it could not be judged to its end.
     pub cause: Option<String>,
     /// What was sent and what came of it, in order.
     pub attempts: Vec<AttemptResult>,
@@ -129,7 +129,7 @@ pub struct AttemptResult {
 pub enum Role {
     /// Must be stopped or leave evidence.
     Attack,
-    /// Must work, so that something can be told of the attacks after it.
+    /// Must work, because the attacks after it rest on it.
     Step,
     /// Must keep working.
     Permit,

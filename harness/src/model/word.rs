@@ -1,5 +1,5 @@
-//! The words for what came of something: each stands here once, and is taken from here by the judge, the terminal and
-//! every report. A label stands within a sentence, a heading at the head of a line.
+//! The words for what came of something: each is written here once, and the judge, the terminal and every report take
+//! it from here. A label is used within a sentence, a heading at the beginning of a line.
 
 use super::{Mark, Outcome, Reason, Verdict};
 
@@ -35,7 +35,7 @@ impl Verdict {
         }
     }
 
-    /// What stands before a scenario.
+    /// The heading of a scenario.
     pub fn heading(self) -> &'static str {
         match self {
             Verdict::Passed => "PASS",
@@ -60,7 +60,7 @@ impl Reason {
         }
     }
 
-    /// What stands before an attempt that failed, and before all that failed so.
+    /// The heading of an attempt that failed, and of all that failed for this reason.
     pub fn heading(self) -> String {
         self.label().to_uppercase()
     }
@@ -77,7 +77,7 @@ impl Outcome {
         }
     }
 
-    /// What stands before a weakening.
+    /// The heading of a weakening.
     pub fn heading(self) -> String {
         match self {
             Outcome::Caught | Outcome::Missed | Outcome::Wrong => self.label().to_uppercase(),

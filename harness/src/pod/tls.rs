@@ -40,7 +40,7 @@ pub fn server_config(certificate: &[u8], key: &[u8]) -> Result<ServerConfig, Tls
     finish(clients, certificate, key)
 }
 
-/// [`server_config`] for a server that talks to nobody but the holder of one certificate.
+/// [`server_config`] for a server that serves only the holder of one certificate.
 ///
 /// # Errors
 /// When a certificate or the key cannot be read or the server's two do not belong together.

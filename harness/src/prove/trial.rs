@@ -89,8 +89,8 @@ impl<'a> Trials<'a> {
         }
     }
 
-    /// The scenarios of which it can be told whether they catch anything of a control: those that are tried against
-    /// it and are not expected to notice what is not tried.
+    /// The scenarios, with a control, of which this proof shows whether they catch any of its weakenings: those that
+    /// are run against it, unless they are expected to notice a weakening that is not tried.
     pub fn told(&self) -> BTreeSet<(&'a str, &'a str)> {
         let untried = |entry: &Entry, control: &str| {
             let mut skipped = self.skipped.iter();

@@ -70,7 +70,7 @@ impl<'a> Play<'a> {
         (sendings, process, cause)
     }
 
-    /// Waits until nothing more can be told, and says why.
+    /// Waits until the deadline has passed or the cluster has ended, and says which.
     async fn over(&self, deadline: Option<Instant>) -> String {
         let late = async {
             match deadline {

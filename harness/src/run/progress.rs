@@ -18,7 +18,7 @@ impl Progress {
 
     /// Tells something.
     pub fn tell(&self, event: RunEvent) {
-        // When nobody listens any more the run is ending, and there is nobody to tell.
+        // If nothing receives events any more, the run is ending.
         let _ = self.0.send(event);
     }
 

@@ -1,6 +1,6 @@
-//! What is expected of a run of all our scenarios: a golden file for each kind of cluster, profile and Kubernetes version, in
-//! `cluster/golden`. It holds every attempt of each scenario that does not pass, with the reasons; a scenario that is
-//! not in it passes.
+//! What is expected of a run of all our scenarios: a golden file for each type of cluster, profile and Kubernetes
+//! version, in `cluster/golden`. It holds every attempt of each scenario that does not pass, with the reasons; a
+//! scenario that is not in it passes.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! To whom a binding grants. A ServiceAccount can be written as a user or a group as well, and has one name here.
+//! The subjects of a binding. A ServiceAccount can be written as a user or a group as well, and has one name here.
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use k8s_openapi::api::rbac::v1::Subject;

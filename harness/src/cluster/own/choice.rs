@@ -99,7 +99,7 @@ impl ClusterType {
 }
 
 impl From<ClusterType> for Lacks {
-    /// What such a cluster cannot show. On a simulated node pods are Running that never could.
+    /// What such a cluster lacks. On a simulated node even pods that could never run are Running.
     fn from(cluster: ClusterType) -> Self {
         let needs: &[Need] = match cluster {
             ClusterType::Kind => &[],

@@ -1,4 +1,4 @@
-//! A second API server of a cluster of ours. It ends itself: nobody has to remember to end it.
+//! A second API server of a cluster of ours. It ends when its value is dropped, so that it cannot be forgotten.
 
 use std::sync::Arc;
 

@@ -141,7 +141,7 @@ fn by_stream(stream: &Stream) -> Decision {
     }
 }
 
-/// Silence is a block only where the listener is proven; otherwise nobody may have been there.
+/// Silence is a block only if the listener is proven; otherwise nothing may have listened there.
 fn by_silence(sent: &Sent, silence: &Silence) -> Decision {
     let closed = matches!(silence.kind, SilenceKind::Refused | SilenceKind::TimedOut);
     if sent.audit_id.is_some() || !closed {

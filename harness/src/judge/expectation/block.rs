@@ -42,7 +42,7 @@ impl Judging {
         });
     }
 
-    /// A mutation took out what makes it an attack: take the mutation away, and nobody refuses.
+    /// A mutation took out what makes it an attack. Without the mutation nothing would refuse it.
     fn defused(&mut self, expected: &Expected, evidence: &Evidence, what: &str) {
         let bystanders = bystanders::of(expected, evidence);
         self.outcome = format!("{}: defused, {what}", Reason::WrongLayer.heading());

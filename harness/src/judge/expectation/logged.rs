@@ -10,7 +10,7 @@ use crate::model::{
     Response, Sent, User,
 };
 
-/// The group of those whom authentication does not know.
+/// The group of requests without a valid identity.
 const UNAUTHENTICATED: &str = "system:unauthenticated";
 
 /// What the audit backend writes on an event whose bodies it dropped because they were too large.
@@ -200,8 +200,8 @@ fn is_kubelets(evidence: &Evidence, events: &[Event]) -> bool {
     matches!(evidence.answer, Answer::Http(_)) && statuses.any(|status| status.code == 101)
 }
 
-/// Whether an event says of impersonation what was asked for. It names somebody only once impersonation is granted,
-/// and then with the groups that come with the name (measured on 1.36.3).
+/// Whether an event says of impersonation what was asked for. It names the impersonated user only if impersonation was
+/// granted, and then with the groups that come with the name (measured on 1.36.3).
 fn same_impersonation(asked: Option<&User>, event: &Event, decision: &Decision) -> bool {
     let refused =
         matches!(decision, Decision::Denied(denial) if denial.layer == Layer::Impersonation);
@@ -215,8 +215,8 @@ fn same_impersonation(asked: Option<&User>, event: &Event, decision: &Decision) 
     }
 }
 
-/// The groups of somebody who is impersonated: a ServiceAccount for whom none are asked for gets its own, and
-/// everybody is either authenticated or not.
+/// The groups of an impersonated user: a ServiceAccount gets its own if none are asked for, and every user gets the
+/// group of authenticated or of unauthenticated users.
 fn granted_groups(asked: &User) -> BTreeSet<String> {
     let mut groups: BTreeSet<String> = asked.groups.iter().cloned().collect();
     let account = asked.username.strip_prefix("system:serviceaccount:");

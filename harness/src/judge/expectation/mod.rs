@@ -38,7 +38,7 @@ pub fn judge_record(recorded: &Recorded, evidence: &Evidence) -> Judgement {
     judging.conclude()
 }
 
-/// What can be told of a workload that was let in, without what its controller makes of it.
+/// Judges a workload that was let in while what its controller does with it is not known.
 pub(super) fn judge_half(logged: Option<&Logged>, evidence: &Evidence) -> Judgement {
     let mut judging = Judging::default();
     judging.unopposed(false, evidence);
@@ -95,9 +95,9 @@ impl Judging {
         }
     }
 
-    /// An attack that nobody is asked to refuse must be let in: what a refused one leaves tells nothing of what an
-    /// admitted one does, unless the scenario takes either. A refusal by what is behind the API server does not count:
-    /// the API server has let the request in.
+    /// An attack that no control must refuse has to be let in: the evidence that a refused one leaves does not show
+    /// what an admitted one leaves, unless the scenario accepts both. A refusal by what is behind the API server does
+    /// not count: the API server has let the request in.
     fn unopposed(&mut self, refused_too: bool, evidence: &Evidence) {
         match &evidence.decision {
             Decision::Denied(denial) => {

@@ -102,7 +102,7 @@ struct KeyValue<'a> {
     value: Cow<'a, str>,
 }
 
-/// Where the reading stands.
+/// How far the reading has come.
 struct Reading {
     from: Vec<u8>,
     page: u32,

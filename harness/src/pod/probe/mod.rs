@@ -80,7 +80,7 @@ pub enum Verb {
     Etcd,
 }
 
-/// The verb could not be done. That nothing came back is no such error but an answer.
+/// The verb could not be done. That nothing came back is an answer, not an error.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
     /// The order cannot be understood. The words never hold any part of it: it may be secret.

@@ -108,7 +108,7 @@ fn not_ready(what: String, state: &str) -> StageError {
     ClusterError::NotReady { what, state: state.to_owned() }.into()
 }
 
-/// A cluster that is ready for attacks, whoever made it.
+/// A cluster that is ready for attacks, one of ours or not.
 pub struct Stage {
     /// The cluster, as actions know it.
     pub world: World,
@@ -168,15 +168,15 @@ impl Stage {
         self.end.cause().await
     }
 
-    /// Waits until the API server is awake, if it can be told which of its processes answers. Returns which it is:
-    /// `None` if it cannot be told, or is away already.
+    /// Waits until a process of the API server is awake, and returns its number; `None` if it cannot be known which
+    /// process answers, or if none does any more.
     pub(crate) async fn awake(&self) -> Option<u64> {
         self.world.sight.pulse.as_ref()?.awake().await;
         self.process()
     }
 
-    /// Which process of the API server answers; `None` if that cannot be told, if none does, and after the cluster's
-    /// end.
+    /// The process of the API server that answers; `None` if that cannot be known, if none answers, and after the
+    /// cluster's end.
     pub(crate) fn process(&self) -> Option<u64> {
         let pulse = self.world.sight.pulse.as_ref().filter(|_| !self.end.has_come());
         pulse?.process()

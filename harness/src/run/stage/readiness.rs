@@ -19,8 +19,9 @@ use crate::run::{Plan, Planned};
 const NAMES: Duration = Duration::from_secs(15);
 
 impl OwnStage {
-    /// Sees every control acting that is not weakened, the cluster's own pods running, and the log written. Returns the controls that
-    /// are not as the profile says, which ends nothing: what they let through is for the scenarios to find.
+    /// Sees every control acting that is not weakened, the cluster's own pods running, and the log written. Returns the
+    /// controls that are not as the profile says, which ends nothing: what they let through is for the scenarios to
+    /// find.
     pub(super) async fn see_acting(
         &self,
         plan: &Plan<'_>,

@@ -74,7 +74,7 @@ impl SecondStage {
 }
 
 impl Stage {
-    /// The same stage by another way in to the same cluster, on which nobody has an identity yet.
+    /// The same stage through another API server of the same cluster. Its personas have no identities yet.
     fn by_way_of(&self, access: Access, sight: Sight, end: End) -> Stage {
         Stage {
             end,

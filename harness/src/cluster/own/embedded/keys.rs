@@ -20,7 +20,7 @@ pub(super) struct Keys {
     pub(super) ca: String,
     /// The API server's own.
     pub(super) api_server: Pair,
-    /// With which the API server asks the kubelet: nobody else has it.
+    /// The certificate with which the API server asks the kubelet. Nothing else has its key.
     pub(super) kubelet_client: Pair,
     pub(super) kubelet: Pair,
     pub(super) admin: Pair,

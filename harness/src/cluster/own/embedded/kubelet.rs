@@ -263,7 +263,7 @@ mod tests {
             Bed { address, keys }
         }
 
-        /// What the kubelet answers to a GET: a code, or none where no answer comes.
+        /// The code that the kubelet answers to a GET; `None` if no answer comes.
         async fn ask(&self, who: Option<&Pair>, path: &str, headers: &Value) -> Option<u64> {
             let mut order = json!({
                 "scheme": "https", "address": self.address, "server_name": "127.0.0.1",

@@ -27,7 +27,7 @@ type Commands = BTreeMap<String, Vec<String>>;
 pub(super) struct Containers(Arc<Mutex<BTreeMap<PodKey, Commands>>>);
 
 impl Containers {
-    /// The main command of a container; `None` where there is no such container.
+    /// The main command of a container; `None` if there is no such container.
     pub(super) fn command(&self, namespace: &str, pod: &str, name: &str) -> Option<Vec<String>> {
         let pods = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         pods.get(&(namespace.to_owned(), pod.to_owned()))?.get(name).cloned()

@@ -41,7 +41,7 @@ impl Engine {
         docker(&["--version"], ANSWERING).await
     }
 
-    /// Where the engine is, as its command was told: `unix:///var/run/docker.sock`.
+    /// Where the engine is, as its command is configured: `unix:///var/run/docker.sock`.
     pub async fn host() -> Result<String, ProcessError> {
         match std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty()) {
             Some(host) => Ok(host),

@@ -172,7 +172,7 @@ pub fn see_known(version: &str) -> Result<(), AssetError> {
 }
 
 /// Looks one program up, in each place in turn; `None` where it is in none of them. Kubernetes of another minor is
-/// passed over: the variable is set for whatever somebody tests with envtest.
+/// passed over: the variable may be set for other tests with envtest.
 ///
 /// # Errors
 /// When one is there that cannot be used, or the version is not known.
@@ -238,7 +238,7 @@ async fn setup_envtest(version: &str) -> Option<PathBuf> {
     Some(PathBuf::from(String::from_utf8_lossy(&printed).trim()))
 }
 
-/// Whether a program that somebody else chose is of the version that is asked for.
+/// Whether a program from outside is of the version that is asked for.
 async fn fits(program: Program, path: &Path, version: &str) -> Result<bool, AssetError> {
     let printed = Outside::new(&path.to_string_lossy(), &["--version"])
         .output(ANSWERING)
