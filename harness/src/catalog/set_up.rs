@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::join;
-use crate::catalog::documents;
 use crate::model::{ApiServer, Control, Weakening};
 
 /// One object, with the file that it stands in.
@@ -17,12 +16,28 @@ pub struct Document {
     pub object: Value,
 }
 
+/// A file of a control's: its text, with the documents that are in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ControlFile {
+    /// As it stands, or as JSON, which is YAML, where it was made of its document. Its substitutions are not yet made.
+    pub text: String,
+    /// What it says.
+    pub documents: Vec<Value>,
+}
+
+impl ControlFile {
+    /// The file that holds this document.
+    pub(super) fn of(document: Value) -> ControlFile {
+        ControlFile { text: format!("{document:#}\n"), documents: vec![document] }
+    }
+}
+
 /// What the names in a control stand for.
 pub struct Parts<'a> {
     /// The control's folder.
     pub folder: &'a str,
-    /// The texts of the files in it, by name.
-    pub files: &'a BTreeMap<String, String>,
+    /// The files in it, by name.
+    pub files: &'a BTreeMap<String, ControlFile>,
     /// The objects that the personas' files make, by their part: `personas/roles`.
     pub made: &'a BTreeMap<&'static str, Vec<Document>>,
 }
@@ -35,7 +50,7 @@ pub struct SetUp {
     /// Flags of the API server.
     pub flags: BTreeMap<String, String>,
     /// The files that the flags name, by name.
-    pub files: BTreeMap<String, String>,
+    pub files: BTreeMap<String, ControlFile>,
     /// Settings of the kubelet.
     pub kubelet: Option<Value>,
     /// The labels of DaemonSets of the cluster's own that are kept from every node.
@@ -87,7 +102,7 @@ impl SetUp {
         SetUp {
             objects: parts.read(&control.objects),
             flags: control.api_server.flags.clone(),
-            files: parts.texts(&control.api_server),
+            files: parts.settings(&control.api_server),
             kubelet: control.kubelet.clone(),
             stopped: None,
         }
@@ -109,7 +124,7 @@ impl SetUp {
         let mut weakened = SetUp {
             objects: parts.read(&names),
             flags: settings.flags.clone(),
-            files: parts.texts(settings),
+            files: parts.settings(settings),
             kubelet: weakening.kubelet.as_ref().or(control.kubelet.as_ref()).cloned(),
             stopped: weakening.stop.clone(),
         };
@@ -138,12 +153,11 @@ impl SetUp {
         if let Some(document) = self.objects.iter_mut().find(|it| named(&it.object)) {
             return change(name, &mut document.object, patch);
         }
-        for text in self.files.values_mut() {
-            let mut parsed = documents(text).unwrap_or_default();
-            if let Some(document) = parsed.first_mut().filter(|document| named(document)) {
-                change(name, document, patch)?;
-                // JSON is YAML, and the API server reads either.
-                *text = format!("{document:#}\n");
+        for file in self.files.values_mut() {
+            if let Some(document) = file.documents.first().filter(|document| named(document)) {
+                let mut document = document.clone();
+                change(name, &mut document, patch)?;
+                *file = ControlFile::of(document);
                 return Ok(());
             }
         }
@@ -175,8 +189,8 @@ impl SetUp {
         let differs = |(flag, value): &(&String, &String)| {
             other.flags.get(*flag).is_some_and(|theirs| theirs != *value)
         };
-        let unlike = |(name, text): &(&String, &String)| {
-            other.files.get(*name).is_some_and(|theirs| join(text, theirs).is_none())
+        let unlike = |(name, file): &(&String, &ControlFile)| {
+            other.files.get(*name).is_some_and(|theirs| join(file, theirs).is_none())
         };
         let flag = self.flags.iter().find(differs).map(|(flag, _)| format!("--{flag}"));
         flag.or_else(|| self.files.iter().find(unlike).map(|(name, _)| format!("the file {name}")))
@@ -208,17 +222,16 @@ impl Parts<'_> {
         if let Some(made) = self.made.get(name) {
             return made.clone();
         }
-        let text = self.files.get(name).map_or("", String::as_str);
-        // The catalog has read every file before.
-        let objects = documents(text).unwrap_or_default();
+        let documents = self.files.get(name).map(|file| file.documents.clone());
         let file = format!("{}/{name}", self.folder);
-        objects.into_iter().map(|object| Document { file: file.clone(), object }).collect()
+        let document = |object| Document { file: file.clone(), object };
+        documents.into_iter().flatten().map(document).collect()
     }
 
     /// The files that a control's flags name.
-    fn texts(&self, settings: &ApiServer) -> BTreeMap<String, String> {
-        let text = |name: &String| self.files.get(name).cloned().unwrap_or_default();
-        settings.files.iter().map(|name| (name.clone(), text(name))).collect()
+    fn settings(&self, settings: &ApiServer) -> BTreeMap<String, ControlFile> {
+        let file = |name: &String| Some((name.clone(), self.files.get(name)?.clone()));
+        settings.files.iter().filter_map(file).collect()
     }
 }
 

@@ -39,7 +39,7 @@ fn listed(entry: &Entry) -> serde_json::Value {
         "file": entry.users_file(),
         "title": entry.scenario.title,
         "tags": entry.scenario.tags,
-        "controls": entry.controls(),
+        "controls": entry.scenario.controls(),
     })
 }
 
@@ -63,10 +63,12 @@ pub async fn plan(selection: Selection) -> Result<ExitCode, Error> {
 fn planned<'a>(plan: &'a Plan) -> Vec<(&'static str, &'a str, String)> {
     let state = |whole| if whole { "set up, seen acting" } else { "weakened" }.to_owned();
     let controls =
-        plan.controls.iter().map(|(id, control)| ("control", id.as_str(), state(control.whole)));
-    let without = plan.left_out.iter().map(|(id, why)| ("without", id.as_str(), why.clone()));
-    let targets = plan.targets().into_iter().map(|name| ("target", name, String::new()));
-    let personas = plan.personas().into_iter().map(|name| ("persona", name, String::new()));
+        plan.controls.iter().map(|it| ("control", it.control.id.as_str(), state(it.whole)));
+    let without =
+        plan.left_out.iter().map(|(it, why)| ("without", it.control.id.as_str(), why.clone()));
+    let targets = plan.targets().into_iter().map(|it| ("target", it.name.as_str(), String::new()));
+    let personas =
+        plan.personas().into_iter().map(|it| ("persona", it.name.as_str(), String::new()));
     let running = plan
         .scenarios
         .iter()

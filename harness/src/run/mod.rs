@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use execute::together;
-pub use plan::{Plan, Planned};
+pub use plan::Plan;
 pub use progress::Progress;
 use stage::stage;
 pub use stage::{ControlError, StageError};

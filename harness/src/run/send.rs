@@ -6,11 +6,11 @@ use tokio::time::Instant;
 
 use super::collect;
 use super::stage::Stage;
-use crate::attack::{Attempt, Ledger, Observation};
-use crate::catalog::Entry;
+use crate::attack::{Attempt, Ledger, Observation, Scene};
+use crate::catalog::{Entry, Turn};
 use crate::cluster::webhooks;
 use crate::judge::attribute;
-use crate::model::{Action, Answer, Decision, Response, Role, Turn, Webhook};
+use crate::model::{Action, Answer, Decision, Response, Role, Webhook};
 
 /// No attempt takes longer: the longest waits for a controller and a stream.
 const ATTEMPT: Duration = Duration::from_secs(90);
@@ -51,15 +51,15 @@ impl<'a> Sender<'a> {
     }
 
     /// Sends all attempts. Those that ended are kept in `sendings` even if this is dropped.
-    pub(super) async fn send_all(&mut self, turns: &[Turn<'_>], sendings: &mut Vec<Sending>) {
-        for turn in turns {
+    pub(super) async fn send_all(&mut self, sendings: &mut Vec<Sending>) {
+        for turn in &self.entry.turns {
             sendings.push(self.settled(turn).await);
         }
     }
 
     /// Sends, and once more if it was not let in so soon after a step that what this changed may not act yet: believed
     /// at once, such a refusal would hide the way that the step has opened.
-    async fn settled(&mut self, turn: &Turn<'_>) -> Sending {
+    async fn settled(&mut self, turn: &Turn) -> Sending {
         let settled = self.changed.map(|changed| changed + SETTLING);
         let is_soon = settled.is_some_and(|settled| Instant::now() < settled);
         let mut sending = Sending { seen: self.once(turn).await, too_soon: None };
@@ -70,7 +70,7 @@ impl<'a> Sender<'a> {
             tokio::time::sleep_until(settled).await;
             sending.seen = self.once(turn).await;
         }
-        if matches!(&sending.seen, Ok(seen) if is_change(turn.action, &seen.observation)) {
+        if matches!(&sending.seen, Ok(seen) if is_change(&turn.action, &seen.observation)) {
             self.changed = Some(Instant::now());
         }
         sending
@@ -85,14 +85,15 @@ impl<'a> Sender<'a> {
     }
 
     /// Sends once.
-    async fn once(&self, turn: &Turn<'_>) -> Result<Uncollected, String> {
+    async fn once(&self, turn: &Turn) -> Result<Uncollected, String> {
         let audit_id = self.stage.next_id();
         let user_agent =
             format!("brinell/{} scenario/{}", env!("CARGO_PKG_VERSION"), self.entry.id);
+        let identity = self.stage.identity(&turn.persona).await.map_err(|it| it.to_string())?;
         let attempt = Attempt {
             world: &self.stage.world,
-            identity: &self.stage.identities[turn.persona],
-            scene: &self.stage.scenes[&self.entry.scenario.target],
+            identity: &identity,
+            scene: &Scene::of(&self.entry.target),
             door: turn.door,
             audit_id: &audit_id,
             user_agent: &user_agent,
@@ -100,14 +101,14 @@ impl<'a> Sender<'a> {
             // What a step or an attack makes is there for the attacks after it.
             stays: turn.role != Role::Permit,
         };
-        let observation = match tokio::time::timeout(ATTEMPT, attempt.send(turn.action)).await {
+        let observation = match tokio::time::timeout(ATTEMPT, attempt.send(&turn.action)).await {
             Ok(Ok(observation)) => observation,
             Ok(Err(error)) => return Err(error.to_string()),
             Err(_) => return Err(format!("the attempt did not end within {ATTEMPT:?}")),
         };
         Ok(Uncollected {
             webhooks: self.webhooks(&observation.answer).await,
-            is_controller_elsewhere: self.is_controller_elsewhere(turn.action),
+            is_controller_elsewhere: self.is_controller_elsewhere(&turn.action),
             observation,
         })
     }

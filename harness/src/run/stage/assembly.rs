@@ -1,14 +1,14 @@
 //! The cluster made, the profile's controls set up, targets and personas in place.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::try_join_all;
 
+use super::identities::Identities;
 use super::pulse::Pulse;
 use super::{AuditIds, OwnStage, Stage, StageError};
-use crate::attack::{Identity, World};
+use crate::attack::World;
 use crate::audit::AuditLog;
 use crate::catalog::Values;
 use crate::cluster::{Applier, ClusterError, Created, Group, Own, Settings, Sight};
@@ -104,8 +104,7 @@ impl OwnStage {
         let canary = values.canary.clone();
         let stage = Stage {
             world: World { access, sight: Sight { log, ..sight }, canary },
-            identities: BTreeMap::new(),
-            scenes: BTreeMap::new(),
+            identities: Identities::default(),
             pulse,
             applier,
             ids: Arc::new(AuditIds::new(&values.run)),
@@ -117,45 +116,30 @@ impl OwnStage {
     /// Puts controls, targets and personas in place.
     async fn fill(&mut self, plan: &Plan<'_>) -> Result<((), String), StageError> {
         let applier = &self.stage.applier;
-        let controls = plan.controls.values().map(|planned| applier.apply(&planned.set_up.objects));
+        let controls = plan.controls.iter().map(|planned| applier.apply(&planned.set_up.objects));
         try_join_all(controls).await?;
-        for labels in plan.controls.values().filter_map(|planned| planned.set_up.stopped.as_deref())
-        {
+        for labels in plan.controls.iter().filter_map(|planned| planned.set_up.stopped.as_deref()) {
             self.stop(labels).await?;
         }
         self.stage.people(plan).await?;
-        let Stage { scenes, identities, .. } = &self.stage;
-        let detail =
-            format!("{}, {}", count(scenes.len(), "target"), count(identities.len(), "persona"));
+        let (targets, personas) = (plan.targets().len(), plan.personas().len());
+        let detail = format!("{}, {}", count(targets, "target"), count(personas, "persona"));
         Ok(((), detail))
     }
 }
 
 impl Stage {
     /// Puts targets and personas in place. A persona may be a pod's own ServiceAccount, so the targets come first.
-    async fn people(&mut self, plan: &Plan<'_>) -> Result<(), StageError> {
+    async fn people(&self, plan: &Plan<'_>) -> Result<(), StageError> {
         let targets = plan.targets();
-        let staging = targets.iter().map(|name| self.stage_target(plan, name));
-        let scenes = try_join_all(staging).await?;
-        self.scenes = scenes.into_iter().collect();
-        self.identities = self.identify_all(plan).await?;
+        try_join_all(targets.into_iter().map(|target| self.stage_target(target))).await?;
+        self.identify_all(plan).await
+    }
+
+    /// Gives every persona an identity, before anything rests on it.
+    pub(super) async fn identify_all(&self, plan: &Plan<'_>) -> Result<(), StageError> {
+        let personas = plan.personas();
+        try_join_all(personas.into_iter().map(|persona| self.identity(persona))).await?;
         Ok(())
-    }
-
-    /// Gives every persona an identity.
-    pub(super) async fn identify_all(
-        &self,
-        plan: &Plan<'_>,
-    ) -> Result<BTreeMap<String, Identity>, StageError> {
-        let names = plan.personas();
-        let acting = names.iter().map(|name| self.identify(plan, name));
-        let identities = try_join_all(acting).await?;
-        Ok(identities.into_iter().map(|identity| (identity.name.clone(), identity)).collect())
-    }
-
-    async fn identify(&self, plan: &Plan<'_>, name: &str) -> Result<Identity, StageError> {
-        let persona = &plan.catalog.personas[name].who;
-        let access = &self.world.access;
-        Ok(Identity::of(name, persona, &access.admin, &access.config).await?)
     }
 }

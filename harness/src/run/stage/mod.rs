@@ -1,6 +1,7 @@
 //! From nothing to a cluster on which every control of the profile was seen acting.
 
 mod assembly;
+mod identities;
 mod pulse;
 mod readiness;
 mod rollout;
@@ -8,18 +9,18 @@ mod second;
 mod settings;
 mod targets;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::attack::{Identity, Ledger, Scene, World};
+use crate::attack::{Ledger, World};
 use crate::audit::LogError;
 use crate::catalog::Values;
 use crate::cluster::assets::AssetError;
 use crate::cluster::{Applier, ApplyError, ClusterError, Group, Own};
 use crate::model::AUDIT_POLICY;
 pub use assembly::stage;
+use identities::Identities;
 use pulse::Pulse;
 pub(crate) use second::SecondStage;
 
@@ -112,10 +113,8 @@ fn not_ready(what: String, state: &str) -> StageError {
 pub struct Stage {
     /// The cluster, as actions know it.
     pub world: World,
-    /// Who acts, by the persona's name.
-    pub identities: BTreeMap<String, Identity>,
-    /// On what, by the target's name.
-    pub scenes: BTreeMap<String, Scene>,
+    /// Who acts.
+    identities: Identities,
     /// Whether the API server is there, and which process it is.
     pub(crate) pulse: Pulse,
     /// Applies objects as the admin.

@@ -1,9 +1,9 @@
 //! The stage of a second API server of the same cluster, which has settings of its own.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::assembly::{end, follow, writes_log};
+use super::identities::Identities;
 use super::pulse::Pulse;
 use super::settings::not_set;
 use super::{OwnStage, Stage, StageError};
@@ -39,8 +39,8 @@ impl OwnStage {
         let access =
             Access { admin: client(config.clone())?, config, ..self.stage.world.access.clone() };
         let sight = Sight { log, controllers: false, ..self.stage.world.sight.clone() };
-        let mut stage = self.stage.by_way_of(access, sight, ended);
-        stage.identities = stage.identify_all(plan).await?;
+        let stage = self.stage.by_way_of(access, sight, ended);
+        stage.identify_all(plan).await?;
         let second = SecondStage { stage, second, following };
         second.see_no_other_log().await?;
         Ok(second)
@@ -80,8 +80,7 @@ impl Stage {
             pulse: Pulse::of(access.admin.clone(), ended),
             applier: self.applier.through(access.admin.clone()),
             world: World { access, sight, canary: self.world.canary.clone() },
-            identities: BTreeMap::new(),
-            scenes: self.scenes.clone(),
+            identities: Identities::default(),
             values: self.values.clone(),
             ids: Arc::clone(&self.ids),
         }

@@ -8,23 +8,16 @@ use kube::runtime::conditions;
 use kube::runtime::wait::await_condition;
 
 use super::{Stage, StageError, not_ready};
-use crate::attack::Scene;
+use crate::catalog::Target;
 use crate::cluster::{STARTING, until_pod_ready};
-use crate::run::Plan;
 
 impl Stage {
     /// Stages one target and waits until its pods are ready.
-    pub(super) async fn stage_target(
-        &self,
-        plan: &Plan<'_>,
-        name: &str,
-    ) -> Result<(String, Scene), StageError> {
-        let target = &plan.catalog.targets[name];
+    pub(super) async fn stage_target(&self, target: &Target) -> Result<(), StageError> {
         self.applier.apply(&target.objects).await?;
         let ready = target.pods.iter().map(|(namespace, pod)| self.await_pod(namespace, pod));
         try_join_all(ready).await?;
-        let pod = target.pods.first().map(|(_, pod)| pod.clone());
-        Ok((name.to_owned(), Scene { namespace: target.namespace.clone(), pod }))
+        Ok(())
     }
 
     /// Stages a target anew, as an attack may have changed it. A debug container that was let in stays in its pod for
@@ -32,18 +25,13 @@ impl Stage {
     ///
     /// # Errors
     /// When an object cannot be applied, or a pod does not become ready.
-    pub async fn restage(
-        &self,
-        plan: &Plan<'_>,
-        name: &str,
-        debugged: bool,
-    ) -> Result<(), StageError> {
+    pub async fn restage(&self, target: &Target, debugged: bool) -> Result<(), StageError> {
         if debugged {
-            for (namespace, pod) in &plan.catalog.targets[name].pods {
+            for (namespace, pod) in &target.pods {
                 self.remove_debugged(namespace, pod).await?;
             }
         }
-        self.stage_target(plan, name).await.map(drop)
+        self.stage_target(target).await
     }
 
     /// Deletes a pod that holds a debug container, and waits until it is gone.
