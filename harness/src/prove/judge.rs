@@ -121,7 +121,7 @@ pub(super) fn proof(
     trials: &Trials<'_>,
     mut weakenings: Vec<WeakeningResult>,
 ) -> Proof {
-    let deviations = &plan.catalog.deviations;
+    let deviations = plan.deviations;
     weakenings.sort_by_key(WeakeningResult::id);
     let catching: BTreeSet<Test<'_>> = weakenings
         .iter()

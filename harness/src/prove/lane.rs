@@ -103,7 +103,7 @@ impl<'a> Lane<'a> {
             cells,
             took: started.elapsed(),
         };
-        excuse(&self.plan.catalog.deviations, &mut result);
+        excuse(self.plan.deviations, &mut result);
         Ok((result, restored))
     }
 

@@ -9,13 +9,13 @@ use crate::catalog::{
     Target, Values, join,
 };
 use crate::cluster::Settings;
-use crate::model::{Action, Need};
+use crate::model::{Action, Deviation, Need};
 use crate::pod::probe::harmless;
 
 /// All that a run will do.
 pub struct Plan<'a> {
-    /// What is known.
-    pub catalog: &'a Catalog,
+    /// What the proof does not show, and why.
+    pub deviations: &'a [Deviation],
     /// What runs, in the order of the catalog.
     pub scenarios: Vec<&'a Entry>,
     /// What is selected but cannot run here, and why.
@@ -47,7 +47,7 @@ impl<'a> Plan<'a> {
             }
         }
         let mut plan = Plan {
-            catalog,
+            deviations: &catalog.deviations,
             scenarios: Vec::new(),
             skipped: Vec::new(),
             profile: profile.name.clone(),
