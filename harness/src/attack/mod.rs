@@ -23,6 +23,7 @@ pub use ledger::Ledger;
 use std::time::Duration;
 
 use crate::audit::LogError;
+use crate::catalog::Target;
 use crate::cluster::{Access, ClusterError, Etcd, NodePorts, Sight};
 use crate::model::{Action, Answer, AuditLogSearch, Door, Effect, Event, Need, Sent, Silence};
 use crate::pod::probe::NoAnswer;
@@ -77,6 +78,14 @@ pub struct StagedTarget {
     pub namespace: String,
     /// The target's first pod; `None` where it has none.
     pub pod: Option<String>,
+}
+
+impl StagedTarget {
+    /// What actions act on in a target.
+    pub fn of(target: &Target) -> StagedTarget {
+        let pod = target.pods.first().map(|(_, pod)| pod.clone());
+        StagedTarget { namespace: target.namespace.clone(), pod }
+    }
 }
 
 /// One sending: who, where, and under which id.

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::catalog::documents;
+use super::ControlFile;
 
 /// The kind of file that two controls may both have.
 const KIND: &str = "AdmissionConfiguration";
 
-/// Two AdmissionConfigurations in one. None where one of the texts is something else, or both configure the same
+/// Two AdmissionConfigurations in one. `None` where one of the files is something else, or both configure the same
 /// plug-in.
-pub fn join(one: &str, other: &str) -> Option<String> {
+pub fn join(one: &ControlFile, other: &ControlFile) -> Option<ControlFile> {
     let (mut joined, mut other) = (configuration(one)?, configuration(other)?);
     let theirs = other["plugins"].as_array_mut()?;
     let ours = joined["plugins"].as_array_mut()?;
@@ -21,13 +21,12 @@ pub fn join(one: &str, other: &str) -> Option<String> {
         return None;
     }
     ours.append(theirs);
-    // JSON is YAML, and the API server reads either.
-    Some(format!("{joined:#}\n"))
+    Some(ControlFile::of(joined))
 }
 
-fn configuration(text: &str) -> Option<Value> {
-    let [document]: [Value; 1] = documents(text).ok()?.try_into().ok()?;
-    (document["kind"] == KIND).then_some(document)
+fn configuration(file: &ControlFile) -> Option<Value> {
+    let [document] = file.documents.as_slice() else { return None };
+    (document["kind"] == KIND).then(|| document.clone())
 }
 
 #[cfg(test)]
@@ -36,25 +35,24 @@ mod tests {
 
     use super::*;
 
-    fn with(plugins: &[&str]) -> String {
+    fn with(plugins: &[&str]) -> ControlFile {
         let plugins: Vec<Value> = plugins.iter().map(|name| json!({"name": name})).collect();
-        json!({"apiVersion": "apiserver.config.k8s.io/v1", "kind": KIND, "plugins": plugins})
-            .to_string()
+        let version = "apiserver.config.k8s.io/v1";
+        ControlFile::of(json!({"apiVersion": version, "kind": KIND, "plugins": plugins}))
     }
 
     #[test]
     fn plug_ins_of_two_controls_stand_in_one_file() {
         let joined = join(&with(&["PodSecurity"]), &with(&["ValidatingAdmissionWebhook"]));
-        let joined = documents(&joined.expect("joined")).expect("YAML");
-        let both = with(&["PodSecurity", "ValidatingAdmissionWebhook"]);
-        assert_eq!(joined, documents(&both).expect("YAML"));
+        assert_eq!(joined, Some(with(&["PodSecurity", "ValidatingAdmissionWebhook"])));
     }
 
     #[test]
     fn a_plug_in_that_both_configure_and_another_kind_are_not_joined() {
         let pods = with(&["PodSecurity"]);
         assert_eq!(join(&pods, &with(&["EventRateLimit", "PodSecurity"])), None);
-        assert_eq!(join(&pods, "kind: Policy"), None);
-        assert_eq!(join("", &pods), None);
+        assert_eq!(join(&pods, &ControlFile::of(json!({"kind": "Policy"}))), None);
+        let empty = ControlFile { text: String::new(), documents: Vec::new() };
+        assert_eq!(join(&empty, &pods), None);
     }
 }

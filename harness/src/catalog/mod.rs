@@ -2,6 +2,7 @@
 
 mod admission;
 mod check;
+mod entry;
 mod explain;
 mod file;
 mod load;
@@ -10,12 +11,15 @@ mod needs;
 mod outline;
 mod persona;
 mod problem;
+mod read;
+mod resolve;
 mod select;
 mod set_up;
 mod source;
 mod substitution;
 
 pub use admission::join;
+pub use entry::*;
 pub use file::*;
 pub use load::*;
 pub use nearest::did_you_mean;

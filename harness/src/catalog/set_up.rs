@@ -1,11 +1,10 @@
-//! A control as it is set up, whole or weakened: its objects and settings with the weakening already made.
+//! A control as it is set up, unweakened or weakened: its objects and settings with the weakening already made.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use super::join;
-use crate::catalog::documents;
 use crate::model::{ApiServer, Control, Weakening};
 
 /// One object, with the file that it stands in.
@@ -17,12 +16,28 @@ pub struct Document {
     pub object: Value,
 }
 
+/// A file of a control's: its text, with the documents that are in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ControlFile {
+    /// As it stands, or as JSON, which is YAML, where it was made of its document. Its substitutions are not yet made.
+    pub text: String,
+    /// What it says.
+    pub documents: Vec<Value>,
+}
+
+impl ControlFile {
+    /// The file that holds this document.
+    pub(super) fn of(document: Value) -> ControlFile {
+        ControlFile { text: format!("{document:#}\n"), documents: vec![document] }
+    }
+}
+
 /// What the names in a control stand for.
 pub struct Parts<'a> {
     /// The control's folder.
     pub folder: &'a str,
-    /// The texts of the files in it, by name.
-    pub files: &'a BTreeMap<String, String>,
+    /// The files in it, by name.
+    pub files: &'a BTreeMap<String, ControlFile>,
     /// The objects that the personas' files make, by their part: `personas/roles`.
     pub made: &'a BTreeMap<&'static str, Vec<Document>>,
 }
@@ -35,7 +50,7 @@ pub struct SetUp {
     /// Flags of the API server.
     pub flags: BTreeMap<String, String>,
     /// The files that the flags name, by name.
-    pub files: BTreeMap<String, String>,
+    pub files: BTreeMap<String, ControlFile>,
     /// Settings of the kubelet.
     pub kubelet: Option<Value>,
     /// The labels of DaemonSets of the cluster's own that are kept from every node.
@@ -83,11 +98,11 @@ pub struct Change {
 
 impl SetUp {
     /// A control as it stands.
-    pub fn whole(control: &Control, parts: &Parts<'_>) -> SetUp {
+    pub fn unweakened(control: &Control, parts: &Parts<'_>) -> SetUp {
         SetUp {
             objects: parts.read(&control.objects),
             flags: control.api_server.flags.clone(),
-            files: parts.texts(&control.api_server),
+            files: parts.settings(&control.api_server),
             kubelet: control.kubelet.clone(),
             stopped: None,
         }
@@ -102,14 +117,14 @@ impl SetUp {
         weakening: &Weakening,
         parts: &Parts<'_>,
     ) -> Result<SetUp, WeakenError> {
-        let whole = SetUp::whole(control, parts);
+        let unweakened = SetUp::unweakened(control, parts);
         let kept = control.objects.iter().filter(|file| !weakening.delete.contains(file));
         let names: Vec<String> = kept.chain(&weakening.add).cloned().collect();
         let settings = weakening.api_server.as_ref().unwrap_or(&control.api_server);
         let mut weakened = SetUp {
             objects: parts.read(&names),
             flags: settings.flags.clone(),
-            files: parts.texts(settings),
+            files: parts.settings(settings),
             kubelet: weakening.kubelet.as_ref().or(control.kubelet.as_ref()).cloned(),
             stopped: weakening.stop.clone(),
         };
@@ -121,13 +136,13 @@ impl SetUp {
         if let Some(twice) = names.into_iter().find(|name| !known.insert(name.clone())) {
             return Err(WeakenError::Twice(twice));
         }
-        let same_kubelet = whole.kubelet.as_ref().zip(weakened.kubelet.as_ref());
-        if same_kubelet.is_some_and(|(whole, weakened)| {
-            whole != weakened && crate::merge::contains(whole, weakened)
+        let same_kubelet = unweakened.kubelet.as_ref().zip(weakened.kubelet.as_ref());
+        if same_kubelet.is_some_and(|(unweakened, weakened)| {
+            unweakened != weakened && crate::merge::contains(unweakened, weakened)
         }) {
             return Err(WeakenError::Kubelet);
         }
-        if weakened == whole {
+        if weakened == unweakened {
             return Err(WeakenError::Nothing);
         }
         Ok(weakened)
@@ -138,12 +153,11 @@ impl SetUp {
         if let Some(document) = self.objects.iter_mut().find(|it| named(&it.object)) {
             return change(name, &mut document.object, patch);
         }
-        for text in self.files.values_mut() {
-            let mut parsed = documents(text).unwrap_or_default();
-            if let Some(document) = parsed.first_mut().filter(|document| named(document)) {
-                change(name, document, patch)?;
-                // JSON is YAML, and the API server reads either.
-                *text = format!("{document:#}\n");
+        for file in self.files.values_mut() {
+            if let Some(document) = file.documents.first().filter(|document| named(document)) {
+                let mut document = document.clone();
+                change(name, &mut document, patch)?;
+                *file = ControlFile::of(document);
                 return Ok(());
             }
         }
@@ -175,8 +189,8 @@ impl SetUp {
         let differs = |(flag, value): &(&String, &String)| {
             other.flags.get(*flag).is_some_and(|theirs| theirs != *value)
         };
-        let unlike = |(name, text): &(&String, &String)| {
-            other.files.get(*name).is_some_and(|theirs| join(text, theirs).is_none())
+        let unlike = |(name, file): &(&String, &ControlFile)| {
+            other.files.get(*name).is_some_and(|theirs| join(file, theirs).is_none())
         };
         let flag = self.flags.iter().find(differs).map(|(flag, _)| format!("--{flag}"));
         flag.or_else(|| self.files.iter().find(unlike).map(|(name, _)| format!("the file {name}")))
@@ -208,17 +222,16 @@ impl Parts<'_> {
         if let Some(made) = self.made.get(name) {
             return made.clone();
         }
-        let text = self.files.get(name).map_or("", String::as_str);
-        // The catalog has read every file before.
-        let objects = documents(text).unwrap_or_default();
+        let documents = self.files.get(name).map(|file| file.documents.clone());
         let file = format!("{}/{name}", self.folder);
-        objects.into_iter().map(|object| Document { file: file.clone(), object }).collect()
+        let document = |object| Document { file: file.clone(), object };
+        documents.into_iter().flatten().map(document).collect()
     }
 
     /// The files that a control's flags name.
-    fn texts(&self, settings: &ApiServer) -> BTreeMap<String, String> {
-        let text = |name: &String| self.files.get(name).cloned().unwrap_or_default();
-        settings.files.iter().map(|name| (name.clone(), text(name))).collect()
+    fn settings(&self, settings: &ApiServer) -> BTreeMap<String, ControlFile> {
+        let file = |name: &String| Some((name.clone(), self.files.get(name)?.clone()));
+        settings.files.iter().filter_map(file).collect()
     }
 }
 
@@ -261,12 +274,12 @@ mod tests {
 
     #[test]
     fn only_what_differs_is_applied_and_only_what_is_missing_deleted() {
-        let whole = set_up(&[role("a", &["get"]), role("b", &["get"]), role("c", &["get"])]);
+        let unweakened = set_up(&[role("a", &["get"]), role("b", &["get"]), role("c", &["get"])]);
         let weakened = set_up(&[role("a", &["get"]), role("b", &["*"]), role("d", &["get"])]);
-        let there = whole.change_to(&weakened);
+        let there = unweakened.change_to(&weakened);
         assert_eq!(names(&there.apply), ["Role/shop/b", "Role/shop/d"]);
         assert_eq!(names(&there.delete), ["Role/shop/c"]);
-        let back = weakened.change_to(&whole);
+        let back = weakened.change_to(&unweakened);
         assert_eq!(names(&back.apply), ["Role/shop/b", "Role/shop/c"]);
         assert_eq!(back.apply[0].object, role("b", &["get"]));
         assert_eq!(names(&back.delete), ["Role/shop/d"]);

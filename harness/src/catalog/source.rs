@@ -41,7 +41,7 @@ pub(super) fn options() -> Options {
     }
 }
 
-/// The documents of a manifest whose values are filled in. The catalog has parsed it without them.
+/// The documents of YAML that is none of the catalog's, read in the same way.
 pub(crate) fn documents(text: &str) -> Result<Vec<serde_json::Value>, String> {
     serde_saphyr::from_multiple_with_options(text, options()).map_err(|error| error.to_string())
 }

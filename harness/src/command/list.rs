@@ -40,7 +40,7 @@ fn listed(entry: &Entry) -> serde_json::Value {
         "file": entry.users_file(),
         "title": entry.scenario.title,
         "tags": entry.scenario.tags,
-        "controls": entry.controls(),
+        "controls": entry.scenario.controls(),
     })
 }
 
@@ -63,13 +63,13 @@ pub async fn plan(selection: Selection) -> Result<ExitCode, Error> {
 /// What a plan holds: of which kind, its name, and what there is to say about it.
 fn planned<'a>(plan: &'a Plan) -> Vec<(&'static str, &'a str, String)> {
     let state = |unweakened| if unweakened { "set up, seen acting" } else { "weakened" }.to_owned();
-    let controls = plan
-        .controls
-        .iter()
-        .map(|(id, control)| ("control", id.as_str(), state(control.unweakened)));
-    let without = plan.left_out.iter().map(|(id, why)| ("without", id.as_str(), why.clone()));
-    let targets = plan.targets().into_iter().map(|name| ("target", name, String::new()));
-    let personas = plan.personas().into_iter().map(|name| ("persona", name, String::new()));
+    let controls =
+        plan.controls.iter().map(|it| ("control", it.control.id.as_str(), state(it.unweakened)));
+    let without =
+        plan.left_out.iter().map(|(it, why)| ("without", it.control.id.as_str(), why.clone()));
+    let targets = plan.targets().into_iter().map(|it| ("target", it.name.as_str(), String::new()));
+    let personas =
+        plan.personas().into_iter().map(|it| ("persona", it.name.as_str(), String::new()));
     let running = plan
         .scenarios
         .iter()

@@ -41,7 +41,7 @@ pub async fn start(arguments: ProveArguments) -> Result<ExitCode, Error> {
 
 /// Whether a scenario tests one of the chosen controls; others show nothing of them.
 fn tests_one_of(entry: &Entry, controls: &[String]) -> bool {
-    let tested = entry.controls();
+    let tested = entry.scenario.controls();
     controls.is_empty() || controls.iter().any(|control| tested.contains(control.as_str()))
 }
 

@@ -13,5 +13,5 @@ mod words;
 
 pub use attribution::attribute;
 pub use expectation::{Expected, judge_block, judge_permit, judge_record, judge_step};
-pub(crate) use scenario::{Decider, Judged, judge};
-pub use signature::Signature;
+pub use scenario::{Judged, judge};
+pub use signature::{Recognised, Signature};

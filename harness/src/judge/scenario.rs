@@ -1,26 +1,12 @@
 //! From the record of a scenario to its verdict.
 
-use std::collections::BTreeMap;
-
 use super::expectation::{judge_half, judge_permit, judge_step};
 use super::{Expected, Signature, attribute, judge_block, judge_record, left_over, steadiness};
+use crate::catalog::{Turn, Values};
 use crate::model::{
-    AttemptRecord, AttemptResult, Blocked, Decision, Evidence, Expectation, Judgement, Layer,
-    LeftOver, Record, Role, Seen, Steadiness, Turn, Verdict, Webhook,
+    AttemptRecord, AttemptResult, Blocked, Control, Decision, Evidence, Expectation, Judgement,
+    Layer, LeftOver, Record, Role, Seen, Steadiness, Verdict, Webhook,
 };
-
-/// The control that must refuse, as far as its refusals are known by it.
-#[derive(Debug, Clone)]
-pub struct Decider<'a> {
-    /// Its id.
-    pub control: &'a str,
-    /// The layers by which it decides.
-    pub decides: &'a [Layer],
-    /// The annotations that each of its refusals leaves on the audit event.
-    pub leaves: BTreeMap<String, String>,
-    /// Where to look when it did not act.
-    pub look_at: &'a str,
-}
 
 /// What came of a scenario.
 #[derive(Debug, Clone)]
@@ -33,17 +19,13 @@ pub struct Judged {
     pub attempts: Vec<AttemptResult>,
 }
 
-/// Judges what is recorded of a scenario against what each of its `turns` must come to. `decider` tells of the control
-/// that is named by a block.
-pub fn judge<'a>(
-    turns: &[Turn<'_>],
-    record: Record,
-    decider: impl Fn(&Blocked) -> Decider<'a>,
-) -> Judged {
+/// Judges what is recorded of a scenario against what each of its `turns` must come to. `values` are the run's, which
+/// controls leave on audit events.
+pub fn judge(turns: &[Turn], record: Record, values: &Values) -> Judged {
     let Record { attempts, steadiness, left_over, cause } = record;
     let pairs = turns.iter().zip(attempts);
     let mut attempts: Vec<AttemptResult> =
-        pairs.map(|(turn, record)| attempt(turn, record, &decider)).collect();
+        pairs.map(|(turn, record)| attempt(turn, record, values)).collect();
     if steadiness == Steadiness::Restarted {
         attempts.iter_mut().for_each(steadiness::doubt);
     }
@@ -55,11 +37,7 @@ pub fn judge<'a>(
     judged
 }
 
-fn attempt<'a>(
-    turn: &Turn<'_>,
-    record: AttemptRecord,
-    decider: impl Fn(&Blocked) -> Decider<'a>,
-) -> AttemptResult {
+fn attempt(turn: &Turn, record: AttemptRecord, values: &Values) -> AttemptResult {
     let AttemptRecord { seen, too_soon } = record;
     let (judgement, evidence) = match seen {
         Ok(seen) => {
@@ -68,16 +46,16 @@ fn attempt<'a>(
             let is_half = is_controller_elsewhere && evidence.decision == Decision::LetIn;
             let judgement = match is_half {
                 true => judge_half(turn.expected.logged().as_ref(), &evidence),
-                false => judge_whole(turn, &evidence, decider),
+                false => judge_whole(turn, &evidence, values),
             };
             (judgement, Some(evidence))
         }
         Err(cause) => (unmade(cause), None),
     };
     AttemptResult {
-        name: turn.name.to_owned(),
+        name: turn.name.clone(),
         role: turn.role,
-        persona: turn.persona.to_owned(),
+        persona: turn.persona.name.clone(),
         door: turn.door.label().to_owned(),
         judgement,
         evidence,
@@ -85,20 +63,20 @@ fn attempt<'a>(
     }
 }
 
-fn judge_whole<'a>(
-    turn: &Turn<'_>,
-    evidence: &Evidence,
-    decider: impl Fn(&Blocked) -> Decider<'a>,
-) -> Judgement {
+fn judge_whole(turn: &Turn, evidence: &Evidence, values: &Values) -> Judgement {
     match (&turn.expected, turn.role) {
-        (Expectation::Blocked(blocked, logged), _) => {
-            let Decider { control, decides, leaves, look_at } = decider(blocked);
+        (Expectation::Blocked(Blocked { by, at, saying }, logged), _) => {
+            let Control { decides, leaves, look_at, .. } = &by.control;
             let signature = Signature {
-                layers: blocked.at.as_ref().map_or(decides, std::slice::from_ref),
-                saying: blocked.saying.as_deref(),
-                leaves: &leaves,
+                layers: at.as_ref().map_or(decides.as_slice(), std::slice::from_ref),
+                saying: saying.as_deref(),
+                leaves: &values.fill_map(leaves),
             };
-            judge_block(&Expected { control, signature, look_at }, logged.as_ref(), evidence)
+            judge_block(
+                &Expected { control: &by.id, signature, look_at },
+                logged.as_ref(),
+                evidence,
+            )
         }
         (Expectation::Succeeds(succeeds, logged), Role::Permit) => {
             judge_permit(succeeds, logged.as_ref(), evidence)

@@ -103,11 +103,12 @@ pub(super) fn outcome(trial: &Trial<'_>, cells: &[Cell]) -> (Outcome, Option<Str
         .map(|cell| cell.result.id.as_str())
         .collect();
     if !blind.is_empty() {
-        let cause = format!("not noticed by {}: {}", blind.join(", "), trial.weakening.why);
+        let cause =
+            format!("not noticed by {}: {}", blind.join(", "), trial.weakened.weakening.why);
         return (Outcome::Missed, Some(cause));
     }
     if expected.is_empty() && cells.iter().all(|cell| cell.mark != Mark::Caught) {
-        let names: Vec<&str> = trial.weakening.expect.keys().map(String::as_str).collect();
+        let names: Vec<&str> = trial.weakened.weakening.expect.keys().map(String::as_str).collect();
         let cause = format!("{} must notice, and was not chosen", names.join(", "));
         return (Outcome::Skipped, Some(cause));
     }
@@ -120,7 +121,7 @@ pub(super) fn proof(
     trials: &Trials<'_>,
     mut weakenings: Vec<WeakeningResult>,
 ) -> Proof {
-    let deviations = &plan.catalog.deviations;
+    let deviations = plan.deviations;
     weakenings.sort_by_key(WeakeningResult::id);
     let catching: BTreeSet<Test<'_>> = weakenings
         .iter()
@@ -154,7 +155,7 @@ type Test<'a> = (&'a str, &'a str, &'a str);
 
 /// What a scenario's attacks test.
 fn tests(entry: &Entry) -> impl Iterator<Item = Test<'_>> {
-    entry.controls().into_iter().flat_map(move |control| {
+    entry.scenario.controls().into_iter().flat_map(move |control| {
         let attacks = entry.scenario.attacks.iter().filter(move |attack| attack.tests(control));
         attacks.map(move |attack| (entry.id.as_str(), attack.name.as_str(), control))
     })
@@ -370,12 +371,13 @@ mod tests {
     /// Where it is caught, every attack is red but the one that is `blind`.
     fn judged_but(marks: &[(&str, Mark)], blind: &str, deviations: Vec<Deviation>) -> Proof {
         let mut catalog = catalog();
-        let control = catalog.controls.get_mut("exec-guard").expect("a control of ours");
-        control.control.weaken.retain(|name, _| name == "absent");
-        let weakening = control.control.weaken.get_mut("absent").expect("every control has it");
-        weakening.expect = BTreeMap::from([("exec-interactive".to_owned(), Reason::Bypassed)]);
         catalog.deviations = deviations;
-        let profile = catalog.profile("hardened").expect("a profile of ours");
+        let mut profile = catalog.profile("hardened").expect("a profile of ours");
+        for planned in &mut profile.controls {
+            planned.weakenings.retain(|it| it.name == "absent");
+            let expect = BTreeMap::from([("exec-interactive".to_owned(), Reason::Bypassed)]);
+            planned.weakenings.iter_mut().for_each(|it| it.weakening.expect = expect.clone());
+        }
         let selected = ["exec-interactive", "attach-sensitive-pod"].map(|id| {
             let mut entry = entry(&catalog, id).clone();
             for attack in &mut entry.scenario.attacks {
@@ -392,7 +394,7 @@ mod tests {
         let cells: Vec<Cell> = marks
             .iter()
             .map(|(id, mark)| Cell {
-                expected: trial.weakening.expect.get(*id).copied(),
+                expected: trial.weakened.weakening.expect.get(*id).copied(),
                 mark: *mark,
                 deviation: None,
                 result: {

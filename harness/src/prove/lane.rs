@@ -1,6 +1,5 @@
 //! One cluster on which weakenings are tried, one at a time.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +11,7 @@ use kube::api::{ListParams, PostParams};
 use super::ProofError;
 use super::judge::{excuse, mark, outcome};
 use super::trial::Trial;
-use crate::catalog::{Change, Document, Entry};
+use crate::catalog::{Change, Document, Entry, Target};
 use crate::cluster::RunFolder;
 use crate::model::{Cell, Mark, Need, ScenarioResult, Verdict, WeakeningResult};
 use crate::poll;
@@ -73,7 +72,7 @@ impl<'a> Lane<'a> {
 
     /// Runs scenarios where nothing is weakened, and returns those that did not pass.
     async fn red(&self, entries: &[&Entry]) -> Vec<ScenarioResult> {
-        let mut results = together(self.plan, &self.own.stage, entries, self.jobs).await;
+        let mut results = together(&self.own.stage, entries, self.jobs).await;
         results.retain(|result| result.verdict != Verdict::Passed);
         results
     }
@@ -94,9 +93,9 @@ impl<'a> Lane<'a> {
         };
         let (outcome, cause) = outcome(trial, &cells);
         let mut result = WeakeningResult {
-            control: trial.control.id.clone(),
-            name: trial.name.to_owned(),
-            why: trial.weakening.why.clone(),
+            control: trial.planned.control.id.clone(),
+            name: trial.weakened.name.clone(),
+            why: trial.weakened.weakening.why.clone(),
             outcome,
             cause,
             deviation: None,
@@ -104,7 +103,7 @@ impl<'a> Lane<'a> {
             cells,
             took: started.elapsed(),
         };
-        excuse(&self.plan.catalog.deviations, &mut result);
+        excuse(self.plan.deviations, &mut result);
         Ok((result, restored))
     }
 
@@ -115,29 +114,30 @@ impl<'a> Lane<'a> {
 
     /// Gets the control wrong. A setting of the API server is weakened on a second one, which is returned.
     async fn weaken(&self, trial: &Trial<'_>) -> Result<Option<SecondStage>, StageError> {
-        let id = &trial.control.id;
-        let settings = self.plan.settings_with(&self.own.stage.values, id, &trial.weakened);
+        let Trial { planned, weakened, .. } = trial;
+        let id = &planned.control.id;
+        let settings = self.plan.settings_with(&self.own.stage.values, id, &weakened.set_up);
         let second = match trial.same_api_server() {
             true => None,
             false => Some(self.own.second(self.plan, &settings).await?),
         };
         let applier = &self.stage(second.as_ref()).applier;
-        let change = trial.unweakened.change_to(&trial.weakened);
+        let change = planned.set_up.change_to(&weakened.set_up);
         applier.delete(&change.delete).await?;
         applier.apply(&change.apply).await?;
         self.own.see_rolled_out(&change.apply).await?;
         if change.apply.iter().any(|it| it.object["kind"] == "Deployment") {
-            self.own.stage.see_reached(&self.plan.controls[id], TAKING_EFFECT).await;
+            self.own.stage.see_reached(planned, TAKING_EFFECT).await;
         }
-        if let Some(labels) = &trial.weakened.stopped {
+        if let Some(labels) = &weakened.set_up.stopped {
             self.own.stop(labels).await?;
         }
         if self.concerns_kubelet(trial, &change) {
             let kubelet = &settings.kubelet;
-            self.own.set_kubelet(id, Some(kubelet), kubelet).await?;
+            self.own.set_kubelet(self.plan, id, Some(kubelet), kubelet).await?;
         }
         match second {
-            Some(second) if trial.weakening.past => {
+            Some(second) if weakened.weakening.past => {
                 second.end().await?;
                 Ok(None)
             }
@@ -152,13 +152,13 @@ impl<'a> Lane<'a> {
         let is_asked =
             self.plan.scenarios.iter().any(|entry| entry.needs().contains(&Need::KubeletPort));
         let rights_change = change.apply.iter().chain(&change.delete).any(is_right);
-        trial.unweakened.kubelet != trial.weakened.kubelet || is_asked && rights_change
+        trial.planned.set_up.kubelet != trial.weakened.set_up.kubelet || is_asked && rights_change
     }
 
     /// Runs those that are expected to notice until they do or it takes too long, and all of them once. Where none is
     /// expected, all that test the control are asked.
     async fn watch(&self, trial: &Trial<'a>, stage: &Stage) -> Vec<Cell> {
-        let is_expected = |entry: &&Entry| trial.weakening.expect.contains_key(&entry.id);
+        let is_expected = |entry: &&Entry| trial.weakened.expects(entry);
         let mut asked: Vec<&Entry> = trial.scenarios.iter().copied().filter(is_expected).collect();
         if asked.is_empty() {
             asked.clone_from(&trial.scenarios);
@@ -185,11 +185,11 @@ impl<'a> Lane<'a> {
 
     /// Runs scenarios. Of those of other controls, which must not turn red, nothing is kept where they do not.
     async fn look(&self, trial: &Trial<'_>, stage: &Stage, entries: &[&Entry]) -> Vec<Cell> {
-        let expect = &trial.weakening.expect;
-        let results = together(self.plan, stage, entries, self.jobs).await;
+        let expect = &trial.weakened.weakening.expect;
+        let results = together(stage, entries, self.jobs).await;
         let looked = entries.iter().zip(results).filter_map(|(entry, result)| {
             let mark = match trial.scenarios.iter().any(|it| it.id == entry.id) {
-                true => mark(&trial.control.id, expect, entry, &result),
+                true => mark(&trial.planned.control.id, expect, entry, &result),
                 false => aside(&result)?,
             };
             let expected = expect.get(&entry.id).copied();
@@ -209,55 +209,45 @@ impl<'a> Lane<'a> {
             second.end().await?;
         }
         let applier = &self.own.stage.applier;
-        let change = trial.weakened.change_to(&trial.unweakened);
+        let Trial { planned, weakened, .. } = trial;
+        let change = weakened.set_up.change_to(&planned.set_up);
         applier.delete(&change.delete).await?;
         applier.apply(&change.apply).await?;
         self.own.see_rolled_out(&change.apply).await?;
-        if let Some(labels) = &trial.weakened.stopped {
+        if let Some(labels) = &weakened.set_up.stopped {
             self.own.resume(labels).await?;
         }
         if self.concerns_kubelet(trial, &change) {
             let unweakened = self.plan.settings(&self.own.stage.values).kubelet;
-            self.own.set_kubelet(&trial.control.id, None, &unweakened).await?;
+            self.own.set_kubelet(self.plan, &planned.control.id, None, &unweakened).await?;
         }
-        if !trial.same_api_server() && trial.unweakened.flags.contains_key(ENCRYPTION) {
+        if !trial.same_api_server() && planned.set_up.flags.contains_key(ENCRYPTION) {
             self.rewrite_secrets().await?;
         }
-        let mut targets: BTreeMap<&str, bool> = BTreeMap::new();
-        for cell in cells {
-            let is_its = |entry: &&&Entry| entry.id == cell.result.id;
-            let Some(entry) = self.plan.scenarios.iter().find(is_its) else { continue };
-            *targets.entry(&entry.scenario.target).or_default() |= cell.mark != Mark::Green;
-        }
-        targets.extend(self.crowded().await?.into_iter().map(|name| (name, true)));
-        let restaging =
-            targets.into_iter().map(|(name, red)| self.own.stage.restage(self.plan, name, red));
-        try_join_all(restaging).await?;
-        if let Some(planned) = self.plan.controls.get(&trial.control.id) {
-            self.own.stage.see_control(planned).await?;
-        }
+        self.restage(cells).await?;
+        self.own.stage.see_control(planned).await?;
         Ok(())
     }
 
-    /// The targets with a pod that holds many debug containers: each run of a permit leaves one for good.
-    async fn crowded(&self) -> Result<Vec<&'a str>, kube::Error> {
+    /// Stages the targets anew that were acted on, and those whose pods hold many debug containers.
+    async fn restage(&self, cells: &[Cell]) -> Result<(), StageError> {
         let admin = &self.own.stage.world.access.admin;
-        let pods = Api::<Pod>::all(admin.clone()).list(&ListParams::default()).await?;
-        let is_crowded = |namespace: &str, name: &str| {
-            pods.items.iter().any(|pod| {
-                let debuggers =
-                    pod.spec.as_ref().and_then(|spec| spec.ephemeral_containers.as_ref());
-                pod.metadata.namespace.as_deref() == Some(namespace)
-                    && pod.metadata.name.as_deref() == Some(name)
-                    && debuggers.is_some_and(|them| them.len() > DEBUGGERS)
-            })
-        };
-        let targets = self.plan.scenarios.iter().map(|entry| entry.scenario.target.as_str());
-        let crowded = |name: &&str| {
-            let pods = &self.plan.catalog.targets[*name].pods;
-            pods.iter().any(|(namespace, pod)| is_crowded(namespace, pod))
-        };
-        Ok(targets.filter(crowded).collect())
+        let pods = Api::<Pod>::all(admin.clone()).list(&ListParams::default()).await?.items;
+        let restaging = self.plan.targets().into_iter().filter_map(|target| {
+            let its = cells.iter().filter(|cell| self.acts_on(cell, target));
+            let marks: Vec<Mark> = its.map(|cell| cell.mark).collect();
+            let is_crowded = is_crowded(target, &pods);
+            let is_changed = is_crowded || marks.iter().any(|mark| *mark != Mark::Green);
+            (is_crowded || !marks.is_empty()).then(|| self.own.stage.restage(target, is_changed))
+        });
+        try_join_all(restaging).await?;
+        Ok(())
+    }
+
+    /// Whether it is of a scenario on this target.
+    fn acts_on(&self, cell: &Cell, target: &Target) -> bool {
+        let mut scenarios = self.plan.scenarios.iter();
+        scenarios.any(|entry| entry.id == cell.result.id && entry.target.name == target.name)
     }
 
     /// Writes every Secret again, so that it is stored as the control stores it without the weakening.
@@ -303,6 +293,21 @@ impl<'a> Lane<'a> {
         let red = self.red(&self.plan.scenarios).await;
         if red.is_empty() { Ok(()) } else { Err(ProofError::NotGreenAtEnd(red)) }
     }
+}
+
+/// Whether a pod of a target holds many debug containers: each run of a permit leaves one for good.
+fn is_crowded(target: &Target, pods: &[Pod]) -> bool {
+    let is_full = |pod: &&Pod| {
+        let debuggers = pod.spec.as_ref().and_then(|spec| spec.ephemeral_containers.as_ref());
+        debuggers.is_some_and(|them| them.len() > DEBUGGERS)
+    };
+    let mut full = pods.iter().filter(is_full).map(|pod| &pod.metadata);
+    full.any(|pod| {
+        let mut its = target.pods.iter();
+        its.any(|(namespace, name)| {
+            pod.namespace.as_ref() == Some(namespace) && pod.name.as_ref() == Some(name)
+        })
+    })
 }
 
 /// Whether all noticed who are expected to, or anybody where none is.

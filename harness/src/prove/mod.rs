@@ -133,9 +133,9 @@ async fn work<'a>(
 
 fn skipped(untried: &Untried<'_>) -> WeakeningResult {
     WeakeningResult {
-        control: untried.control.id.clone(),
-        name: untried.name.to_owned(),
-        why: untried.weakening.why.clone(),
+        control: untried.planned.control.id.clone(),
+        name: untried.weakened.name.clone(),
+        why: untried.weakened.weakening.why.clone(),
         outcome: Outcome::Skipped,
         cause: Some(untried.cause.clone()),
         deviation: None,

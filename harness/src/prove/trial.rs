@@ -2,22 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use crate::catalog::{ControlEntry, Entry, SetUp};
-use crate::model::Weakening;
-use crate::run::{Plan, Planned};
+use crate::catalog::{Entry, Planned, Weakened};
+use crate::run::Plan;
 
 /// One weakening to be tried.
 pub struct Trial<'a> {
-    /// The control.
-    pub control: &'a ControlEntry,
-    /// The weakening's name.
-    pub name: &'a str,
-    /// What it says.
-    pub weakening: &'a Weakening,
-    /// The control without the weakening.
-    pub unweakened: SetUp,
+    /// The control as the profile has it: not weakened.
+    pub planned: &'a Planned,
     /// The control with the weakening.
-    pub weakened: SetUp,
+    pub weakened: &'a Weakened,
     /// The scenarios that test the control and can run here, in the order of the catalog.
     pub scenarios: Vec<&'a Entry>,
 }
@@ -32,60 +25,52 @@ pub struct Trials<'a> {
 
 /// One weakening that is not tried.
 pub struct Untried<'a> {
-    /// The control.
-    pub control: &'a ControlEntry,
-    /// The weakening's name.
-    pub name: &'a str,
-    /// What it says.
-    pub weakening: &'a Weakening,
+    /// The control as the profile has it.
+    pub planned: &'a Planned,
+    /// The control with the weakening.
+    pub weakened: &'a Weakened,
     /// Why it is not tried.
     pub cause: String,
 }
 
 impl<'a> Trials<'a> {
     /// The weakenings of these controls, or of all where none is named.
-    pub fn new(plan: &Plan<'a>, controls: &[String]) -> Self {
+    pub fn new(plan: &'a Plan<'_>, controls: &[String]) -> Self {
         let mut trials = Trials { trials: Vec::new(), skipped: Vec::new() };
-        let is_chosen = |id: &String| controls.is_empty() || controls.contains(id);
-        for (_, planned) in plan.controls.iter().filter(|(id, _)| is_chosen(id)) {
+        let is_chosen = |it: &Planned| controls.is_empty() || controls.contains(&it.control.id);
+        for planned in plan.controls.iter().filter(|it| is_chosen(it)) {
             if planned.unweakened {
                 trials.add(plan, planned);
             } else {
-                trials.skip(planned.control, "the profile has this control weakened already");
+                trials.skip(planned, "the profile has this control weakened already");
             }
         }
-        for (id, why) in plan.left_out.iter().filter(|(id, _)| is_chosen(id)) {
-            trials.skip(&plan.catalog.controls[id], why);
+        for (planned, why) in plan.left_out.iter().filter(|(it, _)| is_chosen(it)) {
+            trials.skip(planned, why);
         }
         trials.trials.sort_by_key(|trial| trial.same_api_server());
         trials
     }
 
-    fn add(&mut self, plan: &Plan<'a>, planned: &Planned<'a>) {
-        let control = planned.control;
-        for (name, weakening) in &control.control.weaken {
+    fn add(&mut self, plan: &'a Plan<'_>, planned: &'a Planned) {
+        for weakened in &planned.weakenings {
             let scenarios: Vec<&Entry> = plan
                 .scenarios
                 .iter()
-                .filter(|entry| entry.controls().contains(control.id.as_str()))
+                .filter(|entry| entry.scenario.controls().contains(planned.control.id.as_str()))
                 .copied()
                 .collect();
-            if let Some(cause) = why_not(plan, control, weakening, &scenarios) {
-                self.skipped.push(Untried { control, name, weakening, cause });
+            if let Some(cause) = why_not(plan, planned, weakened, &scenarios) {
+                self.skipped.push(Untried { planned, weakened, cause });
                 continue;
             }
-            let unweakened = planned.set_up.clone();
-            // If it were left out, the score would not show that it is missing.
-            let weakened = control
-                .set_up(Some(weakening))
-                .expect("the catalog has checked that its weakenings fit");
-            self.trials.push(Trial { control, name, weakening, unweakened, weakened, scenarios });
+            self.trials.push(Trial { planned, weakened, scenarios });
         }
     }
 
-    fn skip(&mut self, control: &'a ControlEntry, cause: &str) {
-        for (name, weakening) in &control.control.weaken {
-            self.skipped.push(Untried { control, name, weakening, cause: cause.to_owned() });
+    fn skip(&mut self, planned: &'a Planned, cause: &str) {
+        for weakened in &planned.weakenings {
+            self.skipped.push(Untried { planned, weakened, cause: cause.to_owned() });
         }
     }
 
@@ -94,11 +79,10 @@ impl<'a> Trials<'a> {
     pub fn told(&self) -> BTreeSet<(&'a str, &'a str)> {
         let untried = |entry: &Entry, control: &str| {
             let mut skipped = self.skipped.iter();
-            skipped
-                .any(|it| it.control.id == control && it.weakening.expect.contains_key(&entry.id))
+            skipped.any(|it| it.planned.control.id == control && it.weakened.expects(entry))
         };
         let tried = self.trials.iter().flat_map(|trial| {
-            let control = trial.control.id.as_str();
+            let control = trial.planned.control.id.as_str();
             trial.scenarios.iter().map(move |entry| (*entry, control))
         });
         tried
@@ -112,22 +96,20 @@ impl<'a> Trials<'a> {
 /// those of which nothing is expected: the user's own.
 fn why_not(
     plan: &Plan<'_>,
-    control: &ControlEntry,
-    weakening: &Weakening,
+    planned: &Planned,
+    weakened: &Weakened,
     scenarios: &[&Entry],
 ) -> Option<String> {
-    let expected = |entry: &Entry| weakening.expect.contains_key(&entry.id);
-    if scenarios.iter().any(|entry| expected(entry)) {
+    if scenarios.iter().any(|entry| weakened.expects(entry)) {
         return None;
     }
-    let unable = plan.skipped.iter().find(|(entry, _)| expected(entry));
+    let unable = plan.skipped.iter().find(|(entry, _)| weakened.expects(entry));
     if let Some((entry, why)) = unable {
         return Some(format!("{} is expected to notice: {why}", entry.id));
     }
-    let is_known =
-        |entry: &Entry| control.control.weaken.values().any(|it| it.expect.contains_key(&entry.id));
+    let is_known = |entry: &Entry| planned.weakenings.iter().any(|it| it.expects(entry));
     if scenarios.iter().all(|entry| is_known(entry)) {
-        let names: Vec<&str> = weakening.expect.keys().map(String::as_str).collect();
+        let names: Vec<&str> = weakened.weakening.expect.keys().map(String::as_str).collect();
         return Some(format!("not chosen: {}", names.join(", ")));
     }
     None
@@ -136,18 +118,18 @@ fn why_not(
 impl Trial<'_> {
     /// `exec-guard/misses-attach`
     pub fn id(&self) -> String {
-        format!("{}/{}", self.control.id, self.name)
+        format!("{}/{}", self.planned.control.id, self.weakened.name)
     }
 
     /// The scenarios that are expected to notice and are not run.
     pub fn unasked(&self) -> Vec<String> {
         let is_run = |id: &&String| self.scenarios.iter().any(|entry| entry.id == **id);
-        self.weakening.expect.keys().filter(|id| !is_run(id)).cloned().collect()
+        self.weakened.weakening.expect.keys().filter(|id| !is_run(id)).cloned().collect()
     }
 
     /// Whether the API server that is there will do.
     pub fn same_api_server(&self) -> bool {
-        self.unweakened.same_api_server(&self.weakened)
+        self.planned.set_up.same_api_server(&self.weakened.set_up)
     }
 }
 
@@ -170,7 +152,8 @@ mod tests {
     #[test]
     fn on_real_nodes_every_weakening_is_tried() {
         tried(ClusterType::Kind, &[], &[], |trials| {
-            let skipped: Vec<&str> = trials.skipped.iter().map(|it| it.name).collect();
+            let skipped: Vec<&str> =
+                trials.skipped.iter().map(|it| it.weakened.name.as_str()).collect();
             assert_eq!(skipped, [""; 0]);
         });
     }
@@ -200,9 +183,10 @@ mod tests {
     #[test]
     fn what_none_of_the_chosen_is_expected_to_notice_is_skipped_with_who_is() {
         tried(ClusterType::Kind, &["network-policy"], &["egress-outside"], |trials| {
-            let names = trials.trials.iter().map(|trial| trial.name).collect::<Vec<_>>();
+            let names =
+                trials.trials.iter().map(|trial| trial.weakened.name.as_str()).collect::<Vec<_>>();
             assert_eq!(names, ["allow-all", "egress-forgotten", "enforcement-stopped"]);
-            let cause = |it: &Untried<'_>| (it.name.to_owned(), it.cause.clone());
+            let cause = |it: &Untried<'_>| (it.weakened.name.clone(), it.cause.clone());
             let not_chosen = "not chosen: egress-database";
             let expected =
                 ["absent", "wrong-selector"].map(|name| (name.into(), not_chosen.into()));
@@ -219,7 +203,11 @@ mod tests {
         });
         tried(ClusterType::Embedded, &[], &[], |trials| {
             let skipped = trials.skipped.iter().flat_map(|it| {
-                it.weakening.expect.keys().map(|id| (id.as_str(), it.control.id.as_str()))
+                it.weakened
+                    .weakening
+                    .expect
+                    .keys()
+                    .map(|id| (id.as_str(), it.planned.control.id.as_str()))
             });
             let told = trials.told();
             assert!(!told.is_empty());

@@ -21,7 +21,7 @@ pub async fn execute(
 ) {
     let running = begun(&plan.scenarios).into_iter().map(|(_, entry)| async move {
         progress.tell(RunEvent::ScenarioStarted { id: entry.id.clone() });
-        let result = Play::new(plan, stage, entry).run(Some(deadline)).await;
+        let result = Play::new(stage, entry).run(Some(deadline)).await;
         progress.tell(RunEvent::ScenarioFinished(Box::new(result)));
     });
     futures::stream::iter(running).buffer_unordered(jobs).collect::<()>().await;
@@ -29,13 +29,12 @@ pub async fn execute(
 
 /// Runs these scenarios on a stage, `jobs` at a time, and returns their results in the same order.
 pub(crate) async fn together(
-    plan: &Plan<'_>,
     stage: &Stage,
     entries: &[&Entry],
     jobs: usize,
 ) -> Vec<ScenarioResult> {
     let running = begun(entries).into_iter().map(|(position, entry)| async move {
-        (position, Play::new(plan, stage, entry).run(None).await)
+        (position, Play::new(stage, entry).run(None).await)
     });
     let mut results: Vec<_> = futures::stream::iter(running).buffer_unordered(jobs).collect().await;
     results.sort_by_key(|(position, _)| *position);
@@ -64,7 +63,7 @@ pub fn without_attempts(entry: &Entry, verdict: Verdict, cause: String) -> Scena
         why: entry.scenario.why.clone(),
         fix: entry.scenario.fix.clone(),
         tags: entry.scenario.tags.clone(),
-        controls: entry.controls().into_iter().map(str::to_owned).collect(),
+        controls: entry.scenario.controls().into_iter().map(str::to_owned).collect(),
         verdict,
         cause: Some(cause),
         attempts: Vec::new(),

@@ -13,7 +13,6 @@ use std::time::Duration;
 
 pub(crate) use execute::together;
 pub use plan::Plan;
-pub(crate) use plan::Planned;
 pub use progress::Progress;
 pub use stage::StageError;
 use stage::stage;

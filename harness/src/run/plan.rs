@@ -5,36 +5,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::catalog::{
-    Catalog, ControlEntry, Entry, Lacks, ProfileEntry, SetUp, Values, identity, join,
+    Catalog, ControlFile, Entry, Lacks, PersonaEntry, Planned, ProfileEntry, Question, SetUp,
+    Target, Values, identity, join,
 };
 use crate::cluster::Settings;
-use crate::model::{Action, Need, Ready};
+use crate::model::{Action, Deviation, Need};
 use crate::pod::probe::harmless;
-
-/// A control as this run sets it up.
-pub struct Planned<'a> {
-    /// The control.
-    pub control: &'a ControlEntry,
-    /// With the profile's weakening applied.
-    pub set_up: SetUp,
-    /// Whether the profile does not weaken it, so that it must be seen acting.
-    pub unweakened: bool,
-}
 
 /// All that a run will do.
 pub struct Plan<'a> {
-    /// What is known.
-    pub catalog: &'a Catalog,
+    /// What the proof does not show, and why.
+    pub deviations: &'a [Deviation],
     /// What runs, in the order of the catalog.
     pub scenarios: Vec<&'a Entry>,
     /// What is selected but cannot run here, and why.
     pub skipped: Vec<(&'a Entry, String)>,
     /// The profile's name.
     pub profile: String,
-    /// The profile's controls, by id.
-    pub controls: BTreeMap<String, Planned<'a>>,
-    /// The profile's controls that this kind of cluster cannot have, by id, and why.
-    pub left_out: BTreeMap<String, String>,
+    /// The profile's controls, in the order of their ids.
+    pub controls: Vec<Planned>,
+    /// The profile's controls that this kind of cluster cannot have, and why.
+    pub left_out: Vec<(Planned, String)>,
     /// What the cluster will lack.
     pub lacks: Lacks,
 }
@@ -49,29 +40,16 @@ impl<'a> Plan<'a> {
         selected: Vec<&'a Entry>,
     ) -> Self {
         let lacks = lacks.into();
-        let mut controls: BTreeMap<String, Planned<'a>> = profile
-            .profile
-            .controls
-            .iter()
-            .filter_map(|(id, setting)| {
-                let control = catalog.controls.get(id)?;
-                let weakening =
-                    setting.weakening.as_ref().and_then(|name| control.control.weaken.get(name));
-                let fits = "the catalog has checked that its weakenings fit";
-                let set_up = control.set_up(weakening).expect(fits);
-                Some((id.clone(), Planned { control, set_up, unweakened: weakening.is_none() }))
-            })
-            .collect();
-        let left_out: BTreeMap<String, String> = controls
-            .iter()
-            .filter_map(|(id, planned)| {
-                Some((id.clone(), lacks.why_not(&planned.control.needs())?))
-            })
-            .collect();
-        controls.retain(|id, _| !left_out.contains_key(id));
+        let (mut controls, mut left_out) = (Vec::new(), Vec::new());
+        for planned in profile.controls.iter().cloned() {
+            match lacks.why_not(&planned.control.needs()) {
+                Some(why) => left_out.push((planned, why)),
+                None => controls.push(planned),
+            }
+        }
         give_way(&mut controls);
         let mut plan = Plan {
-            catalog,
+            deviations: &catalog.deviations,
             scenarios: Vec::new(),
             skipped: Vec::new(),
             profile: profile.name.clone(),
@@ -91,15 +69,17 @@ impl<'a> Plan<'a> {
     /// Why a scenario cannot run here.
     fn why_not(&self, entry: &Entry) -> Option<String> {
         let mut needs = entry.needs();
-        if entry.scenario.actions().any(|action| self.reads_along(entry, action)) {
+        if entry.scenario.actions().any(|action| reads_along(&entry.target, action)) {
             needs.insert(Need::RealNode);
         }
         if let Some(why) = self.lacks.why_not(&needs) {
             return Some(why);
         }
-        let unset: Vec<&str> =
-            entry.controls().into_iter().filter(|id| !self.controls.contains_key(*id)).collect();
-        if let Some(why) = unset.iter().find_map(|id| self.left_out.get(*id)) {
+        let set: BTreeSet<&str> = self.controls.iter().map(|it| it.control.id.as_str()).collect();
+        let tested = entry.scenario.controls();
+        let unset: Vec<&str> = tested.difference(&set).copied().collect();
+        let mut left_out = self.left_out.iter();
+        if let Some((_, why)) = left_out.find(|(it, _)| unset.contains(&it.control.id.as_str())) {
             return Some(why.clone());
         }
         let names = unset.join(", ");
@@ -107,63 +87,65 @@ impl<'a> Plan<'a> {
             .then(|| format!("the profile {} does not have the controls {names}", self.profile))
     }
 
-    /// Whether an action attaches to a main process that only a real node runs.
-    fn reads_along(&self, entry: &Entry, action: &Action) -> bool {
-        let Action::Attach(attach) = action else { return false };
-        let Some(target) = self.catalog.targets.get(&entry.scenario.target) else { return false };
-        let named = attach.pod.as_ref().or(target.pods.first().map(|(_, pod)| pod));
-        let pod = named.map_or("", String::as_str);
-        let mut containers = target.containers(&target.namespace, pod).into_iter();
-        let container = match &attach.container {
-            Some(name) => containers.find(|container| container["name"] == name.as_str()),
-            None => containers.next(),
-        };
-        let command = container.map(|container| &container["command"]);
-        let words = command.and_then(Value::as_array).into_iter().flatten();
-        let command: Vec<String> = words.filter_map(Value::as_str).map(str::to_owned).collect();
-        harmless(&command).is_none()
-    }
-
     /// The API server's and the kubelet's settings of all controls together.
     pub fn settings(&self, values: &Values) -> Settings {
-        settings(self.controls.values().map(|planned| &planned.set_up), values)
+        settings(self.controls.iter().map(|planned| &planned.set_up), values)
     }
 
     /// The same, with one control set up otherwise.
     pub fn settings_with(&self, values: &Values, id: &str, set_up: &SetUp) -> Settings {
-        let others = self.controls.iter().filter(|(other, _)| *other != id);
-        settings(others.map(|(_, planned)| &planned.set_up).chain([set_up]), values)
+        let others = self.controls.iter().filter(|planned| planned.control.id != id);
+        settings(others.map(|planned| &planned.set_up).chain([set_up]), values)
     }
 
     /// What the controls that are not weakened are asked until they act.
-    fn questions(&self) -> impl Iterator<Item = &Ready> {
-        let unweakened = self.controls.values().filter(|planned| planned.unweakened);
-        unweakened.flat_map(|planned| &planned.control.control.ready)
+    fn questions(&self) -> impl Iterator<Item = &Question> {
+        self.controls
+            .iter()
+            .filter(|planned| planned.unweakened)
+            .flat_map(|planned| &planned.questions)
     }
 
-    /// The targets that the scenarios and the controls' own questions act on.
-    pub fn targets(&self) -> BTreeSet<&str> {
-        let asked = self.questions().filter_map(|ready| ready.target.as_deref());
-        self.scenarios.iter().map(|entry| entry.scenario.target.as_str()).chain(asked).collect()
+    /// The targets that the scenarios and the controls' own questions act on, each once, in the order of their names.
+    pub fn targets(&self) -> Vec<&Target> {
+        let asked = self.questions().filter_map(|question| question.target.as_deref());
+        let all = self.scenarios.iter().map(|entry| &*entry.target).chain(asked);
+        let by_name: BTreeMap<&str, &Target> = all.map(|it| (it.name.as_str(), it)).collect();
+        by_name.into_values().collect()
     }
 
-    /// The personas that the scenarios and the controls' own questions need.
-    pub fn personas(&self) -> BTreeSet<&str> {
-        let asked = self.questions().map(|ready| ready.r#as.as_str());
-        let acting = self.scenarios.iter().flat_map(|entry| {
-            let attacks = entry.scenario.attacks.iter().map(|attack| attack.r#as.as_str());
-            attacks.chain(entry.scenario.permits.iter().map(|permit| permit.r#as.as_str()))
-        });
-        acting.chain(asked).collect()
+    /// The personas that the scenarios and the controls' own questions need, each once, in the order of their names.
+    pub fn personas(&self) -> Vec<&PersonaEntry> {
+        let asked = self.questions().map(|question| &*question.persona);
+        let turns = self.scenarios.iter().flat_map(|entry| &entry.turns);
+        let all = turns.map(|turn| &*turn.persona).chain(asked);
+        let by_name: BTreeMap<&str, &PersonaEntry> = all.map(|it| (it.name.as_str(), it)).collect();
+        by_name.into_values().collect()
     }
 }
 
+/// Whether an action reads along with a main process that only a real node runs.
+fn reads_along(target: &Target, action: &Action) -> bool {
+    let Action::Attach(attach) = action else { return false };
+    let named = attach.pod.as_ref().or(target.pods.first().map(|(_, pod)| pod));
+    let pod = named.map_or("", String::as_str);
+    let mut containers = target.containers(&target.namespace, pod).into_iter();
+    let container = match &attach.container {
+        Some(name) => containers.find(|container| container["name"] == name.as_str()),
+        None => containers.next(),
+    };
+    let command = container.map(|container| &container["command"]);
+    let words = command.and_then(Value::as_array).into_iter().flatten();
+    let command: Vec<String> = words.filter_map(Value::as_str).map(str::to_owned).collect();
+    harmless(&command).is_none()
+}
+
 /// Leaves an object that two controls name to the weakened one: the other would restore it.
-fn give_way(controls: &mut BTreeMap<String, Planned<'_>>) {
-    let weakened = controls.values().filter(|planned| !planned.unweakened);
+fn give_way(controls: &mut [Planned]) {
+    let weakened = controls.iter().filter(|planned| !planned.unweakened);
     let theirs = weakened.flat_map(|planned| &planned.set_up.objects);
     let theirs: BTreeSet<String> = theirs.map(|it| identity(&it.object)).collect();
-    for planned in controls.values_mut().filter(|planned| planned.unweakened) {
+    for planned in controls.iter_mut().filter(|planned| planned.unweakened) {
         planned.set_up.objects.retain(|it| !theirs.contains(&identity(&it.object)));
     }
 }
@@ -171,12 +153,12 @@ fn give_way(controls: &mut BTreeMap<String, Planned<'_>>) {
 /// The API server's and the kubelet's settings of several controls together.
 fn settings<'s>(set_ups: impl Iterator<Item = &'s SetUp>, values: &Values) -> Settings {
     let mut settings = Settings::default();
+    let mut files: BTreeMap<&String, ControlFile> = BTreeMap::new();
     for set_up in set_ups {
         settings.flags.extend(set_up.flags.clone());
-        for (name, text) in &set_up.files {
-            let text = values.fill(text);
-            let joined = settings.files.get(name).and_then(|there| join(there, &text));
-            settings.files.insert(name.clone(), joined.unwrap_or(text));
+        for (name, file) in &set_up.files {
+            let joined = files.get(name).and_then(|there| join(there, file));
+            files.insert(name, joined.unwrap_or_else(|| file.clone()));
         }
         if let Some(kubelet) = &set_up.kubelet {
             if settings.kubelet.is_null() {
@@ -185,11 +167,15 @@ fn settings<'s>(set_ups: impl Iterator<Item = &'s SetUp>, values: &Values) -> Se
             crate::merge::lay_over(&mut settings.kubelet, kubelet);
         }
     }
+    let filled = files.into_iter().map(|(name, file)| (name.clone(), values.fill(&file.text)));
+    settings.files = filled.collect();
     settings
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::catalog::Document;
     use crate::cluster::ClusterType;
@@ -218,7 +204,8 @@ mod tests {
             "egress-outside",
         ];
         assert_eq!(skipped, expected);
-        let left_out: Vec<&String> = embedded.left_out.keys().collect();
+        let left_out: Vec<&str> =
+            embedded.left_out.iter().map(|(planned, _)| planned.control.id.as_str()).collect();
         assert_eq!(left_out, ["kubelet-auth", "network-policy"]);
     }
 
@@ -231,7 +218,7 @@ mod tests {
         let set_up = entry.set_up(weakening).expect("it fits");
         let settings = plan.settings_with(&Values::default(), control, &set_up);
         let file = &settings.files["admission.yaml"];
-        let configuration = crate::catalog::documents(file).expect("YAML").swap_remove(0);
+        let configuration: Value = serde_saphyr::from_str(file).expect("YAML");
         let plug_ins = configuration["plugins"].as_array().expect("plug-ins").iter();
         plug_ins.map(|it| it["name"].as_str().unwrap_or_default().to_owned()).collect()
     }
@@ -248,27 +235,26 @@ mod tests {
     #[test]
     fn what_a_profile_weakens_nobody_else_restores() {
         let catalog = Catalog::load(None).expect("our own catalog");
-        for (id, entry) in &catalog.controls {
-            for (name, weakening) in &entry.control.weaken {
-                let mut profile = catalog.profile("hardened").expect("a profile of ours");
-                let setting = profile.profile.controls.get_mut(id).expect("a control of its");
-                setting.weakening = Some(name.clone());
+        let hardened = catalog.profile("hardened").expect("a profile of ours");
+        let names = |documents: &[Document]| {
+            documents.iter().map(|it| identity(&it.object)).collect::<BTreeSet<String>>()
+        };
+        for (position, planned) in hardened.controls.iter().enumerate() {
+            for weakened in &planned.weakenings {
+                let mut profile = hardened.clone();
+                profile.controls[position].set_up = weakened.set_up.clone();
+                profile.controls[position].unweakened = false;
                 let plan = Plan::new(&catalog, &profile, ClusterType::Kind, Vec::new());
-                let whole = entry.set_up(None).expect("it fits");
-                let weakened = entry.set_up(Some(weakening)).expect("it fits");
-                let change = whole.change_to(&weakened);
-                let names = |documents: &[Document]| {
-                    documents.iter().map(|it| identity(&it.object)).collect::<BTreeSet<String>>()
-                };
+                let change = planned.set_up.change_to(&weakened.set_up);
                 let changed = &names(&change.apply) | &names(&change.delete);
-                for (other, planned) in plan.controls.iter().filter(|(other, _)| *other != id) {
-                    let restored = &changed & &names(&planned.set_up.objects);
-                    assert!(restored.is_empty(), "{id}/{name} by {other}: {restored:?}");
+                for other in plan.controls.iter().filter(|it| it.control.id != planned.control.id) {
+                    let restored = &changed & &names(&other.set_up.objects);
+                    assert!(restored.is_empty(), "{}: {restored:?}", weakened.name);
                 }
                 // A target is there before the controls are, so that of its objects only what is deleted comes back.
                 for target in catalog.targets.values() {
                     let restored = &names(&change.delete) & &names(&target.objects);
-                    assert!(restored.is_empty(), "{id}/{name}: {restored:?}");
+                    assert!(restored.is_empty(), "{}: {restored:?}", weakened.name);
                 }
             }
         }
@@ -278,7 +264,7 @@ mod tests {
     fn a_users_scenario_is_skipped_for_one_action() {
         let catalog = Catalog::load(None).expect("our own catalog");
         let mut entry = catalog.scenarios[0].clone();
-        entry.scenario.target = "shop".to_owned();
+        entry.target = Arc::clone(&catalog.targets["shop"]);
         for (pod, runs) in [("frontend", true), ("backend", false)] {
             let attach =
                 Attach { pod: Some(pod.to_owned()), container: None, stdin: false, tty: false };

@@ -4,22 +4,20 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Plan;
 use super::collect::collect;
 use super::execute::without_attempts;
 use super::send::{Sender, Sending};
 use super::stage::Stage;
 use crate::attack::Ledger;
 use crate::catalog::Entry;
-use crate::judge::{Decider, Judged, judge};
-use crate::model::{Blocked, LeftOver, Record, ScenarioResult, Steadiness, Turn};
+use crate::judge::{Judged, judge};
+use crate::model::{LeftOver, Record, ScenarioResult, Steadiness};
 
 /// How long the removal of what a scenario made may take: a moment, where the API server answers.
 const TIDYING: Duration = Duration::from_secs(10);
 
 /// One scenario on its stage.
 pub(super) struct Play<'a> {
-    plan: &'a Plan<'a>,
     stage: &'a Stage,
     entry: &'a Entry,
     ledger: Ledger,
@@ -27,22 +25,21 @@ pub(super) struct Play<'a> {
 
 impl<'a> Play<'a> {
     /// Nothing of it is tried yet.
-    pub(super) fn new(plan: &'a Plan<'a>, stage: &'a Stage, entry: &'a Entry) -> Self {
-        Play { plan, stage, entry, ledger: stage.ledger() }
+    pub(super) fn new(stage: &'a Stage, entry: &'a Entry) -> Self {
+        Play { stage, entry, ledger: stage.ledger() }
     }
 
     /// Tries everything, until the deadline or the end of the cluster. What was sent up to there is judged.
     pub(super) async fn run(&self, deadline: Option<Instant>) -> ScenarioResult {
         let started = Instant::now();
-        let turns = self.entry.scenario.turns();
-        let (sendings, process, cause) = self.send(&turns, deadline).await;
+        let (sendings, process, cause) = self.send(deadline).await;
         let attempts = collect(self.stage, sendings).await;
         let steadiness = self.steadiness(process);
         let took = started.elapsed();
         let left_over = self.tidy().await;
         let record = Record { attempts, steadiness, left_over, cause };
         let Judged { verdict, cause, attempts } =
-            judge(&turns, record, |blocked| self.decider(blocked));
+            judge(&self.entry.turns, record, &self.stage.values);
         ScenarioResult {
             cause,
             attempts,
@@ -52,16 +49,12 @@ impl<'a> Play<'a> {
     }
 
     /// Sends as much as can be sent. Returns it with the API server's process at the beginning and why it ended early.
-    async fn send(
-        &self,
-        turns: &[Turn<'_>],
-        deadline: Option<Instant>,
-    ) -> (Vec<Sending>, Option<u64>, Option<String>) {
+    async fn send(&self, deadline: Option<Instant>) -> (Vec<Sending>, Option<u64>, Option<String>) {
         let mut sendings = Vec::new();
         let mut process = None;
         let sending = async {
             process = self.stage.awake().await;
-            Sender::new(self.stage, self.entry, &self.ledger).send_all(turns, &mut sendings).await;
+            Sender::new(self.stage, self.entry, &self.ledger).send_all(&mut sendings).await;
         };
         let cause = tokio::select! {
             () = sending => None,
@@ -98,17 +91,6 @@ impl<'a> Play<'a> {
             left = self.ledger.empty(Instant::now() + TIDYING) => left,
             // Nothing stays on a cluster that is gone.
             _ = self.stage.gone() => Vec::new(),
-        }
-    }
-
-    /// The control that must refuse.
-    fn decider(&self, blocked: &Blocked) -> Decider<'a> {
-        let entry = &self.plan.catalog.controls[&blocked.by];
-        Decider {
-            control: &entry.id,
-            decides: &entry.control.decides,
-            leaves: self.stage.values.fill_map(&entry.control.leaves),
-            look_at: &entry.control.look_at,
         }
     }
 }

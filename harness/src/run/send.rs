@@ -6,11 +6,11 @@ use tokio::time::Instant;
 
 use super::collect;
 use super::stage::Stage;
-use crate::attack::{Attempt, Ledger, Observation};
-use crate::catalog::Entry;
+use crate::attack::{Attempt, Ledger, Observation, StagedTarget};
+use crate::catalog::{Entry, Turn};
 use crate::cluster::webhooks;
 use crate::judge::attribute;
-use crate::model::{Action, Answer, Decision, Response, Role, Turn, Webhook};
+use crate::model::{Action, Answer, Decision, Response, Role, Webhook};
 
 /// No attempt takes longer: the longest waits for a controller and a stream.
 const ATTEMPT: Duration = Duration::from_secs(90);
@@ -48,15 +48,15 @@ impl<'a> Sender<'a> {
     }
 
     /// Sends all attempts. Those that ended are kept in `sendings` even if this is dropped.
-    pub(super) async fn send_all(&mut self, turns: &[Turn<'_>], sendings: &mut Vec<Sending>) {
-        for turn in turns {
+    pub(super) async fn send_all(&mut self, sendings: &mut Vec<Sending>) {
+        for turn in &self.entry.turns {
             sendings.push(self.settled(turn).await);
         }
     }
 
     /// Sends, and once more if it was not let in so soon after a step that what this changed may not act yet: believed
     /// at once, such a refusal would hide the way that the step has opened.
-    async fn settled(&mut self, turn: &Turn<'_>) -> Sending {
+    async fn settled(&mut self, turn: &Turn) -> Sending {
         let soon = self.settled.filter(|settled| Instant::now() < *settled);
         let mut sending = Sending { seen: self.once(turn).await, too_soon: None };
         if let (Some(settled), Ok(seen)) = (soon, &sending.seen)
@@ -66,7 +66,7 @@ impl<'a> Sender<'a> {
             tokio::time::sleep_until(settled).await;
             sending.seen = self.once(turn).await;
         }
-        let settles = sending.seen.as_ref().ok().and_then(|seen| settles(turn.action, seen));
+        let settles = sending.seen.as_ref().ok().and_then(|seen| settles(&turn.action, seen));
         self.settled = self.settled.max(settles.map(|settles| Instant::now() + settles));
         sending
     }
@@ -80,14 +80,15 @@ impl<'a> Sender<'a> {
     }
 
     /// Sends once.
-    async fn once(&self, turn: &Turn<'_>) -> Result<Uncollected, String> {
+    async fn once(&self, turn: &Turn) -> Result<Uncollected, String> {
         let audit_id = self.stage.next_id();
         let user_agent =
             format!("brinell/{} scenario/{}", env!("CARGO_PKG_VERSION"), self.entry.id);
+        let identity = self.stage.identity(&turn.persona).await.map_err(|it| it.to_string())?;
         let attempt = Attempt {
             world: &self.stage.world,
-            identity: &self.stage.identities[turn.persona],
-            target: &self.stage.targets[&self.entry.scenario.target],
+            identity: &identity,
+            target: &StagedTarget::of(&self.entry.target),
             door: turn.door,
             audit_id: &audit_id,
             user_agent: &user_agent,
@@ -95,14 +96,14 @@ impl<'a> Sender<'a> {
             // What a step or an attack makes is there for the attacks after it.
             stays: turn.role != Role::Permit,
         };
-        let observation = match tokio::time::timeout(ATTEMPT, attempt.send(turn.action)).await {
+        let observation = match tokio::time::timeout(ATTEMPT, attempt.send(&turn.action)).await {
             Ok(Ok(observation)) => observation,
             Ok(Err(error)) => return Err(error.to_string()),
             Err(_) => return Err(format!("the attempt did not end within {ATTEMPT:?}")),
         };
         Ok(Uncollected {
             webhooks: self.webhooks(&observation.answer).await,
-            is_controller_elsewhere: self.is_controller_elsewhere(turn.action),
+            is_controller_elsewhere: self.is_controller_elsewhere(&turn.action),
             observation,
         })
     }

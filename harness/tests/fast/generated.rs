@@ -100,7 +100,8 @@ fn precedence() -> String {
 
 fn scenario(page: &mut String, entry: &Entry) -> std::fmt::Result {
     let Scenario { title, why, fix, tags, target, attacks, permits } = &entry.scenario;
-    let controls: Vec<String> = entry.controls().iter().map(|id| format!("`{id}`")).collect();
+    let controls: Vec<String> =
+        entry.scenario.controls().iter().map(|id| format!("`{id}`")).collect();
     let tags: Vec<String> = tags.iter().map(|tag| format!("`{tag}`")).collect();
     writeln!(page, "\n### {}\n\n{title}.\n", entry.id)?;
     writeln!(page, "- Why: {why}\n- Fix: {fix}")?;

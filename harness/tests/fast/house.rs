@@ -180,6 +180,33 @@ fn words_for_what_came_of_something_stand_once() {
     assert_eq!(doubles, [""; 0]);
 }
 
+/// The modules that get from the catalog what names meant: they need no name to find it.
+const AFTER_THE_CATALOG: [&str; 4] = ["attack", "judge", "run", "prove"];
+
+/// What is kept by a name that a file gives.
+const NAMED: [&str; 7] =
+    ["controls[", "identities[", "personas[", "profiles[", "scenarios[", "targets[", "weaken["];
+
+/// Whether a line panics where a name means nothing, or rests on an earlier check in another way.
+fn trusts_a_name(line: &str) -> bool {
+    let before = |(at, _): (usize, &str)| line[..at].chars().next_back();
+    let mut indexed = line.match_indices("[&").filter_map(before);
+    indexed.any(|c| c.is_alphanumeric() || c == ')' || c == ']')
+        || NAMED.iter().any(|name| line.contains(name))
+        || line.contains(".expect(")
+}
+
+#[test]
+fn after_the_catalog_nothing_is_looked_up_by_a_name() {
+    let files = AFTER_THE_CATALOG.into_iter().flat_map(files);
+    let trusting = files.flat_map(|file| {
+        let code = code(&file);
+        let lines = code.lines().filter(|line| trusts_a_name(line));
+        lines.map(|line| format!("{}: {}", file.display(), line.trim())).collect::<Vec<_>>()
+    });
+    assert_eq!(trusting.collect::<Vec<_>>(), [""; 0]);
+}
+
 /// A verdict that is made beside the judge would rest on what nobody has recorded.
 #[test]
 fn only_the_judge_makes_a_judgement() {

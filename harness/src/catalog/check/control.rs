@@ -1,12 +1,15 @@
 //! Controls: their files are there, and each weakening weakens something that is noticed.
 
+use std::sync::Arc;
+
 use super::{Check, keys};
 use crate::catalog::persona::PARTS;
+use crate::catalog::read::Parsed;
 use crate::catalog::{ControlEntry, SetUp};
-use crate::model::{Layer, Need, Ready, Weakening};
+use crate::model::{Layer, Need, Ready, Scenario, Weakening};
 
 impl Check<'_> {
-    pub(super) fn control(&mut self, entry: &ControlEntry) {
+    pub(super) fn control(&mut self, entry: &ControlEntry, scenarios: &[Parsed<Scenario>]) {
         let control = &entry.control;
         if !control.weaken.contains_key("absent") {
             let hint = "every control says how a cluster is without it";
@@ -24,6 +27,7 @@ impl Check<'_> {
         }
         for (name, weakening) in &control.weaken {
             self.weakening(weakening, &format!("/weaken/{name}"), entry);
+            self.expectations(weakening, &format!("/weaken/{name}/expect"), entry, scenarios);
         }
     }
 
@@ -50,7 +54,8 @@ impl Check<'_> {
         if ready.target.is_none() && ready.r#do.acts_on_pod() {
             self.wrong(pointer, "the action acts on a pod", "name the `target` that the pod is in");
         }
-        let target = ready.target.as_ref().and_then(|target| catalog.targets.get(target));
+        let target =
+            ready.target.as_ref().and_then(|target| catalog.targets.get(target)).map(Arc::as_ref);
         self.action(&ready.r#as, &ready.r#do, target, pointer);
         if let Some(saying) = &ready.saying {
             self.saying(saying, decides, &format!("{pointer}/saying"));
@@ -83,24 +88,28 @@ impl Check<'_> {
             let message = "simulated nodes have no DaemonSets, and this control acts there as well";
             self.wrong(&format!("{pointer}/stop"), message, hint);
         }
-        self.expectations(weakening, pointer, entry);
     }
 
-    fn expectations(&mut self, weakening: &Weakening, pointer: &str, entry: &ControlEntry) {
+    fn expectations(
+        &mut self,
+        weakening: &Weakening,
+        pointer: &str,
+        entry: &ControlEntry,
+        scenarios: &[Parsed<Scenario>],
+    ) {
         if weakening.expect.is_empty() {
             let hint =
                 "name the scenario that must notice, and its reason: `exec-interactive: bypassed`";
-            self.wrong(&format!("{pointer}/expect"), "nobody is expected to notice", hint);
+            self.wrong(pointer, "nobody is expected to notice", hint);
         }
-        let catalog = self.catalog;
         for id in weakening.expect.keys() {
-            let pointer = format!("{pointer}/expect/{id}");
-            match catalog.scenarios.iter().find(|scenario| scenario.id == *id) {
+            let pointer = format!("{pointer}/{id}");
+            match scenarios.iter().find(|scenario| scenario.name == *id) {
                 None => {
-                    let known = catalog.scenarios.iter().map(|scenario| scenario.id.as_str());
+                    let known = scenarios.iter().map(|scenario| scenario.name.as_str());
                     self.known("scenario", id, &pointer, known);
                 }
-                Some(scenario) if !scenario.controls().contains(entry.id.as_str()) => {
+                Some(scenario) if !scenario.says.controls().contains(entry.id.as_str()) => {
                     let message = format!("the scenario `{id}` does not test `{}`", entry.id);
                     self.wrong(
                         &pointer,

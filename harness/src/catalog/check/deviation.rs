@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::Check;
-use crate::catalog::Entry;
-use crate::model::Deviation;
+use crate::catalog::read::Parsed;
+use crate::model::{Deviation, Scenario};
 
 impl Check<'_> {
-    pub(super) fn deviations(&mut self) {
+    pub(super) fn deviations(&mut self, scenarios: &[Parsed<Scenario>]) {
         let catalog = self.catalog;
         let weakenings: BTreeSet<String> = catalog
             .controls
@@ -16,7 +16,7 @@ impl Check<'_> {
                 entry.control.weaken.keys().map(move |name| format!("{id}/{name}"))
             })
             .collect();
-        let scenarios = || catalog.scenarios.iter().map(|entry| entry.id.as_str());
+        let ids = || scenarios.iter().map(|scenario| scenario.name.as_str());
         for (position, deviation) in catalog.deviations.iter().enumerate() {
             match deviation {
                 Deviation::Missed(missed) => {
@@ -26,13 +26,13 @@ impl Check<'_> {
                 }
                 Deviation::Vacuous(vacuous) => {
                     let pointer = format!("/{position}/vacuous/scenario");
-                    self.known("scenario", &vacuous.scenario, &pointer, scenarios());
-                    let entry = catalog.scenarios.iter().find(|it| it.id == vacuous.scenario);
-                    let attacks = entry.map_or(&[][..], |entry| &entry.scenario.attacks);
+                    self.known("scenario", &vacuous.scenario, &pointer, ids());
+                    let found = scenarios.iter().find(|it| it.name == vacuous.scenario);
+                    let attacks = found.map_or(&[][..], |it| &it.says.attacks);
                     let names = attacks.iter().map(|attack| attack.name.as_str());
                     let pointer = format!("/{position}/vacuous/attack");
                     self.known("attack", &vacuous.attack, &pointer, names);
-                    let mut tested = entry.map(Entry::controls).unwrap_or_default();
+                    let mut tested = found.map(|it| it.says.controls()).unwrap_or_default();
                     if let Some(attack) = attacks.iter().find(|it| it.name == vacuous.attack) {
                         tested.retain(|control| attack.tests(control));
                     }
@@ -54,7 +54,7 @@ impl Check<'_> {
                         names,
                     );
                     let pointer = format!("{pointer}/scenario");
-                    self.known("scenario", &known.scenario, &pointer, scenarios());
+                    self.known("scenario", &known.scenario, &pointer, ids());
                 }
             }
         }

@@ -15,17 +15,21 @@ mod scenario;
 
 use std::collections::BTreeMap;
 
-use super::load::Sources;
 use super::nearest::did_you_mean;
 use super::problem::SHOWN_PROBLEMS;
+use super::read::{Parsed, Read};
 use super::source::Source;
 use super::{Catalog, Problem};
 use crate::catalog::{Values, substitutions};
 use crate::model::Profile;
 
-/// All that is wrong in the catalog, given the sources of its manifests and of its scenarios.
-pub(super) fn catalog(catalog: &Catalog, [manifests, scenarios]: [&Sources; 2]) -> Vec<Problem> {
+/// All that is wrong in what was read; nothing where a manifest is missing that may hold what is named.
+pub(super) fn all(read: &Read) -> Vec<Problem> {
     let mut problems = Vec::new();
+    if !read.manifests_are_whole {
+        return problems;
+    }
+    let Read { catalog, scenarios, profiles, manifests, .. } = read;
     let mut check = |source: Option<&Source>, look: &dyn Fn(&mut Check<'_>)| {
         if let Some(source) = source {
             let mut check = Check { catalog, source, problems: Vec::new() };
@@ -38,25 +42,25 @@ pub(super) fn catalog(catalog: &Catalog, [manifests, scenarios]: [&Sources; 2]) 
         check(manifests.get(&entry.file), &|check| check.persona(entry, &known));
     }
     for entry in catalog.controls.values() {
-        check(manifests.get(&entry.file), &|check| check.control(entry));
+        check(manifests.get(&entry.file), &|check| check.control(entry, scenarios));
     }
-    for entry in catalog.profiles.values() {
-        check(manifests.get(&entry.file), &|check| check.profile(&entry.profile));
+    for profile in profiles {
+        check(Some(&profile.source), &|check| check.profile(&profile.says));
     }
     for source in manifests.values().filter(|source| may_substitute(&source.file)) {
         check(Some(source), &|check| check.substitutions());
     }
-    check(manifests.get("manifests/deviations.yaml"), &|check| check.deviations());
-    for entry in &catalog.scenarios {
-        check(scenarios.get(&entry.id), &|check| check.scenario(entry));
+    check(manifests.get("manifests/deviations.yaml"), &|check| check.deviations(scenarios));
+    for scenario in scenarios {
+        check(Some(&scenario.source), &|check| check.scenario(scenario));
     }
     problems
 }
 
 /// All that is wrong in a profile.
-pub(super) fn profile(catalog: &Catalog, profile: &Profile, source: &Source) -> Vec<Problem> {
-    let mut check = Check { catalog, source, problems: Vec::new() };
-    check.profile(profile);
+pub(super) fn profile(catalog: &Catalog, profile: &Parsed<Profile>) -> Vec<Problem> {
+    let mut check = Check { catalog, source: &profile.source, problems: Vec::new() };
+    check.profile(&profile.says);
     check.problems
 }
 
@@ -75,10 +79,13 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn wrong(&mut self, pointer: &str, message: &str, hint: &str) {
-        // More are counted and not shown.
-        let is_shown = self.problems.len() < SHOWN_PROBLEMS;
-        let place = if is_shown { self.source.place(pointer) } else { None };
+        let place = if self.is_next_shown() { self.source.place(pointer) } else { None };
         self.problems.push(self.source.problem(place, message, hint));
+    }
+
+    /// Whether one more problem is shown, and not only counted.
+    fn is_next_shown(&self) -> bool {
+        self.problems.len() < SHOWN_PROBLEMS
     }
 
     fn known<'k>(
@@ -88,13 +95,11 @@ impl Check<'_> {
         pointer: &str,
         known: impl Iterator<Item = &'k str> + Clone,
     ) {
-        if !known.clone().any(|known| known == name) {
-            self.wrong(
-                pointer,
-                &format!("there is no {kind} `{name}`"),
-                &did_you_mean(name, known),
-            );
+        if known.clone().any(|known| known == name) {
+            return;
         }
+        let hint = if self.is_next_shown() { did_you_mean(name, known) } else { String::new() };
+        self.wrong(pointer, &format!("there is no {kind} `{name}`"), &hint);
     }
 
     fn substitutions(&mut self) {

@@ -1,17 +1,19 @@
 //! Scenarios: what is expected of each attack and permit can come.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::{Check, keys};
-use crate::catalog::{Entry, Target};
+use crate::catalog::Target;
+use crate::catalog::read::Parsed;
 use crate::model::{
     AUDIT_POLICY, Action, Attack, Blocked, Door, Expectation, Permit, Scenario, Succeeds,
 };
 
 impl Check<'_> {
-    pub(super) fn scenario(&mut self, entry: &Entry) {
-        let scenario = &entry.scenario;
-        self.id(entry);
+    pub(super) fn scenario(&mut self, read: &Parsed<Scenario>) {
+        let scenario = &read.says;
+        self.id(&read.name);
         if scenario.attacks.is_empty() {
             self.wrong("/attacks", "no attack", "a scenario has at least one attack");
         }
@@ -19,51 +21,51 @@ impl Check<'_> {
             let hint = "a control that blocks everything would pass: add what must keep working";
             self.wrong("/permits", "no permit", hint);
         }
-        self.names(entry);
+        self.names(scenario);
         let catalog = self.catalog;
         self.known("target", &scenario.target, "/target", keys(&catalog.targets));
-        let target = catalog.targets.get(&scenario.target);
+        let target = catalog.targets.get(&scenario.target).map(Arc::as_ref);
         for (position, attack) in scenario.attacks.iter().enumerate() {
             self.attack(attack, target, &format!("/attacks/{position}"));
         }
         for (position, permit) in scenario.permits.iter().enumerate() {
             self.permit(permit, target, &format!("/permits/{position}"));
         }
-        if entry.built_in {
-            self.proof(entry);
+        if read.source.built_in {
+            self.proof(&read.name, scenario);
         }
     }
 
     /// A scenario of ours must be expected to notice a weakening of each control that it tests: otherwise it may stay
     /// green for ever, and no proof demands that it was seen failing. Of a user's scenario our controls know nothing.
-    fn proof(&mut self, entry: &Entry) {
+    fn proof(&mut self, id: &str, scenario: &Scenario) {
         let catalog = self.catalog;
-        let tested = entry.controls().into_iter().filter_map(|id| catalog.controls.get(id));
+        let tested = scenario.controls().into_iter().filter_map(|id| catalog.controls.get(id));
         for control in tested {
             let mut weakenings = control.control.weaken.values();
-            if !weakenings.any(|weakening| weakening.expect.contains_key(&entry.id)) {
+            if !weakenings.any(|weakening| weakening.expect.contains_key(id)) {
                 let message = format!("no weakening of `{}` expects it to notice", control.id);
                 let hint = format!(
-                    "add `{}: REASON` to the `expect` of one that it notices, in {}; \
-                     `brinell prove --scenario {}` shows which do",
-                    entry.id, control.file, entry.id
+                    "add `{id}: REASON` to the `expect` of one that it notices, in {}; \
+                     `brinell prove --scenario {id}` shows which do",
+                    control.file
                 );
-                self.wrong(&tests_at(&entry.scenario, &control.id), &message, &hint);
+                self.wrong(&tests_at(scenario, &control.id), &message, &hint);
             }
         }
     }
 
-    fn id(&mut self, entry: &Entry) {
+    fn id(&mut self, id: &str) {
         let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        if !entry.id.chars().all(allowed) {
+        if !id.chars().all(allowed) {
             let hint = "a scenario's id is its file's name: lower-case letters, digits and dashes";
             self.wrong("", "the file's name is no id", hint);
         }
     }
 
-    fn names(&mut self, entry: &Entry) {
-        let attacks = entry.scenario.attacks.iter().map(|attack| &attack.name);
-        let permits = entry.scenario.permits.iter().map(|permit| &permit.name);
+    fn names(&mut self, scenario: &Scenario) {
+        let attacks = scenario.attacks.iter().map(|attack| &attack.name);
+        let permits = scenario.permits.iter().map(|permit| &permit.name);
         let places =
             attacks.enumerate().map(|(position, name)| (format!("/attacks/{position}"), name));
         let places = places.chain(

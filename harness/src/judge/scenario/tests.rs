@@ -1,24 +1,57 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use super::*;
+use crate::catalog::{ControlEntry, PersonaEntry};
 use crate::model::{
-    Action, Answer, AuditLogSearch, Door, Effect, Event, Level, Log, Logged, Reason, Recorded,
-    Response, Sent, Succeeds,
+    Action, Answer, ApiServer, AuditLogSearch, Door, Effect, Event, Level, Log, Logged, Persona,
+    Reason, Recorded, Response, Sent, Succeeds,
 };
 
 const DENIED: &str = "admission webhook \"guard.example\" denied the request: interactive";
 
 const FORBIDDEN: &str = "pods \"p\" is forbidden: User \"eve\" cannot get resource \"pods\" in API group \"\" in the namespace \"a\"";
 
-const ACTION: Action = Action::AuditLog(AuditLogSearch {});
-
-fn turn(role: Role, expected: Expectation) -> Turn<'static> {
-    Turn { name: "it", role, persona: "eve", action: &ACTION, door: Door::Direct, expected }
+fn turn(role: Role, expected: Expectation<Arc<ControlEntry>>) -> Turn {
+    let (name, file) = ("eve".to_owned(), String::new());
+    let persona = PersonaEntry { name, file, who: Persona::Anonymous, roles: Vec::new() };
+    Turn {
+        name: "it".to_owned(),
+        role,
+        persona: Arc::new(persona),
+        action: Action::AuditLog(AuditLogSearch {}),
+        door: Door::Direct,
+        expected,
+    }
 }
 
-fn blocked() -> Expectation {
-    Expectation::Blocked(Blocked { by: "guard".to_owned(), at: None, saying: None }, None)
+/// A control that decides by these layers.
+fn guard(layers: &[Layer]) -> ControlEntry {
+    ControlEntry {
+        id: "guard".to_owned(),
+        file: String::new(),
+        control: Control {
+            title: String::new(),
+            decides: layers.to_vec(),
+            leaves: BTreeMap::new(),
+            look_at: "the guard".to_owned(),
+            objects: Vec::new(),
+            api_server: ApiServer::default(),
+            kubelet: None,
+            ready: Vec::new(),
+            weaken: BTreeMap::new(),
+        },
+        files: BTreeMap::new(),
+        made: BTreeMap::new(),
+    }
 }
 
-fn recorded() -> Expectation {
+fn blocked(layers: &[Layer]) -> Expectation<Arc<ControlEntry>> {
+    let by = Arc::new(guard(layers));
+    Expectation::Blocked(Blocked { by, at: None, saying: None }, None)
+}
+
+fn recorded() -> Expectation<Arc<ControlEntry>> {
     let level = Level::Metadata;
     Expectation::Recorded(Recorded {
         level,
@@ -26,10 +59,6 @@ fn recorded() -> Expectation {
         received_only: Vec::new(),
         refused_too: false,
     })
-}
-
-fn decider(layers: &[Layer]) -> Decider<'_> {
-    Decider { control: "guard", decides: layers, leaves: BTreeMap::new(), look_at: "the guard" }
 }
 
 /// What a pod's creation was answered.
@@ -74,8 +103,8 @@ fn record(seen: Vec<Seen>) -> Record {
     }
 }
 
-fn judged(turns: &[Turn<'_>], record: Record, layers: &[Layer]) -> Judged {
-    judge(turns, record, |_| decider(layers))
+fn judged(turns: &[Turn], record: Record) -> Judged {
+    judge(turns, record, &Values::default())
 }
 
 fn verdicts(judged: &Judged) -> Vec<Verdict> {
@@ -87,18 +116,18 @@ fn a_record_that_was_written_down_is_judged_by_what_came_later() {
     let turns = [turn(Role::Attack, recorded())];
     let early = record(vec![seen("k7f3-1", 201, "")]);
     let text = serde_json::to_string(&early).expect("JSON");
-    assert_eq!(judged(&turns, early, &[]).verdict, Verdict::Inconclusive);
+    assert_eq!(judged(&turns, early).verdict, Verdict::Inconclusive);
     let mut late: Record = serde_json::from_str(&text).expect("a record");
     let events = vec![event("k7f3-1", 201)];
     let log = Log::Read { events, traces: Vec::new(), fence: "k7f3-9".to_owned() };
     late.attempts[0].seen.as_mut().expect("seen").log = log;
-    assert_eq!(judged(&turns, late, &[]).verdict, Verdict::Passed);
+    assert_eq!(judged(&turns, late).verdict, Verdict::Passed);
 }
 
 #[test]
 fn of_all_webhooks_those_count_whose_name_refused() {
     let layers = [Layer::Webhook("guard.example".to_owned())];
-    let turns = [turn(Role::Attack, blocked())];
+    let turns = [turn(Role::Attack, blocked(&layers))];
     let mut seen = seen("k7f3-1", 403, DENIED);
     seen.webhooks = [("guard.example", "ours"), ("other.example", "theirs")]
         .map(|(name, configuration)| Webhook {
@@ -106,15 +135,15 @@ fn of_all_webhooks_those_count_whose_name_refused() {
             configuration: configuration.to_owned(),
         })
         .to_vec();
-    let one = judged(&turns, record(vec![seen.clone()]), &layers);
+    let one = judged(&turns, record(vec![seen.clone()]));
     assert_eq!(verdicts(&one), [Verdict::Passed]);
     let evidence = one.attempts[0].evidence.as_ref().expect("evidence");
     assert_eq!(evidence.namesakes, ["ours"]);
     seen.webhooks[1].name = "guard.example".to_owned();
-    let both = judged(&turns, record(vec![seen.clone()]), &layers);
+    let both = judged(&turns, record(vec![seen.clone()]));
     assert_eq!(verdicts(&both), [Verdict::Inconclusive]);
     seen.webhooks.clear();
-    let unknown = judged(&turns, record(vec![seen]), &layers);
+    let unknown = judged(&turns, record(vec![seen]));
     assert_eq!(verdicts(&unknown), [Verdict::Inconclusive]);
 }
 
@@ -123,7 +152,7 @@ fn a_restart_takes_back_what_rests_on_authorization_and_nothing_else() {
     let layers = [Layer::Authorization, Layer::PodSecurity];
     let violates =
         "pods \"p\" is forbidden: violates PodSecurity \"restricted:latest\": privileged (x)";
-    let attack = turn(Role::Attack, blocked());
+    let attack = turn(Role::Attack, blocked(&layers));
     let works = Expectation::Succeeds(Succeeds::default(), None);
     let turns = [attack.clone(), attack, turn(Role::Permit, works)];
     let all = || {
@@ -133,10 +162,10 @@ fn a_restart_takes_back_what_rests_on_authorization_and_nothing_else() {
             seen("k7f3-3", 201, ""),
         ])
     };
-    let steady = judged(&turns, all(), &layers);
+    let steady = judged(&turns, all());
     assert_eq!(verdicts(&steady), [Verdict::Passed; 3]);
     let restarted = Record { steadiness: Steadiness::Restarted, ..all() };
-    let judged = judged(&turns, restarted, &layers);
+    let judged = judged(&turns, restarted);
     let expected = [Verdict::Inconclusive, Verdict::Passed, Verdict::Passed];
     assert_eq!(verdicts(&judged), expected);
     assert_eq!(judged.verdict, Verdict::Inconclusive);
@@ -145,11 +174,11 @@ fn a_restart_takes_back_what_rests_on_authorization_and_nothing_else() {
 #[test]
 fn a_workload_whose_controller_is_elsewhere_is_judged_by_half() {
     let layers = [Layer::PodSecurity];
-    let turns = [turn(Role::Attack, blocked())];
+    let turns = [turn(Role::Attack, blocked(&layers))];
     let mut seen = seen("k7f3-1", 201, "");
-    assert_eq!(judged(&turns, record(vec![seen.clone()]), &layers).verdict, Verdict::Failed);
+    assert_eq!(judged(&turns, record(vec![seen.clone()])).verdict, Verdict::Failed);
     seen.is_controller_elsewhere = true;
-    let half = judged(&turns, record(vec![seen]), &layers);
+    let half = judged(&turns, record(vec![seen]));
     assert_eq!(half.verdict, Verdict::Skipped);
     let outcome = &half.attempts[0].judgement.outcome;
     assert!(outcome.ends_with("; its controller asks another API server"), "{outcome}");
@@ -157,19 +186,19 @@ fn a_workload_whose_controller_is_elsewhere_is_judged_by_half() {
 
 #[test]
 fn a_workload_that_was_refused_is_judged_wherever_its_controller_is() {
-    let turns = [turn(Role::Attack, blocked())];
+    let turns = [turn(Role::Attack, blocked(&[Layer::Authorization]))];
     let mut seen = seen("k7f3-1", 403, FORBIDDEN);
     seen.is_controller_elsewhere = true;
-    let judged = judged(&turns, record(vec![seen]), &[Layer::Authorization]);
+    let judged = judged(&turns, record(vec![seen]));
     assert_eq!(judged.verdict, Verdict::Passed);
 }
 
 #[test]
 fn an_attempt_that_could_not_be_made_tells_nothing() {
-    let turns = [turn(Role::Attack, blocked())];
+    let turns = [turn(Role::Attack, blocked(&[]))];
     let mut record = record(Vec::new());
     record.attempts.push(AttemptRecord { seen: Err("no pod".to_owned()), too_soon: None });
-    let judged = judged(&turns, record, &[]);
+    let judged = judged(&turns, record);
     assert_eq!(judged.verdict, Verdict::Inconclusive);
     let AttemptResult { judgement, evidence, .. } = &judged.attempts[0];
     assert_eq!((judgement.outcome.as_str(), judgement.causes[0].as_str()), ("NOT MADE", "no pod"));
@@ -182,26 +211,26 @@ fn a_step_that_does_not_work_is_no_broken_permit() {
     let works = |logged| Expectation::Succeeds(Succeeds::default(), logged);
     let turns = [turn(Role::Step, works(None)), turn(Role::Permit, works(None))];
     let refused = || vec![seen("k7f3-1", 403, FORBIDDEN), seen("k7f3-2", 403, FORBIDDEN)];
-    let judged = judged(&turns, record(refused()), &[]);
+    let judged = judged(&turns, record(refused()));
     assert_eq!(verdicts(&judged), [Verdict::Inconclusive, Verdict::Failed]);
     assert_eq!(judged.attempts[0].role, Role::Step);
     let mut unlogged = seen("k7f3-1", 201, "");
     unlogged.log = Log::Disabled;
     let turns = [turn(Role::Step, works(Some(logged)))];
-    let judged = super::judge(&turns, record(vec![unlogged]), |_| decider(&[]));
+    let judged = super::judge(&turns, record(vec![unlogged]), &Values::default());
     assert_eq!(judged.attempts[0].judgement.findings[0].reason, Reason::Unlogged);
 }
 
 #[test]
 fn what_is_left_over_fails_the_attempt_that_made_it() {
     let layers = [Layer::Authorization];
-    let turns = [turn(Role::Attack, blocked()), turn(Role::Attack, blocked())];
+    let turns = [turn(Role::Attack, blocked(&layers)), turn(Role::Attack, blocked(&layers))];
     let both = || record(vec![seen("k7f3-1", 403, FORBIDDEN), seen("k7f3-2", 403, FORBIDDEN)]);
     let left = |attempt: &str| {
         vec![LeftOver { attempt: attempt.to_owned(), words: "Pod p stays".to_owned() }]
     };
     let judged = |attempt: &str| {
-        judge(&turns, Record { left_over: left(attempt), ..both() }, |_| decider(&layers))
+        judge(&turns, Record { left_over: left(attempt), ..both() }, &Values::default())
     };
     let first = judged("k7f3-1");
     assert_eq!(verdicts(&first), [Verdict::Failed, Verdict::Passed]);
@@ -215,12 +244,15 @@ fn what_is_left_over_fails_the_attempt_that_made_it() {
 
 #[test]
 fn a_scenario_that_ended_early_is_judged_as_far_as_it_came() {
-    let turns = [turn(Role::Attack, blocked()), turn(Role::Attack, blocked())];
+    let turns = [
+        turn(Role::Attack, blocked(&[Layer::Authorization])),
+        turn(Role::Attack, blocked(&[Layer::Authorization])),
+    ];
     let cause = Some("the deadline".to_owned());
     let first = Record { cause: cause.clone(), ..record(vec![seen("k7f3-1", 403, FORBIDDEN)]) };
-    let judged = judged(&turns, first, &[Layer::Authorization]);
+    let judged = judged(&turns, first);
     assert_eq!(verdicts(&judged), [Verdict::Passed]);
     assert_eq!((judged.verdict, judged.cause), (Verdict::Inconclusive, cause));
-    let none = super::judge(&turns, record(Vec::new()), |_| decider(&[]));
+    let none = super::judge(&turns, record(Vec::new()), &Values::default());
     assert_eq!(none.verdict, Verdict::Inconclusive);
 }

@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Door, Layer};
 
-/// What must come of an attack. What the audit log must hold of it stands beside the first two and is the third.
+/// What must come of an attack. What the audit log must hold of it stands beside the first two and is the third. A file
+/// gives a control by its name; the catalog puts the control itself in its place.
 #[derive(Debug, Clone)]
-pub enum Expectation {
+pub enum Expectation<Control = String> {
     /// A control refuses it.
-    Blocked(Blocked, Option<Logged>),
+    Blocked(Blocked<Control>, Option<Logged>),
     /// It is a step and works: where it does not, nothing can be told of the attacks after it.
     Succeeds(Succeeds, Option<Logged>),
     /// It is let in, and only the evidence that it leaves counts.
@@ -41,6 +42,25 @@ impl Expectation {
         }
     }
 
+    /// The same with the control in the place of its name.
+    ///
+    /// # Errors
+    /// When nothing has the name.
+    pub fn with<Control, E>(
+        &self,
+        control: impl FnOnce(&str) -> Result<Control, E>,
+    ) -> Result<Expectation<Control>, E> {
+        Ok(match self.clone() {
+            Expectation::Blocked(Blocked { by, at, saying }, logged) => {
+                Expectation::Blocked(Blocked { by: control(&by)?, at, saying }, logged)
+            }
+            Expectation::Succeeds(succeeds, logged) => Expectation::Succeeds(succeeds, logged),
+            Expectation::Recorded(recorded) => Expectation::Recorded(recorded),
+        })
+    }
+}
+
+impl<Control> Expectation<Control> {
     /// The evidence that is asked for; `None` if the audit log does not count.
     pub fn logged(&self) -> Option<Logged> {
         match self {
@@ -122,9 +142,10 @@ impl fmt::Display for NoExpectation {
 /// The block that is expected: by which control, and with which words.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Blocked {
+#[schemars(rename = "Blocked")]
+pub struct Blocked<Control = String> {
     /// The control that must refuse: a folder of `manifests/controls`.
-    pub by: String,
+    pub by: Control,
     /// Which of the control's layers, where it decides in more than one.
     #[serde(default)]
     pub at: Option<Layer>,

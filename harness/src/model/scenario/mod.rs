@@ -3,16 +3,16 @@
 
 mod attack;
 mod expectation;
-mod turn;
 
 pub use attack::*;
 pub use expectation::*;
-pub use turn::*;
+
+use std::collections::BTreeSet;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::model::{Action, Door};
+use crate::model::{AUDIT_POLICY, Action, Door};
 
 /// One YAML file: attacks that must be stopped or leave evidence, and the legitimate uses beside them.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -40,6 +40,13 @@ impl Scenario {
     pub fn actions(&self) -> impl Iterator<Item = &Action> {
         let attacks = self.attacks.iter().map(|attack| &attack.r#do);
         attacks.chain(self.permits.iter().map(|permit| &permit.r#do))
+    }
+
+    /// The controls that it tests: those that must block, and the audit policy where evidence is asked for.
+    pub fn controls(&self) -> BTreeSet<&str> {
+        let blocking = self.attacks.iter().filter_map(Attack::blocked);
+        let recording = self.is_logged().then_some(AUDIT_POLICY);
+        blocking.map(|blocked| blocked.by.as_str()).chain(recording).collect()
     }
 
     /// Whether any of it must leave evidence in the audit log.

@@ -1,19 +1,16 @@
 //! The cluster made, the profile's controls set up, targets and personas in place.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::future::try_join_all;
-use k8s_openapi::api::rbac::v1::ClusterRole;
-use kube::runtime::wait::await_condition;
-use kube::{Api, Client};
 
 use super::end::End;
-use super::{AuditIds, OwnStage, Stage, StageError, not_ready};
-use crate::attack::{Identity, StagedTarget, World};
+use super::identities::Identities;
+use super::{AuditIds, OwnStage, Stage, StageError};
+use crate::attack::World;
 use crate::audit::AuditLog;
 use crate::catalog::Values;
-use crate::cluster::{Access, Applier, Created, Group, Own, STARTING, Settings, Sight};
+use crate::cluster::{Applier, Created, Group, Own, Settings, Sight};
 use crate::model::RunEvent;
 use crate::run::{Plan, Progress};
 use crate::text::count;
@@ -81,8 +78,7 @@ impl OwnStage {
         let canary = values.canary.clone();
         let stage = Stage {
             world: World { access, sight, canary },
-            identities: BTreeMap::new(),
-            targets: BTreeMap::new(),
+            identities: Identities::default(),
             end,
             applier,
             ids: Arc::new(AuditIds::new(&values.run)),
@@ -96,71 +92,43 @@ impl OwnStage {
         let stage = &self.stage;
         // An object may be both a target's and a control's: then it is as the control says, which may be weakened.
         stage.apply_targets(plan).await?;
-        let (_, targets) = tokio::try_join!(stage.apply_controls(plan), stage.targets(plan))?;
-        self.stage.targets = targets;
-        for labels in plan.controls.values().filter_map(|planned| planned.set_up.stopped.as_deref())
-        {
+        tokio::try_join!(stage.apply_controls(plan), stage.until_targets_ready(plan))?;
+        for labels in plan.controls.iter().filter_map(|planned| planned.set_up.stopped.as_deref()) {
             self.stop(labels).await?;
         }
         // A persona may be a pod's own ServiceAccount, or one that a control makes: both are there now.
-        self.stage.identities = self.stage.identify_all(plan).await?;
-        let Stage { targets, identities, .. } = &self.stage;
-        let detail =
-            format!("{}, {}", count(targets.len(), "target"), count(identities.len(), "persona"));
+        self.stage.identify_all(plan).await?;
+        let (targets, personas) = (plan.targets().len(), plan.personas().len());
+        let detail = format!("{}, {}", count(targets, "target"), count(personas, "persona"));
         Ok(((), detail))
     }
 }
 
 impl Stage {
     async fn apply_controls(&self, plan: &Plan<'_>) -> Result<(), StageError> {
-        let applying =
-            plan.controls.values().map(|planned| self.applier.apply(&planned.set_up.objects));
-        try_join_all(applying).await?;
+        let objects = plan.controls.iter().map(|planned| &planned.set_up.objects);
+        try_join_all(objects.map(|objects| self.applier.apply(objects))).await?;
         Ok(())
     }
 
     async fn apply_targets(&self, plan: &Plan<'_>) -> Result<(), StageError> {
-        let names = plan.targets();
-        let applying = names.iter().map(|name| self.apply_target(plan, name));
-        try_join_all(applying).await?;
+        let targets = plan.targets().into_iter();
+        try_join_all(targets.map(|target| self.applier.apply(&target.objects))).await?;
         Ok(())
     }
 
-    async fn targets(&self, plan: &Plan<'_>) -> Result<BTreeMap<String, StagedTarget>, StageError> {
-        let names = plan.targets();
-        let ready = names.iter().map(|name| self.until_ready(plan, name));
-        Ok(try_join_all(ready).await?.into_iter().collect())
+    async fn until_targets_ready(&self, plan: &Plan<'_>) -> Result<(), StageError> {
+        let targets = plan.targets().into_iter();
+        try_join_all(targets.map(|target| self.until_ready(target))).await?;
+        Ok(())
     }
 
-    /// Gives every persona an identity.
-    pub(super) async fn identify_all(
-        &self,
-        plan: &Plan<'_>,
-    ) -> Result<BTreeMap<String, Identity>, StageError> {
-        let names = plan.personas();
-        let acting = names.iter().map(|name| self.identify(plan, name));
-        let identities = try_join_all(acting).await?;
-        Ok(identities.into_iter().map(|identity| (identity.name.clone(), identity)).collect())
-    }
-
-    async fn identify(&self, plan: &Plan<'_>, name: &str) -> Result<Identity, StageError> {
-        let persona = &plan.catalog.personas[name];
-        let Access { admin, config, .. } = &self.world.access;
-        let identity = async { Ok(Identity::of(name, &persona.who, admin, config).await?) };
-        let held = persona.roles.iter().filter(|role| role.is_made_up());
-        let made_up = try_join_all(held.map(|role| see_made_up(admin, &role.cluster_role)));
-        Ok(tokio::try_join!(identity, made_up)?.0)
-    }
-}
-
-/// Waits until a role that is made up of others is: a controller does it when it has started.
-async fn see_made_up(admin: &Client, name: &str) -> Result<(), StageError> {
-    let has_rules = |role: Option<&ClusterRole>| {
-        role.is_some_and(|role| role.rules.as_ref().is_some_and(|rules| !rules.is_empty()))
-    };
-    let roles = Api::<ClusterRole>::all(admin.clone());
-    match tokio::time::timeout(STARTING, await_condition(roles, name, has_rules)).await {
-        Ok(seen) => Ok(seen.map(drop)?),
-        Err(_) => Err(not_ready(format!("ClusterRole {name}"), "it is made up of no role yet")),
+    /// Gives every persona an identity, before anything rests on it.
+    pub(super) async fn identify_all(&self, plan: &Plan<'_>) -> Result<(), StageError> {
+        let personas = plan.personas();
+        let made = personas.iter().map(|persona| async { Ok(self.identity(persona).await?) });
+        let made_up = personas.iter().map(|persona| self.see_made_up(persona));
+        tokio::try_join!(try_join_all(made), try_join_all(made_up))?;
+        Ok(())
     }
 }

@@ -2,18 +2,18 @@
 
 mod assembly;
 mod end;
+mod identities;
 mod readiness;
 mod rollout;
 mod second;
 mod settings;
 mod targets;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::attack::{Identity, Ledger, StagedTarget, World};
+use crate::attack::{Ledger, World};
 use crate::audit::LogError;
 use crate::catalog::Values;
 use crate::cluster::assets::AssetError;
@@ -21,6 +21,7 @@ use crate::cluster::{Applier, ApplyError, ClusterError, Group, Own};
 use crate::model::AUDIT_POLICY;
 pub use assembly::stage;
 use end::End;
+use identities::Identities;
 pub(crate) use second::SecondStage;
 
 /// How long a control may take to act. Objects act within a second, a webhook's pod within a few (measured).
@@ -112,10 +113,8 @@ fn not_ready(what: String, state: &str) -> StageError {
 pub struct Stage {
     /// The cluster, as actions know it.
     pub world: World,
-    /// Who acts, by the persona's name.
-    pub identities: BTreeMap<String, Identity>,
-    /// On what, by the target's name.
-    pub targets: BTreeMap<String, StagedTarget>,
+    /// Who acts.
+    identities: Identities,
     /// Applies objects as the admin.
     pub applier: Applier,
     /// What only this run knows.

@@ -6,14 +6,13 @@ use std::time::Duration;
 use futures::future::join_all;
 
 use super::{ACTING, ControlError, OwnStage, Stage, StageError};
-use crate::attack::{ActionError, Attempt, Observation, StagedTarget};
+use crate::attack::{Attempt, Observation, StagedTarget};
+use crate::catalog::{Planned, Question, Target, Turn};
 use crate::cluster::Settings;
 use crate::judge::{Signature, attribute};
-use crate::model::{
-    Action, Answer, Decision, Evidence, Layer, Log, NOT_ACTING, Need, Permit, Ready,
-};
+use crate::model::{Action, Answer, Decision, Evidence, Layer, Log, NOT_ACTING, Need, Ready, Role};
 use crate::poll;
-use crate::run::{Plan, Planned};
+use crate::run::Plan;
 
 /// How long it may take until names are looked up when CoreDNS is ready. kube-proxy takes a second (measured).
 const NAMES: Duration = Duration::from_secs(15);
@@ -28,7 +27,7 @@ impl OwnStage {
         settings: &Settings,
     ) -> Result<(Vec<ControlError>, String), StageError> {
         let unweakened: Vec<&Planned> =
-            plan.controls.values().filter(|planned| planned.unweakened).collect();
+            plan.controls.iter().filter(|planned| planned.unweakened).collect();
         let asking = join_all(unweakened.iter().map(|planned| self.stage.see_control(planned)));
         let asking = async { Ok(asking.await) };
         let (mut unmet, asked, ()) =
@@ -65,7 +64,7 @@ fn acting(plan: &Plan<'_>, unweakened: usize, unmet: &[ControlError]) -> String 
         detail.push_str(&format!("; {}: {}", NOT_ACTING.to_uppercase(), ids.join(", ")));
     }
     if !plan.left_out.is_empty() {
-        let ids: Vec<&str> = plan.left_out.keys().map(String::as_str).collect();
+        let ids: Vec<&str> = plan.left_out.iter().map(|(it, _)| it.control.id.as_str()).collect();
         let (ids, who) = (ids.join(" and "), &plan.lacks.who);
         detail.push_str(&format!("; {ids} cannot on {who} and are left out"));
     }
@@ -77,12 +76,12 @@ impl Stage {
     ///
     /// # Errors
     /// When it does not within its time.
-    pub async fn see_control(&self, planned: &Planned<'_>) -> Result<(), ControlError> {
-        for ready in &planned.control.control.ready {
-            let acting = poll::until(ACTING, async || match self.ask(planned, ready).await {
-                Ok(seen) if self.acts(planned, ready, &seen) => Ok(()),
+    pub async fn see_control(&self, planned: &Planned) -> Result<(), ControlError> {
+        for question in &planned.questions {
+            let acting = poll::until(ACTING, async || match self.ask(planned, question).await {
+                Ok(seen) if self.acts(planned, &question.ready, &seen) => Ok(()),
                 Ok(seen) => Err(format!("{:?}", seen.decision)),
-                Err(error) => Err(error.to_string()),
+                Err(error) => Err(error),
             });
             acting.await.map_err(|last| ControlError::NotActing {
                 control: planned.control.id.clone(),
@@ -95,10 +94,11 @@ impl Stage {
 
     /// Waits until a control's webhook is reached, as long as a weakened control may take to act: its pods may be
     /// ready before the node's rules lead to them. One that is meant to be unreachable stays so.
-    pub async fn see_reached(&self, planned: &Planned<'_>, patience: Duration) {
+    pub async fn see_reached(&self, planned: &Planned, patience: Duration) {
         let reached = async || {
-            for ready in &planned.control.control.ready {
-                if self.ask(planned, ready).await.is_ok_and(|seen| is_unreached(&seen.decision)) {
+            for question in &planned.questions {
+                if self.ask(planned, question).await.is_ok_and(|seen| is_unreached(&seen.decision))
+                {
                     return Err(());
                 }
             }
@@ -120,21 +120,22 @@ impl Stage {
     }
 
     /// Asks once. The log is read only where the control's refusals leave something there.
-    async fn ask(&self, planned: &Planned<'_>, ready: &Ready) -> Result<Evidence, ActionError> {
+    async fn ask(&self, planned: &Planned, question: &Question) -> Result<Evidence, String> {
+        let Question { ready, target, persona } = question;
         let nowhere = StagedTarget { namespace: String::new(), pod: None };
-        let target = ready.target.as_ref().and_then(|name| self.targets.get(name));
+        let identity = self.identity(persona).await.map_err(|error| error.to_string())?;
         let audit_id = self.ids.next();
         let attempt = Attempt {
             world: &self.world,
-            identity: &self.identities[&ready.r#as],
-            target: target.unwrap_or(&nowhere),
+            identity: &identity,
+            target: &target.as_deref().map_or(nowhere, StagedTarget::of),
             door: ready.r#do.facts().doors[0],
             audit_id: &audit_id,
             user_agent: concat!("brinell/", env!("CARGO_PKG_VERSION"), " (control)"),
             ledger: &self.ledger(),
             stays: false,
         };
-        let observation = attempt.send(&ready.r#do).await?;
+        let observation = attempt.send(&ready.r#do).await.map_err(|error| error.to_string())?;
         let Observation { sent, answer, effect, .. } = observation;
         let mut log = Log::Unreadable("a control is asked, not judged".to_owned());
         let decision = attribute(&sent, &answer, &log);
@@ -150,10 +151,10 @@ impl Stage {
     /// Waits until names are looked up as scenarios permit it: kube-proxy refuses what is sent to CoreDNS for some
     /// time after its pods are ready, and no event tells when it no longer does. What does not work by then is judged.
     async fn await_names(&self, plan: &Plan<'_>) {
+        let is_look_up =
+            |turn: &&Turn| turn.role == Role::Permit && matches!(turn.action, Action::Resolve(_));
         let permits = plan.scenarios.iter().flat_map(|entry| {
-            let names =
-                entry.scenario.permits.iter().filter(|it| matches!(it.r#do, Action::Resolve(_)));
-            names.map(|permit| (&entry.scenario.target, permit))
+            entry.turns.iter().filter(is_look_up).map(|permit| (&*entry.target, permit))
         });
         let asking = permits.map(|(target, permit)| {
             poll::until(NAMES, async || self.works(target, permit).await.then_some(()).ok_or(()))
@@ -161,18 +162,19 @@ impl Stage {
         join_all(asking).await;
     }
 
-    async fn works(&self, target: &str, permit: &Permit) -> bool {
+    async fn works(&self, target: &Target, permit: &Turn) -> bool {
+        let Ok(identity) = self.identity(&permit.persona).await else { return false };
         let attempt = Attempt {
             world: &self.world,
-            identity: &self.identities[&permit.r#as],
-            target: &self.targets[target],
-            door: permit.r#do.facts().doors[0],
+            identity: &identity,
+            target: &StagedTarget::of(target),
+            door: permit.door,
             audit_id: &self.ids.next(),
             user_agent: concat!("brinell/", env!("CARGO_PKG_VERSION"), " (control)"),
             ledger: &self.ledger(),
             stays: false,
         };
-        let observation = attempt.send(&permit.r#do).await;
+        let observation = attempt.send(&permit.action).await;
         observation.is_ok_and(|observation| matches!(observation.answer, Answer::Worked(_)))
     }
 }

@@ -1,10 +1,10 @@
 //! The stage of a second API server of the same cluster, which has settings of its own.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::assembly::{follow, writes_log};
 use super::end::End;
+use super::identities::Identities;
 use super::settings::not_set;
 use super::{OwnStage, Stage, StageError};
 use crate::attack::World;
@@ -44,8 +44,8 @@ impl OwnStage {
             ..self.stage.world.sight.clone()
         };
         let end = End::of(self.cluster.ended(), sight.clone());
-        let mut stage = self.stage.by_way_of(access, sight, end);
-        stage.identities = stage.identify_all(plan).await?;
+        let stage = self.stage.by_way_of(access, sight, end);
+        stage.identify_all(plan).await?;
         let second = SecondStage { stage, second, following };
         second.see_no_other_log().await?;
         Ok(second)
@@ -80,8 +80,7 @@ impl Stage {
             end,
             applier: self.applier.through(access.admin.clone()),
             world: World { access, sight, canary: self.world.canary.clone() },
-            identities: BTreeMap::new(),
-            targets: self.targets.clone(),
+            identities: Identities::default(),
             values: self.values.clone(),
             ids: Arc::clone(&self.ids),
         }

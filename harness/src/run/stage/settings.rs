@@ -5,9 +5,11 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{ACTING, ControlError, OwnStage, Stage, StageError};
+use crate::attack::StagedTarget;
+use crate::catalog::{Planned, Target};
 use crate::cluster::{ClusterError, ReadBack, Settings};
 use crate::poll;
-use crate::run::{Plan, Planned};
+use crate::run::Plan;
 
 /// How long a kubelet may take to answer before it is asked again.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -19,12 +21,13 @@ impl OwnStage {
     /// When the node has no kubelet, or it does not get them.
     pub async fn set_kubelet(
         &self,
+        plan: &Plan<'_>,
         control: &str,
         over: Option<&Value>,
         settings: &Value,
     ) -> Result<(), StageError> {
         self.cluster.kubelet().ok_or(ClusterError::NoKubelet)?.set(over).await?;
-        Ok(self.stage.see_kubelet(control, settings).await?)
+        Ok(self.stage.see_kubelet(control, settings, &plan.targets()).await?)
     }
 
     /// Compares every setting with what the running processes have. Files may hold keys: they are not shown.
@@ -33,15 +36,15 @@ impl OwnStage {
         plan: &Plan<'_>,
         settings: &Settings,
     ) -> Result<Vec<ControlError>, StageError> {
-        let asked = plan.controls.values().any(|planned| planned.set_up.kubelet.is_some());
+        let asked = plan.controls.iter().any(|planned| planned.set_up.kubelet.is_some());
         let (found, kubelet) =
             tokio::try_join!(async { Ok(self.cluster.read_back(settings).await?) }, async {
                 if asked { self.stage.configz().await } else { Ok(Value::Null) }
             })?;
         let mut unmet = Vec::new();
-        for (id, planned) in &plan.controls {
-            unmet.extend(unmet_flags(id, planned, &found));
-            unmet.extend(unmet_kubelet(id, planned, &kubelet));
+        for planned in &plan.controls {
+            unmet.extend(unmet_flags(planned, &found));
+            unmet.extend(unmet_kubelet(planned, &kubelet));
         }
         unmet.extend(found.different.iter().map(|name| different(plan, name)));
         Ok(unmet)
@@ -49,7 +52,8 @@ impl OwnStage {
 }
 
 /// The flags of a control that the API server does not run with.
-fn unmet_flags(id: &str, planned: &Planned<'_>, found: &ReadBack) -> Vec<ControlError> {
+fn unmet_flags(planned: &Planned, found: &ReadBack) -> Vec<ControlError> {
+    let id = &planned.control.id;
     let unmet = planned.set_up.flags.iter().filter_map(|(flag, expected)| {
         let found = found.flags.get(flag).map_or("not set", String::as_str);
         (found != expected).then(|| not_set(id, &format!("--{flag}"), expected, found))
@@ -57,8 +61,9 @@ fn unmet_flags(id: &str, planned: &Planned<'_>, found: &ReadBack) -> Vec<Control
     unmet.collect()
 }
 
-/// The error if the kubelet does not have a control's settings.
-fn unmet_kubelet(id: &str, planned: &Planned<'_>, kubelet: &Value) -> Option<ControlError> {
+/// That the kubelet does not have a control's settings.
+fn unmet_kubelet(planned: &Planned, kubelet: &Value) -> Option<ControlError> {
+    let id = &planned.control.id;
     let expected = planned.set_up.kubelet.as_ref()?;
     let is_set = crate::merge::contains(kubelet, expected);
     let expected = expected.to_string();
@@ -67,17 +72,22 @@ fn unmet_kubelet(id: &str, planned: &Planned<'_>, kubelet: &Value) -> Option<Con
 
 /// The error for a file whose content is another where the API server reads it.
 fn different(plan: &Plan<'_>, name: &String) -> ControlError {
-    let owner = plan.controls.iter().find(|(_, planned)| planned.set_up.files.contains_key(name));
-    let control = owner.map_or("", |(id, _)| id.as_str());
+    let owner = plan.controls.iter().find(|planned| planned.set_up.files.contains_key(name));
+    let control = owner.map_or("", |planned| planned.control.id.as_str());
     not_set(control, name, "as the profile has it", "different")
 }
 
 impl Stage {
     /// Waits until the kubelet has these settings and knows its pods: a restarted one answers before it does, and
     /// then says of each that it does not exist (measured).
-    async fn see_kubelet(&self, control: &str, settings: &Value) -> Result<(), ControlError> {
+    async fn see_kubelet(
+        &self,
+        control: &str,
+        settings: &Value,
+        targets: &[&Target],
+    ) -> Result<(), ControlError> {
         let set = poll::until(ACTING, async || {
-            match tokio::time::timeout(ANSWER, self.kubelet_lacks(settings)).await {
+            match tokio::time::timeout(ANSWER, self.kubelet_lacks(settings, targets)).await {
                 Ok(None) => Ok(()),
                 Ok(Some(lack)) => Err(lack),
                 Err(_) => Err(format!("unknown: it did not answer within {ANSWER:?}")),
@@ -91,7 +101,7 @@ impl Stage {
 
     /// What the kubelet lacks of its settings and of the pods that attacks go to, or why it does not tell: while it
     /// starts it does not answer.
-    async fn kubelet_lacks(&self, settings: &Value) -> Option<String> {
+    async fn kubelet_lacks(&self, settings: &Value, targets: &[&Target]) -> Option<String> {
         let (present, known) = match tokio::try_join!(self.configz(), self.ask_kubelet_pods()) {
             Ok(answers) => answers,
             Err(error) => return Some(error.to_string()),
@@ -99,14 +109,15 @@ impl Stage {
         if !has(&present, settings) {
             return Some(present.to_string());
         }
-        self.targets.values().find_map(|target| {
-            let name = target.pod.as_ref()?;
-            let is_it = |pod: &Value| {
-                pod["metadata"]["namespace"] == target.namespace && pod["metadata"]["name"] == *name
-            };
-            let unknown = || format!("without the pod {}/{name}", target.namespace);
-            (!known.iter().any(is_it)).then(unknown)
-        })
+        targets.iter().map(|target| StagedTarget::of(target)).find_map(
+            |StagedTarget { namespace, pod }| {
+                let name = pod?;
+                let is_it = |pod: &Value| {
+                    pod["metadata"]["namespace"] == namespace && pod["metadata"]["name"] == name
+                };
+                (!known.iter().any(is_it)).then(|| format!("without the pod {namespace}/{name}"))
+            },
+        )
     }
 
     async fn ask_kubelet_pods(&self) -> Result<Vec<Value>, StageError> {

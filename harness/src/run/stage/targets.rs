@@ -8,27 +8,15 @@ use kube::runtime::conditions;
 use kube::runtime::wait::await_condition;
 
 use super::{Stage, StageError, not_ready};
-use crate::attack::StagedTarget;
+use crate::catalog::Target;
 use crate::cluster::{STARTING, until_pod_ready};
-use crate::run::Plan;
 
 impl Stage {
-    /// Applies the objects of one target.
-    pub(super) async fn apply_target(&self, plan: &Plan<'_>, name: &str) -> Result<(), StageError> {
-        Ok(self.applier.apply(&plan.catalog.targets[name].objects).await?)
-    }
-
-    /// Waits until the pods of a target are ready, and returns where attacks go.
-    pub(super) async fn until_ready(
-        &self,
-        plan: &Plan<'_>,
-        name: &str,
-    ) -> Result<(String, StagedTarget), StageError> {
-        let target = &plan.catalog.targets[name];
+    /// Waits until the pods of a target are ready.
+    pub(super) async fn until_ready(&self, target: &Target) -> Result<(), StageError> {
         let ready = target.pods.iter().map(|(namespace, pod)| self.await_pod(namespace, pod));
         try_join_all(ready).await?;
-        let pod = target.pods.first().map(|(_, pod)| pod.clone());
-        Ok((name.to_owned(), StagedTarget { namespace: target.namespace.clone(), pod }))
+        Ok(())
     }
 
     /// Stages a target anew, as an attack may have changed it. A debug container that was let in stays in its pod for
@@ -36,19 +24,14 @@ impl Stage {
     ///
     /// # Errors
     /// When an object cannot be applied, or a pod does not become ready.
-    pub async fn restage(
-        &self,
-        plan: &Plan<'_>,
-        name: &str,
-        debugged: bool,
-    ) -> Result<(), StageError> {
+    pub async fn restage(&self, target: &Target, debugged: bool) -> Result<(), StageError> {
         if debugged {
-            for (namespace, pod) in &plan.catalog.targets[name].pods {
+            for (namespace, pod) in &target.pods {
                 self.remove_debugged(namespace, pod).await?;
             }
         }
-        self.apply_target(plan, name).await?;
-        self.until_ready(plan, name).await.map(drop)
+        self.applier.apply(&target.objects).await?;
+        self.until_ready(target).await
     }
 
     /// Deletes a pod that holds a debug container, and waits until it is gone.

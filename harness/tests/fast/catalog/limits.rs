@@ -13,16 +13,22 @@ fn with_overlay(spec: &str) -> String {
 }
 
 #[test]
-fn thousands_of_mistakes_take_a_moment() {
+fn a_thousand_mistakes_take_less_than_a_second() {
     let attack = "- {name: NAME, as: nobody, do: {exec: {command: [x]}}, blocked: {by: nothing}}\n";
     let attacks: String =
-        (0..2000).map(|number| attack.replace("NAME", &number.to_string())).collect();
-    let began = Instant::now();
-    let said = with_change("attacks:\n", &format!("attacks:\n{attacks}"));
-    // 313 s when the file was parsed again for each.
-    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
-    assert_eq!(said.matches("there is no persona `nobody`").count(), 10);
-    assert!(said.ends_with("\n\nand 3980 more problems"), "{}", &said[said.len() - 200..]);
+        (0..500).map(|number| attack.replace("NAME", &number.to_string())).collect();
+    let mistaken = format!("attacks:\n{attacks}");
+    let look = || {
+        let began = Instant::now();
+        let said = with_change("attacks:\n", &mistaken);
+        assert_eq!(said.matches("there is no persona `nobody`").count(), 10);
+        assert!(said.ends_with("\n\nand 980 more problems"), "{}", &said[said.len() - 200..]);
+        began.elapsed()
+    };
+    // The quickest of some: the machine may be busy with something else. One took 20 s when the file was parsed again
+    // for each mistake.
+    let took = (0..5).map(|_| look()).min();
+    assert!(took < Some(Duration::from_secs(1)), "{took:?}");
 }
 
 #[test]

@@ -129,7 +129,7 @@ fn every_file_of_settings_is_named_by_a_flag_or_another_file() {
             let place = format!("/etc/brinell/{file}");
             let mut others = settings.files.iter().filter(|other| *other != file);
             let is_named = settings.flags.values().any(|value| *value == place)
-                || others.any(|other| entry.files[other].contains(&place));
+                || others.any(|other| entry.files[other].text.contains(&place));
             assert!(is_named, "{}/{file}", entry.id);
         }
     }
@@ -142,8 +142,7 @@ fn a_namespace_is_the_same_wherever_it_stands() {
     let catalog = embedded();
     let controls = catalog.controls.values().flat_map(|entry| entry.files.values());
     let mut seen = std::collections::BTreeMap::new();
-    let objects = controls
-        .flat_map(|text| serde_saphyr::from_multiple::<serde_json::Value>(text).expect("YAML"));
+    let objects = controls.flat_map(|file| file.documents.clone());
     let targets = catalog.targets.values().flat_map(|target| &target.objects);
     let objects = objects.chain(targets.map(|document| document.object.clone()));
     for object in objects.filter(|object| object["kind"] == "Namespace") {
@@ -172,8 +171,9 @@ fn controls_and_needs_follow_from_the_scenario() {
     let catalog = embedded();
     let entry =
         |id: &str| catalog.scenarios.iter().find(|entry| entry.id == id).expect("a scenario");
-    assert!(entry("exec-interactive").controls().into_iter().eq(["audit-policy", "exec-guard"]));
-    assert!(entry("egress-database").controls().into_iter().eq(["network-policy"]));
+    let controls = |id: &str| entry(id).scenario.controls();
+    assert!(controls("exec-interactive").into_iter().eq(["audit-policy", "exec-guard"]));
+    assert!(controls("egress-database").into_iter().eq(["network-policy"]));
     assert!(entry("exec-interactive").needs().into_iter().eq([Need::AuditLog]));
     assert!(entry("egress-database").needs().into_iter().eq([Need::RealNode, Need::PodNetwork]));
 }

@@ -1,0 +1,173 @@
+//! What the catalog holds: each file with what it says, and the very things that it names.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{ControlFile, Document, Parts, PersonaEntry, SetUp, WeakenError};
+use crate::model::{Action, Control, Door, Expectation, Profile, Ready, Role, Scenario, Weakening};
+
+/// A scenario with where it comes from.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The file's name without `.yaml`.
+    pub id: String,
+    /// The folder's name.
+    pub family: String,
+    /// The file, as a person finds it.
+    pub file: String,
+    /// Whether it is a part of the executable, and no file that the user has.
+    pub built_in: bool,
+    /// The file as it stands.
+    pub text: String,
+    /// What it says.
+    pub scenario: Scenario,
+    /// The target that it acts on.
+    pub target: Arc<Target>,
+    /// Every attempt, in the order in which they are made: attacks through each of their doors, permits through one.
+    pub turns: Vec<Turn>,
+}
+
+impl Entry {
+    /// The file, where it is one of the user's.
+    pub fn users_file(&self) -> Option<String> {
+        (!self.built_in).then(|| self.file.clone())
+    }
+}
+
+/// One attempt that a scenario asks for: an attack, a step or a permit, through one door.
+#[derive(Debug, Clone)]
+pub struct Turn {
+    /// The attack's or permit's name.
+    pub name: String,
+    /// Which of them it is.
+    pub role: Role,
+    /// Who acts.
+    pub persona: Arc<PersonaEntry>,
+    /// What is sent.
+    pub action: Action,
+    /// Which way.
+    pub door: Door,
+    /// What must come of it.
+    pub expected: Expectation<Arc<ControlEntry>>,
+}
+
+/// A control with its files.
+#[derive(Debug, Clone)]
+pub struct ControlEntry {
+    /// The folder's name.
+    pub id: String,
+    /// `control.yaml`, as a person finds it.
+    pub file: String,
+    /// What it says.
+    pub control: Control,
+    /// The files beside it, by name.
+    pub files: BTreeMap<String, ControlFile>,
+    /// What the personas' files make of the parts that it names.
+    pub made: BTreeMap<&'static str, Vec<Document>>,
+}
+
+impl ControlEntry {
+    /// What is set up for this control, without a weakening or with one of its weakenings.
+    ///
+    /// # Errors
+    /// When the weakening does not fit the control; the catalog has checked those that it holds.
+    pub fn set_up(&self, weakening: Option<&Weakening>) -> Result<SetUp, WeakenError> {
+        let folder = self.file.trim_end_matches("/control.yaml");
+        let parts = Parts { folder, files: &self.files, made: &self.made };
+        match weakening {
+            None => Ok(SetUp::unweakened(&self.control, &parts)),
+            Some(weakening) => SetUp::weakened(&self.control, weakening, &parts),
+        }
+    }
+}
+
+/// A profile with where it comes from.
+#[derive(Debug, Clone)]
+pub struct ProfileEntry {
+    /// The file's name without `.yaml`.
+    pub name: String,
+    /// The file, as a person finds it.
+    pub file: String,
+    /// What it says.
+    pub profile: Profile,
+    /// Its controls, in the order of their ids.
+    pub controls: Vec<Planned>,
+}
+
+/// A control as a profile has it.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    /// The control.
+    pub control: Arc<ControlEntry>,
+    /// With the profile's weakening, where it has one.
+    pub set_up: SetUp,
+    /// Whether it stands as it is, so that it must be seen acting.
+    pub unweakened: bool,
+    /// What is asked until it acts.
+    pub questions: Vec<Question>,
+    /// The ways to get it wrong, in the order of their names.
+    pub weakenings: Vec<Weakened>,
+}
+
+/// What is asked until a control refuses it.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// As the control says it.
+    pub ready: Ready,
+    /// The target whose pods the action names, where it names any.
+    pub target: Option<Arc<Target>>,
+    /// Who asks.
+    pub persona: Arc<PersonaEntry>,
+}
+
+/// A control with one of its weakenings.
+#[derive(Debug, Clone)]
+pub struct Weakened {
+    /// The weakening's name.
+    pub name: String,
+    /// What it says.
+    pub weakening: Weakening,
+    /// What is set up then.
+    pub set_up: SetUp,
+}
+
+impl Weakened {
+    /// Whether a scenario is expected to notice.
+    pub fn expects(&self, entry: &Entry) -> bool {
+        self.weakening.expect.contains_key(&entry.id)
+    }
+}
+
+/// The staged objects that scenarios act on.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The file's name without `.yaml`.
+    pub name: String,
+    /// Its objects, their substitutions not yet made.
+    pub objects: Vec<Document>,
+    /// The name of its first object, a Namespace.
+    pub namespace: String,
+    /// Its pods by namespace and name, in order. The first is meant where an action names none.
+    pub pods: Vec<(String, String)>,
+}
+
+impl Target {
+    /// One of its objects, by kind, namespace and name.
+    pub fn object(&self, kind: &str, namespace: &str, name: &str) -> Option<&Value> {
+        let found = |object: &&Value| {
+            let metadata = &object["metadata"];
+            object["kind"] == kind && metadata["namespace"] == namespace && metadata["name"] == name
+        };
+        self.objects.iter().map(|document| &document.object).find(found)
+    }
+
+    /// The containers of one of its pods that can be entered.
+    pub fn containers(&self, namespace: &str, pod: &str) -> Vec<&Value> {
+        let spec = self.object("Pod", namespace, pod).map(|pod| &pod["spec"]);
+        let lists =
+            spec.into_iter().flat_map(|spec| [&spec["containers"], &spec["initContainers"]]);
+        lists.filter_map(Value::as_array).flatten().collect()
+    }
+}

@@ -1,0 +1,142 @@
+//! Resolving: what is named takes the place of its name. Nothing that comes after the catalog looks up a name.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::read::{Parsed, Read};
+use super::{
+    Catalog, ControlEntry, Entry, Planned, Problem, ProfileEntry, Question, Turn, WeakenError,
+    Weakened,
+};
+use crate::model::{Attack, Door, Expectation, Permit, Profile, Ready, Role, Scenario, Setting};
+
+/// The catalog of what was read and checked.
+pub(super) fn all(read: Read) -> Result<Catalog, Problem> {
+    let Read { mut catalog, scenarios, profiles, .. } = read;
+    for read in scenarios {
+        let entry = scenario(&catalog, read)?;
+        catalog.scenarios.push(entry);
+    }
+    for read in profiles {
+        let entry = profile(&catalog, read)?;
+        catalog.profiles.insert(entry.name.clone(), entry);
+    }
+    Ok(catalog)
+}
+
+/// A profile, with its controls and what they ask.
+pub(super) fn profile(catalog: &Catalog, read: Parsed<Profile>) -> Result<ProfileEntry, Problem> {
+    let Parsed { name, source, says } = read;
+    let names = Names { catalog, file: &source.file };
+    let controls = says.controls.iter().map(|(id, setting)| names.planned(id, setting));
+    let controls = controls.collect::<Result<_, _>>()?;
+    Ok(ProfileEntry { name, file: source.file, profile: says, controls })
+}
+
+fn scenario(catalog: &Catalog, read: Parsed<Scenario>) -> Result<Entry, Problem> {
+    let names = Names { catalog, file: &read.source.file };
+    let target = names.named("target", &read.says.target, &catalog.targets)?;
+    let turns = names.turns(&read.says)?;
+    Ok(Entry {
+        family: read.family(),
+        id: read.name,
+        file: read.source.file,
+        built_in: read.source.built_in,
+        text: read.source.text,
+        scenario: read.says,
+        target,
+        turns,
+    })
+}
+
+/// The names in one file.
+struct Names<'a> {
+    catalog: &'a Catalog,
+    file: &'a str,
+}
+
+impl Names<'_> {
+    /// What has a name. Every name was checked; should one have been forgotten there, it is a problem like any other.
+    fn named<T>(
+        &self,
+        kind: &str,
+        name: &str,
+        things: &BTreeMap<String, Arc<T>>,
+    ) -> Result<Arc<T>, Problem> {
+        things.get(name).cloned().ok_or_else(|| self.unknown(kind, name))
+    }
+
+    fn unknown(&self, kind: &str, name: &str) -> Problem {
+        Problem::of_file(self.file, &format!("there is no {kind} `{name}`"))
+    }
+
+    fn turns(&self, scenario: &Scenario) -> Result<Vec<Turn>, Problem> {
+        let attacks = scenario.attacks.iter().flat_map(|attack| {
+            doors(attack).into_iter().map(move |door| self.attack(attack, door))
+        });
+        attacks.chain(scenario.permits.iter().map(|permit| self.permit(permit))).collect()
+    }
+
+    fn attack(&self, attack: &Attack, door: Door) -> Result<Turn, Problem> {
+        let catalog = self.catalog;
+        Ok(Turn {
+            name: attack.name.clone(),
+            role: if attack.is_step() { Role::Step } else { Role::Attack },
+            persona: self.named("persona", &attack.r#as, &catalog.personas)?,
+            action: attack.r#do.clone(),
+            door,
+            expected: attack.expected.with(|id| self.named("control", id, &catalog.controls))?,
+        })
+    }
+
+    fn permit(&self, permit: &Permit) -> Result<Turn, Problem> {
+        Ok(Turn {
+            name: permit.name.clone(),
+            role: Role::Permit,
+            persona: self.named("persona", &permit.r#as, &self.catalog.personas)?,
+            action: permit.r#do.clone(),
+            door: permit.only.unwrap_or(permit.r#do.facts().doors[0]),
+            expected: Expectation::Succeeds(permit.succeeds.clone(), permit.logged.clone()),
+        })
+    }
+
+    fn planned(&self, id: &str, setting: &Setting) -> Result<Planned, Problem> {
+        let control = self.named("control", id, &self.catalog.controls)?;
+        let weakenings = self.weakenings(&control)?;
+        let set_up = match &setting.weakening {
+            None => control.set_up(None).map_err(|error| self.misfit(&error))?,
+            Some(name) => {
+                let weakened = weakenings.iter().find(|it| it.name == *name);
+                weakened.ok_or_else(|| self.unknown("weakening", name))?.set_up.clone()
+            }
+        };
+        let unweakened = setting.weakening.is_none();
+        let questions = control.control.ready.iter().map(|ready| self.question(ready));
+        let questions = questions.collect::<Result<_, _>>()?;
+        Ok(Planned { control, set_up, unweakened, questions, weakenings })
+    }
+
+    fn weakenings(&self, control: &ControlEntry) -> Result<Vec<Weakened>, Problem> {
+        let weakened = control.control.weaken.iter().map(|(name, weakening)| {
+            let set_up = control.set_up(Some(weakening)).map_err(|error| self.misfit(&error))?;
+            Ok(Weakened { name: name.clone(), weakening: weakening.clone(), set_up })
+        });
+        weakened.collect()
+    }
+
+    fn misfit(&self, error: &WeakenError) -> Problem {
+        Problem::of_file(self.file, &error.to_string())
+    }
+
+    fn question(&self, ready: &Ready) -> Result<Question, Problem> {
+        let target = ready.target.as_ref();
+        let target = target.map(|name| self.named("target", name, &self.catalog.targets));
+        let persona = self.named("persona", &ready.r#as, &self.catalog.personas)?;
+        Ok(Question { ready: ready.clone(), target: target.transpose()?, persona })
+    }
+}
+
+/// The doors that an attack is sent through.
+fn doors(attack: &Attack) -> Vec<Door> {
+    attack.only.map_or_else(|| attack.r#do.facts().doors.to_vec(), |door| vec![door])
+}

@@ -1,0 +1,66 @@
+//! Personas with their credentials.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use k8s_openapi::api::rbac::v1::ClusterRole;
+use kube::Api;
+use kube::runtime::wait::await_condition;
+
+use super::{Stage, StageError, not_ready};
+use crate::attack::{Identity, IdentityError};
+use crate::catalog::PersonaEntry;
+use crate::cluster::{Access, STARTING};
+
+/// The identities that were made on a stage, by the persona's name.
+#[derive(Default)]
+pub(super) struct Identities(Mutex<BTreeMap<String, Identity>>);
+
+impl Identities {
+    fn made(&self) -> MutexGuard<'_, BTreeMap<String, Identity>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Stage {
+    /// A persona's identity, which is made when it is first asked for.
+    ///
+    /// # Errors
+    /// When it gets no credentials.
+    pub(crate) async fn identity(&self, persona: &PersonaEntry) -> Result<Identity, IdentityError> {
+        let made = self.identities.made().get(&persona.name).cloned();
+        if let Some(identity) = made {
+            return Ok(identity);
+        }
+        let Access { admin, config, .. } = &self.world.access;
+        let PersonaEntry { name, who, .. } = persona;
+        let identity = Identity::of(name, who, admin, config).await?;
+        self.identities.made().insert(name.clone(), identity.clone());
+        Ok(identity)
+    }
+
+    /// Waits until the roles of a persona that are made up of others are: a controller does it when it has started.
+    pub(super) async fn see_made_up(&self, persona: &PersonaEntry) -> Result<(), StageError> {
+        let roles = Api::<ClusterRole>::all(self.world.access.admin.clone());
+        for role in persona.roles.iter().filter(|role| role.is_made_up()) {
+            let name = &role.cluster_role;
+            match tokio::time::timeout(STARTING, await_condition(roles.clone(), name, has_rules))
+                .await
+            {
+                Ok(seen) => drop(seen?),
+                Err(_) => {
+                    return Err(not_ready(
+                        format!("ClusterRole {name}"),
+                        "it is made up of no role yet",
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn has_rules(role: Option<&ClusterRole>) -> bool {
+    let rules = role.and_then(|role| role.rules.as_ref());
+    rules.is_some_and(|rules| !rules.is_empty())
+}
