@@ -195,9 +195,9 @@ impl Entry {
 
     /// The controls that it tests: those that must block, and the audit policy where evidence is asked for.
     pub fn controls(&self) -> BTreeSet<&str> {
-        let blocking = self.scenario.attacks.iter().filter_map(Attack::blocked);
+        let named = self.scenario.attacks.iter().filter_map(Attack::control);
         let recording = self.scenario.is_logged().then_some(AUDIT_POLICY);
-        blocking.map(|blocked| blocked.by.as_str()).chain(recording).collect()
+        named.chain(recording).collect()
     }
 }
 

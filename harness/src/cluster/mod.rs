@@ -28,7 +28,7 @@ pub use own::{
 };
 pub use process::{Group, ProcessError};
 pub use run_folder::RunFolder;
-pub use sight::{Asked, Etcd, EtcdKeys, NodePorts, Probe, Sight};
+pub use sight::{Asked, Etcd, EtcdKeys, NodePorts, Probe, ServerSettings, Sight};
 pub use supervisor::{Supervision, Tied};
 pub use webhooks::{Webhook, webhooks};
 

@@ -1,6 +1,7 @@
 //! What can be seen of a cluster past its API server. What is missing is a need that is not met: what needs it is
 //! skipped.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -21,8 +22,20 @@ pub struct Sight {
     pub node: Option<NodePorts>,
     /// What is stored; `None` if etcd cannot be read.
     pub etcd: Option<Etcd>,
+    /// How the API server was started; `None` if it is not known.
+    pub settings: Option<ServerSettings>,
     /// Whether controllers ask the API server that is looked at: what they do by another one tells nothing of it.
     pub controllers: bool,
+}
+
+/// What an API server was started with, as far as it is known. On a cluster that is not ours it may come from files that
+/// the user hands in.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ServerSettings {
+    /// Its flags, without dashes. One that is not here is not set.
+    pub flags: BTreeMap<String, String>,
+    /// The texts of the files that they name, by the path that stands in the flag. They may hold keys.
+    pub files: BTreeMap<String, String>,
 }
 
 /// What our probe is asked for.

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::expectation::{judge_half, judge_permit, judge_step};
+use super::expectation::{judge_half, judge_permit, judge_review, judge_step};
 use super::{Expected, Signature, attribute, judge_block, judge_record, left_over, steadiness};
 use crate::model::{
-    AttemptRecord, AttemptResult, Blocked, Decision, Evidence, Expectation, Judgement, Layer,
-    LeftOver, Record, Role, Seen, Steadiness, Turn, Verdict, Webhook,
+    AttemptRecord, AttemptResult, Decision, Evidence, Expectation, Judgement, Layer, LeftOver,
+    Record, Role, Seen, Steadiness, Turn, Verdict, Webhook,
 };
 
 /// The control that must refuse, as far as its refusals are known by it.
@@ -34,11 +34,11 @@ pub struct Judged {
 }
 
 /// Judges what is recorded of a scenario against what each of its `turns` must come to. `decider` tells of the control
-/// that is named by a block.
+/// that a block or a review names.
 pub fn judge<'a>(
     turns: &[Turn<'_>],
     record: Record,
-    decider: impl Fn(&Blocked) -> Decider<'a>,
+    decider: impl Fn(&str) -> Decider<'a>,
 ) -> Judged {
     let Record { attempts, steadiness, left_over, cause } = record;
     let pairs = turns.iter().zip(attempts);
@@ -58,7 +58,7 @@ pub fn judge<'a>(
 fn attempt<'a>(
     turn: &Turn<'_>,
     record: AttemptRecord,
-    decider: impl Fn(&Blocked) -> Decider<'a>,
+    decider: impl Fn(&str) -> Decider<'a>,
 ) -> AttemptResult {
     let AttemptRecord { seen, too_soon } = record;
     let (judgement, evidence) = match seen {
@@ -88,11 +88,11 @@ fn attempt<'a>(
 fn judge_whole<'a>(
     turn: &Turn<'_>,
     evidence: &Evidence,
-    decider: impl Fn(&Blocked) -> Decider<'a>,
+    decider: impl Fn(&str) -> Decider<'a>,
 ) -> Judgement {
     match (&turn.expected, turn.role) {
         (Expectation::Blocked(blocked, logged), _) => {
-            let Decider { control, decides, leaves, look_at } = decider(blocked);
+            let Decider { control, decides, leaves, look_at } = decider(&blocked.by);
             let signature = Signature {
                 layers: blocked.at.as_ref().map_or(decides, std::slice::from_ref),
                 saying: blocked.saying.as_deref(),
@@ -100,10 +100,14 @@ fn judge_whole<'a>(
             };
             judge_block(&Expected { control, signature, look_at }, logged.as_ref(), evidence)
         }
+        (Expectation::Right(right), _) => {
+            let Decider { control, look_at, .. } = decider(&right.control);
+            judge_review(control, look_at, evidence)
+        }
         (Expectation::Succeeds(succeeds, logged), Role::Permit) => {
             judge_permit(succeeds, logged.as_ref(), evidence)
         }
-        (Expectation::Succeeds(succeeds, logged), Role::Attack | Role::Step) => {
+        (Expectation::Succeeds(succeeds, logged), Role::Attack | Role::Review | Role::Step) => {
             judge_step(succeeds, logged.as_ref(), evidence)
         }
         (Expectation::Recorded(recorded), _) => judge_record(recorded, evidence),

@@ -201,6 +201,7 @@ mod tests {
             "nodes-proxy-kubelet-exec",
             "egress-database",
             "egress-outside",
+            "kubelet-settings-reviewed",
         ];
         assert_eq!(skipped, expected);
         let left_out: Vec<&String> = embedded.left_out.keys().collect();

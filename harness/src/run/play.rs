@@ -12,7 +12,7 @@ use super::stage::Stage;
 use crate::attack::Ledger;
 use crate::catalog::Entry;
 use crate::judge::{Decider, Judged, judge};
-use crate::model::{Blocked, LeftOver, Record, ScenarioResult, Steadiness, Turn};
+use crate::model::{LeftOver, Record, ScenarioResult, Steadiness, Turn};
 
 /// How long the removal of what a scenario made may take: a moment, where the API server answers.
 const TIDYING: Duration = Duration::from_secs(10);
@@ -42,7 +42,7 @@ impl<'a> Play<'a> {
         let left_over = self.tidy().await;
         let record = Record { attempts, steadiness, left_over, cause };
         let Judged { verdict, cause, attempts } =
-            judge(&turns, record, |blocked| self.decider(blocked));
+            judge(&turns, record, |control| self.decider(control));
         ScenarioResult { cause, attempts, took, ..whole(self.entry, verdict, String::new()) }
     }
 
@@ -97,9 +97,9 @@ impl<'a> Play<'a> {
         }
     }
 
-    /// The control that must refuse.
-    fn decider(&self, blocked: &Blocked) -> Decider<'a> {
-        let entry = &self.plan.catalog.controls[&blocked.by];
+    /// The control that must refuse, or be configured rightly.
+    fn decider(&self, control: &str) -> Decider<'a> {
+        let entry = &self.plan.catalog.controls[control];
         Decider {
             control: &entry.id,
             decides: &entry.control.decides,

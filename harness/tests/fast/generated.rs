@@ -7,7 +7,7 @@ use std::path::Path;
 
 use brinell::catalog::{Catalog, Entry};
 use brinell::model::{
-    Action, Attack, Blocked, Door, Expectation, Logged, Permit, Role, Scenario, Succeeds,
+    Action, Attack, Blocked, Door, Expectation, Logged, Permit, Scenario, Succeeds,
 };
 use brinell::report::ExitCode;
 
@@ -110,10 +110,11 @@ fn scenario(page: &mut String, entry: &Entry) -> std::fmt::Result {
     writeln!(page, "- Tags: {}\n", tags.join(" "))?;
     writeln!(page, "| | what | who | sent | expected |\n|---|---|---|---|---|")?;
     for attack @ Attack { name, r#as, r#do, only, expected } in attacks {
-        let role = if attack.is_step() { Role::Step } else { Role::Attack }.label();
+        let role = attack.role().label();
         let outcome = match expected {
             Expectation::Blocked(blocked, _) => Some(refusal(blocked)),
             Expectation::Succeeds(succeeds, _) => Some(success(succeeds)),
+            Expectation::Right(right) => Some(format!("right by `{}`", right.control)),
             Expectation::Recorded(_) => None,
         };
         let expected: Vec<String> =
@@ -191,6 +192,7 @@ fn words(action: &Action) -> String {
         }
         Action::Etcd(etcd) => format!("a read of etcd below `{}`", etcd.prefix),
         Action::AuditLog(_) => "a search of the audit log for a Secret's value".to_owned(),
+        Action::Review(review) => format!("a review of {}", review.words()),
         Action::Grants(grants) => {
             let what = grants.resource.as_ref().or(grants.url.as_ref());
             format!("a review of who may {} {}", grants.verb, what.map_or("", String::as_str))

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Check, keys};
 use crate::catalog::{Entry, Target};
 use crate::model::{
-    AUDIT_POLICY, Action, Attack, Blocked, Door, Expectation, Permit, Scenario, Succeeds,
+    AUDIT_POLICY, Action, Attack, Blocked, Door, Expectation, Permit, Right, Scenario, Succeeds,
 };
 
 impl Check<'_> {
@@ -82,9 +82,26 @@ impl Check<'_> {
         self.action(&attack.r#as, &attack.r#do, target, pointer);
         self.door(attack.only, &attack.r#do, pointer);
         match &attack.expected {
+            Expectation::Blocked(_, _) if is_review(&attack.r#do) => {
+                self.wrong(
+                    &format!("{pointer}/blocked"),
+                    ATTACKS_NOBODY,
+                    "write `right: {control: …}`",
+                );
+            }
+            Expectation::Recorded(_) if is_review(&attack.r#do) => {
+                self.wrong(
+                    &format!("{pointer}/recorded"),
+                    ATTACKS_NOBODY,
+                    "write `right: {control: …}`",
+                );
+            }
             Expectation::Blocked(blocked, logged) => {
                 self.evidence(logged.is_some(), "logged", &attack.r#do, pointer);
                 self.blocked(blocked, &attack.r#do, &format!("{pointer}/blocked"));
+            }
+            Expectation::Right(right) => {
+                self.right(right, &attack.r#do, &format!("{pointer}/right"))
             }
             Expectation::Succeeds(succeeds, logged) => {
                 self.evidence(logged.is_some(), "logged", &attack.r#do, pointer);
@@ -133,6 +150,20 @@ impl Check<'_> {
         }
     }
 
+    fn right(&mut self, right: &Right, action: &Action, pointer: &str) {
+        let catalog = self.catalog;
+        self.known(
+            "control",
+            &right.control,
+            &format!("{pointer}/control"),
+            keys(&catalog.controls),
+        );
+        if !is_review(action) {
+            let hint = "say who must block it (`blocked`): only of a `review` it is asked what is configured";
+            self.wrong(pointer, "this is no review", hint);
+        }
+    }
+
     fn door(&mut self, only: Option<Door>, action: &Action, pointer: &str) {
         if only.is_some_and(|door| !action.facts().doors.contains(&door)) {
             let doors: Vec<&str> = action.facts().doors.iter().map(|door| door.name()).collect();
@@ -153,16 +184,25 @@ impl Check<'_> {
     }
 }
 
+const ATTACKS_NOBODY: &str = "a review attacks nobody, and cannot be refused";
+
+fn is_review(action: &Action) -> bool {
+    matches!(action, Action::Review(_))
+}
+
 /// Where a scenario says first that it tests a control, as a JSON pointer.
 fn tests_at(scenario: &Scenario, control: &str) -> String {
-    let by = |attack: &Attack| attack.blocked().is_some_and(|it| it.by == control);
-    if let Some(position) = scenario.attacks.iter().position(by) {
-        return format!("/attacks/{position}/blocked/by");
+    let named = |attack: &Attack| attack.control() == Some(control);
+    if let Some(position) = scenario.attacks.iter().position(named) {
+        let is_review = scenario.attacks[position].blocked().is_none();
+        let key = if is_review { "right/control" } else { "blocked/by" };
+        return format!("/attacks/{position}/{key}");
     }
     let key = |attack: &Attack| match &attack.expected {
         Expectation::Blocked(_, logged) | Expectation::Succeeds(_, logged) => {
             logged.as_ref().map(|_| "logged")
         }
+        Expectation::Right(_) => None,
         Expectation::Recorded(_) => Some("recorded"),
     };
     let keys = scenario.attacks.iter().enumerate();

@@ -1,7 +1,7 @@
 use super::*;
 use crate::model::{
-    Action, Answer, AuditLogSearch, Door, Effect, Event, Level, Log, Logged, Reason, Recorded,
-    Response, Sent, Succeeds,
+    Action, Answer, AuditLogSearch, Blocked, Door, Effect, Event, Level, Log, Logged, Reason,
+    Recorded, Response, Sent, Succeeds,
 };
 
 const DENIED: &str = "admission webhook \"guard.example\" denied the request: interactive";

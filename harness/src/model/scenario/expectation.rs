@@ -7,11 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Door, Layer};
 
-/// What must come of an attack. What the audit log must hold of it stands beside the first two and is the third.
+/// What must come of an attack. What the audit log must hold of it stands beside a block and a step, and is
+/// all of what is only recorded.
 #[derive(Debug, Clone)]
 pub enum Expectation {
     /// A control refuses it.
     Blocked(Blocked, Option<Logged>),
+    /// It is a review, and what it reads is configured rightly.
+    Right(Right),
     /// It is a step and works: where it does not, nothing can be told of the attacks after it.
     Succeeds(Succeeds, Option<Logged>),
     /// It is let in, and only the evidence that it leaves counts.
@@ -25,10 +28,16 @@ impl Expectation {
     /// When they are none, or more than one.
     pub(super) fn of(
         blocked: Option<Blocked>,
+        right: Option<Right>,
         succeeds: Option<Succeeds>,
         recorded: Option<Recorded>,
         logged: Option<Logged>,
     ) -> Result<Expectation, NoExpectation> {
+        if let Some(right) = right {
+            let is_alone =
+                blocked.is_none() && succeeds.is_none() && recorded.is_none() && logged.is_none();
+            return is_alone.then_some(Expectation::Right(right)).ok_or(NoExpectation::OnlyRight);
+        }
         match (blocked, succeeds, recorded, logged) {
             (Some(blocked), None, None, logged) => Ok(Expectation::Blocked(blocked, logged)),
             (None, Some(succeeds), None, logged) => Ok(Expectation::Succeeds(succeeds, logged)),
@@ -45,6 +54,7 @@ impl Expectation {
     pub fn logged(&self) -> Option<Logged> {
         match self {
             Expectation::Blocked(_, logged) | Expectation::Succeeds(_, logged) => logged.clone(),
+            Expectation::Right(_) => None,
             Expectation::Recorded(recorded) => Some(recorded.logged()),
         }
     }
@@ -63,16 +73,19 @@ pub enum NoExpectation {
     BlockedStep,
     /// `recorded` is there beside `blocked` or `succeeds`.
     OnlyRecorded,
+    /// Another key is there beside `right`.
+    OnlyRight,
 }
 
 impl NoExpectation {
     /// All of them. A parser keeps an error's words alone, by which it is found again here.
-    pub const ALL: [NoExpectation; 5] = [
+    pub const ALL: [NoExpectation; 6] = [
         NoExpectation::Nothing,
         NoExpectation::LoggedAlone,
         NoExpectation::LoggedTwice,
         NoExpectation::BlockedStep,
         NoExpectation::OnlyRecorded,
+        NoExpectation::OnlyRight,
     ];
 
     /// The key that is wrong; `None` if one is missing.
@@ -82,6 +95,7 @@ impl NoExpectation {
             NoExpectation::LoggedAlone | NoExpectation::LoggedTwice => Some("logged"),
             NoExpectation::BlockedStep => Some("succeeds"),
             NoExpectation::OnlyRecorded => Some("recorded"),
+            NoExpectation::OnlyRight => Some("right"),
         }
     }
 
@@ -103,6 +117,9 @@ impl NoExpectation {
             NoExpectation::OnlyRecorded => {
                 "write `logged: {level: …}` beside `blocked` or `succeeds`, and remove `recorded`"
             }
+            NoExpectation::OnlyRight => {
+                "a review attacks nobody and leaves no audit event: keep `right`, and remove the others"
+            }
         }
     }
 }
@@ -115,6 +132,7 @@ impl fmt::Display for NoExpectation {
             NoExpectation::LoggedTwice => "the evidence is asked for twice",
             NoExpectation::BlockedStep => "it cannot be blocked as well",
             NoExpectation::OnlyRecorded => "it cannot be only recorded as well",
+            NoExpectation::OnlyRight => "a review has one expectation",
         })
     }
 }
@@ -132,6 +150,14 @@ pub struct Blocked {
     /// `host namespaces` or `host namespaces (hostPID=true)`.
     #[serde(default)]
     pub saying: Option<String>,
+}
+
+/// The configuration that a review expects.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Right {
+    /// The control of which it is.
+    pub control: String,
 }
 
 /// The audit event that is expected. Verb, user, URI, object and code follow from what was sent.

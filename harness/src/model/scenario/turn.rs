@@ -39,7 +39,7 @@ impl Attack {
     fn turn(&self, door: Door) -> Turn<'_> {
         Turn {
             name: &self.name,
-            role: if self.is_step() { Role::Step } else { Role::Attack },
+            role: self.role(),
             persona: &self.r#as,
             action: &self.r#do,
             door,

@@ -38,7 +38,12 @@ impl OwnStage {
         let config = second.config.clone();
         let access =
             Access { admin: client(config.clone())?, config, ..self.stage.world.access.clone() };
-        let sight = Sight { log, controllers: false, ..self.stage.world.sight.clone() };
+        let sight = Sight {
+            log,
+            settings: Some(settings.of_server()),
+            controllers: false,
+            ..self.stage.world.sight.clone()
+        };
         let mut stage = self.stage.by_way_of(access, sight, ended);
         stage.identities = stage.identify_all(plan).await?;
         let second = SecondStage { stage, second, following };

@@ -23,12 +23,16 @@ hardened/1.34: exec-get-only-role: bypassed
 open/1.34: anonymous-api: bypassed, wrong layer, unlogged
 open/1.34: anonymous-health-only: bypassed, wrong layer, unlogged
 open/1.34: anonymous-pod-create: wrong layer, unlogged
+open/1.34: anonymous-settings-reviewed: misconfigured
 open/1.34: attach-audited: unlogged
 open/1.34: attach-denied-by-rbac: bypassed, unlogged
 open/1.34: attach-sensitive-pod: bypassed, unlogged
+open/1.34: audit-settings-reviewed: misconfigured, unlogged
+open/1.34: bindings-reviewed: misconfigured, unlogged
 open/1.34: break-glass-expired: bypassed, unlogged
 open/1.34: break-glass-in-time: bypassed, unlogged
 open/1.34: debug-role-ephemeral-only: bypassed, unlogged
+open/1.34: encryption-reviewed: misconfigured, unlogged
 open/1.34: ephemeral-as-root: bypassed, unlogged
 open/1.34: ephemeral-audited: unlogged
 open/1.34: ephemeral-denied-by-policy: bypassed, unlogged
@@ -48,6 +52,7 @@ open/1.34: exec-sensitive-pod: bypassed, unlogged
 open/1.34: hostpath-root: bypassed, unlogged
 open/1.34: hostpath-sensitive: bypassed, unlogged
 open/1.34: impersonation: bypassed, wrong layer, unlogged
+open/1.34: namespaces-reviewed: misconfigured, unlogged
 open/1.34: node-debug-pod: bypassed, unlogged
 open/1.34: pod-as-root: bypassed, unlogged
 open/1.34: pod-by-controller: bypassed, unlogged
@@ -60,6 +65,7 @@ open/1.34: pod-relabelled-namespace: bypassed, unlogged
 open/1.34: pod-resize-audited: unlogged
 open/1.34: pod-runtime-class: bypassed, unlogged
 open/1.34: pod-through-workloads: bypassed, unlogged
+open/1.34: policies-reviewed: misconfigured, unlogged
 open/1.34: port-forward-denied-by-rbac: bypassed, unlogged
 open/1.34: role-applied-audited: unlogged
 open/1.34: role-bind: bypassed, unlogged
@@ -74,16 +80,22 @@ open/1.34: secret-value-unlogged: unlogged
 open/1.34: secret-watch-audited: bypassed, unlogged
 open/1.34: secret-watch: bypassed, unlogged
 open/1.34: secret-written-before: bypassed, unlogged
+open/1.34: service-accounts-reviewed: unlogged
 open/1.34: token-theft-least-privilege: bypassed, unlogged
+open/1.34: webhooks-reviewed: misconfigured, unlogged
 open/1.36: anonymous-api: bypassed, wrong layer, unlogged
 open/1.36: anonymous-health-only: bypassed, wrong layer, unlogged
 open/1.36: anonymous-pod-create: wrong layer, unlogged
+open/1.36: anonymous-settings-reviewed: misconfigured
 open/1.36: attach-audited: unlogged
 open/1.36: attach-denied-by-rbac: bypassed, unlogged
 open/1.36: attach-sensitive-pod: bypassed, unlogged
+open/1.36: audit-settings-reviewed: misconfigured, unlogged
+open/1.36: bindings-reviewed: misconfigured, unlogged
 open/1.36: break-glass-expired: bypassed, unlogged
 open/1.36: break-glass-in-time: bypassed, unlogged
 open/1.36: debug-role-ephemeral-only: bypassed, unlogged
+open/1.36: encryption-reviewed: misconfigured, unlogged
 open/1.36: ephemeral-as-root: bypassed, unlogged
 open/1.36: ephemeral-audited: unlogged
 open/1.36: ephemeral-denied-by-policy: bypassed, unlogged
@@ -103,6 +115,7 @@ open/1.36: exec-sensitive-pod: bypassed, unlogged
 open/1.36: hostpath-root: bypassed, unlogged
 open/1.36: hostpath-sensitive: bypassed, unlogged
 open/1.36: impersonation: bypassed, wrong layer, unlogged
+open/1.36: namespaces-reviewed: misconfigured, unlogged
 open/1.36: node-debug-pod: bypassed, unlogged
 open/1.36: pod-as-root: bypassed, unlogged
 open/1.36: pod-by-controller: bypassed, unlogged
@@ -115,6 +128,7 @@ open/1.36: pod-relabelled-namespace: bypassed, unlogged
 open/1.36: pod-resize-audited: unlogged
 open/1.36: pod-runtime-class: bypassed, unlogged
 open/1.36: pod-through-workloads: bypassed, unlogged
+open/1.36: policies-reviewed: misconfigured, unlogged
 open/1.36: port-forward-denied-by-rbac: bypassed, unlogged
 open/1.36: role-applied-audited: unlogged
 open/1.36: role-bind: bypassed, unlogged
@@ -129,7 +143,9 @@ open/1.36: secret-value-unlogged: unlogged
 open/1.36: secret-watch-audited: bypassed, unlogged
 open/1.36: secret-watch: bypassed, unlogged
 open/1.36: secret-written-before: bypassed, unlogged
+open/1.36: service-accounts-reviewed: unlogged
 open/1.36: token-theft-least-privilege: bypassed, unlogged
+open/1.36: webhooks-reviewed: misconfigured, unlogged
 ";
 
 /// All of these tests.

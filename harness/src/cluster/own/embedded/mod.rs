@@ -113,7 +113,8 @@ impl Embedded {
         let (access, node) = super::access(&self.run, config, STREAM_PROTOCOLS).await?;
         let etcd = SocketAddr::new(node, self.ports.etcd);
         let etcd = Etcd::new(etcd, self.etcd_keys(), Arc::new(Here));
-        let sight = Sight { log: None, node: None, etcd: Some(etcd), controllers: true };
+        let settings = Some(settings.of_server());
+        let sight = Sight { log: None, node: None, etcd: Some(etcd), settings, controllers: true };
         Ok(Created { took, words: "started, 1 simulated node", access, sight })
     }
 

@@ -136,6 +136,7 @@ impl Kind {
             log: None,
             node: Some(NodePorts::new(node, Arc::clone(&probe))),
             etcd: Some(Etcd::new(SocketAddr::new(node, ETCD_PORT), keys, probe)),
+            settings: Some(settings.of_server()),
             controllers: true,
         };
         Ok(Created { took, words: "created, 1 node", access, sight })
