@@ -3,7 +3,7 @@
 
 mod rule;
 mod scope;
-mod subject;
+pub(super) mod subject;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -152,7 +152,7 @@ fn only(reach: &Reach, asked: &Asked<'_>) -> String {
 }
 
 /// Reads every object of a kind, page by page.
-async fn all<K>(admin: &Client) -> Result<Vec<K>, kube::Error>
+pub(super) async fn all<K>(admin: &Client) -> Result<Vec<K>, kube::Error>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {

@@ -14,6 +14,7 @@ mod ledger;
 mod mutation;
 mod pod;
 mod request;
+mod review;
 mod stream;
 mod workload;
 
@@ -24,7 +25,7 @@ use std::time::Duration;
 
 use crate::audit::LogError;
 use crate::catalog::Target;
-use crate::cluster::{Access, ClusterError, Etcd, NodePorts, Sight};
+use crate::cluster::{Access, ClusterError, Etcd, NodePorts, ServerSettings, Sight};
 use crate::model::{Action, Answer, AuditLogSearch, Door, Effect, Event, Need, Sent, Silence};
 use crate::pod::probe::NoAnswer;
 
@@ -63,6 +64,11 @@ impl World {
     /// The node's own ports.
     fn node(&self) -> Result<&NodePorts, ActionError> {
         self.sight.node.as_ref().ok_or(ActionError::Unmet(Need::KubeletPort))
+    }
+
+    /// How the API server was started.
+    fn settings(&self) -> Result<&ServerSettings, ActionError> {
+        self.sight.settings.as_ref().ok_or(ActionError::Unmet(Need::Settings))
     }
 
     /// What is stored.
@@ -197,6 +203,7 @@ impl Attempt<'_> {
             Action::Etcd(etcd) => etcd::read(self, etcd).await,
             Action::AuditLog(AuditLogSearch {}) => audit_log::search(self).await,
             Action::Grants(grants) => grants::review(self, grants).await,
+            Action::Review(review) => review::read(self, review).await,
         }
     }
 

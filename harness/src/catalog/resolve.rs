@@ -81,7 +81,7 @@ impl Names<'_> {
         let catalog = self.catalog;
         Ok(Turn {
             name: attack.name.clone(),
-            role: if attack.is_step() { Role::Step } else { Role::Attack },
+            role: attack.role(),
             persona: self.named("persona", &attack.r#as, &catalog.personas)?,
             action: attack.r#do.clone(),
             door,

@@ -31,7 +31,7 @@ pub(crate) use process::Group;
 pub use process::ProcessError;
 pub(crate) use pulse::Pulse;
 pub use run_folder::RunFolder;
-pub(crate) use sight::{Asked, Etcd, EtcdKeys, NodePorts, Probe, Sight};
+pub(crate) use sight::{Asked, Etcd, EtcdKeys, NodePorts, Probe, ServerSettings, Sight};
 pub(crate) use supervisor::{Supervision, Tied};
 pub(crate) use webhooks::webhooks;
 

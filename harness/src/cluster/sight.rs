@@ -1,6 +1,7 @@
 //! What can be seen of a cluster past its API server. What is missing is a need that is not met: what needs it is
 //! skipped.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -24,8 +25,20 @@ pub struct Sight {
     /// Which process of the API server answers; `None` if that cannot be known, as behind a load balancer. Then no
     /// refusal by authorization counts: a starting server refuses everything.
     pub pulse: Option<Pulse>,
+    /// How the API server was started; `None` if it is not known.
+    pub settings: Option<ServerSettings>,
     /// Whether controllers use this API server. What they do through another one does not show what this one decides.
     pub controllers: bool,
+}
+
+/// What an API server was started with, as far as it is known. On a cluster that is not ours it may come from files that
+/// the user hands in.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ServerSettings {
+    /// Its flags, without dashes. One that is not here is not set.
+    pub flags: BTreeMap<String, String>,
+    /// The texts of the files that they name, by the path that stands in the flag. They may hold keys.
+    pub files: BTreeMap<String, String>,
 }
 
 /// What our probe is asked for.

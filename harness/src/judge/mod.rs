@@ -12,6 +12,8 @@ mod traced;
 mod words;
 
 pub use attribution::attribute;
-pub use expectation::{Expected, judge_block, judge_permit, judge_record, judge_step};
+pub use expectation::{
+    Expected, judge_block, judge_permit, judge_record, judge_review, judge_step,
+};
 pub use scenario::{Judged, judge};
 pub use signature::{Recognised, Signature};

@@ -1,6 +1,6 @@
 //! From the record of a scenario to its verdict.
 
-use super::expectation::{judge_half, judge_permit, judge_step};
+use super::expectation::{judge_half, judge_permit, judge_review, judge_step};
 use super::{Expected, Signature, attribute, judge_block, judge_record, left_over, steadiness};
 use crate::catalog::{Turn, Values};
 use crate::model::{
@@ -78,10 +78,13 @@ fn judge_whole(turn: &Turn, evidence: &Evidence, values: &Values) -> Judgement {
                 evidence,
             )
         }
+        (Expectation::Sound(sound), _) => {
+            judge_review(&sound.control.id, &sound.control.control.look_at, evidence)
+        }
         (Expectation::Succeeds(succeeds, logged), Role::Permit) => {
             judge_permit(succeeds, logged.as_ref(), evidence)
         }
-        (Expectation::Succeeds(succeeds, logged), Role::Attack | Role::Step) => {
+        (Expectation::Succeeds(succeeds, logged), Role::Attack | Role::Review | Role::Step) => {
             judge_step(succeeds, logged.as_ref(), evidence)
         }
         (Expectation::Recorded(recorded), _) => judge_record(recorded, evidence),

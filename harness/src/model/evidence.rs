@@ -90,6 +90,8 @@ pub enum Answer {
     AuditLog(Searched),
     /// Who is granted something.
     Grants(Granted),
+    /// What a review found.
+    Review(Reviewed),
 }
 
 /// An HTTP answer. Of a 2xx only code, kind and count are kept.
@@ -233,6 +235,34 @@ pub struct Granted {
     pub others: Vec<String>,
 }
 
+/// What a review found in the configuration that it read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Reviewed {
+    /// How many objects or files were looked at.
+    pub objects: usize,
+    /// What is wrong, in the order in which it was found; the first of them, where they are many.
+    pub flaws: Vec<Flaw>,
+    /// How many more there are.
+    pub more: usize,
+    /// What could not be read, and why: of that nothing is known.
+    pub unread: Vec<String>,
+}
+
+/// One thing that is configured wrongly. It never holds a key or a token.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Flaw {
+    /// What is wrong: `ValidatingWebhookConfiguration/exec-guard`, or `--authentication-config`.
+    pub object: String,
+    /// The field: `webhooks[exec-guard.brinell.dev].failurePolicy`; empty where it is the object as a whole.
+    pub field: String,
+    /// What it is: `Ignore`.
+    pub is: String,
+    /// What an attacker makes of it.
+    pub follows: String,
+}
+
 /// Who decided.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -243,6 +273,8 @@ pub enum Decision {
     Denied(Denial),
     /// It cannot be told; why, and what was seen.
     Unclear(String),
+    /// Nobody was asked: it was read, and not attacked.
+    Read,
 }
 
 /// A refusal.
@@ -301,7 +333,22 @@ impl Answer {
             Answer::Stream(_) => Some(101),
             // The Secret was made.
             Answer::AuditLog(_) => Some(201),
-            Answer::Worked(_) | Answer::Nothing(_) | Answer::Storage(_) | Answer::Grants(_) => None,
+            Answer::Worked(_)
+            | Answer::Nothing(_)
+            | Answer::Storage(_)
+            | Answer::Grants(_)
+            | Answer::Review(_) => None,
+        }
+    }
+}
+
+impl Flaw {
+    /// What is wrong, for a person: `ValidatingWebhookConfiguration/x: webhooks[y].failurePolicy is Ignore`.
+    pub fn words(&self) -> String {
+        let Flaw { object, field, is, .. } = self;
+        match field.is_empty() {
+            true => format!("{object} is {is}"),
+            false => format!("{object}: {field} is {is}"),
         }
     }
 }

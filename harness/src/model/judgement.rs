@@ -33,6 +33,8 @@ pub enum Reason {
     WrongLayer,
     /// It was refused by the layer that should refuse it, but for something else.
     OtherReason,
+    /// Nobody was attacked, and what will decide is configured wrongly.
+    Misconfigured,
     /// The audit log holds nothing of it.
     Unlogged,
     /// The audit log holds something else than what was sent or asked for.

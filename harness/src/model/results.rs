@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
 
-use super::{Proof, RunEvent, ScenarioResult, Summary, Verdict, WeakeningResult};
+use super::{Proof, Role, RunEvent, ScenarioResult, Summary, Verdict, WeakeningResult};
 
 /// The format that is written and read. It changes when a reader of the old one would misread the new one.
 const FORMAT: u32 = 1;
@@ -152,6 +152,12 @@ impl Results {
             took_by_cluster,
             tidy,
         }
+    }
+
+    /// How many attempts were reviews, which attack nobody.
+    pub fn reviews(&self) -> usize {
+        let attempts = self.scenarios.iter().flat_map(|result| &result.attempts);
+        attempts.filter(|attempt| attempt.role == Role::Review).count()
     }
 
     /// How many attempts were made whose outcome could not be seen.

@@ -129,6 +129,8 @@ pub struct AttemptResult {
 pub enum Role {
     /// Must be stopped or leave evidence.
     Attack,
+    /// Attacks nobody: what is read must be configured rightly.
+    Review,
     /// Must work, because the attacks after it rest on it.
     Step,
     /// Must keep working.
@@ -140,6 +142,7 @@ impl Role {
     pub fn label(self) -> &'static str {
         match self {
             Role::Attack => "attack",
+            Role::Review => "review",
             Role::Step => "step",
             Role::Permit => "permit",
         }

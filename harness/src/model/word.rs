@@ -53,6 +53,7 @@ impl Reason {
             Reason::Bypassed => "bypassed",
             Reason::WrongLayer => "wrong layer",
             Reason::OtherReason => "other reason",
+            Reason::Misconfigured => "misconfigured",
             Reason::Unlogged => "unlogged",
             Reason::WronglyLogged => "wrongly logged",
             Reason::PermitBroken => "permit broken",

@@ -45,12 +45,14 @@ pub(super) fn mark(
 /// leaves no event of a request that was refused at once, and an incomplete one of a request that was let in.
 fn alike(reason: Reason) -> Vec<Reason> {
     match reason {
-        Reason::Unlogged | Reason::WronglyLogged => vec![Reason::Unlogged, Reason::WronglyLogged],
-        Reason::Bypassed
-        | Reason::WrongLayer
-        | Reason::OtherReason
-        | Reason::PermitBroken
-        | Reason::LeftOver => vec![reason],
+        Reason::Unlogged | Reason::WronglyLogged => {
+            vec![Reason::Unlogged, Reason::WronglyLogged, Reason::Misconfigured]
+        }
+        // What lets an attack in may show in the configuration too; not the other way round.
+        Reason::Bypassed | Reason::WrongLayer | Reason::OtherReason => {
+            vec![reason, Reason::Misconfigured]
+        }
+        Reason::Misconfigured | Reason::PermitBroken | Reason::LeftOver => vec![reason],
     }
 }
 
@@ -67,16 +69,12 @@ fn broken<'a>(
     entry: &'a Entry,
     attempt: &'a AttemptResult,
 ) -> impl Iterator<Item = (Option<&'a str>, Reason)> {
-    let blocked = entry
-        .scenario
-        .attacks
-        .iter()
-        .find(|attack| attack.name == attempt.name)
-        .and_then(Attack::blocked);
+    let mut attacks = entry.scenario.attacks.iter();
+    let control = attacks.find(|attack| attack.name == attempt.name).and_then(Attack::control);
     attempt.judgement.findings.iter().map(move |finding| {
         let promise = match finding.reason {
-            Reason::Bypassed | Reason::WrongLayer | Reason::OtherReason => {
-                blocked.map(|it| it.by.as_str())
+            Reason::Bypassed | Reason::WrongLayer | Reason::OtherReason | Reason::Misconfigured => {
+                control
             }
             Reason::Unlogged | Reason::WronglyLogged => Some(AUDIT_POLICY),
             Reason::PermitBroken | Reason::LeftOver => None,
@@ -349,6 +347,29 @@ mod tests {
         let unlogged = found(entry, &[("a shell", &[Unlogged])]);
         let expect = BTreeMap::from([(entry.id.clone(), Unlogged)]);
         assert_eq!(mark("audit-policy", &expect, entry, &unlogged), Mark::Caught);
+    }
+
+    /// What lets an attack in may show in the configuration. That an attack is let in by what only a review should
+    /// notice has to be written down.
+    #[test]
+    fn a_review_may_notice_beside_an_attack_and_not_the_other_way_round() {
+        use Reason::*;
+        let catalog = catalog();
+        let (review, attack) = ("webhooks-reviewed", "exec-interactive");
+        let webhook = "the webhook of exec-guard";
+        for (named, reason, unnamed, attempt, found_reason, expected) in [
+            (attack, Bypassed, review, webhook, Misconfigured, Mark::Caught),
+            (attack, WrongLayer, review, webhook, Misconfigured, Mark::Caught),
+            (review, Misconfigured, attack, "a shell", Bypassed, Mark::Wrong),
+        ] {
+            let entry = entry(&catalog, unnamed);
+            let expect = BTreeMap::from([(named.to_owned(), reason)]);
+            let result = found(entry, &[(attempt, &[found_reason])]);
+            assert_eq!(mark("exec-guard", &expect, entry, &result), expected, "{unnamed}");
+            // Another control's weakening is none of its business.
+            let aside = mark("exec-policy", &expect, entry, &result);
+            assert_eq!(aside, Mark::Collateral, "{unnamed}");
+        }
     }
 
     #[test]

@@ -144,6 +144,7 @@ fn answered(answer: &Answer) -> String {
             format!("{} found", count(subjects, "subject"))
         }
         Answer::AuditLog(_) => "searched".to_owned(),
+        Answer::Review(reviewed) => format!("{} read", count(reviewed.objects, "object")),
         Answer::Storage(storage) => format!("{} read", count(storage.keys, "key")),
     }
 }
@@ -275,6 +276,22 @@ mod tests {
     use super::*;
     use crate::model::{Results, Role};
     use crate::report::{json, junit, markdown, sample};
+
+    #[test]
+    fn a_review_is_shown_as_one_by_every_report() {
+        let mut results = sample::results(&sample::passing());
+        results.scenarios[0].attempts[0].role = Role::Review;
+        let written = (json::FORMAT.render)(&results).unwrap();
+        assert!(String::from_utf8(written).unwrap().contains(r#""role": "review""#));
+        let block = scenario(&results.scenarios[0], false, Paint::PLAIN);
+        assert!(block.lines().any(|line| line.starts_with("  review  ")), "{block}");
+        let markdown = String::from_utf8((markdown::FORMAT.render)(&results).unwrap()).unwrap();
+        assert!(markdown.lines().any(|line| line.starts_with("  review  ")), "{markdown}");
+        // Of a case that passed JUnit holds no text.
+        let junit = String::from_utf8((junit::FORMAT.render)(&results).unwrap()).unwrap();
+        let name = &results.scenarios[0].attempts[0].name;
+        assert!(junit.contains(&format!(r#"name="reviewed" value="{name}""#)), "{junit}");
+    }
 
     #[test]
     fn a_step_is_shown_as_one_by_every_report() {

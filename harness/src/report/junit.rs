@@ -11,8 +11,8 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use super::paint::Paint;
 use super::{Flag, Format, block, proof};
 use crate::model::{
-    AttemptResult, Mark, Outcome, Proof, Results, STALE, ScenarioResult, Unmet, VACUOUS, Verdict,
-    WeakeningResult,
+    AttemptResult, Mark, Outcome, Proof, Results, Role, STALE, ScenarioResult, Unmet, VACUOUS,
+    Verdict, WeakeningResult,
 };
 use crate::text::cut;
 use crate::text::visible;
@@ -190,7 +190,10 @@ fn case(result: &ScenarioResult, results: &Results) -> TestCase {
         .attempts
         .iter()
         .filter_map(|attempt| attempt.evidence.as_ref()?.sent.audit_id.as_deref());
+    let reviews = result.attempts.iter().filter(|attempt| attempt.role == Role::Review);
     case.add_properties(properties([
+        // A case that passed has no text: that it was no attack shows here.
+        ("reviewed", &once_each(reviews.map(|attempt| attempt.name.as_str()))),
         ("controls", &result.controls.join(", ")),
         ("tags", &result.tags.join(", ")),
         ("personas", &once_each(personas)),

@@ -160,6 +160,7 @@ fn exchange(attempt: &AttemptResult) -> String {
         Decision::Denied(denial) => format!(", refused by {}", denial.layer),
         Decision::LetIn => ", refused by nobody".to_owned(),
         Decision::Unclear(why) => format!(", unclear: {why}"),
+        Decision::Read => ", read and not attacked".to_owned(),
     };
     let events = match &evidence.log {
         Log::Read { events, .. } => {

@@ -208,6 +208,10 @@ fn verdicts(results: &Results, summary: &Summary, reports: &str) -> String {
         (_, 0) => format!("{made}, all observed"),
         (_, unobserved) => format!("{made}, {} observed", attempts.saturating_sub(unobserved)),
     };
+    let reviews = match results.reviews() {
+        0 => String::new(),
+        reviews => format!(", of which {} attacked nobody", count(reviews, "review")),
+    };
     let nothing = if passed + failed + inconclusive == 0 { " Nothing was judged." } else { "" };
     let unmet = match unmet {
         0 => String::new(),
@@ -220,7 +224,7 @@ fn verdicts(results: &Results, summary: &Summary, reports: &str) -> String {
         (skipped, Verdict::Skipped),
     ];
     let counted = counted.map(|(count, verdict)| format!("{count} {}", verdict.label()));
-    format!("{}; {observed}.{nothing}{unmet} {reports}", counted.join(", "))
+    format!("{}; {observed}{reviews}.{nothing}{unmet} {reports}", counted.join(", "))
 }
 
 /// `20.3 s, of which kind 15.0 s. Cluster deleted, nothing left behind.`
@@ -276,6 +280,7 @@ impl Drop for Ticker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Role;
     use crate::report::sample::{self, Shared};
 
     const PLAIN: Look = Look { colour: false, live: false };
@@ -293,6 +298,16 @@ mod tests {
     #[test]
     fn passing_run() {
         insta::assert_snapshot!(draw(&sample::passing(), PLAIN, Detail::Normal));
+    }
+
+    #[test]
+    fn the_end_tells_reviews_from_attacks() {
+        let mut results = sample::results(&sample::passing());
+        let summary = results.summary.clone().expect("a run that ended");
+        assert!(!verdicts(&results, &summary, "").contains("review"));
+        results.scenarios[0].attempts[0].role = Role::Review;
+        let told = verdicts(&results, &summary, "");
+        assert!(told.contains(", of which 1 review attacked nobody."), "{told}");
     }
 
     #[test]

@@ -202,6 +202,7 @@ mod tests {
             "nodes-proxy-kubelet-exec",
             "egress-database",
             "egress-outside",
+            "kubelet-settings-reviewed",
         ];
         assert_eq!(skipped, expected);
         let left_out: Vec<&str> =

@@ -141,6 +141,7 @@ fn speaks_of_webhook(answer: &Answer) -> bool {
         | Answer::Nothing(_)
         | Answer::Storage(_)
         | Answer::AuditLog(_)
-        | Answer::Grants(_) => false,
+        | Answer::Grants(_)
+        | Answer::Review(_) => false,
     }
 }

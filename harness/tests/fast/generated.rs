@@ -7,7 +7,7 @@ use std::path::Path;
 
 use brinell::catalog::{Catalog, Entry};
 use brinell::model::{
-    Action, Attack, Blocked, Door, Expectation, Logged, Permit, Role, Scenario, Succeeds,
+    Action, Attack, Blocked, Door, Expectation, Logged, Permit, Scenario, Succeeds,
 };
 use brinell::report::ExitCode;
 
@@ -109,10 +109,11 @@ fn scenario(page: &mut String, entry: &Entry) -> std::fmt::Result {
     writeln!(page, "- Tags: {}\n", tags.join(" "))?;
     writeln!(page, "| | what | who | sent | expected |\n|---|---|---|---|---|")?;
     for attack @ Attack { name, r#as, r#do, only, expected } in attacks {
-        let role = if attack.is_step() { Role::Step } else { Role::Attack }.label();
+        let role = attack.role().label();
         let outcome = match expected {
             Expectation::Blocked(blocked, _) => Some(refusal(blocked)),
             Expectation::Succeeds(succeeds, _) => Some(success(succeeds)),
+            Expectation::Sound(sound) => Some(format!("sound by `{}`", sound.control)),
             Expectation::Recorded(_) => None,
         };
         let expected: Vec<String> =
@@ -190,6 +191,7 @@ fn words(action: &Action) -> String {
         }
         Action::Etcd(etcd) => format!("a read of etcd below `{}`", etcd.prefix),
         Action::AuditLog(_) => "a search of the audit log for a Secret's value".to_owned(),
+        Action::Review(review) => format!("a review of {}", review.words()),
         Action::Grants(grants) => {
             let what = grants.resource.as_ref().or(grants.url.as_ref());
             format!("a review of who may {} {}", grants.verb, what.map_or("", String::as_str))

@@ -7,7 +7,7 @@ use crate::attack::ActionError;
 
 /// The subject's name: `Group/name`, `User/name` or `ServiceAccount/namespace/name`. `None` if it is nobody, as a
 /// ServiceAccount without a namespace is.
-pub(super) fn named(subject: &Subject, namespace: Option<&str>) -> Option<String> {
+pub(in crate::attack) fn named(subject: &Subject, namespace: Option<&str>) -> Option<String> {
     let name = &subject.name;
     match subject.kind.as_str() {
         "ServiceAccount" => {
@@ -35,11 +35,11 @@ fn normal(kind: &str, name: &str) -> String {
 }
 
 /// Those who may have it.
-pub(super) struct Allowed(GlobSet);
+pub(in crate::attack) struct Allowed(GlobSet);
 
 impl Allowed {
     /// Reads a scenario's patterns, in which a star is any text and everything else is itself.
-    pub(super) fn of(patterns: &[String]) -> Result<Self, ActionError> {
+    pub(in crate::attack) fn of(patterns: &[String]) -> Result<Self, ActionError> {
         let mut set = GlobSetBuilder::new();
         let wrong = |error: globset::Error| ActionError::Missing(error.to_string());
         for pattern in patterns {
@@ -52,7 +52,7 @@ impl Allowed {
     }
 
     /// Whether this subject may have it, as [`named`] names it.
-    pub(super) fn covers(&self, name: &str) -> bool {
+    pub(in crate::attack) fn covers(&self, name: &str) -> bool {
         self.0.is_match(name)
     }
 }

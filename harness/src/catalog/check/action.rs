@@ -41,6 +41,7 @@ impl Check<'_> {
             Action::Resolve(resolve) => {
                 self.pod(&resolve.from, target, &format!("{pointer}/do/resolve/from"));
             }
+            Action::Review(review) => self.review(review, &format!("{pointer}/do/review")),
             Action::Attach(_) | Action::PortForward(_) | Action::Etcd(_) | Action::AuditLog(_) => {}
         }
         let (Some(target), Some(named)) = (target, action.named_pod()) else { return };
@@ -139,7 +140,8 @@ impl Action {
             | Action::Kubelet(_)
             | Action::Etcd(_)
             | Action::AuditLog(_)
-            | Action::Grants(_) => return None,
+            | Action::Grants(_)
+            | Action::Review(_) => return None,
         };
         Some(NamedPod { namespace, pod, pointer })
     }

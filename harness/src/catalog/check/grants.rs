@@ -12,7 +12,12 @@ impl Check<'_> {
             (None, None) => self.wrong(pointer, "it asks about nothing", hint),
             (Some(_), Some(_)) => self.wrong(pointer, "it asks about two things", hint),
         }
-        for (position, pattern) in grants.allowed.iter().enumerate() {
+        self.subjects(&grants.allowed, &format!("{pointer}/allowed"));
+    }
+
+    /// Patterns for subjects of bindings.
+    pub(super) fn subjects(&mut self, patterns: &[String], pointer: &str) {
+        for (position, pattern) in patterns.iter().enumerate() {
             let known = match pattern.split_once('/') {
                 Some(("Group" | "User", name)) => !name.is_empty(),
                 Some(("ServiceAccount", name)) => name.contains(['/', '*']),
@@ -20,7 +25,7 @@ impl Check<'_> {
             };
             if !known {
                 let hint = "write `Group/name`, `User/name` or `ServiceAccount/namespace/name`";
-                let pointer = format!("{pointer}/allowed/{position}");
+                let pointer = format!("{pointer}/{position}");
                 self.wrong(&pointer, "no subject has that form", hint);
             }
         }

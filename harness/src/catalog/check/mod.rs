@@ -10,6 +10,7 @@ mod persona;
 mod pod;
 mod profile;
 mod request;
+mod review;
 mod saying;
 mod scenario;
 

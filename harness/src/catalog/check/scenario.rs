@@ -7,7 +7,7 @@ use super::{Check, keys};
 use crate::catalog::Target;
 use crate::catalog::read::Parsed;
 use crate::model::{
-    AUDIT_POLICY, Action, Attack, Blocked, Door, Expectation, Permit, Scenario, Succeeds,
+    AUDIT_POLICY, Action, Attack, Blocked, Door, Expectation, Permit, Scenario, Sound, Succeeds,
 };
 
 impl Check<'_> {
@@ -84,9 +84,26 @@ impl Check<'_> {
         self.action(&attack.r#as, &attack.r#do, target, pointer);
         self.door(attack.only, &attack.r#do, pointer);
         match &attack.expected {
+            Expectation::Blocked(_, _) if is_review(&attack.r#do) => {
+                self.wrong(
+                    &format!("{pointer}/blocked"),
+                    ATTACKS_NOBODY,
+                    "write `sound: {control: …}`",
+                );
+            }
+            Expectation::Recorded(_) if is_review(&attack.r#do) => {
+                self.wrong(
+                    &format!("{pointer}/recorded"),
+                    ATTACKS_NOBODY,
+                    "write `sound: {control: …}`",
+                );
+            }
             Expectation::Blocked(blocked, logged) => {
                 self.evidence(logged.is_some(), "logged", &attack.r#do, pointer);
                 self.blocked(blocked, &attack.r#do, &format!("{pointer}/blocked"));
+            }
+            Expectation::Sound(sound) => {
+                self.sound(sound, &attack.r#do, &format!("{pointer}/sound"))
             }
             Expectation::Succeeds(succeeds, logged) => {
                 self.evidence(logged.is_some(), "logged", &attack.r#do, pointer);
@@ -135,6 +152,20 @@ impl Check<'_> {
         }
     }
 
+    fn sound(&mut self, sound: &Sound, action: &Action, pointer: &str) {
+        let catalog = self.catalog;
+        self.known(
+            "control",
+            &sound.control,
+            &format!("{pointer}/control"),
+            keys(&catalog.controls),
+        );
+        if !is_review(action) {
+            let hint = "say who must block it (`blocked`): only of a `review` it is asked what is configured";
+            self.wrong(pointer, "this is no review", hint);
+        }
+    }
+
     fn door(&mut self, only: Option<Door>, action: &Action, pointer: &str) {
         if only.is_some_and(|door| !action.facts().doors.contains(&door)) {
             let doors: Vec<&str> = action.facts().doors.iter().map(|door| door.name()).collect();
@@ -155,16 +186,25 @@ impl Check<'_> {
     }
 }
 
+const ATTACKS_NOBODY: &str = "a review attacks nobody, and cannot be refused";
+
+fn is_review(action: &Action) -> bool {
+    matches!(action, Action::Review(_))
+}
+
 /// Where a scenario says first that it tests a control, as a JSON pointer.
 fn tests_at(scenario: &Scenario, control: &str) -> String {
-    let by = |attack: &Attack| attack.blocked().is_some_and(|it| it.by == control);
-    if let Some(position) = scenario.attacks.iter().position(by) {
-        return format!("/attacks/{position}/blocked/by");
+    let named = |attack: &Attack| attack.control() == Some(control);
+    if let Some(position) = scenario.attacks.iter().position(named) {
+        let is_review = scenario.attacks[position].blocked().is_none();
+        let key = if is_review { "sound/control" } else { "blocked/by" };
+        return format!("/attacks/{position}/{key}");
     }
     let key = |attack: &Attack| match &attack.expected {
         Expectation::Blocked(_, logged) | Expectation::Succeeds(_, logged) => {
             logged.as_ref().map(|_| "logged")
         }
+        Expectation::Sound(_) => None,
         Expectation::Recorded(_) => Some("recorded"),
     };
     let keys = scenario.attacks.iter().enumerate();

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::cluster::ServerSettings;
+
 /// The folder that holds the settings' files, as flags name it.
 pub const SETTINGS: &str = "/etc/brinell";
 
@@ -19,4 +21,15 @@ pub struct Settings {
     pub files: BTreeMap<String, String>,
     /// What is laid over the KubeletConfiguration.
     pub kubelet: Value,
+}
+
+impl Settings {
+    /// The part of them that is the API server's.
+    pub fn of_server(&self) -> ServerSettings {
+        let path = |name: &String| format!("{SETTINGS}/{name}");
+        ServerSettings {
+            flags: self.flags.clone(),
+            files: self.files.iter().map(|(name, text)| (path(name), text.clone())).collect(),
+        }
+    }
 }

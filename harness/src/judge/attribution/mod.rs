@@ -32,6 +32,7 @@ pub fn attribute(sent: &Sent, answer: &Answer, log: &Log) -> Decision {
         Answer::Storage(storage) => by_storage(storage),
         Answer::AuditLog(searched) => by_audit_policy(searched),
         Answer::Grants(granted) => by_grants(granted),
+        Answer::Review(_) => Decision::Read,
     }
 }
 

@@ -8,6 +8,8 @@ use crate::model::{Decision, Denial, Effect, Evidence, Finding, Layer, Log, Reas
 impl Judging {
     pub(super) fn block(&mut self, expected: &Expected, evidence: &Evidence) {
         match (&evidence.decision, &evidence.effect) {
+            // The catalog asks a review for its own expectation.
+            (Decision::Read, _) => self.unclear("it was read, and nobody was attacked".to_owned()),
             (Decision::Unclear(why), Effect::NotApplicable | Effect::Absent) => {
                 self.unclear(why.clone());
             }

@@ -3,6 +3,7 @@
 mod block;
 mod bystanders;
 mod logged;
+mod review;
 mod success;
 mod told;
 
@@ -35,6 +36,13 @@ pub fn judge_record(recorded: &Recorded, evidence: &Evidence) -> Judgement {
     let mut judging = Judging::default();
     judging.unopposed(recorded.refused_too, evidence);
     judging.log(Some(&recorded.logged()), evidence);
+    judging.conclude()
+}
+
+/// Judges a review: nothing that it read may be configured wrongly. That is no proof that an attack is blocked.
+pub fn judge_review(control: &str, look_at: &str, evidence: &Evidence) -> Judgement {
+    let mut judging = Judging::default();
+    judging.review(control, look_at, evidence);
     judging.conclude()
 }
 
@@ -114,7 +122,7 @@ impl Judging {
                 self.outcome = UNCLEAR.to_owned();
                 self.causes.push(why.clone());
             }
-            Decision::LetIn => self.outcome = told::let_in(&evidence.answer),
+            Decision::LetIn | Decision::Read => self.outcome = told::let_in(&evidence.answer),
         }
     }
 }

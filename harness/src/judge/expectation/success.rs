@@ -39,6 +39,9 @@ impl Judging {
                 }
                 Answer::Worked(output) => printed(succeeds, output),
                 Answer::Grants(_) => matches!(evidence.decision, Decision::Denied(_)),
+                Answer::Review(reviewed) => {
+                    reviewed.objects > 0 && reviewed.flaws.is_empty() && reviewed.unread.is_empty()
+                }
                 Answer::Nothing(_) | Answer::Storage(_) | Answer::AuditLog(_) => false,
             };
         if let Some(cause) = unknown(succeeds, evidence, worked) {
@@ -57,6 +60,7 @@ impl Judging {
                 (format!("refused: {}", denial.message), denial.layer.to_string())
             }
             (Decision::Unclear(why), _) => (why.clone(), String::new()),
+            (Decision::Read, _) => (summary(&evidence.answer), String::new()),
             (Decision::LetIn, Effect::Absent) => {
                 (format!("{}, but nothing is there", summary(&evidence.answer)), String::new())
             }

@@ -1,7 +1,7 @@
 //! What was sent, answered and expected, in words for a person.
 
 use crate::judge::Expected;
-use crate::model::{Answer, ApiPath, Layer, Leak, Response, Searched, Sent, Succeeds};
+use crate::model::{Answer, ApiPath, Layer, Leak, Response, Reviewed, Searched, Sent, Succeeds};
 use crate::text::count;
 
 /// `create pods by deployer`
@@ -60,7 +60,18 @@ pub(super) fn let_in(answer: &Answer) -> String {
             storage.plain_count, storage.below_prefix, storage.canary_count
         ),
         Answer::AuditLog(searched) => leaked(searched),
+        Answer::Review(reviewed) => found(reviewed),
     }
+}
+
+/// What a review found: `3 objects read, 1 flaw`.
+pub(super) fn found(reviewed: &Reviewed) -> String {
+    let Reviewed { objects, flaws, more, unread } = reviewed;
+    let unread = match unread.as_slice() {
+        [] => String::new(),
+        some => format!(", {} not read", count(some.len(), "thing")),
+    };
+    format!("{} read{unread}, {}", count(*objects, "object"), count(flaws.len() + more, "flaw"))
 }
 
 /// Which events hold a Secret's value: `create secrets by admin at Request (k7f3-12)`.

@@ -15,6 +15,7 @@ mod pod;
 mod port_forward;
 mod request;
 mod resolve;
+mod review;
 
 pub use attach::Attach;
 pub use audit_log::AuditLogSearch;
@@ -30,6 +31,7 @@ pub use pod::{Owner, PodAction, PodMetadata, Workload};
 pub use port_forward::PortForward;
 pub use request::{Method, Patch, Request};
 pub use resolve::Resolve;
+pub use review::*;
 
 use std::time::Duration;
 
@@ -64,6 +66,8 @@ pub enum Action {
     AuditLog(AuditLogSearch),
     /// A review of everybody who is granted something.
     Grants(Grants),
+    /// A review of configuration that decides tomorrow.
+    Review(Review),
 }
 
 /// What brinell must know of an action beside how it is sent. An action's own file says all of it.
@@ -102,6 +106,7 @@ impl Action {
             Action::Etcd(etcd) => etcd.facts(),
             Action::AuditLog(search) => search.facts(),
             Action::Grants(grants) => grants.facts(),
+            Action::Review(review) => review.facts(),
         }
     }
 }

@@ -18,6 +18,8 @@ pub enum Need {
     Etcd,
     /// The API server's audit log.
     AuditLog,
+    /// The API server's settings, as it was started with them.
+    Settings,
 }
 
 impl fmt::Display for Need {
@@ -28,6 +30,7 @@ impl fmt::Display for Need {
             Need::KubeletPort => "a kubelet's own port",
             Need::Etcd => "etcd",
             Need::AuditLog => "the API server's audit log",
+            Need::Settings => "the API server's settings",
         })
     }
 }

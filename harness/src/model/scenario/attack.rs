@@ -6,8 +6,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Blocked, Expectation, Logged, NoExpectation, Recorded, Succeeds};
-use crate::model::{AUDIT_POLICY, Action, Door};
+use super::{Blocked, Expectation, Logged, NoExpectation, Recorded, Sound, Succeeds};
+use crate::model::{AUDIT_POLICY, Action, Door, Role};
 
 /// A persona, an action, and what must come of it.
 #[derive(Debug, Clone, Deserialize)]
@@ -30,7 +30,25 @@ impl Attack {
     pub fn blocked(&self) -> Option<&Blocked> {
         match &self.expected {
             Expectation::Blocked(blocked, _) => Some(blocked),
+            Expectation::Sound(_) | Expectation::Succeeds(..) | Expectation::Recorded(_) => None,
+        }
+    }
+
+    /// The control that must refuse it, or of which the configuration must be right; `None` if there is none.
+    pub fn control(&self) -> Option<&str> {
+        match &self.expected {
+            Expectation::Blocked(blocked, _) => Some(&blocked.by),
+            Expectation::Sound(sound) => Some(&sound.control),
             Expectation::Succeeds(..) | Expectation::Recorded(_) => None,
+        }
+    }
+
+    /// What it is in its scenario.
+    pub fn role(&self) -> Role {
+        match &self.expected {
+            Expectation::Blocked(..) | Expectation::Recorded(_) => Role::Attack,
+            Expectation::Sound(_) => Role::Review,
+            Expectation::Succeeds(..) => Role::Step,
         }
     }
 
@@ -41,12 +59,13 @@ impl Attack {
 
     /// Whether it may show that a control does not act.
     pub fn tests(&self, control: &str) -> bool {
-        self.blocked().is_some_and(|blocked| blocked.by == control)
+        self.control() == Some(control)
             || self.expected.logged().is_some() && control == AUDIT_POLICY
     }
 }
 
-/// A persona, an action, and what must come of it: exactly one of `blocked`, `succeeds` and `recorded`.
+/// A persona, an action, and what must come of it: exactly one of `blocked`, `sound`, `succeeds` and
+/// `recorded`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename = "Attack")]
 #[schemars(transform = exactly_one)]
@@ -63,6 +82,9 @@ struct Written {
     /// Who must refuse it.
     #[serde(default)]
     blocked: Option<Blocked>,
+    /// Of a review: the control of which nothing that was read may be configured wrongly.
+    #[serde(default)]
+    sound: Option<Sound>,
     /// What shows that a step worked on which the attacks after it rest: where it did not, nothing can be told.
     #[serde(default)]
     succeeds: Option<Succeeds>,
@@ -78,8 +100,9 @@ impl TryFrom<Written> for Attack {
     type Error = NoExpectation;
 
     fn try_from(written: Written) -> Result<Attack, NoExpectation> {
-        let Written { name, r#as, r#do, only, blocked, succeeds, recorded, logged } = written;
-        let expected = Expectation::of(blocked, succeeds, recorded, logged)?;
+        let Written { name, r#as, r#do, only, blocked, sound, succeeds, recorded, logged } =
+            written;
+        let expected = Expectation::of(blocked, sound, succeeds, recorded, logged)?;
         Ok(Attack { name, r#as, r#do, only, expected })
     }
 }
@@ -100,6 +123,7 @@ fn exactly_one(schema: &mut Schema) {
         "oneOf".to_owned(),
         json!([
             {"required": ["blocked"]},
+            {"required": ["sound"], "not": {"required": ["logged"]}},
             {"required": ["succeeds"]},
             {"required": ["recorded"], "not": {"required": ["logged"]}},
         ]),

@@ -7,12 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Door, Layer};
 
-/// What must come of an attack. What the audit log must hold of it stands beside the first two and is the third. A file
-/// gives a control by its name; the catalog puts the control itself in its place.
+/// What must come of an attack. What the audit log must hold of it stands beside a block and a step, and is all of what is
+/// only recorded. A file gives a control by its name; the catalog puts the control itself in its place.
 #[derive(Debug, Clone)]
 pub enum Expectation<Control = String> {
     /// A control refuses it.
     Blocked(Blocked<Control>, Option<Logged>),
+    /// It is a review, and what it reads is configured rightly.
+    Sound(Sound<Control>),
     /// It is a step and works: where it does not, nothing can be told of the attacks after it.
     Succeeds(Succeeds, Option<Logged>),
     /// It is let in, and only the evidence that it leaves counts.
@@ -26,10 +28,16 @@ impl Expectation {
     /// When they are none, or more than one.
     pub(super) fn of(
         blocked: Option<Blocked>,
+        sound: Option<Sound>,
         succeeds: Option<Succeeds>,
         recorded: Option<Recorded>,
         logged: Option<Logged>,
     ) -> Result<Expectation, NoExpectation> {
+        if let Some(sound) = sound {
+            let is_alone =
+                blocked.is_none() && succeeds.is_none() && recorded.is_none() && logged.is_none();
+            return is_alone.then_some(Expectation::Sound(sound)).ok_or(NoExpectation::OnlySound);
+        }
         match (blocked, succeeds, recorded, logged) {
             (Some(blocked), None, None, logged) => Ok(Expectation::Blocked(blocked, logged)),
             (None, Some(succeeds), None, logged) => Ok(Expectation::Succeeds(succeeds, logged)),
@@ -54,6 +62,9 @@ impl Expectation {
             Expectation::Blocked(Blocked { by, at, saying }, logged) => {
                 Expectation::Blocked(Blocked { by: control(&by)?, at, saying }, logged)
             }
+            Expectation::Sound(sound) => {
+                Expectation::Sound(Sound { control: control(&sound.control)? })
+            }
             Expectation::Succeeds(succeeds, logged) => Expectation::Succeeds(succeeds, logged),
             Expectation::Recorded(recorded) => Expectation::Recorded(recorded),
         })
@@ -65,6 +76,7 @@ impl<Control> Expectation<Control> {
     pub fn logged(&self) -> Option<Logged> {
         match self {
             Expectation::Blocked(_, logged) | Expectation::Succeeds(_, logged) => logged.clone(),
+            Expectation::Sound(_) => None,
             Expectation::Recorded(recorded) => Some(recorded.logged()),
         }
     }
@@ -83,16 +95,19 @@ pub enum NoExpectation {
     BlockedStep,
     /// `recorded` is there beside `blocked` or `succeeds`.
     OnlyRecorded,
+    /// Another key is there beside `sound`.
+    OnlySound,
 }
 
 impl NoExpectation {
     /// All of them. A parser keeps an error's words alone, by which it is found again here.
-    pub const ALL: [NoExpectation; 5] = [
+    pub const ALL: [NoExpectation; 6] = [
         NoExpectation::Nothing,
         NoExpectation::LoggedAlone,
         NoExpectation::LoggedTwice,
         NoExpectation::BlockedStep,
         NoExpectation::OnlyRecorded,
+        NoExpectation::OnlySound,
     ];
 
     /// The key that is wrong; `None` if one is missing.
@@ -102,6 +117,7 @@ impl NoExpectation {
             NoExpectation::LoggedAlone | NoExpectation::LoggedTwice => Some("logged"),
             NoExpectation::BlockedStep => Some("succeeds"),
             NoExpectation::OnlyRecorded => Some("recorded"),
+            NoExpectation::OnlySound => Some("sound"),
         }
     }
 
@@ -123,6 +139,9 @@ impl NoExpectation {
             NoExpectation::OnlyRecorded => {
                 "write `logged: {level: …}` beside `blocked` or `succeeds`, and remove `recorded`"
             }
+            NoExpectation::OnlySound => {
+                "a review attacks nobody and leaves no audit event: keep `sound`, and remove the others"
+            }
         }
     }
 }
@@ -135,6 +154,7 @@ impl fmt::Display for NoExpectation {
             NoExpectation::LoggedTwice => "the evidence is asked for twice",
             NoExpectation::BlockedStep => "it cannot be blocked as well",
             NoExpectation::OnlyRecorded => "it cannot be only recorded as well",
+            NoExpectation::OnlySound => "a review has one expectation",
         })
     }
 }
@@ -153,6 +173,15 @@ pub struct Blocked<Control = String> {
     /// `host namespaces` or `host namespaces (hostPID=true)`.
     #[serde(default)]
     pub saying: Option<String>,
+}
+
+/// The configuration that a review expects.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(rename = "Sound")]
+pub struct Sound<Control = String> {
+    /// The control of which it is.
+    pub control: Control,
 }
 
 /// The audit event that is expected. Verb, user, URI, object and code follow from what was sent.

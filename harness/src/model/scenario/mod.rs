@@ -44,9 +44,9 @@ impl Scenario {
 
     /// The controls that it tests: those that must block, and the audit policy where evidence is asked for.
     pub fn controls(&self) -> BTreeSet<&str> {
-        let blocking = self.attacks.iter().filter_map(Attack::blocked);
+        let named = self.attacks.iter().filter_map(Attack::control);
         let recording = self.is_logged().then_some(AUDIT_POLICY);
-        blocking.map(|blocked| blocked.by.as_str()).chain(recording).collect()
+        named.chain(recording).collect()
     }
 
     /// Whether any of it must leave evidence in the audit log.

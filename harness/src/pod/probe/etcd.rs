@@ -2,6 +2,7 @@
 //! at and forgotten; only keys are named.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -69,6 +70,8 @@ pub struct EtcdAnswer {
     pub plain_count: usize,
     /// Their names.
     pub plain: Vec<String>,
+    /// How many of the others each key has encrypted, by its provider, version and name: `secretbox:v1:run`.
+    pub under: BTreeMap<String, usize>,
     /// How many keys hold the canary, wherever they are.
     pub canary_count: usize,
     /// Their names.
@@ -216,8 +219,9 @@ impl Reading {
         found.keys += 1;
         if key.starts_with(order.prefix.as_bytes()) {
             found.below_prefix += 1;
-            if !value.starts_with(ENCRYPTED) {
-                note(&mut found.plain_count, &mut found.plain, &key);
+            match value.strip_prefix(ENCRYPTED) {
+                Some(rest) => *found.under.entry(encrypted_by(rest)).or_default() += 1,
+                None => note(&mut found.plain_count, &mut found.plain, &key),
             }
         }
         if contains(&value, &order.canary) {
@@ -234,6 +238,17 @@ fn note(count: &mut usize, names: &mut Vec<String>, key: &[u8]) {
     *count += 1;
     if names.len() < NAMED {
         names.push(String::from_utf8_lossy(key).into_owned());
+    }
+}
+
+/// Who encrypted a value: `secretbox:v1:run:…` says its provider, the version of that, and the key's name. Of what has
+/// another form nothing is kept.
+fn encrypted_by(rest: &[u8]) -> String {
+    let is_name = |part: &&[u8]| part.len() < 100 && part.iter().all(u8::is_ascii_graphic);
+    let mut parts: Vec<&[u8]> = rest.splitn(4, |byte| *byte == b':').collect();
+    match parts.pop().is_some() && parts.len() == 3 && parts.iter().all(is_name) {
+        true => String::from_utf8_lossy(&parts.join(&b':')).into_owned(),
+        false => "a key of another form".to_owned(),
     }
 }
 

@@ -40,6 +40,7 @@ impl OwnStage {
         let sight = Sight {
             log,
             pulse: Some(Pulse::of(access.admin.clone())),
+            settings: Some(settings.of_server()),
             controllers: false,
             ..self.stage.world.sight.clone()
         };

@@ -655,6 +655,54 @@ mine/exec/mine.yaml:9:3: it cannot be only recorded as well
 ");
 }
 
+/// A review attacks nobody, and of nothing else it is asked whether it is configured rightly.
+#[test]
+fn a_review_is_right_and_nothing_else_is() {
+    let blocked = "  blocked: {by: exec-guard, saying: interactive}\n";
+    let exec = "{exec: {command: [probe, cat], stdin: true}}";
+    let with = |action: &str, expectation: &str| {
+        with_scenario(SCENARIO.replacen(exec, action, 1).replacen(blocked, expectation, 1))
+    };
+    let right = "  sound: {control: exec-guard}\n";
+    let review = "{review: {webhooks: {named: [exec-guard]}}}";
+    assert_eq!(with(review, right), "");
+    for (action, expectation, told) in [
+        (exec, right, "mine.yaml:9:3: this is no review"),
+        (review, blocked, "mine.yaml:9:3: a review attacks nobody, and cannot be refused"),
+        (
+            review,
+            "  recorded: {level: Request}\n",
+            "mine.yaml:9:3: a review attacks nobody, and cannot be refused",
+        ),
+        (
+            review,
+            "  sound: {control: exec-guard}\n  logged: {level: Request}\n",
+            "mine.yaml:9:3: a review has one expectation",
+        ),
+        (review, "  sound: {control: exec-gard}\n", "there is no control `exec-gard`"),
+        ("{review: {webhooks: {operations: [CONNECT]}}}", right, "half of something"),
+        (
+            "{review: {policies: {operations: ['*'], resources: [pods]}}}",
+            right,
+            "there is no operation `*`",
+        ),
+        (
+            "{review: {bindings: {expires: a, except: [operator]}}}",
+            right,
+            "no subject has that form",
+        ),
+        ("{review: {encryption: {resources: [], prefix: /}}}", right, "it asks about nothing"),
+        (
+            "{review: {settings: {anonymous: {paths: [livez]}}}}",
+            right,
+            "a path begins with one `/`",
+        ),
+    ] {
+        let problems = with(action, expectation);
+        assert!(problems.contains(told), "{action}, {expectation}: {problems}");
+    }
+}
+
 /// The place is that of the attack, though another one before it has the key, too.
 #[test]
 fn an_expectation_that_is_none_is_told_of_its_own_attack() {

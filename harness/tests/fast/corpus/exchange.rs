@@ -88,6 +88,7 @@ fn check(file: &Path) -> Result<(), Box<dyn std::error::Error>> {
 pub enum Decided<'a> {
     LetIn,
     Unclear,
+    Read,
     By(&'a Layer),
 }
 
@@ -95,6 +96,7 @@ pub fn decided(decision: &Decision) -> Decided<'_> {
     match decision {
         Decision::LetIn => Decided::LetIn,
         Decision::Unclear(_) => Decided::Unclear,
+        Decision::Read => Decided::Read,
         Decision::Denied(denial) => Decided::By(&denial.layer),
     }
 }

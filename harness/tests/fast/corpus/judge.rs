@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use brinell::judge::{
-    Expected, Signature, attribute, judge_block, judge_permit, judge_record, judge_step,
+    Expected, Signature, attribute, judge_block, judge_permit, judge_record, judge_review,
+    judge_step,
 };
 use brinell::model::{
-    Answer, Decision, Denial, Effect, Evidence, Exchange, Granted, Judgement, Layer, Level, Log,
-    Logged, Reason, Recorded, Succeeds, User, Verdict,
+    Answer, Decision, Denial, Effect, Evidence, Exchange, Flaw, Granted, Judgement, Layer, Level,
+    Log, Logged, Reason, Recorded, Reviewed, Succeeds, User, Verdict,
 };
 
 use super::exchange::{all, recorded};
@@ -69,7 +70,7 @@ fn every_attack() {
 fn layer(exchange: &Exchange) -> Option<Layer> {
     match &exchange.decision {
         Decision::Denied(denial) => Some(denial.layer.clone()),
-        Decision::LetIn | Decision::Unclear(_) => None,
+        Decision::LetIn | Decision::Unclear(_) | Decision::Read => None,
     }
 }
 
@@ -224,6 +225,38 @@ fn review_of_grants() {
         evidence.decision = attribute(&evidence.sent, &evidence.answer, &evidence.log);
         assert_eq!(attack(&[Layer::Authorization], &evidence).verdict, as_attack);
         assert_eq!(judge_permit(&Succeeds::default(), None, &evidence).verdict, as_permit);
+    }
+}
+
+/// A review is right when all was read and nothing is wrong. It is never said to have blocked anything.
+#[test]
+fn review_of_configuration() {
+    let flaw = || Flaw {
+        object: "Webhook/x".to_owned(),
+        field: "failurePolicy".to_owned(),
+        is: "Ignore".to_owned(),
+        follows: "everybody is let in".to_owned(),
+    };
+    let unread = || vec!["the file is not known".to_owned()];
+    for (objects, flaws, unread, as_review, as_permit) in [
+        (1, vec![], vec![], Verdict::Passed, Verdict::Passed),
+        (1, vec![flaw()], vec![], Verdict::Failed, Verdict::Failed),
+        (0, vec![flaw()], vec![], Verdict::Failed, Verdict::Failed),
+        (1, vec![flaw()], unread(), Verdict::Failed, Verdict::Failed),
+        (1, vec![], unread(), Verdict::Inconclusive, Verdict::Failed),
+        (0, vec![], vec![], Verdict::Inconclusive, Verdict::Failed),
+    ] {
+        let mut evidence = evidence(&recorded("webhook-forbidden"));
+        evidence.answer = Answer::Review(Reviewed { objects, flaws, more: 0, unread });
+        evidence.log = Log::NotApplicable;
+        evidence.decision = attribute(&evidence.sent, &evidence.answer, &evidence.log);
+        let judgement = judge_review("exec-guard", "there", &evidence);
+        assert_eq!(judgement.verdict, as_review);
+        assert!(!judgement.outcome.contains("blocked"), "{judgement:?}");
+        let reasons: Vec<Reason> = judgement.findings.iter().map(|it| it.reason).collect();
+        assert!(reasons.iter().all(|reason| *reason == Reason::Misconfigured));
+        assert_eq!(judge_permit(&Succeeds::default(), None, &evidence).verdict, as_permit);
+        assert_eq!(attack(&[webhook()], &evidence).verdict, Verdict::Inconclusive);
     }
 }
 

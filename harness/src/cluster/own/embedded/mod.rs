@@ -114,7 +114,9 @@ impl Embedded {
         let etcd = SocketAddr::new(node, self.ports.etcd);
         let etcd = Etcd::new(etcd, self.etcd_keys(), Arc::new(Here));
         let pulse = Some(Pulse::of(access.admin.clone()));
-        let sight = Sight { log: None, node: None, etcd: Some(etcd), pulse, controllers: true };
+        let settings = Some(settings.of_server());
+        let sight =
+            Sight { log: None, node: None, etcd: Some(etcd), pulse, settings, controllers: true };
         Ok(Created { took, words: "started, 1 simulated node", access, sight })
     }
 

@@ -138,6 +138,7 @@ impl Kind {
             node: Some(NodePorts::new(node, Arc::clone(&probe))),
             etcd: Some(Etcd::new(SocketAddr::new(node, ETCD_PORT), keys, probe)),
             pulse: Some(Pulse::of(access.admin.clone())),
+            settings: Some(settings.of_server()),
             controllers: true,
         };
         Ok(Created { took, words: "created, 1 node", access, sight })

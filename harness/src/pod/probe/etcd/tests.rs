@@ -99,14 +99,16 @@ fn healthy(_: usize, _: &mut Value) -> Option<Response> {
 }
 
 fn encrypted(secrets: usize) -> Keys {
-    let secret = |n| (format!("/registry/secrets/shop/{n:06}"), b"k8s:enc:secretbox:v1:".to_vec());
+    let secret =
+        |n| (format!("/registry/secrets/shop/{n:06}"), b"k8s:enc:secretbox:v1:run:\x00:".to_vec());
     (0..secrets).map(secret).collect()
 }
 
 #[tokio::test]
 async fn every_page_is_read_as_of_one_revision() {
     let outcome = read(encrypted(1203), healthy).await;
-    let expected = EtcdAnswer { keys: 1203, below_prefix: 1203, ..EtcdAnswer::default() };
+    let under = [("secretbox:v1:run".to_owned(), 1203)].into();
+    let expected = EtcdAnswer { keys: 1203, below_prefix: 1203, under, ..EtcdAnswer::default() };
     assert_eq!(outcome.found, Ok(expected));
     let revisions: Vec<_> = outcome.asked.iter().map(|asked| &asked["revision"]).collect();
     assert_eq!(revisions, [&Value::Null, &json!("1234"), &json!("1234")]);
@@ -221,5 +223,18 @@ async fn an_order_that_would_find_nothing_is_an_error() {
             canary: canary.to_owned(),
         };
         assert_eq!(etcd(&order).await.expect_err("no order").code(), 2);
+    }
+}
+
+#[test]
+fn a_value_says_who_encrypted_it() {
+    for (value, key) in [
+        (&b"secretbox:v1:run:\xff\x00"[..], "secretbox:v1:run"),
+        (b"kms:v2:vault:\x00:\x00", "kms:v2:vault"),
+        (b"secretbox:v1:run", "a key of another form"),
+        (b"secretbox:v1:\x00\x01:", "a key of another form"),
+        (b"", "a key of another form"),
+    ] {
+        assert_eq!(encrypted_by(value), key);
     }
 }
