@@ -196,11 +196,15 @@ mod tests {
         let expected = [
             "exec-shell-uri-logged",
             "anonymous-kubelet",
+            "kubelet-debug-paths",
             "kubelet-without-role",
             "nodes-proxy-denied",
             "nodes-proxy-kubelet-exec",
+            "egress-behind",
             "egress-database",
             "egress-outside",
+            "ingress-other-namespace",
+            "proxies-denied",
         ];
         assert_eq!(skipped, expected);
         let left_out: Vec<&String> = embedded.left_out.keys().collect();

@@ -21,8 +21,11 @@ use libtest_mimic::{Failed, Trial};
 const FAILURES: &str = "\
 hardened/1.34: exec-get-only-role: bypassed
 open/1.34: anonymous-api: bypassed, wrong layer, unlogged
+open/1.34: anonymous-debug: wrong layer, unlogged
+open/1.34: anonymous-discovery: wrong layer, unlogged
 open/1.34: anonymous-health-only: bypassed, wrong layer, unlogged
 open/1.34: anonymous-pod-create: wrong layer, unlogged
+open/1.34: anonymous-secrets: wrong layer, unlogged
 open/1.34: attach-audited: unlogged
 open/1.34: attach-denied-by-rbac: bypassed, unlogged
 open/1.34: attach-sensitive-pod: bypassed, unlogged
@@ -33,6 +36,7 @@ open/1.34: ephemeral-as-root: bypassed, unlogged
 open/1.34: ephemeral-audited: unlogged
 open/1.34: ephemeral-denied-by-policy: bypassed, unlogged
 open/1.34: ephemeral-denied-by-rbac: bypassed, unlogged
+open/1.34: ephemeral-named: bypassed, unlogged
 open/1.34: ephemeral-privileged: bypassed, unlogged
 open/1.34: exec-audited: unlogged
 open/1.34: exec-denied-by-rbac: bypassed, unlogged
@@ -40,20 +44,33 @@ open/1.34: exec-get-only-role: bypassed, unlogged
 open/1.34: exec-grants-reviewed: bypassed, unlogged
 open/1.34: exec-interactive-by-policy: bypassed, unlogged
 open/1.34: exec-interactive: bypassed, unlogged
+open/1.34: exec-kube-system: bypassed, unlogged
+open/1.34: exec-named-containers-by-policy: bypassed, unlogged
+open/1.34: exec-named-containers: bypassed, unlogged
 open/1.34: exec-named-pod-only: bypassed, unlogged
 open/1.34: exec-newly-sensitive-pod: bypassed, unlogged
+open/1.34: exec-other-team: bypassed, unlogged
 open/1.34: exec-relabelled-namespace: bypassed, unlogged
 open/1.34: exec-relabelled-pod: bypassed, unlogged
 open/1.34: exec-sensitive-pod: bypassed, unlogged
+open/1.34: exec-shells-by-policy: bypassed, wrong layer, unlogged
+open/1.34: exec-shells: bypassed, wrong layer, unlogged
 open/1.34: hostpath-root: bypassed, unlogged
 open/1.34: hostpath-sensitive: bypassed, unlogged
+open/1.34: impersonation-of-accounts: bypassed, unlogged
 open/1.34: impersonation: bypassed, wrong layer, unlogged
+open/1.34: labels-of-guarded-namespaces: bypassed, unlogged
+open/1.34: labels-of-guarded-pods: bypassed, wrong layer, unlogged
+open/1.34: labels-of-pod-security: bypassed, unlogged
+open/1.34: looking-at-other-teams: bypassed, unlogged
 open/1.34: node-debug-pod: bypassed, unlogged
 open/1.34: pod-as-root: bypassed, unlogged
 open/1.34: pod-by-controller: bypassed, unlogged
+open/1.34: pod-by-each-controller: bypassed, unlogged
 open/1.34: pod-capabilities: bypassed, unlogged
 open/1.34: pod-forged-metadata: bypassed, unlogged
 open/1.34: pod-host-namespaces: bypassed, unlogged
+open/1.34: pod-in-other-namespaces: bypassed, unlogged
 open/1.34: pod-privileged: bypassed, unlogged
 open/1.34: pod-probe-host: bypassed, unlogged
 open/1.34: pod-relabelled-namespace: bypassed, unlogged
@@ -65,9 +82,12 @@ open/1.34: role-applied-audited: unlogged
 open/1.34: role-bind: bypassed, unlogged
 open/1.34: role-bind-used: bypassed, unlogged
 open/1.34: role-escalation: bypassed, unlogged
+open/1.34: roles-of-another-team: bypassed, unlogged
+open/1.34: secret-by-pod: bypassed, unlogged
 open/1.34: secret-encrypted-at-rest: bypassed, unlogged
 open/1.34: secret-get-audited: bypassed, unlogged
 open/1.34: secret-get: bypassed, unlogged
+open/1.34: secret-list-by-name: bypassed, unlogged
 open/1.34: secret-list-cluster: bypassed, unlogged
 open/1.34: secret-list-namespace: bypassed, unlogged
 open/1.34: secret-value-unlogged: unlogged
@@ -76,8 +96,11 @@ open/1.34: secret-watch: bypassed, unlogged
 open/1.34: secret-written-before: bypassed, unlogged
 open/1.34: token-theft-least-privilege: bypassed, unlogged
 open/1.36: anonymous-api: bypassed, wrong layer, unlogged
+open/1.36: anonymous-debug: wrong layer, unlogged
+open/1.36: anonymous-discovery: wrong layer, unlogged
 open/1.36: anonymous-health-only: bypassed, wrong layer, unlogged
 open/1.36: anonymous-pod-create: wrong layer, unlogged
+open/1.36: anonymous-secrets: wrong layer, unlogged
 open/1.36: attach-audited: unlogged
 open/1.36: attach-denied-by-rbac: bypassed, unlogged
 open/1.36: attach-sensitive-pod: bypassed, unlogged
@@ -88,6 +111,7 @@ open/1.36: ephemeral-as-root: bypassed, unlogged
 open/1.36: ephemeral-audited: unlogged
 open/1.36: ephemeral-denied-by-policy: bypassed, unlogged
 open/1.36: ephemeral-denied-by-rbac: bypassed, unlogged
+open/1.36: ephemeral-named: bypassed, unlogged
 open/1.36: ephemeral-privileged: bypassed, unlogged
 open/1.36: exec-audited: unlogged
 open/1.36: exec-denied-by-rbac: bypassed, unlogged
@@ -95,20 +119,33 @@ open/1.36: exec-get-only-role: bypassed, unlogged
 open/1.36: exec-grants-reviewed: bypassed, unlogged
 open/1.36: exec-interactive-by-policy: bypassed, unlogged
 open/1.36: exec-interactive: bypassed, unlogged
+open/1.36: exec-kube-system: bypassed, unlogged
+open/1.36: exec-named-containers-by-policy: bypassed, unlogged
+open/1.36: exec-named-containers: bypassed, unlogged
 open/1.36: exec-named-pod-only: bypassed, unlogged
 open/1.36: exec-newly-sensitive-pod: bypassed, unlogged
+open/1.36: exec-other-team: bypassed, unlogged
 open/1.36: exec-relabelled-namespace: bypassed, unlogged
 open/1.36: exec-relabelled-pod: bypassed, unlogged
 open/1.36: exec-sensitive-pod: bypassed, unlogged
+open/1.36: exec-shells-by-policy: bypassed, wrong layer, unlogged
+open/1.36: exec-shells: bypassed, wrong layer, unlogged
 open/1.36: hostpath-root: bypassed, unlogged
 open/1.36: hostpath-sensitive: bypassed, unlogged
+open/1.36: impersonation-of-accounts: bypassed, unlogged
 open/1.36: impersonation: bypassed, wrong layer, unlogged
+open/1.36: labels-of-guarded-namespaces: bypassed, unlogged
+open/1.36: labels-of-guarded-pods: bypassed, wrong layer, unlogged
+open/1.36: labels-of-pod-security: bypassed, unlogged
+open/1.36: looking-at-other-teams: bypassed, unlogged
 open/1.36: node-debug-pod: bypassed, unlogged
 open/1.36: pod-as-root: bypassed, unlogged
 open/1.36: pod-by-controller: bypassed, unlogged
+open/1.36: pod-by-each-controller: bypassed, unlogged
 open/1.36: pod-capabilities: bypassed, unlogged
 open/1.36: pod-forged-metadata: bypassed, unlogged
 open/1.36: pod-host-namespaces: bypassed, unlogged
+open/1.36: pod-in-other-namespaces: bypassed, unlogged
 open/1.36: pod-privileged: bypassed, unlogged
 open/1.36: pod-probe-host: bypassed, unlogged
 open/1.36: pod-relabelled-namespace: bypassed, unlogged
@@ -120,9 +157,12 @@ open/1.36: role-applied-audited: unlogged
 open/1.36: role-bind: bypassed, unlogged
 open/1.36: role-bind-used: bypassed, unlogged
 open/1.36: role-escalation: bypassed, unlogged
+open/1.36: roles-of-another-team: bypassed, unlogged
+open/1.36: secret-by-pod: bypassed, unlogged
 open/1.36: secret-encrypted-at-rest: bypassed, unlogged
 open/1.36: secret-get-audited: bypassed, unlogged
 open/1.36: secret-get: bypassed, unlogged
+open/1.36: secret-list-by-name: bypassed, unlogged
 open/1.36: secret-list-cluster: bypassed, unlogged
 open/1.36: secret-list-namespace: bypassed, unlogged
 open/1.36: secret-value-unlogged: unlogged
