@@ -9,7 +9,8 @@ use super::{ActionError, Attempt, Observation, mutation, pod};
 use crate::merge;
 use crate::model::{Door, Effect, Ephemeral, Method, Patch};
 
-/// Adds a debug container of its own name, so that each door adds rather than changes one.
+/// Adds a debug container, by a name of its own where the scenario gives it none, so that each door adds rather than
+/// changes one.
 pub(super) async fn send(
     attempt: &Attempt<'_>,
     ephemeral: &Ephemeral,
@@ -18,11 +19,12 @@ pub(super) async fn send(
     let namespace = ephemeral.namespace.as_ref().unwrap_or(&attempt.target.namespace);
     let pods = Api::<Pod>::namespaced(attempt.world.access.admin.clone(), namespace);
     let container = container(attempt, ephemeral);
+    let mut present = pods.get(name).await?;
+    let before = effect(&container["name"], &Value::Null, &value(&present)?);
     let path = format!("/api/v1/namespaces/{namespace}/pods/{name}/ephemeralcontainers");
     let added = json!({"spec": {"ephemeralContainers": [container]}});
     let (method, uri, content) = match attempt.door {
         Door::Put => {
-            let mut present = pods.get(name).await?;
             // With it the kubelet, which writes the pod's status meanwhile, would be in the way (409).
             present.metadata.resource_version = None;
             let whole = with_container(&present, &container)?;
@@ -38,7 +40,12 @@ pub(super) async fn send(
         _ => (Method::Patch, path, Content::json(Patch::Strategic.media_type(), &added)),
     };
     let (sent, answer) = attempt.ask(method, &uri, Some(content)).await;
-    let effect = effect(attempt, ephemeral.container.as_ref(), &value(&pods.get(name).await?)?);
+    let asked = ephemeral.container.as_ref().unwrap_or(&Value::Null);
+    let effect = match before {
+        Effect::Absent => effect(&container["name"], asked, &value(&pods.get(name).await?)?),
+        // One of this name was there, and stays for good: only the answer tells.
+        _ => Effect::NotApplicable,
+    };
     Ok(Observation { sent, answer, effect, traced: None })
 }
 
@@ -67,20 +74,22 @@ fn value(pod: &Pod) -> Result<Value, ActionError> {
 fn with_container(pod: &Pod, container: &Value) -> Result<Value, ActionError> {
     let mut whole = value(pod)?;
     let containers = &mut whole["spec"]["ephemeralContainers"];
-    match containers.as_array_mut() {
-        Some(containers) => containers.push(container.clone()),
-        None => *containers = json!([container]),
+    if containers.is_null() {
+        *containers = json!([]);
+    }
+    if let Some(containers) = containers.as_array_mut() {
+        containers.retain(|present| present["name"] != container["name"]);
+        containers.push(container.clone());
     }
     Ok(whole)
 }
 
-fn effect(attempt: &Attempt<'_>, asked: Option<&Value>, pod: &Value) -> Effect {
-    let name = attempt.unique();
+fn effect(name: &Value, asked: &Value, pod: &Value) -> Effect {
     let containers = pod["spec"]["ephemeralContainers"].as_array();
-    match containers.into_iter().flatten().find(|container| container["name"] == name) {
+    match containers.into_iter().flatten().find(|container| container["name"] == *name) {
         Some(found) => mutation::effect(
-            &format!("debug container {name}"),
-            asked.unwrap_or(&Value::Null),
+            &format!("debug container {}", name.as_str().unwrap_or_default()),
+            asked,
             found,
         ),
         None => Effect::Absent,

@@ -1,6 +1,7 @@
 //! A persona with its credentials: what requests are sent with. One connection pool an identity, no retries:
 //! what was sent once must be in the log once.
 
+use http::{HeaderName, HeaderValue};
 use k8s_openapi::api::authentication::v1::{SelfSubjectReview, TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::PostParams;
@@ -8,6 +9,7 @@ use kube::{Api, Client, Config};
 
 use crate::cluster::client;
 use crate::model::{Impersonated, Persona, User};
+use crate::text::encode;
 
 /// How long a token may be used: longer than any run, and then it is worthless.
 const TOKEN_SECONDS: i64 = 3600;
@@ -71,6 +73,11 @@ impl Identity {
             asking.auth_info.impersonate = Some(user.username.clone());
             asking.auth_info.impersonate_groups = Some(user.groups.clone());
         }
+        if let Persona::Impersonated(impersonated) = persona {
+            asking.headers.extend(
+                headers(impersonated).map_err(|error| failed(kube::Error::HttpError(error)))?,
+            );
+        }
         Ok(Identity {
             name: name.to_owned(),
             user,
@@ -84,6 +91,17 @@ impl Identity {
     pub fn token(&self) -> Option<&str> {
         self.token.as_deref()
     }
+}
+
+/// The headers of impersonation that kube has no fields for. A key is encoded, because it may hold a slash.
+fn headers(impersonated: &Impersonated) -> Result<Vec<(HeaderName, HeaderValue)>, http::Error> {
+    let uid = impersonated.uid.iter().map(|uid| ("Impersonate-Uid".to_owned(), uid));
+    let extra = impersonated.extra.iter().flat_map(|(key, values)| {
+        let name = format!("Impersonate-Extra-{}", encode(key));
+        values.iter().map(move |value| (name.clone(), value))
+    });
+    let header = |(name, value): (String, &String)| Ok((name.parse()?, value.parse()?));
+    uid.chain(extra).map(header).collect()
 }
 
 /// The user name that a client has. The admin's is the cluster's to choose.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{ControlEntry, Entry};
-use crate::model::Need;
+use crate::model::{Action, Attack, Need};
 
 /// What a cluster has not of what actions may need, and whose lack it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,8 +26,21 @@ impl Lacks {
 impl Entry {
     /// What all its attacks and permits need together.
     pub fn needs(&self) -> BTreeSet<Need> {
-        let actions = self.scenario.actions().flat_map(|action| action.facts().needs);
-        actions.copied().chain(self.scenario.is_logged().then_some(Need::AuditLog)).collect()
+        let attacks = self.scenario.attacks.iter().flat_map(Attack::needs);
+        let permits = self.scenario.permits.iter().flat_map(|permit| permit.r#do.facts().needs);
+        let log = self.scenario.is_logged().then_some(Need::AuditLog);
+        attacks.chain(permits).copied().chain(log).collect()
+    }
+}
+
+impl Attack {
+    /// A command that must be refused is refused before a node is asked. Where it is let in, a simulated node answers as
+    /// one does whose image has no such program.
+    fn needs(&self) -> &'static [Need] {
+        match (&self.r#do, self.blocked()) {
+            (Action::Exec(_), Some(_)) => &[],
+            (action, _) => action.facts().needs,
+        }
     }
 }
 

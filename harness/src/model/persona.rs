@@ -101,7 +101,8 @@ pub enum Persona {
     Impersonated(Impersonated),
 }
 
-/// A user that a ServiceAccount impersonates, by `Impersonate-User` and `Impersonate-Group`.
+/// A user that a ServiceAccount impersonates, by the headers `Impersonate-User`, `-Group`, `-Uid` and `-Extra-…`
+/// (<https://kubernetes.io/docs/reference/access-authn-authz/user-impersonation/>).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Impersonated {
@@ -112,6 +113,12 @@ pub struct Impersonated {
     /// The groups that are asked for.
     #[serde(default)]
     pub groups: Vec<String>,
+    /// The UID that is asked for.
+    #[serde(default)]
+    pub uid: Option<String>,
+    /// What else is asked for, by its key: what authenticators and authorizers of one's own go by.
+    #[serde(default)]
+    pub extra: BTreeMap<String, Vec<String>>,
 }
 
 /// A ServiceAccount. Where its namespace is [`PERSONAS`], the object is made for it.

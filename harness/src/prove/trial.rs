@@ -187,9 +187,16 @@ mod tests {
                 trials.trials.iter().map(|trial| trial.weakened.name.as_str()).collect::<Vec<_>>();
             assert_eq!(names, ["allow-all", "egress-forgotten", "enforcement-stopped"]);
             let cause = |it: &Untried<'_>| (it.weakened.name.clone(), it.cause.clone());
-            let not_chosen = "not chosen: egress-database";
-            let expected =
-                ["absent", "wrong-selector"].map(|name| (name.into(), not_chosen.into()));
+            let expected = [
+                ("absent", "egress-database"),
+                ("backend-egress-open", "egress-behind"),
+                ("backend-open", "ingress-other-namespace"),
+                ("database-by-label", "ingress-other-namespace"),
+                ("database-egress-open", "egress-behind"),
+                ("database-open", "ingress-other-namespace"),
+                ("wrong-selector", "egress-database"),
+            ]
+            .map(|(name, who)| (name.to_owned(), format!("not chosen: {who}")));
             assert_eq!(trials.skipped.iter().map(cause).collect::<Vec<_>>(), expected);
         });
     }

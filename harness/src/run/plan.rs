@@ -197,11 +197,15 @@ mod tests {
         let expected = [
             "exec-shell-uri-logged",
             "anonymous-kubelet",
+            "kubelet-debug-paths",
             "kubelet-without-role",
             "nodes-proxy-denied",
             "nodes-proxy-kubelet-exec",
+            "egress-behind",
             "egress-database",
             "egress-outside",
+            "ingress-other-namespace",
+            "proxies-denied",
             "kubelet-settings-reviewed",
         ];
         assert_eq!(skipped, expected);

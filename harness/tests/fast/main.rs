@@ -7,3 +7,4 @@ mod generated;
 mod house;
 #[path = "../support/mod.rs"]
 mod support;
+mod try_it;

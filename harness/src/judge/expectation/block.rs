@@ -107,9 +107,10 @@ impl Judging {
     }
 }
 
-/// Whether the control was not asked yet, or was asked and has no answer.
+/// Whether the control was not asked yet, was asked and has no answer, or let it in.
 fn who_refused(expected: &Expected, layer: &Layer, other: &str) -> String {
     let asked = match layer {
+        Layer::Runtime => return format!("{} let it in, and {other} refused", expected.control),
         Layer::PolicyFailure(name) => Layer::Policy(name.clone()),
         Layer::WebhookFailure(name) => Layer::Webhook(name.clone()),
         _ => return format!("{other} refused before {} was asked", expected.control),

@@ -203,7 +203,7 @@ fn selection_by_glob_tag_and_skip() {
         ids(&["exec-interactive*"], &[], &["*-by-policy"]),
         Ok(vec!["exec-interactive".into()])
     );
-    assert_eq!(ids(&[], &["mitre/T1210"], &[]), Ok(vec!["egress-database".into()]));
+    assert_eq!(ids(&[], &["mitre/T1046"], &[]), Ok(vec!["pod-probe-host".into()]));
     assert_eq!(ids(&[], &[], &["*"]), Ok(vec![]));
     assert_eq!(ids(&[], &[], &[]).map(|ids| ids.len()), Ok(embedded().scenarios.len()));
     insta::assert_snapshot!(ids(&["exec-interactiv"], &[], &[]).expect_err("refused"), @"there is no scenario `exec-interactiv`; did you mean exec-interactive?");
@@ -401,7 +401,7 @@ mine/exec/mine.yaml:8:44: there is no pod `databse`
 mine/exec/mine.yaml:8:24: there is no pod `other/frontend`
   8 |   do: {connect: {from: other/frontend, to: {service: databas}, port: 5432}}
     |                        ^
-  known are: frontend, backend, database, outside
+  known are: frontend, backend, database, outside, visitor/client
 
 mine/exec/mine.yaml:8:54: there is no Service `databas`
   8 | o: {connect: {from: other/frontend, to: {service: databas}, port: 5432}}
@@ -1012,7 +1012,7 @@ manifests/controls/exec-guard/control.yaml:16:1: there is no weakening `absent`
 manifests/profiles/open.yaml:8:27: there is no weakening `absent`
   8 |   exec-guard: {weakening: absent}
     |                           ^
-  known are: another-refuses, certificate-lost, cluster-scope, either-refuses, every-resource, fails-open, gone, group-core, looks-at-tty-only, match-conditions-exempt, match-policy-exact, misses-attach, misses-connect, namespace-left-out, namespace-selector-misses, object-selector, relabelled-namespace, relabelled-namespace-by-status, relabelled-pod, relabelled-pod-by-status, stale-look-up, system-users-exempt, timeout-ignored, version-beta
+  known are: another-refuses, certificate-lost, cluster-scope, debuggers-exempt, either-refuses, every-resource, fails-open, gone, group-core, looks-at-tty-only, match-conditions-exempt, match-policy-exact, misses-attach, misses-connect, namespace-left-out, namespace-selector-misses, object-selector, relabelled-namespace, relabelled-namespace-by-status, relabelled-pod, relabelled-pod-by-status, shell-allowed, sidecars-exempt, stale-look-up, system-users-exempt, timeout-ignored, version-beta
 ");
 }
 

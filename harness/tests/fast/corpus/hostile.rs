@@ -333,6 +333,15 @@ fn three_causes_of_422() {
     assert_eq!(unclear.outcome, "UNCLEAR");
 }
 
+/// A program that is missing stands in nobody's way whose image has it.
+#[test]
+fn a_command_that_is_not_there_was_let_in() {
+    let guard = Layer::Policy("guard".to_owned());
+    let judgement = attack(&[guard], None, &evidence(&recorded("stream-no-command")));
+    assert_eq!(judgement.outcome, "WRONG LAYER: blocked by runtime");
+    assert_eq!(judgement.findings[0].who, "guard let it in, and runtime refused");
+}
+
 #[test]
 fn refused_but_to_be_recorded() {
     for (name, exchange) in all() {

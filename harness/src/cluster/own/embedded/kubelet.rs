@@ -16,7 +16,7 @@ use axum_server::tls_rustls::RustlsConfig;
 use futures::{SinkExt, StreamExt};
 use hyper_util::rt::TokioIo;
 use rustls::ServerConfig;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -35,6 +35,9 @@ const STATUS: u8 = 3;
 
 /// The closing frame of a command that ended well.
 const SUCCESS: &[u8] = br#"{"metadata":{},"status":"Success"}"#;
+
+/// The closing frame of a command that is none of ours: that of an image without the program.
+const FOREIGN: &[u8] = br#"{"metadata":{},"status":"Failure","message":"no such program: a simulated node has none but probe echo, cat, tick and wait"}"#;
 
 /// How much of a verb's input and output may be under way.
 const BUFFER: usize = 4096;
@@ -75,7 +78,7 @@ async fn exec(
         .filter(|(name, _)| name == "command")
         .map(|(_, word)| word.into_owned())
         .collect();
-    open(&command, request)
+    open(harmless(&command), request)
 }
 
 async fn attach(
@@ -84,7 +87,7 @@ async fn attach(
     request: Request,
 ) -> Result<Response, Refusal> {
     let command = containers.command(&namespace, &pod, &container).ok_or(Refusal::Unknown)?;
-    open(&command, request)
+    open(Some(harmless(&command).ok_or(Refusal::Foreign)?), request)
 }
 
 /// Lets a port-forward in and closes it: without a network there is nothing to forward to.
@@ -107,10 +110,10 @@ async fn logs(
     Ok(printed.into_response())
 }
 
-/// Opens the streams of a command, if it is ours and the door is one of those that exist.
-fn open(command: &[String], request: Request) -> Result<Response, Refusal> {
+/// Opens the streams of a command, if the door is one of those that exist. One that is not ours (`None`) is told over them
+/// that it is not there, as by a node whose image lacks it.
+fn open(verb: Option<Verb>, request: Request) -> Result<Response, Refusal> {
     check_origin(request.headers())?;
-    let verb = harmless(command).ok_or(Refusal::Foreign)?;
     if is_upgrade(request.headers(), "SPDY/3.1") {
         return switch_spdy();
     }
@@ -183,11 +186,12 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// Runs the verb between the two directions of a WebSocket.
-async fn converse(verb: Verb, request: Request) {
+/// Runs the verb between the two directions of a WebSocket, or says that there is none.
+async fn converse(verb: Option<Verb>, request: Request) {
     let Ok(upgraded) = hyper::upgrade::on(request).await else { return };
     let io = TokioIo::new(upgraded);
     let socket = WebSocketStream::from_raw_socket(io, Role::Server, None).await;
+    let Some(verb) = verb else { return refuse(socket).await };
     let (mut sending, mut receiving) = socket.split();
     let (mut typing, input) = duplex(BUFFER);
     let (output, mut printed) = duplex(BUFFER);
@@ -216,6 +220,12 @@ async fn converse(verb: Verb, request: Request) {
         ((), ()) = async { tokio::join!(running, speaking) } => {}
         () = hearing => {}
     }
+}
+
+async fn refuse(mut socket: WebSocketStream<impl AsyncRead + AsyncWrite + Unpin>) {
+    // Whoever has gone needs no closing frame.
+    let _ = socket.send(frame(STATUS, FOREIGN)).await;
+    let _ = socket.close(None).await;
 }
 
 async fn hear(typing: &mut DuplexStream, message: &Message) {
@@ -326,12 +336,23 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("touched");
         let touch = format!("/exec/n/p/c?command=touch&command={}&output=1", file.display());
-        for headers in [spdy(), websocket(PROTOCOL), json!({})] {
-            assert_eq!(bed.ask_as_api_server(&touch, headers).await, Some(403));
+        for (headers, code) in [(spdy(), 101), (websocket(PROTOCOL), 101), (json!({}), 400)] {
+            assert_eq!(bed.ask_as_api_server(&touch, headers).await, Some(code));
         }
-        let etcd = "/exec/n/p/c?command=probe&command=etcd&input=1";
-        assert_eq!(bed.ask_as_api_server(etcd, spdy()).await, Some(403));
         assert!(!file.exists());
+    }
+
+    #[tokio::test]
+    async fn a_program_that_is_not_there_is_told_over_the_stream() {
+        let (ours, theirs) = duplex(BUFFER);
+        tokio::spawn(async {
+            refuse(WebSocketStream::from_raw_socket(ours, Role::Server, None).await).await;
+        });
+        let mut caller = WebSocketStream::from_raw_socket(theirs, Role::Client, None).await;
+        let Some(Ok(Message::Binary(told))) = caller.next().await else { panic!("nothing") };
+        let (channel, status) = told.split_first().expect("a frame");
+        let status: Value = serde_json::from_slice(status).expect("JSON");
+        assert_eq!((*channel, &status["status"]), (STATUS, &json!("Failure")));
     }
 
     #[tokio::test]
