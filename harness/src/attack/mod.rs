@@ -13,6 +13,7 @@ mod ledger;
 mod mutation;
 mod pod;
 mod request;
+mod rights;
 mod stream;
 mod workload;
 
@@ -20,9 +21,11 @@ pub use http::{exchange, read};
 pub use identity::{Identity, IdentityError};
 pub use ledger::Ledger;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::audit::LogError;
+use crate::catalog::KnownRights;
 use crate::cluster::{Access, ClusterError, Etcd, NodePorts, Sight};
 use crate::model::{Action, Answer, AuditLogSearch, Door, Effect, Event, Need, Sent, Silence};
 use crate::pod::probe::NoAnswer;
@@ -36,6 +39,8 @@ pub struct World {
     pub sight: Sight,
     /// The value that must not be found.
     pub canary: String,
+    /// What is dangerous, and who is promised what.
+    pub rights: Arc<KnownRights>,
 }
 
 /// How long a marked request may take to reach the log.
@@ -188,6 +193,7 @@ impl Attempt<'_> {
             Action::Etcd(etcd) => etcd::read(self, etcd).await,
             Action::AuditLog(AuditLogSearch {}) => audit_log::search(self).await,
             Action::Grants(grants) => grants::review(self, grants).await,
+            Action::Rights(rights) => rights::ask(self, rights).await,
         }
     }
 

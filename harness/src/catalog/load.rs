@@ -12,7 +12,7 @@ use super::source::Source;
 use super::{File, Files, Problem, Problems, check};
 use crate::catalog::{Document, Parts, SetUp, WeakenError};
 use crate::model::{
-    AUDIT_POLICY, Attack, Control, Deviation, PersonaFile, Profile, Scenario, Weakening,
+    AUDIT_POLICY, Attack, Control, Danger, Deviation, PersonaFile, Profile, Scenario, Weakening,
 };
 
 /// Everything that can be run, checked: every name in it means something.
@@ -30,6 +30,8 @@ pub struct Catalog {
     pub personas: BTreeMap<String, PersonaEntry>,
     /// What the proof does not show, and why.
     pub deviations: Vec<Deviation>,
+    /// The rights that are dangerous.
+    pub dangers: Vec<Danger>,
 }
 
 /// A scenario with where it comes from.
@@ -287,6 +289,7 @@ impl Reader {
                 self.catalog.personas.insert(entry.name.clone(), entry);
             }
             [_, "deviations.yaml"] => self.catalog.deviations = source.parse()?,
+            [_, "rights.yaml"] => self.catalog.dangers = source.parse()?,
             [_, "profiles", _] => {
                 let entry = profile_entry(&source)?;
                 self.catalog.profiles.insert(entry.name.clone(), entry);

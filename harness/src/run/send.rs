@@ -145,6 +145,7 @@ fn speaks_of_webhook(answer: &Answer) -> bool {
         | Answer::Nothing(_)
         | Answer::Storage(_)
         | Answer::AuditLog(_)
-        | Answer::Grants(_) => false,
+        | Answer::Grants(_)
+        | Answer::Rights(_) => false,
     }
 }

@@ -10,6 +10,7 @@ mod persona;
 mod pod;
 mod profile;
 mod request;
+mod rights;
 mod saying;
 mod scenario;
 
@@ -47,6 +48,7 @@ pub(super) fn catalog(catalog: &Catalog, [manifests, scenarios]: [&Sources; 2]) 
         check(Some(source), &|check| check.substitutions());
     }
     check(manifests.get("manifests/deviations.yaml"), &|check| check.deviations());
+    check(manifests.get("manifests/rights.yaml"), &|check| check.dangers());
     for entry in &catalog.scenarios {
         check(scenarios.get(&entry.id), &|check| check.scenario(entry));
     }

@@ -17,6 +17,7 @@ pub(super) fn of(expected: &Expected, evidence: &Evidence) -> Bystanders {
     let annotations = annotations(evidence);
     let mut told = Told::default();
     told.authorization(expected, &annotations, evidence);
+    told.authorizers(&evidence.answer);
     told.pod_security(&annotations);
     told.policies(&annotations);
     told.webhooks(&annotations);
@@ -34,6 +35,20 @@ fn annotations(evidence: &Evidence) -> BTreeMap<&str, &str> {
     let events = events.iter().chain(traces.iter().filter(|_| through));
     let annotations = events.flat_map(|event| &event.annotations);
     annotations.map(|(key, value)| (key.as_str(), value.as_str())).collect()
+}
+
+/// Who allowed a request, by the reason that was given, and where to look. RBAC always gives one: the binding.
+fn authorizer(reason: &str) -> (String, Option<String>) {
+    if let Some(allowed) = reason.strip_prefix("RBAC: ") {
+        let binding = allowed.strip_prefix("allowed by ").map(str::to_owned);
+        return (format!("RBAC, {allowed}"), binding);
+    }
+    let who = match reason {
+        "" => "an authorizer other than RBAC, without a reason".to_owned(),
+        reason => format!("an authorizer other than RBAC: {reason}"),
+    };
+    let look_at = "the API server's --authorization-mode or --authorization-config";
+    (who, Some(look_at.to_owned()))
 }
 
 #[derive(Default)]
@@ -57,26 +72,12 @@ impl Told {
         let reason = annotations.get("authorization.k8s.io/reason").copied().unwrap_or_default();
         let decides = |layer: &Layer| expected.signature.layers.contains(layer);
         let is_asked = decides(&Layer::Authorization) || decides(&Layer::UpgradeCheck);
-        match reason.strip_prefix("RBAC: ") {
-            Some(allowed) => {
-                self.who.push(format!("RBAC, {allowed}"));
-                if let Some(binding) = allowed.strip_prefix("allowed by ").filter(|_| is_asked) {
-                    self.look_at.push(binding.to_owned());
-                }
-            }
-            None if reason.is_empty() => {
-                self.who.push("authorization gave no reason, as for system:masters".to_owned());
-            }
-            None => {
-                self.who.push(format!("an authorizer other than RBAC: {reason}"));
-                if is_asked {
-                    self.look_at.push(
-                        "the API server's --authorization-mode or --authorization-config"
-                            .to_owned(),
-                    );
-                }
-            }
-        }
+        let (who, look_at) = match reason {
+            "" => ("authorization gave no reason, as for system:masters".to_owned(), None),
+            reason => authorizer(reason),
+        };
+        self.who.push(who);
+        self.look_at.extend(look_at.filter(|_| is_asked));
         if expected.signature.layers == [Layer::UpgradeCheck]
             && evidence.sent.verb.as_deref() == Some("get")
         {
@@ -86,6 +87,17 @@ impl Told {
                  which Kubernetes has from 1.35 on"
                     .to_owned(),
             );
+        }
+    }
+
+    /// Who allowed what was asked about. Nobody is asked about who is in system:masters.
+    fn authorizers(&mut self, answer: &Answer) {
+        let Answer::Rights(held) = answer else { return };
+        for (who, look_at) in held.others.iter().map(|it| authorizer(&it.reason)) {
+            if !self.who.contains(&who) {
+                self.who.push(who);
+                self.look_at.extend(look_at.filter(|it| !self.look_at.contains(it)));
+            }
         }
     }
 

@@ -39,6 +39,7 @@ impl Judging {
                 }
                 Answer::Worked(output) => printed(succeeds, output),
                 Answer::Grants(_) => matches!(evidence.decision, Decision::Denied(_)),
+                Answer::Rights(_) => evidence.decision == Decision::LetIn,
                 Answer::Nothing(_) | Answer::Storage(_) | Answer::AuditLog(_) => false,
             };
         if let Some(cause) = unknown(succeeds, evidence, worked) {
@@ -91,9 +92,10 @@ fn unknown(succeeds: &Succeeds, evidence: &Evidence, worked: bool) -> Option<Str
         (Answer::Nothing(_), Decision::Unclear(why)) if evidence.sent.audit_id.is_some() => {
             Some(why.clone())
         }
-        (Answer::Http(_) | Answer::Through(_) | Answer::Stream(_), Decision::Unclear(why)) => {
-            Some(why.clone())
-        }
+        (
+            Answer::Http(_) | Answer::Through(_) | Answer::Stream(_) | Answer::Rights(_),
+            Decision::Unclear(why),
+        ) => Some(why.clone()),
         (_, Decision::Denied(denial)) if denial.layer == Layer::FlowControl => {
             Some(BUSY.to_owned())
         }

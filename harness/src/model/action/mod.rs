@@ -15,6 +15,7 @@ mod pod;
 mod port_forward;
 mod request;
 mod resolve;
+mod rights;
 
 pub use attach::Attach;
 pub use audit_log::AuditLogSearch;
@@ -30,6 +31,7 @@ pub use pod::{Owner, PodAction, PodMetadata, Workload};
 pub use port_forward::PortForward;
 pub use request::{Method, Patch, Request};
 pub use resolve::Resolve;
+pub use rights::{Holder, Rights};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -62,6 +64,8 @@ pub enum Action {
     AuditLog(AuditLogSearch),
     /// A review of everybody who is granted something.
     Grants(Grants),
+    /// Questions to the API server: may somebody do what is dangerous?
+    Rights(Rights),
 }
 
 /// What brinell must know of an action beside how it is sent. An action's own file says all of it.
@@ -100,6 +104,7 @@ impl Action {
             Action::Etcd(etcd) => etcd.facts(),
             Action::AuditLog(search) => search.facts(),
             Action::Grants(grants) => grants.facts(),
+            Action::Rights(rights) => rights.facts(),
         }
     }
 }

@@ -10,7 +10,7 @@ use super::pulse::Pulse;
 use super::{AuditIds, OwnStage, Stage, StageError};
 use crate::attack::{Identity, World};
 use crate::audit::AuditLog;
-use crate::catalog::Values;
+use crate::catalog::{KnownRights, Values};
 use crate::cluster::{Applier, ClusterError, Created, Group, Own, Settings, Sight};
 use crate::model::RunEvent;
 use crate::run::{Plan, Progress};
@@ -28,7 +28,8 @@ pub async fn stage(
 ) -> Result<OwnStage, StageError> {
     let settings = plan.settings(&values);
     let created = progress.step("cluster", "creating", create(&*cluster, &settings)).await?;
-    let mut own = OwnStage::new(cluster, created, values, &settings).await?;
+    let rights = plan.catalog.known_rights();
+    let mut own = OwnStage::new(cluster, created, values, &settings, rights).await?;
     progress.step("staged", "applying controls and targets", own.fill(plan)).await?;
     let acting = own.see_acting(plan, &settings);
     let seeing = progress.step(&plan.profile, "waiting until every control acts", acting);
@@ -93,6 +94,7 @@ impl OwnStage {
         created: Created,
         values: Values,
         settings: &Settings,
+        rights: KnownRights,
     ) -> Result<Self, StageError> {
         let Created { took, access, sight, .. } = created;
         let log = writes_log(settings).then(|| cluster.log()).transpose()?;
@@ -103,7 +105,7 @@ impl OwnStage {
         let pulse = Pulse::of(admin, end(cluster.ended(), log.clone()));
         let canary = values.canary.clone();
         let stage = Stage {
-            world: World { access, sight: Sight { log, ..sight }, canary },
+            world: World { access, sight: Sight { log, ..sight }, canary, rights: Arc::new(rights) },
             identities: BTreeMap::new(),
             scenes: BTreeMap::new(),
             pulse,

@@ -79,7 +79,7 @@ impl Stage {
         Stage {
             pulse: Pulse::of(access.admin.clone(), ended),
             applier: self.applier.through(access.admin.clone()),
-            world: World { access, sight, canary: self.world.canary.clone() },
+            world: World { access, sight, ..self.world.clone() },
             identities: BTreeMap::new(),
             scenes: self.scenes.clone(),
             values: self.values.clone(),
