@@ -59,9 +59,11 @@ fn exchange(taken: &Taken, evidence: &Evidence) -> Exchange {
         Answer::Stream(stream) => {
             stream.closing.as_ref().and_then(|end| end.message.clone()).unwrap_or_default()
         }
-        Answer::Worked(_) | Answer::Storage(_) | Answer::AuditLog(_) | Answer::Grants(_) => {
-            String::new()
-        }
+        Answer::Worked(_)
+        | Answer::Storage(_)
+        | Answer::AuditLog(_)
+        | Answer::Grants(_)
+        | Answer::Rights(_) => String::new(),
     };
     let decision = match taken.decides.clone() {
         Decides::LetIn => Decision::LetIn,

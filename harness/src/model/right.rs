@@ -74,14 +74,16 @@ impl Danger {
     }
 }
 
-/// In how many places a right is asked about.
+/// Where a right is asked about in any case. Where roles may grant it, it is asked about as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Breadth {
     /// Once: it is about objects that are in no namespace, or about a path.
     Cluster,
-    /// In all namespaces at once, in `kube-system`, and wherever a RoleBinding names the subject.
-    BoundNamespaces,
+    /// In all namespaces at once.
+    Namespaces,
+    /// In all namespaces at once, and in `kube-system`.
+    KubeSystem,
     /// In all namespaces at once, and in each of them.
     EachNamespace,
 }
@@ -164,7 +166,9 @@ impl Promise {
         self.held.iter().any(|(bound, rules)| {
             let is_there = match bound {
                 Bound::Everywhere => true,
-                Bound::In(namespaces) => right.r#in.as_ref().is_some_and(|it| namespaces.contains(it)),
+                Bound::In(namespaces) => {
+                    right.r#in.as_ref().is_some_and(|it| namespaces.contains(it))
+                }
             };
             is_there && rules.iter().any(|rule| rule.grants(right))
         })
@@ -220,7 +224,8 @@ mod tests {
         }
         let other = Right { group: "apps".to_owned(), ..right("create", "pods/exec", Some("a")) };
         assert!(!promise.covers(&other));
-        let url = Right { verb: "create".to_owned(), url: Some("/".to_owned()), ..Right::default() };
+        let url =
+            Right { verb: "create".to_owned(), url: Some("/".to_owned()), ..Right::default() };
         assert!(!promise.covers(&url));
     }
 

@@ -1,4 +1,4 @@
-//! Where bindings grant somebody anything. They only say where to ask: what is granted, the authorizers say.
+//! Where roles may grant somebody something. They only say where to ask: what is granted, the authorizers say.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,26 +26,18 @@ impl<'a> Places<'a> {
         Places(places)
     }
 
-    /// Whether a binding grants anything there.
-    pub(super) fn has(&self, namespace: Option<&str>) -> bool {
-        self.0.contains_key(&namespace)
-    }
-
-    /// The names to which a right is limited by the rules that are held there.
-    pub(super) fn names(&self, namespace: Option<&str>, right: &Right) -> BTreeSet<String> {
+    /// What the rules that are held there say of a right.
+    pub(super) fn reach(&self, namespace: Option<&str>, right: &Right) -> Vec<Reach> {
         let (resource, subresource) = right.resource_parts();
-        let asked = Asked::Resource {
-            verb: &right.verb,
-            group: &right.group,
-            resource,
-            subresource: Some(subresource).filter(|it| !it.is_empty()),
+        let subresource = Some(subresource).filter(|it| !it.is_empty());
+        let asked = match &right.url {
+            Some(url) => Asked::Url { verb: &right.verb, url },
+            None => {
+                Asked::Resource { verb: &right.verb, group: &right.group, resource, subresource }
+            }
         };
         let held = self.0.get(&namespace).into_iter().flatten();
-        let reached = held.filter_map(|rules| match reach(rules, &asked)? {
-            Reach::Named(names) => Some(names),
-            Reach::All => None,
-        });
-        reached.flatten().collect()
+        held.filter_map(|rules| reach(rules, &asked)).collect()
     }
 }
 
@@ -66,7 +58,8 @@ impl Expired {
 
     /// When the binding has expired that an authorizer gave as its reason.
     pub(super) fn when(&self, reason: &str) -> Option<String> {
-        let named = self.0.iter().find(|(name, _)| reason.contains(&format!("allowed by {name} of ")));
+        let named =
+            self.0.iter().find(|(name, _)| reason.contains(&format!("allowed by {name} of ")));
         named.map(|(_, when)| when.clone())
     }
 }
@@ -95,7 +88,9 @@ mod tests {
         let role: ClusterRole = serde_json::from_value(role).expect("a role");
         let binding = |value: &Value| match value["kind"] == "RoleBinding" {
             true => serde_json::from_value::<RoleBinding>(value.clone()).expect("one").into(),
-            false => serde_json::from_value::<ClusterRoleBinding>(value.clone()).expect("one").into(),
+            false => {
+                serde_json::from_value::<ClusterRoleBinding>(value.clone()).expect("one").into()
+            }
         };
         Roles::with(vec![role], bindings.iter().map(binding).collect())
     }
@@ -131,19 +126,22 @@ mod tests {
         ] {
             let roles = roles(&[binding(Some("a"), subject.clone(), None)]);
             let places = Places::of(&roles, user, &groups);
-            assert_eq!(places.has(Some("a")), is_named, "{subject}");
-            assert!(!places.has(Some("b")) && !places.has(None));
+            let is_there = |namespace| !places.reach(namespace, &list("secrets")).is_empty();
+            assert_eq!(is_there(Some("a")), is_named, "{subject}");
+            assert!(!is_there(Some("b")) && !is_there(None));
         }
     }
 
     #[test]
-    fn a_name_that_a_rule_is_limited_to_is_asked_about() {
+    fn the_names_that_a_rule_is_limited_to_are_known() {
         let subject = json!({"kind": "User", "name": "ann"});
         let roles = roles(&[binding(Some("a"), subject, None)]);
         let places = Places::of(&roles, "ann", &[]);
-        assert_eq!(places.names(Some("a"), &list("secrets")), ["own".to_owned()].into());
-        assert!(places.names(Some("a"), &list("pods")).is_empty());
-        assert!(places.names(Some("b"), &list("secrets")).is_empty());
+        let own = Reach::Named(["own".to_owned()].into());
+        assert_eq!(places.reach(Some("a"), &list("secrets")), [own]);
+        assert!(places.reach(Some("a"), &list("pods")).is_empty());
+        let url = Right { url: Some("/metrics".to_owned()), ..list("") };
+        assert!(places.reach(Some("a"), &url).is_empty());
     }
 
     #[test]
@@ -153,8 +151,12 @@ mod tests {
             let roles = roles(&[binding(namespace, subject.clone(), Some(expires))]);
             let now = "2026-01-01T00:00:00Z".parse().expect("a time");
             let reason = match namespace {
-                Some(_) => r#"RBAC: allowed by RoleBinding "binding/a" of ClusterRole "role" to User "ann""#,
-                None => r#"RBAC: allowed by ClusterRoleBinding "binding" of ClusterRole "role" to User "ann""#,
+                Some(_) => {
+                    r#"RBAC: allowed by RoleBinding "binding/a" of ClusterRole "role" to User "ann""#
+                }
+                None => {
+                    r#"RBAC: allowed by ClusterRoleBinding "binding" of ClusterRole "role" to User "ann""#
+                }
             };
             Expired::of(&roles, now).when(reason)
         };

@@ -85,7 +85,8 @@ impl Check<'_> {
     /// A permit shows that one right is held. All of them together say nothing of a legitimate use.
     pub(super) fn permitted(&mut self, rights: &Rights, pointer: &str) {
         if rights.to.is_none() {
-            let hint = "name a right that is held: `to: {verb: create, resource: pods/exec, in: …}`";
+            let hint =
+                "name a right that is held: `to: {verb: create, resource: pods/exec, in: …}`";
             self.wrong(&format!("{pointer}/do/rights"), "a permit asks about one right", hint);
         }
     }

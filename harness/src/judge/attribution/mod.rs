@@ -204,7 +204,9 @@ fn by_authorizers(held: &Held) -> Decision {
         (0, true, None) => Decision::Unclear("nothing was asked about".to_owned()),
         (_, true, None) => denied(
             Layer::Authorization,
-            &format!("{answered} questions answered, {own} rights held, all as the persona's file says"),
+            &format!(
+                "{answered} questions answered, {own} rights held, all as the persona's file says"
+            ),
         ),
     }
 }

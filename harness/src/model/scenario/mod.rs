@@ -42,6 +42,11 @@ impl Scenario {
         attacks.chain(self.permits.iter().map(|permit| &permit.r#do))
     }
 
+    /// Whether all of it is questions to authorizers, which nothing but these decides.
+    pub fn only_asks(&self) -> bool {
+        self.actions().all(|action| matches!(action, Action::Rights(_)))
+    }
+
     /// Whether any of it must leave evidence in the audit log.
     pub fn is_logged(&self) -> bool {
         self.attacks.iter().any(|attack| attack.expected.logged().is_some())

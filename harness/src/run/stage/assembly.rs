@@ -105,7 +105,12 @@ impl OwnStage {
         let pulse = Pulse::of(admin, end(cluster.ended(), log.clone()));
         let canary = values.canary.clone();
         let stage = Stage {
-            world: World { access, sight: Sight { log, ..sight }, canary, rights: Arc::new(rights) },
+            world: World {
+                access,
+                sight: Sight { log, ..sight },
+                canary,
+                rights: Arc::new(rights),
+            },
             identities: BTreeMap::new(),
             scenes: BTreeMap::new(),
             pulse,

@@ -61,6 +61,22 @@ open/1.34: pod-resize-audited: unlogged
 open/1.34: pod-runtime-class: bypassed, unlogged
 open/1.34: pod-through-workloads: bypassed, unlogged
 open/1.34: port-forward-denied-by-rbac: bypassed, unlogged
+open/1.34: rights-application: bypassed
+open/1.34: rights-caretaker: bypassed
+open/1.34: rights-debugger: bypassed
+open/1.34: rights-default-accounts: bypassed
+open/1.34: rights-deployer: bypassed
+open/1.34: rights-developer: bypassed
+open/1.34: rights-get-only: bypassed
+open/1.34: rights-helpdesk: bypassed
+open/1.34: rights-monitoring: bypassed
+open/1.34: rights-on-call: bypassed
+open/1.34: rights-operator: bypassed
+open/1.34: rights-reader: bypassed
+open/1.34: rights-scraper: bypassed
+open/1.34: rights-stranger: bypassed
+open/1.34: rights-team-lead: bypassed
+open/1.34: rights-viewer: bypassed
 open/1.34: role-applied-audited: unlogged
 open/1.34: role-bind: bypassed, unlogged
 open/1.34: role-bind-used: bypassed, unlogged
@@ -116,6 +132,22 @@ open/1.36: pod-resize-audited: unlogged
 open/1.36: pod-runtime-class: bypassed, unlogged
 open/1.36: pod-through-workloads: bypassed, unlogged
 open/1.36: port-forward-denied-by-rbac: bypassed, unlogged
+open/1.36: rights-application: bypassed
+open/1.36: rights-caretaker: bypassed
+open/1.36: rights-debugger: bypassed
+open/1.36: rights-default-accounts: bypassed
+open/1.36: rights-deployer: bypassed
+open/1.36: rights-developer: bypassed
+open/1.36: rights-get-only: bypassed
+open/1.36: rights-helpdesk: bypassed
+open/1.36: rights-monitoring: bypassed
+open/1.36: rights-on-call: bypassed
+open/1.36: rights-operator: bypassed
+open/1.36: rights-reader: bypassed
+open/1.36: rights-scraper: bypassed
+open/1.36: rights-stranger: bypassed
+open/1.36: rights-team-lead: bypassed
+open/1.36: rights-viewer: bypassed
 open/1.36: role-applied-audited: unlogged
 open/1.36: role-bind: bypassed, unlogged
 open/1.36: role-bind-used: bypassed, unlogged
