@@ -68,6 +68,10 @@ impl Check<'_> {
                 let hint = "name a `resource:` such as pods/exec, or a `url:` such as /metrics";
                 self.wrong(&pointer, "it asks about nothing, or about two things", hint);
             }
+            if rights.of == Holder::DefaultAccounts && right.r#in.is_none() {
+                let hint = "name the namespace that the account is in: `in: …`";
+                self.wrong(&pointer, "there is one such account in each namespace", hint);
+            }
             self.selectors(right, &pointer);
         }
     }

@@ -53,6 +53,8 @@ fn a_question_about_one_right_is_about_one_thing() {
     let hint = "name a `resource:` such as pods/exec, or a `url:` such as /metrics";
     assert!(to("in: plain-app").contains(hint));
     assert!(to("resource: pods, url: /metrics").contains(hint));
+    let account = with_rights("of: default-accounts, to: {verb: get, url: /metrics}");
+    assert!(account.contains("there is one such account in each namespace"), "{account}");
     let hint = "a selector belongs to deletecollection, list, watch";
     assert!(to("resource: secrets, labels: {a: b}").contains(hint));
 }
