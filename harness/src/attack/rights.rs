@@ -191,7 +191,7 @@ fn questions(
                 continue;
             }
             let mut names = BTreeSet::new();
-            let mut is_asked = subject.is_asked(danger.asked, namespace);
+            let mut is_asked = danger.is_first(&right) && subject.is_asked(danger.asked, namespace);
             for reach in places.reach(namespace, &right) {
                 match reach {
                     Reach::All => is_asked = true,

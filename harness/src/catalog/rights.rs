@@ -42,7 +42,8 @@ impl Catalog {
             return held.rules.clone();
         }
         let parts = self.dangers.iter().filter(|it| it.part_of.iter().any(|part| part == role));
-        parts.map(|it| Rule::on(&it.group, &it.resources, &it.verbs)).collect()
+        let verbs = |it: &Danger| [it.verbs.as_slice(), &it.also].concat();
+        parts.map(|it| Rule::on(&it.group, &it.resources, &verbs(it))).collect()
     }
 }
 

@@ -16,8 +16,11 @@ pub struct Danger {
     pub why: String,
     /// Where that is written.
     pub source: String,
-    /// The verbs, each of which is asked about.
+    /// The verbs that are asked about in any case.
     pub verbs: Vec<String>,
+    /// Other verbs that come to the same. They are asked about where roles may grant them.
+    #[serde(default)]
+    pub also: Vec<String>,
     /// The API group of the resources; the core group without it.
     #[serde(default)]
     pub group: String,
@@ -46,6 +49,15 @@ pub struct Danger {
 impl Danger {
     /// Each right that it is about, wherever it may be held.
     pub fn rights(&self) -> impl Iterator<Item = Right> {
+        self.rights_to(&self.verbs).chain(self.rights_to(&self.also))
+    }
+
+    /// Whether a right of its is asked about in any case.
+    pub fn is_first(&self, right: &Right) -> bool {
+        self.verbs.contains(&right.verb)
+    }
+
+    fn rights_to<'a>(&'a self, verbs: &'a [String]) -> impl Iterator<Item = Right> {
         let names: Vec<Option<String>> = match self.names.is_empty() {
             true => vec![None],
             false => self.names.iter().cloned().map(Some).collect(),
@@ -66,7 +78,7 @@ impl Danger {
             url: Some(url.clone()),
             ..Right::default()
         };
-        self.verbs.iter().flat_map(move |verb| {
+        verbs.iter().flat_map(move |verb| {
             let resources = self.resources.iter().flat_map(|resource| on(verb, resource));
             let urls = self.urls.iter().map(|url| path(verb, url));
             resources.chain(urls).collect::<Vec<_>>()

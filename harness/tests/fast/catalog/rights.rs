@@ -100,12 +100,20 @@ fn what_is_asked_in_each_namespace_is_little() {
     let catalog = embedded();
     let count = |breadth: Breadth| {
         let asked = catalog.dangers.iter().filter(|it| it.asked == breadth);
-        asked.flat_map(|it| it.rights().collect::<Vec<_>>()).count()
+        asked
+            .flat_map(|it| it.rights().filter(|right| it.is_first(right)).collect::<Vec<_>>())
+            .count()
     };
     assert!(count(Breadth::EachNamespace) <= 2);
     assert!(count(Breadth::KubeSystem) <= 30);
     let all: usize = catalog.dangers.iter().map(|it| it.rights().count()).sum();
     assert!((150..=200).contains(&all), "{all}");
+    let first: usize =
+        [Breadth::Cluster, Breadth::Namespaces, Breadth::KubeSystem, Breadth::EachNamespace]
+            .into_iter()
+            .map(count)
+            .sum();
+    assert!(first <= 120, "{first}");
 }
 
 /// A persona without a scenario of its own is one whose rights nobody asks about.
