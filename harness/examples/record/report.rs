@@ -63,7 +63,8 @@ fn exchange(taken: &Taken, evidence: &Evidence) -> Exchange {
         | Answer::Storage(_)
         | Answer::AuditLog(_)
         | Answer::Grants(_)
-        | Answer::Review(_) => String::new(),
+        | Answer::Review(_)
+        | Answer::Rights(_) => String::new(),
     };
     let decision = match taken.decides.clone() {
         Decides::LetIn => Decision::LetIn,

@@ -14,9 +14,10 @@ use kube::api::ListParams;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
-use self::rule::{Asked, Reach, reach};
+pub(super) use self::rule::{Asked, Reach, reach};
 use self::scope::Scope;
 use self::subject::Allowed;
+pub(super) use self::subject::normal;
 use super::{ActionError, Attempt, Observation};
 use crate::model::{Answer, Effect, Granted, Grants};
 
@@ -42,29 +43,35 @@ pub(super) async fn review(
 
 /// All roles and bindings of a cluster.
 #[derive(Default)]
-struct Roles {
+pub(super) struct Roles {
     /// The rules of ClusterRoles by name.
     cluster_roles: HashMap<String, Vec<PolicyRule>>,
     /// The rules of Roles by namespace and name.
     roles: HashMap<(String, String), Vec<PolicyRule>>,
-    bindings: Vec<Binding>,
+    pub(super) bindings: Vec<Binding>,
 }
 
 /// A ClusterRoleBinding or a RoleBinding.
-struct Binding {
+pub(super) struct Binding {
     /// With its kind, for a person.
-    name: String,
+    pub(super) name: String,
     /// Where it grants; `None` of a ClusterRoleBinding, which grants everywhere.
-    namespace: Option<String>,
+    pub(super) namespace: Option<String>,
+    /// When it should no longer be there, as its annotation says.
+    pub(super) expires: Option<String>,
     role: RoleRef,
     subjects: Vec<Subject>,
 }
+
+/// The annotation of a binding that says when it should no longer be there. Kubernetes reads it as little as any other.
+const EXPIRES: &str = "brinell.dev/expires";
 
 impl From<ClusterRoleBinding> for Binding {
     fn from(binding: ClusterRoleBinding) -> Self {
         Binding {
             name: format!("ClusterRoleBinding/{}", binding.name_any()),
             namespace: None,
+            expires: binding.annotations().get(EXPIRES).cloned(),
             role: binding.role_ref,
             subjects: binding.subjects.unwrap_or_default(),
         }
@@ -76,6 +83,7 @@ impl From<RoleBinding> for Binding {
         let namespace = binding.namespace().unwrap_or_default();
         Binding {
             name: format!("RoleBinding/{namespace}/{}", binding.name_any()),
+            expires: binding.annotations().get(EXPIRES).cloned(),
             namespace: Some(namespace),
             role: binding.role_ref,
             subjects: binding.subjects.unwrap_or_default(),
@@ -83,8 +91,16 @@ impl From<RoleBinding> for Binding {
     }
 }
 
+impl Binding {
+    /// The names of those to whom it grants.
+    pub(super) fn subjects(&self) -> impl Iterator<Item = String> {
+        self.subjects.iter().filter_map(|it| subject::named(it, self.namespace.as_deref()))
+    }
+}
+
 impl Roles {
-    async fn read(admin: &Client) -> Result<Self, ActionError> {
+    /// Reads them.
+    pub(super) async fn read(admin: &Client) -> Result<Self, ActionError> {
         let (cluster_roles, roles, everywhere, somewhere) = futures::try_join!(
             all::<ClusterRole>(admin),
             all::<Role>(admin),
@@ -104,6 +120,14 @@ impl Roles {
         })
     }
 
+    /// Those that a test has.
+    #[cfg(test)]
+    pub(super) fn with(cluster_roles: Vec<ClusterRole>, bindings: Vec<Binding>) -> Self {
+        let named = |role: ClusterRole| (role.name_any(), role.rules.unwrap_or_default());
+        let cluster_roles = cluster_roles.into_iter().map(named).collect();
+        Roles { cluster_roles, bindings, ..Roles::default() }
+    }
+
     fn granted(&self, asked: &Asked<'_>, scope: Scope, allowed: &Allowed) -> Granted {
         let mut fitting = BTreeSet::new();
         let mut others = BTreeSet::new();
@@ -113,10 +137,7 @@ impl Roles {
             else {
                 continue;
             };
-            for subject in &binding.subjects {
-                let Some(name) = subject::named(subject, binding.namespace.as_deref()) else {
-                    continue;
-                };
+            for name in binding.subjects() {
                 if allowed.covers(&name) {
                     fitting.insert(name);
                 } else {
@@ -128,7 +149,7 @@ impl Roles {
     }
 
     /// The rules of the role that a binding names. A role that is not there has none.
-    fn rules(&self, binding: &Binding) -> &[PolicyRule] {
+    pub(super) fn rules(&self, binding: &Binding) -> &[PolicyRule] {
         let name = binding.role.name.clone();
         let rules = match (binding.role.kind.as_str(), &binding.namespace) {
             ("ClusterRole", _) => self.cluster_roles.get(&name),

@@ -15,16 +15,18 @@ mod mutation;
 mod pod;
 mod request;
 mod review;
+mod rights;
 mod stream;
 mod workload;
 
 pub use identity::{Identity, IdentityError};
 pub use ledger::Ledger;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::audit::LogError;
-use crate::catalog::Target;
+use crate::catalog::{KnownRights, Target};
 use crate::cluster::{Access, ClusterError, Etcd, NodePorts, ServerSettings, Sight};
 use crate::model::{Action, Answer, AuditLogSearch, Door, Effect, Event, Need, Sent, Silence};
 use crate::pod::probe::NoAnswer;
@@ -38,6 +40,8 @@ pub struct World {
     pub sight: Sight,
     /// The value that must be found neither in etcd nor in the audit log.
     pub canary: String,
+    /// What is dangerous, and who is promised what.
+    pub rights: Arc<KnownRights>,
 }
 
 /// How long a marked request may take to reach the log.
@@ -204,6 +208,7 @@ impl Attempt<'_> {
             Action::AuditLog(AuditLogSearch {}) => audit_log::search(self).await,
             Action::Grants(grants) => grants::review(self, grants).await,
             Action::Review(review) => review::read(self, review).await,
+            Action::Rights(rights) => rights::ask(self, rights).await,
         }
     }
 

@@ -16,7 +16,7 @@ use super::{
     ControlEntry, Entry, File, Files, PersonaEntry, Problem, Problems, ProfileEntry, Target, check,
     read, resolve,
 };
-use crate::model::Deviation;
+use crate::model::{Danger, Deviation};
 
 /// Everything that can be run, checked and resolved: nothing in it is looked up by a name any more.
 #[derive(Debug, Clone, Default)]
@@ -33,6 +33,8 @@ pub struct Catalog {
     pub personas: BTreeMap<String, Arc<PersonaEntry>>,
     /// What the proof does not show, and why.
     pub deviations: Vec<Deviation>,
+    /// The rights that are dangerous.
+    pub dangers: Vec<Danger>,
 }
 
 /// A profile that cannot be had.

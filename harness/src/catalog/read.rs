@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::persona::{self, PersonaEntry};
 use super::source::Source;
 use super::{Catalog, ControlEntry, ControlFile, Document, File, Files, Problem, Target};
-use crate::model::{Deviation, PersonaFile, Profile, Scenario};
+use crate::model::{Danger, Deviation, PersonaFile, Profile, Scenario};
 
 /// What the files say.
 pub(super) struct Read {
@@ -73,6 +73,7 @@ struct Reader {
     targets: BTreeMap<String, Target>,
     personas: BTreeMap<String, PersonaEntry>,
     deviations: Vec<Deviation>,
+    dangers: Vec<Danger>,
     profiles: Vec<Parsed<Profile>>,
     manifests: BTreeMap<String, Source>,
     /// By id: a file of the user's may have the path of a built-in one.
@@ -116,6 +117,7 @@ impl Reader {
                 self.personas.insert(entry.name.clone(), entry);
             }
             [_, "deviations.yaml"] => self.deviations = source.parse()?,
+            [_, "rights.yaml"] => self.dangers = source.parse()?,
             [_, "profiles", _] => {
                 self.profiles.push(profile(source)?);
                 return Ok(());
@@ -154,6 +156,7 @@ impl Reader {
             targets: shared(self.targets),
             personas: shared(self.personas),
             deviations: self.deviations,
+            dangers: self.dangers,
             ..Catalog::default()
         };
         let mut scenarios: Vec<_> = self.scenarios.into_values().collect();

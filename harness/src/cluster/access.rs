@@ -1,11 +1,13 @@
 //! What every cluster gives to those who act on it, one of ours or not.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Node;
 use kube::api::ListParams;
 use kube::{Api, Client, Config};
+use tokio::sync::Semaphore;
 
 use super::ClusterError;
 
@@ -22,7 +24,12 @@ pub struct Access {
     pub image: String,
     /// The WebSocket protocols that are offered for exec and attach.
     pub stream_protocols: &'static str,
+    /// Who holds one of these may ask a question: how fast thousands of them may be asked is the cluster's to say.
+    pub questions: Arc<Semaphore>,
 }
+
+/// How many questions a cluster of our own is asked at a time: more are answered no faster on two cores (measured).
+pub(super) const AT_A_TIME: usize = 16;
 
 /// The name and the address of a cluster's first node that has an address.
 pub(super) async fn first_node(admin: &Client) -> Result<(String, IpAddr), ClusterError> {

@@ -1,13 +1,14 @@
 //! What a restart of the API server leaves of a verdict.
 
-use crate::model::{AttemptResult, Decision, Layer, Verdict};
+use crate::model::{Answer, AttemptResult, Decision, Layer, Verdict};
 
 /// Takes back a verdict that rests on a refusal by authorization, where not one process was awake all the time: while
 /// it starts, an API server refuses everybody.
 pub(super) fn doubt(attempt: &mut AttemptResult) {
     let Some(evidence) = &attempt.evidence else { return };
-    // A review of grants was refused by nobody.
-    let rests_on_authorization = evidence.sent.audit_id.is_some()
+    // A review of grants was refused by nobody. What an authorizer said to questions it would have said to requests.
+    let is_asked = evidence.sent.audit_id.is_some() || matches!(evidence.answer, Answer::Rights(_));
+    let rests_on_authorization = is_asked
         && matches!(&evidence.decision, Decision::Denied(denial)
         if matches!(denial.layer, Layer::Impersonation | Layer::Authorization | Layer::UpgradeCheck));
     if rests_on_authorization && attempt.judgement.verdict == Verdict::Passed {

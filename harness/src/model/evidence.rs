@@ -92,6 +92,8 @@ pub enum Answer {
     Grants(Granted),
     /// What a review found.
     Review(Reviewed),
+    /// What somebody may do of what is dangerous.
+    Rights(Held),
 }
 
 /// An HTTP answer. Of a 2xx only code, kind and count are kept.
@@ -263,6 +265,38 @@ pub struct Flaw {
     pub follows: String,
 }
 
+/// The dangerous rights that somebody holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Held {
+    /// How many questions the API server answered.
+    pub answered: usize,
+    /// How many rights are held as the persona's file says.
+    pub own: usize,
+    /// All others.
+    pub others: Vec<Holding>,
+    /// Why questions have no answer, each reason once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unanswered: Vec<String>,
+}
+
+/// Rights that somebody holds in one place by one word of an authorizer.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Holding {
+    /// Who holds them.
+    pub who: String,
+    /// The rights: `create pods/exec`.
+    pub rights: Vec<String>,
+    /// Where: `in kube-system`.
+    pub place: String,
+    /// The authorizer's own words; empty where it gave none.
+    pub reason: String,
+    /// When the binding that grants them has expired, by its own annotation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expired: Option<String>,
+}
+
 /// Who decided.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -337,7 +371,8 @@ impl Answer {
             | Answer::Nothing(_)
             | Answer::Storage(_)
             | Answer::Grants(_)
-            | Answer::Review(_) => None,
+            | Answer::Review(_)
+            | Answer::Rights(_) => None,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::User;
+use super::{Right, User};
 
 /// The namespace of the ServiceAccounts that are made for personas. One in another namespace belongs to a target
 /// or to Kubernetes.
@@ -85,6 +85,41 @@ pub struct Rule {
     verbs: Vec<String>,
 }
 
+impl Rule {
+    /// A rule that grants verbs on resources of one group, whatever the objects' names.
+    pub fn on(group: &str, resources: &[String], verbs: &[String]) -> Rule {
+        Rule {
+            api_groups: vec![group.to_owned()],
+            resources: resources.to_vec(),
+            resource_names: Vec::new(),
+            non_resource_urls: Vec::new(),
+            verbs: verbs.to_vec(),
+        }
+    }
+
+    /// Whether it grants this, as RBAC evaluates a rule (`pkg/apis/rbac/v1/evaluation_helpers.go`).
+    pub fn grants(&self, right: &Right) -> bool {
+        let holds = |list: &[String], value: &str| list.iter().any(|it| it == "*" || it == value);
+        if !holds(&self.verbs, &right.verb) {
+            return false;
+        }
+        if let Some(url) = &right.url {
+            let covers = |rule: &String| match rule.strip_suffix('*') {
+                Some(start) => url.starts_with(start),
+                None => rule == url,
+            };
+            return self.non_resource_urls.iter().any(covers);
+        }
+        let (_, subresource) = right.resource_parts();
+        let any = format!("*/{subresource}");
+        let is_named = |named: &String| self.resource_names.contains(named);
+        holds(&self.api_groups, &right.group)
+            && (holds(&self.resources, &right.resource)
+                || !subresource.is_empty() && self.resources.contains(&any))
+            && (self.resource_names.is_empty() || right.named.as_ref().is_some_and(is_named))
+    }
+}
+
 /// An identity that a request is sent with.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -131,6 +166,22 @@ pub struct ServiceAccount {
     pub name: String,
 }
 
+impl ServiceAccount {
+    /// The user and the groups that the API server takes it for
+    /// (<https://kubernetes.io/docs/reference/access-authn-authz/authentication/#service-account-tokens>).
+    pub fn decided_as(&self) -> User {
+        let ServiceAccount { namespace, name } = self;
+        User {
+            username: format!("system:serviceaccount:{namespace}:{name}"),
+            groups: vec![
+                "system:serviceaccounts".to_owned(),
+                format!("system:serviceaccounts:{namespace}"),
+                "system:authenticated".to_owned(),
+            ],
+        }
+    }
+}
+
 impl Persona {
     /// The name of the user that authentication should find, before any impersonation; `None` for a caller without a
     /// valid identity, and for the admin, whose name each cluster chooses.
@@ -138,9 +189,30 @@ impl Persona {
         match self {
             Persona::ServiceAccount(account)
             | Persona::Impersonated(Impersonated { by: account, .. }) => {
-                Some(format!("system:serviceaccount:{}:{}", account.namespace, account.name))
+                Some(account.decided_as().username)
             }
             Persona::Anonymous | Persona::Admin | Persona::BadToken => None,
+        }
+    }
+
+    /// As whom the API server sees it when it decides, with every group that comes along; `None` for those of whom that
+    /// is not known.
+    pub fn decided_as(&self) -> Option<User> {
+        let in_groups = |username: String, groups: &[&str]| User {
+            username,
+            groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+        };
+        match self {
+            Persona::Anonymous => {
+                Some(in_groups("system:anonymous".to_owned(), &["system:unauthenticated"]))
+            }
+            Persona::ServiceAccount(account) => Some(account.decided_as()),
+            Persona::Impersonated(Impersonated { user, groups, .. }) => {
+                let mut groups: Vec<&str> = groups.iter().map(String::as_str).collect();
+                groups.push("system:authenticated");
+                Some(in_groups(user.clone(), &groups))
+            }
+            Persona::Admin | Persona::BadToken => None,
         }
     }
 

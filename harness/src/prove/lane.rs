@@ -163,24 +163,34 @@ impl<'a> Lane<'a> {
         if asked.is_empty() {
             asked.clone_from(&trial.scenarios);
         }
+        let concerned = self.concerned(trial);
         let deadline = Instant::now() + TAKING_EFFECT;
         loop {
             let late = Instant::now() > deadline;
             let mut cells = self.look(trial, stage, &asked).await;
             // What is noticed once may be the change itself; what is noticed again is the weakened state.
             if is_noticed(&cells) {
-                let all = self.look(trial, stage, &self.plan.scenarios).await;
+                let all = self.look(trial, stage, &concerned).await;
                 if late || is_noticed(&all) {
                     return all;
                 }
             } else if late {
-                let mut others = self.plan.scenarios.clone();
+                let mut others = concerned;
                 others.retain(|entry| !asked.iter().any(|it| it.id == entry.id));
                 cells.extend(self.look(trial, stage, &others).await);
                 return cells;
             }
             tokio::time::sleep(poll::PAUSE).await;
         }
+    }
+
+    /// Those that may turn red: all but the ones that only ask authorizers and do not test the control. These make thousands
+    /// of questions, and what admission and the log do changes no answer.
+    fn concerned(&self, trial: &Trial<'a>) -> Vec<&'a Entry> {
+        let tests = |entry: &Entry| trial.scenarios.iter().any(|it| it.id == entry.id);
+        let mut all = self.plan.scenarios.clone();
+        all.retain(|entry| tests(entry) || !entry.scenario.only_asks());
+        all
     }
 
     /// Runs scenarios. Of those of other controls, which must not turn red, nothing is kept where they do not.

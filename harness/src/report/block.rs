@@ -143,6 +143,7 @@ fn answered(answer: &Answer) -> String {
             let subjects = granted.allowed.len() + granted.others.len();
             format!("{} found", count(subjects, "subject"))
         }
+        Answer::Rights(held) => format!("{} answered", count(held.answered, "question")),
         Answer::AuditLog(_) => "searched".to_owned(),
         Answer::Review(reviewed) => format!("{} read", count(reviewed.objects, "object")),
         Answer::Storage(storage) => format!("{} read", count(storage.keys, "key")),

@@ -1,12 +1,13 @@
 //! What would run: the scenarios, the profile with its weakenings applied, and what is skipped and why.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::catalog::{
-    Catalog, ControlFile, Entry, Lacks, PersonaEntry, Planned, ProfileEntry, Question, SetUp,
-    Target, Values, identity, join,
+    Catalog, ControlFile, Entry, KnownRights, Lacks, PersonaEntry, Planned, ProfileEntry, Question,
+    SetUp, Target, Values, identity, join,
 };
 use crate::cluster::Settings;
 use crate::model::{Action, Deviation, Need};
@@ -16,6 +17,8 @@ use crate::pod::probe::harmless;
 pub struct Plan<'a> {
     /// What the proof does not show, and why.
     pub deviations: &'a [Deviation],
+    /// What whoever asks about rights must know.
+    pub rights: Arc<KnownRights>,
     /// What runs, in the order of the catalog.
     pub scenarios: Vec<&'a Entry>,
     /// What is selected but cannot run here, and why.
@@ -50,6 +53,7 @@ impl<'a> Plan<'a> {
         give_way(&mut controls);
         let mut plan = Plan {
             deviations: &catalog.deviations,
+            rights: Arc::new(catalog.known_rights()),
             scenarios: Vec::new(),
             skipped: Vec::new(),
             profile: profile.name.clone(),
@@ -174,8 +178,6 @@ fn settings<'s>(set_ups: impl Iterator<Item = &'s SetUp>, values: &Values) -> Se
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::catalog::Document;
     use crate::cluster::ClusterType;

@@ -142,6 +142,7 @@ fn speaks_of_webhook(answer: &Answer) -> bool {
         | Answer::Storage(_)
         | Answer::AuditLog(_)
         | Answer::Grants(_)
-        | Answer::Review(_) => false,
+        | Answer::Review(_)
+        | Answer::Rights(_) => false,
     }
 }

@@ -196,6 +196,13 @@ fn words(action: &Action) -> String {
             let what = grants.resource.as_ref().or(grants.url.as_ref());
             format!("a review of who may {} {}", grants.verb, what.map_or("", String::as_str))
         }
+        Action::Rights(rights) => match &rights.to {
+            Some(right) => {
+                let place = place("in", &right.r#in);
+                format!("the question whether {} may {right}{place}", rights.of)
+            }
+            None => format!("every question about what {} may", rights.of),
+        },
     }
 }
 

@@ -9,7 +9,7 @@ use crate::model::Grants;
 
 /// What is asked of every rule.
 #[derive(Clone, Copy)]
-pub(super) enum Asked<'a> {
+pub(in crate::attack) enum Asked<'a> {
     /// A verb on a resource.
     Resource {
         /// The verb.
@@ -63,7 +63,7 @@ impl fmt::Display for Asked<'_> {
 
 /// To which objects it is granted.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Reach {
+pub(in crate::attack) enum Reach {
     /// To all.
     All,
     /// To those of these names.
@@ -71,7 +71,7 @@ pub(super) enum Reach {
 }
 
 /// To which objects the rules of a role grant it; `None` if to none.
-pub(super) fn reach(rules: &[PolicyRule], asked: &Asked<'_>) -> Option<Reach> {
+pub(in crate::attack) fn reach(rules: &[PolicyRule], asked: &Asked<'_>) -> Option<Reach> {
     let Asked::Resource { verb, subresource, .. } = *asked else {
         return rules.iter().any(|rule| matches(rule, asked)).then_some(Reach::All);
     };

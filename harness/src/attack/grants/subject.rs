@@ -21,7 +21,7 @@ pub(in crate::attack) fn named(subject: &Subject, namespace: Option<&str>) -> Op
 
 /// The one name of a user or a group. Those of ServiceAccounts begin like this
 /// (<https://kubernetes.io/docs/reference/access-authn-authz/rbac/#referring-to-subjects>).
-fn normal(kind: &str, name: &str) -> String {
+pub(in crate::attack) fn normal(kind: &str, name: &str) -> String {
     let account = match kind {
         "User" => name.strip_prefix("system:serviceaccount:").and_then(|it| it.split_once(':')),
         "Group" if name == "system:serviceaccounts" => Some(("*", "*")),

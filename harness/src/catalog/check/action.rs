@@ -35,6 +35,7 @@ impl Check<'_> {
                 self.path(&kubelet.path, &[], &format!("{pointer}/do/kubelet/path"));
             }
             Action::Grants(grants) => self.grants(grants, &format!("{pointer}/do/grants")),
+            Action::Rights(rights) => self.rights(rights, &format!("{pointer}/do/rights")),
             Action::Connect(connect) => {
                 self.connect(connect, target, &format!("{pointer}/do/connect"));
             }
@@ -141,7 +142,8 @@ impl Action {
             | Action::Etcd(_)
             | Action::AuditLog(_)
             | Action::Grants(_)
-            | Action::Review(_) => return None,
+            | Action::Review(_)
+            | Action::Rights(_) => return None,
         };
         Some(NamedPod { namespace, pod, pointer })
     }

@@ -11,6 +11,7 @@ mod pod;
 mod profile;
 mod request;
 mod review;
+mod rights;
 mod saying;
 mod scenario;
 
@@ -52,6 +53,7 @@ pub(super) fn all(read: &Read) -> Vec<Problem> {
         check(Some(source), &|check| check.substitutions());
     }
     check(manifests.get("manifests/deviations.yaml"), &|check| check.deviations(scenarios));
+    check(manifests.get("manifests/rights.yaml"), &|check| check.dangers());
     for scenario in scenarios {
         check(Some(&scenario.source), &|check| check.scenario(scenario));
     }

@@ -83,6 +83,9 @@ impl Check<'_> {
     fn attack(&mut self, attack: &Attack, target: Option<&Target>, pointer: &str) {
         self.action(&attack.r#as, &attack.r#do, target, pointer);
         self.door(attack.only, &attack.r#do, pointer);
+        if let Action::Rights(rights) = &attack.r#do {
+            self.unpromised(rights, pointer);
+        }
         match &attack.expected {
             Expectation::Blocked(_, _) if is_review(&attack.r#do) => {
                 self.wrong(
@@ -116,6 +119,9 @@ impl Check<'_> {
     fn permit(&mut self, permit: &Permit, target: Option<&Target>, pointer: &str) {
         self.action(&permit.r#as, &permit.r#do, target, pointer);
         self.door(permit.only, &permit.r#do, pointer);
+        if let Action::Rights(rights) = &permit.r#do {
+            self.permitted(rights, pointer);
+        }
         self.evidence(permit.logged.is_some(), "logged", &permit.r#do, pointer);
         self.success(&permit.succeeds, &permit.r#do, pointer);
     }

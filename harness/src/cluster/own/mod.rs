@@ -14,6 +14,7 @@ use std::time::Duration;
 use futures::future::{BoxFuture, LocalBoxFuture};
 use kube::{Client, Config};
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 pub use choice::{Choice, ChoiceError, ClusterType, DEFAULT_VERSION};
 use embedded::Embedded;
@@ -24,7 +25,7 @@ pub use second::Second;
 pub use settings::{LOGS, SETTINGS, Settings};
 pub use sweep::{Swept, keep, remove, sweep};
 
-use super::access::{client, first_node};
+use super::access::{AT_A_TIME, client, first_node};
 use super::{Access, ClusterError, Group, RunFolder, Sight, StandIn};
 
 /// A cluster of our own. Only such a cluster has a second API server and takes settings, so that nothing else can be
@@ -176,5 +177,6 @@ async fn access(
     let admin = client(config.clone())?;
     let (node_name, address) = first_node(&admin).await?;
     let image = image_name(run);
-    Ok((Access { config, admin, node_name, image, stream_protocols }, address))
+    let questions = Arc::new(Semaphore::new(AT_A_TIME));
+    Ok((Access { config, admin, node_name, image, stream_protocols, questions }, address))
 }

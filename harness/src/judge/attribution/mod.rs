@@ -10,7 +10,7 @@ mod spoken;
 mod words;
 
 use crate::model::{
-    Answer, Decision, Denial, Event, Granted, Layer, Log, Response, Searched, Sent, Silence,
+    Answer, Decision, Denial, Event, Granted, Held, Layer, Log, Response, Searched, Sent, Silence,
     SilenceKind, Storage, Stream,
 };
 use refusals::layer_of;
@@ -33,6 +33,7 @@ pub fn attribute(sent: &Sent, answer: &Answer, log: &Log) -> Decision {
         Answer::AuditLog(searched) => by_audit_policy(searched),
         Answer::Grants(granted) => by_grants(granted),
         Answer::Review(_) => Decision::Read,
+        Answer::Rights(held) => by_authorizers(held),
     }
 }
 
@@ -190,6 +191,24 @@ fn by_grants(granted: &Granted) -> Decision {
             &format!("{count} subjects are granted it, each of them allowed"),
         ),
         (_, false) => Decision::LetIn,
+    }
+}
+
+/// A right that is held is held, whatever else has no answer.
+fn by_authorizers(held: &Held) -> Decision {
+    let Held { answered, own, others, unanswered } = held;
+    match (answered, others.is_empty(), unanswered.first()) {
+        (_, false, _) => Decision::LetIn,
+        (_, true, Some(why)) => {
+            Decision::Unclear(format!("an authorizer could not answer, and may allow it: {why}"))
+        }
+        (0, true, None) => Decision::Unclear("nothing was asked about".to_owned()),
+        (_, true, None) => denied(
+            Layer::Authorization,
+            &format!(
+                "{answered} questions answered, {own} rights held, all as the persona's file says"
+            ),
+        ),
     }
 }
 

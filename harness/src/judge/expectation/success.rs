@@ -42,6 +42,7 @@ impl Judging {
                 Answer::Review(reviewed) => {
                     reviewed.objects > 0 && reviewed.flaws.is_empty() && reviewed.unread.is_empty()
                 }
+                Answer::Rights(_) => evidence.decision == Decision::LetIn,
                 Answer::Nothing(_) | Answer::Storage(_) | Answer::AuditLog(_) => false,
             };
         if let Some(cause) = unknown(succeeds, evidence, worked) {
@@ -95,9 +96,10 @@ fn unknown(succeeds: &Succeeds, evidence: &Evidence, worked: bool) -> Option<Str
         (Answer::Nothing(_), Decision::Unclear(why)) if evidence.sent.audit_id.is_some() => {
             Some(why.clone())
         }
-        (Answer::Http(_) | Answer::Through(_) | Answer::Stream(_), Decision::Unclear(why)) => {
-            Some(why.clone())
-        }
+        (
+            Answer::Http(_) | Answer::Through(_) | Answer::Stream(_) | Answer::Rights(_),
+            Decision::Unclear(why),
+        ) => Some(why.clone()),
         (_, Decision::Denied(denial)) if denial.layer == Layer::FlowControl => {
             Some(BUSY.to_owned())
         }

@@ -1,7 +1,9 @@
 //! What was sent, answered and expected, in words for a person.
 
 use crate::judge::Expected;
-use crate::model::{Answer, ApiPath, Layer, Leak, Response, Reviewed, Searched, Sent, Succeeds};
+use crate::model::{
+    Answer, ApiPath, Holding, Layer, Leak, Response, Reviewed, Searched, Sent, Succeeds,
+};
 use crate::text::count;
 
 /// `create pods by deployer`
@@ -48,13 +50,14 @@ pub(super) fn let_in(answer: &Answer) -> String {
         Answer::Stream(stream) if !stream.stdout.is_empty() => "let in, and it answered".to_owned(),
         Answer::Stream(_) => "let in (101)".to_owned(),
         Answer::Http(response) if response.is_success() => {
-            format!("worked ({}{})", response.code, held(response))
+            format!("worked ({}{})", response.code, counted(response))
         }
         Answer::Http(response) => format!("let in ({})", response.code),
         Answer::Through(_) => "the controller's pod was made".to_owned(),
         Answer::Worked(_) => "connected".to_owned(),
         Answer::Nothing(silence) => format!("no answer: {}", silence.text),
         Answer::Grants(granted) => format!("granted to {}", granted.others.join(", ")),
+        Answer::Rights(held) => self::held(&held.others),
         Answer::Storage(storage) => format!(
             "{} of {} values are plain, the canary stands in {} of them",
             storage.plain_count, storage.below_prefix, storage.canary_count
@@ -74,6 +77,28 @@ pub(super) fn found(reviewed: &Reviewed) -> String {
     format!("{} read{unread}, {}", count(*objects, "object"), count(flaws.len() + more, "flaw"))
 }
 
+/// How many rights of one holding are told, and how many holdings: all are in the results.
+const TOLD: usize = 6;
+
+/// Who may do what, and where: `ann may get secrets and list secrets in kube-system`.
+fn held(holdings: &[Holding]) -> String {
+    let one = |holding: &Holding| {
+        let Holding { who, rights, place, expired, .. } = holding;
+        let expired = expired.iter().map(|when| format!(", by a binding that expired at {when}"));
+        format!("{who} may {} {place}{}", first(rights), expired.collect::<String>())
+    };
+    first(&holdings.iter().map(one).collect::<Vec<_>>())
+}
+
+/// The first of them, and how many there are beside.
+fn first(all: &[String]) -> String {
+    let told = all[..all.len().min(TOLD)].join(", ");
+    match all.len().saturating_sub(TOLD) {
+        0 => told,
+        more => format!("{told} and {more} more"),
+    }
+}
+
 /// Which events hold a Secret's value: `create secrets by admin at Request (k7f3-12)`.
 fn leaked(searched: &Searched) -> String {
     let told = searched.first.iter().map(|leak| {
@@ -91,13 +116,13 @@ pub(super) fn summary(answer: &Answer) -> String {
         Answer::Stream(stream) if *stream == Default::default() => "let in (101)".to_owned(),
         Answer::Stream(stream) => format!("{:?}", first_line(&stream.stdout)),
         Answer::Worked(output) => first_line(output).to_owned(),
-        Answer::Http(response) => format!("{}{}", response.code, held(response)),
+        Answer::Http(response) => format!("{}{}", response.code, counted(response)),
         Answer::Through(through) => format!("{}, and its pod", through.workload.code),
         other => let_in(other),
     }
 }
 
-fn held(response: &Response) -> String {
+fn counted(response: &Response) -> String {
     match (&response.kind, response.count) {
         (Some(kind), Some(count)) => format!(", {kind} of {count}"),
         (Some(kind), None) => format!(", {kind}"),

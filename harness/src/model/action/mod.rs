@@ -16,6 +16,7 @@ mod port_forward;
 mod request;
 mod resolve;
 mod review;
+mod rights;
 
 pub use attach::Attach;
 pub use audit_log::AuditLogSearch;
@@ -32,6 +33,7 @@ pub use port_forward::PortForward;
 pub use request::{Method, Patch, Request};
 pub use resolve::Resolve;
 pub use review::*;
+pub use rights::{Holder, Rights};
 
 use std::time::Duration;
 
@@ -68,6 +70,8 @@ pub enum Action {
     Grants(Grants),
     /// A review of configuration that decides tomorrow.
     Review(Review),
+    /// Questions to the API server: may somebody do what is dangerous?
+    Rights(Rights),
 }
 
 /// What brinell must know of an action beside how it is sent. An action's own file says all of it.
@@ -107,6 +111,7 @@ impl Action {
             Action::AuditLog(search) => search.facts(),
             Action::Grants(grants) => grants.facts(),
             Action::Review(review) => review.facts(),
+            Action::Rights(rights) => rights.facts(),
         }
     }
 }

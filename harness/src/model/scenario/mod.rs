@@ -49,6 +49,11 @@ impl Scenario {
         named.chain(recording).collect()
     }
 
+    /// Whether all of it is questions to authorizers, which nothing but these decides.
+    pub fn only_asks(&self) -> bool {
+        self.actions().all(|action| matches!(action, Action::Rights(_)))
+    }
+
     /// Whether any of it must leave evidence in the audit log.
     pub fn is_logged(&self) -> bool {
         self.attacks.iter().any(|attack| attack.expected.logged().is_some())

@@ -9,7 +9,7 @@ use super::identities::Identities;
 use super::{AuditIds, OwnStage, Stage, StageError};
 use crate::attack::World;
 use crate::audit::AuditLog;
-use crate::catalog::Values;
+use crate::catalog::{KnownRights, Values};
 use crate::cluster::{Applier, Created, Group, Own, Settings, Sight};
 use crate::model::RunEvent;
 use crate::run::{Plan, Progress};
@@ -24,7 +24,8 @@ pub async fn stage(
 ) -> Result<OwnStage, StageError> {
     let settings = plan.settings(&values);
     let created = progress.step("cluster", "creating", create(&*cluster, &settings)).await?;
-    let mut own = OwnStage::new(cluster, created, values, &settings).await?;
+    let rights = Arc::clone(&plan.rights);
+    let mut own = OwnStage::new(cluster, created, values, &settings, rights).await?;
     progress.step("staged", "applying controls and targets", own.fill(plan)).await?;
     let acting = own.see_acting(plan, &settings);
     let seeing = progress.step(&plan.profile, "waiting until every control acts", acting);
@@ -67,6 +68,7 @@ impl OwnStage {
         created: Created,
         values: Values,
         settings: &Settings,
+        rights: Arc<KnownRights>,
     ) -> Result<Self, StageError> {
         let Created { took, access, sight, .. } = created;
         let log = writes_log(settings).then(|| cluster.log()).transpose()?;
@@ -77,7 +79,7 @@ impl OwnStage {
         let end = End::of(cluster.ended(), sight.clone());
         let canary = values.canary.clone();
         let stage = Stage {
-            world: World { access, sight, canary },
+            world: World { access, sight, canary, rights },
             identities: Identities::default(),
             end,
             applier,

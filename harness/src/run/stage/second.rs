@@ -80,7 +80,7 @@ impl Stage {
         Stage {
             end,
             applier: self.applier.through(access.admin.clone()),
-            world: World { access, sight, canary: self.world.canary.clone() },
+            world: World { access, sight, ..self.world.clone() },
             identities: Identities::default(),
             values: self.values.clone(),
             ids: Arc::clone(&self.ids),

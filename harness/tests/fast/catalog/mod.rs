@@ -3,6 +3,7 @@
 mod folder;
 mod limits;
 mod personas;
+mod rights;
 
 use brinell::catalog::{Catalog, Document, File, Files, ProfileError, select};
 use brinell::model::{Need, Persona};
@@ -115,7 +116,10 @@ fn every_file_of_a_control_is_used() {
             let control = &entry.control;
             let used = control.objects.contains(file)
                 || control.api_server.files.contains(file)
-                || control.weaken.values().any(|weakening| weakening.add.contains(file));
+                || control.weaken.values().any(|weakening| {
+                    let settings = weakening.api_server.iter().flat_map(|it| &it.files);
+                    weakening.add.iter().chain(settings).any(|it| it == file)
+                });
             assert!(used, "{}/{file}", entry.id);
         }
     }
