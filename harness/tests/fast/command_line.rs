@@ -162,7 +162,7 @@ fn globs_tags_and_skips_select() {
     let policy = "exec-interactive-by-policy";
     assert_eq!(ids(&["-s", "exec-i*"]), ["exec-interactive", policy]);
     assert_eq!(ids(&["-s", "exec-i*", "--skip", policy]), ["exec-interactive"]);
-    assert_eq!(ids(&["--tag", "cis/4.2.1"]), ["anonymous-kubelet"]);
+    assert_eq!(ids(&["--tag", "cis/4.2.1"]), ["anonymous-kubelet", "kubelet-settings-reviewed"]);
     assert_eq!(ids(&["--skip", "*"]), [""; 0]);
 }
 
