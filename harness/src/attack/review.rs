@@ -87,6 +87,6 @@ fn file(settings: &ServerSettings, flag: &str) -> Result<Option<Value>, String> 
 }
 
 /// Texts of a list in a document.
-fn texts<'a>(value: &'a Value) -> impl Iterator<Item = &'a str> {
+fn texts(value: &Value) -> impl Iterator<Item = &str> {
     value.as_array().into_iter().flatten().filter_map(Value::as_str)
 }

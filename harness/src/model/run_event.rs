@@ -177,6 +177,12 @@ pub struct Summary {
 }
 
 impl ScenarioResult {
+    /// Whether it attacked nobody: what had to be stopped was only read.
+    pub fn is_review(&self) -> bool {
+        let mut roles = self.attempts.iter().map(|attempt| attempt.role);
+        roles.clone().any(|role| role == Role::Review) && roles.all(|role| role != Role::Attack)
+    }
+
     /// Every reason for which its attempts failed.
     pub fn reasons(&self) -> BTreeSet<Reason> {
         self.attempts

@@ -180,8 +180,10 @@ fn exchange(attempt: &AttemptResult) -> String {
 fn scenarios(text: &mut String, results: &Results) {
     text.push_str("\n| verdict | scenario | title | time |\n|---|---|---|---|\n");
     for result in &results.scenarios {
-        let word = result.verdict.label();
-        let verdict = if result.verdict.is_bad() { bold(word) } else { word.to_owned() };
+        // What passed shows nothing else of it here.
+        let reviewed = if result.is_review() { ", reviewed" } else { "" };
+        let word = format!("{}{reviewed}", result.verdict.label());
+        let verdict = if result.verdict.is_bad() { bold(&word) } else { word };
         let (id, title) = (plain(&result.id), plain(&result.title));
         push(text, format_args!("| {verdict} | {id} | {title} | {} |\n", seconds(result.took)));
     }

@@ -1,7 +1,6 @@
 //! Whether what a review read is configured rightly. That something is held under attack is more, and another's to show.
 
 use super::Judging;
-use super::told::found;
 use crate::model::{Answer, Evidence, Finding, Flaw, Reason, UNCLEAR};
 use crate::text::count;
 
@@ -18,7 +17,8 @@ impl Judging {
         }
         self.outcome = match reviewed.flaws.as_slice() {
             [] if self.causes.is_empty() => {
-                format!("configured rightly: {}, nothing attacked", found(reviewed))
+                let objects = count(reviewed.objects, "object");
+                format!("configured rightly: {objects} read, nothing attacked")
             }
             [] => UNCLEAR.to_owned(),
             [flaw, ..] => {

@@ -65,7 +65,7 @@ pub(super) fn let_in(answer: &Answer) -> String {
 }
 
 /// What a review found: `3 objects read, 1 flaw`.
-pub(super) fn found(reviewed: &Reviewed) -> String {
+fn found(reviewed: &Reviewed) -> String {
     let Reviewed { objects, flaws, more, unread } = reviewed;
     let unread = match unread.as_slice() {
         [] => String::new(),

@@ -1012,7 +1012,7 @@ manifests/controls/exec-guard/control.yaml:16:1: there is no weakening `absent`
 manifests/profiles/open.yaml:8:27: there is no weakening `absent`
   8 |   exec-guard: {weakening: absent}
     |                           ^
-  known are: another-refuses, certificate-lost, cluster-scope, either-refuses, every-resource, fails-open, gone, group-core, looks-at-tty-only, match-conditions-exempt, match-policy-exact, misses-attach, misses-connect, namespace-left-out, namespace-selector-misses, object-selector, relabelled-namespace, relabelled-namespace-by-status, relabelled-pod, relabelled-pod-by-status, stale-look-up, system-users-exempt, timeout-ignored, version-beta
+  known are: another-refuses, certificate-lost, cluster-scope, either-refuses, every-resource, fails-open, fails-open-tomorrow, gone, group-core, looks-at-tty-only, marker-left-out, match-conditions-exempt, match-policy-exact, misses-attach, misses-connect, namespace-left-out, namespace-selector-misses, object-selector, relabelled-namespace, relabelled-namespace-by-status, relabelled-pod, relabelled-pod-by-status, stale-look-up, system-users-exempt, timeout-ignored, user-exempt, version-beta
 ");
 }
 
@@ -1049,9 +1049,9 @@ fn a_deviation_of_a_control_that_the_scenario_does_not_test() {
     let from = "- missed:\n";
     let to = "- vacuous: {scenario: exec-interactive, attack: a shell, control: encryption-at-rest, why: no}\n- missed:\n";
     insta::assert_snapshot!(with_manifest(manifest, from, to), @"
-manifests/deviations.yaml:2:67: there is no tested control `encryption-at-rest`
-  2 | ario: exec-interactive, attack: a shell, control: encryption-at-rest, why: no}
-    |                                                   ^
+manifests/deviations.yaml:25:67: there is no tested control `encryption-at-rest`
+  25 | ario: exec-interactive, attack: a shell, control: encryption-at-rest, why: no}
+     |                                                   ^
   known are: audit-policy, exec-guard
 ");
 }
