@@ -60,7 +60,7 @@ open/1.34: hostpath-sensitive: bypassed, unlogged
 open/1.34: impersonation-of-accounts: bypassed, unlogged
 open/1.34: impersonation: bypassed, wrong layer, unlogged
 open/1.34: labels-of-guarded-namespaces: bypassed, unlogged
-open/1.34: labels-of-guarded-pods: bypassed, wrong layer, unlogged
+open/1.34: labels-of-guarded-pods: bypassed, unlogged
 open/1.34: labels-of-pod-security: bypassed, unlogged
 open/1.34: looking-at-other-teams: bypassed, unlogged
 open/1.34: node-debug-pod: bypassed, unlogged
@@ -135,7 +135,7 @@ open/1.36: hostpath-sensitive: bypassed, unlogged
 open/1.36: impersonation-of-accounts: bypassed, unlogged
 open/1.36: impersonation: bypassed, wrong layer, unlogged
 open/1.36: labels-of-guarded-namespaces: bypassed, unlogged
-open/1.36: labels-of-guarded-pods: bypassed, wrong layer, unlogged
+open/1.36: labels-of-guarded-pods: bypassed, unlogged
 open/1.36: labels-of-pod-security: bypassed, unlogged
 open/1.36: looking-at-other-teams: bypassed, unlogged
 open/1.36: node-debug-pod: bypassed, unlogged
