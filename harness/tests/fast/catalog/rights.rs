@@ -31,7 +31,7 @@ fn whose_rights_are_asked_about_is_known() {
 mine/exec/mine.yaml:8:31: there is no persona `raeder`
   8 |   do: {rights: {of: {persona: raeder}}}
     |                               ^
-  did you mean `reader`?
+  did you mean reader?
 ");
     insta::assert_snapshot!(with_rights("of: {persona: admin}"), @"
 mine/exec/mine.yaml:8:31: nobody knows the groups of `admin`
