@@ -58,7 +58,8 @@ impl Check<'_> {
                 }
             }
             Holder::Groups(groups) if groups.is_empty() => {
-                self.wrong(&format!("{of}/groups"), "nobody is in no group", "name one");
+                let hint = "name one, such as system:authenticated";
+                self.wrong(&format!("{of}/groups"), "no group is named", hint);
             }
             Holder::Groups(_) | Holder::DefaultAccounts => {}
         }
