@@ -40,10 +40,10 @@ mine/exec/mine.yaml:8:31: nobody knows the groups of `admin`
   name a persona with a ServiceAccount, one who is impersonated, or `anonymous`
 ");
     insta::assert_snapshot!(with_rights("of: {groups: []}"), @"
-mine/exec/mine.yaml:8:22: nobody is in no group
+mine/exec/mine.yaml:8:22: no group is named
   8 |   do: {rights: {of: {groups: []}}}
     |                      ^
-  name one
+  name one, such as system:authenticated
 ");
 }
 
