@@ -28,7 +28,7 @@ pub struct Access {
     pub questions: Arc<Semaphore>,
 }
 
-/// How many questions a cluster of our own is asked at a time: more are answered no faster on two cores (measured).
+/// How many questions a cluster of our own is asked at a time: enough to keep its API server busy.
 pub(super) const AT_A_TIME: usize = 16;
 
 /// The name and the address of a cluster's first node that has an address.

@@ -11,7 +11,7 @@ mod steadiness;
 mod traced;
 mod words;
 
-pub use attribution::attribute;
+pub use attribution::{attribute, own_events};
 pub use expectation::{
     Expected, judge_block, judge_permit, judge_record, judge_review, judge_step,
 };

@@ -3,6 +3,7 @@
 use super::send::{Sending, Uncollected};
 use super::stage::Stage;
 use crate::attack::Observation;
+use crate::judge::own_events;
 use crate::model::{AttemptRecord, Log, Seen};
 
 /// The Audit-ID of a marked request that is in the log, so that everything is that was answered before; or why none is.
@@ -31,7 +32,7 @@ pub(super) fn log(stage: &Stage, observation: &Observation, fence: &Fence) -> Lo
     let Some(audit) = &stage.world.sight.log else { return Log::Disabled };
     match fence {
         Ok(fence) => Log::Read {
-            events: audit.events(audit_id),
+            events: own_events(&observation.sent, audit.events(audit_id)),
             traces: observation
                 .traced
                 .as_ref()

@@ -14,6 +14,7 @@ use crate::model::{
     SilenceKind, Storage, Stream,
 };
 use refusals::layer_of;
+pub use spoken::own_events;
 use spoken::{Reached, asks_kubelet, is_stream, may_be_forwarded, reached};
 pub(super) use words::{after_subject, first, quoted};
 
@@ -21,9 +22,9 @@ pub(super) use words::{after_subject, first, quoted};
 pub fn attribute(sent: &Sent, answer: &Answer, log: &Log) -> Decision {
     match answer {
         Answer::Http(response) if sent.audit_id.is_none() => by_kubelet(response),
-        Answer::Http(response) => by_api_server(sent, response, own_events(log)),
+        Answer::Http(response) => by_api_server(sent, response, events(log)),
         Answer::Through(through) if !through.workload.is_success() => {
-            by_api_server(sent, &through.workload, own_events(log))
+            by_api_server(sent, &through.workload, events(log))
         }
         Answer::Through(through) => by_controller(sent, &through.pod, traces(log)),
         Answer::Stream(stream) => by_stream(stream),
@@ -37,7 +38,7 @@ pub fn attribute(sent: &Sent, answer: &Answer, log: &Log) -> Decision {
     }
 }
 
-fn own_events(log: &Log) -> &[Event] {
+fn events(log: &Log) -> &[Event] {
     match log {
         Log::Read { events, .. } => events,
         _ => &[],

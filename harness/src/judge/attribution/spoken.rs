@@ -53,6 +53,16 @@ pub fn reached(sent: &Sent, response: &Response, events: &[Event]) -> Option<Rea
     (response.message.is_some() || reached == Reached::Start).then_some(reached)
 }
 
+/// The events of the request itself, among all that have its Audit-ID. It goes along with what is forwarded, so that a
+/// backend which is an API server too writes what it decides under the same id (measured on 1.36.3: the API server asked
+/// for itself by its Service): in its words the one that was asked would have refused.
+pub fn own_events(sent: &Sent, mut events: Vec<Event>) -> Vec<Event> {
+    if may_be_forwarded(sent) {
+        events.retain(|event| event.request_uri == sent.uri);
+    }
+    events
+}
+
 /// Whether something else than the API server may answer: behind a proxy, as an aggregated API server, or a kubelet.
 /// A path that is not plain is not looked into.
 pub fn may_be_forwarded(sent: &Sent) -> bool {
@@ -97,4 +107,53 @@ pub fn is_admitted(sent: &Sent) -> bool {
 
 fn subresource(sent: &Sent) -> String {
     ApiPath::parse(&sent.uri).map(|path| path.subresource).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::judge::attribute;
+    use crate::model::{Answer, Decision, Denial, Layer, Log};
+
+    fn event(uri: &str, status: serde_json::Value) -> Event {
+        let event = json!({
+            "kind": "Event", "auditID": "k7f3-1", "level": "Metadata", "stage": "ResponseComplete",
+            "verb": "get", "requestURI": uri, "user": {"username": "ann"}, "responseStatus": status,
+        });
+        serde_json::from_value(event).expect("an event")
+    }
+
+    fn sent(uri: &str) -> Sent {
+        let sent = json!({
+            "persona": "reader", "user": "ann", "door": "direct", "method": "GET", "uri": uri,
+            "verb": "get", "audit-id": "k7f3-1",
+        });
+        serde_json::from_value(sent).expect("a request")
+    }
+
+    #[test]
+    fn what_an_api_server_behind_a_proxy_decides_is_not_decided_before_it() {
+        let sent =
+            sent("/api/v1/namespaces/default/services/https:kubernetes:443/proxy/api/v1/secrets");
+        let words =
+            "secrets is forbidden: User \"system:anonymous\" cannot list resource \"secrets\"";
+        let outer = event(&sent.uri, json!({"code": 403}));
+        let inner = event("/api/v1/secrets", json!({"code": 403, "message": words}));
+        let events = own_events(&sent, vec![inner.clone(), outer.clone()]);
+        assert_eq!(events, [outer]);
+        let response =
+            Response { code: 403, message: Some(words.to_owned()), ..Response::default() };
+        let log = Log::Read { events, traces: Vec::new(), fence: "k7f3-2".to_owned() };
+        let decision = attribute(&sent, &Answer::Http(response), &log);
+        let Decision::Denied(Denial { layer, .. }) = decision else { panic!("{decision:?}") };
+        assert_eq!(layer, Layer::Backend);
+    }
+
+    #[test]
+    fn what_nobody_forwards_keeps_what_is_logged_of_it() {
+        let other = event("/api/v1/pods", json!({"code": 200}));
+        assert_eq!(own_events(&sent("/api/v1/secrets"), vec![other.clone()]), [other]);
+    }
 }
