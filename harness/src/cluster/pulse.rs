@@ -21,6 +21,9 @@ use crate::poll;
 const WATCH: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases\
                      ?watch=true&resourceVersion=0&timeoutSeconds=86400";
 
+/// How long the watch may be silent before it is taken for broken: the network may be gone without a word.
+const SILENCE: Duration = Duration::from_secs(60);
+
 /// How long an API server may take to come back. A kubelet restarts it within 15 to 37 s (measured).
 const RETURN: Duration = Duration::from_secs(60);
 
@@ -87,7 +90,7 @@ async fn watch(client: &Client, state: &watch::Sender<State>) {
         if let Some(mut events) = open(client).await {
             process += 1;
             state.send_replace(State::Awake(process));
-            while let Some(Ok(_)) = events.frame().await {}
+            while let Ok(Some(Ok(_))) = tokio::time::timeout(SILENCE, events.frame()).await {}
             state.send_replace(State::Away);
             seen = Instant::now();
         }

@@ -31,6 +31,15 @@ static OPEN: LazyLock<Result<Outcome, String>> = LazyLock::new(|| {
     outcome("open", &["--scenarios", &scenarios.to_string_lossy()])
 });
 
+/// Those of whom the open profile binds nobody, so that they hold no right there either. Weakenings turn these red.
+const UNBOUND: [&str; 5] = [
+    "rights-anonymous",
+    "rights-authenticated",
+    "rights-colleague",
+    "rights-frontend",
+    "rights-service-accounts",
+];
+
 /// What is expected on the open profile.
 static GOLDEN: LazyLock<Golden> =
     LazyLock::new(|| Golden::read(["kind", "open", DEFAULT_VERSION], &open().results));
@@ -196,7 +205,8 @@ fn passes(id: &str) {
 
 fn fails(id: &str) {
     let result = scenario(open(), id);
-    assert_eq!(result.verdict, Verdict::Failed, "{:?}", result.cause);
+    let expected = if UNBOUND.contains(&id) { Verdict::Passed } else { Verdict::Failed };
+    assert_eq!(result.verdict, expected, "{:?}", result.cause);
     for permit in result.attempts.iter().filter(|attempt| attempt.role == Role::Permit) {
         let broken =
             permit.judgement.findings.iter().find(|finding| finding.reason != Reason::Unlogged);
