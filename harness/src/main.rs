@@ -39,13 +39,13 @@ fn follow(cli: Cli) -> Result<Code, Error> {
             print(&script)
         }
         Some(Command::Explain { id }) => list::explain(&id),
-        Some(Command::Plan(selection)) => in_runtime(list::plan(selection)),
+        Some(Command::Plan(arguments)) => in_runtime(list::plan(arguments)),
         Some(Command::Prove(arguments)) => {
             let output = arguments.output.clone();
             in_runtime(async { reported(prove::start(arguments).await, &output) })
         }
         Some(Command::Report { results }) => report::markdown(&results),
-        Some(Command::Sweep { run }) => in_runtime(sweep::sweep(run)),
+        Some(Command::Sweep(arguments)) => in_runtime(sweep::sweep(arguments)),
         None if cli.run.list.is_some() => list::list(&cli.run),
         None => {
             let output = cli.run.output.clone();

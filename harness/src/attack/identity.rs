@@ -47,26 +47,20 @@ impl Identity {
         let failed = |source| IdentityError { name: name.to_owned(), source };
         let token = match persona {
             Persona::ServiceAccount(account)
-            | Persona::Impersonated(Impersonated { by: account, .. }) => {
+            | Persona::Impersonated(Impersonated { by: Some(account), .. }) => {
                 let accounts = Api::<ServiceAccount>::namespaced(admin.clone(), &account.namespace);
                 Some(request_token(&accounts, &account.name).await.map_err(failed)?)
             }
             Persona::BadToken => Some(format!("brinell-{}", crate::text::random_hex(16))),
-            Persona::Anonymous | Persona::Admin => None,
+            Persona::Impersonated(_) | Persona::Anonymous | Persona::Admin => None,
         };
-        let user = match persona {
-            Persona::Admin => who_am_i(admin).await.map_err(failed)?,
-            Persona::Anonymous
-            | Persona::BadToken
-            | Persona::ServiceAccount(_)
-            | Persona::Impersonated(_) => persona.user(),
-        };
-        let mut asking = match persona {
-            Persona::Admin => config.clone(),
-            Persona::Anonymous
-            | Persona::BadToken
-            | Persona::ServiceAccount(_)
-            | Persona::Impersonated(_) => bare(config, token.as_deref()),
+        let is_admin = matches!(
+            persona,
+            Persona::Admin | Persona::Impersonated(Impersonated { by: None, .. })
+        );
+        let (user, mut asking) = match is_admin {
+            true => (who_am_i(admin).await.map_err(failed)?, config.clone()),
+            false => (persona.user(), bare(config, token.as_deref())),
         };
         let impersonated = persona.impersonated();
         if let Some(user) = &impersonated {

@@ -7,11 +7,8 @@ use super::http::Content;
 use super::ledger::look;
 use super::{ActionError, Attempt, Observation};
 use crate::catalog::fill_texts;
-use crate::model::{ApiPath, Door, Effect, Method, Patch, Request, query_values};
+use crate::model::{ApiPath, Door, Effect, Method, Patch, Request, is_question, query_values};
 use crate::text::encode;
-
-/// Groups whose objects are questions: they are answered and not stored.
-const QUESTIONS: [&str; 2] = ["authentication.k8s.io", "authorization.k8s.io"];
 
 /// Sends the request and, where it makes or deletes something, looks whether it did.
 pub(super) async fn send(
@@ -91,7 +88,7 @@ impl Change {
         let plain = request.path.split('?').next().unwrap_or_default().trim_end_matches('/');
         let named = !path.name.is_empty();
         Ok(match request.method {
-            _ if is_dry_run(request) => Change::Other,
+            _ if request.is_dry_run() => Change::Other,
             Method::Post if !named => Change::Makes { collection: plain.to_owned() },
             // Some kinds are made by PUT, and every kind by server-side apply, where the name is free.
             Method::Put | Method::Patch if named && may_make(request) => {
@@ -115,25 +112,12 @@ impl Change {
 /// Whether an object sent there is kept: not below a subresource, nor a Binding, nor a question.
 fn is_stored(path: &ApiPath) -> bool {
     path.subresource.is_empty()
-        && !QUESTIONS.contains(&path.group.as_str())
+        && !is_question(&path.group)
         && !(path.group.is_empty() && path.resource == "bindings")
 }
 
 fn may_make(request: &Request) -> bool {
     request.method == Method::Put || request.patch == Some(Patch::Apply)
-}
-
-/// A DELETE with a body takes its options from there alone; every other request has them in its query.
-fn is_dry_run(request: &Request) -> bool {
-    match &request.body {
-        Some(body) if request.method == Method::Delete => {
-            body["dryRun"].as_array().is_some_and(|values| !values.is_empty())
-        }
-        _ => {
-            let values = query_values(&request.path, "dryRun");
-            !values.is_empty() && values.iter().all(|value| value == "All")
-        }
-    }
 }
 
 /// The part of a query that says which objects of a collection are meant.
@@ -183,27 +167,6 @@ mod tests {
 
     fn request(method: Method, path: &str, body: Option<Value>) -> Request {
         Request { method, path: path.to_owned(), patch: None, body }
-    }
-
-    #[test]
-    fn a_dry_run_is_a_parameter_and_no_substring() {
-        let post = |query: &str| {
-            is_dry_run(&request(Method::Post, &format!("/api/v1/namespaces/a/pods?{query}"), None))
-        };
-        for query in ["dryRun=All", "dry%52un=A%6cl", "a=b&dryRun=All&dryRun=All"] {
-            assert!(post(query), "{query}");
-        }
-        for query in ["", "x=dryRun=All", "notdryRun=All", "dryRun=Allx", "dryRun=", "dryRun=All;a"]
-        {
-            assert!(!post(query), "{query}");
-        }
-        let body = json!({"kind": "DeleteOptions", "dryRun": ["All"]});
-        let path = "/api/v1/namespaces/a/pods/p";
-        assert!(is_dry_run(&request(Method::Delete, path, Some(body))));
-        let body = json!({"kind": "DeleteOptions"});
-        let asked = format!("{path}?dryRun=All");
-        assert!(!is_dry_run(&request(Method::Delete, &asked, Some(body))));
-        assert!(is_dry_run(&request(Method::Delete, &asked, None)));
     }
 
     #[test]

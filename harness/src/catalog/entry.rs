@@ -111,6 +111,13 @@ pub struct Planned {
     pub weakenings: Vec<Weakened>,
 }
 
+impl Planned {
+    /// Whether it is only declared: on an existing cluster nothing of it is set up.
+    pub fn is_declared(&self) -> bool {
+        self.set_up == SetUp::default()
+    }
+}
+
 /// What is asked until a control refuses it.
 #[derive(Debug, Clone)]
 pub struct Question {

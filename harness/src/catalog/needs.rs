@@ -2,14 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use super::{ControlEntry, Entry};
-use crate::model::{Action, Attack, Need};
+use super::persona::namespace;
+use super::{ControlEntry, Entry, PersonaEntry, Target};
+use crate::model::{
+    Action, ApiPath, Attack, Bound, HeldRole, Method, Need, Persona, ServiceAccount, is_question,
+};
 
 /// What a cluster has not of what actions may need, and whose lack it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lacks {
     /// As sentences name it: `embedded clusters`.
     pub who: String,
+    /// The same as whose lack it is: `embedded clusters lack`.
+    pub said: String,
     /// What is not there.
     pub needs: BTreeSet<Need>,
 }
@@ -18,8 +23,7 @@ impl Lacks {
     /// Why nothing that has these needs can be tried there; `None` if all of them are met.
     pub fn why_not(&self, needs: &BTreeSet<Need>) -> Option<String> {
         let unmet: Vec<String> = self.needs.intersection(needs).map(ToString::to_string).collect();
-        (!unmet.is_empty())
-            .then(|| format!("needs {}, which {} lack", unmet.join(" and "), self.who))
+        (!unmet.is_empty()).then(|| format!("needs {}, which {}", unmet.join(" and "), self.said))
     }
 }
 
@@ -29,7 +33,78 @@ impl Entry {
         let attacks = self.scenario.attacks.iter().flat_map(Attack::needs);
         let permits = self.scenario.permits.iter().flat_map(|permit| permit.r#do.facts().needs);
         let log = self.scenario.is_logged().then_some(Need::AuditLog);
-        attacks.chain(permits).copied().chain(log).collect()
+        let pods = self.turns.iter().any(|turn| self.enters(&turn.action));
+        let effects = self.target.reaches_out()
+            || self.turns.iter().any(|turn| {
+                turn.persona.reaches_out(&self.target) || self.reaches_out(&turn.action)
+            });
+        let derived = [pods.then_some(Need::OwnPods), effects.then_some(Need::Effects)];
+        attacks.chain(permits).copied().chain(log).chain(derived.into_iter().flatten()).collect()
+    }
+
+    /// Whether an action goes into a pod of the target, or to one by its name.
+    fn enters(&self, action: &Action) -> bool {
+        match action {
+            Action::Exec(_)
+            | Action::Attach(_)
+            | Action::PortForward(_)
+            | Action::Ephemeral(_)
+            | Action::Connect(_)
+            | Action::Resolve(_) => true,
+            Action::Request(request) => ApiPath::parse(&request.path).is_some_and(|path| {
+                path.resource == "pods" && !path.name.is_empty() && self.target.has(&path.namespace)
+            }),
+            Action::Pod(_)
+            | Action::Kubelet(_)
+            | Action::Etcd(_)
+            | Action::AuditLog(_)
+            | Action::Grants(_)
+            | Action::Review(_)
+            | Action::Rights(_) => false,
+        }
+    }
+
+    /// Whether an action may change what is outside of the target's namespaces.
+    fn reaches_out(&self, action: &Action) -> bool {
+        match action {
+            Action::Request(request) => {
+                let is_own = ApiPath::parse(&request.path).is_some_and(|path| {
+                    self.target.has(&path.namespace) || is_question(&path.group)
+                });
+                request.method != Method::Get && !is_own && !request.is_dry_run()
+            }
+            // The rest acts in the target's namespace, or only reads.
+            _ => false,
+        }
+    }
+}
+
+impl Target {
+    /// Whether a namespace is made for it.
+    fn has(&self, name: &str) -> bool {
+        self.objects.iter().any(|document| namespace(&document.object) == Some(name))
+    }
+
+    /// Whether it has objects outside of its own namespaces.
+    fn reaches_out(&self) -> bool {
+        self.objects.iter().map(|document| &document.object).any(|object| {
+            let within = object["metadata"]["namespace"].as_str();
+            namespace(object).is_none() && !within.is_some_and(|name| self.has(name))
+        })
+    }
+}
+
+impl PersonaEntry {
+    /// Whether it holds a role everywhere, or borrows an account that is neither made for it nor in the target.
+    fn reaches_out(&self, target: &Target) -> bool {
+        let account = match &self.who {
+            Persona::ServiceAccount(account) => Some(account),
+            Persona::Impersonated(impersonated) => impersonated.by.as_ref(),
+            Persona::Anonymous | Persona::Admin | Persona::BadToken => None,
+        };
+        let borrows = |it: &ServiceAccount| !self.has_own_account && !target.has(&it.namespace);
+        let everywhere = |role: &HeldRole| matches!(role.bound, Bound::Everywhere);
+        self.roles.iter().any(everywhere) || account.is_some_and(borrows)
     }
 }
 

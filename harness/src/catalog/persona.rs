@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::{Document, Target, identity};
-use crate::model::{Bound, HeldRole, PERSONAS, Persona, ServiceAccount};
+use crate::model::{Bound, HeldRole, Persona, Rule, ServiceAccount};
 
 /// The ServiceAccounts.
 pub(super) const ACCOUNTS: &str = "personas/accounts";
@@ -34,6 +34,10 @@ pub struct PersonaEntry {
     pub who: Persona,
     /// The ClusterRoles that it holds, and where.
     pub roles: Vec<HeldRole>,
+    /// Whether its ServiceAccount is made for it.
+    pub has_own_account: bool,
+    /// Whether somebody of an existing cluster's plays it: then what it may do there is the cluster's to say.
+    pub played: bool,
 }
 
 /// An object that a persona's file makes.
@@ -90,7 +94,7 @@ impl PersonaEntry {
     pub(super) fn objects(&self) -> Vec<Made> {
         let mut objects = Vec::new();
         if let Persona::ServiceAccount(account) = &self.who
-            && account.namespace == PERSONAS
+            && self.has_own_account
         {
             let (pointer, object) = ("/who".to_owned(), account.object());
             objects.push(Made { part: ACCOUNTS, pointer, object });
@@ -129,6 +133,37 @@ impl PersonaEntry {
     }
 }
 
+impl PersonaEntry {
+    /// Its account, its roles and their bindings in these namespaces alone. A role whose rules are `written` in personas'
+    /// files is a Role in each of them; any other is a ClusterRole that the cluster has.
+    pub fn objects_in(
+        &self,
+        namespaces: &BTreeSet<&str>,
+        written: impl Fn(&str) -> Option<Vec<Rule>>,
+    ) -> Vec<Document> {
+        let account = match &self.who {
+            Persona::ServiceAccount(account) if self.has_own_account => Some(account.object()),
+            _ => None,
+        };
+        let mut objects: Vec<Value> = account.into_iter().collect();
+        let Some((_, subject)) = self.who.subject() else { return Vec::new() };
+        for role in &self.roles {
+            let rules = written(&role.cluster_role);
+            let kind = if rules.is_some() { "Role" } else { "ClusterRole" };
+            let name = role.binding.name.as_ref().unwrap_or(&self.name);
+            for namespace in role.bound.namespaces().filter(|it| namespaces.contains(it)) {
+                objects.extend(rules.iter().map(|rules| role.within(namespace, rules)));
+                let metadata = json!({"name": name, "namespace": namespace});
+                let mut binding = role.binding("RoleBinding", metadata, &subject);
+                binding["roleRef"]["kind"] = kind.into();
+                objects.push(binding);
+            }
+        }
+        let document = |object| Document { file: self.file.clone(), object };
+        objects.into_iter().map(document).collect()
+    }
+}
+
 impl Persona {
     /// How a binding names it, and the part that its bindings belong to. `None` for those who hold no roles.
     fn subject(&self) -> Option<(&'static str, Value)> {
@@ -164,6 +199,16 @@ impl HeldRole {
             "kind": "ClusterRole",
             "metadata": {"name": self.cluster_role},
             "rules": self.rules,
+        })
+    }
+
+    /// The same rules as a Role in a namespace.
+    fn within(&self, namespace: &str, rules: &[Rule]) -> Value {
+        json!({
+            "apiVersion": format!("{RBAC}/v1"),
+            "kind": "Role",
+            "metadata": {"name": self.cluster_role, "namespace": namespace},
+            "rules": rules,
         })
     }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::persona::{self, PersonaEntry};
 use super::source::Source;
 use super::{Catalog, ControlEntry, ControlFile, Document, File, Files, Problem, Target};
-use crate::model::{Danger, Deviation, PersonaFile, Profile, Scenario};
+use crate::model::{Danger, Deviation, PERSONAS, Persona, PersonaFile, Profile, Scenario};
 
 /// What the files say.
 pub(super) struct Read {
@@ -185,7 +185,9 @@ fn control_entry(id: &str, source: &Source) -> Result<ControlEntry, Problem> {
 
 fn persona_entry(source: &Source) -> Result<PersonaEntry, Problem> {
     let PersonaFile { who, roles } = source.parse()?;
-    Ok(PersonaEntry { name: stem(&source.file), file: source.file.clone(), who, roles })
+    let has_own_account = matches!(&who, Persona::ServiceAccount(it) if it.namespace == PERSONAS);
+    let (name, file) = (stem(&source.file), source.file.clone());
+    Ok(PersonaEntry { name, file, who, roles, has_own_account, played: false })
 }
 
 fn target(source: &Source) -> Result<Target, Problem> {

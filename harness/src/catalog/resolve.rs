@@ -33,7 +33,8 @@ pub(super) fn profile(catalog: &Catalog, read: Parsed<Profile>) -> Result<Profil
     Ok(ProfileEntry { name, file: source.file, profile: says, controls })
 }
 
-fn scenario(catalog: &Catalog, read: Parsed<Scenario>) -> Result<Entry, Problem> {
+/// A scenario, with its target and what it tries.
+pub(super) fn scenario(catalog: &Catalog, read: Parsed<Scenario>) -> Result<Entry, Problem> {
     let names = Names { catalog, file: &read.source.file };
     let target = names.named("target", &read.says.target, &catalog.targets)?;
     let turns = names.turns(&read.says)?;

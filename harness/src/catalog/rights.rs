@@ -37,14 +37,19 @@ impl Catalog {
     /// The rules of a role: those that a file has, or of Kubernetes' own role the dangerous rights that are a part of it.
     /// These are not read from the cluster: a package may have added others there.
     fn rules(&self, role: &str) -> Vec<Rule> {
-        let held = self.personas.values().flat_map(|entry| &entry.roles);
-        let mut written = held.filter(|it| it.cluster_role == role && !it.rules.is_empty());
-        if let Some(held) = written.next() {
-            return held.rules.clone();
+        if let Some(written) = self.written_rules(role) {
+            return written;
         }
         let parts = self.dangers.iter().filter(|it| it.part_of.iter().any(|part| part == role));
         let verbs = |it: &Danger| [it.verbs.as_slice(), &it.also].concat();
         parts.map(|it| Rule::on(&it.group, &it.resources, &verbs(it))).collect()
+    }
+
+    /// The rules of a role that personas' files write; `None` of one that a cluster has itself.
+    pub fn written_rules(&self, role: &str) -> Option<Vec<Rule>> {
+        let held = self.personas.values().flat_map(|entry| &entry.roles);
+        let mut written = held.filter(|it| it.cluster_role == role && !it.rules.is_empty());
+        written.next().map(|held| held.rules.clone())
     }
 }
 

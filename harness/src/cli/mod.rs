@@ -18,6 +18,7 @@ Examples:
   brinell --scenario exec-interactive               one scenario on a hardened kind cluster
   brinell --profile open --scenario 'exec-*'        the same attacks where nothing stops them
   brinell --tag mitre/T1609 --junit junit.xml       every scenario of a technique, with a report
+  brinell --context staging                         a cluster that is there, as it is found
   brinell --list                                    what there is
   brinell explain exec-interactive                  what a scenario does and why
   brinell prove --cluster embedded                  the proof that scenarios can fail
@@ -72,7 +73,7 @@ pub enum Command {
         id: String,
     },
     /// Show what would run, be set up and be skipped; changes nothing
-    Plan(Selection),
+    Plan(PlanArguments),
     /// Weaken each control, one way at a time, and demand that the scenarios notice
     #[command(after_help = after_help(PROOF, |meaning| meaning.proof_help))]
     Prove(ProveArguments),
@@ -82,10 +83,7 @@ pub enum Command {
         results: PathBuf,
     },
     /// Remove what ended runs left behind: clusters, containers, networks, images, files
-    Sweep {
-        /// One run, even one that was kept or was started elsewhere
-        run: Option<String>,
-    },
+    Sweep(SweepArguments),
     /// The programs of embedded clusters: where they come from, building them, removing what was built
     Assets {
         /// What to do with them
@@ -127,11 +125,58 @@ pub struct Selection {
     #[arg(long, value_name = "DIR", help_heading = "Scenarios")]
     pub scenarios: Option<PathBuf>,
     /// A profile's name, or a file of your own
-    #[arg(long, value_name = "NAME|FILE", default_value = "hardened", help_heading = "Cluster")]
-    pub profile: String,
+    /// [default: hardened; on an existing cluster found]
+    #[arg(long, value_name = "NAME|FILE", help_heading = "Cluster")]
+    pub profile: Option<String>,
     /// What the cluster is made of [default: kind if a Docker engine and kind answer, else embedded]
     #[arg(long, value_name = "KIND", help_heading = "Cluster")]
     pub cluster: Option<ClusterType>,
+}
+
+/// What a plan can be told.
+#[derive(Debug, Args)]
+pub struct PlanArguments {
+    /// Which scenarios, against which profile.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// On which existing cluster.
+    #[command(flatten)]
+    pub existing: ExistingArguments,
+}
+
+/// Which runs are swept.
+#[derive(Debug, Args)]
+pub struct SweepArguments {
+    /// One run, even one that was kept or was started elsewhere
+    pub run: Option<String>,
+    /// What runs left on the existing cluster of this context of the kubeconfig
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+    /// The kubeconfig of --context
+    #[arg(long, value_name = "FILE", requires = "context")]
+    pub kubeconfig: Option<PathBuf>,
+}
+
+/// An existing cluster, which brinell did not make. A proof takes none: what is not ours is never weakened.
+#[derive(Debug, Args)]
+pub struct ExistingArguments {
+    /// Test an existing cluster, as it is found: the one of this context of the kubeconfig
+    #[arg(
+        long,
+        value_name = "NAME",
+        conflicts_with = "cluster",
+        help_heading = "Existing cluster"
+    )]
+    pub context: Option<String>,
+    /// The kubeconfig [default: the one that kubectl reads]
+    #[arg(long, value_name = "FILE", help_heading = "Existing cluster")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The image of brinell that its nodes can pull; without one, what needs running pods is skipped
+    #[arg(long, value_name = "IMAGE", help_heading = "Existing cluster")]
+    pub image: Option<String>,
+    /// The context again, where its name looks like production
+    #[arg(long, value_name = "NAME", help_heading = "Existing cluster")]
+    pub allow_production: Option<String>,
 }
 
 /// What a run can be told.
@@ -147,8 +192,11 @@ pub struct RunArguments {
     )]
     pub list: Option<ListFormat>,
     /// Keep the cluster, to look at it
-    #[arg(long, help_heading = "Cluster")]
+    #[arg(long, conflicts_with = "context", help_heading = "Cluster")]
     pub keep: bool,
+    /// On which existing cluster.
+    #[command(flatten)]
+    pub existing: ExistingArguments,
     /// Under which conditions.
     #[command(flatten)]
     pub conditions: Conditions,

@@ -129,6 +129,27 @@ impl Applier {
         Ok(())
     }
 
+    /// Makes every object, in this order, where nothing has its name: what is there is never changed.
+    ///
+    /// # Errors
+    /// When the cluster does not know its kind, or refuses it, also because the name is taken.
+    pub async fn create(&self, documents: &[Document]) -> Result<(), ApplyError> {
+        for Document { file, object } in documents {
+            let mut object = self.values.fill_object(object);
+            label(&mut object, &self.values.run);
+            let made = dynamic(file, &object)?;
+            let name = made.metadata.name.clone().unwrap_or_default();
+            let parameters =
+                PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..Default::default() };
+            let created = self.api(file, &made)?.create(&parameters, &made).await;
+            created.map_err(|error| refused(file, &made, &error))?;
+            if object["kind"] == "Namespace" {
+                self.make_habitable(&name).await.map_err(|error| refused(file, &made, &error))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Whether an object is sent to the API server: the cluster may stand in for it.
     pub fn is_sent(&self, object: &Value) -> bool {
         !self.stand_in.as_ref().is_some_and(|stand_in| stand_in.replaces(object))

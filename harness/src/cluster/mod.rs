@@ -5,6 +5,7 @@ mod access;
 mod applying;
 mod commands;
 mod elf;
+mod existing;
 mod image;
 mod own;
 mod process;
@@ -12,6 +13,7 @@ mod pulse;
 mod run_folder;
 mod sight;
 mod supervisor;
+mod sweep;
 mod webhooks;
 
 use std::path::Path;
@@ -20,11 +22,13 @@ use std::time::Duration;
 pub use access::{Access, client};
 pub(crate) use applying::{Applier, ApplyError, StandIn, is_pod_ready, until_pod_ready};
 pub use commands::RUN_VARIABLE;
+pub use existing::sweep as sweep_existing;
+pub use existing::{Existing, ExistingSwept, ReachError, Way, namespace_prefix};
 pub(crate) use image::{ImageError, can_run_in_pods};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 pub use own::{
-    Choice, ChoiceError, ClusterType, DEFAULT_VERSION, NoCluster, Own, Second, Settings, Swept,
-    assets, keep, node_image, remove, sweep,
+    Choice, ChoiceError, ClusterType, DEFAULT_VERSION, NoCluster, Own, Second, Settings, assets,
+    node_image,
 };
 pub(crate) use own::{Created, KindError, ReadBack, Wanted, image_name, own};
 pub(crate) use process::Group;
@@ -33,6 +37,7 @@ pub(crate) use pulse::Pulse;
 pub use run_folder::RunFolder;
 pub(crate) use sight::{Asked, Etcd, EtcdKeys, NodePorts, Probe, ServerSettings, Sight};
 pub(crate) use supervisor::{Supervision, Tied};
+pub use sweep::{Removed, Swept, keep, remove, sweep};
 pub(crate) use webhooks::webhooks;
 
 /// The label that everything carries that a run makes.
@@ -103,6 +108,19 @@ pub enum ClusterError {
         "{0} processes of the run cannot be ended; `ps` shows them in the environment of BRINELL_RUN"
     )]
     NotEnded(usize),
+    /// An existing cluster could not be reached again.
+    #[error(transparent)]
+    Reach(#[from] Box<ReachError>),
+    /// A namespace of ours is still there although it was deleted.
+    #[error("the namespace {name} is not gone {waited:?} after its deletion: {state}")]
+    StillThere {
+        /// The namespace.
+        name: String,
+        /// How long it was waited for.
+        waited: Duration,
+        /// What its conditions say.
+        state: String,
+    },
     /// Something did not start.
     #[error("{what} did not become ready within {STARTING:?}; {state}")]
     NotReady {
@@ -127,6 +145,12 @@ async fn way_in(kubeconfig: &Path) -> Result<kube::Config, ClusterError> {
     let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?;
     config.proxy_url = None;
     Ok(config)
+}
+
+/// Whether an address is this machine's own, so that no proxy leads there.
+fn is_on_loopback(address: &http::Uri) -> bool {
+    let host = address.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
 }
 
 /// Whether an API server says that it is ready.

@@ -152,8 +152,8 @@ async fn tidy(run: &str, folder: &RunFolder, keep: bool) -> Result<String, Error
         ));
     }
     let left_behind = |cause| Error::LeftBehind { run: run.to_owned(), cause };
-    cluster::remove(run, folder).await.map_err(left_behind)?;
-    Ok("Cluster deleted, nothing left behind.".to_owned())
+    let removed = cluster::remove(run, folder).await.map_err(left_behind)?;
+    Ok(format!("{removed} deleted, nothing left behind."))
 }
 
 /// What became of the runs, each thing said once.
@@ -171,7 +171,6 @@ fn told(tidied: &[Result<String, Error>]) -> String {
 /// How a run or a proof is run. Without a deadline of the user's it has `deadline`.
 pub fn options(
     conditions: &Conditions,
-    output: &Output,
     cluster: ClusterType,
     deadline: Duration,
 ) -> Result<Options, Error> {
@@ -181,7 +180,6 @@ pub fn options(
         cluster,
         kubernetes: version.clone(),
         node_image: cluster.node_image(version, conditions.node_image.as_deref())?,
-        require_all: output.require_all,
         jobs: conditions.jobs.into(),
         deadline: conditions.deadline.map_or(deadline, Duration::from_secs),
     })

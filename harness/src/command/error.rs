@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use brinell::catalog::{Problems, ProfileError, SelectError};
 use brinell::cluster::assets::AssetError;
-use brinell::cluster::{ChoiceError, ClusterError, NoCluster, ProcessError};
+use brinell::cluster::{ChoiceError, ClusterError, NoCluster, ProcessError, ReachError};
 use brinell::input::Unreadable;
 use brinell::model::ReadError;
 use brinell::prove::ProofError;
@@ -71,6 +71,9 @@ pub enum Error {
     /// The kind of cluster that was asked for cannot be made here.
     #[error(transparent)]
     NoCluster(#[from] NoCluster),
+    /// The existing cluster that was asked for cannot be reached.
+    #[error(transparent)]
+    Reach(#[from] ReachError),
     /// The folder of the run.
     #[error("the run's own folder could not be made: {0}")]
     Folder(io::Error),
@@ -147,6 +150,11 @@ impl Error {
             | Error::OneFile { .. }
             | Error::Unreadable { .. }
             | Error::NoResults { .. }
+            | Error::Reach(
+                ReachError::Kubeconfig { .. }
+                | ReachError::NoContext { .. }
+                | ReachError::Production { .. },
+            )
             | Error::Report(ReportError::Open { .. })
             | Error::Assets(AssetError::UnknownVersion { .. }) => ExitCode::Usage,
             Error::Report(ReportError::Write { .. } | ReportError::Print(_))
@@ -158,6 +166,7 @@ impl Error {
                 | AssetError::Cache(_),
             )
             | Error::NoCluster(_)
+            | Error::Reach(ReachError::Api { .. })
             | Error::Folder(_)
             | Error::Stage(_)
             | Error::Proof(_)

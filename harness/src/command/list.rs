@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 
-use brinell::catalog::{Catalog, Entry, select};
-use brinell::cli::{ListFormat, RunArguments, Selection};
+use brinell::catalog::{Catalog, Entry, Planned, ProfileEntry, select};
+use brinell::cli::{ListFormat, PlanArguments, RunArguments};
 use brinell::cluster::Choice;
 use brinell::report::ExitCode;
 use brinell::run::Plan;
-use brinell::text::visible;
+use brinell::text::{self, visible};
 
-use super::{Error, catalog, chosen, print};
+use super::{Error, catalog, chosen, existing, print, visit};
 
 /// Shows a scenario as its file has it.
 pub fn explain(id: &str) -> Result<ExitCode, Error> {
@@ -45,15 +45,27 @@ fn listed(entry: &Entry) -> serde_json::Value {
 }
 
 /// Shows what a run would set up, run and skip.
-pub async fn plan(selection: Selection) -> Result<ExitCode, Error> {
+pub async fn plan(arguments: PlanArguments) -> Result<ExitCode, Error> {
+    let PlanArguments { selection, existing: there } = arguments;
     let catalog = catalog(&selection)?;
+    if let Some((profile, place)) = existing(&catalog, &selection, &there)? {
+        let allowed = there.allow_production.as_deref();
+        // Nothing is made: the id only shows what namespaces would be called.
+        let run = text::random_hex(3);
+        let reached = visit::reach(&catalog, &profile, place, allowed, &run).await?;
+        let where_it_is = format!("existing ({})", reached.existing.told());
+        return show(&reached.plan(&selection)?, &profile, &where_it_is);
+    }
     let (entries, profile) = chosen(&catalog, &selection)?;
     let choice = Choice::make(selection.cluster).await;
     let plan = Plan::new(&catalog, &profile, choice.cluster, entries);
+    show(&plan, &profile, &format!("{} ({})", choice.cluster.name(), choice.why))
+}
+
+fn show(plan: &Plan<'_>, profile: &ProfileEntry, cluster: &str) -> Result<ExitCode, Error> {
     let title = visible(&profile.profile.title);
-    let mut answer = format!("cluster {} ({})\n", choice.cluster.name(), choice.why);
-    writeln!(answer, "profile {}: {title}", plan.profile).expect("writing to memory does not fail");
-    for (kind, name, about) in planned(&plan) {
+    let mut answer = format!("cluster {cluster}\nprofile {}: {title}\n", plan.profile);
+    for (kind, name, about) in planned(plan) {
         let about = if about.is_empty() { about } else { format!(": {about}") };
         writeln!(answer, "  {kind:7}  {name}{about}").expect("writing to memory does not fail");
     }
@@ -62,9 +74,12 @@ pub async fn plan(selection: Selection) -> Result<ExitCode, Error> {
 
 /// What a plan holds: of which kind, its name, and what there is to say about it.
 fn planned<'a>(plan: &'a Plan) -> Vec<(&'static str, &'a str, String)> {
-    let state = |unweakened| if unweakened { "set up, seen acting" } else { "weakened" }.to_owned();
-    let controls =
-        plan.controls.iter().map(|it| ("control", it.control.id.as_str(), state(it.unweakened)));
+    let state = |it: &Planned| match (it.is_declared(), it.unweakened) {
+        (true, _) => "declared".to_owned(),
+        (false, true) => "set up, seen acting".to_owned(),
+        (false, false) => "weakened".to_owned(),
+    };
+    let controls = plan.controls.iter().map(|it| ("control", it.control.id.as_str(), state(it)));
     let without =
         plan.left_out.iter().map(|(it, why)| ("without", it.control.id.as_str(), why.clone()));
     let targets = plan.targets().into_iter().map(|it| ("target", it.name.as_str(), String::new()));

@@ -8,11 +8,13 @@ pub mod prove;
 pub mod report;
 pub mod run;
 pub mod sweep;
+mod visit;
 
 use std::io::{ErrorKind, Write};
 
 use brinell::catalog::{Catalog, Entry, ProfileEntry, select};
-use brinell::cli::{Output, Selection};
+use brinell::cli::{ExistingArguments, Output, Selection};
+use brinell::model::Whereabouts;
 use brinell::report::{ExitCode, ReportError};
 use brinell::text::{visible, without_credentials};
 
@@ -48,11 +50,33 @@ pub fn reported(answered: Result<ExitCode, Error>, output: &Output) -> Result<Ex
     answered.inspect_err(|error| refuse(output, &error.to_string()))
 }
 
+/// The profile of a cluster of our own for which none is asked.
+const HARDENED: &str = "hardened";
+
+/// The profile of an existing cluster for which none is asked.
+const FOUND: &str = "found";
+
+/// The profile that is asked for.
+fn profile(catalog: &Catalog, selection: &Selection, default: &str) -> Result<ProfileEntry, Error> {
+    Ok(catalog.profile(selection.profile.as_deref().unwrap_or(default))?)
+}
+
+/// The existing cluster that is asked for, and its profile; `None` if it is to be one of our own.
+fn existing(
+    catalog: &Catalog,
+    selection: &Selection,
+    arguments: &ExistingArguments,
+) -> Result<Option<(ProfileEntry, Whereabouts)>, Error> {
+    let profile = profile(catalog, selection, FOUND)?;
+    let whereabouts = visit::whereabouts(selection, arguments, &profile);
+    Ok(whereabouts.map(|whereabouts| (profile, whereabouts)))
+}
+
 /// The scenarios and the profile that are asked for.
 fn chosen<'a>(
     catalog: &'a Catalog,
     selection: &Selection,
 ) -> Result<(Vec<&'a Entry>, ProfileEntry), Error> {
     let entries = select(catalog, &selection.scenario, &selection.tag, &selection.skip)?;
-    Ok((entries, catalog.profile(&selection.profile)?))
+    Ok((entries, profile(catalog, selection, HARDENED)?))
 }

@@ -27,7 +27,7 @@ pub async fn start(arguments: ProveArguments) -> Result<ExitCode, Error> {
     }
     entries.retain(|entry| tests_one_of(entry, &arguments.control));
     let choice = Choice::make(arguments.selection.cluster).await;
-    let options = options(&arguments.conditions, &arguments.output, choice.cluster, DEADLINE)?;
+    let options = options(&arguments.conditions, choice.cluster, DEADLINE)?;
     let reporter = reporter(&arguments.output)?;
     let plan = Plan::new(&catalog, &profile, choice.cluster, entries);
     let trials = Trials::new(&plan, &arguments.control);

@@ -8,7 +8,7 @@ use brinell::report::ExitCode;
 use brinell::run::{self, Options, Plan, Progress};
 
 use super::conduct::{Made, begun, conduct, options, reporter};
-use super::{Error, catalog, chosen};
+use super::{Error, catalog, chosen, existing, visit};
 
 /// How long the scenarios of a run may take altogether.
 const DEADLINE: Duration = Duration::from_secs(600);
@@ -17,16 +17,19 @@ const DEADLINE: Duration = Duration::from_secs(600);
 pub async fn start(arguments: RunArguments) -> Result<ExitCode, Error> {
     let started = Instant::now();
     let catalog = catalog(&arguments.selection)?;
+    if let Some((profile, place)) = existing(&catalog, &arguments.selection, &arguments.existing)? {
+        return visit::start(arguments, &catalog, &profile, place).await;
+    }
     let (entries, profile) = chosen(&catalog, &arguments.selection)?;
     let choice = Choice::make(arguments.selection.cluster).await;
-    let options = options(&arguments.conditions, &arguments.output, choice.cluster, DEADLINE)?;
+    let options = options(&arguments.conditions, choice.cluster, DEADLINE)?;
     if arguments.keep {
         choice.cluster.see_keepable()?;
     }
     let reporter = reporter(&arguments.output)?;
     let plan = Plan::new(&catalog, &profile, choice.cluster, entries);
     let work = async |made: &Made, progress: &Progress| {
-        begin(&plan, &options, choice, made, progress).await
+        begin(&plan, &options, &arguments, choice, made, progress).await
     };
     conduct(work, &arguments.output, arguments.keep, reporter, started).await
 }
@@ -35,12 +38,13 @@ pub async fn start(arguments: RunArguments) -> Result<ExitCode, Error> {
 async fn begin(
     plan: &Plan<'_>,
     options: &Options,
+    arguments: &RunArguments,
     choice: Choice,
     made: &Made,
     progress: &Progress,
 ) -> Result<Duration, Error> {
     progress.tell(begun(options.run.clone(), &choice, options, plan));
-    run::skip(plan, options, progress);
+    run::skip(plan, arguments.output.require_all, progress);
     if plan.scenarios.is_empty() {
         return Ok(Duration::ZERO);
     }

@@ -1,12 +1,18 @@
 //! Removing what ended runs left behind.
 
-use brinell::cluster::{self, Swept};
+use brinell::cli::SweepArguments;
+use brinell::cluster::{self, ExistingSwept, Swept, Way};
 use brinell::report::ExitCode;
+use brinell::text;
 
 use super::{Error, print};
 
-/// Sweeps every run, or the one that is named.
-pub async fn sweep(named: Option<String>) -> Result<ExitCode, Error> {
+/// Sweeps every run, or the one that is named; on an existing cluster, if its context is given.
+pub async fn sweep(arguments: SweepArguments) -> Result<ExitCode, Error> {
+    let SweepArguments { run: named, context, kubeconfig } = arguments;
+    if let Some(context) = context {
+        return there(&Way { kubeconfig, context }, named.as_deref()).await;
+    }
     let sweeping = cluster::sweep(named.as_deref()).await.map_err(Error::Sweep)?;
     let line = |(run, became): &(String, Swept)| format!("{run}: {}\n", told(run, became));
     let lines: String = sweeping.swept.iter().map(line).collect();
@@ -14,6 +20,26 @@ pub async fn sweep(named: Option<String>) -> Result<ExitCode, Error> {
         print(lines.as_bytes())?;
         return Err(Error::EngineUnasked(error));
     }
+    print(if lines.is_empty() { b"nothing to sweep\n" } else { lines.as_bytes() })
+}
+
+/// Sweeps an existing cluster.
+async fn there(way: &Way, named: Option<&str>) -> Result<ExitCode, Error> {
+    let swept = cluster::sweep_existing(way, named).await.map_err(Error::Sweep)?;
+    let context = &way.context;
+    let line = |(run, became): (&String, &ExistingSwept)| {
+        let told = match became {
+            ExistingSwept::Removed(count) => {
+                format!("removed, {}", text::count(*count, "namespace"))
+            }
+            ExistingSwept::Alive => "is running".to_owned(),
+            ExistingSwept::Elsewhere => format!(
+                "was not started from here; `brinell sweep --context {context} {run}` removes it all the same"
+            ),
+        };
+        format!("{run}: {told}\n")
+    };
+    let lines: String = swept.iter().map(line).collect();
     print(if lines.is_empty() { b"nothing to sweep\n" } else { lines.as_bytes() })
 }
 

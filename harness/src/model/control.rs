@@ -104,22 +104,3 @@ pub struct Weakening {
     /// The scenarios that must notice, by id, and the reason for which each of them must fail.
     pub expect: BTreeMap<String, Reason>,
 }
-
-/// A list of controls: `manifests/profiles/<name>.yaml`, or a company's own file.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Profile {
-    /// What it stands for, in a sentence.
-    pub title: String,
-    /// Its controls by id. A control that is not here is not set up, and what tests it is skipped.
-    pub controls: BTreeMap<String, Setting>,
-}
-
-/// How a profile has a control: `{}` is without any weakening.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Setting {
-    /// One of the control's weakenings.
-    #[serde(default)]
-    pub weakening: Option<String>,
-}

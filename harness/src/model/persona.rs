@@ -141,8 +141,9 @@ pub enum Persona {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Impersonated {
-    /// Whose token is sent.
-    pub by: ServiceAccount,
+    /// Whose token is sent; `None` is the admin, who may act as anybody.
+    #[serde(default)]
+    pub by: Option<ServiceAccount>,
     /// The user name that is asked for.
     pub user: String,
     /// The groups that are asked for.
@@ -184,14 +185,16 @@ impl ServiceAccount {
 
 impl Persona {
     /// The name of the user that authentication should find, before any impersonation; `None` for a caller without a
-    /// valid identity, and for the admin, whose name each cluster chooses.
+    /// valid identity, and where the admin's credentials are sent, whose name each cluster chooses.
     pub fn user(&self) -> Option<String> {
         match self {
             Persona::ServiceAccount(account)
-            | Persona::Impersonated(Impersonated { by: account, .. }) => {
+            | Persona::Impersonated(Impersonated { by: Some(account), .. }) => {
                 Some(account.decided_as().username)
             }
-            Persona::Anonymous | Persona::Admin | Persona::BadToken => None,
+            Persona::Impersonated(_) | Persona::Anonymous | Persona::Admin | Persona::BadToken => {
+                None
+            }
         }
     }
 

@@ -18,9 +18,9 @@ pub use stage::StageError;
 use stage::stage;
 pub(crate) use stage::{OwnStage, SecondStage, Stage};
 
-use crate::catalog::Values;
+use crate::catalog::{Grounded, Values};
 use crate::cluster::assets::{self, Assets};
-use crate::cluster::{ClusterType, RunFolder, Wanted, image_name, own};
+use crate::cluster::{ClusterType, Existing, RunFolder, Wanted, image_name, own};
 use crate::model::{RunEvent, Verdict};
 use crate::pod::guard::certificates;
 
@@ -41,8 +41,6 @@ pub struct Options {
     pub kubernetes: String,
     /// The node image of a cluster with real nodes.
     pub node_image: String,
-    /// Whether what is skipped counts as inconclusive.
-    pub require_all: bool,
     /// How many scenarios at a time.
     pub jobs: usize,
     /// How long the scenarios may take altogether.
@@ -50,9 +48,9 @@ pub struct Options {
 }
 
 /// Tells of the plan's scenarios that cannot run, which takes no cluster.
-pub fn skip(plan: &Plan<'_>, options: &Options, progress: &Progress) {
+pub fn skip(plan: &Plan<'_>, require_all: bool, progress: &Progress) {
     for (entry, cause) in &plan.skipped {
-        let verdict = if options.require_all { Verdict::Inconclusive } else { Verdict::Skipped };
+        let verdict = if require_all { Verdict::Inconclusive } else { Verdict::Skipped };
         let skipped = execute::without_attempts(entry, verdict, cause.clone());
         progress.tell(RunEvent::ScenarioFinished(Box::new(skipped)));
     }
@@ -71,6 +69,37 @@ pub async fn run(
     execute::execute(plan, &own.stage, options.jobs, deadline, progress).await;
     // Fails if the cluster has ended. This waits for nothing: each scenario would have noticed the end.
     own.stage.while_there(std::future::ready(own.made_in)).await
+}
+
+/// How a run on an existing cluster is run.
+#[derive(Clone)]
+pub struct Visit {
+    /// The run's id.
+    pub run: String,
+    /// Whether the cluster's nodes can have our image, so that pods of ours run.
+    pub with_pods: bool,
+    /// How many scenarios at a time.
+    pub jobs: usize,
+    /// How long the scenarios may take altogether.
+    pub deadline: Duration,
+}
+
+/// Makes our own namespaces on an existing cluster and runs the plan's scenarios there. Whatever becomes of it, the caller
+/// tidies up.
+pub async fn visit(
+    plan: &Plan<'_>,
+    grounded: &Grounded,
+    existing: &Existing,
+    visit: &Visit,
+    progress: &Progress,
+) -> Result<(), StageError> {
+    let values = values(&visit.run, &existing.access.image)?;
+    let stage = Stage::on(existing, plan, values).await?;
+    let furnishing = stage.furnish(plan, grounded, visit.with_pods);
+    progress.step("staged", "making namespaces of our own", furnishing).await?;
+    let deadline = tokio::time::Instant::now() + visit.deadline;
+    execute::execute(plan, &stage, visit.jobs, deadline, progress).await;
+    stage.while_there(std::future::ready(())).await
 }
 
 /// Makes a cluster of our own and sets the stage on it.

@@ -10,7 +10,7 @@ use crate::catalog::{
     SetUp, Target, Values, identity, join,
 };
 use crate::cluster::Settings;
-use crate::model::{Action, Deviation, Need};
+use crate::model::{Action, Deviation, Expectation, Holder, Layer, Need, Rights};
 use crate::pod::probe::harmless;
 
 /// All that a run will do.
@@ -62,7 +62,7 @@ impl<'a> Plan<'a> {
             lacks,
         };
         for entry in selected {
-            match plan.why_not(entry) {
+            match plan.why_not(catalog, entry) {
                 Some(why) => plan.skipped.push((entry, why)),
                 None => plan.scenarios.push(entry),
             }
@@ -71,8 +71,11 @@ impl<'a> Plan<'a> {
     }
 
     /// Why a scenario cannot run here.
-    fn why_not(&self, entry: &Entry) -> Option<String> {
+    fn why_not(&self, catalog: &Catalog, entry: &Entry) -> Option<String> {
         let mut needs = entry.needs();
+        if proves_our_roles(catalog, entry) {
+            needs.insert(Need::Players);
+        }
         if entry.scenario.actions().any(|action| reads_along(&entry.target, action)) {
             needs.insert(Need::RealNode);
         }
@@ -142,6 +145,25 @@ fn reads_along(target: &Target, action: &Action) -> bool {
     let words = command.and_then(Value::as_array).into_iter().flatten();
     let command: Vec<String> = words.filter_map(Value::as_str).map(str::to_owned).collect();
     harmless(&command).is_none()
+}
+
+/// Whether what roles of ours allow is all that a scenario shows of authorization. On a cluster of ours they are what is
+/// tested.
+fn proves_our_roles(catalog: &Catalog, entry: &Entry) -> bool {
+    let is_ours = |persona: &PersonaEntry| !persona.roles.is_empty() && !persona.played;
+    entry.turns.iter().any(|turn| {
+        let by_authorization = match &turn.expected {
+            Expectation::Blocked(blocked, _) => {
+                blocked.by.control.decides.contains(&Layer::Authorization)
+            }
+            Expectation::Sound(_) | Expectation::Succeeds(..) | Expectation::Recorded(_) => false,
+        };
+        let asked = match &turn.action {
+            Action::Rights(Rights { of: Holder::Persona(name), .. }) => catalog.personas.get(name),
+            _ => Some(&turn.persona),
+        };
+        by_authorization && asked.is_some_and(|persona| is_ours(persona))
+    })
 }
 
 /// Leaves an object that two controls name to the weakened one: the other would restore it.

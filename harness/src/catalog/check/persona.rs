@@ -57,7 +57,11 @@ impl Check<'_> {
             Persona::ServiceAccount(account) => {
                 self.account(account, "/who/service-account", known);
             }
-            Persona::Impersonated(it) => self.account(&it.by, "/who/impersonated/by", known),
+            Persona::Impersonated(it) => {
+                if let Some(by) = &it.by {
+                    self.account(by, "/who/impersonated/by", known);
+                }
+            }
             Persona::Anonymous | Persona::Admin | Persona::BadToken if !entry.roles.is_empty() => {
                 let hint = "roles are held by a `service-account` or by the user of `impersonated`";
                 self.wrong("/roles", "this persona holds no roles", hint);

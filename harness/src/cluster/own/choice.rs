@@ -107,6 +107,7 @@ impl From<ClusterType> for Lacks {
         };
         Lacks {
             who: format!("{} clusters", cluster.name()),
+            said: format!("{} clusters lack", cluster.name()),
             needs: needs.iter().copied().collect(),
         }
     }

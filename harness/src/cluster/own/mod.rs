@@ -1,11 +1,10 @@
 //! Clusters of our own: brinell makes them, changes them for its proofs, and removes them.
 
 mod choice;
-mod embedded;
-mod kind;
+pub(super) mod embedded;
+pub(super) mod kind;
 mod second;
 mod settings;
-mod sweep;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,7 +22,6 @@ use kind::Kind;
 pub use kind::{KindError, NoCluster, node_image};
 pub use second::Second;
 pub use settings::{LOGS, SETTINGS, Settings};
-pub use sweep::{Swept, keep, remove, sweep};
 
 use super::access::{AT_A_TIME, client, first_node};
 use super::{Access, ClusterError, Group, RunFolder, Sight, StandIn};

@@ -14,7 +14,14 @@ const FORBIDDEN: &str = "pods \"p\" is forbidden: User \"eve\" cannot get resour
 
 fn turn(role: Role, expected: Expectation<Arc<ControlEntry>>) -> Turn {
     let (name, file) = ("eve".to_owned(), String::new());
-    let persona = PersonaEntry { name, file, who: Persona::Anonymous, roles: Vec::new() };
+    let persona = PersonaEntry {
+        name,
+        file,
+        who: Persona::Anonymous,
+        roles: Vec::new(),
+        has_own_account: false,
+        played: false,
+    };
     Turn {
         name: "it".to_owned(),
         role,

@@ -20,6 +20,12 @@ pub enum Need {
     AuditLog,
     /// The API server's settings, as it was started with them.
     Settings,
+    /// Pods of ours that run, made of an image of our own executable.
+    OwnPods,
+    /// Somebody of the cluster's in the place of a persona of ours: what a role of ours allows says nothing of theirs.
+    Players,
+    /// That something outside of our own namespaces is made, changed or borrowed.
+    Effects,
 }
 
 impl fmt::Display for Need {
@@ -31,6 +37,9 @@ impl fmt::Display for Need {
             Need::Etcd => "etcd",
             Need::AuditLog => "the API server's audit log",
             Need::Settings => "the API server's settings",
+            Need::OwnPods => "running pods of brinell's own (--image)",
+            Need::Players => "somebody of the cluster's own as persona (`personas:` in a profile)",
+            Need::Effects => "effects outside of brinell's own namespaces",
         })
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Door, Facts, Need};
-use crate::model::ApiPath;
+use crate::model::{ApiPath, query_values};
 
 /// Any request to the API server. Lists should say `limit=1`; of a 2xx answer only kind and count are kept.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -75,6 +75,20 @@ impl Request {
             by_controller: false,
         }
     }
+
+    /// Whether it is decided about and then not carried out. A DELETE with a body takes its options from there alone;
+    /// every other request has them in its query.
+    pub fn is_dry_run(&self) -> bool {
+        match &self.body {
+            Some(body) if self.method == Method::Delete => {
+                body["dryRun"].as_array().is_some_and(|values| !values.is_empty())
+            }
+            _ => {
+                let values = query_values(&self.path, "dryRun");
+                !values.is_empty() && values.iter().all(|value| value == "All")
+            }
+        }
+    }
 }
 
 /// An HTTP method.
@@ -111,6 +125,14 @@ fn settles(path: &str) -> Duration {
     if is_followed { FOLLOWING } else { REFRESHING }
 }
 
+/// Groups whose objects are questions: they are answered and not stored.
+const QUESTIONS: [&str; 2] = ["authentication.k8s.io", "authorization.k8s.io"];
+
+/// Whether the objects of an API group are questions, which are answered and not stored.
+pub fn is_question(group: &str) -> bool {
+    QUESTIONS.contains(&group)
+}
+
 /// Whether the API server passes the request on to a node, a pod or a service.
 fn is_forwarded(path: &str) -> bool {
     let path = path.split('?').next().unwrap_or_default();
@@ -119,4 +141,36 @@ fn is_forwarded(path: &str) -> bool {
         matches!(three, ["nodes" | "pods" | "services", _, "proxy"])
             || matches!(three, ["api", "v1", "proxy"])
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn request(method: Method, path: &str, body: Option<Value>) -> Request {
+        Request { method, path: path.to_owned(), patch: None, body }
+    }
+
+    #[test]
+    fn a_dry_run_is_a_parameter_and_no_substring() {
+        let post = |query: &str| {
+            request(Method::Post, &format!("/api/v1/namespaces/a/pods?{query}"), None).is_dry_run()
+        };
+        for query in ["dryRun=All", "dry%52un=A%6cl", "a=b&dryRun=All&dryRun=All"] {
+            assert!(post(query), "{query}");
+        }
+        for query in ["", "x=dryRun=All", "notdryRun=All", "dryRun=Allx", "dryRun=", "dryRun=All;a"]
+        {
+            assert!(!post(query), "{query}");
+        }
+        let body = json!({"kind": "DeleteOptions", "dryRun": ["All"]});
+        let path = "/api/v1/namespaces/a/pods/p";
+        assert!(request(Method::Delete, path, Some(body)).is_dry_run());
+        let body = json!({"kind": "DeleteOptions"});
+        let asked = format!("{path}?dryRun=All");
+        assert!(!request(Method::Delete, &asked, Some(body)).is_dry_run());
+        assert!(request(Method::Delete, &asked, None).is_dry_run());
+    }
 }

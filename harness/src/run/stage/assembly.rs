@@ -119,7 +119,7 @@ impl Stage {
         Ok(())
     }
 
-    async fn until_targets_ready(&self, plan: &Plan<'_>) -> Result<(), StageError> {
+    pub(super) async fn until_targets_ready(&self, plan: &Plan<'_>) -> Result<(), StageError> {
         let targets = plan.targets().into_iter();
         try_join_all(targets.map(|target| self.until_ready(target))).await?;
         Ok(())

@@ -2,6 +2,7 @@
 
 mod assembly;
 mod end;
+mod existing;
 mod identities;
 mod readiness;
 mod rollout;

@@ -37,7 +37,7 @@ use node::Containers;
 use parts::{Part, Seat};
 
 /// The file in a run's folder that says that its cluster was embedded: nothing of it lies elsewhere.
-pub(super) const MARK: &str = "embedded";
+pub(in crate::cluster) const MARK: &str = "embedded";
 
 /// What is offered for exec and attach. To v5 the API server speaks SPDY with the kubelet, which a simulated one does
 /// not understand; v4 it passes on as it is (measured).

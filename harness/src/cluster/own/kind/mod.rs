@@ -33,7 +33,7 @@ use engine::{Engine, NodeFile};
 pub use error::KindError;
 pub use found::NoCluster;
 pub(super) use found::found;
-pub(super) use removal::{remove, runs};
+pub(in crate::cluster) use removal::{remove, runs};
 
 /// Where the API server's audit log lies, as the control audit-policy writes it.
 const AUDIT_LOG: &str = "/var/log/brinell/audit.log";

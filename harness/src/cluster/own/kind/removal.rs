@@ -7,7 +7,7 @@ use crate::cluster::{ClusterError, ProcessError, commands};
 /// is what `kind delete cluster` does to a cluster's containers, and the kubeconfig is the run's own file. Where
 /// commands of the run go on, as after an interrupt, what they still make is removed when they have ended; until
 /// then a removal may fail that works afterwards.
-pub(in crate::cluster::own) async fn remove(run: &str) -> Result<usize, ClusterError> {
+pub(in crate::cluster) async fn remove(run: &str) -> Result<usize, ClusterError> {
     let engine = Engine::new(run);
     commands::stop(run).await;
     let goes_on = commands::go_on(run).await;
@@ -20,6 +20,6 @@ pub(in crate::cluster::own) async fn remove(run: &str) -> Result<usize, ClusterE
 }
 
 /// Every run whose things are still with the engine.
-pub(in crate::cluster::own) async fn runs() -> Result<Vec<String>, ProcessError> {
+pub(in crate::cluster) async fn runs() -> Result<Vec<String>, ProcessError> {
     Engine::runs().await
 }

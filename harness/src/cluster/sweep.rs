@@ -1,9 +1,11 @@
 //! Removing what runs left behind, and only that: a run that is alive holds its folder's lock.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::io::ErrorKind;
 
-use super::{embedded, kind};
+use super::existing;
+use super::own::{embedded, kind};
 use crate::cluster::{ClusterError, ProcessError, RunFolder, commands};
 
 /// The file in a run's folder that says that its cluster was kept on purpose.
@@ -35,12 +37,43 @@ pub fn keep(folder: &RunFolder) -> std::io::Result<()> {
     folder.write(KEPT, b"").map(drop)
 }
 
+/// What was removed of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removed {
+    /// Its cluster, of so many things.
+    Cluster(usize),
+    /// So many namespaces on an existing cluster.
+    Namespaces(usize),
+}
+
+impl Removed {
+    /// How many things, the run's folder among them.
+    pub fn count(self) -> usize {
+        match self {
+            Removed::Cluster(count) | Removed::Namespaces(count) => count + 1,
+        }
+    }
+}
+
+impl fmt::Display for Removed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Removed::Cluster(_) => f.write_str("Cluster"),
+            Removed::Namespaces(count) => f.write_str(&crate::text::count(*count, "namespace")),
+        }
+    }
+}
+
 /// Removes everything that a run left outside its folder, and then the folder. An embedded cluster has left nothing
-/// with an engine, and its programs should have ended with the run, which is checked. Returns how many things.
+/// with an engine, and its programs should have ended with the run, which is checked.
 ///
 /// # Errors
-/// When the engine or the folder cannot be cleared, or a process of the run cannot be ended.
-pub async fn remove(run: &str, folder: &RunFolder) -> Result<usize, ClusterError> {
+/// When the engine, the existing cluster or the folder cannot be cleared, or a process of the run cannot be ended.
+pub async fn remove(run: &str, folder: &RunFolder) -> Result<Removed, ClusterError> {
+    if let Some(namespaces) = existing::remove(run, folder).await? {
+        folder.remove().map_err(ClusterError::Folder)?;
+        return Ok(Removed::Namespaces(namespaces));
+    }
     let embedded = folder.file(embedded::MARK).exists();
     let removed = match embedded {
         true => commands::stop(run).await,
@@ -50,7 +83,7 @@ pub async fn remove(run: &str, folder: &RunFolder) -> Result<usize, ClusterError
         0 => folder.remove().map_err(ClusterError::Folder)?,
         processes => return Err(ClusterError::NotEnded(processes)),
     }
-    Ok(removed + 1)
+    Ok(Removed::Cluster(removed))
 }
 
 /// Sweeps every run that left something, or the one that is named. A named run goes even if it was kept or
@@ -93,7 +126,7 @@ async fn sweep_local(run: &str, named: bool) -> Result<Option<Swept>, ClusterErr
     if folder.file(KEPT).exists() && !named {
         return Ok(Some(Swept::Kept));
     }
-    Ok(Some(Swept::Removed(remove(run, &folder).await?)))
+    Ok(Some(Swept::Removed(remove(run, &folder).await?.count())))
 }
 
 fn answers_badly(error: &ProcessError) -> bool {

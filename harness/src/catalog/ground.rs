@@ -1,0 +1,283 @@
+//! The catalog on an existing cluster: our namespaces under names of their own, what cannot be seen left out, the
+//! profile's people in the place of ours, and controls that are declared and not set up.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::persona::namespace;
+use super::read::Parsed;
+use super::source::Source;
+use super::{
+    Catalog, ControlEntry, Document, Entry, File, PersonaEntry, Planned, Problem, Problems,
+    ProfileEntry, SetUp, Target, fill_texts, resolve,
+};
+use crate::model::{
+    Bound, Expectation, HeldRole, Impersonated, PERSONAS, Persona, Player, Profile, Scenario,
+    ServiceAccount, Setting,
+};
+
+/// What an existing cluster gives to scenarios.
+#[derive(Debug, Clone)]
+pub struct Ground {
+    /// What the names of our namespaces begin with, such as `brinell-k7f3a1`.
+    pub prefix: String,
+    /// Whether its audit log is read.
+    pub sees_log: bool,
+}
+
+/// The keys of a scenario's file in which namespaces are meant. Elsewhere a word that is a namespace's name too is a word.
+const MEANT: [&str; 2] = ["attacks", "permits"];
+
+impl Catalog {
+    /// The catalog and a profile of it as they are tried on an existing cluster.
+    ///
+    /// # Errors
+    /// When the profile weakens a control: what is not ours is never weakened.
+    pub fn on(&self, ground: &Ground, profile: &ProfileEntry) -> Result<Grounded, Problems> {
+        see_declared(profile)?;
+        let names = self.own_namespaces(&ground.prefix);
+        let moved = Moved { names: &names, says: &profile.profile };
+        let targets = self.targets.iter().map(|(name, it)| (name.clone(), moved.target(it)));
+        let personas = self.personas.iter().map(|(name, it)| (name.clone(), moved.persona(it)));
+        let controls = self.controls.iter().map(|(id, it)| (id.clone(), moved.control(it)));
+        let mut catalog = Catalog {
+            targets: targets.collect(),
+            personas: personas.collect(),
+            controls: controls.collect(),
+            deviations: self.deviations.clone(),
+            dangers: self.dangers.clone(),
+            ..Catalog::default()
+        };
+        for entry in &self.scenarios {
+            let entry = moved.scenario(&catalog, entry, ground)?;
+            catalog.scenarios.push(entry);
+        }
+        let profile = declared(&catalog, profile)?;
+        let accounts = moved.accounts();
+        Ok(Grounded { catalog, profile, accounts })
+    }
+
+    /// What every namespace that targets and personas make is called there, by its name here.
+    fn own_namespaces(&self, prefix: &str) -> BTreeMap<String, String> {
+        let objects = self.targets.values().flat_map(|target| &target.objects);
+        let made = objects.filter_map(|document| namespace(&document.object)).chain([PERSONAS]);
+        let moved =
+            |name: &str| format!("{prefix}-{}", name.strip_prefix("brinell-").unwrap_or(name));
+        made.map(|name| (name.to_owned(), moved(name))).collect()
+    }
+}
+
+/// The catalog on an existing cluster.
+pub struct Grounded {
+    /// What can be tried there.
+    pub catalog: Catalog,
+    /// The profile, its controls declared.
+    pub profile: ProfileEntry,
+    /// The Namespace of the personas' accounts.
+    pub accounts: Document,
+}
+
+/// Sees that a profile only declares.
+fn see_declared(profile: &ProfileEntry) -> Result<(), Problems> {
+    let weakened = |(id, setting): (&String, &Setting)| {
+        let weakening = setting.weakening.as_ref()?;
+        let message = format!("it weakens {id} ({weakening})");
+        let hint = "a cluster that brinell did not make is never weakened: remove `weakening`, or leave `--context` out";
+        Some(Problem::of_file(&profile.file, &message).hint(hint))
+    };
+    Problems::none_or(profile.profile.controls.iter().filter_map(weakened).collect())
+}
+
+/// The profile with controls that are there already: nothing of them is set up, and nothing asked before attacks ask it.
+fn declared(catalog: &Catalog, profile: &ProfileEntry) -> Result<ProfileEntry, Problem> {
+    let planned = |id: &String| {
+        let control = catalog.controls.get(id).cloned();
+        let unknown = || Problem::of_file(&profile.file, &format!("there is no control `{id}`"));
+        Ok(Planned {
+            control: control.ok_or_else(unknown)?,
+            set_up: SetUp::default(),
+            unweakened: true,
+            questions: Vec::new(),
+            weakenings: Vec::new(),
+        })
+    };
+    let controls = profile.profile.controls.keys().map(planned).collect::<Result<_, Problem>>()?;
+    Ok(ProfileEntry { controls, ..profile.clone() })
+}
+
+/// What is ours, moved to an existing cluster.
+struct Moved<'a> {
+    names: &'a BTreeMap<String, String>,
+    says: &'a Profile,
+}
+
+impl Moved<'_> {
+    /// A text in which every name of a namespace of ours is the one that it has there.
+    fn text(&self, text: &str) -> String {
+        let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let mut moved = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(start) = rest.find(is_part) {
+            let (before, from) = rest.split_at(start);
+            let (word, after) = from.split_at(from.find(|c| !is_part(c)).unwrap_or(from.len()));
+            moved.push_str(before);
+            moved.push_str(self.names.get(word).map_or(word, String::as_str));
+            rest = after;
+        }
+        moved + rest
+    }
+
+    fn value(&self, value: &Value) -> Value {
+        fill_texts(value, &|text| self.text(text))
+    }
+
+    fn target(&self, target: &Target) -> Arc<Target> {
+        let document = |it: &Document| {
+            let mut object = self.value(&it.object);
+            if namespace(&object).is_some() {
+                self.label(&mut object);
+            }
+            Document { file: it.file.clone(), object }
+        };
+        let pods =
+            target.pods.iter().map(|(namespace, pod)| (self.text(namespace), self.text(pod)));
+        Arc::new(Target {
+            name: target.name.clone(),
+            objects: target.objects.iter().map(document).collect(),
+            namespace: self.text(&target.namespace),
+            pods: pods.collect(),
+        })
+    }
+
+    /// Gives a namespace of ours the labels that the profile asks for. What the target says itself stands.
+    fn label(&self, object: &mut Value) {
+        let cluster = self.says.cluster.iter().flat_map(|cluster| &cluster.namespace_labels);
+        let controls = self.says.controls.values().flat_map(|it| &it.namespace_labels);
+        let labels: BTreeMap<&String, &String> = cluster.chain(controls).collect();
+        let mut labelled = json!({"metadata": {"labels": labels}});
+        crate::merge::lay_over(&mut labelled, object);
+        *object = labelled;
+    }
+
+    /// The namespace of the personas' accounts.
+    fn accounts(&self) -> Document {
+        let metadata = json!({"name": self.names[PERSONAS]});
+        let mut object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata});
+        self.label(&mut object);
+        Document { file: "manifests/personas".to_owned(), object }
+    }
+
+    fn persona(&self, entry: &PersonaEntry) -> Arc<PersonaEntry> {
+        let entry = PersonaEntry {
+            who: self.who(&entry.who),
+            roles: entry.roles.iter().map(|role| self.role(role)).collect(),
+            ..entry.clone()
+        };
+        Arc::new(match self.says.personas.get(&entry.name) {
+            Some(player) => played(entry, player, &self.names[PERSONAS]),
+            None => entry,
+        })
+    }
+
+    fn who(&self, who: &Persona) -> Persona {
+        let account = |account: &ServiceAccount| ServiceAccount {
+            namespace: self.text(&account.namespace),
+            name: account.name.clone(),
+        };
+        match who {
+            Persona::ServiceAccount(it) => Persona::ServiceAccount(account(it)),
+            Persona::Impersonated(it) => Persona::Impersonated(Impersonated {
+                by: it.by.as_ref().map(account),
+                user: self.text(&it.user),
+                ..it.clone()
+            }),
+            Persona::Anonymous | Persona::Admin | Persona::BadToken => who.clone(),
+        }
+    }
+
+    fn role(&self, role: &HeldRole) -> HeldRole {
+        let bound = match &role.bound {
+            Bound::Everywhere => Bound::Everywhere,
+            Bound::In(namespaces) => Bound::In(namespaces.iter().map(|it| self.text(it)).collect()),
+        };
+        HeldRole { bound, ..role.clone() }
+    }
+
+    /// A control as the profile declares it.
+    fn control(&self, entry: &Arc<ControlEntry>) -> Arc<ControlEntry> {
+        let setting = self.says.controls.get(&entry.id).filter(|it| !it.decides.is_empty());
+        let Some(setting) = setting else { return Arc::clone(entry) };
+        let mut declared = ControlEntry::clone(entry);
+        declared.control.decides.clone_from(&setting.decides);
+        declared.control.leaves = BTreeMap::new();
+        declared.control.look_at = format!("what the profile declares of {}", entry.id);
+        Arc::new(declared)
+    }
+
+    /// A scenario as it is tried there.
+    fn scenario(
+        &self,
+        catalog: &Catalog,
+        entry: &Entry,
+        ground: &Ground,
+    ) -> Result<Entry, Problem> {
+        let mut document: Value = source(entry, &entry.text)?.parse()?;
+        for key in MEANT {
+            document[key] = self.value(&document[key]);
+        }
+        let mut says: Scenario = source(entry, &document.to_string())?.parse()?;
+        if !ground.sees_log {
+            says.forget_log();
+        }
+        for attack in &mut says.attacks {
+            self.expect(&mut attack.expected);
+        }
+        let source = source(entry, &entry.text)?;
+        resolve::scenario(catalog, Parsed { name: entry.id.clone(), source, says })
+    }
+
+    /// Where a control is declared with layers of its own, what it says is the profile's to know.
+    fn expect(&self, expected: &mut Expectation) {
+        let Expectation::Blocked(blocked, _) = expected else { return };
+        let setting = self.says.controls.get(&blocked.by).filter(|it| !it.decides.is_empty());
+        if let Some(setting) = setting {
+            blocked.at = None;
+            blocked.saying.clone_from(&setting.saying);
+        }
+    }
+}
+
+/// The file of a scenario, with this text.
+fn source(entry: &Entry, text: &str) -> Result<Source, Problem> {
+    let bytes = text.as_bytes().to_vec().into();
+    Source::new(File { path: entry.file.clone(), built_in: entry.built_in, bytes })
+}
+
+/// A persona that somebody plays. The roles that it has in our files are the cluster's to give.
+fn played(entry: PersonaEntry, player: &Player, accounts: &str) -> PersonaEntry {
+    let who = match player {
+        Player::Impersonated(somebody) => Persona::Impersonated(Impersonated {
+            by: None,
+            user: somebody.user.clone(),
+            groups: somebody.groups.clone(),
+            uid: None,
+            extra: BTreeMap::new(),
+        }),
+        Player::ServiceAccount(_) => Persona::ServiceAccount(ServiceAccount {
+            namespace: accounts.to_owned(),
+            name: entry.name.clone(),
+        }),
+    };
+    let bound: BTreeSet<String> =
+        entry.roles.iter().flat_map(|role| role.bound.namespaces()).map(str::to_owned).collect();
+    let roles = player.roles().iter().map(|name| HeldRole {
+        cluster_role: name.clone(),
+        rules: Vec::new(),
+        bound: Bound::In(bound.iter().cloned().collect()),
+        binding: Default::default(),
+    });
+    let has_own_account = matches!(player, Player::ServiceAccount(_));
+    PersonaEntry { who, roles: roles.collect(), has_own_account, played: true, ..entry }
+}

@@ -1,0 +1,147 @@
+//! Removing what a run made on an existing cluster: its own namespaces, known by name and label together, deleted by UID.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures::future::try_join_all;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{DeleteParams, ListParams, Preconditions};
+use kube::runtime::conditions::is_deleted;
+use kube::runtime::wait::await_condition;
+use kube::{Api, Client};
+
+use super::{MARK, Way, namespace_prefix};
+use crate::cluster::{ClusterError, RUN_LABEL, RunFolder, client};
+
+/// How long a namespace may take to be gone. One that holds pods takes as long as these take to end.
+const TERMINATING: Duration = Duration::from_secs(120);
+
+/// How many namespaces are read at a time.
+const PAGE: u32 = 250;
+
+/// What became of a run on an existing cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExistingSwept {
+    /// Removed, so many namespaces.
+    Removed(usize),
+    /// It is alive.
+    Alive,
+    /// It was started elsewhere: whether it is alive cannot be told here.
+    Elsewhere,
+}
+
+/// A namespace of a run's.
+struct Found {
+    run: String,
+    name: String,
+    uid: String,
+}
+
+/// Removes what the run of this folder made on its existing cluster; `None` if it is a run on one of ours. Returns how
+/// many namespaces.
+///
+/// # Errors
+/// When the cluster cannot be reached, or a namespace does not go.
+pub async fn remove(run: &str, folder: &RunFolder) -> Result<Option<usize>, ClusterError> {
+    let mark = match std::fs::read(folder.file(MARK)) {
+        Ok(mark) => mark,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(ClusterError::Folder(error)),
+    };
+    let way: Way =
+        serde_json::from_slice(&mark).map_err(|error| ClusterError::Folder(error.into()))?;
+    Ok(Some(remove_run(&way.admin().await?, run).await?))
+}
+
+/// Sweeps every run that left something on an existing cluster, or the one that is named, which goes even if it was
+/// started elsewhere, but not while it is alive here.
+///
+/// # Errors
+/// When the cluster cannot be reached, or a namespace does not go.
+pub async fn sweep(
+    way: &Way,
+    named: Option<&str>,
+) -> Result<BTreeMap<String, ExistingSwept>, ClusterError> {
+    let admin = way.admin().await?;
+    let found: BTreeSet<String> = all(&admin).await?.into_iter().map(|it| it.run).collect();
+    let mut swept = BTreeMap::new();
+    for run in found.into_iter().filter(|run| named.is_none_or(|named| named == run)) {
+        let became = sweep_run(&admin, &run, named.is_some()).await?;
+        swept.insert(run, became);
+    }
+    Ok(swept)
+}
+
+async fn sweep_run(admin: &Client, run: &str, named: bool) -> Result<ExistingSwept, ClusterError> {
+    let folder = match RunFolder::take_over(run) {
+        Ok(Some(folder)) => Some(folder),
+        Ok(None) => return Ok(ExistingSwept::Alive),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => return Err(ClusterError::Folder(error)),
+    };
+    if folder.is_none() && !named {
+        return Ok(ExistingSwept::Elsewhere);
+    }
+    let removed = remove_run(admin, run).await?;
+    folder.map(|folder| folder.remove()).transpose().map_err(ClusterError::Folder)?;
+    Ok(ExistingSwept::Removed(removed))
+}
+
+async fn remove_run(admin: &Client, run: &str) -> Result<usize, ClusterError> {
+    let found = all(admin).await?.into_iter().filter(|found| found.run == run);
+    Ok(try_join_all(found.map(|found| delete(admin, found))).await?.len())
+}
+
+/// Every namespace of any run. The label alone does not make one ours, nor does the name.
+async fn all(admin: &Client) -> Result<Vec<Found>, ClusterError> {
+    let namespaces = Api::<Namespace>::all(admin.clone());
+    let mut page = ListParams::default().labels(RUN_LABEL).limit(PAGE);
+    let mut found = Vec::new();
+    loop {
+        let list = namespaces.list_metadata(&page).await?;
+        found.extend(list.items.into_iter().filter_map(|namespace| {
+            let metadata = namespace.metadata;
+            let run = metadata.labels?.remove(RUN_LABEL)?;
+            let (name, uid) = (metadata.name?, metadata.uid?);
+            let is_named =
+                name.strip_prefix(&namespace_prefix(&run)).is_some_and(|it| it.starts_with('-'));
+            is_named.then_some(Found { run, name, uid })
+        }));
+        match list.metadata.continue_.filter(|it| !it.is_empty()) {
+            Some(token) => page = page.continue_token(&token),
+            None => return Ok(found),
+        }
+    }
+}
+
+/// Deletes a namespace and waits until it is gone.
+async fn delete(admin: &Client, found: Found) -> Result<(), ClusterError> {
+    let Found { name, uid, .. } = found;
+    let namespaces = Api::<Namespace>::all(admin.clone());
+    let precondition = Preconditions { uid: Some(uid.clone()), resource_version: None };
+    let parameters = DeleteParams::background().preconditions(precondition);
+    match namespaces.delete(&name, &parameters).await {
+        // It is gone, or what has its name now is another one.
+        Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => return Ok(()),
+        other => drop(other?),
+    }
+    let gone = await_condition(namespaces.clone(), &name, is_deleted(&uid));
+    if let Ok(gone) = tokio::time::timeout(TERMINATING, gone).await {
+        return gone.map(drop).map_err(|error| ClusterError::NotReady {
+            what: format!("the removal of namespace {name}"),
+            state: format!("it could not be watched: {error}"),
+        });
+    }
+    let status = namespaces.get_opt(&name).await?.and_then(|namespace| namespace.status);
+    let conditions = status.and_then(|status| status.conditions).unwrap_or_default();
+    let state: Vec<String> = conditions.into_iter().filter_map(|it| it.message).collect();
+    Err(ClusterError::StillThere { name, waited: TERMINATING, state: state.join("; ") })
+}
+
+impl Way {
+    async fn admin(&self) -> Result<Client, ClusterError> {
+        // Whoever has made something there may remove it there, whatever its name looks like.
+        let config = self.config(Some(&self.context)).await.map_err(Box::new)?;
+        Ok(client(config)?)
+    }
+}

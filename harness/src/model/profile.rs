@@ -1,0 +1,106 @@
+//! What a profile says, as types. A profile's name is the file's; it is not written in the file.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::Layer;
+
+/// A list of controls: `manifests/profiles/<name>.yaml`, or a company's own file. On a cluster of ours they are set up; on
+/// one that is not ours they are declared, and the profile says where it is and who acts there.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Profile {
+    /// What it stands for, in a sentence.
+    pub title: String,
+    /// The existing cluster that it is for; `None` is a cluster of ours, or the one that the command line names.
+    #[serde(default)]
+    pub cluster: Option<Whereabouts>,
+    /// Who plays a persona on an existing cluster, by the persona's name.
+    #[serde(default)]
+    pub personas: BTreeMap<String, Player>,
+    /// Its controls by id. A control that is not here is not set up, and what tests it is skipped.
+    pub controls: BTreeMap<String, Setting>,
+}
+
+/// Where an existing cluster is, and what may be used there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Whereabouts {
+    /// The context of a kubeconfig. Never the current one by default.
+    #[serde(default)]
+    pub context: Option<String>,
+    /// The kubeconfig; `None` is the one that kubectl would read.
+    #[serde(default)]
+    pub kubeconfig: Option<PathBuf>,
+    /// The image of our own executable, as the cluster's nodes can pull it; `None` if there is none, and what needs pods
+    /// of ours is skipped.
+    #[serde(default)]
+    pub image: Option<String>,
+    /// Labels that every namespace of ours gets, beside those that a target gives it.
+    #[serde(default)]
+    pub namespace_labels: BTreeMap<String, String>,
+}
+
+/// Who plays a persona on an existing cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Player {
+    /// Somebody of the cluster's, as whom the admin acts by impersonation.
+    Impersonated(Somebody),
+    /// A ServiceAccount of ours that holds roles of the cluster's in our namespaces.
+    ServiceAccount(OwnAccount),
+}
+
+/// A user of a cluster, and the groups that its authentication gives them.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Somebody {
+    /// The user name.
+    pub user: String,
+    /// The groups, without `system:authenticated`, which the API server adds.
+    #[serde(default)]
+    pub groups: Vec<String>,
+    /// ClusterRoles of the cluster's that they get in our namespaces, where they do not hold them everywhere.
+    #[serde(default)]
+    pub roles: Vec<String>,
+}
+
+/// The roles of a ServiceAccount of ours.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct OwnAccount {
+    /// ClusterRoles of the cluster's, by name.
+    #[serde(default)]
+    pub roles: Vec<String>,
+}
+
+impl Player {
+    /// The ClusterRoles of the cluster's that are bound for them in our namespaces.
+    pub fn roles(&self) -> &[String] {
+        match self {
+            Player::Impersonated(somebody) => &somebody.roles,
+            Player::ServiceAccount(account) => &account.roles,
+        }
+    }
+}
+
+/// How a profile has a control: `{}` is without any weakening, and on an existing cluster as ours is known.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Setting {
+    /// One of the control's weakenings, on a cluster of ours.
+    #[serde(default)]
+    pub weakening: Option<String>,
+    /// On an existing cluster: by what layers the control refuses there. A name may hold `*` for any letters. Empty is as
+    /// ours does.
+    #[serde(default)]
+    pub decides: Vec<Layer>,
+    /// Beside `decides`: words of the reason that every refusal of the control gives.
+    #[serde(default)]
+    pub saying: Option<String>,
+    /// On an existing cluster: the labels of namespaces in which the control acts. Those of ours get them.
+    #[serde(default)]
+    pub namespace_labels: BTreeMap<String, String>,
+}
