@@ -685,3 +685,55 @@ fn sweeping_ends_processes_whose_run_has_ended_and_no_others() {
     }
     assert_eq!(home.runs(), [""; 0]);
 }
+
+/// A kubeconfig whose contexts lead nowhere.
+const NOWHERE: &str = "
+apiVersion: v1
+kind: Config
+clusters: [{name: c, cluster: {server: \"https://127.0.0.1:1\"}}]
+users: [{name: u, user: {token: t0k3n}}]
+contexts:
+- {name: staging, context: {cluster: c, user: u}}
+- {name: shop-prod, context: {cluster: c, user: u}}
+";
+
+/// What brinell says of an existing cluster that it is told of.
+fn say_of(arguments: &[&str]) -> Ran {
+    let home = Home::new();
+    fs::write(home.path("theirs"), NOWHERE).expect("written");
+    let mut brinell = brinell(&home, NO_ENGINE);
+    let ran = ran(brinell.args(["--kubeconfig", "theirs"]).args(arguments));
+    assert_eq!(home.touched(&["theirs"]), [""; 0]);
+    ran
+}
+
+#[test]
+fn an_existing_cluster_is_named_and_answers_or_nothing_is_made() {
+    for (arguments, code, words) in [
+        (["--context", "stagin"], 2, "has no context `stagin`; did you mean staging?"),
+        (["--context", "shop-prod"], 2, "looks like production (shop-prod)"),
+        (
+            ["--context", "staging"],
+            4,
+            "the cluster of context staging at https://127.0.0.1:1/ cannot be used: ",
+        ),
+    ] {
+        let ran = say_of(&arguments);
+        assert_eq!(ran.code, Some(code), "{arguments:?}: {ran:?}");
+        assert!(ran.stderr.contains(words), "{arguments:?}: {}", ran.stderr);
+        assert!(!ran.stderr.contains("t0k3n"), "{}", ran.stderr);
+    }
+    let allowed = say_of(&["--context", "shop-prod", "--allow-production", "shop-prod"]);
+    assert_eq!(allowed.code, Some(4), "{allowed:?}");
+    let another = say_of(&["--context", "shop-prod", "--allow-production", "staging"]);
+    assert_eq!(another.code, Some(2), "{another:?}");
+}
+
+#[test]
+fn the_current_context_is_never_meant() {
+    assert_refused(&["--context"], "a value is required for '--context <NAME>'");
+    assert_refused(&["--context", "x", "--cluster", "kind"], "cannot be used with");
+    assert_refused(&["--context", "x", "--keep"], "cannot be used with");
+    assert_refused(&["prove", "--context", "x"], "unexpected argument '--context'");
+    assert_refused(&["--context", "x"], "the kubeconfig cannot be used: ");
+}

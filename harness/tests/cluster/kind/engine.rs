@@ -32,7 +32,7 @@ pub fn missing() -> Option<String> {
 }
 
 /// The node image that brinell uses when it is told nothing else.
-fn image() -> String {
+pub fn image() -> String {
     let default = || node_image(DEFAULT_VERSION).expect("the default has one").to_owned();
     let named = std::env::var("BRINELL_NODE_IMAGE").ok().filter(|image| !image.is_empty());
     named.unwrap_or_else(default)

@@ -3,6 +3,7 @@
 
 mod broken;
 mod engine;
+mod existing;
 mod profile;
 mod real_nodes;
 mod tidy;
@@ -17,6 +18,7 @@ pub fn trials() -> Vec<Trial> {
     trials.extend(tidy::trials());
     trials.extend(broken::trials());
     trials.extend(real_nodes::trials());
+    trials.extend(existing::trials());
     trials
 }
 

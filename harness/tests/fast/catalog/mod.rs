@@ -1,6 +1,7 @@
 //! The catalog: what is embedded is whole, and what is wrong with a file is told so that it can be mended.
 
 mod folder;
+mod ground;
 mod limits;
 mod personas;
 mod rights;
@@ -178,8 +179,9 @@ fn controls_and_needs_follow_from_the_scenario() {
     let controls = |id: &str| entry(id).scenario.controls();
     assert!(controls("exec-interactive").into_iter().eq(["audit-policy", "exec-guard"]));
     assert!(controls("egress-database").into_iter().eq(["network-policy"]));
-    assert!(entry("exec-interactive").needs().into_iter().eq([Need::AuditLog]));
-    assert!(entry("egress-database").needs().into_iter().eq([Need::RealNode, Need::PodNetwork]));
+    assert!(entry("exec-interactive").needs().into_iter().eq([Need::AuditLog, Need::OwnPods]));
+    let in_pods = [Need::RealNode, Need::PodNetwork, Need::OwnPods];
+    assert!(entry("egress-database").needs().into_iter().eq(in_pods));
 }
 
 #[test]

@@ -1,0 +1,244 @@
+//! A cluster that brinell did not make: kind makes it as anybody would, brinell is told its context, and afterwards every
+//! object of it is compared with what it was before.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use brinell::cluster::{Existing, Way};
+use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
+use kube::api::{DynamicObject, ListParams, PostParams};
+use kube::discovery::{Discovery, verbs};
+use kube::runtime::wait::await_condition;
+use kube::{Api, Client, ResourceExt};
+use libtest_mimic::Trial;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use super::engine::image;
+use super::trial;
+use crate::support::{Home, Ran};
+
+/// All tests on such clusters.
+pub fn trials() -> Vec<Trial> {
+    vec![trial("existing/left-as-it-was", is_left_as_it_was)]
+}
+
+/// What a cluster changes by itself while nobody does anything.
+const RESTLESS: [&str; 2] = ["Event", "Lease"];
+
+/// How long nothing may change on a cluster that has come to rest.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Scenarios that make pods, through workloads too.
+const PODS: [&str; 4] = ["--scenario", "hostpath-*", "--scenario", "pod-*"];
+
+fn is_left_as_it_was() {
+    let theirs = Theirs::make();
+    let before = theirs.objects();
+
+    let ran = theirs.run(&["--profile", "found"]);
+    assert_eq!(ran.code, Some(1), "namespaces without labels admit every pod: {ran:?}");
+    assert!(ran.stdout.contains("nothing left behind"), "{ran:?}");
+    theirs.assert_same(&before);
+
+    std::fs::write(theirs.home.path("labelled.yaml"), LABELLED).expect("written");
+    let labelled = ["--profile", "./labelled.yaml"];
+    let ran = theirs.run(&[&labelled[..], &PODS].concat());
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    theirs.assert_same(&before);
+
+    // Both look like ours, and one thing is missing of each.
+    let looks =
+        [("brinell-abc123-shop", json!({})), ("shop", json!({"brinell.dev/run": "abc123"}))];
+    for (name, labels) in &looks {
+        theirs.make_namespace(name, labels);
+    }
+    let before = theirs.objects();
+    let run = theirs.kill(&[&labelled[..], &PODS].concat());
+    assert!(!theirs.namespaces_of(&run).is_empty());
+    let elsewhere = Home::new();
+    let swept = theirs.sweep(&elsewhere, None);
+    assert!(swept.contains(&format!("{run}: was not started from here; ")), "{swept}");
+    let swept = theirs.sweep(&theirs.home, None);
+    assert!(swept.contains(&format!("{run}: removed, ")), "{swept}");
+    assert!(!swept.contains("abc123"), "{swept}");
+    theirs.assert_same(&before);
+
+    let run = theirs.kill(&[&labelled[..], &PODS].concat());
+    let swept = theirs.sweep(&elsewhere, Some(&run));
+    assert!(swept.contains(&format!("{run}: removed, ")), "{swept}");
+    theirs.assert_same(&before);
+}
+
+/// What brinell is told of a cluster that labels its namespaces.
+const LABELLED: &str = "
+title: labelled
+cluster: {namespace-labels: {pod-security.kubernetes.io/enforce: restricted}}
+controls: {pod-security: {}}
+";
+
+/// Somebody else's cluster, deleted at the end.
+struct Theirs {
+    home: Home,
+    name: String,
+    runtime: Runtime,
+    client: Client,
+}
+
+impl Theirs {
+    fn make() -> Theirs {
+        let home = Home::new();
+        let name = format!("theirs-{}", std::process::id());
+        let kubeconfig = home.path("theirs");
+        let mut kind = Command::new("kind");
+        kind.args(["create", "cluster", "--wait", "120s", "--name", &name, "--image", &image()]);
+        let made = kind.arg("--kubeconfig").arg(&kubeconfig).output().expect("started");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let runtime = Runtime::new().expect("a runtime");
+        let way = Way { kubeconfig: Some(kubeconfig), context: format!("kind-{name}") };
+        let client = runtime.block_on(async {
+            let reached = Existing::reach(way, None, None).await;
+            reached.unwrap_or_else(|error| panic!("{error}")).access.admin
+        });
+        let theirs = Theirs { home, name, runtime, client };
+        theirs.settle();
+        theirs
+    }
+
+    /// Waits until its own pods are ready: until then it goes on changing.
+    fn settle(&self) {
+        self.runtime.block_on(async {
+            let pods = Api::<Pod>::namespaced(self.client.clone(), "kube-system");
+            for pod in pods.list(&ListParams::default()).await.expect("listed") {
+                let name = pod.name_any();
+                let ready = await_condition(pods.clone(), &name, |pod: Option<&Pod>| {
+                    pod.is_some_and(is_ready)
+                });
+                ready.await.expect("watched");
+            }
+        });
+        // What counts them follows, and no event says that the last of it has.
+        let mut seen = self.objects();
+        loop {
+            std::thread::sleep(LOOK);
+            let now = self.objects();
+            if now == seen {
+                return;
+            }
+            seen = now;
+        }
+    }
+
+    fn brinell(&self, home: &Home, arguments: &[&str]) -> Command {
+        let mut brinell = home.brinell();
+        brinell.args(arguments).args(["--context", &format!("kind-{}", self.name)]);
+        brinell.arg("--kubeconfig").arg(self.home.path("theirs"));
+        brinell
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        self.brinell(&self.home, arguments).output().expect("started").into()
+    }
+
+    /// Starts a run and kills it when its namespaces are there. Returns its id.
+    fn kill(&self, arguments: &[&str]) -> String {
+        let mut brinell = self.brinell(&self.home, arguments);
+        let mut process = brinell.stdout(Stdio::piped()).spawn().expect("started");
+        let mut lines = BufReader::new(process.stdout.take().expect("piped")).lines();
+        let mut until = |words: &str| {
+            let mut lines = lines.by_ref().map(|line| line.expect("text in UTF-8"));
+            lines.find(|line| line.contains(words)).expect("it goes on")
+        };
+        let head = until(", run ");
+        let run = head.split(", run ").nth(1).and_then(|rest| rest.split(',').next());
+        let run = run.expect("an id").to_owned();
+        until(", 1 persona");
+        let pid = Pid::from_child(&process);
+        kill_process(pid, Signal::KILL).expect("it runs");
+        process.wait().expect("ended");
+        run
+    }
+
+    fn sweep(&self, home: &Home, run: Option<&str>) -> String {
+        let arguments: Vec<&str> = ["sweep"].into_iter().chain(run).collect();
+        let ran: Ran = self.brinell(home, &arguments).output().expect("started").into();
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        ran.stdout
+    }
+
+    fn make_namespace(&self, name: &str, labels: &Value) {
+        let namespace = json!({"metadata": {"name": name, "labels": labels}});
+        let namespace: Namespace = serde_json::from_value(namespace).expect("a Namespace");
+        let namespaces = Api::<Namespace>::all(self.client.clone());
+        let made = self.runtime.block_on(async {
+            namespaces.create(&PostParams::default(), &namespace).await.expect("made");
+            // What controllers put into it is a part of it.
+            let accounts = Api::<ServiceAccount>::namespaced(self.client.clone(), name);
+            await_condition(accounts, "default", |it: Option<&ServiceAccount>| it.is_some()).await
+        });
+        made.expect("watched");
+    }
+
+    fn namespaces_of(&self, run: &str) -> Vec<String> {
+        let namespaces = Api::<Namespace>::all(self.client.clone());
+        let labelled = ListParams::default().labels(&format!("brinell.dev/run={run}"));
+        let found = self.runtime.block_on(namespaces.list(&labelled)).expect("listed");
+        found.into_iter().map(|namespace| namespace.name_any()).collect()
+    }
+
+    /// Every object of the cluster, by its kind, namespace and name.
+    fn objects(&self) -> BTreeMap<String, Value> {
+        self.runtime.block_on(async {
+            let discovery = Discovery::new(self.client.clone()).run().await.expect("told");
+            let kinds = discovery.groups().flat_map(|group| group.recommended_resources());
+            let mut objects = BTreeMap::new();
+            let listed = kinds.filter(|(kind, can)| {
+                can.supports_operation(verbs::LIST) && !RESTLESS.contains(&kind.kind.as_str())
+            });
+            for (kind, _) in listed {
+                let api = Api::<DynamicObject>::all_with(self.client.clone(), &kind);
+                for object in api.list(&ListParams::default()).await.expect("listed") {
+                    let namespace = object.namespace().unwrap_or_default();
+                    let name = format!("{} {namespace}/{}", kind.kind, object.name_any());
+                    objects.insert(name, still(&kind.kind, object));
+                }
+            }
+            objects
+        })
+    }
+
+    fn assert_same(&self, before: &BTreeMap<String, Value>) {
+        let after = self.objects();
+        let keys = before.keys().chain(after.keys());
+        let changed: Vec<_> = keys.filter(|key| before.get(*key) != after.get(*key)).collect();
+        assert!(changed.is_empty(), "{changed:?}");
+    }
+}
+
+/// Whether a pod says that it is ready.
+fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+/// An object without what a kubelet reports of its node every few seconds.
+fn still(kind: &str, object: DynamicObject) -> Value {
+    let mut object = serde_json::to_value(object).expect("JSON");
+    if kind == "Node" {
+        object["status"] = Value::Null;
+        object["metadata"]["managedFields"] = Value::Null;
+        object["metadata"]["resourceVersion"] = Value::Null;
+    }
+    object
+}
+
+impl Drop for Theirs {
+    fn drop(&mut self) {
+        let deleted =
+            Command::new("kind").args(["delete", "cluster", "--name", &self.name]).output();
+        assert!(deleted.is_ok_and(|it| it.status.success()), "kind cluster {} stays", self.name);
+    }
+}

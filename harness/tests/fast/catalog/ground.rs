@@ -1,0 +1,179 @@
+//! The catalog on a cluster that brinell did not make.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use brinell::catalog::{Catalog, Ground, Grounded};
+use brinell::model::{Action, Expectation, Need, Persona};
+use serde_json::Value;
+
+const PREFIX: &str = "brinell-k7f3";
+
+/// Our own catalog there, with a profile that says this.
+fn grounded(profile: &str, sees_log: bool) -> Result<Grounded, String> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("theirs.yaml");
+    fs::write(&file, profile).expect("written");
+    let catalog = Catalog::load(None).expect("our own catalog");
+    let profile = catalog.profile(&file.to_string_lossy()).map_err(|error| error.to_string())?;
+    let ground = Ground { prefix: PREFIX.to_owned(), sees_log };
+    catalog.on(&ground, &profile).map_err(|problems| problems.to_string())
+}
+
+fn found() -> Grounded {
+    grounded("{title: found, controls: {pod-security: {}}}", true).expect("it is only declared")
+}
+
+/// The names of all namespaces that objects are or are in.
+fn namespaces<'a>(objects: impl Iterator<Item = &'a Value>) -> BTreeSet<&'a str> {
+    let named = objects.filter_map(|object| match object["kind"].as_str() {
+        Some("Namespace") => object["metadata"]["name"].as_str(),
+        _ => object["metadata"]["namespace"].as_str(),
+    });
+    named.collect()
+}
+
+#[test]
+fn every_namespace_of_ours_has_a_name_of_the_runs_own() {
+    let Grounded { catalog, .. } = found();
+    let objects = catalog.targets.values().flat_map(|target| &target.objects);
+    let mut theirs = namespaces(objects.map(|document| &document.object));
+    theirs.retain(|name| !name.starts_with("brinell-k7f3-"));
+    // The targets that have something there are said to reach out.
+    assert_eq!(theirs, BTreeSet::from(["kube-system"]));
+}
+
+#[test]
+fn no_action_names_a_namespace_that_is_not_made() {
+    let here = Catalog::load(None).expect("our own catalog");
+    let objects = here.targets.values().flat_map(|target| &target.objects);
+    let names = namespaces(objects.map(|document| &document.object));
+    let is_part = |c: char| !(c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+    let mut left: BTreeSet<String> = BTreeSet::new();
+    for entry in &found().catalog.scenarios {
+        for turn in &entry.turns {
+            let text = format!("{:?}", turn.action);
+            let words = text.split(is_part).filter(|word| names.contains(word));
+            left.extend(words.map(str::to_owned));
+        }
+    }
+    assert_eq!(left, BTreeSet::from(["kube-system".to_owned()]));
+}
+
+#[test]
+fn prose_stays_as_it_is() {
+    let here = Catalog::load(None).expect("our own catalog");
+    for (entry, moved) in here.scenarios.iter().zip(&found().catalog.scenarios) {
+        assert_eq!(entry.scenario.why, moved.scenario.why);
+        assert_eq!(entry.text, moved.text);
+    }
+}
+
+#[test]
+fn what_is_not_ours_is_never_weakened() {
+    let weakened = "{title: x, controls: {pod-security: {weakening: absent}}}";
+    let refused = grounded(weakened, true).err().expect("refused");
+    let hint = "a cluster that brinell did not make is never weakened: remove `weakening`, or leave `--context` out";
+    assert!(
+        refused.contains("it weakens pod-security (absent)") && refused.contains(hint),
+        "{refused}"
+    );
+}
+
+#[test]
+fn nothing_of_a_declared_control_is_set_up() {
+    let Grounded { profile, .. } = found();
+    assert!(profile.controls.iter().all(|planned| planned.is_declared()));
+    assert!(profile.controls.iter().all(|planned| planned.questions.is_empty()));
+}
+
+#[test]
+fn without_a_log_only_what_is_nothing_but_evidence_needs_it() {
+    let Grounded { catalog, .. } =
+        grounded("{title: x, controls: {}}", false).expect("it is only declared");
+    let needing = catalog.scenarios.iter().filter(|it| it.needs().contains(&Need::AuditLog));
+    let needing: Vec<_> = needing.collect();
+    assert!(!needing.is_empty() && needing.len() < catalog.scenarios.len() / 4);
+    for entry in needing {
+        let recorded = |turn: &brinell::catalog::Turn| {
+            matches!(turn.expected, Expectation::Recorded(_))
+                || matches!(turn.action, Action::AuditLog(_))
+        };
+        assert!(entry.turns.iter().any(recorded), "{}", entry.id);
+    }
+}
+
+#[test]
+fn what_reaches_outside_of_our_namespaces_says_so() {
+    let catalog = found().catalog;
+    let reaches = |id: &str| {
+        catalog.scenarios.iter().find(|it| it.id == id).expect(id).needs().contains(&Need::Effects)
+    };
+    for id in [
+        "exec-kube-system",        // a pod of ours in kube-system
+        "pod-runtime-class",       // an object of the whole cluster
+        "pod-in-other-namespaces", // pods that are made in other namespaces
+        "pod-by-controller",       // the account of a controller
+        "impersonation",           // a role that holds everywhere
+        "kubelet-without-role",
+    ] {
+        assert!(reaches(id), "{id}");
+    }
+    for id in ["exec-interactive", "hostpath-root", "role-bind", "rights-anonymous", "secret-get"] {
+        assert!(!reaches(id), "{id}");
+    }
+}
+
+#[test]
+fn somebody_of_the_clusters_plays_a_persona() {
+    let profile = "
+title: x
+personas:
+  reader: {service-account: {roles: [view]}}
+  operator: {impersonated: {user: jane@example.com, groups: [developers]}}
+controls: {}";
+    let Grounded { catalog, .. } = grounded(profile, true).expect("it is only declared");
+    let reader = &catalog.personas["reader"];
+    assert!(reader.played && reader.has_own_account);
+    let made = reader.objects_in(&["brinell-k7f3-plain-app"].into(), |_| None);
+    let made: Vec<&Value> = made.iter().map(|document| &document.object).collect();
+    assert_eq!(made[0]["metadata"]["namespace"], "brinell-k7f3-personas");
+    assert_eq!(made[1]["roleRef"]["kind"], "ClusterRole");
+    assert_eq!(made[1]["roleRef"]["name"], "view");
+    assert_eq!(made.len(), 2);
+    let operator = &catalog.personas["operator"];
+    let Persona::Impersonated(jane) = &operator.who else { panic!("{:?}", operator.who) };
+    assert_eq!((jane.by.as_ref(), jane.user.as_str()), (None, "jane@example.com"));
+    assert!(operator.roles.is_empty());
+}
+
+#[test]
+fn a_persona_of_ours_holds_its_roles_in_our_namespaces_alone() {
+    let Grounded { catalog, .. } = found();
+    let made: BTreeSet<&str> = ["brinell-k7f3-plain-app", "brinell-k7f3-personas"].into();
+    for persona in catalog.personas.values() {
+        let written = |role: &str| catalog.written_rules(role);
+        for document in persona.objects_in(&made, written) {
+            let namespace = document.object["metadata"]["namespace"].as_str();
+            assert!(namespace.is_some_and(|it| made.contains(it)), "{document:?}");
+        }
+    }
+}
+
+#[test]
+fn a_declared_control_decides_as_the_profile_says() {
+    let profile = "
+title: x
+controls:
+  exec-guard: {decides: [{webhook: validate.example.com}], saying: no shells, namespace-labels: {env: production}}";
+    let Grounded { catalog, .. } = grounded(profile, true).expect("it is only declared");
+    let entry = catalog.scenarios.iter().find(|it| it.id == "exec-interactive").expect("ours");
+    let Expectation::Blocked(blocked, _) = &entry.turns[0].expected else { panic!("blocked") };
+    assert_eq!(blocked.by.control.decides.len(), 1);
+    assert_eq!(blocked.by.control.decides[0].to_string(), "webhook validate.example.com");
+    assert_eq!(blocked.saying.as_deref(), Some("no shells"));
+    assert!(blocked.by.control.leaves.is_empty());
+    let labels = &entry.target.objects[0].object["metadata"]["labels"];
+    assert_eq!(labels["env"], "production");
+    assert_eq!(labels["brinell.dev/exec-guard"], "enforce");
+}
