@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::PostParams;
 use kube::{Api, Client, Config};
 
-use crate::cluster::client;
+use crate::cluster::{Access, client};
 use crate::model::{Impersonated, Persona, User};
 use crate::text::encode;
 
@@ -38,12 +38,8 @@ pub struct IdentityError {
 
 impl Identity {
     /// Gives a persona its credentials: for a ServiceAccount a token of an hour, by the admin's TokenRequest.
-    pub async fn of(
-        name: &str,
-        persona: &Persona,
-        admin: &Client,
-        config: &Config,
-    ) -> Result<Self, IdentityError> {
+    pub async fn of(name: &str, persona: &Persona, access: &Access) -> Result<Self, IdentityError> {
+        let Access { admin, config, .. } = access;
         let failed = |source| IdentityError { name: name.to_owned(), source };
         let token = match persona {
             Persona::ServiceAccount(account)
@@ -76,7 +72,7 @@ impl Identity {
             name: name.to_owned(),
             user,
             impersonated,
-            client: client(asking).map_err(failed)?,
+            client: client(asking, &access.pace).map_err(failed)?,
             token,
         })
     }

@@ -174,6 +174,9 @@ pub struct ExistingArguments {
     /// The image of brinell that its nodes can pull; without one, what needs running pods is skipped
     #[arg(long, value_name = "IMAGE", help_heading = "Existing cluster")]
     pub image: Option<String>,
+    /// Requests a second at most; 0 is as fast as it answers
+    #[arg(long, value_name = "N", default_value_t = 20, help_heading = "Existing cluster")]
+    pub rate: u32,
     /// The context again, where its name looks like production
     #[arg(long, value_name = "NAME", help_heading = "Existing cluster")]
     pub allow_production: Option<String>,

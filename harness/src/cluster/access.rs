@@ -10,8 +10,9 @@ use kube::client::ClientBuilder;
 use kube::{Api, Client, Config};
 use tokio::sync::Semaphore;
 use tower::timeout::TimeoutLayer;
+use tower::util::MapFutureLayer;
 
-use super::ClusterError;
+use super::{ClusterError, Pace};
 
 /// The ways in to a cluster.
 #[derive(Clone)]
@@ -26,6 +27,8 @@ pub struct Access {
     pub image: String,
     /// The WebSocket protocols that are offered for exec and attach.
     pub stream_protocols: &'static str,
+    /// How fast it is asked.
+    pub pace: Pace,
     /// Who holds one of these may ask a question: how fast thousands of them may be asked is the cluster's to say.
     pub questions: Arc<Semaphore>,
 }
@@ -50,15 +53,25 @@ pub(super) async fn first_node(admin: &Client) -> Result<(String, IpAddr), Clust
 /// How long an answer may take to begin. A watch is answered at once, and then goes on.
 const ANSWER: Duration = Duration::from_secs(60);
 
-/// A client that sends each request once, and waits for a connection and for an answer only so long. The time is each
+/// A client that sends each request once, when its turn comes, and waits for a connection and for an answer only so long. The time is each
 /// request's own: kube's `read_timeout` runs while a connection is idle as well, and so ended the request that was the first
 /// after most of that time, in less than a second (measured).
 ///
 /// # Errors
 /// When no client can be made of the configuration.
-pub fn client(mut config: Config) -> Result<Client, kube::Error> {
+pub fn client(mut config: Config, pace: &Pace) -> Result<Client, kube::Error> {
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(5));
     config.read_timeout = None;
-    Ok(ClientBuilder::try_from(config)?.with_layer(&TimeoutLayer::new(ANSWER)).build())
+    let pace = pace.clone();
+    // A request is sent when its answer is first waited for.
+    let in_turn = MapFutureLayer::new(move |answer| {
+        let pace = pace.clone();
+        async move {
+            pace.turn().await;
+            answer.await
+        }
+    });
+    let builder = ClientBuilder::try_from(config)?.with_layer(&TimeoutLayer::new(ANSWER));
+    Ok(builder.with_layer(&in_turn).build())
 }

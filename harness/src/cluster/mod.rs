@@ -8,6 +8,7 @@ mod elf;
 mod existing;
 mod image;
 mod own;
+mod pace;
 mod process;
 mod pulse;
 mod run_folder;
@@ -31,6 +32,7 @@ pub use own::{
     node_image,
 };
 pub(crate) use own::{Created, KindError, ReadBack, Wanted, image_name, own};
+pub use pace::Pace;
 pub(crate) use process::Group;
 pub use process::ProcessError;
 pub(crate) use pulse::Pulse;

@@ -49,10 +49,9 @@ pub async fn plan(arguments: PlanArguments) -> Result<ExitCode, Error> {
     let PlanArguments { selection, existing: there } = arguments;
     let catalog = catalog(&selection)?;
     if let Some((profile, place)) = existing(&catalog, &selection, &there)? {
-        let allowed = there.allow_production.as_deref();
         // Nothing is made: the id only shows what namespaces would be called.
         let run = text::random_hex(3);
-        let reached = visit::reach(&catalog, &profile, place, allowed, &run).await?;
+        let reached = visit::reach(&catalog, &profile, place, &there, &run).await?;
         let where_it_is = format!("existing ({})", reached.existing.told());
         return show(&reached.plan(&selection)?, &profile, &where_it_is);
     }

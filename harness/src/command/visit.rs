@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use brinell::catalog::{Catalog, Entry, Ground, Grounded, ProfileEntry, select};
 use brinell::cli::{ExistingArguments, RunArguments, Selection};
-use brinell::cluster::{Existing, Way, namespace_prefix};
+use brinell::cluster::{Existing, Pace, Way, namespace_prefix};
 use brinell::model::{RunEvent, Whereabouts};
 use brinell::report::ExitCode;
 use brinell::run::{self, Plan, Progress, Visit};
@@ -51,12 +51,14 @@ pub async fn reach(
     catalog: &Catalog,
     profile: &ProfileEntry,
     whereabouts: Whereabouts,
-    allowed: Option<&str>,
+    arguments: &ExistingArguments,
     run: &str,
 ) -> Result<Reached, Error> {
     let Whereabouts { context, kubeconfig, image, .. } = whereabouts;
+    let allowed = arguments.allow_production.as_deref();
     let way = Way { kubeconfig, context: context.unwrap_or_default() };
-    let existing = Existing::reach(way, image.as_deref(), allowed).await?;
+    let existing =
+        Existing::reach(way, image.as_deref(), Pace::of(arguments.rate), allowed).await?;
     let ground = Ground { prefix: namespace_prefix(run), sees_log: existing.sight.log.is_some() };
     let grounded = catalog.on(&ground, profile)?;
     Ok(Reached { existing, grounded, with_pods: image.is_some() })
@@ -82,8 +84,7 @@ pub async fn start(
     let started = Instant::now();
     let reporter = reporter(&arguments.output)?;
     let run = text::random_hex(3);
-    let allowed = arguments.existing.allow_production.as_deref();
-    let reached = reach(catalog, profile, whereabouts, allowed, &run).await?;
+    let reached = reach(catalog, profile, whereabouts, &arguments.existing, &run).await?;
     let visit = Visit {
         run,
         with_pods: reached.with_pods,

@@ -99,7 +99,9 @@ pub async fn visit(
     progress.step("staged", "making namespaces of our own", furnishing).await?;
     let deadline = tokio::time::Instant::now() + visit.deadline;
     execute::execute(plan, &stage, visit.jobs, deadline, progress).await;
-    stage.while_there(std::future::ready(())).await
+    stage.while_there(std::future::ready(())).await?;
+    let sent = existing.access.pace.sent();
+    progress.step("asked", "counting", async { Ok(((), format!("{sent} requests"))) }).await
 }
 
 /// Makes a cluster of our own and sets the stage on it.

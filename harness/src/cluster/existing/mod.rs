@@ -15,7 +15,7 @@ use kube::{Api, Client, Config};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
-use super::{Access, ClusterError, Pulse, RunFolder, Sight, client, is_on_loopback};
+use super::{Access, ClusterError, Pace, Pulse, RunFolder, Sight, client, is_on_loopback};
 use crate::catalog::Lacks;
 use crate::catalog::did_you_mean;
 use crate::model::Need;
@@ -184,13 +184,14 @@ fn looks_like_production(name: &str) -> bool {
 }
 
 impl Existing {
-    /// Reaches the cluster of a context; one that looks like production only if its context is `allowed`.
+    /// Reaches the cluster of a context and asks it at this pace from now on; one that looks like production only if its context is `allowed`.
     ///
     /// # Errors
     /// When it is not allowed or does not answer.
     pub async fn reach(
         way: Way,
         image: Option<&str>,
+        pace: Pace,
         allowed: Option<&str>,
     ) -> Result<Existing, ReachError> {
         let config = way.config(allowed).await?;
@@ -200,7 +201,7 @@ impl Existing {
             server: without_credentials(&server),
             cause,
         };
-        let admin = client(config.clone()).map_err(unusable)?;
+        let admin = client(config.clone(), &pace).map_err(unusable)?;
         let version = admin.apiserver_version().await.map_err(unusable)?.git_version;
         let user = who_am_i(&admin).await.map_err(unusable)?;
         let api_servers = api_servers(&admin).await;
@@ -210,6 +211,7 @@ impl Existing {
             node_name: a_node(&admin).await,
             image: image.unwrap_or(NO_IMAGE).to_owned(),
             stream_protocols: STREAM_PROTOCOLS,
+            pace,
             questions: Arc::new(Semaphore::new(AT_A_TIME)),
             config,
             admin,

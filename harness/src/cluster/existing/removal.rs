@@ -11,7 +11,7 @@ use kube::runtime::wait::await_condition;
 use kube::{Api, Client};
 
 use super::{MARK, Way, namespace_prefix};
-use crate::cluster::{ClusterError, RUN_LABEL, RunFolder, client};
+use crate::cluster::{ClusterError, Pace, RUN_LABEL, RunFolder, client};
 
 /// How long a namespace may take to be gone. One that holds pods takes as long as these take to end.
 const TERMINATING: Duration = Duration::from_secs(120);
@@ -142,6 +142,6 @@ impl Way {
     async fn admin(&self) -> Result<Client, ClusterError> {
         // Whoever has made something there may remove it there, whatever its name looks like.
         let config = self.config(Some(&self.context)).await.map_err(Box::new)?;
-        Ok(client(config)?)
+        Ok(client(config, &Pace::free())?)
     }
 }

@@ -24,7 +24,7 @@ pub use second::Second;
 pub use settings::{LOGS, SETTINGS, Settings};
 
 use super::access::{AT_A_TIME, client, first_node};
-use super::{Access, ClusterError, Group, RunFolder, Sight, StandIn};
+use super::{Access, ClusterError, Group, Pace, RunFolder, Sight, StandIn};
 
 /// A cluster of our own. Only such a cluster has a second API server and takes settings, so that nothing else can be
 /// weakened:
@@ -172,9 +172,10 @@ async fn access(
     config: Config,
     stream_protocols: &'static str,
 ) -> Result<(Access, std::net::IpAddr), ClusterError> {
-    let admin = client(config.clone())?;
+    let pace = Pace::free();
+    let admin = client(config.clone(), &pace)?;
     let (node_name, address) = first_node(&admin).await?;
     let image = image_name(run);
     let questions = Arc::new(Semaphore::new(AT_A_TIME));
-    Ok((Access { config, admin, node_name, image, stream_protocols, questions }, address))
+    Ok((Access { config, admin, node_name, image, stream_protocols, pace, questions }, address))
 }

@@ -10,7 +10,7 @@ use kube::runtime::wait::await_condition;
 use super::{Stage, StageError, not_ready};
 use crate::attack::{Identity, IdentityError};
 use crate::catalog::PersonaEntry;
-use crate::cluster::{Access, STARTING};
+use crate::cluster::STARTING;
 
 /// The identities that were made on a stage, by the persona's name.
 #[derive(Default)]
@@ -32,9 +32,8 @@ impl Stage {
         if let Some(identity) = made {
             return Ok(identity);
         }
-        let Access { admin, config, .. } = &self.world.access;
         let PersonaEntry { name, who, .. } = persona;
-        let identity = Identity::of(name, who, admin, config).await?;
+        let identity = Identity::of(name, who, &self.world.access).await?;
         self.identities.made().insert(name.clone(), identity.clone());
         Ok(identity)
     }

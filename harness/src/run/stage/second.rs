@@ -35,8 +35,8 @@ impl OwnStage {
         let log = writes_log(settings).then(|| second.log()).transpose()?;
         let (log, following) = follow(log, &self.stage.values);
         let config = second.config.clone();
-        let access =
-            Access { admin: client(config.clone())?, config, ..self.stage.world.access.clone() };
+        let access = Access { config, ..self.stage.world.access.clone() };
+        let access = Access { admin: client(access.config.clone(), &access.pace)?, ..access };
         let sight = Sight {
             log,
             pulse: Some(Pulse::of(access.admin.clone())),

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use brinell::cluster::{Existing, Way};
+use brinell::cluster::{Existing, Pace, Way};
 use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
 use kube::api::{DynamicObject, ListParams, PostParams};
 use kube::discovery::{Discovery, verbs};
@@ -100,7 +100,7 @@ impl Theirs {
         let runtime = Runtime::new().expect("a runtime");
         let way = Way { kubeconfig: Some(kubeconfig), context: format!("kind-{name}") };
         let client = runtime.block_on(async {
-            let reached = Existing::reach(way, None, None).await;
+            let reached = Existing::reach(way, None, Pace::free(), None).await;
             reached.unwrap_or_else(|error| panic!("{error}")).access.admin
         });
         let theirs = Theirs { home, name, runtime, client };
@@ -140,7 +140,8 @@ impl Theirs {
     }
 
     fn run(&self, arguments: &[&str]) -> Ran {
-        self.brinell(&self.home, arguments).output().expect("started").into()
+        let arguments = [arguments, &["--rate", "0"]].concat();
+        self.brinell(&self.home, &arguments).output().expect("started").into()
     }
 
     /// Starts a run and kills it when its namespaces are there. Returns its id.

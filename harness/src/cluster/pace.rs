@@ -1,0 +1,84 @@
+//! How fast a cluster is asked. One of our own answers as fast as it can; on an existing one others wait in the same line.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The pace of all requests to one cluster, whoever sends them. Its copies share it.
+#[derive(Debug, Clone)]
+pub struct Pace {
+    /// The time between two requests; `None` is as fast as the cluster answers.
+    gap: Option<Duration>,
+    turns: Arc<Mutex<Turns>>,
+}
+
+#[derive(Debug)]
+struct Turns {
+    /// When the next request may be sent.
+    next: Instant,
+    given: u64,
+}
+
+impl Pace {
+    /// As fast as the cluster answers.
+    pub fn free() -> Pace {
+        Pace::with(None)
+    }
+
+    /// At most so many requests a second; 0 is as fast as the cluster answers.
+    pub fn of(a_second: u32) -> Pace {
+        Pace::with(Duration::from_secs(1).checked_div(a_second))
+    }
+
+    fn with(gap: Option<Duration>) -> Pace {
+        Pace { gap, turns: Arc::new(Mutex::new(Turns { next: Instant::now(), given: 0 })) }
+    }
+
+    /// Waits until one more request may be sent.
+    pub async fn turn(&self) {
+        let at = {
+            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            turns.given += 1;
+            let Some(gap) = self.gap else { return };
+            let at = turns.next.max(Instant::now());
+            turns.next = at + gap;
+            at
+        };
+        tokio::time::sleep_until(at).await;
+    }
+
+    /// How many requests were sent.
+    pub fn sent(&self) -> u64 {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner).given
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn however_many_ask_at_once_they_take_turns() {
+        let pace = Pace::of(20);
+        let started = Instant::now();
+        futures::future::join_all((0..21).map(|_| pace.turn())).await;
+        assert_eq!(started.elapsed(), Duration::from_secs(1));
+        // Time in which nobody asked is not made up for.
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let started = Instant::now();
+        pace.turn().await;
+        pace.turn().await;
+        assert_eq!(started.elapsed(), Duration::from_millis(50));
+        assert_eq!(pace.sent(), 23);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cluster_of_our_own_is_not_waited_for() {
+        let started = Instant::now();
+        for pace in [Pace::free(), Pace::of(0)] {
+            futures::future::join_all((0..100).map(|_| pace.turn())).await;
+        }
+        assert_eq!(started.elapsed(), Duration::ZERO);
+    }
+}
