@@ -98,6 +98,9 @@ pub enum ClusterError {
     /// The settings of a kubelet are to be changed where none runs.
     #[error("the node is simulated and has no kubelet")]
     NoKubelet,
+    /// A kubelet answers, and not with its configuration.
+    #[error("the kubelet does not tell its configuration: its answer has no `kubeletconfig`")]
+    NoKubeletConfiguration,
     /// Processes of the run are there although they were killed.
     #[error(
         "{0} processes of the run cannot be ended; `ps` shows them in the environment of BRINELL_RUN"
