@@ -12,8 +12,6 @@ mod traced;
 mod words;
 
 pub use attribution::{attribute, own_events};
-pub use expectation::{
-    Expected, judge_block, judge_permit, judge_record, judge_review, judge_step,
-};
+pub use expectation::{Expected, judge_block, judge_permit, judge_record, judge_sound, judge_step};
 pub use scenario::{Judged, judge};
 pub use signature::{Recognised, Signature};
