@@ -18,6 +18,7 @@ mod select;
 mod set_up;
 mod source;
 mod substitution;
+mod waivers;
 
 pub use admission::join;
 pub use entry::*;

@@ -146,6 +146,9 @@ pub struct RunArguments {
         help_heading = "Scenarios"
     )]
     pub list: Option<ListFormat>,
+    /// YAML of failures that are known, each with who answers for it until when
+    #[arg(long, value_name = "FILE", help_heading = "Results")]
+    pub expected: Option<PathBuf>,
     /// Keep the cluster, to look at it
     #[arg(long, help_heading = "Cluster")]
     pub keep: bool,

@@ -69,6 +69,7 @@ pub async fn conduct(
     drop(progress);
     // A panic while something was shown: what was judged is lost. The caller writes that into the files.
     let mut reporter = listening.await.map_err(|_| Error::Panicked)?;
+    reporter.settle();
     let summary = reporter.results().summarise(started.elapsed(), took_by_cluster, told(&tidied));
     reporter.on(RunEvent::Finished(summary));
     let (results, reported) = reporter.finish();

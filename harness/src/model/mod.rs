@@ -18,6 +18,7 @@ mod right;
 mod run_event;
 mod scenario;
 mod seconds;
+mod waiver;
 mod word;
 
 pub use action::*;
@@ -36,4 +37,5 @@ pub use results::*;
 pub use right::*;
 pub use run_event::*;
 pub use scenario::*;
+pub use waiver::*;
 pub use word::*;

@@ -7,7 +7,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
 
-use super::{Proof, Role, RunEvent, ScenarioResult, Summary, Verdict, WeakeningResult};
+use super::{
+    Proof, Role, RunEvent, ScenarioResult, SettledWaiver, Summary, Verdict, WeakeningResult,
+};
 
 /// The format that is written and read. It changes when a reader of the old one would misread the new one.
 const FORMAT: u32 = 1;
@@ -34,6 +36,9 @@ pub struct Results {
     pub cluster: String,
     /// The scenarios that were judged or skipped, in the order of the catalog: two runs can be compared.
     pub scenarios: Vec<ScenarioResult>,
+    /// What became of the waivers of a run, in the order of their file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waivers: Vec<SettledWaiver>,
     /// What a proof found; `None` when it was no proof.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<Proof>,
@@ -88,6 +93,7 @@ impl Default for Results {
             profile: String::new(),
             cluster: String::new(),
             scenarios: Vec::new(),
+            waivers: Vec::new(),
             proof: None,
             unmet: Vec::new(),
             aborted: Some(UNFINISHED.to_owned()),
@@ -97,6 +103,11 @@ impl Default for Results {
 }
 
 impl Results {
+    /// The day on which it began, in UTC: `2026-11-20`; empty where it did not begin.
+    pub fn day(&self) -> &str {
+        self.started.split('T').next().unwrap_or_default()
+    }
+
     /// Takes one event into account.
     pub fn on(&mut self, event: RunEvent) {
         match event {
@@ -112,6 +123,7 @@ impl Results {
             RunEvent::ScenarioFinished(result) => self.add_scenario(*result),
             RunEvent::WeakeningFinished(result) => self.add_weakening(*result),
             RunEvent::Proven(proof) => self.proof = Some(*proof),
+            RunEvent::WaiversSettled(waivers) => self.waivers = waivers,
             RunEvent::Finished(summary) => {
                 self.aborted.take_if(|error| error == UNFINISHED);
                 self.summary = Some(summary);
@@ -139,13 +151,17 @@ impl Results {
 
     /// The end of the run, counted over all that was judged.
     pub fn summarise(&self, took: Duration, took_by_cluster: Duration, tidy: String) -> Summary {
-        let count = |verdict| self.scenarios.iter().filter(|it| it.verdict == verdict).count();
+        let counted =
+            |verdict| move |it: &&ScenarioResult| it.verdict == verdict && !it.is_waived();
+        let count = |verdict| self.scenarios.iter().filter(counted(verdict)).count();
         let unmet: BTreeSet<&str> = self.unmet.iter().map(|it| it.control.as_str()).collect();
         Summary {
             passed: count(Verdict::Passed),
             failed: count(Verdict::Failed),
             inconclusive: count(Verdict::Inconclusive),
             skipped: count(Verdict::Skipped),
+            waived: self.scenarios.iter().filter(|it| it.is_waived()).count(),
+            bad_waivers: self.waivers.iter().filter(|it| it.state.is_bad()).count(),
             unmet: unmet.len(),
             attempts: self.scenarios.iter().map(|it| it.attempts.len()).sum(),
             took,

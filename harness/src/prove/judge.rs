@@ -318,6 +318,7 @@ mod tests {
             controls: Vec::new(),
             verdict: worst.unwrap_or(Verdict::Passed),
             cause: None,
+            waived: None,
             attempts,
             took: Duration::ZERO,
         }

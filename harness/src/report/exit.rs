@@ -71,10 +71,10 @@ impl ExitCode {
                 proof_help: "every weakening was caught, or is missed as known",
             },
             ExitCode::Failed => Meaning {
-                run: "a scenario failed",
+                run: "a scenario failed and is not waived, or a waiver has expired or is stale",
                 proof: "a weakening was missed, an attack is vacuous, a scenario is collateral, a deviation is stale, \
                         or a scenario fails where nothing is weakened",
-                run_help: "a scenario failed",
+                run_help: "a scenario failed and is not waived, or a waiver has expired or is stale",
                 proof_help: "a weakening was missed, a scenario catches nothing or turned red for another control, \
                              a deviation is stale,\n\
                              or a scenario fails where nothing is weakened",
@@ -123,13 +123,13 @@ impl ExitCode {
     }
 
     fn of_run(summary: &Summary, require_all: bool) -> ExitCode {
-        if summary.failed > 0 {
+        if summary.failed + summary.bad_waivers > 0 {
             ExitCode::Failed
         } else if summary.unmet > 0 {
             ExitCode::Broken
         } else if summary.inconclusive > 0 || (require_all && summary.skipped > 0) {
             ExitCode::Inconclusive
-        } else if summary.passed == 0 {
+        } else if summary.passed + summary.waived == 0 {
             ExitCode::NothingJudged
         } else {
             ExitCode::Passed
@@ -211,6 +211,11 @@ mod tests {
             let found = with(ExitCode::of_run(&summary, require_all), broken);
             assert_eq!(found, code, "{summary:?} {broken}");
         }
+        let waived =
+            |waived, bad_waivers| Summary { waived, bad_waivers, ..sample::summary(0, 0, 0, 0) };
+        assert_eq!(ExitCode::of_run(&waived(1, 0), false), Passed);
+        assert_eq!(ExitCode::of_run(&waived(0, 1), false), Failed);
+        assert_eq!(ExitCode::of_run(&waived(9, 1), false), Failed);
         let unmet = |failed| Summary { unmet: 1, ..sample::summary(9, failed, 0, 0) };
         assert_eq!(ExitCode::of_run(&unmet(0), false), Broken);
         assert_eq!(ExitCode::of_run(&unmet(1), false), Failed);

@@ -5,10 +5,12 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::judge::{settle, waive};
 use crate::model::{
     Answer, AttemptResult, Cell, Decision, Denial, Door, Effect, Event, Evidence, Finding,
-    Judgement, Layer, Level, Log, Mark, Outcome, Proof, Reason, Response, Results, Role, RunEvent,
-    ScenarioResult, Sent, Stream, Summary, User, Vacuous, Verdict, WeakeningResult,
+    Judgement, KnownVerdict, Layer, Level, Log, Mark, Outcome, Proof, Reason, Response, Results,
+    Role, RunEvent, ScenarioResult, Sent, Stream, Summary, User, Vacuous, Verdict, Waiver,
+    WaiverEntry, WeakeningResult,
 };
 
 const URI: &str =
@@ -105,6 +107,40 @@ pub(crate) fn mixed() -> Vec<RunEvent> {
         vec![inconclusive, failed(), skipped, passed],
         Summary { attempts: 7, ..summary(1, 1, 1, 1) },
     )
+}
+
+/// A run in which all that fails is waived, and of which two waivers must go.
+pub(super) fn waived() -> Vec<RunEvent> {
+    let both = vec![Reason::Bypassed, Reason::Unlogged];
+    let waivers = [
+        waiver(1, "exec-interactive", "2026-12-31", both),
+        waiver(7, "exec-interactive", "2026-11-19", Vec::new()),
+        waiver(13, "exec-interactive", "2026-12-31", vec![Reason::WrongLayer]),
+        waiver(19, "egress-database", "2026-12-31", Vec::new()),
+    ];
+    let today = "2026-11-20";
+    let mut result = failed();
+    waive(&mut result, &waivers, today);
+    let settled = settle(&waivers, std::slice::from_ref(&result), today);
+    let summary = Summary { waived: 1, bad_waivers: 2, ..summary(0, 0, 0, 0) };
+    let mut events = run(vec![result], summary);
+    events.insert(events.len() - 1, RunEvent::WaiversSettled(settled));
+    events
+}
+
+fn waiver(line: usize, scenario: &str, expires: &str, findings: Vec<Reason>) -> WaiverEntry {
+    let waiver = Waiver {
+        scenario: scenario.to_owned(),
+        attempt: None,
+        persona: None,
+        door: None,
+        verdict: KnownVerdict::Failed,
+        findings,
+        why: "the guard comes with the next release".to_owned(),
+        owner: "team-a".to_owned(),
+        expires: expires.to_owned(),
+    };
+    WaiverEntry { place: format!("expected.yaml:{line}"), waiver }
 }
 
 /// A run whose cluster could not be made.
@@ -241,6 +277,7 @@ pub(super) fn hostile(text: &str) -> Vec<RunEvent> {
         controls: vec![all()],
         verdict: Verdict::Failed,
         cause: None,
+        waived: None,
         attempts: vec![attempt],
         took: Duration::from_millis(5),
     };
@@ -281,6 +318,8 @@ pub(super) fn summary(
         failed,
         inconclusive,
         skipped,
+        waived: 0,
+        bad_waivers: 0,
         unmet: 0,
         attempts: 4,
         took: Duration::from_millis(20_312),
@@ -338,6 +377,7 @@ fn exec_interactive(verdict: Verdict, attempts: Vec<AttemptResult>) -> ScenarioR
         controls: vec!["exec-guard".to_owned(), "audit-policy".to_owned()],
         verdict,
         cause: None,
+        waived: None,
         attempts,
         took: Duration::from_millis(600),
     }

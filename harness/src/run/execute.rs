@@ -66,6 +66,7 @@ pub fn without_attempts(entry: &Entry, verdict: Verdict, cause: String) -> Scena
         controls: entry.scenario.controls().into_iter().map(str::to_owned).collect(),
         verdict,
         cause: Some(cause),
+        waived: None,
         attempts: Vec::new(),
         took: Duration::ZERO,
     }
