@@ -20,7 +20,8 @@ use std::time::Duration;
 pub use access::{Access, client};
 pub(crate) use applying::{Applier, ApplyError, StandIn, is_pod_ready, until_pod_ready};
 pub use commands::RUN_VARIABLE;
-pub(crate) use image::{ImageError, can_run_in_pods};
+pub(crate) use image::can_run_in_pods;
+pub use image::{Image, ImageError};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 pub use own::{
     Choice, ChoiceError, ClusterType, DEFAULT_VERSION, NoCluster, Own, Second, Settings, Swept,
