@@ -76,6 +76,13 @@ pub enum Command {
     /// Weaken each control, one way at a time, and demand that the scenarios notice
     #[command(after_help = after_help(PROOF, |meaning| meaning.proof_help))]
     Prove(ProveArguments),
+    /// Join the results of several jobs: other clusters, or parts of the catalog
+    Merge(MergeArguments),
+    /// Write the image of this executable as an archive, to push into your registry
+    Image {
+        /// The archive, as `docker load` and `skopeo copy docker-archive:…` take it; `-` is standard output
+        file: PathBuf,
+    },
     /// Print a result as Markdown, from the JSON that a run or a proof wrote
     Report {
         /// The JSON
@@ -183,6 +190,20 @@ pub struct ProveArguments {
     pub output: Output,
 }
 
+/// What a merge can be told.
+#[derive(Debug, Args)]
+pub struct MergeArguments {
+    /// The JSON that each job wrote, or that an earlier merge did; a run that is in two of them counts once
+    #[arg(required = true)]
+    pub results: Vec<PathBuf>,
+    /// The report files.
+    #[command(flatten)]
+    pub reports: Reports,
+    /// Count a skipped scenario as inconclusive
+    #[arg(long, help_heading = "Results")]
+    pub require_all: bool,
+}
+
 /// The conditions of a run or a proof.
 #[derive(Debug, Args)]
 pub struct Conditions {
@@ -221,11 +242,13 @@ pub struct Output {
 }
 
 impl Output {
-    /// The reports that arguments ask for although they cannot be parsed. Only a run and a proof write reports.
+    /// The reports that arguments ask for although they cannot be parsed. Only a run, a proof and a merge
+    /// write reports.
     pub fn of_broken(arguments: &[OsString]) -> Output {
         let mut output = Output::default();
         let cli = Cli::command();
-        let mut others = cli.get_subcommands().filter(|command| command.get_name() != "prove");
+        let mut others =
+            cli.get_subcommands().filter(|it| !["merge", "prove"].contains(&it.get_name()));
         if others.any(|command| arguments.iter().any(|word| word == command.get_name())) {
             return output;
         }

@@ -89,7 +89,7 @@ pub fn settle(
     let settled = waivers.iter().map(|entry| {
         let result = scenarios.iter().find(|result| result.id == entry.waiver.scenario);
         let (state, told) = state(&entry.waiver, result, today);
-        SettledWaiver { entry: entry.clone(), state, told }
+        SettledWaiver { run: None, entry: entry.clone(), state, told }
     });
     settled.collect()
 }

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
 
 use super::{
-    Proof, Role, RunEvent, ScenarioResult, SettledWaiver, Summary, Verdict, WeakeningResult,
+    MergedRun, Proof, Role, RunEvent, ScenarioResult, SettledWaiver, Summary, Verdict,
+    WeakeningResult,
 };
 
 /// The format that is written and read. It changes when a reader of the old one would misread the new one.
@@ -36,6 +37,9 @@ pub struct Results {
     pub cluster: String,
     /// The scenarios that were judged or skipped, in the order of the catalog: two runs can be compared.
     pub scenarios: Vec<ScenarioResult>,
+    /// The runs that were merged into this; empty where it is one run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<MergedRun>,
     /// What became of the waivers of a run, in the order of their file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waivers: Vec<SettledWaiver>,
@@ -56,6 +60,9 @@ pub struct Results {
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Unmet {
+    /// The run that it is of, in a merged result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
     /// The control.
     pub control: String,
     /// What it lacks.
@@ -93,6 +100,7 @@ impl Default for Results {
             profile: String::new(),
             cluster: String::new(),
             scenarios: Vec::new(),
+            runs: Vec::new(),
             waivers: Vec::new(),
             proof: None,
             unmet: Vec::new(),
@@ -116,7 +124,7 @@ impl Results {
                 (self.kubernetes, self.profile) = (kubernetes, profile);
             }
             RunEvent::ControlUnmet { control, cause } => {
-                self.unmet.push(Unmet { control, cause });
+                self.unmet.push(Unmet { run: None, control, cause });
                 self.unmet.sort_by(|one, other| one.control.cmp(&other.control));
             }
             RunEvent::Aborted { error } => self.aborted = Some(error),
@@ -166,6 +174,7 @@ impl Results {
             attempts: self.scenarios.iter().map(|it| it.attempts.len()).sum(),
             took,
             took_by_cluster,
+            left_behind: false,
             tidy,
         }
     }

@@ -77,6 +77,9 @@ pub enum RunEvent {
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ScenarioResult {
+    /// The run that it is of, in a merged result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
     /// The file's name.
     pub id: String,
     /// The folder's name.
@@ -183,8 +186,16 @@ pub struct Summary {
     /// The part of it spent by the cluster's own programs, which make and remove it.
     #[serde(with = "super::seconds")]
     pub took_by_cluster: Duration,
+    /// Whether something that the run made may still be there.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub left_behind: bool,
     /// What became of the cluster: `Cluster deleted, nothing left behind.`
     pub tidy: String,
+}
+
+/// Whether it is not so: what the summary does not say then.
+fn is_not(is: &bool) -> bool {
+    !is
 }
 
 /// Whether there are none: what the summary does not say then.

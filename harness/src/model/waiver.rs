@@ -89,6 +89,9 @@ pub struct WaivedBy {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct SettledWaiver {
+    /// The run that it is of, in a merged result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
     /// The waiver.
     #[serde(flatten)]
     pub entry: WaiverEntry,

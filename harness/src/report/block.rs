@@ -107,7 +107,7 @@ pub(super) fn answered_for(entry: &WaiverEntry) -> String {
 
 /// A waiver of which more is to be said than that it is needed.
 pub(super) fn settled(waiver: &SettledWaiver) -> String {
-    let SettledWaiver { entry: WaiverEntry { place, waiver: about }, state, told } = waiver;
+    let SettledWaiver { entry: WaiverEntry { place, waiver: about }, state, told, run: _ } = waiver;
     format!("{place}: {} ({}): {}: {told}", about.scenario, about.owner, state.label())
 }
 

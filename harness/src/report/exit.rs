@@ -115,11 +115,18 @@ impl ExitCode {
 
     /// The code of all that was judged. `require_all` counts a skip as inconclusive.
     pub fn of(results: &Results, require_all: bool) -> ExitCode {
-        match (&results.proof, &results.summary) {
+        if !results.runs.is_empty() {
+            let codes = results.split().into_iter().map(|run| ExitCode::of(&run, require_all));
+            return codes.fold(ExitCode::Passed, ExitCode::or_worse);
+        }
+        let code = match (&results.proof, &results.summary) {
             (Some(proof), _) => ExitCode::of_proof(proof, require_all),
             (None, Some(summary)) => ExitCode::of_run(summary, require_all),
             (None, None) => ExitCode::Broken,
-        }
+        };
+        let left_behind = results.summary.as_ref().is_some_and(|summary| summary.left_behind);
+        let is_broken = results.aborted.is_some() || left_behind;
+        code.or_worse(if is_broken { ExitCode::Broken } else { ExitCode::Passed })
     }
 
     fn of_run(summary: &Summary, require_all: bool) -> ExitCode {

@@ -38,30 +38,52 @@ fn render(results: &Results) -> io::Result<Vec<u8>> {
     if let Some(summary) = &results.summary {
         report.set_time(summary.took);
     }
-    if !results.unmet.is_empty() {
-        let cases = results.unmet.iter().map(unmet).collect();
-        report.add_test_suite(suite("setup", cases, results));
-    }
-    report
-        .add_test_suites(about_the_run(results).map(|case| suite(OURSELVES, vec![case], results)));
-    if let Some(proof) = &results.proof {
-        for (control, weakenings) in controls(proof) {
-            let cases = weakenings.into_iter().map(weakening).collect();
-            report.add_test_suite(suite(control, cases, results));
+    for (position, run) in results.split().iter().enumerate() {
+        let mut suites = suites(run);
+        if let Some(merged) = results.runs.get(position) {
+            suites.iter_mut().for_each(|suite| tell_apart(suite, &merged.label()));
         }
-        report.add_test_suite(suite(OURSELVES, exceptions(proof), results));
-    }
-    if results.waivers.iter().any(|it| it.state.is_bad()) {
-        let bad = results.waivers.iter().filter(|it| it.state.is_bad());
-        report.add_test_suite(suite("waivers", bad.map(bad_waiver).collect(), results));
-    }
-    for (family, scenarios) in families(results) {
-        let cases = scenarios.into_iter().map(|result| case(result, results)).collect();
-        report.add_test_suite(suite(family, cases, results));
+        report.add_test_suites(suites);
     }
     let mut document = Vec::new();
     report.serialize(&mut document).map_err(io::Error::other)?;
     Ok(document)
+}
+
+/// Names a suite and its cases by their run: others have suites and cases of the same names.
+fn tell_apart(suite: &mut TestSuite, run: &str) {
+    suite.name = line(&format!("{run}: {}", suite.name.as_str())).into();
+    for case in &mut suite.test_cases {
+        let family = case.classname.as_ref().map_or("", |class| class.as_str());
+        let family = family.strip_prefix("brinell.").unwrap_or(family).to_owned();
+        case.set_classname(format!("{}.{family}", class("brinell", run)));
+    }
+}
+
+/// The suites of one run.
+fn suites(results: &Results) -> Vec<TestSuite> {
+    let mut suites = Vec::new();
+    if !results.unmet.is_empty() {
+        let cases = results.unmet.iter().map(unmet).collect();
+        suites.push(suite("setup", cases, results));
+    }
+    suites.extend(about_the_run(results).map(|case| suite(OURSELVES, vec![case], results)));
+    if let Some(proof) = &results.proof {
+        for (control, weakenings) in controls(proof) {
+            let cases = weakenings.into_iter().map(weakening).collect();
+            suites.push(suite(control, cases, results));
+        }
+        suites.push(suite(OURSELVES, exceptions(proof), results));
+    }
+    if results.waivers.iter().any(|it| it.state.is_bad()) {
+        let bad = results.waivers.iter().filter(|it| it.state.is_bad());
+        suites.push(suite("waivers", bad.map(bad_waiver).collect(), results));
+    }
+    for (family, scenarios) in families(results) {
+        let cases = scenarios.into_iter().map(|result| case(result, results)).collect();
+        suites.push(suite(family, cases, results));
+    }
+    suites
 }
 
 /// A case for a run that ended early or judged nothing: without it the file would look green, or empty.

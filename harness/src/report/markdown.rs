@@ -17,7 +17,8 @@ use crate::text::visible;
 pub const FORMAT: Format = Format { name: "Markdown", flag: None, render };
 
 fn render(results: &Results) -> io::Result<Vec<u8>> {
-    Ok(markdown(results).into_bytes())
+    let pages: Vec<String> = results.split().iter().map(markdown).collect();
+    Ok(pages.join("\n").into_bytes())
 }
 
 fn markdown(results: &Results) -> String {

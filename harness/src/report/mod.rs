@@ -32,10 +32,10 @@ use crate::model::{Results, RunEvent, WaiverEntry};
 
 pub use exit::ExitCode;
 pub(crate) use exit::Meaning;
-pub(crate) use file::ReportFile;
+pub use file::ReportFile;
 pub(crate) use format::{Flag, Format};
 pub use markdown::FORMAT as MARKDOWN;
-pub use terminal::{Detail, Terminal};
+pub use terminal::{Detail, Terminal, one_line};
 
 /// Every format, in the order in which files of them are written.
 pub const FORMATS: &[&Format] = &[&junit::FORMAT, &json::FORMAT, &markdown::FORMAT];

@@ -144,7 +144,7 @@ fn waiver(line: usize, scenario: &str, expires: &str, findings: Vec<Reason>) -> 
 }
 
 /// A run whose cluster could not be made.
-pub(super) fn aborted() -> Vec<RunEvent> {
+pub(crate) fn aborted() -> Vec<RunEvent> {
     let error = "the cluster could not be created: kind ended with 1\nkind says: node(s) already exist for a \
                  cluster with the name \"brinell-k7f3\"; remove what an earlier run left behind with `brinell \
                  sweep`, then run again";
@@ -267,6 +267,7 @@ pub(super) fn hostile(text: &str) -> Vec<RunEvent> {
         evidence.log = log("k7f3-1", &[text]);
     }
     let failed = ScenarioResult {
+        run: None,
         id: all(),
         family: all(),
         file: Some(all()),
@@ -295,7 +296,7 @@ pub(super) fn hostile(text: &str) -> Vec<RunEvent> {
 }
 
 /// A run in which a control does not act, and all is judged.
-pub(super) fn unmet() -> Vec<RunEvent> {
+pub(crate) fn unmet() -> Vec<RunEvent> {
     let mut events = passing();
     let cause = "the control exec-guard was not seen acting within 60s: LetIn".to_owned();
     events.insert(5, RunEvent::ControlUnmet { control: "exec-guard".to_owned(), cause });
@@ -324,6 +325,7 @@ pub(super) fn summary(
         attempts: 4,
         took: Duration::from_millis(20_312),
         took_by_cluster: Duration::from_secs(15),
+        left_behind: false,
         tidy: "Cluster deleted, nothing left behind.".to_owned(),
     }
 }
@@ -365,6 +367,7 @@ fn step(name: &str, doing: &str, detail: &str, milliseconds: u64) -> [RunEvent; 
 
 fn exec_interactive(verdict: Verdict, attempts: Vec<AttemptResult>) -> ScenarioResult {
     ScenarioResult {
+        run: None,
         id: "exec-interactive".to_owned(),
         family: "exec".to_owned(),
         file: None,

@@ -199,6 +199,21 @@ fn found(results: &Results, summary: &Summary, reports: &str) -> String {
     format!("{unfinished}{}\n{reports}", proof::score(proof))
 }
 
+/// A run in a line, with what came of it and what is wrong with it as a whole in lines below.
+pub fn one_line(results: &Results) -> String {
+    let Results { run, kubernetes, profile, cluster, .. } = results;
+    let head = format!("run {run}, Kubernetes {kubernetes} on {cluster}, profile {profile}");
+    let summary = results.summary.as_ref();
+    let found = summary.map(|it| verdicts(results, it, "").trim_end().to_owned());
+    let unmet = results.unmet.iter().map(|it| format!("{NOT_ACTING}: {}", it.cause));
+    let aborted = results.aborted.iter().map(|it| format!("{ABORTED}: {it}"));
+    let left = summary.filter(|it| it.left_behind).map(|it| it.tidy.clone());
+    let waivers = results.waivers.iter().filter(|it| it.state.is_bad()).map(block::settled);
+    let below = found.into_iter().chain(unmet).chain(aborted).chain(left).chain(waivers);
+    let below = below.flat_map(|text| wrap_lines(&text, block::WIDTH - 2, 40));
+    lines(&head) + &below.map(|line| format!("  {line}\n")).collect::<String>()
+}
+
 /// `1 passed, 0 failed, 0 inconclusive, 0 skipped; 4 attempts, all observed. JUnit: junit.xml`
 fn verdicts(results: &Results, summary: &Summary, reports: &str) -> String {
     let Summary { passed, failed, inconclusive, skipped, waived, unmet, attempts, .. } = summary;

@@ -13,7 +13,7 @@ use brinell::report::ExitCode;
 use roxmltree::{Document, Node};
 
 /// A machine on which nothing is installed.
-const NO_ENGINE: &str = "none";
+pub const NO_ENGINE: &str = "none";
 
 /// Commands that answer and end.
 const ANSWERS: [&[&str]; 7] = [
@@ -27,7 +27,7 @@ const ANSWERS: [&[&str]; 7] = [
 ];
 
 /// brinell on a machine whose only programs are those of an engine.
-fn brinell(home: &Home, engine: &str) -> Command {
+pub fn brinell(home: &Home, engine: &str) -> Command {
     let mut command = home.brinell();
     let (folder, state) = (engines(engine), home.path("state"));
     let own = [("HOME", home.path("")), ("PATH", folder), ("XDG_STATE_HOME", state)];
@@ -39,7 +39,7 @@ fn engines(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/engines").join(name)
 }
 
-fn ran(command: &mut Command) -> Ran {
+pub fn ran(command: &mut Command) -> Ran {
     command.output().expect("started").into()
 }
 
@@ -93,7 +93,7 @@ fn the_only_case<'a>(xml: &'a Document) -> Node<'a, 'a> {
 }
 
 /// A profile of the user's that has no control, so that no scenario can run.
-fn bare_profile(home: &Home) {
+pub fn bare_profile(home: &Home) {
     fs::write(home.path("bare.yaml"), "title: Nothing\ncontrols: {}\n").expect("written");
 }
 
@@ -274,7 +274,7 @@ fn waiver(keys: &str) -> String {
 #[test]
 fn a_waiver_that_means_nothing_is_refused_with_its_place() {
     for (waivers, place, words) in [
-        (waiver("").replace("active", "actve"), "1:14", "did you mean exec-interactive"),
+        (waiver("").replace("active", "actve"), "1:", "did you mean exec-interactive"),
         (waiver(", attempt: a shel"), "1:", "did you mean a shell"),
         (waiver(", persona: operater"), "1:", "did you mean operator"),
         (waiver(", door: SPDY"), "1:", "known are: "),
