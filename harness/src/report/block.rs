@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::paint::Paint;
 use super::text::{columns, width, wrap, wrap_lines};
 use crate::model::{
-    Answer, AttemptResult, Evidence, Finding, Log, Reason, ScenarioResult, SettledWaiver,
-    SilenceKind, Verdict, WAIVED, WaiverEntry,
+    Answer, AttemptResult, Evidence, Finding, KnownVerdict, Log, Reason, ScenarioResult,
+    SettledWaiver, SilenceKind, Verdict, WAIVED, Waiver, WaiverEntry,
 };
 use crate::text::count;
 
@@ -94,9 +94,20 @@ fn waived(result: &ScenarioResult) -> Vec<String> {
     let by = result.waived.iter().flat_map(|waived| &waived.by);
     let told = by.flat_map(|by| {
         let attempts = count(by.attempts.len(), "attempt");
-        wrap(&format!("{}: {attempts}", answered_for(&by.entry)), WIDTH - 12, LINES)
+        let what = covered(&by.entry.waiver);
+        wrap(&format!("{}: {what} in {attempts}", answered_for(&by.entry)), WIDTH - 12, LINES)
     });
     entry(2, WAIVED, told.collect())
+}
+
+/// What a waiver covers: `bypassed, unlogged`.
+fn covered(waiver: &Waiver) -> String {
+    let findings: Vec<&str> = waiver.findings.iter().map(|reason| reason.label()).collect();
+    match waiver.verdict {
+        KnownVerdict::Failed if findings.is_empty() => "whatever failed".to_owned(),
+        KnownVerdict::Failed => findings.join(", "),
+        KnownVerdict::Inconclusive => "what could not be told".to_owned(),
+    }
 }
 
 /// `a template is being replaced (team-a, until 2026-12-31; expected.yaml:12)`

@@ -167,7 +167,7 @@ impl Stage {
         let attempt = Attempt {
             world: &self.world,
             identity: &identity,
-            target: target,
+            target,
             door: permit.door,
             audit_id: &self.ids.next(),
             user_agent: concat!("brinell/", env!("CARGO_PKG_VERSION"), " (control)"),
