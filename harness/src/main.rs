@@ -10,7 +10,9 @@ use brinell::pod;
 use brinell::report::ExitCode;
 use clap::error::ContextValue;
 use clap::{CommandFactory, Parser};
-use command::{Error, assets, complain, list, print, prove, refuse, report, reported, run, sweep};
+use command::{
+    Error, assets, complain, image, list, merge, print, prove, refuse, report, reported, run, sweep,
+};
 
 fn main() -> Code {
     parse().and_then(follow).unwrap_or_else(|error| {
@@ -43,6 +45,11 @@ fn follow(cli: Cli) -> Result<Code, Error> {
         Some(Command::Prove(arguments)) => {
             let output = arguments.output.clone();
             in_runtime(async { reported(prove::start(arguments).await, &output) })
+        }
+        Some(Command::Image { file }) => image::image(&file),
+        Some(Command::Merge(arguments)) => {
+            let output = Output { reports: arguments.reports.clone(), ..Output::default() };
+            reported(merge::merge(&arguments), &output)
         }
         Some(Command::Report { results }) => report::markdown(&results),
         Some(Command::Sweep(arguments)) => in_runtime(sweep::sweep(arguments)),

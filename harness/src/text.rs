@@ -50,6 +50,16 @@ pub fn count(number: usize, one: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
 }
 
+/// The first of several names, and how many there are beside: `a, b and 3 more`.
+pub fn first_of(names: &[impl AsRef<str>], most: usize) -> String {
+    let told: Vec<&str> = names.iter().take(most).map(AsRef::as_ref).collect();
+    let told = told.join(", ");
+    match names.len().saturating_sub(most) {
+        0 => told,
+        more => format!("{told} and {more} more"),
+    }
+}
+
 /// Removes `user:password@` from a text that comes from outside, a program's words or a library's: proxies are named
 /// with their passwords. It is looked for in every URL, which may be escaped as JSON or for a query, and without a scheme
 /// (`//user:password@host`, `user:password@host`), and a password that should have been escaped may be not. E-mail
@@ -296,6 +306,18 @@ mod tests {
             "@",
         ] {
             assert_eq!(without_credentials(text), text);
+        }
+    }
+
+    #[test]
+    fn of_many_names_the_first_are_told() {
+        for (names, told) in [
+            (&[] as &[&str], ""),
+            (&["a"], "a"),
+            (&["a", "b"], "a, b"),
+            (&["a", "b", "c"], "a, b and 1 more"),
+        ] {
+            assert_eq!(first_of(names, 2), told);
         }
     }
 

@@ -81,31 +81,14 @@ impl World {
     }
 }
 
-/// What an action acts on where it names nothing itself.
-#[derive(Debug, Clone)]
-pub struct StagedTarget {
-    /// The target's namespace.
-    pub namespace: String,
-    /// The target's first pod; `None` where it has none.
-    pub pod: Option<String>,
-}
-
-impl StagedTarget {
-    /// What actions act on in a target.
-    pub fn of(target: &Target) -> StagedTarget {
-        let pod = target.pods.first().map(|(_, pod)| pod.clone());
-        StagedTarget { namespace: target.namespace.clone(), pod }
-    }
-}
-
 /// One sending: who, where, and under which id.
 pub struct Attempt<'a> {
     /// The cluster.
     pub world: &'a World,
     /// Who acts.
     pub identity: &'a Identity,
-    /// On what.
-    pub target: &'a StagedTarget,
+    /// On what, where the action names nothing itself.
+    pub target: &'a Target,
     /// Which way.
     pub door: Door,
     /// Finds the request in the audit log.
@@ -213,7 +196,7 @@ impl Attempt<'_> {
     }
 
     fn pod<'b>(&'b self, named: Option<&'b String>) -> Result<&'b str, ActionError> {
-        named.or(self.target.pod.as_ref()).map(String::as_str).ok_or(ActionError::NoPod)
+        named.map(String::as_str).or(self.target.pod()).ok_or(ActionError::NoPod)
     }
 
     /// A name that no other attempt uses.

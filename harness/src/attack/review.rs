@@ -17,6 +17,7 @@ use super::{ActionError, Attempt, Observation};
 use crate::catalog::documents;
 use crate::cluster::ServerSettings;
 use crate::model::{Answer, Effect, Flaw, Review, Reviewed};
+use crate::text::first_of;
 
 /// How many flaws are kept: a cluster may have one for each of its bindings.
 const MOST: usize = 50;
@@ -57,8 +58,8 @@ fn flaw(object: &str, field: &str, is: impl Into<String>, follows: impl Into<Str
     }
 }
 
-/// What was read whole.
-fn whole(objects: usize, flaws: Vec<Flaw>) -> Reviewed {
+/// What was found where everything could be read.
+fn all_read(objects: usize, flaws: Vec<Flaw>) -> Reviewed {
     Reviewed { objects, flaws, ..Reviewed::default() }
 }
 
@@ -67,11 +68,7 @@ const NAMED: usize = 10;
 
 /// Several names in a sentence.
 fn names(names: &[&str]) -> String {
-    let told = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(NAMED) {
-        0 => told,
-        more => format!("{told} and {more} more"),
-    }
+    first_of(names, NAMED)
 }
 
 /// The one document of the file that a flag names; `None` if the flag is not set.

@@ -148,7 +148,7 @@ impl Weakened {
 }
 
 /// The staged objects that scenarios act on.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Target {
     /// The file's name without `.yaml`.
     pub name: String,
@@ -156,11 +156,16 @@ pub struct Target {
     pub objects: Vec<Document>,
     /// The name of its first object, a Namespace.
     pub namespace: String,
-    /// Its pods by namespace and name, in order. The first is meant where an action names none.
+    /// Its pods by namespace and name, in order.
     pub pods: Vec<(String, String)>,
 }
 
 impl Target {
+    /// The name of its first pod, which is meant where an action names none.
+    pub fn pod(&self) -> Option<&str> {
+        self.pods.first().map(|(_, pod)| pod.as_str())
+    }
+
     /// One of its objects, by kind, namespace and name.
     pub fn object(&self, kind: &str, namespace: &str, name: &str) -> Option<&Value> {
         let found = |object: &&Value| {

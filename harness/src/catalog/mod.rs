@@ -19,6 +19,7 @@ mod select;
 mod set_up;
 mod source;
 mod substitution;
+mod waivers;
 
 pub use admission::join;
 pub use entry::*;

@@ -77,6 +77,13 @@ pub enum Command {
     /// Weaken each control, one way at a time, and demand that the scenarios notice
     #[command(after_help = after_help(PROOF, |meaning| meaning.proof_help))]
     Prove(ProveArguments),
+    /// Join the results of several jobs: other clusters, or parts of the catalog
+    Merge(MergeArguments),
+    /// Write the image of this executable as an archive, to push into your registry
+    Image {
+        /// The archive, as `docker load` and `skopeo copy docker-archive:…` take it; `-` is standard output
+        file: PathBuf,
+    },
     /// Print a result as Markdown, from the JSON that a run or a proof wrote
     Report {
         /// The JSON
@@ -194,6 +201,9 @@ pub struct RunArguments {
         help_heading = "Scenarios"
     )]
     pub list: Option<ListFormat>,
+    /// YAML of failures that are known, each with who answers for it until when
+    #[arg(long, value_name = "FILE", help_heading = "Results")]
+    pub expected: Option<PathBuf>,
     /// Keep the cluster, to look at it
     #[arg(long, conflicts_with = "context", help_heading = "Cluster")]
     pub keep: bool,
@@ -229,6 +239,20 @@ pub struct ProveArguments {
     /// What is shown and written.
     #[command(flatten)]
     pub output: Output,
+}
+
+/// What a merge can be told.
+#[derive(Debug, Args)]
+pub struct MergeArguments {
+    /// The JSON that each job wrote, or that an earlier merge did; a run that is in two of them counts once
+    #[arg(required = true)]
+    pub results: Vec<PathBuf>,
+    /// The report files.
+    #[command(flatten)]
+    pub reports: Reports,
+    /// Count a skipped scenario as inconclusive
+    #[arg(long, help_heading = "Results")]
+    pub require_all: bool,
 }
 
 /// The conditions of a run or a proof.
@@ -269,11 +293,13 @@ pub struct Output {
 }
 
 impl Output {
-    /// The reports that arguments ask for although they cannot be parsed. Only a run and a proof write reports.
+    /// The reports that arguments ask for although they cannot be parsed. Only a run, a proof and a merge
+    /// write reports.
     pub fn of_broken(arguments: &[OsString]) -> Output {
         let mut output = Output::default();
         let cli = Cli::command();
-        let mut others = cli.get_subcommands().filter(|command| command.get_name() != "prove");
+        let mut others =
+            cli.get_subcommands().filter(|it| !["merge", "prove"].contains(&it.get_name()));
         if others.any(|command| arguments.iter().any(|word| word == command.get_name())) {
             return output;
         }

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Node;
 use kube::api::ListParams;
 use kube::client::ClientBuilder;
 use kube::{Api, Client, Config};
+use serde_json::Value;
 use tokio::sync::Semaphore;
 use tower::timeout::TimeoutLayer;
 use tower::util::MapFutureLayer;
@@ -31,6 +32,29 @@ pub struct Access {
     pub pace: Pace,
     /// Who holds one of these may ask a question: how fast thousands of them may be asked is the cluster's to say.
     pub questions: Arc<Semaphore>,
+}
+
+impl Access {
+    /// The kubelet's configuration, as the running kubelet tells it.
+    ///
+    /// # Errors
+    /// When the API server or the kubelet does not answer, or the answer holds no configuration.
+    pub async fn kubelet_configuration(&self) -> Result<Value, ClusterError> {
+        match self.ask_kubelet("configz").await?["kubeletconfig"].take() {
+            Value::Null => Err(ClusterError::NoKubeletConfiguration),
+            configuration => Ok(configuration),
+        }
+    }
+
+    /// Asks the kubelet by way of the API server.
+    ///
+    /// # Errors
+    /// When either does not answer.
+    pub async fn ask_kubelet(&self, what: &str) -> Result<Value, ClusterError> {
+        let path = format!("/api/v1/nodes/{}/proxy/{what}", self.node_name);
+        let request = http::Request::get(path).body(Vec::new()).map_err(kube::Error::HttpError)?;
+        Ok(self.admin.request(request).await?)
+    }
 }
 
 /// How many questions a cluster of our own is asked at a time: enough to keep its API server busy.

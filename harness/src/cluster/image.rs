@@ -3,8 +3,9 @@
 //! no image is pulled and no tool builds one.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{self, BufWriter, Read, Seek, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use ring::digest::{Context, SHA256};
@@ -77,6 +78,26 @@ impl Image {
         Image::of(executable, tag, labels)
     }
 
+    /// The image of the executable that is running, named by its version.
+    ///
+    /// # Errors
+    /// When the executable cannot be read, is not for Linux, or is linked dynamically.
+    pub fn of_this_version() -> Result<Self, ImageError> {
+        let version = env!("CARGO_PKG_VERSION");
+        let label = ("org.opencontainers.image.version".to_owned(), version.to_owned());
+        Image::of_this_executable(format!("brinell:{version}"), [label].into())
+    }
+
+    /// Its name, as an engine knows it once it is loaded.
+    pub fn name(&self) -> &str {
+        &self.tag
+    }
+
+    /// What it runs on: `linux/amd64`.
+    pub fn platform(&self) -> String {
+        format!("linux/{}", self.elf.machine.architecture())
+    }
+
     fn of(
         mut executable: File,
         tag: String,
@@ -90,18 +111,38 @@ impl Image {
         Ok(Image { executable, size, elf, tag, labels })
     }
 
-    /// Writes the archive. The same executable and labels give the same bytes.
+    /// Writes the archive to a file, whole or not at all. Returns its size.
     ///
     /// # Errors
-    /// When the file cannot be written; what was written of it stays.
-    pub fn write(&self, path: &Path) -> Result<(), ImageError> {
-        self.archive(path).map_err(|source| ImageError::Write { path: path.to_owned(), source })
+    /// When the file cannot be written; what was there before stays.
+    pub fn write(&self, path: &Path) -> Result<u64, ImageError> {
+        self.replace(path).map_err(|source| ImageError::Write { path: path.to_owned(), source })
     }
 
-    /// The layer comes first, because its digest, which the configuration names, is known only when
-    /// it was read.
-    fn archive(&self, path: &Path) -> io::Result<()> {
-        let mut archive = Builder::new(BufWriter::new(File::create(path)?));
+    fn replace(&self, path: &Path) -> io::Result<u64> {
+        // A link stays a link: what it leads to is replaced.
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        if path.exists() && !path.is_file() {
+            return Err(io::Error::other("it is there, and is no file"));
+        }
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        let readable = Permissions::from_mode(0o666);
+        let mut file = tempfile::Builder::new().permissions(readable).tempfile_in(folder)?;
+        let size = self.write_to(file.as_file_mut())?;
+        file.as_file().sync_all()?;
+        file.persist(&path)?;
+        Ok(size)
+    }
+
+    /// Writes the archive and returns its size. The same executable and labels give the same bytes. The layer comes first,
+    /// because its digest, which the configuration names, is known only when it was read.
+    ///
+    /// # Errors
+    /// When it cannot be written, or the executable cannot be read.
+    pub fn write_to(&self, target: impl Write) -> io::Result<u64> {
+        let target = Counting { target: BufWriter::new(target), count: 0 };
+        let mut archive = Builder::new(target);
         let layer = self.append_layer(&mut archive)?;
         let config = self.config(&layer).to_string();
         let config_name = format!("{}.json", hex(digest(config.as_bytes()).as_ref()));
@@ -109,7 +150,9 @@ impl Image {
             json!([{"Config": config_name, "RepoTags": [self.tag], "Layers": ["layer.tar"]}]);
         append_file(&mut archive, &config_name, 0o644, config.as_bytes())?;
         append_file(&mut archive, "manifest.json", 0o644, manifest.to_string().as_bytes())?;
-        archive.into_inner()?.flush()
+        let mut written = archive.into_inner()?;
+        written.flush()?;
+        Ok(written.count)
     }
 
     /// Streams the layer into the archive and returns its digest in hexadecimal.
@@ -170,6 +213,24 @@ impl Image {
 /// When the executable cannot be read, is not for Linux, or is linked dynamically.
 pub fn can_run_in_pods() -> Result<(), ImageError> {
     Image::of_this_executable(String::new(), BTreeMap::new()).map(drop)
+}
+
+/// Counts what is written through it.
+struct Counting<W> {
+    target: W,
+    count: u64,
+}
+
+impl<W: Write> Write for Counting<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let length = self.target.write(bytes)?;
+        self.count += length as u64;
+        Ok(length)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.target.flush()
+    }
 }
 
 /// Computes the digest of what is read through it.

@@ -25,7 +25,8 @@ pub(crate) use applying::{Applier, ApplyError, StandIn, is_pod_ready, until_pod_
 pub use commands::RUN_VARIABLE;
 pub use existing::sweep as sweep_existing;
 pub use existing::{Existing, ExistingSwept, ReachError, Way, namespace_prefix};
-pub(crate) use image::{ImageError, can_run_in_pods};
+pub(crate) use image::can_run_in_pods;
+pub use image::{Image, ImageError};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 pub use own::{
     Choice, ChoiceError, ClusterType, DEFAULT_VERSION, NoCluster, Own, Second, Settings, assets,
@@ -105,6 +106,9 @@ pub enum ClusterError {
     /// The settings of a kubelet are to be changed where none runs.
     #[error("the node is simulated and has no kubelet")]
     NoKubelet,
+    /// A kubelet answers, and not with its configuration.
+    #[error("the kubelet does not tell its configuration: its answer has no `kubeletconfig`")]
+    NoKubeletConfiguration,
     /// Processes of the run are there although they were killed.
     #[error(
         "{0} processes of the run cannot be ended; `ps` shows them in the environment of BRINELL_RUN"

@@ -5,10 +5,10 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use brinell::cli::{Conditions, Output};
+use brinell::cli::{Conditions, Output, Reports};
 use brinell::cluster::{self, Choice, ClusterType, RunFolder};
-use brinell::model::{Results, RunEvent};
-use brinell::report::{Detail, ExitCode, Reporter, Terminal};
+use brinell::model::{Results, RunEvent, Summary};
+use brinell::report::{Detail, ExitCode, ReportFile, Reporter, Terminal};
 use brinell::run::{Options, Plan, Progress};
 use brinell::text;
 use futures::FutureExt;
@@ -69,7 +69,11 @@ pub async fn conduct(
     drop(progress);
     // A panic while something was shown: what was judged is lost. The caller writes that into the files.
     let mut reporter = listening.await.map_err(|_| Error::Panicked)?;
-    let summary = reporter.results().summarise(started.elapsed(), took_by_cluster, told(&tidied));
+    reporter.settle();
+    let took = started.elapsed();
+    let summary = reporter.results().summarise(took, took_by_cluster, told(&tidied));
+    let left_behind = tidied.iter().any(Result::is_err);
+    let summary = Summary { left_behind, ..summary };
     reporter.on(RunEvent::Finished(summary));
     let (results, reported) = reporter.finish();
     let reported = reported.map_err(Error::from).inspect_err(complain);
@@ -198,16 +202,21 @@ pub fn begun(run: String, choice: &Choice, options: &Options, plan: &Plan<'_>) -
 
 /// The terminal and the report files. These are opened now, so that a bad path costs no cluster.
 pub fn reporter(arguments: &Output) -> Result<Reporter, Error> {
-    if let Some((one, other)) = arguments.reports.in_one_file() {
-        return Err(Error::OneFile { one, other });
-    }
-    let files = arguments.reports.open()?;
+    let files = reports(&arguments.reports)?;
     let detail = match (arguments.quiet, arguments.verbose) {
         (true, _) => Detail::Quiet,
         (_, true) => Detail::Verbose,
         _ => Detail::Normal,
     };
     Ok(Reporter::new(Terminal::standard(detail), files))
+}
+
+/// The report files, opened.
+pub fn reports(asked: &Reports) -> Result<Vec<ReportFile>, Error> {
+    if let Some((one, other)) = asked.in_one_file() {
+        return Err(Error::OneFile { one, other });
+    }
+    Ok(asked.open()?)
 }
 
 /// Writes into the reports why there is no run: those of an earlier one must not be taken for this one's.

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use brinell::catalog::{Problems, ProfileError, SelectError};
 use brinell::cluster::assets::AssetError;
-use brinell::cluster::{ChoiceError, ClusterError, NoCluster, ProcessError, ReachError};
+use brinell::cluster::{
+    ChoiceError, ClusterError, ImageError, NoCluster, ProcessError, ReachError,
+};
 use brinell::input::Unreadable;
 use brinell::model::ReadError;
 use brinell::prove::ProofError;
@@ -62,6 +64,30 @@ pub enum Error {
         /// Why.
         cause: ReadError,
     },
+    /// A proof was to be merged.
+    #[error("{}: it is a proof, and `brinell merge` joins runs: leave it out", .0.display())]
+    MergedProof(PathBuf),
+    /// Two files to be merged say two things of one run.
+    #[error(
+        "{} and {} both hold run {run} and differ: one of them is older or was changed; leave it out",
+        one.display(), other.display()
+    )]
+    TwoOfOneRun {
+        /// The run.
+        run: String,
+        /// The first file.
+        one: PathBuf,
+        /// The second file.
+        other: PathBuf,
+    },
+    /// The image of our own executable could not be made.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// An archive was to be shown.
+    #[error(
+        "standard output is a terminal, and an image is no text: name a file, or `brinell image - | docker load`"
+    )]
+    ImageToTerminal,
     /// A report, or the output, could not be opened or written.
     #[error(transparent)]
     Report(#[from] ReportError),
@@ -155,6 +181,9 @@ impl Error {
                 | ReachError::NoContext { .. }
                 | ReachError::Production { .. },
             )
+            | Error::MergedProof(_)
+            | Error::TwoOfOneRun { .. }
+            | Error::ImageToTerminal
             | Error::Report(ReportError::Open { .. })
             | Error::Assets(AssetError::UnknownVersion { .. }) => ExitCode::Usage,
             Error::Report(ReportError::Write { .. } | ReportError::Print(_))
@@ -167,6 +196,7 @@ impl Error {
             )
             | Error::NoCluster(_)
             | Error::Reach(ReachError::Api { .. })
+            | Error::Image(_)
             | Error::Folder(_)
             | Error::Stage(_)
             | Error::Proof(_)

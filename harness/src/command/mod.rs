@@ -3,7 +3,9 @@
 pub mod assets;
 mod conduct;
 mod error;
+pub mod image;
 pub mod list;
+pub mod merge;
 pub mod prove;
 pub mod report;
 pub mod run;

@@ -13,9 +13,13 @@ const LARGEST: u64 = 128 << 20;
 
 /// Prints a result as Markdown.
 pub fn markdown(path: &Path) -> Result<ExitCode, Error> {
+    print(&(MARKDOWN.render)(&read(path)?).map_err(ReportError::Print)?)
+}
+
+/// Reads a result.
+pub(super) fn read(path: &Path) -> Result<Results, Error> {
     let unreadable = |cause| Error::Unreadable { path: path.to_owned(), cause };
     let document = input::read(path, LARGEST).map_err(unreadable)?;
     let no_results = |cause| Error::NoResults { path: path.to_owned(), cause };
-    let results = Results::read(&document).map_err(no_results)?;
-    print(&(MARKDOWN.render)(&results).map_err(ReportError::Print)?)
+    Results::read(&document).map_err(no_results)
 }

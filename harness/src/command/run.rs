@@ -21,12 +21,13 @@ pub async fn start(arguments: RunArguments) -> Result<ExitCode, Error> {
         return visit::start(arguments, &catalog, &profile, place).await;
     }
     let (entries, profile) = chosen(&catalog, &arguments.selection)?;
+    let waivers = arguments.expected.as_deref().map(|path| catalog.waivers(path)).transpose()?;
     let choice = Choice::make(arguments.selection.cluster).await;
     let options = options(&arguments.conditions, choice.cluster, DEADLINE)?;
     if arguments.keep {
         choice.cluster.see_keepable()?;
     }
-    let reporter = reporter(&arguments.output)?;
+    let reporter = reporter(&arguments.output)?.waiving(waivers.unwrap_or_default());
     let plan = Plan::new(&catalog, &profile, choice.cluster, entries);
     let work = async |made: &Made, progress: &Progress| {
         begin(&plan, &options, &arguments, choice, made, progress).await

@@ -9,11 +9,11 @@ mod scenario;
 mod signature;
 mod steadiness;
 mod traced;
+mod waiver;
 mod words;
 
 pub use attribution::{attribute, own_events};
-pub use expectation::{
-    Expected, judge_block, judge_permit, judge_record, judge_review, judge_step,
-};
+pub use expectation::{Expected, judge_block, judge_permit, judge_record, judge_sound, judge_step};
 pub use scenario::{Judged, judge};
 pub use signature::{Recognised, Signature};
+pub use waiver::{settle, waive};

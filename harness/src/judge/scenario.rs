@@ -1,6 +1,6 @@
 //! From the record of a scenario to its verdict.
 
-use super::expectation::{judge_half, judge_permit, judge_review, judge_step};
+use super::expectation::{judge_half, judge_permit, judge_sound, judge_step};
 use super::{Expected, Signature, attribute, judge_block, judge_record, left_over, steadiness};
 use crate::catalog::{Turn, Values};
 use crate::model::{
@@ -79,7 +79,7 @@ fn judge_whole(turn: &Turn, evidence: &Evidence, values: &Values) -> Judgement {
             )
         }
         (Expectation::Sound(sound), _) => {
-            judge_review(&sound.control.id, &sound.control.control.look_at, evidence)
+            judge_sound(&sound.control.id, &sound.control.control.look_at, evidence)
         }
         (Expectation::Succeeds(succeeds, logged), Role::Permit) => {
             judge_permit(succeeds, logged.as_ref(), evidence)

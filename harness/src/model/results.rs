@@ -7,7 +7,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
 
-use super::{Proof, Role, RunEvent, ScenarioResult, Summary, Verdict, WeakeningResult};
+use super::{
+    MergedRun, Proof, Role, RunEvent, ScenarioResult, SettledWaiver, Summary, Verdict,
+    WeakeningResult,
+};
 
 /// The format that is written and read. It changes when a reader of the old one would misread the new one.
 const FORMAT: u32 = 1;
@@ -34,6 +37,12 @@ pub struct Results {
     pub cluster: String,
     /// The scenarios that were judged or skipped, in the order of the catalog: two runs can be compared.
     pub scenarios: Vec<ScenarioResult>,
+    /// The runs that were merged into this; empty where it is one run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<MergedRun>,
+    /// What became of the waivers of a run, in the order of their file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waivers: Vec<SettledWaiver>,
     /// What a proof found; `None` when it was no proof.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<Proof>,
@@ -51,6 +60,9 @@ pub struct Results {
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Unmet {
+    /// The run that it is of, in a merged result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
     /// The control.
     pub control: String,
     /// What it lacks.
@@ -88,6 +100,8 @@ impl Default for Results {
             profile: String::new(),
             cluster: String::new(),
             scenarios: Vec::new(),
+            runs: Vec::new(),
+            waivers: Vec::new(),
             proof: None,
             unmet: Vec::new(),
             aborted: Some(UNFINISHED.to_owned()),
@@ -97,6 +111,11 @@ impl Default for Results {
 }
 
 impl Results {
+    /// The day on which it began, in UTC: `2026-11-20`; empty where it did not begin.
+    pub fn day(&self) -> &str {
+        self.started.split('T').next().unwrap_or_default()
+    }
+
     /// Takes one event into account.
     pub fn on(&mut self, event: RunEvent) {
         match event {
@@ -105,13 +124,14 @@ impl Results {
                 (self.kubernetes, self.profile) = (kubernetes, profile);
             }
             RunEvent::ControlUnmet { control, cause } => {
-                self.unmet.push(Unmet { control, cause });
+                self.unmet.push(Unmet { run: None, control, cause });
                 self.unmet.sort_by(|one, other| one.control.cmp(&other.control));
             }
             RunEvent::Aborted { error } => self.aborted = Some(error),
             RunEvent::ScenarioFinished(result) => self.add_scenario(*result),
             RunEvent::WeakeningFinished(result) => self.add_weakening(*result),
             RunEvent::Proven(proof) => self.proof = Some(*proof),
+            RunEvent::WaiversSettled(waivers) => self.waivers = waivers,
             RunEvent::Finished(summary) => {
                 self.aborted.take_if(|error| error == UNFINISHED);
                 self.summary = Some(summary);
@@ -139,17 +159,22 @@ impl Results {
 
     /// The end of the run, counted over all that was judged.
     pub fn summarise(&self, took: Duration, took_by_cluster: Duration, tidy: String) -> Summary {
-        let count = |verdict| self.scenarios.iter().filter(|it| it.verdict == verdict).count();
+        let counted =
+            |verdict| move |it: &&ScenarioResult| it.verdict == verdict && !it.is_waived();
+        let count = |verdict| self.scenarios.iter().filter(counted(verdict)).count();
         let unmet: BTreeSet<&str> = self.unmet.iter().map(|it| it.control.as_str()).collect();
         Summary {
             passed: count(Verdict::Passed),
             failed: count(Verdict::Failed),
             inconclusive: count(Verdict::Inconclusive),
             skipped: count(Verdict::Skipped),
+            waived: self.scenarios.iter().filter(|it| it.is_waived()).count(),
+            bad_waivers: self.waivers.iter().filter(|it| it.state.is_bad()).count(),
             unmet: unmet.len(),
             attempts: self.scenarios.iter().map(|it| it.attempts.len()).sum(),
             took,
             took_by_cluster,
+            left_behind: false,
             tidy,
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Evidence, Judgement, Proof, Reason, Verdict, WeakeningResult};
+use super::{Evidence, Judgement, Proof, Reason, SettledWaiver, Verdict, Waived, WeakeningResult};
 
 /// One thing that happened.
 #[derive(Debug, Clone)]
@@ -67,6 +67,8 @@ pub enum RunEvent {
     WeakeningFinished(Box<WeakeningResult>),
     /// The proof is over.
     Proven(Box<Proof>),
+    /// Everything is judged, and this became of the waivers.
+    WaiversSettled(Vec<SettledWaiver>),
     /// The run is over and has tidied up.
     Finished(Summary),
 }
@@ -75,6 +77,9 @@ pub enum RunEvent {
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ScenarioResult {
+    /// The run that it is of, in a merged result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
     /// The file's name.
     pub id: String,
     /// The folder's name.
@@ -95,6 +100,9 @@ pub struct ScenarioResult {
     pub verdict: Verdict,
     /// Why it was skipped, or why it could not be judged to its end.
     pub cause: Option<String>,
+    /// What of it is waived; `None` where nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waived: Option<Waived>,
     /// What was sent and what came of it, in order.
     pub attempts: Vec<AttemptResult>,
     /// From the first attempt to the last evidence.
@@ -161,6 +169,12 @@ pub struct Summary {
     pub inconclusive: usize,
     /// How many were skipped.
     pub skipped: usize,
+    /// How many did not pass, and are waived: they are not among the others.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub waived: usize,
+    /// How many waivers have expired or are stale.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub bad_waivers: usize,
     /// How many controls were not as the profile says.
     #[serde(default)]
     pub unmet: usize,
@@ -172,11 +186,34 @@ pub struct Summary {
     /// The part of it spent by the cluster's own programs, which make and remove it.
     #[serde(with = "super::seconds")]
     pub took_by_cluster: Duration,
+    /// Whether something that the run made may still be there.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub left_behind: bool,
     /// What became of the cluster: `Cluster deleted, nothing left behind.`
     pub tidy: String,
 }
 
+/// Whether it is not so: what the summary does not say then.
+fn is_not(is: &bool) -> bool {
+    !is
+}
+
+/// Whether there are none: what the summary does not say then.
+fn is_none(count: &usize) -> bool {
+    *count == 0
+}
+
 impl ScenarioResult {
+    /// Whether all that is wrong with it is waived.
+    pub fn is_waived(&self) -> bool {
+        self.waived.as_ref().is_some_and(|waived| waived.all)
+    }
+
+    /// Whether a person must look at it.
+    pub fn is_bad(&self) -> bool {
+        self.verdict.is_bad() && !self.is_waived()
+    }
+
     /// Whether it attacked nobody: what had to be stopped was only read.
     pub fn is_review(&self) -> bool {
         let mut roles = self.attempts.iter().map(|attempt| attempt.role);

@@ -1,7 +1,7 @@
 //! The words for what came of something: each is written here once, and the judge, the terminal and every report take
 //! it from here. A label is used within a sentence, a heading at the beginning of a line.
 
-use super::{Mark, Outcome, Reason, Verdict};
+use super::{Mark, Outcome, Reason, Verdict, WaiverState};
 
 /// An attempt of which too little came back to judge it.
 pub const UNCLEAR: &str = "UNCLEAR";
@@ -18,7 +18,13 @@ pub const ABORTED: &str = "ABORTED";
 /// An attack that no weakening turns red.
 pub const VACUOUS: &str = "vacuous";
 
-/// A deviation that is no longer needed.
+/// A failure that somebody answers for.
+pub const WAIVED: &str = "waived";
+
+/// A waiver whose last day is over.
+pub const EXPIRED: &str = "expired";
+
+/// A deviation or a waiver that is no longer needed.
 pub const STALE: &str = "stale";
 
 /// What a deviation excuses.
@@ -64,6 +70,18 @@ impl Reason {
     /// The heading of an attempt that failed, and of all that failed for this reason.
     pub fn heading(self) -> String {
         self.label().to_uppercase()
+    }
+}
+
+impl WaiverState {
+    /// As results name it.
+    pub fn label(self) -> &'static str {
+        match self {
+            WaiverState::Needed => "needed",
+            WaiverState::Expired => EXPIRED,
+            WaiverState::Stale => STALE,
+            WaiverState::Untouched => "untouched",
+        }
     }
 }
 

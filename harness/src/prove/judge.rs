@@ -308,6 +308,7 @@ mod tests {
         let attempts: Vec<AttemptResult> = attempts.iter().map(attempt).collect();
         let worst = attempts.iter().map(|attempt| attempt.judgement.verdict).max();
         ScenarioResult {
+            run: None,
             id: entry.id.clone(),
             family: entry.family.clone(),
             file: entry.users_file(),
@@ -318,6 +319,7 @@ mod tests {
             controls: Vec::new(),
             verdict: worst.unwrap_or(Verdict::Passed),
             cause: None,
+            waived: None,
             attempts,
             took: Duration::ZERO,
         }

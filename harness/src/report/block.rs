@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::paint::Paint;
 use super::text::{columns, width, wrap, wrap_lines};
 use crate::model::{
-    Answer, AttemptResult, Evidence, Finding, Log, Reason, ScenarioResult, SilenceKind, Verdict,
+    Answer, AttemptResult, Evidence, Finding, KnownVerdict, Log, Reason, ScenarioResult,
+    SettledWaiver, SilenceKind, Verdict, WAIVED, Waiver, WaiverEntry,
 };
 use crate::text::count;
 
@@ -33,12 +34,14 @@ pub(super) fn scenario(result: &ScenarioResult, verbose: bool, paint: Paint) -> 
     let mut lines = headline(result, paint);
     lines.extend(cause(result));
     lines.extend(attempts(result, verbose));
+    lines.extend(waived(result));
     let groups = groups(result, paint);
-    if !groups.is_empty() {
+    // What is waived whole is known: its evidence is told where all is.
+    if !groups.is_empty() && (verbose || !result.is_waived()) {
         lines.push(String::new());
         lines.extend(groups);
     }
-    if result.verdict.is_bad() {
+    if result.is_bad() {
         lines.extend(more(result));
     }
     lines.into_iter().map(|line| line + "\n").collect()
@@ -65,7 +68,7 @@ pub(super) fn who(attempt: &AttemptResult) -> String {
 }
 
 fn headline(result: &ScenarioResult, paint: Paint) -> Vec<String> {
-    let word = result.verdict.heading();
+    let (word, colour) = word(result);
     let indent = word.len() + 2;
     let title = wrap(&format!("{}: {}", result.id, result.title), TIME - 10 - indent, LINES);
     let lines = title.into_iter().map(|line| " ".repeat(indent) + &line).collect();
@@ -73,9 +76,50 @@ fn headline(result: &ScenarioResult, paint: Paint) -> Vec<String> {
     let mut lines = timed(lines, took);
     // Painted last: an escape sequence has no width.
     if let Some(first) = lines.first_mut() {
-        first.replace_range(..word.len(), &paint.verdict(result.verdict, word));
+        first.replace_range(..word.len(), &paint.verdict(colour, &word));
     }
     lines
+}
+
+/// The heading of a scenario, and the verdict in whose colour it is shown.
+fn word(result: &ScenarioResult) -> (String, Verdict) {
+    match result.is_waived() {
+        true => (WAIVED.to_uppercase(), Verdict::Skipped),
+        false => (result.verdict.heading().to_owned(), result.verdict),
+    }
+}
+
+/// What of it is waived: why, by whom and until when, and for how many attempts.
+fn waived(result: &ScenarioResult) -> Vec<String> {
+    let by = result.waived.iter().flat_map(|waived| &waived.by);
+    let told = by.flat_map(|by| {
+        let attempts = count(by.attempts.len(), "attempt");
+        let what = covered(&by.entry.waiver);
+        wrap(&format!("{}: {what} in {attempts}", answered_for(&by.entry)), WIDTH - 12, LINES)
+    });
+    entry(2, WAIVED, told.collect())
+}
+
+/// What a waiver covers: `bypassed, unlogged`.
+fn covered(waiver: &Waiver) -> String {
+    let findings: Vec<&str> = waiver.findings.iter().map(|reason| reason.label()).collect();
+    match waiver.verdict {
+        KnownVerdict::Failed if findings.is_empty() => "whatever failed".to_owned(),
+        KnownVerdict::Failed => findings.join(", "),
+        KnownVerdict::Inconclusive => "what could not be told".to_owned(),
+    }
+}
+
+/// `a template is being replaced (team-a, until 2026-12-31; expected.yaml:12)`
+pub(super) fn answered_for(entry: &WaiverEntry) -> String {
+    let WaiverEntry { place, waiver } = entry;
+    format!("{} ({}, until {}; {place})", waiver.why, waiver.owner, waiver.expires)
+}
+
+/// A waiver of which more is to be said than that it is needed.
+pub(super) fn settled(waiver: &SettledWaiver) -> String {
+    let SettledWaiver { entry: WaiverEntry { place, waiver: about }, state, told, run: _ } = waiver;
+    format!("{place}: {} ({}): {}: {told}", about.scenario, about.owner, state.label())
 }
 
 /// Adds a time at the end of the first line.

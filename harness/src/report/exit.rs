@@ -71,10 +71,10 @@ impl ExitCode {
                 proof_help: "every weakening was caught, or is missed as known",
             },
             ExitCode::Failed => Meaning {
-                run: "a scenario failed",
+                run: "a scenario failed and is not waived, or a waiver has expired or is stale",
                 proof: "a weakening was missed, an attack is vacuous, a scenario is collateral, a deviation is stale, \
                         or a scenario fails where nothing is weakened",
-                run_help: "a scenario failed",
+                run_help: "a scenario failed and is not waived, or a waiver has expired or is stale",
                 proof_help: "a weakening was missed, a scenario catches nothing or turned red for another control, \
                              a deviation is stale,\n\
                              or a scenario fails where nothing is weakened",
@@ -115,21 +115,28 @@ impl ExitCode {
 
     /// The code of all that was judged. `require_all` counts a skip as inconclusive.
     pub fn of(results: &Results, require_all: bool) -> ExitCode {
-        match (&results.proof, &results.summary) {
+        if !results.runs.is_empty() {
+            let codes = results.split().into_iter().map(|run| ExitCode::of(&run, require_all));
+            return codes.fold(ExitCode::Passed, ExitCode::or_worse);
+        }
+        let code = match (&results.proof, &results.summary) {
             (Some(proof), _) => ExitCode::of_proof(proof, require_all),
             (None, Some(summary)) => ExitCode::of_run(summary, require_all),
             (None, None) => ExitCode::Broken,
-        }
+        };
+        let left_behind = results.summary.as_ref().is_some_and(|summary| summary.left_behind);
+        let is_broken = results.aborted.is_some() || left_behind;
+        code.or_worse(if is_broken { ExitCode::Broken } else { ExitCode::Passed })
     }
 
     fn of_run(summary: &Summary, require_all: bool) -> ExitCode {
-        if summary.failed > 0 {
+        if summary.failed + summary.bad_waivers > 0 {
             ExitCode::Failed
         } else if summary.unmet > 0 {
             ExitCode::Broken
         } else if summary.inconclusive > 0 || (require_all && summary.skipped > 0) {
             ExitCode::Inconclusive
-        } else if summary.passed == 0 {
+        } else if summary.passed + summary.waived == 0 {
             ExitCode::NothingJudged
         } else {
             ExitCode::Passed
@@ -211,6 +218,11 @@ mod tests {
             let found = with(ExitCode::of_run(&summary, require_all), broken);
             assert_eq!(found, code, "{summary:?} {broken}");
         }
+        let waived =
+            |waived, bad_waivers| Summary { waived, bad_waivers, ..sample::summary(0, 0, 0, 0) };
+        assert_eq!(ExitCode::of_run(&waived(1, 0), false), Passed);
+        assert_eq!(ExitCode::of_run(&waived(0, 1), false), Failed);
+        assert_eq!(ExitCode::of_run(&waived(9, 1), false), Failed);
         let unmet = |failed| Summary { unmet: 1, ..sample::summary(9, failed, 0, 0) };
         assert_eq!(ExitCode::of_run(&unmet(0), false), Broken);
         assert_eq!(ExitCode::of_run(&unmet(1), false), Failed);

@@ -36,6 +36,7 @@ mod tests {
             sample::passing(),
             sample::failing(),
             sample::mixed(),
+            sample::waived(),
             sample::aborted(),
             sample::proof(),
         ] {

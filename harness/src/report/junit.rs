@@ -11,8 +11,8 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use super::paint::Paint;
 use super::{Flag, Format, block, proof};
 use crate::model::{
-    AttemptResult, Mark, Outcome, Proof, Results, Role, STALE, ScenarioResult, Unmet, VACUOUS,
-    Verdict, WeakeningResult,
+    AttemptResult, Mark, Outcome, Proof, Results, Role, STALE, ScenarioResult, SettledWaiver,
+    Unmet, VACUOUS, Verdict, WAIVED, WeakeningResult,
 };
 use crate::text::cut;
 use crate::text::visible;
@@ -38,26 +38,52 @@ fn render(results: &Results) -> io::Result<Vec<u8>> {
     if let Some(summary) = &results.summary {
         report.set_time(summary.took);
     }
-    if !results.unmet.is_empty() {
-        let cases = results.unmet.iter().map(unmet).collect();
-        report.add_test_suite(suite("setup", cases, results));
-    }
-    report
-        .add_test_suites(about_the_run(results).map(|case| suite(OURSELVES, vec![case], results)));
-    if let Some(proof) = &results.proof {
-        for (control, weakenings) in controls(proof) {
-            let cases = weakenings.into_iter().map(weakening).collect();
-            report.add_test_suite(suite(control, cases, results));
+    for (position, run) in results.split().iter().enumerate() {
+        let mut suites = suites(run);
+        if let Some(merged) = results.runs.get(position) {
+            suites.iter_mut().for_each(|suite| tell_apart(suite, &merged.label()));
         }
-        report.add_test_suite(suite(OURSELVES, exceptions(proof), results));
-    }
-    for (family, scenarios) in families(results) {
-        let cases = scenarios.into_iter().map(|result| case(result, results)).collect();
-        report.add_test_suite(suite(family, cases, results));
+        report.add_test_suites(suites);
     }
     let mut document = Vec::new();
     report.serialize(&mut document).map_err(io::Error::other)?;
     Ok(document)
+}
+
+/// Names a suite and its cases by their run: others have suites and cases of the same names.
+fn tell_apart(suite: &mut TestSuite, run: &str) {
+    suite.name = line(&format!("{run}: {}", suite.name.as_str())).into();
+    for case in &mut suite.test_cases {
+        let family = case.classname.as_ref().map_or("", |class| class.as_str());
+        let family = family.strip_prefix("brinell.").unwrap_or(family).to_owned();
+        case.set_classname(format!("{}.{family}", class("brinell", run)));
+    }
+}
+
+/// The suites of one run.
+fn suites(results: &Results) -> Vec<TestSuite> {
+    let mut suites = Vec::new();
+    if !results.unmet.is_empty() {
+        let cases = results.unmet.iter().map(unmet).collect();
+        suites.push(suite("setup", cases, results));
+    }
+    suites.extend(about_the_run(results).map(|case| suite(OURSELVES, vec![case], results)));
+    if let Some(proof) = &results.proof {
+        for (control, weakenings) in controls(proof) {
+            let cases = weakenings.into_iter().map(weakening).collect();
+            suites.push(suite(control, cases, results));
+        }
+        suites.push(suite(OURSELVES, exceptions(proof), results));
+    }
+    if results.waivers.iter().any(|it| it.state.is_bad()) {
+        let bad = results.waivers.iter().filter(|it| it.state.is_bad());
+        suites.push(suite("waivers", bad.map(bad_waiver).collect(), results));
+    }
+    for (family, scenarios) in families(results) {
+        let cases = scenarios.into_iter().map(|result| case(result, results)).collect();
+        suites.push(suite(family, cases, results));
+    }
+    suites
 }
 
 /// A case for a run that ended early or judged nothing: without it the file would look green, or empty.
@@ -86,6 +112,15 @@ fn unmet(unmet: &Unmet) -> TestCase {
     let failed = unsuccessful(NonSuccessKind::Failure, "unmet", &unmet.cause, &unmet.cause);
     let mut case = TestCase::new(line(&unmet.control), failed);
     case.set_classname("brinell.setup");
+    case
+}
+
+/// A case for a waiver that somebody must change.
+fn bad_waiver(waiver: &SettledWaiver) -> TestCase {
+    let text = block::settled(waiver);
+    let failed = unsuccessful(NonSuccessKind::Failure, waiver.state.label(), &text, &text);
+    let mut case = TestCase::new(line(&waiver.entry.place), failed);
+    case.set_classname("brinell.waivers");
     case
 }
 
@@ -222,6 +257,9 @@ fn properties<const N: usize>(pairs: [(&str, &String); N]) -> Vec<(String, Strin
 
 fn status(result: &ScenarioResult) -> TestCaseStatus {
     let text = block::scenario(result, true, Paint::PLAIN);
+    if result.is_waived() {
+        return waived(result, &text);
+    }
     match result.verdict {
         Verdict::Passed => TestCaseStatus::success(),
         Verdict::Skipped => skipped(&message(result)),
@@ -232,6 +270,17 @@ fn status(result: &ScenarioResult) -> TestCaseStatus {
             unsuccessful(NonSuccessKind::Failure, &reasons(result), &message(result), &text)
         }
     }
+}
+
+/// A scenario that is waived: its case is skipped, with who answers for it and all that came.
+fn waived(result: &ScenarioResult, text: &str) -> TestCaseStatus {
+    let by = result.waived.iter().flat_map(|waived| &waived.by);
+    let by: Vec<String> = by.map(|by| block::answered_for(&by.entry)).collect();
+    let lines: Vec<_> = cut(text, LONGEST_TEXT).lines().map(visible).collect();
+    let mut status = TestCaseStatus::skipped();
+    let message = format!("{WAIVED}: {}; {}", by.join("; "), message(result));
+    status.set_type(WAIVED).set_message(line(&message)).set_description(lines.join("\n"));
+    status
 }
 
 /// What is wrong with the scenario as a whole, or with the worst of its attempts: the one that failed for the worst

@@ -8,7 +8,8 @@ use super::block::{self, seconds, who};
 use super::paint::Paint;
 use super::proof::{Table, score, tables};
 use crate::model::{
-    AS_KNOWN, AttemptResult, Cell, Decision, Log, Mark, Outcome, Proof, Results, WeakeningResult,
+    AS_KNOWN, AttemptResult, Cell, Decision, Log, Mark, Outcome, Proof, Results, WAIVED,
+    WaiverState, WeakeningResult,
 };
 use crate::text::visible;
 
@@ -16,7 +17,8 @@ use crate::text::visible;
 pub const FORMAT: Format = Format { name: "Markdown", flag: None, render };
 
 fn render(results: &Results) -> io::Result<Vec<u8>> {
-    Ok(markdown(results).into_bytes())
+    let pages: Vec<String> = results.split().iter().map(markdown).collect();
+    Ok(pages.join("\n").into_bytes())
 }
 
 fn markdown(results: &Results) -> String {
@@ -183,8 +185,9 @@ fn scenarios(text: &mut String, results: &Results) {
     for result in &results.scenarios {
         // What passed shows nothing else of it here.
         let reviewed = if result.is_review() { ", reviewed" } else { "" };
-        let word = format!("{}{reviewed}", result.verdict.label());
-        let verdict = if result.verdict.is_bad() { bold(&word) } else { word };
+        let word = if result.is_waived() { WAIVED } else { result.verdict.label() };
+        let word = format!("{word}{reviewed}");
+        let verdict = if result.is_bad() { bold(&word) } else { word };
         let (id, title) = (plain(&result.id), plain(&result.title));
         push(text, format_args!("| {verdict} | {id} | {title} | {} |\n", seconds(result.took)));
     }
@@ -194,6 +197,20 @@ fn scenarios(text: &mut String, results: &Results) {
         for line in block::scenario(result, false, Paint::PLAIN).lines() {
             push(text, format_args!("    {line}\n"));
         }
+    }
+    waivers(text, results);
+}
+
+/// The waivers of which more is to be said than that they are needed.
+fn waivers(text: &mut String, results: &Results) {
+    let told = results.waivers.iter().filter(|it| it.state != WaiverState::Needed);
+    for (position, waiver) in told.enumerate() {
+        if position == 0 {
+            text.push_str("\n## Waivers\n\n");
+        }
+        let told = plain(&block::settled(waiver));
+        let told = if waiver.state.is_bad() { bold(&told) } else { told };
+        push(text, format_args!("- {told}\n"));
     }
 }
 
@@ -210,6 +227,11 @@ mod tests {
     #[test]
     fn a_run() {
         insta::assert_snapshot!(markdown(&sample::results(&sample::mixed())));
+    }
+
+    #[test]
+    fn waived() {
+        insta::assert_snapshot!(markdown(&sample::results(&sample::waived())));
     }
 
     #[test]

@@ -27,14 +27,15 @@ pub(crate) mod sample;
 use std::io::{self, Stdout, Write};
 use std::path::PathBuf;
 
-use crate::model::{Results, RunEvent};
+use crate::judge::{settle, waive};
+use crate::model::{Results, RunEvent, WaiverEntry};
 
 pub use exit::ExitCode;
 pub(crate) use exit::Meaning;
-pub(crate) use file::ReportFile;
+pub use file::ReportFile;
 pub(crate) use format::{Flag, Format};
 pub use markdown::FORMAT as MARKDOWN;
-pub use terminal::{Detail, Terminal};
+pub use terminal::{Detail, Terminal, one_line};
 
 /// Every format, in the order in which files of them are written.
 pub const FORMATS: &[&Format] = &[&junit::FORMAT, &json::FORMAT, &markdown::FORMAT];
@@ -68,21 +69,36 @@ pub struct Reporter<W: Write + Send + 'static = Stdout> {
     results: Results,
     terminal: Terminal<W>,
     files: Vec<ReportFile>,
+    waivers: Vec<WaiverEntry>,
     error: Option<ReportError>,
 }
 
 impl<W: Write + Send + 'static> Reporter<W> {
     /// Nothing has happened yet.
     pub fn new(terminal: Terminal<W>, files: Vec<ReportFile>) -> Self {
-        Reporter { results: Results::default(), terminal, files, error: None }
+        Reporter { results: Results::default(), terminal, files, waivers: Vec::new(), error: None }
+    }
+
+    /// The same, with failures that somebody answers for.
+    pub fn waiving(self, waivers: Vec<WaiverEntry>) -> Self {
+        Reporter { waivers, ..self }
     }
 
     /// Takes one event. An error waits for [`Reporter::finish`]: a run does not stop in the middle, its cluster still
     /// there, because a disk is full.
-    pub fn on(&mut self, event: RunEvent) {
+    pub fn on(&mut self, mut event: RunEvent) {
+        if let RunEvent::ScenarioFinished(result) = &mut event {
+            waive(result, &self.waivers, self.results.day());
+        }
         let shown = self.terminal.on(&event);
         self.keep(shown);
         self.results.on(event);
+    }
+
+    /// Says what became of the waivers, when everything is judged.
+    pub fn settle(&mut self) {
+        let settled = settle(&self.waivers, &self.results.scenarios, self.results.day());
+        self.on(RunEvent::WaiversSettled(settled));
     }
 
     /// What has come of the session up to now.
@@ -113,6 +129,30 @@ mod tests {
     use super::*;
     use crate::report::sample;
     use crate::report::terminal::Look;
+
+    #[test]
+    fn what_is_known_is_waived_before_it_is_shown_and_counted() {
+        let settled = |events: &[RunEvent]| {
+            let mut waivers = events.iter().filter_map(|event| match event {
+                RunEvent::WaiversSettled(all) => Some(all.iter().map(|it| it.entry.clone())),
+                _ => None,
+            });
+            waivers.next().unwrap().collect::<Vec<_>>()
+        };
+        let waivers = settled(&sample::waived());
+        for (waivers, counts) in [(waivers, (0, 1, 2)), (Vec::new(), (1, 0, 0))] {
+            let shared = sample::Shared::default();
+            let look = Look { colour: false, live: false };
+            let terminal = Terminal::new(shared.clone(), look, Detail::Normal);
+            let mut reporter = Reporter::new(terminal, Vec::new()).waiving(waivers);
+            sample::failing().into_iter().for_each(|event| reporter.on(event));
+            reporter.settle();
+            let took = std::time::Duration::ZERO;
+            let summary = reporter.results().summarise(took, took, String::new());
+            assert_eq!((summary.failed, summary.waived, summary.bad_waivers), counts);
+            assert_eq!(shared.text().contains("WAIVED  exec-interactive"), counts.1 == 1);
+        }
+    }
 
     #[test]
     fn an_error_of_one_report_waits_for_the_end_and_spares_the_others() {

@@ -5,10 +5,12 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::judge::{settle, waive};
 use crate::model::{
     Answer, AttemptResult, Cell, Decision, Denial, Door, Effect, Event, Evidence, Finding,
-    Judgement, Layer, Level, Log, Mark, Outcome, Proof, Reason, Response, Results, Role, RunEvent,
-    ScenarioResult, Sent, Stream, Summary, User, Vacuous, Verdict, WeakeningResult,
+    Judgement, KnownVerdict, Layer, Level, Log, Mark, Outcome, Proof, Reason, Response, Results,
+    Role, RunEvent, ScenarioResult, Sent, Stream, Summary, User, Vacuous, Verdict, Waiver,
+    WaiverEntry, WeakeningResult,
 };
 
 const URI: &str =
@@ -107,8 +109,42 @@ pub(crate) fn mixed() -> Vec<RunEvent> {
     )
 }
 
+/// A run in which all that fails is waived, and of which two waivers must go.
+pub(super) fn waived() -> Vec<RunEvent> {
+    let both = vec![Reason::Bypassed, Reason::Unlogged];
+    let waivers = [
+        waiver(1, "exec-interactive", "2026-12-31", both),
+        waiver(7, "exec-interactive", "2026-11-19", Vec::new()),
+        waiver(13, "exec-interactive", "2026-12-31", vec![Reason::WrongLayer]),
+        waiver(19, "egress-database", "2026-12-31", Vec::new()),
+    ];
+    let today = "2026-11-20";
+    let mut result = failed();
+    waive(&mut result, &waivers, today);
+    let settled = settle(&waivers, std::slice::from_ref(&result), today);
+    let summary = Summary { waived: 1, bad_waivers: 2, ..summary(0, 0, 0, 0) };
+    let mut events = run(vec![result], summary);
+    events.insert(events.len() - 1, RunEvent::WaiversSettled(settled));
+    events
+}
+
+fn waiver(line: usize, scenario: &str, expires: &str, findings: Vec<Reason>) -> WaiverEntry {
+    let waiver = Waiver {
+        scenario: scenario.to_owned(),
+        attempt: None,
+        persona: None,
+        door: None,
+        verdict: KnownVerdict::Failed,
+        findings,
+        why: "the guard comes with the next release".to_owned(),
+        owner: "team-a".to_owned(),
+        expires: expires.to_owned(),
+    };
+    WaiverEntry { place: format!("expected.yaml:{line}"), waiver }
+}
+
 /// A run whose cluster could not be made.
-pub(super) fn aborted() -> Vec<RunEvent> {
+pub(crate) fn aborted() -> Vec<RunEvent> {
     let error = "the cluster could not be created: kind ended with 1\nkind says: node(s) already exist for a \
                  cluster with the name \"brinell-k7f3\"; remove what an earlier run left behind with `brinell \
                  sweep`, then run again";
@@ -231,6 +267,7 @@ pub(super) fn hostile(text: &str) -> Vec<RunEvent> {
         evidence.log = log("k7f3-1", &[text]);
     }
     let failed = ScenarioResult {
+        run: None,
         id: all(),
         family: all(),
         file: Some(all()),
@@ -241,6 +278,7 @@ pub(super) fn hostile(text: &str) -> Vec<RunEvent> {
         controls: vec![all()],
         verdict: Verdict::Failed,
         cause: None,
+        waived: None,
         attempts: vec![attempt],
         took: Duration::from_millis(5),
     };
@@ -258,7 +296,7 @@ pub(super) fn hostile(text: &str) -> Vec<RunEvent> {
 }
 
 /// A run in which a control does not act, and all is judged.
-pub(super) fn unmet() -> Vec<RunEvent> {
+pub(crate) fn unmet() -> Vec<RunEvent> {
     let mut events = passing();
     let cause = "the control exec-guard was not seen acting within 60s: LetIn".to_owned();
     events.insert(5, RunEvent::ControlUnmet { control: "exec-guard".to_owned(), cause });
@@ -281,10 +319,13 @@ pub(super) fn summary(
         failed,
         inconclusive,
         skipped,
+        waived: 0,
+        bad_waivers: 0,
         unmet: 0,
         attempts: 4,
         took: Duration::from_millis(20_312),
         took_by_cluster: Duration::from_secs(15),
+        left_behind: false,
         tidy: "Cluster deleted, nothing left behind.".to_owned(),
     }
 }
@@ -326,6 +367,7 @@ fn step(name: &str, doing: &str, detail: &str, milliseconds: u64) -> [RunEvent; 
 
 fn exec_interactive(verdict: Verdict, attempts: Vec<AttemptResult>) -> ScenarioResult {
     ScenarioResult {
+        run: None,
         id: "exec-interactive".to_owned(),
         family: "exec".to_owned(),
         file: None,
@@ -338,6 +380,7 @@ fn exec_interactive(verdict: Verdict, attempts: Vec<AttemptResult>) -> ScenarioR
         controls: vec!["exec-guard".to_owned(), "audit-policy".to_owned()],
         verdict,
         cause: None,
+        waived: None,
         attempts,
         took: Duration::from_millis(600),
     }

@@ -13,11 +13,10 @@ use super::screen::Screen;
 use super::text::wrap_lines;
 use super::{ReportError, block, proof};
 use crate::model::{
-    ABORTED, NOT_ACTING, Outcome, Results, RunEvent, ScenarioResult, Summary, Verdict,
-    WeakeningResult,
+    ABORTED, NOT_ACTING, Outcome, Results, RunEvent, ScenarioResult, Summary, Verdict, WAIVED,
+    WaiverState, WeakeningResult,
 };
-use crate::text::count;
-use crate::text::visible;
+use crate::text::{count, first_of, visible};
 
 /// How often the time of what is going on is shown anew.
 const TICK: Duration = Duration::from_millis(500);
@@ -118,7 +117,7 @@ impl<W: Write + Send + 'static> Terminal<W> {
                 self.screen().begin(id, format!("  {} …", visible(id)))
             }
             RunEvent::WeakeningFinished(result) => self.end_weakening(result),
-            RunEvent::Proven(_) | RunEvent::Finished(_) => Ok(()),
+            RunEvent::Proven(_) | RunEvent::WaiversSettled(_) | RunEvent::Finished(_) => Ok(()),
         }
     }
 
@@ -141,7 +140,7 @@ impl<W: Write + Send + 'static> Terminal<W> {
 
     fn end_scenario(&mut self, result: &ScenarioResult) -> io::Result<()> {
         self.screen().end(&result.id);
-        if self.detail == Detail::Quiet && !result.verdict.is_bad() {
+        if self.detail == Detail::Quiet && !result.is_bad() {
             return Ok(());
         }
         let verbose = self.detail == Detail::Verbose;
@@ -165,7 +164,8 @@ impl<W: Write + Send + 'static> Terminal<W> {
             self.print_apart(&proof::matrix(proof))?;
         }
         let found = found(results, summary, &reports.join(", "));
-        let text = [found.trim_end(), &end(results, summary)].map(lines).concat();
+        let waivers = waivers(results, self.paint());
+        let text = waivers + &[found.trim_end(), &end(results, summary)].map(lines).concat();
         self.print_apart(&text)
     }
 
@@ -199,9 +199,24 @@ fn found(results: &Results, summary: &Summary, reports: &str) -> String {
     format!("{unfinished}{}\n{reports}", proof::score(proof))
 }
 
+/// A run in a line, with what came of it and what is wrong with it as a whole in lines below.
+pub fn one_line(results: &Results) -> String {
+    let Results { run, kubernetes, profile, cluster, .. } = results;
+    let head = format!("run {run}, Kubernetes {kubernetes} on {cluster}, profile {profile}");
+    let summary = results.summary.as_ref();
+    let found = summary.map(|it| verdicts(results, it, "").trim_end().to_owned());
+    let unmet = results.unmet.iter().map(|it| format!("{NOT_ACTING}: {}", it.cause));
+    let aborted = results.aborted.iter().map(|it| format!("{ABORTED}: {it}"));
+    let left = summary.filter(|it| it.left_behind).map(|it| it.tidy.clone());
+    let waivers = results.waivers.iter().filter(|it| it.state.is_bad()).map(block::settled);
+    let below = found.into_iter().chain(unmet).chain(aborted).chain(left).chain(waivers);
+    let below = below.flat_map(|text| wrap_lines(&text, block::WIDTH - 2, 40));
+    lines(&head) + &below.map(|line| format!("  {line}\n")).collect::<String>()
+}
+
 /// `1 passed, 0 failed, 0 inconclusive, 0 skipped; 4 attempts, all observed. JUnit: junit.xml`
 fn verdicts(results: &Results, summary: &Summary, reports: &str) -> String {
-    let Summary { passed, failed, inconclusive, skipped, unmet, attempts, .. } = summary;
+    let Summary { passed, failed, inconclusive, skipped, waived, unmet, attempts, .. } = summary;
     let made = count(*attempts, "attempt");
     let observed = match (attempts, results.unobserved()) {
         (0, _) => made,
@@ -212,7 +227,8 @@ fn verdicts(results: &Results, summary: &Summary, reports: &str) -> String {
         0 => String::new(),
         reviews => format!(", of which {} attacked nobody", count(reviews, "review")),
     };
-    let nothing = if passed + failed + inconclusive == 0 { " Nothing was judged." } else { "" };
+    let nothing =
+        if passed + failed + inconclusive + waived == 0 { " Nothing was judged." } else { "" };
     let unmet = match unmet {
         0 => String::new(),
         unmet => format!(" {} {NOT_ACTING}.", count(*unmet, "control")),
@@ -224,8 +240,35 @@ fn verdicts(results: &Results, summary: &Summary, reports: &str) -> String {
         (skipped, Verdict::Skipped),
     ];
     let counted = counted.map(|(count, verdict)| format!("{count} {}", verdict.label()));
-    format!("{}; {observed}{reviews}.{nothing}{unmet} {reports}", counted.join(", "))
+    let waived = match waived {
+        0 => String::new(),
+        waived => format!(", {waived} {WAIVED}"),
+    };
+    format!("{}{waived}; {observed}{reviews}.{nothing}{unmet} {reports}", counted.join(", "))
 }
+
+/// The waivers that somebody must change, a line each, and those of which nothing is known in one line.
+fn waivers(results: &Results, paint: Paint) -> String {
+    let bad = results.waivers.iter().filter(|it| it.state.is_bad());
+    let told = bad.map(|it| {
+        let text = wrap_lines(&block::settled(it), block::WIDTH - 8, 40).join("\n        ");
+        format!("{}  {text}\n", paint.verdict(Verdict::Failed, "WAIVER"))
+    });
+    let told: String = told.collect();
+    let untouched = results.waivers.iter().filter(|it| it.state == WaiverState::Untouched);
+    let names: Vec<&str> = untouched.map(|it| it.entry.waiver.scenario.as_str()).collect();
+    if names.is_empty() {
+        return told;
+    }
+    let names_told = first_of(&names, UNTOUCHED);
+    let told_of = count(names.len(), "waiver");
+    told + &lines(&format!(
+        "{told_of} not looked at, because nothing came of it here: {names_told}"
+    ))
+}
+
+/// How many scenarios are named whose waivers are untouched.
+const UNTOUCHED: usize = 10;
 
 /// `20.3 s, of which kind 15.0 s. Cluster deleted, nothing left behind.`
 fn end(results: &Results, summary: &Summary) -> String {
@@ -355,6 +398,13 @@ mod tests {
         events.push(RunEvent::Aborted { error: "interrupted".to_owned() });
         events.push(RunEvent::Finished(sample::summary(0, 0, 0, 0)));
         insta::assert_snapshot!(draw(&events, PLAIN, Detail::Normal));
+    }
+
+    #[test]
+    fn waived() {
+        insta::assert_snapshot!(draw(&sample::waived(), PLAIN, Detail::Normal));
+        let quiet = draw(&sample::waived(), PLAIN, Detail::Quiet);
+        assert!(!quiet.contains("team-a, until") && quiet.contains("expected.yaml:7"), "{quiet}");
     }
 
     #[test]

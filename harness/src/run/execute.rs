@@ -56,6 +56,7 @@ fn begun<'a>(entries: &[&'a Entry]) -> Vec<(usize, &'a Entry)> {
 /// A result without attempts.
 pub fn without_attempts(entry: &Entry, verdict: Verdict, cause: String) -> ScenarioResult {
     ScenarioResult {
+        run: None,
         id: entry.id.clone(),
         family: entry.family.clone(),
         file: entry.users_file(),
@@ -66,6 +67,7 @@ pub fn without_attempts(entry: &Entry, verdict: Verdict, cause: String) -> Scena
         controls: entry.scenario.controls().into_iter().map(str::to_owned).collect(),
         verdict,
         cause: Some(cause),
+        waived: None,
         attempts: Vec::new(),
         took: Duration::ZERO,
     }

@@ -134,8 +134,7 @@ impl<'a> Plan<'a> {
 /// Whether an action reads along with a main process that only a real node runs.
 fn reads_along(target: &Target, action: &Action) -> bool {
     let Action::Attach(attach) = action else { return false };
-    let named = attach.pod.as_ref().or(target.pods.first().map(|(_, pod)| pod));
-    let pod = named.map_or("", String::as_str);
+    let pod = attach.pod.as_deref().or(target.pod()).unwrap_or_default();
     let mut containers = target.containers(&target.namespace, pod).into_iter();
     let container = match &attach.container {
         Some(name) => containers.find(|container| container["name"] == name.as_str()),

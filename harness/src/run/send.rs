@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::collect;
 use super::stage::Stage;
-use crate::attack::{Attempt, Ledger, Observation, StagedTarget};
+use crate::attack::{Attempt, Ledger, Observation};
 use crate::catalog::{Entry, Turn};
 use crate::cluster::webhooks;
 use crate::judge::attribute;
@@ -88,7 +88,7 @@ impl<'a> Sender<'a> {
         let attempt = Attempt {
             world: &self.stage.world,
             identity: &identity,
-            target: &StagedTarget::of(&self.entry.target),
+            target: &self.entry.target,
             door: turn.door,
             audit_id: &audit_id,
             user_agent: &user_agent,

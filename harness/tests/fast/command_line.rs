@@ -13,7 +13,7 @@ use brinell::report::ExitCode;
 use roxmltree::{Document, Node};
 
 /// A machine on which nothing is installed.
-const NO_ENGINE: &str = "none";
+pub const NO_ENGINE: &str = "none";
 
 /// Commands that answer and end.
 const ANSWERS: [&[&str]; 7] = [
@@ -27,7 +27,7 @@ const ANSWERS: [&[&str]; 7] = [
 ];
 
 /// brinell on a machine whose only programs are those of an engine.
-fn brinell(home: &Home, engine: &str) -> Command {
+pub fn brinell(home: &Home, engine: &str) -> Command {
     let mut command = home.brinell();
     let (folder, state) = (engines(engine), home.path("state"));
     let own = [("HOME", home.path("")), ("PATH", folder), ("XDG_STATE_HOME", state)];
@@ -39,7 +39,7 @@ fn engines(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/engines").join(name)
 }
 
-fn ran(command: &mut Command) -> Ran {
+pub fn ran(command: &mut Command) -> Ran {
     command.output().expect("started").into()
 }
 
@@ -93,7 +93,7 @@ fn the_only_case<'a>(xml: &'a Document) -> Node<'a, 'a> {
 }
 
 /// A profile of the user's that has no control, so that no scenario can run.
-fn bare_profile(home: &Home) {
+pub fn bare_profile(home: &Home) {
     fs::write(home.path("bare.yaml"), "title: Nothing\ncontrols: {}\n").expect("written");
 }
 
@@ -254,6 +254,56 @@ fn broken_yaml_is_shown_with_its_place() {
         assert!(ran.stderr.starts_with(&place), "{}", ran.stderr);
         assert!(ran.stderr.contains("did you mean target"), "{}", ran.stderr);
     }
+}
+
+/// What brinell says to a file of waivers, in a profile in which nothing can run.
+fn say_to_waivers(waivers: &str) -> Ran {
+    let home = Home::new();
+    bare_profile(&home);
+    fs::write(home.path("expected.yaml"), waivers).expect("written");
+    let arguments =
+        ["--cluster", "embedded", "--profile", "./bare.yaml", "--expected", "expected.yaml"];
+    ran(brinell(&home, NO_ENGINE).args(arguments))
+}
+
+/// A waiver with some of its keys.
+fn waiver(keys: &str) -> String {
+    format!("- {{scenario: exec-interactive, why: known, owner: me, expires: 2026-12-31{keys}}}\n")
+}
+
+#[test]
+fn a_waiver_that_means_nothing_is_refused_with_its_place() {
+    for (waivers, place, words) in [
+        (waiver("").replace("active", "actve"), "1:", "did you mean exec-interactive"),
+        (waiver(", attempt: a shel"), "1:", "did you mean a shell"),
+        (waiver(", persona: operater"), "1:", "did you mean operator"),
+        (waiver(", door: SPDY"), "1:", "known are: "),
+        (waiver(", findings: [bypased]"), "1:", "bypased"),
+        (waiver(", findings: [left-over]"), "1:", "no waiver covers it"),
+        (waiver(", verdict: passed"), "1:", "passed"),
+        (waiver(", verdict: inconclusive, findings: [bypassed]"), "1:", "has no findings"),
+        (waiver("").replace("2026-12-31", "2026-2-31"), "1:", "such as 2026-12-31"),
+        (waiver("").replace("2026-12-31", "20261231"), "1:", "such as 2026-12-31"),
+        (waiver("").replace("owner: me", "owner: ''"), "1:", "name who answers for it"),
+        (waiver("").replace("owner: me, ", ""), "1:", "owner"),
+        (waiver("") + &waiver(""), "2:", "it stands above already"),
+        (String::new(), " ", "the file is empty"),
+    ] {
+        let ran = say_to_waivers(&waivers);
+        assert_eq!(ran.code, Some(2), "{waivers}: {ran:?}");
+        let start = format!("error: expected.yaml:{place}");
+        assert!(ran.stderr.starts_with(&start), "{waivers}: {}", ran.stderr);
+        assert!(ran.stderr.contains(words), "{waivers}: {}", ran.stderr);
+    }
+    assert_refused(&["--expected", "none.yaml"], "none.yaml: cannot be read: No such file");
+}
+
+#[test]
+fn a_waiver_of_what_did_not_run_is_told_and_left_alone() {
+    let ran = say_to_waivers(&waiver("").replace("2026", "2020"));
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    let told = "1 waiver not looked at, because nothing came of it here: exec-interactive";
+    assert_says(&ran.stdout, told);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use brinell::catalog::{Catalog, Entry};
 use brinell::model::{
-    Action, Attack, Blocked, Door, Expectation, Logged, Permit, Scenario, Succeeds,
+    Action, Attack, Blocked, Door, Expectation, Logged, Permit, Scenario, Succeeds, Waiver,
 };
 use brinell::report::ExitCode;
 
@@ -28,6 +28,14 @@ fn the_schema_is_up_to_date() {
     schema.insert("title".to_owned(), "A scenario of brinell".into());
     let text = serde_json::to_string_pretty(&schema).expect("JSON");
     check("scenarios/scenario.schema.json", &format!("{text}\n"));
+}
+
+#[test]
+fn the_schema_of_waivers_is_up_to_date() {
+    let mut schema = schemars::schema_for!(Vec<Waiver>);
+    schema.insert("title".to_owned(), "Failures that are known, for brinell --expected".into());
+    let text = serde_json::to_string_pretty(&schema).expect("JSON");
+    check("docs/expected.schema.json", &format!("{text}\n"));
 }
 
 #[test]

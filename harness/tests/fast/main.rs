@@ -5,6 +5,8 @@ mod command_line;
 mod corpus;
 mod generated;
 mod house;
+mod image;
+mod merge;
 #[path = "../support/mod.rs"]
 mod support;
 mod try_it;

@@ -7,7 +7,7 @@ use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding, Subject};
 use k8s_openapi::jiff::Timestamp;
 use kube::{Client, ResourceExt};
 
-use super::{flaw, whole};
+use super::{all_read, flaw};
 use crate::attack::ActionError;
 use crate::attack::grants::all;
 use crate::attack::grants::subject::{Allowed, named};
@@ -57,7 +57,7 @@ pub(super) async fn read(admin: &Client, review: &BindingReview) -> Result<Revie
         let over = over(binding, review, now);
         over.into_iter().chain(absent.subjects(binding))
     });
-    Ok(whole(bindings.len(), flaws.collect()))
+    Ok(all_read(bindings.len(), flaws.collect()))
 }
 
 fn account(account: &ServiceAccount) -> String {

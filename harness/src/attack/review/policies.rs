@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::{Client, ResourceExt};
 
 use super::rule::{self, Rule};
-use super::{flaw, whole};
+use super::{all_read, flaw};
 use crate::attack::ActionError;
 use crate::attack::grants::all;
 use crate::model::{Flaw, GuardReview, Reviewed};
@@ -22,7 +22,7 @@ pub(super) async fn read(admin: &Client, review: &GuardReview) -> Result<Reviewe
         all::<Namespace>(admin)
     )?;
     let meant = policies.iter().filter(|policy| is_meant(policy, review)).count();
-    Ok(whole(meant, flaws(&policies, &bindings, &namespaces, review)))
+    Ok(all_read(meant, flaws(&policies, &bindings, &namespaces, review)))
 }
 
 fn is_meant(policy: &ValidatingAdmissionPolicy, review: &GuardReview) -> bool {

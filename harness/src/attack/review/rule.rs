@@ -24,16 +24,20 @@ pub(super) struct Rule {
     names: Vec<String>,
 }
 
+/// A webhook's rule names no objects.
 impl From<RuleWithOperations> for Rule {
     fn from(rule: RuleWithOperations) -> Self {
-        Rule {
-            operations: rule.operations.unwrap_or_default(),
-            groups: rule.api_groups.unwrap_or_default(),
-            versions: rule.api_versions.unwrap_or_default(),
-            resources: rule.resources.unwrap_or_default(),
-            scope: rule.scope,
-            names: Vec::new(),
+        let RuleWithOperations { operations, api_groups, api_versions, resources, scope } = rule;
+        let resource_names = None;
+        NamedRuleWithOperations {
+            operations,
+            api_groups,
+            api_versions,
+            resources,
+            resource_names,
+            scope,
         }
+        .into()
     }
 }
 

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use kube::api::{ListParams, PartialObjectMeta};
 use kube::{Api, Client, ResourceExt};
 
-use super::{flaw, whole};
+use super::{all_read, flaw};
 use crate::attack::ActionError;
 use crate::attack::grants::all;
 use crate::model::{Flaw, Reviewed, ServiceAccountReview};
@@ -25,7 +25,7 @@ pub(super) async fn read(
     let tokens = ListParams::default().fields(TOKENS);
     let (accounts, tokens) =
         futures::try_join!(all::<ServiceAccount>(admin), secrets.list_metadata(&tokens))?;
-    Ok(whole(accounts.len() + tokens.items.len(), flaws(&tokens.items, review)))
+    Ok(all_read(accounts.len() + tokens.items.len(), flaws(&tokens.items, review)))
 }
 
 fn flaws(tokens: &[PartialObjectMeta<Secret>], review: &ServiceAccountReview) -> Vec<Flaw> {

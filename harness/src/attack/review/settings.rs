@@ -1,9 +1,8 @@
 //! How the API server and the kubelet are set.
 
-use kube::Client;
 use serde_json::Value;
 
-use super::{file, flaw, texts, whole};
+use super::{all_read, file, flaw, texts};
 use crate::attack::{ActionError, World};
 use crate::cluster::ServerSettings;
 use crate::model::{Flaw, Reviewed, SettingReview};
@@ -22,27 +21,12 @@ pub(super) async fn read(world: &World, review: &SettingReview) -> Result<Review
             let settings = world.settings()?;
             file(settings, AUDIT_POLICY).map(|file| audit(settings, file.as_ref()))
         }
-        SettingReview::Kubelet(_) => {
-            Ok(kubelet(&configz(&world.access.admin, &world.access.node_name).await?))
-        }
+        SettingReview::Kubelet(_) => Ok(kubelet(&world.access.kubelet_configuration().await?)),
     };
     Ok(match found {
-        Ok(flaws) => whole(1, flaws),
+        Ok(flaws) => all_read(1, flaws),
         Err(why) => Reviewed { unread: vec![why], ..Reviewed::default() },
     })
-}
-
-/// The kubelet's configuration, as the running kubelet tells it.
-async fn configz(admin: &Client, node: &str) -> Result<Value, ActionError> {
-    let path = format!("/api/v1/nodes/{node}/proxy/configz");
-    let request = http::Request::get(path).body(Vec::new()).map_err(kube::Error::HttpError)?;
-    let mut answer: Value = admin.request(request).await?;
-    match answer["kubeletconfig"].take() {
-        Value::Null => {
-            Err(ActionError::Missing("the kubelet does not tell its configuration".to_owned()))
-        }
-        configuration => Ok(configuration),
-    }
 }
 
 /// What is answered without credentials: everything, unless it is said otherwise

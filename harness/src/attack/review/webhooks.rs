@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::{Client, ResourceExt};
 
 use super::rule::{self, Rule};
-use super::{flaw, whole};
+use super::{all_read, flaw};
 use crate::attack::ActionError;
 use crate::attack::grants::all;
 use crate::model::{Flaw, GuardReview, Reviewed};
@@ -49,19 +49,21 @@ impl From<ValidatingWebhook> for Webhook {
     }
 }
 
+/// Of a mutating webhook the same is looked at: all that it has more is when it is asked again.
 impl From<MutatingWebhook> for Webhook {
     fn from(webhook: MutatingWebhook) -> Self {
-        Webhook {
+        ValidatingWebhook {
             name: webhook.name,
             failure_policy: webhook.failure_policy,
             match_policy: webhook.match_policy,
-            timeout: webhook.timeout_seconds,
-            rules: webhook.rules.into_iter().flatten().map(Rule::from).collect(),
-            namespaces: webhook.namespace_selector,
-            objects: webhook.object_selector,
-            conditions: webhook.match_conditions,
-            ..Webhook::default()
+            timeout_seconds: webhook.timeout_seconds,
+            rules: webhook.rules,
+            namespace_selector: webhook.namespace_selector,
+            object_selector: webhook.object_selector,
+            match_conditions: webhook.match_conditions,
+            ..ValidatingWebhook::default()
         }
+        .into()
     }
 }
 
@@ -98,7 +100,7 @@ pub(super) async fn read(admin: &Client, review: &GuardReview) -> Result<Reviewe
     });
     let webhooks: Vec<Webhook> = validating.chain(mutating).collect();
     let meant = webhooks.iter().filter(|webhook| is_meant(webhook, review)).count();
-    Ok(whole(meant, flaws(&webhooks, &namespaces, review)))
+    Ok(all_read(meant, flaws(&webhooks, &namespaces, review)))
 }
 
 fn is_meant(webhook: &Webhook, review: &GuardReview) -> bool {

@@ -14,6 +14,7 @@ mod review;
 mod rights;
 mod saying;
 mod scenario;
+mod waiver;
 
 use std::collections::BTreeMap;
 
@@ -23,7 +24,7 @@ use super::read::{Parsed, Read};
 use super::source::Source;
 use super::{Catalog, Problem};
 use crate::catalog::{Values, substitutions};
-use crate::model::Profile;
+use crate::model::{Profile, Waiver};
 
 /// All that is wrong in what was read; nothing where a manifest is missing that may hold what is named.
 pub(super) fn all(read: &Read) -> Vec<Problem> {
@@ -64,6 +65,13 @@ pub(super) fn all(read: &Read) -> Vec<Problem> {
 pub(super) fn profile(catalog: &Catalog, profile: &Parsed<Profile>) -> Vec<Problem> {
     let mut check = Check { catalog, source: &profile.source, problems: Vec::new() };
     check.profile(&profile.says);
+    check.problems
+}
+
+/// All that is wrong in a file of waivers.
+pub(super) fn waivers(catalog: &Catalog, source: &Source, waivers: &[Waiver]) -> Vec<Problem> {
+    let mut check = Check { catalog, source, problems: Vec::new() };
+    check.waivers(waivers);
     check.problems
 }
 

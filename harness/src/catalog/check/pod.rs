@@ -15,8 +15,7 @@ impl Check<'_> {
             Action::Attach(attach) => ("attach", &attach.pod, &attach.container),
             _ => return,
         };
-        let first = target.pods.first().map(|(_, pod)| pod);
-        let Some(pod) = pod.as_ref().or(first) else { return };
+        let Some(pod) = pod.as_deref().or(target.pod()) else { return };
         let containers = target.containers(&target.namespace, pod);
         let names: Vec<&str> = containers.iter().filter_map(|it| it["name"].as_str()).collect();
         let pointer = format!("{pointer}/do/{kind}");

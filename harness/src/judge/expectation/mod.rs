@@ -3,7 +3,7 @@
 mod block;
 mod bystanders;
 mod logged;
-mod review;
+mod sound;
 mod success;
 mod told;
 
@@ -40,9 +40,9 @@ pub fn judge_record(recorded: &Recorded, evidence: &Evidence) -> Judgement {
 }
 
 /// Judges a review: nothing that it read may be configured wrongly. That is no proof that an attack is blocked.
-pub fn judge_review(control: &str, look_at: &str, evidence: &Evidence) -> Judgement {
+pub fn judge_sound(control: &str, look_at: &str, evidence: &Evidence) -> Judgement {
     let mut judging = Judging::default();
-    judging.review(control, look_at, evidence);
+    judging.sound(control, look_at, evidence);
     judging.conclude()
 }
 

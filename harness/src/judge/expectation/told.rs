@@ -4,7 +4,7 @@ use crate::judge::Expected;
 use crate::model::{
     Answer, ApiPath, Holding, Layer, Leak, Response, Reviewed, Searched, Sent, Succeeds,
 };
-use crate::text::count;
+use crate::text::{count, first_of};
 
 /// `create pods by deployer`
 pub(super) fn asked(sent: &Sent) -> String {
@@ -85,18 +85,9 @@ fn held(holdings: &[Holding]) -> String {
     let one = |holding: &Holding| {
         let Holding { who, rights, place, expired, .. } = holding;
         let expired = expired.iter().map(|when| format!(", by a binding that expired at {when}"));
-        format!("{who} may {} {place}{}", first(rights), expired.collect::<String>())
+        format!("{who} may {} {place}{}", first_of(rights, TOLD), expired.collect::<String>())
     };
-    first(&holdings.iter().map(one).collect::<Vec<_>>())
-}
-
-/// The first of them, and how many there are beside.
-fn first(all: &[String]) -> String {
-    let told = all[..all.len().min(TOLD)].join(", ");
-    match all.len().saturating_sub(TOLD) {
-        0 => told,
-        more => format!("{told} and {more} more"),
-    }
+    first_of(&holdings.iter().map(one).collect::<Vec<_>>(), TOLD)
 }
 
 /// Which events hold a Secret's value: `create secrets by admin at Request (k7f3-12)`.

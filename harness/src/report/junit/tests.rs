@@ -25,9 +25,13 @@ fn every_kind_of_run() -> Vec<Results> {
         sample::unmet(),
         sample::nothing(),
         sample::hostile(HOSTILE),
+        sample::waived(),
         sample::proof(),
     ];
     let mut results: Vec<_> = runs.iter().map(|events| sample::results(events)).collect();
+    let each = results.iter().filter(|it| it.proof.is_none()).enumerate();
+    let each = each.map(|(number, it)| Results { run: format!("k{number}"), ..it.clone() });
+    results.push(Results::merged(each.collect()));
     results.push(Results::default());
     results
 }
@@ -66,7 +70,7 @@ fn only_a_run_that_judged_something_and_passed_is_green() {
         cases.iter().all(is_success)
     };
     let green: Vec<_> = every_kind_of_run().iter().map(is_green).collect();
-    assert_eq!(green, [true, false, false, false, false, false, false, false, false]);
+    assert_eq!(green, [true, false, false, false, false, false, false, false, false, false, false]);
 }
 
 #[test]
@@ -126,6 +130,24 @@ fn a_reader_finds_every_scenario_with_its_time_and_verdict() {
 }
 
 #[test]
+fn what_is_waived_is_skipped_with_who_answers_for_it_and_bad_waivers_fail() {
+    let suites = read(&sample::results(&sample::waived()));
+    assert_eq!((suites.tests, suites.failures, suites.errors, suites.skipped), (3, 2, 0, 1));
+    let case = |suite: usize, case: usize| &suites.suites[suite].cases[case];
+    let TestStatus::Skipped(skipped) = &case(1, 0).status else { panic!("{suites:?}") };
+    let told =
+        "waived: the guard comes with the next release (team-a, until 2026-12-31; expected.yaml:1)";
+    assert!(skipped.message.starts_with(told), "{}", skipped.message);
+    assert!(skipped.text.contains("BYPASSED, 3 attempts"), "{}", skipped.text);
+    for (position, place, kind) in
+        [(0, "expected.yaml:7", "expired"), (1, "expected.yaml:13", "stale")]
+    {
+        assert_eq!(case(0, position).original_name, place);
+        assert_eq!(case(0, position).status.failure_as_ref().failure_type, kind);
+    }
+}
+
+#[test]
 fn what_could_not_be_set_up_has_its_time() {
     let suites = read(&sample::results(&sample::aborted()));
     let case = &suites.suites[0].cases[0];
@@ -135,7 +157,9 @@ fn what_could_not_be_set_up_has_its_time() {
 
 #[test]
 fn no_two_cases_have_one_name() {
-    for results in [sample::mixed(), sample::proof()].map(|events| sample::results(&events)) {
+    for results in
+        [sample::mixed(), sample::waived(), sample::proof()].map(|events| sample::results(&events))
+    {
         let suites = read(&results).suites;
         let cases: Vec<_> = suites.iter().flat_map(|suite| &suite.cases).collect();
         let name = |case: &&TestCase| (case.classname.clone(), case.original_name.clone());

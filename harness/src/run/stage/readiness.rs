@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::future::join_all;
 
 use super::{ACTING, ControlError, OwnStage, Stage, StageError};
-use crate::attack::{Attempt, Observation, StagedTarget};
+use crate::attack::{Attempt, Observation};
 use crate::catalog::{Planned, Question, Target, Turn};
 use crate::cluster::Settings;
 use crate::judge::{Signature, attribute};
@@ -122,13 +122,13 @@ impl Stage {
     /// Asks once. The log is read only where the control's refusals leave something there.
     async fn ask(&self, planned: &Planned, question: &Question) -> Result<Evidence, String> {
         let Question { ready, target, persona } = question;
-        let nowhere = StagedTarget { namespace: String::new(), pod: None };
+        let nowhere = Target::default();
         let identity = self.identity(persona).await.map_err(|error| error.to_string())?;
         let audit_id = self.ids.next();
         let attempt = Attempt {
             world: &self.world,
             identity: &identity,
-            target: &target.as_deref().map_or(nowhere, StagedTarget::of),
+            target: target.as_deref().unwrap_or(&nowhere),
             door: ready.r#do.facts().doors[0],
             audit_id: &audit_id,
             user_agent: concat!("brinell/", env!("CARGO_PKG_VERSION"), " (control)"),
@@ -167,7 +167,7 @@ impl Stage {
         let attempt = Attempt {
             world: &self.world,
             identity: &identity,
-            target: &StagedTarget::of(target),
+            target,
             door: permit.door,
             audit_id: &self.ids.next(),
             user_agent: concat!("brinell/", env!("CARGO_PKG_VERSION"), " (control)"),

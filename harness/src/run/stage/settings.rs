@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{ACTING, ControlError, OwnStage, Stage, StageError};
-use crate::attack::StagedTarget;
 use crate::catalog::{Planned, Target};
 use crate::cluster::{ClusterError, ReadBack, Settings};
 use crate::poll;
@@ -37,10 +36,10 @@ impl OwnStage {
         settings: &Settings,
     ) -> Result<Vec<ControlError>, StageError> {
         let asked = plan.controls.iter().any(|planned| planned.set_up.kubelet.is_some());
-        let (found, kubelet) =
-            tokio::try_join!(async { Ok(self.cluster.read_back(settings).await?) }, async {
-                if asked { self.stage.configz().await } else { Ok(Value::Null) }
-            })?;
+        let access = &self.stage.world.access;
+        let configuration =
+            async { if asked { access.kubelet_configuration().await } else { Ok(Value::Null) } };
+        let (found, kubelet) = tokio::try_join!(self.cluster.read_back(settings), configuration)?;
         let mut unmet = Vec::new();
         for planned in &plan.controls {
             unmet.extend(unmet_flags(planned, &found));
@@ -102,39 +101,28 @@ impl Stage {
     /// What the kubelet lacks of its settings and of the pods that attacks go to, or why it does not tell: while it
     /// starts it does not answer.
     async fn kubelet_lacks(&self, settings: &Value, targets: &[&Target]) -> Option<String> {
-        let (present, known) = match tokio::try_join!(self.configz(), self.ask_kubelet_pods()) {
+        let (present, known) = match tokio::try_join!(
+            self.world.access.kubelet_configuration(),
+            self.kubelet_pods()
+        ) {
             Ok(answers) => answers,
             Err(error) => return Some(error.to_string()),
         };
         if !has(&present, settings) {
             return Some(present.to_string());
         }
-        targets.iter().map(|target| StagedTarget::of(target)).find_map(
-            |StagedTarget { namespace, pod }| {
-                let name = pod?;
-                let is_it = |pod: &Value| {
-                    pod["metadata"]["namespace"] == namespace && pod["metadata"]["name"] == name
-                };
-                (!known.iter().any(is_it)).then(|| format!("without the pod {namespace}/{name}"))
-            },
-        )
+        targets.iter().find_map(|target| {
+            let (namespace, name) = (&*target.namespace, target.pod()?);
+            let is_it = |pod: &Value| {
+                pod["metadata"]["namespace"] == namespace && pod["metadata"]["name"] == name
+            };
+            (!known.iter().any(is_it)).then(|| format!("without the pod {namespace}/{name}"))
+        })
     }
 
-    async fn ask_kubelet_pods(&self) -> Result<Vec<Value>, StageError> {
-        let mut list = self.ask_kubelet("pods").await?;
+    async fn kubelet_pods(&self) -> Result<Vec<Value>, ClusterError> {
+        let mut list = self.world.access.ask_kubelet("pods").await?;
         Ok(list["items"].as_array_mut().map(std::mem::take).unwrap_or_default())
-    }
-
-    /// Asks the kubelet by way of the API server.
-    async fn ask_kubelet(&self, what: &str) -> Result<Value, kube::Error> {
-        let path = format!("/api/v1/nodes/{}/proxy/{what}", self.world.access.node_name);
-        let request = http::Request::get(path).body(Vec::new()).map_err(kube::Error::HttpError)?;
-        self.world.access.admin.request(request).await
-    }
-
-    /// The kubelet's configuration, as the running kubelet tells it.
-    async fn configz(&self) -> Result<Value, StageError> {
-        Ok(self.ask_kubelet("configz").await?["kubeletconfig"].clone())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use brinell::judge::{
-    Expected, Signature, attribute, judge_block, judge_permit, judge_record, judge_review,
+    Expected, Signature, attribute, judge_block, judge_permit, judge_record, judge_sound,
     judge_step,
 };
 use brinell::model::{
@@ -250,7 +250,7 @@ fn review_of_configuration() {
         evidence.answer = Answer::Review(Reviewed { objects, flaws, more: 0, unread });
         evidence.log = Log::NotApplicable;
         evidence.decision = attribute(&evidence.sent, &evidence.answer, &evidence.log);
-        let judgement = judge_review("exec-guard", "there", &evidence);
+        let judgement = judge_sound("exec-guard", "there", &evidence);
         assert_eq!(judgement.verdict, as_review);
         assert!(!judgement.outcome.contains("blocked"), "{judgement:?}");
         let reasons: Vec<Reason> = judgement.findings.iter().map(|it| it.reason).collect();

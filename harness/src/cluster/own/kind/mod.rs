@@ -221,7 +221,7 @@ impl Kind {
         // In place, so that an interrupt cannot leave it writing into a folder that is being removed.
         tokio::task::block_in_place(|| {
             let labels = BTreeMap::from([(RUN_LABEL.to_owned(), self.run.clone())]);
-            Image::of_this_executable(image_name(&self.run), labels)?.write(&archive)
+            Image::of_this_executable(image_name(&self.run), labels)?.write(&archive).map(drop)
         })?;
         Ok(self.engine.load(&archive).await?)
     }

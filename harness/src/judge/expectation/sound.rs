@@ -5,7 +5,7 @@ use crate::model::{Answer, Evidence, Finding, Flaw, Reason, UNCLEAR};
 use crate::text::count;
 
 impl Judging {
-    pub(super) fn review(&mut self, control: &str, look_at: &str, evidence: &Evidence) {
+    pub(super) fn sound(&mut self, control: &str, look_at: &str, evidence: &Evidence) {
         let Answer::Review(reviewed) = &evidence.answer else {
             self.outcome = UNCLEAR.to_owned();
             return self.causes.push("nothing was reviewed".to_owned());

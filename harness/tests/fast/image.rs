@@ -1,0 +1,59 @@
+//! The image of our own executable, as a user writes it.
+
+use std::fs;
+use std::io::Read;
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::command_line::{NO_ENGINE, brinell, ran};
+use crate::support::Home;
+
+const NAME: &str = concat!("brinell:", env!("CARGO_PKG_VERSION"));
+
+#[test]
+fn the_archive_is_what_is_said_of_it() {
+    let home = Home::new();
+    let written = ran(brinell(&home, NO_ENGINE).args(["image", "image.tar"]));
+    assert_eq!((written.code, written.stdout.as_str()), (Some(0), ""), "{written:?}");
+    let size = fs::metadata(home.path("image.tar")).expect("written").len();
+    let size = format!("{:.1} MiB", size as f64 / f64::from(1 << 20));
+    let push = format!("push it: skopeo copy docker-archive:image.tar docker://REGISTRY/{NAME}");
+    for words in [NAME, "linux/", &size, &push] {
+        assert!(written.stderr.contains(words), "{words}: {}", written.stderr);
+    }
+    let mut archive = tar::Archive::new(fs::File::open(home.path("image.tar")).expect("there"));
+    let mut entries = archive.entries().expect("an archive").map(|it| it.expect("an entry"));
+    let is_manifest =
+        |it: &tar::Entry<'_, _>| it.path().is_ok_and(|it| it.ends_with("manifest.json"));
+    let mut text = String::new();
+    entries.find(is_manifest).expect("there").read_to_string(&mut text).expect("read");
+    let manifest: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(manifest[0]["RepoTags"][0], NAME);
+    assert_eq!(home.touched(&["image.tar"]), [""; 0]);
+}
+
+#[test]
+fn standard_output_gets_the_same_bytes() {
+    let home = Home::new();
+    assert_eq!(ran(brinell(&home, NO_ENGINE).args(["image", "image.tar"])).code, Some(0));
+    let mut command = brinell(&home, NO_ENGINE);
+    let output = command.args(["image", "-"]).stdin(Stdio::null()).output().expect("started");
+    assert_eq!(output.status.code(), Some(0));
+    assert!(output.stdout == fs::read(home.path("image.tar")).expect("there"), "they differ");
+}
+
+#[test]
+fn what_cannot_be_written_leaves_nothing() {
+    let home = Home::new();
+    for (file, words) in [
+        ("none/image.tar", "none/image.tar: No such file"),
+        ("tmp", "it is there, and is no file"),
+        ("/dev/full", "it is there, and is no file"),
+    ] {
+        let refused = ran(brinell(&home, NO_ENGINE).args(["image", file]));
+        assert_eq!(refused.code, Some(4), "{file}: {refused:?}");
+        assert!(refused.stderr.contains(words), "{file}: {}", refused.stderr);
+    }
+    assert_eq!(home.touched(&[]), [""; 0]);
+}
