@@ -17,17 +17,18 @@ const DEADLINE: Duration = Duration::from_secs(600);
 pub async fn start(arguments: RunArguments) -> Result<ExitCode, Error> {
     let started = Instant::now();
     let catalog = catalog(&arguments.selection)?;
+    let waivers = arguments.expected.as_deref().map(|path| catalog.waivers(path)).transpose()?;
+    let waivers = waivers.unwrap_or_default();
     if let Some((profile, place)) = existing(&catalog, &arguments.selection, &arguments.existing)? {
-        return visit::start(arguments, &catalog, &profile, place).await;
+        return visit::start(arguments, waivers, &catalog, &profile, place).await;
     }
     let (entries, profile) = chosen(&catalog, &arguments.selection)?;
-    let waivers = arguments.expected.as_deref().map(|path| catalog.waivers(path)).transpose()?;
     let choice = Choice::make(arguments.selection.cluster).await;
     let options = options(&arguments.conditions, choice.cluster, DEADLINE)?;
     if arguments.keep {
         choice.cluster.see_keepable()?;
     }
-    let reporter = reporter(&arguments.output)?.waiving(waivers.unwrap_or_default());
+    let reporter = reporter(&arguments.output)?.waiving(waivers);
     let plan = Plan::new(&catalog, &profile, choice.cluster, entries);
     let work = async |made: &Made, progress: &Progress| {
         begin(&plan, &options, &arguments, choice, made, progress).await

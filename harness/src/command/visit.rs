@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use brinell::catalog::{Catalog, Entry, Ground, Grounded, ProfileEntry, select};
 use brinell::cli::{ExistingArguments, RunArguments, Selection};
 use brinell::cluster::{Existing, Pace, Way, namespace_prefix};
-use brinell::model::{RunEvent, Whereabouts};
+use brinell::model::{RunEvent, WaiverEntry, Whereabouts};
 use brinell::report::ExitCode;
 use brinell::run::{self, Plan, Progress, Visit};
 use brinell::text;
@@ -77,12 +77,13 @@ impl Reached {
 /// Runs there.
 pub async fn start(
     arguments: RunArguments,
+    waivers: Vec<WaiverEntry>,
     catalog: &Catalog,
     profile: &ProfileEntry,
     whereabouts: Whereabouts,
 ) -> Result<ExitCode, Error> {
     let started = Instant::now();
-    let reporter = reporter(&arguments.output)?;
+    let reporter = reporter(&arguments.output)?.waiving(waivers);
     let run = text::random_hex(3);
     let reached = reach(catalog, profile, whereabouts, &arguments.existing, &run).await?;
     let visit = Visit {
