@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use brinell::cluster::client;
+use brinell::cluster::{Pace, client};
 use brinell::model::{Answer, Decision, Denial, Exchange, Log, Method, Sent, User, verb};
 use http::Request;
 use kube::Client;
@@ -136,7 +136,7 @@ impl Recorder {
     }
 
     fn client(&self, url: &str, user: &str) -> Result<Client, Failure> {
-        Ok(client(self.cluster.config(url, user)?)?)
+        Ok(client(self.cluster.config(url, user)?, &Pace::free())?)
     }
 
     async fn step(&self, step: &Step) -> Result<(), Failure> {

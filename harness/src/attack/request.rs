@@ -161,13 +161,7 @@ async fn gone(
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
-
     use super::*;
-
-    fn request(method: Method, path: &str, body: Option<Value>) -> Request {
-        Request { method, path: path.to_owned(), patch: None, body }
-    }
 
     #[test]
     fn what_is_answered_without_being_kept_is_no_object() {
