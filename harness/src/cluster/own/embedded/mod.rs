@@ -18,14 +18,16 @@ use std::time::Instant;
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, LocalBoxFuture};
-use kube::{Client, Config};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::ListParams;
+use kube::{Api, Client, Config, ResourceExt};
 use tokio::task::JoinSet;
 
 use super::{Created, Kubelet, Own, ReadBack, Second, Settings};
 use crate::cluster::process::{Group, Outside};
 use crate::cluster::supervisor::{self, Supervised};
 use crate::cluster::{
-    Asked, ClusterError, Etcd, EtcdKeys, Probe, Pulse, RunFolder, SERVING, Sight, StandIn,
+    Asked, ClusterError, Etcd, EtcdKeys, Probe, Pulse, READY, RunFolder, SERVING, Sight, StandIn,
     is_ready, way_in,
 };
 use crate::pod::probe::Verb;
@@ -42,6 +44,15 @@ pub(super) const MARK: &str = "embedded";
 /// What is offered for exec and attach. To v5 the API server speaks SPDY with the kubelet, which a simulated one does
 /// not understand; v4 it passes on as it is (measured).
 const STREAM_PROTOCOLS: &str = "v4.channel.k8s.io";
+
+/// Whether an API server may be given objects. What is left out of [`READY`] are two of the hooks that it runs when it
+/// starts: both sleep for a second before they make anything (`wait.Poll` in `pkg/registry/rbac/rest` and
+/// `pkg/registry/scheduling/rest`), the one its own roles, the other its priority classes.
+const SERVES: &str = "/readyz?exclude=poststarthook/rbac/bootstrap-roles\
+                      &exclude=poststarthook/scheduling/bootstrap-system-priority-classes";
+
+/// The namespaces that every API server makes itself. No check of [`READY`] waits for them.
+const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
 
 /// A cluster of this run.
 pub struct Embedded {
@@ -94,7 +105,7 @@ impl Embedded {
         })
     }
 
-    /// Starts everything together and waits until the API server is ready.
+    /// Starts etcd and the API server together and waits until objects can be applied.
     async fn make(&self, settings: &Settings) -> Result<Created, ClusterError> {
         let started = Instant::now();
         self.write_files(settings).map_err(ClusterError::Folder)?;
@@ -103,9 +114,8 @@ impl Embedded {
         }
         let config = self.admin().await?;
         let client = Client::try_from(config.clone())?;
-        until_ready(&client, &self.programs).await?;
+        until(&self.programs, async || takes_objects(&client).await).await?;
         let took = started.elapsed();
-        self.start_first(&self.controller_manager())?;
         node::register(&client, self.ports.kubelet).await?;
         let containers = Containers::default();
         self.serve_kubelet(containers.clone())?;
@@ -118,6 +128,13 @@ impl Embedded {
         let sight =
             Sight { log: None, node: None, etcd: Some(etcd), pulse, settings, controllers: true };
         Ok(Created { took, words: "started, 1 simulated node", access, sight })
+    }
+
+    /// Waits until the API server is ready, and starts the controllers, which need its own roles.
+    async fn complete(&self) -> Result<(), ClusterError> {
+        let client = Client::try_from(self.admin().await?)?;
+        until_ready(&client, &self.programs).await?;
+        self.start_first(&self.controller_manager())
     }
 
     /// Starts a part of the cluster, which ends with it.
@@ -192,20 +209,39 @@ fn follow(log: &Path) -> Result<Group, ClusterError> {
     Ok(Outside::new("tail", &["-c", "+1", "-F", &log.to_string_lossy()]).start()?)
 }
 
-/// Waits until an API server among these programs is ready.
+/// Whether an API server may be given objects.
+async fn takes_objects(client: &Client) -> Result<bool, ClusterError> {
+    if !is_ready(client, SERVES).await? {
+        return Ok(false);
+    }
+    let namespaces = Api::<Namespace>::all(client.clone());
+    let made = namespaces.list_metadata(&ListParams::default()).await?;
+    let made: Vec<String> = made.items.iter().map(ResourceExt::name_any).collect();
+    Ok(NAMESPACES.iter().all(|name| made.iter().any(|it| it == name)))
+}
+
+/// Waits until an API server is ready.
 async fn until_ready(
     client: &Client,
     programs: &Mutex<Vec<Supervised>>,
 ) -> Result<(), ClusterError> {
-    let ready = poll::until(SERVING, async || {
+    until(programs, async || is_ready(client, READY).await).await
+}
+
+/// Waits until it is so of an API server among these programs.
+async fn until(
+    programs: &Mutex<Vec<Supervised>>,
+    is_so: impl AsyncFn() -> Result<bool, ClusterError>,
+) -> Result<(), ClusterError> {
+    let so = poll::until(SERVING, async || {
         let ended = lock(programs).iter().find_map(|program| program.check().err());
-        match (ended, is_ready(client).await) {
+        match (ended, is_so().await) {
             (Some(error), _) | (None, Err(error)) => Ok(Err(error)),
             (None, Ok(true)) => Ok(Ok(())),
             (None, Ok(false)) => Err(()),
         }
     });
-    ready.await.unwrap_or_else(|_| Err(late(&lock(programs))))
+    so.await.unwrap_or_else(|_| Err(late(&lock(programs))))
 }
 
 impl Own for Embedded {
@@ -214,6 +250,10 @@ impl Own for Embedded {
         settings: &'a Settings,
     ) -> LocalBoxFuture<'a, Result<Created, ClusterError>> {
         self.make(settings).boxed_local()
+    }
+
+    fn complete(&self) -> LocalBoxFuture<'_, Result<(), ClusterError>> {
+        self.complete().boxed_local()
     }
 
     /// Waits until one of the cluster's own programs has ended by itself.
