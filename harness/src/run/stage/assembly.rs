@@ -161,7 +161,10 @@ impl Stage {
     /// Gives every persona an identity, before anything rests on it.
     pub(super) async fn identify_all(&self, plan: &Plan<'_>) -> Result<(), StageError> {
         let personas = plan.personas();
-        let made = personas.iter().map(|persona| async { Ok(self.identity(persona).await?) });
+        let made = personas.iter().map(|persona| async {
+            self.see_account(persona).await?;
+            Ok::<_, StageError>(self.identity(persona).await?)
+        });
         let made_up = personas.iter().map(|persona| self.see_made_up(persona));
         tokio::try_join!(try_join_all(made), try_join_all(made_up))?;
         Ok(())
