@@ -98,6 +98,8 @@ impl OwnStage {
             false => tokio::try_join!(self.complete(), self.put_in_place(plan))?,
         };
         self.made_in += completing;
+        // Only now all its programs run, whose end is to be noticed.
+        self.stage.end = End::of(self.cluster.ended(), self.stage.world.sight.clone());
         let (targets, personas) = (plan.targets().len(), plan.personas().len());
         let detail = format!("{}, {}", count(targets, "target"), count(personas, "persona"));
         Ok(((), detail))

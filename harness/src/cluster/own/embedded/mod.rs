@@ -2,6 +2,7 @@
 //! loopback, and a simulated node in the harness itself.
 
 pub mod assets;
+mod door;
 mod guard;
 mod keys;
 mod kubelet;
@@ -62,6 +63,7 @@ pub struct Embedded {
     keys: Keys,
     ports: Ports,
     kubelet: Mutex<Option<TcpListener>>,
+    door: Mutex<Option<TcpListener>>,
     guard: Mutex<Option<guard::Served>>,
     programs: Mutex<Vec<Supervised>>,
     tasks: Mutex<JoinSet<()>>,
@@ -74,6 +76,7 @@ struct Ports {
     second: u16,
     kubelet: u16,
     guard: u16,
+    door: u16,
 }
 
 impl Embedded {
@@ -91,7 +94,7 @@ impl Embedded {
     /// When no port can be opened or no certificate made.
     pub fn new(run: &str, assets: Assets, folder: Arc<RunFolder>) -> Result<Self, ClusterError> {
         let open = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-        let (ports, kubelet) = Ports::find(open).map_err(ClusterError::Port)?;
+        let (ports, kubelet, door) = Ports::find(open).map_err(ClusterError::Port)?;
         Ok(Embedded {
             run: run.to_owned(),
             assets,
@@ -99,6 +102,7 @@ impl Embedded {
             keys: Keys::make()?,
             ports,
             kubelet: Mutex::new(Some(kubelet)),
+            door: Mutex::new(Some(door)),
             guard: Mutex::default(),
             programs: Mutex::default(),
             tasks: Mutex::default(),
@@ -130,11 +134,19 @@ impl Embedded {
         Ok(Created { took, words: "started, 1 simulated node", access, sight })
     }
 
-    /// Waits until the API server is ready, and starts the controllers, which need its own roles.
+    /// Waits until the API server is ready, and lets the controllers in, which need its own roles and start meanwhile.
     async fn complete(&self) -> Result<(), ClusterError> {
+        let Some(door) = lock(&self.door).take() else { return Ok(()) };
+        let early = self.start(&self.controller_manager(), &self.first())?;
         let client = Client::try_from(self.admin().await?)?;
         until_ready(&client, &self.programs).await?;
-        self.start_first(&self.controller_manager())
+        self.open(door)?;
+        match early.check() {
+            Ok(()) => lock(&self.programs).push(early),
+            // It has waited at the door for so long that it gave up.
+            Err(_) => self.start_first(&self.controller_manager())?,
+        }
+        Ok(())
     }
 
     /// Starts a part of the cluster, which ends with it.
@@ -163,6 +175,14 @@ impl Embedded {
             // It ends with the cluster; where it ends before, exec is answered by the API server's own error.
             let _ = kubelet::serve(listener, tls, containers).await;
         });
+        Ok(())
+    }
+
+    /// Opens the controllers' door.
+    fn open(&self, door: TcpListener) -> Result<(), ClusterError> {
+        door.set_nonblocking(true).map_err(ClusterError::Port)?;
+        let door = tokio::net::TcpListener::from_std(door).map_err(ClusterError::Port)?;
+        self.spawn(door::open(door, self.ports.api_server));
         Ok(())
     }
 
@@ -347,11 +367,13 @@ impl Drop for Embedded {
 }
 
 impl Ports {
-    /// Ports that nobody listens on, all held until all are found, so that no two are the same. The kubelet's
-    /// listener is ours and is kept.
-    fn find(open: impl Fn() -> io::Result<TcpListener>) -> io::Result<(Self, TcpListener)> {
+    /// Ports that nobody listens on, all held until all are found, so that no two are the same. The listeners of the
+    /// kubelet and of the controllers' door are ours and are kept.
+    fn find(
+        open: impl Fn() -> io::Result<TcpListener>,
+    ) -> io::Result<(Self, TcpListener, TcpListener)> {
         let (etcd, api_server, second) = (open()?, open()?, open()?);
-        let (kubelet, guard) = (open()?, open()?);
+        let (kubelet, guard, door) = (open()?, open()?, open()?);
         let port = |listener: &TcpListener| Ok::<_, io::Error>(listener.local_addr()?.port());
         let ports = Ports {
             etcd: port(&etcd)?,
@@ -359,8 +381,9 @@ impl Ports {
             second: port(&second)?,
             kubelet: port(&kubelet)?,
             guard: port(&guard)?,
+            door: port(&door)?,
         };
-        Ok((ports, kubelet))
+        Ok((ports, kubelet, door))
     }
 }
 
