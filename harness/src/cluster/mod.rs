@@ -159,8 +159,11 @@ fn is_on_loopback(address: &http::Uri) -> bool {
     host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
 }
 
-/// Whether an API server says that it is ready.
-async fn is_ready(client: &kube::Client) -> Result<bool, ClusterError> {
-    let request = http::Request::get("/readyz").body(Vec::new()).map_err(kube::Error::HttpError)?;
+/// Where an API server says whether it is ready: whether it may be asked all that it is to answer.
+const READY: &str = "/readyz";
+
+/// Whether an API server says that it is ready, on [`READY`] or with some of its checks left out.
+async fn is_ready(client: &kube::Client, path: &str) -> Result<bool, ClusterError> {
+    let request = http::Request::get(path).body(Vec::new()).map_err(kube::Error::HttpError)?;
     Ok(client.request_text(request).await.is_ok())
 }

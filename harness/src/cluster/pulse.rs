@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::{READY, is_ready};
 use crate::poll;
 
 /// Every API server renews its lease each ten seconds, so that the watch is never quiet for long.
@@ -100,11 +101,13 @@ async fn watch(client: &Client, state: &watch::Sender<State>) {
 }
 
 /// Opens the watch, and sees the process that answers it ready: until its informers are filled a starting one refuses
-/// everybody, in the very words of a refusal that is meant (measured). `/readyz` waits for them.
+/// everybody, in the very words of a refusal that is meant (measured). `/readyz` waits for them. It is asked before as
+/// well, since a watch that is opened for nothing each time would delay one that starts.
 async fn open(client: &Client) -> Option<Body> {
+    let ready = async || is_ready(client, READY).await.ok().filter(|ready| *ready);
+    ready().await?;
     let request = http::Request::get(WATCH).body(Body::empty()).ok()?;
     let response = client.send(request).await.ok()?;
-    let ready = http::Request::get("/readyz").body(Vec::new()).ok()?;
     let is_open = response.status().is_success();
-    (is_open && client.request_text(ready).await.is_ok()).then(|| response.into_body())
+    (is_open && ready().await.is_some()).then(|| response.into_body())
 }

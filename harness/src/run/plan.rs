@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::catalog::{
-    Catalog, ControlFile, Entry, KnownRights, Lacks, PersonaEntry, Planned, ProfileEntry, Question,
-    SetUp, Target, Values, identity, join,
+    Catalog, ControlFile, Document, Entry, KnownRights, Lacks, PersonaEntry, Planned, ProfileEntry,
+    Question, SetUp, Target, Values, identity, join,
 };
 use crate::cluster::Settings;
 use crate::model::{Action, Deviation, Expectation, Holder, Layer, Need, Rights};
@@ -119,6 +119,12 @@ impl<'a> Plan<'a> {
         let all = self.scenarios.iter().map(|entry| &*entry.target).chain(asked);
         let by_name: BTreeMap<&str, &Target> = all.map(|it| (it.name.as_str(), it)).collect();
         by_name.into_values().collect()
+    }
+
+    /// All objects of its targets and controls.
+    pub fn objects(&self) -> impl Iterator<Item = &Document> {
+        let targets = self.targets().into_iter().flat_map(|target| &target.objects);
+        targets.chain(self.controls.iter().flat_map(|planned| &planned.set_up.objects))
     }
 
     /// The personas that the scenarios and the controls' own questions need, each once, in the order of their names.

@@ -54,6 +54,13 @@ pub trait Own: Send + Sync {
         settings: &'a Settings,
     ) -> LocalBoxFuture<'a, Result<Created, ClusterError>>;
 
+    /// Waits until the cluster is as it should be. It takes objects when it is made, but until it is complete it makes
+    /// those of its own, and nobody may be attacked.
+    ///
+    /// # Errors
+    /// When one of its programs does not start; its last words are in the error.
+    fn complete(&self) -> LocalBoxFuture<'_, Result<(), ClusterError>>;
+
     /// Waits until a program of the cluster, or its node, has ended by itself, and says which. While all is well it
     /// waits for ever.
     fn ended(&self) -> BoxFuture<'static, ClusterError>;
@@ -114,7 +121,7 @@ pub trait Kubelet {
 
 /// A cluster that was made.
 pub struct Created {
-    /// How long its own programs took.
+    /// How long its own programs took until it took objects.
     pub took: Duration,
     /// What was made, for people.
     pub words: &'static str,

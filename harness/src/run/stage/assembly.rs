@@ -1,8 +1,10 @@
 //! The cluster made, the profile's controls set up, targets and personas in place.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures::future::try_join_all;
+use serde_json::Value;
 
 use super::end::End;
 use super::identities::Identities;
@@ -89,8 +91,28 @@ impl OwnStage {
         Ok(OwnStage { stage, made_in: took, unmet: Vec::new(), cluster, _following: following })
     }
 
-    /// Puts controls, targets and personas in place.
+    /// Puts controls, targets and personas in place while the cluster becomes complete.
     async fn fill(&mut self, plan: &Plan<'_>) -> Result<((), String), StageError> {
+        let (completing, ()) = match plan.objects().any(|it| rests_on_its_own(&it.object)) {
+            true => (self.complete().await?, self.put_in_place(plan).await?),
+            false => tokio::try_join!(self.complete(), self.put_in_place(plan))?,
+        };
+        self.made_in += completing;
+        // Only now all its programs run, whose end is to be noticed.
+        self.stage.end = End::of(self.cluster.ended(), self.stage.world.sight.clone());
+        let (targets, personas) = (plan.targets().len(), plan.personas().len());
+        let detail = format!("{}, {}", count(targets, "target"), count(personas, "persona"));
+        Ok(((), detail))
+    }
+
+    /// Waits until the cluster is complete, and returns how long that took.
+    async fn complete(&self) -> Result<Duration, StageError> {
+        let started = Instant::now();
+        self.cluster.complete().await?;
+        Ok(started.elapsed())
+    }
+
+    async fn put_in_place(&self, plan: &Plan<'_>) -> Result<(), StageError> {
         let stage = &self.stage;
         // An object may be both a target's and a control's: then it is as the control says, which may be weakened.
         stage.apply_targets(plan).await?;
@@ -99,11 +121,24 @@ impl OwnStage {
             self.stop(labels).await?;
         }
         // A persona may be a pod's own ServiceAccount, or one that a control makes: both are there now.
-        self.stage.identify_all(plan).await?;
-        let (targets, personas) = (plan.targets().len(), plan.personas().len());
-        let detail = format!("{}, {}", count(targets, "target"), count(personas, "persona"));
-        Ok(((), detail))
+        self.stage.identify_all(plan).await
     }
+}
+
+/// The roles that the API server makes itself and whose names do not say so
+/// (<https://kubernetes.io/docs/reference/access-authn-authz/rbac/#default-roles-and-role-bindings>).
+const USERS_ROLES: [&str; 4] = ["cluster-admin", "admin", "edit", "view"];
+
+/// Whether an object would become another if it were there before what the API server makes itself: it adds its own
+/// rules to a role of its own name, and admits no pod whose priority it has not made yet.
+fn rests_on_its_own(object: &Value) -> bool {
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    let api = object["apiVersion"].as_str().unwrap_or_default();
+    let is_of = |group: &str| api.split('/').next() == Some(group);
+    let is_its_name = name.starts_with("system:") || USERS_ROLES.contains(&name);
+    is_of("rbac.authorization.k8s.io") && is_its_name
+        || is_of("scheduling.k8s.io")
+        || object["spec"]["priorityClassName"].is_string()
 }
 
 impl Stage {
@@ -128,9 +163,37 @@ impl Stage {
     /// Gives every persona an identity, before anything rests on it.
     pub(super) async fn identify_all(&self, plan: &Plan<'_>) -> Result<(), StageError> {
         let personas = plan.personas();
-        let made = personas.iter().map(|persona| async { Ok(self.identity(persona).await?) });
+        let made = personas.iter().map(|persona| async {
+            self.see_account(persona).await?;
+            Ok::<_, StageError>(self.identity(persona).await?)
+        });
         let made_up = personas.iter().map(|persona| self.see_made_up(persona));
         tokio::try_join!(try_join_all(made), try_join_all(made_up))?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_the_api_server_makes_itself_or_needs_first_waits_for_it() {
+        let role = |kind: &str, name: &str| json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": {"name": name}});
+        let pod = |spec: Value| json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "view"}, "spec": spec});
+        for object in [
+            role("ClusterRole", "view"),
+            role("ClusterRoleBinding", "system:basic-user"),
+            role("ClusterRoleBinding", "cluster-admin"),
+            json!({"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass"}),
+            pod(json!({"priorityClassName": "system-node-critical"})),
+        ] {
+            assert!(rests_on_its_own(&object), "{object}");
+        }
+        for object in [role("ClusterRoleBinding", "viewers"), pod(json!({"priority": null}))] {
+            assert!(!rests_on_its_own(&object), "{object}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use k8s_openapi::api::core::v1::ServiceAccount as Account;
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::Api;
 use kube::runtime::wait::await_condition;
@@ -11,6 +12,10 @@ use super::{Stage, StageError, not_ready};
 use crate::attack::{Identity, IdentityError};
 use crate::catalog::PersonaEntry;
 use crate::cluster::STARTING;
+use crate::model::{Impersonated, Persona};
+
+/// Where the controllers' own accounts are.
+const SYSTEM: &str = "kube-system";
 
 /// The identities that were made on a stage, by the persona's name.
 #[derive(Default)]
@@ -36,6 +41,28 @@ impl Stage {
         let identity = Identity::of(name, who, &self.world.access).await?;
         self.identities.made().insert(name.clone(), identity.clone());
         Ok(identity)
+    }
+
+    /// Waits until the account of a persona that is a controller is there: the controllers make their own when they start.
+    pub(super) async fn see_account(&self, persona: &PersonaEntry) -> Result<(), StageError> {
+        let (Persona::ServiceAccount(account)
+        | Persona::Impersonated(Impersonated { by: Some(account), .. })) = &persona.who
+        else {
+            return Ok(());
+        };
+        if account.namespace != SYSTEM {
+            return Ok(());
+        }
+        let admin = self.world.access.admin.clone();
+        let accounts = Api::<Account>::namespaced(admin, SYSTEM);
+        let made = await_condition(accounts, &account.name, |it: Option<&Account>| it.is_some());
+        match tokio::time::timeout(STARTING, made).await {
+            Ok(seen) => Ok(seen.map(drop)?),
+            Err(_) => {
+                let what = format!("the ServiceAccount {SYSTEM}/{}", account.name);
+                Err(not_ready(what, "no controller has made it"))
+            }
+        }
     }
 
     /// Waits until the roles of a persona that are made up of others are: a controller does it when it has started.

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use brinell::catalog::Catalog;
 use brinell::cluster::DEFAULT_VERSION;
-use brinell::cluster::client;
+use brinell::cluster::{Pace, client};
 use brinell::model::{Answer, Reason, Results, Role, ScenarioResult, Verdict};
 use brinell::text::base64;
 use k8s_openapi::api::core::v1::Secret;
@@ -172,7 +172,7 @@ fn in_secrets(kubeconfig: &str) -> Vec<String> {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let all = runtime.block_on(async {
         let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await;
-        let client = client(config.expect("a configuration")).expect("a client");
+        let client = client(config.expect("a configuration"), &Pace::free()).expect("a client");
         Api::<Secret>::all(client).list(&Default::default()).await.expect("a list")
     });
     let ours = all.items.into_iter().filter(|secret| {

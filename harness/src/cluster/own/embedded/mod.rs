@@ -2,6 +2,7 @@
 //! loopback, and a simulated node in the harness itself.
 
 pub mod assets;
+mod door;
 mod guard;
 mod keys;
 mod kubelet;
@@ -18,14 +19,16 @@ use std::time::Instant;
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, LocalBoxFuture};
-use kube::{Client, Config};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::ListParams;
+use kube::{Api, Client, Config, ResourceExt};
 use tokio::task::JoinSet;
 
 use super::{Created, Kubelet, Own, ReadBack, Second, Settings};
 use crate::cluster::process::{Group, Outside};
 use crate::cluster::supervisor::{self, Supervised};
 use crate::cluster::{
-    Asked, ClusterError, Etcd, EtcdKeys, Probe, Pulse, RunFolder, SERVING, Sight, StandIn,
+    Asked, ClusterError, Etcd, EtcdKeys, Probe, Pulse, READY, RunFolder, SERVING, Sight, StandIn,
     is_ready, way_in,
 };
 use crate::pod::probe::Verb;
@@ -43,6 +46,15 @@ pub(in crate::cluster) const MARK: &str = "embedded";
 /// not understand; v4 it passes on as it is (measured).
 const STREAM_PROTOCOLS: &str = "v4.channel.k8s.io";
 
+/// Whether an API server may be given objects. What is left out of [`READY`] are two of the hooks that it runs when it
+/// starts: both sleep for a second before they make anything (`wait.Poll` in `pkg/registry/rbac/rest` and
+/// `pkg/registry/scheduling/rest`), the one its own roles, the other its priority classes.
+const SERVES: &str = "/readyz?exclude=poststarthook/rbac/bootstrap-roles\
+                      &exclude=poststarthook/scheduling/bootstrap-system-priority-classes";
+
+/// The namespaces that every API server makes itself. No check of [`READY`] waits for them.
+const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
+
 /// A cluster of this run.
 pub struct Embedded {
     run: String,
@@ -51,6 +63,7 @@ pub struct Embedded {
     keys: Keys,
     ports: Ports,
     kubelet: Mutex<Option<TcpListener>>,
+    door: Mutex<Option<TcpListener>>,
     guard: Mutex<Option<guard::Served>>,
     programs: Mutex<Vec<Supervised>>,
     tasks: Mutex<JoinSet<()>>,
@@ -63,6 +76,7 @@ struct Ports {
     second: u16,
     kubelet: u16,
     guard: u16,
+    door: u16,
 }
 
 impl Embedded {
@@ -80,7 +94,7 @@ impl Embedded {
     /// When no port can be opened or no certificate made.
     pub fn new(run: &str, assets: Assets, folder: Arc<RunFolder>) -> Result<Self, ClusterError> {
         let open = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-        let (ports, kubelet) = Ports::find(open).map_err(ClusterError::Port)?;
+        let (ports, kubelet, door) = Ports::find(open).map_err(ClusterError::Port)?;
         Ok(Embedded {
             run: run.to_owned(),
             assets,
@@ -88,13 +102,14 @@ impl Embedded {
             keys: Keys::make()?,
             ports,
             kubelet: Mutex::new(Some(kubelet)),
+            door: Mutex::new(Some(door)),
             guard: Mutex::default(),
             programs: Mutex::default(),
             tasks: Mutex::default(),
         })
     }
 
-    /// Starts everything together and waits until the API server is ready.
+    /// Starts etcd and the API server together and waits until objects can be applied.
     async fn make(&self, settings: &Settings) -> Result<Created, ClusterError> {
         let started = Instant::now();
         self.write_files(settings).map_err(ClusterError::Folder)?;
@@ -103,9 +118,8 @@ impl Embedded {
         }
         let config = self.admin().await?;
         let client = Client::try_from(config.clone())?;
-        until_ready(&client, &self.programs).await?;
+        until(&self.programs, async || takes_objects(&client).await).await?;
         let took = started.elapsed();
-        self.start_first(&self.controller_manager())?;
         node::register(&client, self.ports.kubelet).await?;
         let containers = Containers::default();
         self.serve_kubelet(containers.clone())?;
@@ -118,6 +132,21 @@ impl Embedded {
         let sight =
             Sight { log: None, node: None, etcd: Some(etcd), pulse, settings, controllers: true };
         Ok(Created { took, words: "started, 1 simulated node", access, sight })
+    }
+
+    /// Waits until the API server is ready, and lets the controllers in, which need its own roles and start meanwhile.
+    async fn complete(&self) -> Result<(), ClusterError> {
+        let Some(door) = lock(&self.door).take() else { return Ok(()) };
+        let early = self.start(&self.controller_manager(), &self.first())?;
+        let client = Client::try_from(self.admin().await?)?;
+        until_ready(&client, &self.programs).await?;
+        self.open(door)?;
+        match early.check() {
+            Ok(()) => lock(&self.programs).push(early),
+            // It has waited at the door for so long that it gave up.
+            Err(_) => self.start_first(&self.controller_manager())?,
+        }
+        Ok(())
     }
 
     /// Starts a part of the cluster, which ends with it.
@@ -146,6 +175,14 @@ impl Embedded {
             // It ends with the cluster; where it ends before, exec is answered by the API server's own error.
             let _ = kubelet::serve(listener, tls, containers).await;
         });
+        Ok(())
+    }
+
+    /// Opens the controllers' door.
+    fn open(&self, door: TcpListener) -> Result<(), ClusterError> {
+        door.set_nonblocking(true).map_err(ClusterError::Port)?;
+        let door = tokio::net::TcpListener::from_std(door).map_err(ClusterError::Port)?;
+        self.spawn(door::open(door, self.ports.api_server));
         Ok(())
     }
 
@@ -192,20 +229,39 @@ fn follow(log: &Path) -> Result<Group, ClusterError> {
     Ok(Outside::new("tail", &["-c", "+1", "-F", &log.to_string_lossy()]).start()?)
 }
 
-/// Waits until an API server among these programs is ready.
+/// Whether an API server may be given objects.
+async fn takes_objects(client: &Client) -> Result<bool, ClusterError> {
+    if !is_ready(client, SERVES).await? {
+        return Ok(false);
+    }
+    let namespaces = Api::<Namespace>::all(client.clone());
+    let made = namespaces.list_metadata(&ListParams::default()).await?;
+    let made: Vec<String> = made.items.iter().map(ResourceExt::name_any).collect();
+    Ok(NAMESPACES.iter().all(|name| made.iter().any(|it| it == name)))
+}
+
+/// Waits until an API server is ready.
 async fn until_ready(
     client: &Client,
     programs: &Mutex<Vec<Supervised>>,
 ) -> Result<(), ClusterError> {
-    let ready = poll::until(SERVING, async || {
+    until(programs, async || is_ready(client, READY).await).await
+}
+
+/// Waits until it is so of an API server among these programs.
+async fn until(
+    programs: &Mutex<Vec<Supervised>>,
+    is_so: impl AsyncFn() -> Result<bool, ClusterError>,
+) -> Result<(), ClusterError> {
+    let so = poll::until(SERVING, async || {
         let ended = lock(programs).iter().find_map(|program| program.check().err());
-        match (ended, is_ready(client).await) {
+        match (ended, is_so().await) {
             (Some(error), _) | (None, Err(error)) => Ok(Err(error)),
             (None, Ok(true)) => Ok(Ok(())),
             (None, Ok(false)) => Err(()),
         }
     });
-    ready.await.unwrap_or_else(|_| Err(late(&lock(programs))))
+    so.await.unwrap_or_else(|_| Err(late(&lock(programs))))
 }
 
 impl Own for Embedded {
@@ -214,6 +270,10 @@ impl Own for Embedded {
         settings: &'a Settings,
     ) -> LocalBoxFuture<'a, Result<Created, ClusterError>> {
         self.make(settings).boxed_local()
+    }
+
+    fn complete(&self) -> LocalBoxFuture<'_, Result<(), ClusterError>> {
+        self.complete().boxed_local()
     }
 
     /// Waits until one of the cluster's own programs has ended by itself.
@@ -307,11 +367,13 @@ impl Drop for Embedded {
 }
 
 impl Ports {
-    /// Ports that nobody listens on, all held until all are found, so that no two are the same. The kubelet's
-    /// listener is ours and is kept.
-    fn find(open: impl Fn() -> io::Result<TcpListener>) -> io::Result<(Self, TcpListener)> {
+    /// Ports that nobody listens on, all held until all are found, so that no two are the same. The listeners of the
+    /// kubelet and of the controllers' door are ours and are kept.
+    fn find(
+        open: impl Fn() -> io::Result<TcpListener>,
+    ) -> io::Result<(Self, TcpListener, TcpListener)> {
         let (etcd, api_server, second) = (open()?, open()?, open()?);
-        let (kubelet, guard) = (open()?, open()?);
+        let (kubelet, guard, door) = (open()?, open()?, open()?);
         let port = |listener: &TcpListener| Ok::<_, io::Error>(listener.local_addr()?.port());
         let ports = Ports {
             etcd: port(&etcd)?,
@@ -319,8 +381,9 @@ impl Ports {
             second: port(&second)?,
             kubelet: port(&kubelet)?,
             guard: port(&guard)?,
+            door: port(&door)?,
         };
-        Ok((ports, kubelet))
+        Ok((ports, kubelet, door))
     }
 }
 

@@ -52,8 +52,11 @@ impl Embedded {
             ("etcd-ca.crt", &keys.etcd_ca),
             ("tokens.key", &keys.tokens.serialize_pem()),
             ("tokens.pub", &keys.tokens.public_key_pem()),
-            ("kubeconfig", &self.kubeconfig(&keys.admin)),
-            ("controller-manager.kubeconfig", &self.kubeconfig(&keys.controller_manager)),
+            ("kubeconfig", &self.kubeconfig(&keys.admin, self.ports.api_server)),
+            (
+                "controller-manager.kubeconfig",
+                &self.kubeconfig(&keys.controller_manager, self.ports.door),
+            ),
         ] {
             self.folder.write(name, content.as_bytes())?;
         }
@@ -94,13 +97,13 @@ impl Embedded {
         guard::called_here(&text, self.ports.guard)
     }
 
-    /// A kubeconfig, as JSON, which is YAML.
-    fn kubeconfig(&self, pair: &Pair) -> String {
+    /// A kubeconfig that leads to a port, as JSON, which is YAML.
+    fn kubeconfig(&self, pair: &Pair, port: u16) -> String {
         let base64 = |text: &str| crate::text::base64(text.as_bytes());
         serde_json::json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "brinell",
             "clusters": [{"name": "brinell", "cluster": {
-                "server": format!("https://{LOOPBACK}:{}", self.ports.api_server),
+                "server": format!("https://{LOOPBACK}:{port}"),
                 "certificate-authority-data": base64(&self.keys.ca),
             }}],
             "users": [{"name": "brinell", "user": {
@@ -126,8 +129,7 @@ impl Embedded {
         part("kube-apiserver", &self.assets.api_server.path, flags)
     }
 
-    /// The controller manager. It looks only once a second whether the API server is ready, so it is faster to start it
-    /// after that.
+    /// The controller manager. It comes to the API server by the door.
     pub(super) fn controller_manager(&self) -> Part {
         let program = &self.assets.controller_manager.path;
         part("kube-controller-manager", program, self.controller_manager_flags())

@@ -307,6 +307,11 @@ impl Own for Kind {
         self.make(settings).boxed_local()
     }
 
+    /// kind waits for it.
+    fn complete(&self) -> LocalBoxFuture<'_, Result<(), ClusterError>> {
+        async { Ok(()) }.boxed_local()
+    }
+
     /// Waits until the node's container has ended.
     fn ended(&self) -> BoxFuture<'static, ClusterError> {
         let (engine, node) = (self.engine.clone(), self.node());

@@ -14,7 +14,7 @@ use super::{Kind, KindError, SECOND_PORT, follow};
 use crate::cluster::own::second::{Second, Server};
 use crate::cluster::own::{LOGS, SETTINGS, Settings};
 use crate::cluster::process::{Group, last_lines};
-use crate::cluster::{ClusterError, SERVING, is_ready};
+use crate::cluster::{ClusterError, READY, SERVING, is_ready};
 use crate::poll;
 
 /// The unit of the node's systemd that the second API server is.
@@ -99,7 +99,7 @@ impl Unit {
 
     async fn until_ready(&self, config: Config) -> Result<(), ClusterError> {
         let client = Client::try_from(config)?;
-        let ready = poll::until(SERVING, async || match is_ready(&client).await {
+        let ready = poll::until(SERVING, async || match is_ready(&client, READY).await {
             Ok(true) => Ok(Ok(())),
             Ok(false) => Err(()),
             Err(error) => Ok(Err(error)),
