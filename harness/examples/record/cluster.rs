@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use brinell::model::LogFormat;
 use brinell::pod::guard::{Certificates, certificates};
 use brinell::text::random_hex;
-use tokio::io::BufReader;
 use tokio::process::{Child, Command};
 
 use crate::Failure;
@@ -152,7 +152,7 @@ impl Cluster {
             .spawn()?;
         if let Some(events) = server.stdout.take() {
             let log = log.clone();
-            tokio::spawn(async move { log.read(BufReader::new(events)).await });
+            tokio::spawn(async move { log.read(events, Some(LogFormat::Kubernetes)).await });
         }
         Ok(server)
     }

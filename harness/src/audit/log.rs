@@ -1,16 +1,21 @@
 //! Reading the log while it grows. One reader takes every line, and wakes those that wait for an event. Only events of
 //! this run and traces are kept, so a log of gigabytes needs no memory.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Deserialize;
-use tokio::io::AsyncRead;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::watch;
 
+use super::format::{
+    ENOUGH, Element, Elements, Layout, Line, LineState, Undetected, detect, layout,
+};
 use super::pieces::{Marks, Piece, Pieces};
-use crate::model::{Event, Leak};
+use crate::model::{Event, Leak, LogFormat};
 
 /// Requests of ours whose events are kept, and traces: those of the last attempts. What the log holds of an attempt is
 /// collected when its scenario has sent all others, and a proof makes a hundred thousand of them.
@@ -34,6 +39,8 @@ struct State {
     lines: u64,
     skipped_lines: u64,
     leaks: Leaks,
+    /// What tells lines apart that are leaks, as a source may deliver one twice.
+    leaked: HashSet<u64>,
     ended: Option<String>,
 }
 
@@ -43,7 +50,9 @@ impl State {
         if events.is_empty() {
             self.requests.push_back(event.audit_id.clone());
         }
-        events.push(event);
+        if !events.iter().any(|kept| kept.is_same(&event)) {
+            events.push(event);
+        }
         if self.requests.len() > KEPT
             && let Some(oldest) = self.requests.pop_front()
         {
@@ -55,6 +64,18 @@ impl State {
         self.traces.push_back(event);
         if self.traces.len() > KEPT {
             self.traces.pop_front();
+        }
+    }
+
+    fn keep_leak(&mut self, line: &[u8]) {
+        let mut hasher = DefaultHasher::new();
+        line.hash(&mut hasher);
+        if self.leaked.len() < KEPT && !self.leaked.insert(hasher.finish()) {
+            return;
+        }
+        self.leaks.count += 1;
+        if self.leaks.first.len() < LEAKS {
+            self.leaks.first.extend(leak(line));
         }
     }
 }
@@ -72,6 +93,15 @@ pub struct Leaks {
 
 /// Leaks that are kept; all are counted.
 const LEAKS: usize = 8;
+
+/// Why nothing more is read.
+#[derive(Debug, thiserror::Error)]
+enum Unread {
+    #[error(transparent)]
+    Source(#[from] io::Error),
+    #[error(transparent)]
+    Format(#[from] Undetected),
+}
 
 /// The log ended before the event that was waited for, or it did not come in time.
 #[derive(Debug, thiserror::Error)]
@@ -109,28 +139,88 @@ impl AuditLog {
         }
     }
 
-    /// Reads lines until the source ends. Torn and foreign lines are counted and skipped.
-    pub async fn read(&self, source: impl AsyncRead + Unpin) {
+    /// Reads until the source ends. Its format is told by its beginning where none is named. Torn and foreign lines are
+    /// counted and skipped.
+    pub async fn read(&self, source: impl AsyncRead + Unpin, format: Option<LogFormat>) {
+        let read = match format {
+            Some(format) => self.read_as(source, format).await.map_err(Unread::Source),
+            None => self.read_as_it_begins(source).await,
+        };
+        self.end(match read {
+            Ok(()) => "the command that follows it ended".to_owned(),
+            Err(unread) => unread.to_string(),
+        });
+    }
+
+    /// Waits for as much as tells the format.
+    async fn read_as_it_begins(&self, mut source: impl AsyncRead + Unpin) -> Result<(), Unread> {
+        let mut beginning = Vec::new();
+        let format = loop {
+            let read = source.read_buf(&mut beginning).await?;
+            match detect(&beginning) {
+                Ok(format) => break format,
+                Err(_) if read == 0 && beginning.is_empty() => return Ok(()),
+                Err(undetected) if read == 0 || beginning.len() >= ENOUGH => Err(undetected)?,
+                Err(_) => {}
+            }
+        };
+        Ok(self.read_as(beginning.as_slice().chain(source), format).await?)
+    }
+
+    async fn read_as(&self, source: impl AsyncRead + Unpin, format: LogFormat) -> io::Result<()> {
         let encoded = crate::text::base64(self.canary.as_bytes());
         let canaries = [self.canary.as_bytes(), encoded.as_bytes()];
+        match layout(format) {
+            Layout::Lines(event) => self.read_lines(source, event, canaries).await,
+            Layout::Documents { list, line } => {
+                let mut elements = Elements::new(source, list);
+                while let Some(element) = elements.next().await? {
+                    self.take_element(element, line, canaries);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn read_lines(
+        &self,
+        source: impl AsyncRead + Unpin,
+        event: fn(&[u8]) -> &[u8],
+        canaries: [&[u8]; 2],
+    ) -> io::Result<()> {
         let marks = [self.run.as_bytes(), canaries[0], canaries[1], CREATED, REVIEWED];
         let marks = Marks::of(&marks);
         let mut pieces = Pieces::new(source);
-        let end = loop {
-            match pieces.next().await {
-                Ok(Some(Piece::Lines(lines))) => {
-                    marks.lines(lines).for_each(|line| self.take(line, true, canaries));
+        while let Some(piece) = pieces.next().await? {
+            match piece {
+                Piece::Lines(lines) => {
+                    marks.lines(lines).for_each(|line| self.take_line(event(line), canaries));
                     self.count(memchr::memchr_iter(b'\n', lines).count());
                 }
-                Ok(Some(Piece::Torn(line))) => {
-                    self.take(line, false, canaries);
+                Piece::Torn(line) => {
+                    self.take(line, line, LineState::Torn, canaries);
                     self.count(1);
                 }
-                Ok(None) => break "the command that follows it ended".to_owned(),
-                Err(error) => break error.to_string(),
             }
+        }
+        Ok(())
+    }
+
+    fn take_element(
+        &self,
+        element: Element,
+        line: fn(&[u8]) -> Option<Line>,
+        canaries: [&[u8]; 2],
+    ) {
+        let torn = |came: &[u8]| Line { text: came.to_vec(), state: LineState::Torn };
+        let foreign = |came: &[u8]| Line { text: came.to_vec(), state: LineState::Foreign };
+        let (came, line) = match element {
+            Element::Whole(came) => (came, line(came).unwrap_or_else(|| foreign(came))),
+            Element::Foreign(came) => (came, foreign(came)),
+            Element::Torn(came) => (came, torn(came)),
         };
-        self.end(end);
+        self.take(came, &line.text, line.state, canaries);
+        self.count(1);
     }
 
     /// Counts lines that came.
@@ -156,26 +246,45 @@ impl AuditLog {
         }
     }
 
-    fn take(&self, line: &[u8], is_complete: bool, canaries: [&[u8]; 2]) {
+    /// Takes a line of the API server's own, which may be a list of events.
+    fn take_line(&self, line: &[u8], canaries: [&[u8]; 2]) {
+        match listed(line) {
+            Some(events) => {
+                events.iter().for_each(|event| self.take(event, event, LineState::Whole, canaries));
+            }
+            None => self.take(line, line, LineState::Whole, canaries),
+        }
+    }
+
+    /// Takes a line, and with it what it came in, where the canary may stand too.
+    fn take(&self, came: &[u8], line: &[u8], line_state: LineState, canaries: [&[u8]; 2]) {
         let mut state = self.state();
-        if canaries.iter().any(|canary| contains(line, canary)) {
-            state.leaks.count += 1;
-            if state.leaks.first.len() < LEAKS {
-                state.leaks.first.extend(leak(line));
+        if is_leak(line, canaries) || is_leak(came, canaries) {
+            state.keep_leak(line);
+        }
+        match line_state {
+            LineState::Whole => {}
+            LineState::Bodiless => state.leaks.unsearched += 1,
+            LineState::Torn => {
+                state.skipped_lines += 1;
+                state.leaks.unsearched += 1;
+                return;
+            }
+            LineState::Foreign => {
+                state.skipped_lines += 1;
+                return;
             }
         }
-        if !is_complete {
-            state.skipped_lines += 1;
-            state.leaks.unsearched += 1;
-        } else if contains(line, self.run.as_bytes()) || is_trace(line) {
-            match serde_json::from_slice::<Event>(line) {
-                Ok(event) if event.audit_id.starts_with(&self.run) => {
-                    state.keep(event);
-                    self.changed.send_replace(());
-                }
-                Ok(event) => state.keep_trace(Event { attempt: labelled(line), ..event }),
-                Err(_) => state.skipped_lines += 1,
+        if !contains(line, self.run.as_bytes()) && !is_trace(line) {
+            return;
+        }
+        match serde_json::from_slice::<Event>(line) {
+            Ok(event) if event.audit_id.starts_with(&self.run) => {
+                state.keep(event);
+                self.changed.send_replace(());
             }
+            Ok(event) => state.keep_trace(Event { attempt: labelled(line), ..event }),
+            Err(_) => state.skipped_lines += 1,
         }
     }
 
@@ -217,9 +326,15 @@ impl AuditLog {
         self.state().events.get(audit_id).cloned().unwrap_or_default()
     }
 
-    /// The traces that `wanted` accepts.
+    /// The traces that `wanted` accepts, each once.
     pub fn traces(&self, wanted: impl Fn(&Event) -> bool) -> Vec<Event> {
-        self.state().traces.iter().filter(|event| wanted(event)).cloned().collect()
+        let mut traces: Vec<Event> = Vec::new();
+        for event in self.state().traces.iter().filter(|event| wanted(event)) {
+            if !traces.iter().any(|trace| trace.is_same(event)) {
+                traces.push(event.clone());
+            }
+        }
+        traces
     }
 
     /// What was found of the canary up to now.
@@ -238,6 +353,23 @@ impl AuditLog {
     }
 }
 
+/// The events of a line with which the API server's webhook backend sends many; `None` for any other line.
+fn listed(line: &[u8]) -> Option<Vec<Vec<u8>>> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct List {
+        kind: String,
+        api_version: String,
+        items: Vec<serde_json::Value>,
+    }
+    if !contains(line, b"\"EventList\"") {
+        return None;
+    }
+    let list: List = serde_json::from_slice(line).ok()?;
+    let is_audit = list.kind == "EventList" && list.api_version.starts_with("audit.k8s.io/");
+    is_audit.then(|| list.items.iter().map(|event| event.to_string().into_bytes()).collect())
+}
+
 /// The event of a line that holds what it must not, where the line is one.
 fn leak(line: &[u8]) -> Option<Leak> {
     let event: Event = serde_json::from_slice(line).ok()?;
@@ -248,6 +380,10 @@ fn leak(line: &[u8]) -> Option<Leak> {
         resource: event.object_ref.map(|object| object.resource).unwrap_or_default(),
         user: event.user.username,
     })
+}
+
+fn is_leak(text: &[u8], canaries: [&[u8]; 2]) -> bool {
+    canaries.iter().any(|canary| contains(text, canary))
 }
 
 /// Whether a line is of what a controller or a node does for another user. It is decided on the text, before anything
@@ -312,7 +448,7 @@ mod tests {
 
     async fn read(text: &[u8]) -> AuditLog {
         let log = AuditLog::new("k7f3", "c4n4ry");
-        log.read(text).await;
+        log.read(text, Some(LogFormat::Kubernetes)).await;
         log
     }
 
@@ -396,7 +532,7 @@ mod tests {
         let (mut writer, reader) = tokio::io::duplex(4096);
         let log = AuditLog::new("k7f3", "c4n4ry");
         let reading = log.clone();
-        tokio::spawn(async move { reading.read(tokio::io::BufReader::new(reader)).await });
+        tokio::spawn(async move { reading.read(reader, Some(LogFormat::Kubernetes)).await });
         let patience = Duration::from_millis(100);
         let late = async {
             tokio::time::sleep(patience / 4).await;

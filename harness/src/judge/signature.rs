@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::words::{besides, says};
-use crate::model::{Answer, Denial, Event, Evidence, Layer, Log};
+use crate::model::{Answer, Denial, Event, Evidence, Layer, Log, Part};
 
 /// What a refusal must show to be a control's own.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +28,16 @@ pub enum Recognised {
     OtherReason,
     /// It cannot be told, and why.
     Unclear(String),
+}
+
+/// Whether a refusal leaves on the audit event what the control's own do.
+enum Signed<'a> {
+    /// It does, or there is nothing in which it could be seen.
+    Yes,
+    /// This annotation is missing.
+    No(&'a String, &'a String),
+    /// The log does not show annotations.
+    Unshown,
 }
 
 /// Flow control turns a request away before anything looks at it, whatever it asks for.
@@ -58,31 +68,43 @@ impl Signature<'_> {
     /// webhook of the name is not asked.
     pub fn is_met(&self, denial: &Denial, evidence: &Evidence) -> bool {
         self.layers.contains(&denial.layer)
-            && self.is_signed(denial, evidence).is_ok()
+            && !matches!(self.signed(denial, evidence), Signed::No(..))
             && self.saying.is_none_or(|words| says(denial, &evidence.sent, words))
     }
 
-    /// Whether the log holds every annotation of a refusal by the control, or cannot be read.
-    ///
-    /// # Errors
-    /// The annotation that is missing.
-    fn is_signed(&self, denial: &Denial, evidence: &Evidence) -> Result<(), (&String, &String)> {
+    /// Whether the log holds every annotation of a refusal by the control.
+    fn signed(&self, denial: &Denial, evidence: &Evidence) -> Signed<'_> {
         let failed = matches!(denial.layer, Layer::WebhookFailure(_) | Layer::PolicyFailure(_));
         let events = deciding(evidence).filter(|events| !events.is_empty() && !failed);
-        let Some(events) = events else { return Ok(()) };
+        let Some(events) = events else { return Signed::Yes };
         let is_left = |(key, value): &(&String, &String)| {
             events.iter().any(|event| event.annotations.get(*key) == Some(*value))
         };
-        self.leaves.iter().find(|left| !is_left(left)).map_or(Ok(()), Err)
+        match self.leaves.iter().find(|left| !is_left(left)) {
+            None => Signed::Yes,
+            Some(_) if events.iter().any(|event| !event.shows(Part::Annotations)) => {
+                Signed::Unshown
+            }
+            Some((key, value)) => Signed::No(key, value),
+        }
     }
 
     /// A refusal in the control's name that is another's, or may be.
     fn strange(&self, denial: &Denial, evidence: &Evidence) -> Option<Recognised> {
-        if let Err((key, value)) = self.is_signed(denial, evidence) {
-            return Some(Recognised::OtherLayer(format!(
-                "another {} (a refusal by this one leaves {key}: {value} on the audit event)",
-                denial.layer
-            )));
+        match self.signed(denial, evidence) {
+            Signed::Yes => {}
+            Signed::No(key, value) => {
+                return Some(Recognised::OtherLayer(format!(
+                    "another {} (a refusal by this one leaves {key}: {value} on the audit event)",
+                    denial.layer
+                )));
+            }
+            Signed::Unshown => {
+                return Some(Recognised::Unclear(format!(
+                    "another {} may have refused: what this one leaves on the audit event is not shown by this log",
+                    denial.layer
+                )));
+            }
         }
         let (Layer::Webhook(name) | Layer::WebhookFailure(name)) = &denial.layer else {
             return None;

@@ -1,6 +1,40 @@
 //! What a controller did for a workload, as the audit log holds it.
 
-use crate::model::{Answer, Event, Level, Logged, Response};
+use std::collections::BTreeSet;
+
+use crate::model::{Answer, Event, Level, Logged, Part, Response};
+
+/// How events differ from what was sent and answered, as far as the log shows it.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Compared {
+    /// What is wrong, in words.
+    pub wrong: Vec<String>,
+    /// What was to be compared and is not shown.
+    pub unshown: BTreeSet<Part>,
+}
+
+impl Compared {
+    /// Notes what is wrong with a part of an event, if anything is, or that the log does not show the part.
+    pub fn note(&mut self, event: &Event, part: Part, wrong: Option<String>) {
+        match event.shows(part) {
+            true => self.wrong.extend(wrong),
+            false => self.unshown.extend([part]),
+        }
+    }
+
+    /// Notes what is wrong with a part of several events, or that the log does not show it of each of them.
+    pub fn note_all<'e>(
+        &mut self,
+        events: impl IntoIterator<Item = &'e Event>,
+        part: Part,
+        wrong: Option<String>,
+    ) {
+        match events.into_iter().all(|event| event.shows(part)) {
+            true => self.wrong.extend(wrong),
+            false => self.unshown.extend([part]),
+        }
+    }
+}
 
 /// The answer to the controller, where a workload was let in and its controller acted.
 pub(super) fn controllers_answer(answer: &Answer) -> Option<&Response> {
@@ -18,7 +52,15 @@ pub(super) enum Told {
     /// A request was carried out, and the log does not show for which workload.
     Nameless,
     /// It, and how it differs from what is asked for and what the controller was answered.
-    Differences(Vec<String>),
+    Differences(Compared),
+}
+
+/// By what a controller's request is found in the log.
+const FOUND_BY: [Part; 3] = [Part::Verb, Part::User, Part::Object];
+
+/// What a log that shows events like these leaves out of that by which a controller's request is found.
+pub(super) fn hidden(own: &[Event]) -> impl Iterator<Item = Part> {
+    FOUND_BY.into_iter().filter(|part| own.iter().any(|event| !event.shows(*part)))
 }
 
 /// Compares the events of a controller, which were chosen by user and object before. `own` are the events of the
@@ -33,44 +75,56 @@ pub(super) fn compare(logged: &Logged, answer: &Response, traces: &[Event], own:
     }
     match nameless.first() {
         None => Told::Nothing,
-        Some(trace) if trace.level == logged.level => Told::Nameless,
+        Some(trace) if trace.level == logged.level || !trace.shows(Part::Level) => Told::Nameless,
         Some(_) => Told::Differences(levels(logged, &nameless)),
     }
 }
 
-fn levels(logged: &Logged, traces: &[&Event]) -> Vec<String> {
-    let wrong = traces.iter().filter(|trace| trace.level != logged.level);
-    wrong.map(|trace| format!("level {:?} of the controller's request", trace.level)).collect()
+fn levels(logged: &Logged, traces: &[&Event]) -> Compared {
+    let mut compared = Compared::default();
+    for trace in traces {
+        let level = trace.level;
+        let wrong =
+            (level != logged.level).then(|| format!("level {level:?} of the controller's request"));
+        compared.note(trace, Part::Level, wrong);
+    }
+    compared
 }
 
-fn differences(logged: &Logged, answer: &Response, traces: &[&Event]) -> Vec<String> {
-    let mut wrong = levels(logged, traces);
+fn differences(logged: &Logged, answer: &Response, traces: &[&Event]) -> Compared {
+    let mut compared = levels(logged, traces);
     let Some(trace) = traces.iter().find(|trace| holds(trace, answer)) else {
         let statuses = traces.iter().filter_map(|trace| trace.response_status.as_ref());
         let codes: Vec<u16> = statuses.map(|status| status.code).collect();
-        wrong.push(format!("codes {codes:?} of the controller's request, and not its answer"));
-        return wrong;
+        let wrong = format!("codes {codes:?} of the controller's request, and not its answer");
+        let part = if answer.is_success() { Part::Code } else { Part::Words };
+        compared.note_all(traces.iter().copied(), part, Some(wrong));
+        return compared;
     };
+    compared.note(trace, Part::Code, None);
     let decision = trace.annotations.get("authorization.k8s.io/decision");
     // Authorization refuses before the body is read.
     let read = decision.is_some_and(|decision| decision == "allow");
     if trace.level >= Level::Request && read && !trace.request_object {
-        wrong.push("without the body of the controller's request".to_owned());
+        let wrong = "without the body of the controller's request".to_owned();
+        compared.note(trace, Part::RequestBody, Some(wrong));
     }
     if trace.level >= Level::RequestResponse && !trace.response_object {
-        wrong.push("without the body of the controller's answer".to_owned());
+        let wrong = "without the body of the controller's answer".to_owned();
+        compared.note(trace, Part::AnswerBody, Some(wrong));
     }
-    wrong.dedup();
-    wrong
+    compared.wrong.dedup();
+    compared
 }
 
 /// Whether an event holds the answer. A refusal is known by its words, as the controller does not repeat the code.
 fn holds(trace: &Event, answer: &Response) -> bool {
     let Some(status) = &trace.response_status else { return false };
+    let is_shown = trace.shows(Part::Code);
     if answer.is_success() {
-        return status.code == answer.code;
+        return status.code == answer.code || !is_shown && status.is_success();
     }
-    status.code >= 400 && status.message == answer.words()
+    (status.code >= 400 || !is_shown) && status.message == answer.words()
 }
 
 #[cfg(test)]
@@ -101,7 +155,10 @@ mod tests {
 
     fn compared(answer: &Response, traces: &[Event]) -> Vec<String> {
         match told(Level::Request, answer, traces) {
-            Told::Differences(wrong) => wrong,
+            Told::Differences(compared) => {
+                assert_eq!(compared.unshown, BTreeSet::new());
+                compared.wrong
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -168,5 +225,47 @@ mod tests {
             "requestObject": null, "annotations": {"authorization.k8s.io/decision": "forbid"},
         }));
         assert!(compared(&refused(), &[forbidden]).is_empty());
+    }
+
+    #[test]
+    fn what_the_log_does_not_show_of_a_controllers_request_is_not_wrong() {
+        let made = Response { code: 201, ..Response::default() };
+        let hidden =
+            |over: Value, answer: &Response| match told(Level::Request, answer, &[trace(over)]) {
+                Told::Differences(Compared { wrong, unshown }) => {
+                    assert_eq!(wrong, [""; 0]);
+                    unshown.into_iter().collect::<Vec<Part>>()
+                }
+                other => panic!("{other:?}"),
+            };
+        let ok = json!({"code": 0, "reason": "OK", "message": null});
+        assert_eq!(hidden(json!({"responseStatus": ok, "unshown": ["code"]}), &made), [Part::Code]);
+        let denied = json!({"code": 0, "reason": "PERMISSION_DENIED", "message": null});
+        let unshown = json!(["code", "words"]);
+        assert_eq!(
+            hidden(json!({"responseStatus": denied, "unshown": unshown}), &made),
+            [Part::Code]
+        );
+        assert_eq!(
+            hidden(json!({"responseStatus": denied, "unshown": unshown}), &refused()),
+            [Part::Words]
+        );
+        assert_eq!(
+            hidden(json!({"level": "Metadata", "unshown": ["level"]}), &refused()),
+            [Part::Level]
+        );
+        assert_eq!(
+            hidden(json!({"requestObject": null, "unshown": ["request-body"]}), &refused()),
+            [Part::RequestBody]
+        );
+    }
+
+    #[test]
+    fn a_controller_that_the_log_may_not_name_is_looked_for_in_vain() {
+        for part in FOUND_BY {
+            let own = [trace(json!({"unshown": [part]}))];
+            assert_eq!(hidden(&own).collect::<Vec<_>>(), [part]);
+        }
+        assert_eq!(hidden(&[trace(json!({"unshown": ["level"]}))]).next(), None);
     }
 }

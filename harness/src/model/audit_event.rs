@@ -1,7 +1,7 @@
 //! The audit event as the API server writes it (`audit.k8s.io/v1` Event), cut to what a verdict rests on.
 //! No body is kept: what a Secret holds must not reach a report.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -53,12 +53,85 @@ pub struct Event {
     /// When the API server got the request (RFC 3339).
     #[serde(default)]
     pub request_received_timestamp: String,
+    /// What the log that it was read from does not show of it. Its field is empty or a guess then, and says nothing. The
+    /// API server's own log shows everything.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub unshown: BTreeSet<Part>,
+}
+
+/// A part of an event that a log may not show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// How much the event holds.
+    Level,
+    /// When in the life of the request it was written.
+    Stage,
+    /// The API server's verb.
+    Verb,
+    /// Path and query.
+    Uri,
+    /// Who called.
+    User,
+    /// The groups of who called.
+    Groups,
+    /// Who the caller acted as.
+    Impersonation,
+    /// What it was about.
+    Object,
+    /// The HTTP status code.
+    Code,
+    /// The words of the answer.
+    Words,
+    /// What the layers wrote down.
+    Annotations,
+    /// The request's body.
+    RequestBody,
+    /// The answer's body.
+    AnswerBody,
+}
+
+impl Part {
+    /// As a sentence names it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Part::Level => "the level",
+            Part::Stage => "the stage",
+            Part::Verb => "the verb",
+            Part::Uri => "the URI with its query",
+            Part::User => "the user",
+            Part::Groups => "the groups",
+            Part::Impersonation => "who is impersonated",
+            Part::Object => "the object",
+            Part::Code => "the code",
+            Part::Words => "the words of the answer",
+            Part::Annotations => "the annotations",
+            Part::RequestBody => "the request's body",
+            Part::AnswerBody => "the answer's body",
+        }
+    }
 }
 
 impl Event {
+    /// Whether the log that it was read from shows this part of it.
+    pub fn shows(&self, part: Part) -> bool {
+        !self.unshown.contains(&part)
+    }
+
+    /// Whether it is the same event as another one, which a source may deliver twice. A request that is forwarded has
+    /// one Audit-ID in two API servers, and two events.
+    pub fn is_same(&self, other: &Event) -> bool {
+        let code = |event: &Event| event.response_status.as_ref().map(|status| status.code);
+        self.audit_id == other.audit_id
+            && self.stage == other.stage
+            && self.request_received_timestamp == other.request_received_timestamp
+            && self.request_uri == other.request_uri
+            && code(self) == code(other)
+    }
+
     /// Whether it tells that something was made and not what: it has neither a name nor a body.
     pub fn is_nameless(&self) -> bool {
-        let made = self.response_status.as_ref().is_some_and(|it| (200..300).contains(&it.code));
+        let made = self.response_status.as_ref().is_some_and(ResponseStatus::is_success);
         let named = self.object_ref.as_ref().is_some_and(|object| !object.name.is_empty());
         made && !named && !self.request_object && self.attempt.is_none()
     }
@@ -99,14 +172,25 @@ pub struct ObjectRef {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ResponseStatus {
-    /// HTTP status code.
+    /// HTTP status code; 0 where the log does not show it.
     pub code: u16,
-    /// `Status.reason`, where the API server itself made the Status.
+    /// `Status.reason`, where the API server itself made the Status; the name of the google.rpc code where the log has
+    /// that instead of the HTTP status code.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reason: String,
     /// `Status.message`, where the API server itself made the Status.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub message: String,
+}
+
+impl ResponseStatus {
+    /// The name of the google.rpc code of what was carried out.
+    pub const RPC_OK: &str = "OK";
+
+    /// Whether the request was carried out.
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.code) || self.code == 0 && self.reason == Self::RPC_OK
+    }
 }
 
 /// True for any body, and for the `true` that a report of ours holds.

@@ -6,6 +6,9 @@ use super::{Mark, Outcome, Reason, Verdict, WaiverState};
 /// An attempt of which too little came back to judge it.
 pub const UNCLEAR: &str = "UNCLEAR";
 
+/// Evidence that the log cannot show.
+pub const NOT_SHOWN: &str = "NOT SHOWN";
+
 /// A legitimate use that no longer works.
 pub const BROKEN: &str = "BROKEN";
 

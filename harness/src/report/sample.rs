@@ -1,6 +1,6 @@
 //! Runs that the tests of reports show.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -541,6 +541,7 @@ fn log(id: &str, notes: &[&str]) -> Log {
         request_object: false,
         response_object: false,
         request_received_timestamp: "2026-11-20T10:00:00.000000Z".to_owned(),
+        unshown: BTreeSet::new(),
     };
     let events = if id.is_empty() { vec![] } else { vec![event] };
     Log::Read { events, traces: vec![], fence: "k7f3-fence".to_owned() }

@@ -10,12 +10,12 @@ mod spoken;
 mod words;
 
 use crate::model::{
-    Answer, Decision, Denial, Event, Granted, Held, Layer, Log, Response, Searched, Sent, Silence,
-    SilenceKind, Storage, Stream,
+    Answer, Decision, Denial, Event, Granted, Held, Layer, Log, Part, Response, Searched, Sent,
+    Silence, SilenceKind, Storage, Stream,
 };
 use refusals::layer_of;
 pub use spoken::own_events;
-use spoken::{Reached, asks_kubelet, is_stream, may_be_forwarded, reached};
+use spoken::{Reached, asks_kubelet, hides_answer, is_stream, may_be_forwarded, reached};
 pub(super) use words::{after_subject, first, quoted};
 
 /// Names the layer that decided about `sent`, from its `answer` and the events in `log`.
@@ -71,6 +71,12 @@ fn by_api_server(sent: &Sent, response: &Response, events: &[Event]) -> Decision
 
 /// Nothing shows that the API server spoke these words.
 fn unspoken(sent: &Sent, response: &Response, events: &[Event]) -> Decision {
+    if response.message.is_some() && hides_answer(events) {
+        return unclear(
+            response,
+            "an answer that may be forwarded, and this log does not show whose words it is",
+        );
+    }
     if asks_kubelet(sent) && is_refusal(response) && !events.is_empty() {
         return unclear(response, KUBELET_REFUSED);
     }
@@ -101,8 +107,9 @@ fn is_let_in_without_upgrade(sent: &Sent, response: &Response, reached: Reached)
 
 /// A workload's status repeats the words that its controller was told, but not the code.
 fn by_controller(sent: &Sent, pod: &Response, traces: &[Event]) -> Decision {
-    let statuses = traces.iter().filter_map(|trace| trace.response_status.as_ref());
-    let told = statuses.clone().find(|status| status.message == pod.words());
+    let shown = traces.iter().filter(|trace| trace.shows(Part::Code));
+    let mut statuses = shown.filter_map(|trace| trace.response_status.as_ref());
+    let told = statuses.find(|status| status.message == pod.words());
     let code = told.map_or(pod.code, |status| status.code);
     by_api_server(sent, &Response { code, ..pod.clone() }, traces)
 }

@@ -1,7 +1,7 @@
 //! Did the API server itself say it? What runs behind a proxy can answer in any words, and so can a kubelet, but they
 //! cannot write them into the API server's audit event.
 
-use crate::model::{ApiPath, Door, Event, LONGEST_MESSAGE, Response, Sent, is_built_in};
+use crate::model::{ApiPath, Door, Event, LONGEST_MESSAGE, Part, Response, Sent, is_built_in};
 use crate::text::cut;
 
 /// How far a request came.
@@ -41,11 +41,17 @@ pub fn reached(sent: &Sent, response: &Response, events: &[Event]) -> Option<Rea
         event.response_status.as_ref().is_some_and(|status| {
             let said = cut(&status.message, LONGEST_MESSAGE);
             let expected = if response.message.is_some() { words } else { "" };
-            status.code == response.code && said == expected
+            // The words of a Status tell whose it is where the code is not shown.
+            let is_unshown = !event.shows(Part::Code) && response.message.is_some();
+            (is_unshown || status.code == response.code) && said == expected
         })
     };
-    let event = events.iter().find(repeats)?;
+    let Some(event) = events.iter().find(repeats) else {
+        let is_own = hides_answer(events) && !may_be_forwarded(sent);
+        return is_own.then_some(Reached::Somewhere);
+    };
     let reached = match event.annotations.get("authorization.k8s.io/decision").map(String::as_str) {
+        None if !event.shows(Part::Annotations) => Reached::Somewhere,
         None => Reached::Start,
         Some("forbid") => Reached::Authorization,
         Some(_) => Reached::Admission,
@@ -53,14 +59,34 @@ pub fn reached(sent: &Sent, response: &Response, events: &[Event]) -> Option<Rea
     (response.message.is_some() || reached == Reached::Start).then_some(reached)
 }
 
+/// Whether the log may have left out what the API server wrote down of its answer.
+pub fn hides_answer(events: &[Event]) -> bool {
+    events.iter().any(|event| !event.shows(Part::Words) || !event.shows(Part::Code))
+}
+
 /// The events of the request itself, among all that have its Audit-ID. It goes along with what is forwarded, so that a
 /// backend which is an API server too writes what it decides under the same id (measured on 1.36.3: the API server asked
 /// for itself by its Service): in its words the one that was asked would have refused.
 pub fn own_events(sent: &Sent, mut events: Vec<Event>) -> Vec<Event> {
     if may_be_forwarded(sent) {
-        events.retain(|event| event.request_uri == sent.uri);
+        events.retain(|event| match event.shows(Part::Uri) {
+            true => event.request_uri == sent.uri,
+            false => is_of(sent, event),
+        });
     }
     events
+}
+
+/// Whether an event without its URI is of the object that the request is of, or names none.
+fn is_of(sent: &Sent, event: &Event) -> bool {
+    let (Some(object), Some(path)) = (&event.object_ref, ApiPath::parse(&sent.uri)) else {
+        return true;
+    };
+    let ApiPath { namespace, resource, name, subresource, .. } = path;
+    object.namespace == namespace
+        && object.resource == resource
+        && object.name == name
+        && object.subresource == subresource
 }
 
 /// Whether something else than the API server may answer: behind a proxy, as an aggregated API server, or a kubelet.
@@ -155,5 +181,76 @@ mod tests {
     fn what_nobody_forwards_keeps_what_is_logged_of_it() {
         let other = event("/api/v1/pods", json!({"code": 200}));
         assert_eq!(own_events(&sent("/api/v1/secrets"), vec![other.clone()]), [other]);
+    }
+
+    const WORDS: &str = "pods is forbidden: User \"ann\" cannot list resource \"pods\"";
+
+    /// Who decided about a request that was refused in these words, and of which the log shows this.
+    fn decided(uri: &str, event: Event) -> Decision {
+        let response =
+            Response { code: 403, message: Some(WORDS.to_owned()), ..Response::default() };
+        let log = Log::Read { events: vec![event], traces: Vec::new(), fence: "k7f3-2".to_owned() };
+        attribute(&sent(uri), &Answer::Http(response), &log)
+    }
+
+    /// An event in which the log shows neither the code nor the words.
+    fn wordless(uri: &str) -> Event {
+        let unshown = [Part::Code, Part::Words].into();
+        let status =
+            json!({"code": 0, "reason": "PERMISSION_DENIED", "message": "PERMISSION_DENIED"});
+        Event { unshown, ..event(uri, status) }
+    }
+
+    #[test]
+    fn whose_words_a_log_without_words_does_not_tell() {
+        let proxied = "/api/v1/namespaces/a/services/s/proxy/x";
+        let Decision::Unclear(why) = decided(proxied, wordless(proxied)) else { panic!("told") };
+        assert!(why.contains("this log does not show whose words it is"), "{why}");
+        // Nobody else can have spoken them.
+        let Decision::Denied(denial) = decided("/api/v1/pods", wordless("/api/v1/pods")) else {
+            panic!("unclear")
+        };
+        assert_eq!(denial.layer, Layer::Authorization);
+    }
+
+    #[test]
+    fn words_that_are_shown_vouch_without_the_code() {
+        let uri = "/apis/example.com/v1/things";
+        let status = json!({"code": 0, "reason": "PERMISSION_DENIED", "message": WORDS});
+        let annotations = [("authorization.k8s.io/decision".to_owned(), "forbid".to_owned())];
+        let mut event = Event {
+            unshown: [Part::Code].into(),
+            annotations: annotations.into(),
+            ..event(uri, status)
+        };
+        let Decision::Denied(denial) = decided(uri, event.clone()) else { panic!("unclear") };
+        assert_eq!(denial.layer, Layer::Authorization);
+        // Without annotations it is not told how far it came: the words tell.
+        event.annotations.clear();
+        event.unshown.insert(Part::Annotations);
+        let Decision::Denied(denial) = decided(uri, event) else { panic!("unclear") };
+        assert_eq!(denial.layer, Layer::Authorization);
+    }
+
+    #[test]
+    fn an_event_without_its_uri_is_known_by_its_object() {
+        let sent = sent("/api/v1/namespaces/a/services/s/proxy/x");
+        let unshown = [Part::Uri].into();
+        let object = |resource: &str, subresource: &str| -> Event {
+            let object = json!({
+                "resource": resource, "namespace": "a", "name": "s", "subresource": subresource,
+            });
+            let object_ref = serde_json::from_value(object).expect("an object");
+            let status = json!({"code": 0});
+            Event {
+                object_ref,
+                unshown: std::collections::BTreeSet::clone(&unshown),
+                ..event("", status)
+            }
+        };
+        let own = object("services", "proxy");
+        let nameless = Event { object_ref: None, ..own.clone() };
+        let all = vec![own.clone(), object("secrets", ""), nameless.clone()];
+        assert_eq!(own_events(&sent, all), [own, nameless]);
     }
 }

@@ -128,9 +128,14 @@ fn who_refused(expected: &Expected, layer: &Layer, other: &str) -> String {
 /// API server's.
 fn contradiction(evidence: &Evidence) -> Option<String> {
     let Log::Read { events, .. } = &evidence.log else { return None };
-    let statuses = events.iter().filter_map(|event| event.response_status.as_ref());
-    let mut codes = statuses.map(|status| status.code);
+    let mut statuses = events.iter().filter_map(|event| event.response_status.as_ref());
     let answered = evidence.answer.code();
-    let done = codes.find(|code| matches!(code, 101 | 200..300) && Some(*code) != answered)?;
-    Some(format!("it was refused, but the audit log says {done} of this very request"))
+    let done = statuses.find(|status| {
+        (status.code == 101 || status.is_success()) && Some(status.code) != answered
+    })?;
+    let said = match done.code {
+        0 => done.reason.clone(),
+        code => code.to_string(),
+    };
+    Some(format!("it was refused, but the audit log says {said} of this very request"))
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use super::Judging;
 use super::told::asked;
-use crate::judge::traced::{self, Told};
+use crate::judge::traced::{self, Compared, Told};
 use crate::model::{
-    Answer, ApiPath, Decision, Event, Evidence, Finding, Layer, Level, Log, Logged, Reason,
-    Response, Sent, User,
+    Answer, ApiPath, Decision, Event, Evidence, Finding, Layer, Level, Log, Logged, NOT_SHOWN,
+    Part, Reason, Response, Sent, User,
 };
 
 /// The group of requests without a valid identity.
@@ -57,9 +57,12 @@ impl Judging {
         events: &[Event],
         traces: &[Event],
     ) {
-        let mut wrong = differences(logged, evidence, events);
+        let mut compared = differences(logged, evidence, events);
         if let Some(answer) = traced::controllers_answer(&evidence.answer) {
             match traced::compare(logged, answer, traces, events) {
+                Told::Nothing if traced::hidden(events).next().is_some() => {
+                    compared.unshown.extend(traced::hidden(events));
+                }
                 Told::Nothing => {
                     let got = "the workload, and nothing of the pod that its controller asked for";
                     return self.unlogged(logged, &evidence.sent, got);
@@ -68,11 +71,22 @@ impl Judging {
                     "at this level the audit log does not say which pod a controller made"
                         .to_owned(),
                 ),
-                Told::Differences(differences) => wrong.extend(differences),
+                Told::Differences(told) => {
+                    compared.wrong.extend(told.wrong);
+                    compared.unshown.extend(told.unshown);
+                }
             }
         }
+        let Compared { wrong, unshown } = compared;
+        if !unshown.is_empty() {
+            self.logged = NOT_SHOWN.to_owned();
+            let parts: Vec<&str> = unshown.into_iter().map(Part::label).collect();
+            self.causes.push(format!("not shown by this log: {}", parts.join(", ")));
+        }
         if wrong.is_empty() {
-            self.logged = "logged".to_owned();
+            if self.logged.is_empty() {
+                self.logged = "logged".to_owned();
+            }
             return;
         }
         self.logged = Reason::WronglyLogged.heading();
@@ -90,84 +104,113 @@ impl Judging {
 }
 
 /// Every way in which the events differ from what was sent and answered.
-fn differences(logged: &Logged, evidence: &Evidence, events: &[Event]) -> Vec<String> {
+fn differences(logged: &Logged, evidence: &Evidence, events: &[Event]) -> Compared {
     let sent = &evidence.sent;
-    let mut wrong = Vec::new();
+    let mut compared = Compared::default();
     for event in events {
-        if event.level != logged.level {
-            wrong.push(format!("level {:?}", event.level));
-        }
-        if Some(&event.verb) != sent.verb.as_ref() {
-            wrong.push(format!("verb {}", event.verb));
-        }
-        if event.request_uri != sent.uri {
-            wrong.push(format!("URI {}", event.request_uri));
-        }
-        let nobody = sent.user.is_none() && event.user.username == "system:anonymous";
-        if !nobody && event.user.username != sent.user.as_deref().unwrap_or_default() {
-            wrong.push(format!("user {:?}", event.user.username));
-        }
-        // The event of stage RequestReceived is written before impersonation.
-        let received = event.stage == "RequestReceived";
-        if !received && !same_impersonation(sent.impersonated.as_ref(), event, &evidence.decision) {
-            let logged = event.impersonated_user.as_ref();
-            wrong.push(match logged {
-                Some(user) => format!("impersonating {:?} of {:?}", user.username, user.groups),
-                None => "impersonating nobody".to_owned(),
-            });
-        }
-        if let (Some(object), Some(path)) = (&event.object_ref, ApiPath::parse(&sent.uri))
-            && (object.resource.as_str(), object.subresource.as_str())
-                != (path.resource.as_str(), path.subresource.as_str())
-        {
-            wrong.push(format!("object {}/{}", object.resource, object.subresource));
+        let level = event.level;
+        let wrong = (level != logged.level).then(|| format!("level {level:?}"));
+        compared.note(event, Part::Level, wrong);
+        let wrong =
+            (Some(&event.verb) != sent.verb.as_ref()).then(|| format!("verb {}", event.verb));
+        compared.note(event, Part::Verb, wrong);
+        let wrong = (event.request_uri != sent.uri).then(|| format!("URI {}", event.request_uri));
+        compared.note(event, Part::Uri, wrong);
+        who(&mut compared, evidence, event);
+        if let Some(path) = ApiPath::parse(&sent.uri) {
+            compared.note(event, Part::Object, other_object(&path, event));
         }
     }
-    let answered = events.iter().any(|event| event.response_status.is_some());
+    let answered =
+        events.iter().any(|event| event.response_status.is_some() || !event.shows(Part::Code));
     let lost = !answered && logged.received_only.contains(&sent.door);
-    if let Some(code) = evidence.answer.code().filter(|_| !is_kubelets(evidence, events)) {
-        let statuses = events.iter().filter_map(|event| event.response_status.as_ref());
-        let codes: Vec<u16> = statuses.map(|status| status.code).collect();
-        if !lost && codes.is_empty() || codes.iter().any(|logged| *logged != code) {
-            wrong.push(format!("codes {codes:?} instead of {code}"));
-        }
-    }
+    codes(&mut compared, lost, evidence, events);
     if let Some(text) = &logged.uri
         && !events.iter().any(|event| event.request_uri.contains(text.as_str()))
     {
-        wrong.push(format!("no {text:?} in the URI"));
+        compared.note_all(events, Part::Uri, Some(format!("no {text:?} in the URI")));
     }
-    if !lost && events.iter().all(|event| event.level == logged.level) {
-        wrong.extend(bodies(logged.level, evidence, events));
+    let is_level = |event: &Event| event.level == logged.level || !event.shows(Part::Level);
+    if !lost && events.iter().all(is_level) {
+        bodies(&mut compared, logged.level, evidence, events);
     }
-    wrong.dedup();
-    wrong
+    compared.wrong.dedup();
+    compared
 }
 
-/// Which bodies are missing that the level promises, or are there although it holds none.
-fn bodies(level: Level, evidence: &Evidence, events: &[Event]) -> Vec<String> {
+/// Compares who called and who was impersonated.
+fn who(compared: &mut Compared, evidence: &Evidence, event: &Event) {
+    let sent = &evidence.sent;
+    let asked = sent.impersonated.as_ref();
+    let nobody = sent.user.is_none() && event.user.username == "system:anonymous";
+    let is_other = !nobody && event.user.username != sent.user.as_deref().unwrap_or_default();
+    // A log without impersonation may name either of the two.
+    if asked.is_none() || event.shows(Part::Impersonation) {
+        let wrong = is_other.then(|| format!("user {:?}", event.user.username));
+        compared.note(event, Part::User, wrong);
+    }
+    // The event of stage RequestReceived is written before impersonation.
+    let received = event.stage == "RequestReceived";
+    if received || same_impersonation(asked, event, &evidence.decision) {
+        return;
+    }
+    let wrong = match &event.impersonated_user {
+        Some(user) => format!("impersonating {:?} of {:?}", user.username, user.groups),
+        None => "impersonating nobody".to_owned(),
+    };
+    compared.note(event, Part::Impersonation, Some(wrong));
+}
+
+/// The object of an event that names another one than the request.
+fn other_object(path: &ApiPath, event: &Event) -> Option<String> {
+    let object = event.object_ref.as_ref()?;
+    let is_same = object.resource == path.resource && object.subresource == path.subresource;
+    (!is_same).then(|| format!("object {}/{}", object.resource, object.subresource))
+}
+
+/// Compares the code that was answered.
+fn codes(compared: &mut Compared, lost: bool, evidence: &Evidence, events: &[Event]) {
+    let code = evidence.answer.code().filter(|_| !is_kubelets(evidence, events));
+    let Some(code) = code else { return };
+    let shown = events.iter().filter(|event| event.shows(Part::Code));
+    let statuses = shown.filter_map(|event| event.response_status.as_ref());
+    let codes: Vec<u16> = statuses.map(|status| status.code).collect();
+    if codes.is_empty() && events.iter().any(|event| !event.shows(Part::Code)) {
+        compared.unshown.insert(Part::Code);
+    } else if !lost && codes.is_empty() || codes.iter().any(|logged| *logged != code) {
+        compared.wrong.push(format!("codes {codes:?} instead of {code}"));
+    }
+}
+
+/// Compares which bodies the level promises, and which are there although it holds none.
+fn bodies(compared: &mut Compared, level: Level, evidence: &Evidence, events: &[Event]) {
     let request = events.iter().any(|event| event.request_object);
     let answer = events.iter().any(|event| event.response_object);
     let truncated = events.iter().any(|event| event.annotations.contains_key(TRUNCATED));
     let why = if truncated { format!(": the event says {TRUNCATED}") } else { String::new() };
-    let mut wrong = Vec::new();
+    let shows = |part: Part| events.iter().all(|event| event.shows(part));
     if level >= Level::Request && had_body_read(evidence, events) && !request {
-        wrong.push(format!("without the request's body{why}"));
+        let wrong = format!("without the request's body{why}");
+        compared.note_all(events, Part::RequestBody, Some(wrong));
+    } else if level >= Level::Request && evidence.sent.body && !shows(Part::Annotations) {
+        compared.unshown.insert(Part::Annotations);
     }
-    if level == Level::RequestResponse
-        && has_answer_object(evidence)
-        && !is_kubelets(evidence, events)
-        && !answer
-    {
-        wrong.push(format!("without the answer's body{why}"));
+    let owes_answer = level == Level::RequestResponse && has_answer_object(evidence) && !answer;
+    if owes_answer && !shows(Part::Code) {
+        // Whether a kubelet answered is known by the code.
+        compared.unshown.insert(Part::AnswerBody);
+    } else if owes_answer && !is_kubelets(evidence, events) {
+        let wrong = format!("without the answer's body{why}");
+        compared.note_all(events, Part::AnswerBody, Some(wrong));
     }
-    if level < Level::Request && request {
-        wrong.push("with the request's body".to_owned());
+    if level < Level::Request {
+        let wrong = request.then(|| "with the request's body".to_owned());
+        compared.note_all(events, Part::RequestBody, wrong);
     }
-    if level < Level::RequestResponse && answer {
-        wrong.push("with the answer's body".to_owned());
+    if level < Level::RequestResponse {
+        let wrong = answer.then(|| "with the answer's body".to_owned());
+        compared.note_all(events, Part::AnswerBody, wrong);
     }
-    wrong
 }
 
 /// Whether the request had a body and came so far that the API server read it, which is after authorization. If the log
@@ -235,7 +278,7 @@ fn granted_groups(asked: &User) -> BTreeSet<String> {
 mod tests {
     use super::*;
     use crate::judge::judge_record;
-    use crate::model::{Door, Effect, Recorded};
+    use crate::model::{Door, Effect, Recorded, Verdict};
 
     #[test]
     fn who_is_impersonated_gets_the_groups_that_come_with_the_name() {
@@ -302,5 +345,128 @@ mod tests {
         let whole = |code| vec![received(), event("ResponseComplete", Some(code))];
         assert_eq!(log(Door::ApplyYaml, whole(200)), "logged");
         assert_eq!(log(Door::ApplyYaml, whole(403)), "WRONGLY LOGGED");
+    }
+
+    /// A request with a body by somebody who acts as somebody else, and all that a log can show of it.
+    fn shown() -> (Sent, serde_json::Value) {
+        let sent = serde_json::json!({
+            "persona": "operator", "user": "operator", "door": "direct", "method": "POST",
+            "impersonated": {"username": "jane", "groups": ["dev"]}, "verb": "create", "body": true,
+            "uri": "/api/v1/namespaces/a/pods?dryRun=All", "audit-id": "k7f3-1",
+        });
+        let event = serde_json::json!({
+            "auditID": "k7f3-1", "level": "RequestResponse", "stage": "ResponseComplete", "verb": "create",
+            "requestURI": "/api/v1/namespaces/a/pods?dryRun=All", "user": {"username": "operator"},
+            "impersonatedUser": {"username": "jane", "groups": ["dev", "system:authenticated"]},
+            "objectRef": {"resource": "pods", "namespace": "a"}, "responseStatus": {"code": 201},
+            "annotations": {"authorization.k8s.io/decision": "allow"},
+            "requestObject": {}, "responseObject": {},
+        });
+        (serde_json::from_value(sent).expect("a request"), event)
+    }
+
+    fn judged(event: serde_json::Value, level: Level) -> crate::model::Judgement {
+        let recorded = Recorded {
+            level,
+            uri: Some("dryRun".to_owned()),
+            refused_too: false,
+            received_only: vec![Door::Direct],
+        };
+        let response = Response { code: 201, kind: Some("Pod".to_owned()), ..Response::default() };
+        let events = vec![serde_json::from_value(event).expect("an event")];
+        let evidence = Evidence {
+            sent: shown().0,
+            answer: Answer::Http(response),
+            decision: Decision::LetIn,
+            effect: Effect::NotApplicable,
+            log: Log::Read { events, traces: Vec::new(), fence: "k7f3-2".to_owned() },
+            namesakes: Vec::new(),
+        };
+        judge_record(&recorded, &evidence)
+    }
+
+    #[test]
+    fn what_a_log_cannot_show_is_neither_logged_nor_wrongly_logged() {
+        use serde_json::{Value, json};
+        assert_eq!(judged(shown().1, Level::RequestResponse).verdict, Verdict::Passed);
+        for (field, lost, part) in [
+            ("level", json!("Metadata"), Part::Level),
+            ("verb", json!(""), Part::Verb),
+            ("requestURI", json!(""), Part::Uri),
+            ("user", json!({}), Part::User),
+            ("impersonatedUser", Value::Null, Part::Impersonation),
+            ("objectRef", json!({"resource": "x"}), Part::Object),
+            ("responseStatus", json!({"code": 0}), Part::Code),
+            ("requestObject", Value::Null, Part::RequestBody),
+            ("responseObject", Value::Null, Part::AnswerBody),
+        ] {
+            let (_, mut event) = shown();
+            event[field] = lost;
+            let judgement = judged(event.clone(), Level::RequestResponse);
+            assert_eq!(judgement.verdict, Verdict::Failed, "{field} is shown");
+            assert_eq!(judgement.logged, "WRONGLY LOGGED", "{field} is shown");
+            event["unshown"] = json!([part]);
+            let judgement = judged(event, Level::RequestResponse);
+            assert_eq!(judgement.verdict, Verdict::Inconclusive, "{field}: {judgement:?}");
+            assert_eq!(judgement.logged, "NOT SHOWN", "{field}");
+            let cause = format!("not shown by this log: {}", part.label());
+            assert_eq!(judgement.causes, [cause], "{field}");
+        }
+    }
+
+    #[test]
+    fn that_a_body_is_not_in_the_log_must_be_shown_too() {
+        let (_, mut event) = shown();
+        event["level"] = "Metadata".into();
+        event["requestObject"] = false.into();
+        event["responseObject"] = false.into();
+        assert_eq!(judged(event.clone(), Level::Metadata).verdict, Verdict::Passed);
+        for part in [Part::RequestBody, Part::AnswerBody] {
+            event["unshown"] = serde_json::json!([part]);
+            let judgement = judged(event.clone(), Level::Metadata);
+            assert_eq!(judgement.verdict, Verdict::Inconclusive, "{part:?}");
+        }
+    }
+
+    #[test]
+    fn whether_a_body_is_owed_is_told_by_annotations_and_code() {
+        let (_, mut event) = shown();
+        event["annotations"] = serde_json::json!({});
+        event["requestObject"] = false.into();
+        assert_eq!(judged(event.clone(), Level::RequestResponse).verdict, Verdict::Passed);
+        event["unshown"] = serde_json::json!([Part::Annotations]);
+        let judgement = judged(event, Level::RequestResponse);
+        assert_eq!(judgement.causes, ["not shown by this log: the annotations"]);
+        let (_, mut event) = shown();
+        event["responseObject"] = false.into();
+        event["unshown"] = serde_json::json!([Part::Code]);
+        let judgement = judged(event, Level::RequestResponse);
+        let cause = "not shown by this log: the code, the answer's body";
+        assert_eq!(
+            (judgement.verdict, judgement.causes),
+            (Verdict::Inconclusive, vec![cause.to_owned()])
+        );
+    }
+
+    #[test]
+    fn what_is_shown_and_wrong_stays_wrong_beside_what_is_not_shown() {
+        let (_, mut event) = shown();
+        event["verb"] = "get".into();
+        event["unshown"] = serde_json::json!([Part::Level, Part::Uri]);
+        let judgement = judged(event, Level::RequestResponse);
+        assert_eq!(judgement.verdict, Verdict::Failed);
+        assert_eq!(judgement.findings[0].got, "verb get");
+        assert_eq!(judgement.causes, ["not shown by this log: the level, the URI with its query"]);
+    }
+
+    #[test]
+    fn a_log_without_impersonation_may_name_either_user() {
+        let (_, mut event) = shown();
+        event["user"]["username"] = "jane".into();
+        event["impersonatedUser"] = serde_json::Value::Null;
+        event["unshown"] = serde_json::json!([Part::Impersonation]);
+        let judgement = judged(event, Level::RequestResponse);
+        assert_eq!(judgement.causes, ["not shown by this log: who is impersonated"]);
+        assert_eq!(judgement.verdict, Verdict::Inconclusive);
     }
 }

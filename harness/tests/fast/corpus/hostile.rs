@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use brinell::judge::{Expected, Signature, attribute, judge_block, judge_permit, judge_record};
 use brinell::model::{
-    Answer, Decision, Denial, Effect, Evidence, Finding, Judgement, Layer, Level, Log, Reason,
-    Recorded, Succeeds, Verdict,
+    Answer, Decision, Denial, Effect, Event, Evidence, Finding, Judgement, Layer, Level, Log, Part,
+    Reason, Recorded, ResponseStatus, Succeeds, Verdict,
 };
 
 use super::exchange::{all, recorded};
@@ -52,6 +52,74 @@ fn webhook_without_our_annotation() {
     let mut unread = own;
     unread.log = Log::Unreadable("it is gone".to_owned());
     assert!(passes(&attack(&[webhook()], None, &unread)));
+}
+
+/// Takes from an event what a log may not show of it.
+fn hide(event: &mut Event, parts: &[Part]) {
+    event.unshown.extend(parts);
+    if parts.contains(&Part::Annotations) {
+        event.annotations.clear();
+    }
+    if parts.contains(&Part::Uri) {
+        event.request_uri.clear();
+    }
+    if let Some(status) = event.response_status.as_mut().filter(|_| parts.contains(&Part::Code)) {
+        let is_done = status.is_success();
+        let reason = if is_done { ResponseStatus::RPC_OK } else { "UNKNOWN" }.to_owned();
+        let message = status.message.clone();
+        *status = ResponseStatus { code: 0, reason, message };
+    }
+    if let Some(status) = event.response_status.as_mut().filter(|_| parts.contains(&Part::Words)) {
+        status.message.clear();
+    }
+}
+
+#[test]
+fn webhook_of_which_the_log_shows_no_annotation() {
+    let mut evidence = evidence(&recorded("webhook-forbidden"));
+    change_events(&mut evidence, |events| hide(&mut events[0], &[Part::Annotations]));
+    let judgement = attack(&[webhook()], None, &evidence);
+    assert_eq!(judgement.verdict, Verdict::Inconclusive, "{judgement:?}");
+    assert!(judgement.causes[0].contains("is not shown by this log"), "{:?}", judgement.causes);
+}
+
+/// Who decided is told as it is from the whole event, or not at all.
+#[test]
+fn whatever_a_log_does_not_show_nobody_else_is_named() {
+    let hidden: [&[Part]; 5] = [
+        &[Part::Code],
+        &[Part::Words, Part::Code],
+        &[Part::Annotations],
+        &[Part::Code, Part::Annotations, Part::Uri],
+        &[Part::Words, Part::Code, Part::Annotations, Part::Uri],
+    ];
+    for (name, exchange) in all() {
+        for parts in hidden {
+            let mut log = exchange.log.clone();
+            if let Log::Read { events, traces, .. } = &mut log {
+                events.iter_mut().chain(traces).for_each(|event| hide(event, parts));
+            }
+            let decision = attribute(&exchange.sent, &exchange.answer, &log);
+            let is_told = decision == exchange.decision;
+            assert!(
+                is_told || matches!(decision, Decision::Unclear(_)),
+                "{name} {parts:?}: {decision:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_refusal_that_the_log_calls_carried_out_is_no_pass() {
+    let mut evidence = evidence(&recorded("authorization-get"));
+    change_events(&mut evidence, |events| {
+        let status = ResponseStatus { code: 200, ..ResponseStatus::default() };
+        events[0].response_status = Some(status);
+        hide(&mut events[0], &[Part::Code, Part::Words]);
+    });
+    let judgement = attack(&[Layer::Authorization], None, &evidence);
+    assert_eq!(judgement.verdict, Verdict::Inconclusive, "{judgement:?}");
+    assert!(judgement.causes[0].contains("says OK of this very request"), "{:?}", judgement.causes);
 }
 
 #[test]
