@@ -4,6 +4,7 @@
 mod action;
 mod api_path;
 mod audit_event;
+mod audit_source;
 mod control;
 mod deviation;
 mod evidence;
@@ -18,11 +19,13 @@ mod right;
 mod run_event;
 mod scenario;
 mod seconds;
+mod span;
 mod word;
 
 pub use action::*;
 pub use api_path::*;
 pub use audit_event::*;
+pub use audit_source::*;
 pub use control::*;
 pub use deviation::*;
 pub use evidence::*;
@@ -36,4 +39,5 @@ pub use results::*;
 pub use right::*;
 pub use run_event::*;
 pub use scenario::*;
+pub use span::*;
 pub use word::*;
