@@ -2,6 +2,7 @@
 //! are made, weakened and removed; and objects that are applied to either.
 
 mod access;
+mod ask;
 mod applying;
 mod commands;
 mod elf;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 pub use access::{Access, client};
 pub(crate) use applying::{Applier, ApplyError, StandIn, is_pod_ready, until_pod_ready};
+pub use ask::ask;
 pub use commands::RUN_VARIABLE;
 pub(crate) use image::{ImageError, can_run_in_pods};
 use kube::config::{KubeConfigOptions, Kubeconfig};
