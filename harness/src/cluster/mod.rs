@@ -2,8 +2,8 @@
 //! are made, weakened and removed; and objects that are applied to either.
 
 mod access;
-mod ask;
 mod applying;
+mod ask;
 mod commands;
 mod elf;
 mod image;

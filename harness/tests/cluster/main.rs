@@ -21,7 +21,8 @@ const CLUSTERS: usize = 2;
 fn main() -> ExitCode {
     // The library starts a supervisor as its own executable, which is this one here.
     if std::env::args().nth(1).is_some_and(|first| first == "supervise") {
-        let error = Command::new(env!("CARGO_BIN_EXE_brinell")).args(std::env::args_os().skip(1)).exec();
+        let error =
+            Command::new(env!("CARGO_BIN_EXE_brinell")).args(std::env::args_os().skip(1)).exec();
         eprintln!("no supervisor: {error}");
         return ExitCode::FAILURE;
     }

@@ -298,9 +298,8 @@ async fn the_past_is_left_out_and_what_comes_is_read() {
 #[tokio::test]
 async fn a_copy_that_was_truncated_is_noted_and_a_rename_is_not() {
     let mut writer = Writer::new(Names::Numbered);
-    let mut follower = Follower::open(&writer.path(), Losses::default()).expect("a log");
     let (losses, mut read) = (Losses::default(), Vec::new());
-    follower = Follower { losses: losses.clone(), ..follower };
+    let mut follower = Follower::open(&writer.path(), losses.clone()).expect("a log");
     writer.write(2);
     drain(&mut follower, &mut read);
     writer.rename(true);
