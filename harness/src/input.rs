@@ -38,7 +38,11 @@ pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Unreadable> {
     Ok(bytes)
 }
 
-fn regular(metadata: &Metadata) -> Result<(), Unreadable> {
+/// Whether it is a regular file's.
+///
+/// # Errors
+/// When it is something else's, from which nothing is read.
+pub fn regular(metadata: &Metadata) -> Result<(), Unreadable> {
     let kind = metadata.file_type();
     if kind.is_file() {
         return Ok(());

@@ -8,7 +8,7 @@
 //! What is public here is for the command (`main.rs`) and for the tests. It may change at any time.
 
 mod attack;
-mod audit;
+pub mod audit;
 pub mod catalog;
 pub mod cli;
 pub mod cluster;

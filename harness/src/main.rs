@@ -92,5 +92,9 @@ fn scenario(error: &clap::Error) -> Option<&str> {
 }
 
 fn in_runtime(work: impl Future<Output = Result<ExitCode, Error>>) -> Result<ExitCode, Error> {
-    tokio::runtime::Runtime::new().map_err(Error::Runtime)?.block_on(work)
+    let runtime = tokio::runtime::Runtime::new().map_err(Error::Runtime)?;
+    let ended = runtime.block_on(work);
+    // Whoever reads standard input cannot be waited for until it ends.
+    runtime.shutdown_background();
+    ended
 }

@@ -5,13 +5,12 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use brinell::model::LogFormat;
+use brinell::audit::AuditLog;
 use brinell::pod::guard::{Certificates, certificates};
 use brinell::text::random_hex;
 use tokio::process::{Child, Command};
 
 use crate::Failure;
-use crate::audit::AuditLog;
 
 /// This machine, for an API server that proxies to no loopback address.
 pub const MACHINE: &str = "192.0.2.1";
@@ -152,7 +151,7 @@ impl Cluster {
             .spawn()?;
         if let Some(events) = server.stdout.take() {
             let log = log.clone();
-            tokio::spawn(async move { log.read(events, Some(LogFormat::Kubernetes)).await });
+            tokio::spawn(async move { log.read(events).await });
         }
         Ok(server)
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use brinell::audit::AuditLog;
 use brinell::cluster::{Pace, client};
 use brinell::model::{Answer, Decision, Denial, Exchange, Log, Method, Sent, User, verb};
 use http::Request;
@@ -15,7 +16,6 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::Failure;
 use crate::answer::{exchange, read};
-use crate::audit::AuditLog;
 use crate::case::{Case, Cases, Decides, Step, To, pod, split};
 use crate::cluster::{ADMIN, Cluster, MACHINE, PORT};
 use crate::other_end::{Reply, serve};

@@ -23,7 +23,6 @@ pub use identity::{Identity, IdentityError};
 pub use ledger::Ledger;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::audit::LogError;
 use crate::catalog::{KnownRights, Target};
@@ -44,9 +43,6 @@ pub struct World {
     pub rights: Arc<KnownRights>,
 }
 
-/// How long a marked request may take to reach the log.
-const FENCE: Duration = Duration::from_secs(10);
-
 impl World {
     /// Sends a marked request with this Audit-ID and waits until it is in the log, which holds then whatever was
     /// answered before.
@@ -55,14 +51,17 @@ impl World {
     /// When it is not answered, or does not come.
     pub async fn fence(&self, audit_id: &str) -> Result<(), LogError> {
         let Some(log) = &self.sight.log else { return Ok(()) };
+        if let Some(why) = log.disorder() {
+            return Err(LogError::Disorder(why));
+        }
         let unsent = |source| LogError::Unsent { fence: audit_id.to_owned(), source };
-        let request = ::http::Request::get("/apis/brinell.dev/fence")
+        let request = ::http::Request::get(self.sight.fence)
             .header("Audit-ID", audit_id)
             .body(kube::client::Body::empty())
             .map_err(|error| unsent(kube::Error::HttpError(error)))?;
         // Any answer will do: each comes with an audit event.
         self.access.admin.send(request).await.map_err(unsent)?;
-        log.wait_for(audit_id, FENCE).await
+        log.wait_for(audit_id, log.patience()).await
     }
 
     /// The node's own ports.

@@ -15,7 +15,8 @@ use super::format::{
     ENOUGH, Element, Elements, Layout, Line, LineState, Undetected, detect, layout,
 };
 use super::pieces::{Marks, Piece, Pieces};
-use crate::model::{Event, Leak, LogFormat};
+use super::source::Losses;
+use crate::model::{AuditSource, Event, Leak, LogFormat, Order};
 
 /// Requests of ours whose events are kept, and traces: those of the last attempts. What the log holds of an attempt is
 /// collected when its scenario has sent all others, and a proof makes a hundred thousand of them.
@@ -26,6 +27,11 @@ const KEPT: usize = 4096;
 pub struct AuditLog {
     run: String,
     canary: String,
+    /// In which envelope events come; `None` is told by their beginning.
+    format: Option<LogFormat>,
+    order: Order,
+    patience: Duration,
+    losses: Losses,
     state: Arc<Mutex<State>>,
     changed: watch::Sender<()>,
 }
@@ -91,14 +97,19 @@ pub struct Leaks {
     pub unsearched: u64,
 }
 
+/// How long a marked request may take to reach the log of a cluster of ours.
+const FENCE: Duration = Duration::from_secs(10);
+
 /// Leaks that are kept; all are counted.
 const LEAKS: usize = 8;
 
 /// Why nothing more is read.
 #[derive(Debug, thiserror::Error)]
-enum Unread {
+pub enum Unread {
+    /// The source cannot be read.
     #[error(transparent)]
     Source(#[from] io::Error),
+    /// Its format cannot be told.
     #[error(transparent)]
     Format(#[from] Undetected),
 }
@@ -117,6 +128,9 @@ pub enum LogError {
         /// Why.
         source: kube::Error,
     },
+    /// A fence would tell nothing.
+    #[error("nothing tells when all of the audit log is there: {0}")]
+    Disorder(String),
     /// The event of a marked request did not come.
     #[error("the marked request {fence} is not in the audit log after {waited:?}")]
     NoFence {
@@ -134,19 +148,65 @@ impl AuditLog {
         AuditLog {
             run: format!("{run}-"),
             canary: canary.to_owned(),
+            format: Some(LogFormat::Kubernetes),
+            order: Order::Kept,
+            patience: FENCE,
+            losses: Losses::default(),
             state: Arc::default(),
             changed: watch::Sender::new(()),
         }
     }
 
+    /// The same of a log in this format; `None` is told by its beginning.
+    pub fn in_format(self, format: Option<LogFormat>) -> Self {
+        AuditLog { format, ..self }
+    }
+
+    /// The same of a log that comes from a source of the user's.
+    pub fn of_source(self, source: &AuditSource, losses: Losses) -> Self {
+        AuditLog {
+            format: source.format,
+            order: source.order(),
+            patience: source.delay,
+            losses,
+            ..self
+        }
+    }
+
+    /// How late an event may be there.
+    pub fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// Why what is not in it is not proved to be absent; `None` while a fence proves it.
+    pub fn disorder(&self) -> Option<String> {
+        match self.order {
+            Order::Lost(why) => Some(why.to_owned()),
+            Order::Kept => self.losses.first(),
+        }
+    }
+
+    /// Whether a fence says when all of it is there that was answered before. Where none does, what a run left is
+    /// collected once, at its end.
+    pub fn is_in_order(&self) -> bool {
+        self.order == Order::Kept
+    }
+
+    /// Reads what a source has, whose end is no loss.
+    ///
+    /// # Errors
+    /// When it cannot be read, or its format cannot be told.
+    pub async fn read_through(&self, source: impl AsyncRead + Unpin) -> Result<(), Unread> {
+        match self.format {
+            Some(format) => Ok(self.read_as(source, format).await?),
+            None => self.read_as_it_begins(source).await,
+        }
+    }
+
     /// Reads until the source ends. Its format is told by its beginning where none is named. Torn and foreign lines are
     /// counted and skipped.
-    pub async fn read(&self, source: impl AsyncRead + Unpin, format: Option<LogFormat>) {
-        let read = match format {
-            Some(format) => self.read_as(source, format).await.map_err(Unread::Source),
-            None => self.read_as_it_begins(source).await,
-        };
-        self.end(match read {
+    pub async fn read(&self, source: impl AsyncRead + Unpin) {
+        self.end(match self.read_through(source).await {
             Ok(()) => "the command that follows it ended".to_owned(),
             Err(unread) => unread.to_string(),
         });
@@ -228,7 +288,8 @@ impl AuditLog {
         self.state().lines += u64::try_from(lines).unwrap_or(u64::MAX);
     }
 
-    fn end(&self, why: String) {
+    /// Says that it can no longer be read.
+    pub fn end(&self, why: String) {
         self.state().ended.get_or_insert(why);
         self.changed.send_replace(());
     }
@@ -286,6 +347,43 @@ impl AuditLog {
             Ok(event) => state.keep_trace(Event { attempt: labelled(line), ..event }),
             Err(_) => state.skipped_lines += 1,
         }
+    }
+
+    /// Whether of each of these requests an event is there that says how it ended.
+    pub fn has_answers(&self, audit_ids: &[String]) -> bool {
+        let state = self.state();
+        audit_ids.iter().all(|id| {
+            state.events.get(id).is_some_and(|events| events.iter().any(Event::is_answered))
+        })
+    }
+
+    /// Waits until an event says of each of these requests how it ended, as long as events may be late.
+    pub async fn wait_for_answers(&self, audit_ids: &[String]) {
+        let mut changed = self.changed.subscribe();
+        let coming = async {
+            while !self.has_answers(audit_ids) {
+                // The sender lives as long as this log.
+                let _ = changed.changed().await;
+            }
+        };
+        // What is not there by then is missing, which the collector says.
+        let _ = tokio::time::timeout(self.patience, coming).await;
+    }
+
+    /// The first of these requests that is in the log, as long as events may be late; `None` if none is.
+    pub async fn first_of(&self, audit_ids: impl Iterator<Item = &str> + Clone) -> Option<String> {
+        let mut changed = self.changed.subscribe();
+        let coming = async {
+            loop {
+                let found = audit_ids.clone().find(|id| self.state().events.contains_key(*id));
+                if let Some(id) = found {
+                    return id.to_owned();
+                }
+                // The sender lives as long as this log.
+                let _ = changed.changed().await;
+            }
+        };
+        tokio::time::timeout(self.patience, coming).await.ok()
     }
 
     /// Waits until an event with this Audit-ID, which the API server has answered, is in the log. Where not one line
@@ -448,7 +546,7 @@ mod tests {
 
     async fn read(text: &[u8]) -> AuditLog {
         let log = AuditLog::new("k7f3", "c4n4ry");
-        log.read(text, Some(LogFormat::Kubernetes)).await;
+        log.read(text).await;
         log
     }
 
@@ -532,7 +630,7 @@ mod tests {
         let (mut writer, reader) = tokio::io::duplex(4096);
         let log = AuditLog::new("k7f3", "c4n4ry");
         let reading = log.clone();
-        tokio::spawn(async move { reading.read(reader, Some(LogFormat::Kubernetes)).await });
+        tokio::spawn(async move { reading.read(reader).await });
         let patience = Duration::from_millis(100);
         let late = async {
             tokio::time::sleep(patience / 4).await;

@@ -1,7 +1,9 @@
-//! The API server's audit log: its events, how they are read, and how absence is decided.
+//! The API server's audit log: where it comes from, its events, how they are read, and how absence is decided.
 
 mod format;
 mod log;
 mod pieces;
+pub mod source;
 
-pub use log::{AuditLog, LogError};
+pub use format::Undetected;
+pub use log::{AuditLog, LogError, Unread};

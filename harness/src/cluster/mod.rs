@@ -3,6 +3,7 @@
 
 mod access;
 mod applying;
+mod ask;
 mod commands;
 mod elf;
 mod existing;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 pub use access::{Access, client};
 pub(crate) use applying::{Applier, ApplyError, StandIn, is_pod_ready, until_pod_ready};
+pub use ask::ask;
 pub use commands::RUN_VARIABLE;
 pub use existing::sweep as sweep_existing;
 pub use existing::{Existing, ExistingSwept, ReachError, Way, namespace_prefix};
@@ -38,7 +40,7 @@ pub(crate) use process::Group;
 pub use process::ProcessError;
 pub(crate) use pulse::Pulse;
 pub use run_folder::RunFolder;
-pub(crate) use sight::{Asked, Etcd, EtcdKeys, NodePorts, Probe, ServerSettings, Sight};
+pub(crate) use sight::{Asked, Etcd, EtcdKeys, FENCE, NodePorts, Probe, ServerSettings, Sight};
 pub(crate) use supervisor::{Supervision, Tied};
 pub use sweep::{Removed, Swept, keep, remove, sweep};
 pub(crate) use webhooks::webhooks;

@@ -9,7 +9,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdout, Command};
 
 use super::supervisor::{self, Abandoned};
 use crate::text::without_credentials;
@@ -159,6 +159,37 @@ impl<'a> Outside<'a> {
         }
     }
 
+    /// Runs it to its end while `read` takes what it prints on standard output. When that takes too long it is ended
+    /// with everything that it has started.
+    ///
+    /// # Errors
+    /// When it cannot be started, takes longer than `within`, or ends with an error: then what was read is not all.
+    pub async fn read<T>(
+        mut self,
+        within: Duration,
+        read: impl AsyncFnOnce(ChildStdout) -> T,
+    ) -> Result<T, ProcessError> {
+        self.abandoned = Abandoned::EndsWithItsOwn;
+        let wrong = |source| ProcessError::Start { program: self.program.to_owned(), source };
+        let mut group = self.start()?;
+        let stdout = group.stdout().ok_or_else(|| wrong(io::ErrorKind::BrokenPipe.into()))?;
+        let stderr = group.child.stderr.take();
+        let reading = async {
+            let (read, complained) = tokio::join!(read(stdout), read_all(stderr));
+            (read, complained, group.ended().await)
+        };
+        match tokio::time::timeout(within, reading).await {
+            Ok((read, _, Ok(status))) if status.success() => Ok(read),
+            Ok((_, complained, Ok(status))) => Err(ProcessError::Failed {
+                command: self.line(),
+                status,
+                output: last_words(&String::from_utf8_lossy(&complained)),
+            }),
+            Ok((_, _, Err(source))) => Err(wrong(source)),
+            Err(_) => Err(ProcessError::Late { command: self.line(), within }),
+        }
+    }
+
     fn line(&self) -> String {
         let shown: Vec<&str> = self.arguments.iter().take(4).copied().collect();
         without_credentials(&format!("{} {}", self.program, shown.join(" ")))
@@ -173,7 +204,7 @@ pub struct Group {
 
 impl Group {
     /// The command's standard output; `None` if it was given out before.
-    pub fn stdout(&mut self) -> Option<tokio::process::ChildStdout> {
+    pub fn stdout(&mut self) -> Option<ChildStdout> {
         self.child.stdout.take()
     }
 

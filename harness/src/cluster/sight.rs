@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::{ClusterError, Pulse};
 use crate::audit::AuditLog;
+use crate::audit::source::Command;
 use crate::pod::probe::{self, EtcdAnswer, EtcdOrder, NoAnswer, RequestAnswer, RequestOrder};
 
 /// What can be seen of a cluster.
@@ -18,6 +19,10 @@ use crate::pod::probe::{self, EtcdAnswer, EtcdOrder, NoAnswer, RequestAnswer, Re
 pub struct Sight {
     /// The API server's audit log; `None` if it writes none.
     pub log: Option<AuditLog>,
+    /// The user's command that prints the log; `None` where the log comes by itself.
+    pub command: Option<Arc<Command>>,
+    /// The path of the marked request whose event shows that whatever was answered before is in the log.
+    pub fence: &'static str,
     /// The node's own ports; `None` if the node is simulated.
     pub node: Option<NodePorts>,
     /// What is stored; `None` if etcd cannot be read.
@@ -30,6 +35,9 @@ pub struct Sight {
     /// Whether controllers use this API server. What they do through another one does not show what this one decides.
     pub controllers: bool,
 }
+
+/// A path that is nothing, which every audit policy logs that has a rule for all.
+pub const FENCE: &str = "/apis/brinell.dev/fence";
 
 /// What an API server was started with, as far as it is known. On a cluster that is not ours it may come from files that
 /// the user hands in.

@@ -37,6 +37,8 @@ const LAST_WORDS: usize = 8;
 pub(super) enum Abandoned {
     /// It is killed. What it started itself goes on to its end, for [`commands::ENDING`] at most.
     Ends,
+    /// It is killed, and what it started itself with it.
+    EndsWithItsOwn,
     /// It goes on to its end, for [`commands::ENDING`] at most.
     GoesOn,
 }
@@ -50,6 +52,9 @@ pub struct Supervision {
     /// The program goes on to its end when standard input closes, if that is soon
     #[arg(long)]
     to_its_end: bool,
+    /// What the program started itself ends with it when standard input closes
+    #[arg(long, conflicts_with = "to_its_end")]
+    with_its_own: bool,
     /// The program
     program: OsString,
     /// Its arguments
@@ -93,8 +98,10 @@ impl Supervision {
         std::thread::spawn(move || {
             pass_on(self.input, input);
             abandoned.store(true, Ordering::SeqCst);
-            if !self.to_its_end {
-                // It may have ended this moment: then there is nothing to kill.
+            // It may have ended this moment: then there is nothing to kill.
+            if self.with_its_own {
+                let _ = kill_process_group(program, Signal::KILL);
+            } else if !self.to_its_end {
                 let _ = kill_process(program, Signal::KILL);
             }
             std::thread::sleep(commands::ENDING);
@@ -148,8 +155,14 @@ pub(super) fn command(input: usize, abandoned: Abandoned, program: &Path) -> Com
     // The link is there wherever Linux is; where it is not, the start fails and says so.
     let mut command = Command::new(own_executable().unwrap_or_default());
     command.arg0("brinell").arg("supervise").arg(format!("--input={input}")).process_group(0);
-    if abandoned == Abandoned::GoesOn {
-        command.arg("--to-its-end");
+    match abandoned {
+        Abandoned::Ends => {}
+        Abandoned::EndsWithItsOwn => {
+            command.arg("--with-its-own");
+        }
+        Abandoned::GoesOn => {
+            command.arg("--to-its-end");
+        }
     }
     command.arg("--").arg(program);
     command

@@ -179,7 +179,8 @@ impl Error {
             | Error::Reach(
                 ReachError::Kubeconfig { .. }
                 | ReachError::NoContext { .. }
-                | ReachError::Production { .. },
+                | ReachError::Production { .. }
+                | ReachError::Source(_),
             )
             | Error::MergedProof(_)
             | Error::TwoOfOneRun { .. }

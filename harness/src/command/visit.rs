@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use brinell::catalog::{Catalog, Entry, Ground, Grounded, ProfileEntry, select};
+use brinell::catalog::{Catalog, Entry, Ground, Grounded, ProfileEntry, Values, select};
 use brinell::cli::{ExistingArguments, RunArguments, Selection};
 use brinell::cluster::{Existing, Pace, Way, namespace_prefix};
 use brinell::model::{RunEvent, WaiverEntry, Whereabouts};
@@ -23,6 +23,10 @@ pub struct Reached {
     pub existing: Existing,
     /// What is tried there.
     pub grounded: Grounded,
+    /// What only this run knows.
+    pub values: Values,
+    /// Why the log that the profile names is of no use; `None` if it is read, or none is named.
+    pub unread: Option<String>,
     /// Whether pods of ours run there.
     pub with_pods: bool,
 }
@@ -57,11 +61,16 @@ pub async fn reach(
     let Whereabouts { context, kubeconfig, image, .. } = whereabouts;
     let allowed = arguments.allow_production.as_deref();
     let way = Way { kubeconfig, context: context.unwrap_or_default() };
-    let existing =
-        Existing::reach(way, image.as_deref(), Pace::of(arguments.rate), allowed).await?;
+    let pace = Pace::of(arguments.rate);
+    let mut existing = Existing::reach(way, image.as_deref(), pace, allowed).await?;
+    let values = run::values(run, &existing.access.image).map_err(run::StageError::from)?;
+    let unread = match &profile.profile.audit {
+        Some(source) => existing.read_log(source, run, &values.canary).await?,
+        None => None,
+    };
     let ground = Ground { prefix: namespace_prefix(run), sees_log: existing.sight.log.is_some() };
     let grounded = catalog.on(&ground, profile)?;
-    Ok(Reached { existing, grounded, with_pods: image.is_some() })
+    Ok(Reached { existing, grounded, values, unread, with_pods: image.is_some() })
 }
 
 impl Reached {
@@ -87,7 +96,6 @@ pub async fn start(
     let run = text::random_hex(3);
     let reached = reach(catalog, profile, whereabouts, &arguments.existing, &run).await?;
     let visit = Visit {
-        run,
         with_pods: reached.with_pods,
         jobs: arguments.conditions.jobs.into(),
         deadline: arguments.conditions.deadline.map_or(DEADLINE, Duration::from_secs),
@@ -108,22 +116,23 @@ async fn begin(
 ) -> Result<Duration, Error> {
     let plan = reached.plan(&arguments.selection)?;
     progress.tell(RunEvent::Started {
-        run: visit.run.clone(),
+        run: reached.values.run.clone(),
         at: format!("{:.0}", Timestamp::now()),
         cluster: format!("existing ({})", reached.existing.way.context),
         kubernetes: reached.existing.version.trim_start_matches('v').to_owned(),
         profile: plan.profile.clone(),
     });
-    let told = reached.existing.told();
+    let mut told = reached.existing.told();
+    told.extend(reached.unread.iter().flat_map(|why| [": ", why]));
     let reaching = async { Ok::<_, Error>(((), told)) };
     progress.step("cluster", "reaching it", reaching).await?;
     run::skip(&plan, arguments.output.require_all, progress);
     if plan.scenarios.is_empty() {
         return Ok(Duration::ZERO);
     }
-    let folder = made.folder(&visit.run)?;
-    let Reached { existing, grounded, .. } = &reached;
+    let folder = made.folder(&reached.values.run)?;
+    let Reached { existing, grounded, values, .. } = &reached;
     existing.mark(&folder).map_err(run::StageError::from)?;
-    run::visit(&plan, grounded, existing, visit, progress).await?;
+    run::visit(&plan, grounded, existing, values.clone(), visit, progress).await?;
     Ok(Duration::ZERO)
 }

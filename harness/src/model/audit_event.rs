@@ -129,6 +129,11 @@ impl Event {
             && code(self) == code(other)
     }
 
+    /// Whether it says how the request ended, as far as its log tells stages apart.
+    pub fn is_answered(&self) -> bool {
+        !self.shows(Part::Stage) || ["ResponseComplete", "Panic"].contains(&self.stage.as_str())
+    }
+
     /// Whether it tells that something was made and not what: it has neither a name nor a body.
     pub fn is_nameless(&self) -> bool {
         let made = self.response_status.as_ref().is_some_and(ResponseStatus::is_success);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::Layer;
+use super::{AuditSource, Layer};
 
 /// A list of controls: `manifests/profiles/<name>.yaml`, or a company's own file. On a cluster of ours they are set up; on
 /// one that is not ours they are declared, and the profile says where it is and who acts there.
@@ -17,6 +17,9 @@ pub struct Profile {
     /// The existing cluster that it is for; `None` is a cluster of ours, or the one that the command line names.
     #[serde(default)]
     pub cluster: Option<Whereabouts>,
+    /// Where the audit log of an existing cluster comes from; `None` is from nowhere.
+    #[serde(default)]
+    pub audit: Option<AuditSource>,
     /// Who plays a persona on an existing cluster, by the persona's name.
     #[serde(default)]
     pub personas: BTreeMap<String, Player>,

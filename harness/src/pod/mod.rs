@@ -3,7 +3,7 @@
 
 pub mod guard;
 pub mod probe;
-mod tls;
+pub(crate) mod tls;
 
 use std::ffi::OsStr;
 use std::future::Future;
@@ -17,7 +17,7 @@ use guard::GuardPod;
 use probe::{Probe, Verb};
 
 pub use tls::server_config;
-pub(crate) use tls::{TlsError, server_config_for};
+pub(crate) use tls::{TlsError, server_config_for, server_config_signed_by};
 
 /// The exit code of a probe that was ended by SIGTERM, as shells count it.
 const TERMINATED: u8 = 143;

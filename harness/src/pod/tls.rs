@@ -7,8 +7,8 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::server::WantsServerCert;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{WantsServerCert, WebPkiClientVerifier};
 use rustls::{
     CertificateError, ClientConfig, ConfigBuilder, DigitallySignedStruct, DistinguishedName, Error,
     RootCertStore, ServerConfig, SignatureScheme,
@@ -57,6 +57,28 @@ pub fn server_config_for(
     finish(clients, certificate, key)
 }
 
+/// [`server_config`] for a server that serves only clients with a certificate that one of these authorities has signed.
+///
+/// # Errors
+/// When a certificate or the key cannot be read or the server's two do not belong together.
+pub fn server_config_signed_by(
+    authorities: &[u8],
+    certificate: &[u8],
+    key: &[u8],
+) -> Result<ServerConfig, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for authority in certificates("the clients' authority", authorities)? {
+        roots.add(authority)?;
+    }
+    let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
+        .build()
+        .map_err(|error| Error::General(error.to_string()))?;
+    let clients = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_client_cert_verifier(clients);
+    finish(clients, certificate, key)
+}
+
 fn finish(
     clients: ConfigBuilder<ServerConfig, WantsServerCert>,
     certificate: &[u8],
@@ -71,7 +93,7 @@ fn finish(
 
 /// A client's configuration. Without `ca` any server is believed; with `identity`, a PEM certificate
 /// chain and key, the client shows who it is.
-pub(super) fn client_config(
+pub(crate) fn client_config(
     ca: Option<&str>,
     identity: Option<(&str, &str)>,
 ) -> Result<ClientConfig, TlsError> {

@@ -1,15 +1,18 @@
 //! Running scenarios side by side.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use futures::StreamExt;
 use tokio::time::Instant;
 
+use super::collect::await_all;
 use super::play::Play;
 use super::stage::Stage;
 use super::{Plan, Progress};
 use crate::catalog::Entry;
 use crate::model::{Attack, RunEvent, ScenarioResult, Verdict};
+use crate::text::count;
 
 /// Runs every scenario of the plan, `jobs` at a time, until `deadline`.
 pub async fn execute(
@@ -25,6 +28,34 @@ pub async fn execute(
         progress.tell(RunEvent::ScenarioFinished(Box::new(result)));
     });
     futures::stream::iter(running).buffer_unordered(jobs).collect::<()>().await;
+}
+
+/// The same where the log is late: everything is sent first, then the log is waited for once, and then all is judged.
+pub async fn execute_late(
+    plan: &Plan<'_>,
+    stage: &Stage,
+    jobs: usize,
+    deadline: Instant,
+    progress: &Progress,
+) {
+    let trying = begun(&plan.scenarios).into_iter().map(|(_, entry)| async move {
+        progress.tell(RunEvent::ScenarioStarted { id: entry.id.clone() });
+        let play = Play::new(stage, entry);
+        let tried = play.try_all(Some(deadline)).await;
+        (play, tried)
+    });
+    let tried: Vec<_> = futures::stream::iter(trying).buffer_unordered(jobs).collect().await;
+    let ids: Vec<String> = tried.iter().flat_map(|(_, tried)| tried.audit_ids()).collect();
+    let doing = format!("waiting for the audit log of {}", count(ids.len(), "request"));
+    let waiting = async {
+        await_all(stage, &ids).await;
+        Ok::<_, Infallible>(((), "as much of it as comes is there".to_owned()))
+    };
+    let Ok(()) = progress.step("log", &doing, waiting).await;
+    for (play, tried) in tried {
+        let result = play.conclude(tried).await;
+        progress.tell(RunEvent::ScenarioFinished(Box::new(result)));
+    }
 }
 
 /// Runs these scenarios on a stage, `jobs` at a time, and returns their results in the same order.

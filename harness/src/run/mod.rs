@@ -74,8 +74,6 @@ pub async fn run(
 /// How a run on an existing cluster is run.
 #[derive(Clone)]
 pub struct Visit {
-    /// The run's id.
-    pub run: String,
     /// Whether the cluster's nodes can have our image, so that pods of ours run.
     pub with_pods: bool,
     /// How many scenarios at a time.
@@ -90,15 +88,20 @@ pub async fn visit(
     plan: &Plan<'_>,
     grounded: &Grounded,
     existing: &Existing,
+    values: Values,
     visit: &Visit,
     progress: &Progress,
 ) -> Result<(), StageError> {
-    let values = values(&visit.run, &existing.access.image)?;
     let stage = Stage::on(existing, plan, values).await?;
     let furnishing = stage.furnish(plan, grounded, visit.with_pods);
     progress.step("staged", "making namespaces of our own", furnishing).await?;
     let deadline = tokio::time::Instant::now() + visit.deadline;
-    execute::execute(plan, &stage, visit.jobs, deadline, progress).await;
+    match &existing.sight.log {
+        Some(log) if !log.is_in_order() => {
+            execute::execute_late(plan, &stage, visit.jobs, deadline, progress).await;
+        }
+        _ => execute::execute(plan, &stage, visit.jobs, deadline, progress).await,
+    }
     stage.while_there(std::future::ready(())).await?;
     let sent = existing.access.pace.sent();
     progress.step("asked", "counting", async { Ok(((), format!("{sent} requests"))) }).await
@@ -136,7 +139,10 @@ async fn programs(version: &str, progress: &Progress) -> Result<Assets, StageErr
 }
 
 /// What only this run knows.
-fn values(run: &str, image: &str) -> Result<Values, rcgen::Error> {
+///
+/// # Errors
+/// When no certificate can be made.
+pub fn values(run: &str, image: &str) -> Result<Values, rcgen::Error> {
     let certificates = certificates(&GUARD)?;
     let base64 = |text: &str| crate::text::base64(text.as_bytes());
     Ok(Values {

@@ -16,6 +16,24 @@ use crate::model::{LeftOver, Record, ScenarioResult, Steadiness};
 /// How long the removal of what a scenario made may take: a moment, where the API server answers.
 const TIDYING: Duration = Duration::from_secs(10);
 
+/// What was tried of a scenario, and not judged yet.
+pub(super) struct Tried {
+    sendings: Vec<Sending>,
+    /// The API server's process at the beginning.
+    process: Option<u64>,
+    /// Why it ended early; `None` if it did not.
+    cause: Option<String>,
+    took: Duration,
+}
+
+impl Tried {
+    /// The Audit-IDs of what was sent to the API server.
+    pub(super) fn audit_ids(&self) -> impl Iterator<Item = String> {
+        let seen = self.sendings.iter().filter_map(|sending| sending.seen.as_ref().ok());
+        seen.filter_map(|seen| seen.observation.sent.audit_id.clone())
+    }
+}
+
 /// One scenario on its stage.
 pub(super) struct Play<'a> {
     stage: &'a Stage,
@@ -31,11 +49,24 @@ impl<'a> Play<'a> {
 
     /// Tries everything, until the deadline or the end of the cluster. What was sent up to there is judged.
     pub(super) async fn run(&self, deadline: Option<Instant>) -> ScenarioResult {
+        let tried = self.try_all(deadline).await;
+        self.conclude(tried).await
+    }
+
+    /// Tries everything, until the deadline or the end of the cluster.
+    pub(super) async fn try_all(&self, deadline: Option<Instant>) -> Tried {
         let started = Instant::now();
         let (sendings, process, cause) = self.send(deadline).await;
+        Tried { sendings, process, cause, took: started.elapsed() }
+    }
+
+    /// Judges what was tried by what the log holds of it.
+    pub(super) async fn conclude(&self, tried: Tried) -> ScenarioResult {
+        let started = Instant::now();
+        let Tried { sendings, process, cause, took } = tried;
         let attempts = collect(self.stage, sendings).await;
         let steadiness = self.steadiness(process);
-        let took = started.elapsed();
+        let took = took + started.elapsed();
         let left_over = self.tidy().await;
         let record = Record { attempts, steadiness, left_over, cause };
         let Judged { verdict, cause, attempts } =

@@ -135,8 +135,8 @@ fn layouts(list: &str, elements: &[Value]) -> Vec<String> {
 }
 
 async fn read(text: &str, format: Option<LogFormat>) -> AuditLog {
-    let log = AuditLog::new(RUN, CANARY);
-    log.read(text.as_bytes(), format).await;
+    let log = AuditLog::new(RUN, CANARY).in_format(format);
+    log.read(text.as_bytes()).await;
     log
 }
 
@@ -334,9 +334,8 @@ async fn what_is_cut_or_no_event_is_counted_and_the_rest_is_read() {
     let cut = &whole("record-2")[..90];
     let klog = "I0101 00:00:00.000000       1 trace.go:236] {\"a\"} record-9\n";
     let truncated = format!("{cut}[Truncated...]");
-    let entries =
-        [&whole("record-1"), &truncated, klog, &whole("record-3")].map(|text| eks_entry(text));
-    let records = [&whole("record-1"), cut, klog, &whole("record-3")].map(|text| aks_record(text));
+    let entries = [&whole("record-1"), &truncated, klog, &whole("record-3")].map(eks_entry);
+    let records = [&whole("record-1"), cut, klog, &whole("record-3")].map(aks_record);
     let all = [layouts("events", &entries), layouts("records", &records)];
     for text in all.iter().flat_map(|texts| &texts[..8]) {
         let log = read(text, None).await;
@@ -466,9 +465,9 @@ async fn a_format_that_cannot_be_told_ends_the_log_with_the_choices() {
 #[tokio::test]
 async fn a_log_that_begins_late_is_told_when_it_does() {
     let (mut writer, reader) = tokio::io::duplex(16);
-    let log = AuditLog::new(RUN, CANARY);
+    let log = AuditLog::new(RUN, CANARY).in_format(None);
     let reading = log.clone();
-    tokio::spawn(async move { reading.read(reader, None).await });
+    tokio::spawn(async move { reading.read(reader).await });
     let text = format!("[\n{:#}\n]", eks_entry(&event("record-1").to_string()));
     writer.write_all(text.as_bytes()).await.expect("written");
     let patience = std::time::Duration::from_secs(30);
@@ -514,9 +513,9 @@ proptest! {
             let before = read(&text[..cut], Some(format)).await;
             let torn = format!("{}\n{last}", &text[..cut]);
             let (mut writer, reader) = tokio::io::duplex(room);
-            let behind = AuditLog::new(RUN, CANARY);
+            let behind = AuditLog::new(RUN, CANARY).in_format(Some(format));
             let write = async move { writer.write_all(torn.as_bytes()).await.expect("written") };
-            tokio::join!(write, behind.read(reader, Some(format)));
+            tokio::join!(write, behind.read(reader));
             (found(&before), found(&behind), before.skipped_lines())
         });
         let whole = (0..4_usize).filter(|id| {
@@ -541,8 +540,8 @@ proptest! {
         let mut text = bytes;
         text.extend_from_slice(format!("\n{{\"events\": [\n  {events}\n]}}").as_bytes());
         for format in LogFormat::ALL.map(Some).into_iter().chain([None]) {
-            let log = AuditLog::new(RUN, CANARY);
-            runtime.block_on(log.read(text.as_slice(), format));
+            let log = AuditLog::new(RUN, CANARY).in_format(format);
+            runtime.block_on(log.read(text.as_slice()));
             if format == Some(LogFormat::Eks) {
                 prop_assert_eq!(log.events("record-1").len(), 1);
             }

@@ -1,6 +1,7 @@
 //! Clusters that brinell did not make: found by a context, acted on in namespaces of the run's own, and left as they
 //! were. Nothing here can weaken one.
 
+mod log;
 mod removal;
 
 use std::path::{Path, PathBuf};
@@ -15,7 +16,8 @@ use kube::{Api, Client, Config};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
-use super::{Access, ClusterError, Pace, Pulse, RunFolder, Sight, client, is_on_loopback};
+use super::{Access, ClusterError, FENCE, Pace, Pulse, RunFolder, Sight, client, is_on_loopback};
+use crate::audit::source::SourceError;
 use crate::catalog::Lacks;
 use crate::catalog::did_you_mean;
 use crate::model::Need;
@@ -99,6 +101,9 @@ pub enum ReachError {
         /// What looks so.
         word: String,
     },
+    /// The log cannot be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
     /// The API server does not answer as it should.
     #[error("the cluster of context {context} at {server} cannot be used: {}", api_words(cause))]
     Api {
@@ -216,8 +221,16 @@ impl Existing {
             config,
             admin,
         };
-        let sight =
-            Sight { log: None, node: None, etcd: None, pulse, settings: None, controllers: true };
+        let sight = Sight {
+            log: None,
+            command: None,
+            fence: FENCE,
+            node: None,
+            etcd: None,
+            pulse,
+            settings: None,
+            controllers: true,
+        };
         let server = without_credentials(&server);
         Ok(Existing { way, access, sight, version, user, server, api_servers })
     }
@@ -256,7 +269,11 @@ impl Existing {
             Some(count) => crate::text::count(count, "API server"),
             None => "an unknown number of API servers".to_owned(),
         };
-        let log = if self.sight.log.is_some() { "its audit log is read" } else { "no audit log" };
+        let log = match &self.sight.log {
+            Some(log) if log.is_in_order() => "its audit log is read",
+            Some(_) => "its audit log is read late, at the end",
+            None => "no audit log",
+        };
         format!("reached {} as {}, {}, {servers}, {log}", self.server, self.user, self.version)
     }
 }

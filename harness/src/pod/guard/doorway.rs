@@ -23,14 +23,14 @@ pub(super) const HANDSHAKES: usize = 64;
 /// oldest gives way, so that the API server gets in, whose handshake is over before it is the oldest. Those that have
 /// shown it are the API server's, and are as many as it likes.
 #[derive(Clone)]
-pub(super) struct Doorway {
+pub(crate) struct Doorway {
     tls: RustlsAcceptor,
     // To drop a sender ends its handshake. A sender that is closed is that of a handshake which is over.
     waiting: Arc<Mutex<VecDeque<oneshot::Sender<Infallible>>>>,
 }
 
 impl Doorway {
-    pub(super) fn new(tls: RustlsAcceptor) -> Self {
+    pub(crate) fn new(tls: RustlsAcceptor) -> Self {
         Doorway { tls: tls.handshake_timeout(HANDSHAKE), waiting: Arc::default() }
     }
 

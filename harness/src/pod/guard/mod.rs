@@ -9,6 +9,7 @@ mod rule;
 mod server;
 
 pub use certificate::{Certificates, certificates};
+pub(crate) use doorway::Doorway;
 pub use faults::Faults;
 pub use pod::{GuardError, GuardPod};
 pub use rule::{Labels, LookUpError, PodName, Refusal, respond, screen, weigh};

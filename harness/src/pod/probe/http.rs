@@ -21,23 +21,23 @@ use tokio_rustls::TlsConnector;
 use super::{NoAnswer, ProbeError};
 
 /// Where a request goes, and how.
-pub(in crate::pod) struct Peer {
+pub(crate) struct Peer {
     address: SocketAddr,
     host: HeaderValue,
     tls: Option<(TlsConnector, ServerName<'static>)>,
 }
 
 /// What came back.
-pub(in crate::pod) struct Fetched {
-    pub(in crate::pod) code: u16,
-    pub(in crate::pod) content_type: Option<String>,
-    pub(in crate::pod) body: Vec<u8>,
-    pub(in crate::pod) ending: Ending,
+pub(crate) struct Fetched {
+    pub(crate) code: u16,
+    pub(crate) content_type: Option<String>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) ending: Ending,
 }
 
 /// Why a body ends where it does. A code that came counts, whatever befell the body behind it.
 #[derive(Debug, PartialEq)]
-pub(in crate::pod) enum Ending {
+pub(crate) enum Ending {
     /// It was read to its end.
     Whole,
     /// It is longer than was asked for.
@@ -49,7 +49,7 @@ pub(in crate::pod) enum Ending {
 impl Peer {
     /// A peer at an address, named by its address unless it has a name; with TLS where there is a
     /// configuration for it.
-    pub(in crate::pod) fn new(
+    pub(crate) fn new(
         address: SocketAddr,
         name: Option<&str>,
         tls: Option<ClientConfig>,
@@ -64,7 +64,7 @@ impl Peer {
     }
 
     /// Sends the request and reads at most `limit` bytes of the body, all within `time`.
-    pub(in crate::pod) async fn fetch(
+    pub(crate) async fn fetch(
         &self,
         mut request: Request<Full<Bytes>>,
         limit: usize,

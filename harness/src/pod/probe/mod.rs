@@ -4,7 +4,7 @@
 mod answer;
 mod connect;
 mod etcd;
-pub(super) mod http;
+pub(crate) mod http;
 mod request;
 mod resolve;
 mod target;

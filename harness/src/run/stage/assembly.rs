@@ -13,7 +13,7 @@ use crate::attack::World;
 use crate::audit::AuditLog;
 use crate::catalog::{KnownRights, Values};
 use crate::cluster::{Applier, Created, Group, Own, Settings, Sight};
-use crate::model::{LogFormat, RunEvent};
+use crate::model::RunEvent;
 use crate::run::{Plan, Progress};
 use crate::text::count;
 
@@ -58,7 +58,7 @@ pub(super) fn follow(group: Option<Group>, values: &Values) -> (Option<AuditLog>
     let log = AuditLog::new(&values.run, &values.canary);
     if let Some(source) = group.stdout() {
         let reading = log.clone();
-        tokio::spawn(async move { reading.read(source, Some(LogFormat::Kubernetes)).await });
+        tokio::spawn(async move { reading.read(source).await });
     }
     (Some(log), Some(group))
 }

@@ -28,8 +28,8 @@ use super::{Created, Kubelet, Own, ReadBack, Second, Settings};
 use crate::cluster::process::{Group, Outside};
 use crate::cluster::supervisor::{self, Supervised};
 use crate::cluster::{
-    Asked, ClusterError, Etcd, EtcdKeys, Probe, Pulse, READY, RunFolder, SERVING, Sight, StandIn,
-    is_ready, way_in,
+    Asked, ClusterError, Etcd, EtcdKeys, FENCE, Probe, Pulse, READY, RunFolder, SERVING, Sight,
+    StandIn, is_ready, way_in,
 };
 use crate::pod::probe::Verb;
 use crate::pod::server_config_for;
@@ -129,8 +129,16 @@ impl Embedded {
         let etcd = Etcd::new(etcd, self.etcd_keys(), Arc::new(Here));
         let pulse = Some(Pulse::of(access.admin.clone()));
         let settings = Some(settings.of_server());
-        let sight =
-            Sight { log: None, node: None, etcd: Some(etcd), pulse, settings, controllers: true };
+        let sight = Sight {
+            log: None,
+            command: None,
+            fence: FENCE,
+            node: None,
+            etcd: Some(etcd),
+            pulse,
+            settings,
+            controllers: true,
+        };
         Ok(Created { took, words: "started, 1 simulated node", access, sight })
     }
 

@@ -25,8 +25,8 @@ use crate::cluster::process::{
     ANSWERING, CHANGING, Group, MAKING, Outside, ProcessError, last_lines,
 };
 use crate::cluster::{
-    Asked, ClusterError, Etcd, EtcdKeys, NodePorts, Probe, Pulse, RUN_LABEL, RunFolder, Sight,
-    StandIn, way_in,
+    Asked, ClusterError, Etcd, EtcdKeys, FENCE, NodePorts, Probe, Pulse, RUN_LABEL, RunFolder,
+    Sight, StandIn, way_in,
 };
 use crate::text::without_credentials;
 use engine::{Engine, NodeFile};
@@ -135,6 +135,8 @@ impl Kind {
         let probe: Arc<dyn Probe> = Arc::new(self.attacker());
         let sight = Sight {
             log: None,
+            command: None,
+            fence: FENCE,
             node: Some(NodePorts::new(node, Arc::clone(&probe))),
             etcd: Some(Etcd::new(SocketAddr::new(node, ETCD_PORT), keys, probe)),
             pulse: Some(Pulse::of(access.admin.clone())),

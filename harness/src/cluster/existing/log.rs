@@ -1,0 +1,93 @@
+//! The audit log of an existing cluster: opened before anything is sent, and tried with a request that it must hold.
+
+use std::sync::Arc;
+
+use k8s_openapi::jiff::Timestamp;
+use kube::client::Body;
+
+use super::{Existing, ReachError};
+use crate::audit::AuditLog;
+use crate::audit::source::{Losses, Opened, RunStart, Stream, open};
+use crate::cluster::FENCE;
+use crate::model::{AtEnd, AuditSource};
+
+/// Requests of which a policy logs one: a path that is nothing, for policies with a rule for all; objects that are not
+/// there, for policies with rules for what matters.
+const FENCES: [&str; 3] = [
+    FENCE,
+    "/api/v1/namespaces/kube-system/secrets/brinell-fence",
+    "/apis/rbac.authorization.k8s.io/v1/clusterroles/brinell-fence",
+];
+
+impl Existing {
+    /// Reads the cluster's log from now on. Returns why it is of no use, where it is of none: then nothing is known of
+    /// it, and what needs it is skipped.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub async fn read_log(
+        &mut self,
+        source: &AuditSource,
+        run: &str,
+        canary: &str,
+    ) -> Result<Option<String>, ReachError> {
+        let start = RunStart { id: run.to_owned(), at: Timestamp::now() };
+        let log = |losses| AuditLog::new(run, canary).of_source(source, losses);
+        match open(source, &start).await? {
+            Opened::None => return Ok(None),
+            Opened::Command(command) => {
+                self.sight.command = Some(Arc::new(command));
+                self.sight.log = Some(log(Losses::default()));
+            }
+            Opened::Stream(stream) => {
+                let log = log(stream.losses());
+                tokio::spawn(follow(log.clone(), stream, source.clone()));
+                self.sight.log = Some(log);
+            }
+        }
+        Ok(self.choose_fence(run).await)
+    }
+
+    /// Finds a request that the log holds, where it keeps order.
+    async fn choose_fence(&mut self, run: &str) -> Option<String> {
+        let log = self.sight.log.clone().filter(AuditLog::is_in_order)?;
+        let mut ids = Vec::new();
+        for (number, path) in FENCES.into_iter().enumerate() {
+            let id = format!("{run}-fence-{number}");
+            let request = http::Request::get(path).header("Audit-ID", &id).body(Body::empty());
+            if let Ok(request) = request
+                && self.access.admin.send(request).await.is_ok()
+            {
+                ids.push((id, path));
+            }
+        }
+        match log.first_of(ids.iter().map(|(id, _)| id.as_str())).await {
+            Some(seen) => {
+                let seen = ids.iter().find(|(id, _)| *id == seen);
+                self.sight.fence = seen.map_or(FENCE, |(_, path)| path);
+                None
+            }
+            None => {
+                self.sight.log = None;
+                Some(format!(
+                    "none of {} requests of ours is in the audit log {:?} later: it is another API server's, or its \
+                     policy logs none of them",
+                    ids.len(),
+                    log.patience()
+                ))
+            }
+        }
+    }
+}
+
+/// Reads what a source gives. One that is meant to end has told all that it had.
+async fn follow(log: AuditLog, stream: Stream, source: AuditSource) {
+    match source.at_end() {
+        AtEnd::Gone => log.read(stream).await,
+        AtEnd::Complete => {
+            if let Err(unread) = log.read_through(stream).await {
+                log.end(unread.to_string());
+            }
+        }
+    }
+}
