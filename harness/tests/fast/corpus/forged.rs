@@ -88,6 +88,7 @@ fn silent(sent: &Sent, code: Option<u16>) -> Log {
         request_object: false,
         response_object: false,
         request_received_timestamp: String::new(),
+        unshown: Default::default(),
     });
     let events = event.into_iter().collect();
     Log::Read { events, traces: Vec::new(), fence: "fence".to_owned() }

@@ -119,6 +119,7 @@ impl Noted {
             request_object: false,
             response_object: false,
             request_received_timestamp: String::new(),
+            unshown: Default::default(),
         };
         Log::Read { events: vec![event], traces: Vec::new(), fence: "k7f3-2".to_owned() }
     }
