@@ -334,9 +334,8 @@ async fn what_is_cut_or_no_event_is_counted_and_the_rest_is_read() {
     let cut = &whole("record-2")[..90];
     let klog = "I0101 00:00:00.000000       1 trace.go:236] {\"a\"} record-9\n";
     let truncated = format!("{cut}[Truncated...]");
-    let entries =
-        [&whole("record-1"), &truncated, klog, &whole("record-3")].map(|text| eks_entry(text));
-    let records = [&whole("record-1"), cut, klog, &whole("record-3")].map(|text| aks_record(text));
+    let entries = [&whole("record-1"), &truncated, klog, &whole("record-3")].map(eks_entry);
+    let records = [&whole("record-1"), cut, klog, &whole("record-3")].map(aks_record);
     let all = [layouts("events", &entries), layouts("records", &records)];
     for text in all.iter().flat_map(|texts| &texts[..8]) {
         let log = read(text, None).await;
