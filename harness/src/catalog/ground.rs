@@ -207,12 +207,14 @@ impl Moved<'_> {
 
     /// A control as the profile declares it.
     fn control(&self, entry: &Arc<ControlEntry>) -> Arc<ControlEntry> {
-        let setting = self.says.controls.get(&entry.id).filter(|it| !it.decides.is_empty());
-        let Some(setting) = setting else { return Arc::clone(entry) };
         let mut declared = ControlEntry::clone(entry);
-        declared.control.decides.clone_from(&setting.decides);
+        // What ours leaves names the run that has set it up.
         declared.control.leaves = BTreeMap::new();
-        declared.control.look_at = format!("what the profile declares of {}", entry.id);
+        let setting = self.says.controls.get(&entry.id).filter(|it| !it.decides.is_empty());
+        if let Some(setting) = setting {
+            declared.control.decides.clone_from(&setting.decides);
+            declared.control.look_at = format!("what the profile declares of {}", entry.id);
+        }
         Arc::new(declared)
     }
 

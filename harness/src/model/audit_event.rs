@@ -129,9 +129,15 @@ impl Event {
             && code(self) == code(other)
     }
 
-    /// Whether it says how the request ended, as far as its log tells stages apart.
+    /// Whether it says how the request ended, as far as its log tells stages apart. Of a request that nobody was
+    /// authenticated for there is no other event than that its answer began (measured on 1.36.3).
     pub fn is_answered(&self) -> bool {
-        !self.shows(Part::Stage) || ["ResponseComplete", "Panic"].contains(&self.stage.as_str())
+        let refused = self.response_status.as_ref().is_some_and(|status| status.code >= 400);
+        match self.stage.as_str() {
+            "ResponseComplete" | "Panic" => true,
+            "ResponseStarted" => refused,
+            _ => !self.shows(Part::Stage),
+        }
     }
 
     /// Whether it tells that something was made and not what: it has neither a name nor a body.

@@ -3,6 +3,7 @@
 use super::send::{Sending, Uncollected};
 use super::stage::Stage;
 use crate::attack::Observation;
+use crate::audit::AuditLog;
 use crate::audit::source::NotCome;
 use crate::cluster::ask;
 use crate::judge::own_events;
@@ -18,7 +19,7 @@ pub(super) async fn collect(stage: &Stage, sendings: Vec<Sending>) -> Vec<Attemp
     }
     let fence = match &stage.world.sight.log {
         // It was waited for already, once for all scenarios.
-        Some(log) if !log.is_in_order() => Err(log.disorder().unwrap_or_default()),
+        Some(log) if !log.is_in_order() => Err(absent(log)),
         _ => fence(stage).await,
     };
     sendings.into_iter().map(|sending| record(stage, sending, &fence)).collect()
@@ -49,6 +50,15 @@ pub(super) fn log(stage: &Stage, observation: &Observation, fence: &Fence) -> Lo
             _ => Log::Unreadable(why.clone()),
         },
     }
+}
+
+/// Why what has not come is not proved to be absent.
+fn absent(log: &AuditLog) -> String {
+    let why = log.disorder().unwrap_or_default();
+    format!(
+        "no event of it came within {:?}, and nothing proves that none will: {why}",
+        log.patience()
+    )
 }
 
 /// Whether what is there of an attempt is all that can come of it.
