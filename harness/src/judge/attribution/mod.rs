@@ -15,7 +15,9 @@ use crate::model::{
 };
 use refusals::layer_of;
 pub use spoken::own_events;
-use spoken::{Reached, asks_kubelet, hides_answer, is_stream, may_be_forwarded, reached};
+use spoken::{
+    Reached, asks_kubelet, hides_answer, hides_decision, is_stream, may_be_forwarded, reached,
+};
 pub(super) use words::{after_subject, first, quoted};
 
 /// Names the layer that decided about `sent`, from its `answer` and the events in `log`.
@@ -71,7 +73,7 @@ fn by_api_server(sent: &Sent, response: &Response, events: &[Event]) -> Decision
 
 /// Nothing shows that the API server spoke these words.
 fn unspoken(sent: &Sent, response: &Response, events: &[Event]) -> Decision {
-    if response.message.is_some() && hides_answer(events) {
+    if response.message.is_some() && (hides_answer(events) || hides_decision(events)) {
         return unclear(
             response,
             "an answer that may be forwarded, and this log does not show whose words it is",

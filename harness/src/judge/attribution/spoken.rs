@@ -51,6 +51,8 @@ pub fn reached(sent: &Sent, response: &Response, events: &[Event]) -> Option<Rea
         return is_own.then_some(Reached::Somewhere);
     };
     let reached = match event.annotations.get("authorization.k8s.io/decision").map(String::as_str) {
+        // A kubelet's words are repeated too; only the decision tells that it was asked.
+        None if hides_decision(events) && may_be_forwarded(sent) => return None,
         None if !event.shows(Part::Annotations) => Reached::Somewhere,
         None => Reached::Start,
         Some("forbid") => Reached::Authorization,
@@ -62,6 +64,11 @@ pub fn reached(sent: &Sent, response: &Response, events: &[Event]) -> Option<Rea
 /// Whether the log may have left out what the API server wrote down of its answer.
 pub fn hides_answer(events: &[Event]) -> bool {
     events.iter().any(|event| !event.shows(Part::Words) || !event.shows(Part::Code))
+}
+
+/// Whether the log leaves out what authorization decided.
+pub fn hides_decision(events: &[Event]) -> bool {
+    events.iter().any(|event| !event.shows(Part::Annotations))
 }
 
 /// The events of the request itself, among all that have its Audit-ID. It goes along with what is forwarded, so that a

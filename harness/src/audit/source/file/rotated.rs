@@ -1,7 +1,7 @@
 //! The files beside a log that were rotated away from it.
 
 use std::cmp::Reverse;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
@@ -86,11 +86,14 @@ fn folder(log: &Path) -> &Path {
 
 fn list(log: &Path, settled: &Settled) -> io::Result<Vec<Rotated>> {
     let name = log.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let mut found = Vec::new();
+    let (mut found, mut plain) = (Vec::new(), BTreeSet::new());
     for entry in fs::read_dir(folder(log))? {
         let path = entry?.path();
         let other = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let Some((age, is_packed)) = age(&name, &other) else { continue };
+        if !is_packed {
+            plain.insert(age.clone());
+        }
         let metadata = fs::symlink_metadata(&path)?;
         let stamp = stamp(&metadata);
         if !metadata.is_file() || settled.0.contains(&stamp) {
@@ -100,6 +103,8 @@ fn list(log: &Path, settled: &Settled) -> io::Result<Vec<Rotated>> {
         let (id, is_young) = (stamp.id, is_young(&metadata));
         found.push(Rotated { age, is_packed, id, head, path, stamp, is_young });
     }
+    // What is still being compressed begins like anything.
+    found.retain(|rotated: &Rotated| !rotated.is_packed || !plain.contains(&rotated.age));
     found.sort_by(|a, b| (&a.age, a.is_packed).cmp(&(&b.age, b.is_packed)));
     Ok(found)
 }
