@@ -96,8 +96,7 @@ pub struct Setting {
     /// One of the control's weakenings, on a cluster of ours.
     #[serde(default)]
     pub weakening: Option<String>,
-    /// On an existing cluster: by what layers the control refuses there. A name may hold `*` for any letters. Empty is as
-    /// ours does.
+    /// On an existing cluster: by what layers the control refuses there. Empty is as ours does.
     #[serde(default)]
     pub decides: Vec<Layer>,
     /// Beside `decides`: words of the reason that every refusal of the control gives.

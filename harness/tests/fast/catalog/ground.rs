@@ -177,3 +177,16 @@ controls:
     assert_eq!(labels["env"], "production");
     assert_eq!(labels["brinell.dev/exec-guard"], "enforce");
 }
+
+/// What people copy works.
+#[test]
+fn the_profile_of_the_page_about_staging_is_one() {
+    let page = include_str!("../../../../docs/staging.md");
+    let profile = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next());
+    let Grounded { catalog, profile, .. } =
+        grounded(profile.expect("an example"), true).expect("it is only declared");
+    assert_eq!(profile.controls.len(), 5);
+    assert!(catalog.personas["operator"].played && catalog.personas["reader"].played);
+    let label = |id: &str| &catalog.targets[id].objects[0].object["metadata"]["labels"]["team"];
+    assert_eq!(label("production-app"), "security");
+}
