@@ -173,6 +173,16 @@ impl AuditLog {
         }
     }
 
+    /// The same of a log of which something else shows that a fence proves nothing.
+    pub fn in_disorder(self, why: &'static str) -> Self {
+        AuditLog { order: Order::Lost(why), ..self }
+    }
+
+    /// Why it can no longer be read; `None` while it can.
+    pub fn ended(&self) -> Option<String> {
+        self.state().ended.clone().map(|why| LogError::Ended(why).to_string())
+    }
+
     /// How late an event may be there.
     pub fn patience(&self) -> Duration {
         self.patience
@@ -327,6 +337,9 @@ impl AuditLog {
             LineState::Whole => {}
             LineState::Bodiless => state.leaks.unsearched += 1,
             LineState::Torn => {
+                if contains(line, self.run.as_bytes()) || contains(came, self.run.as_bytes()) {
+                    self.losses.tell("a line of a request of ours was cut off".to_owned());
+                }
                 state.skipped_lines += 1;
                 state.leaks.unsearched += 1;
                 return;
@@ -548,6 +561,18 @@ mod tests {
         let log = AuditLog::new("k7f3", "c4n4ry");
         log.read(text).await;
         log
+    }
+
+    #[tokio::test]
+    async fn a_line_of_ours_that_was_cut_proves_nothing_absent() {
+        let mut text = vec![b'x'; LONGEST_LINE];
+        text.push(b'\n');
+        assert_eq!(read(&text).await.disorder(), None, "it is of somebody else's request");
+        let mut text = event("k7f3-1").into_bytes();
+        text.resize(LONGEST_LINE + 1, b'x');
+        text.push(b'\n');
+        let words = "a line of a request of ours was cut off";
+        assert_eq!(read(&text).await.disorder().as_deref(), Some(words));
     }
 
     #[tokio::test]

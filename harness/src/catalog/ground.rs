@@ -14,8 +14,8 @@ use super::{
     ProfileEntry, SetUp, Target, fill_texts, resolve,
 };
 use crate::model::{
-    Bound, Expectation, HeldRole, Impersonated, PERSONAS, Persona, Player, Profile, Scenario,
-    ServiceAccount, Setting,
+    Binding, Bound, Expectation, HeldRole, Impersonated, PERSONAS, Persona, Player, Profile,
+    Scenario, ServiceAccount, Setting,
 };
 
 /// What an existing cluster gives to scenarios.
@@ -36,7 +36,7 @@ impl Catalog {
     /// # Errors
     /// When the profile weakens a control: what is not ours is never weakened.
     pub fn on(&self, ground: &Ground, profile: &ProfileEntry) -> Result<Grounded, Problems> {
-        see_declared(profile)?;
+        see_declared(self, profile)?;
         let names = self.own_namespaces(&ground.prefix);
         let moved = Moved { names: &names, says: &profile.profile };
         let targets = self.targets.iter().map(|(name, it)| (name.clone(), moved.target(it)));
@@ -79,15 +79,24 @@ pub struct Grounded {
     pub accounts: Document,
 }
 
-/// Sees that a profile only declares.
-fn see_declared(profile: &ProfileEntry) -> Result<(), Problems> {
+/// Sees that a profile only declares, and gives roles where they can be held.
+fn see_declared(catalog: &Catalog, profile: &ProfileEntry) -> Result<(), Problems> {
+    let nowhere = |(name, player): (&String, &Player)| {
+        let held = &catalog.personas.get(name)?.roles;
+        let is_bound = held.iter().any(|role| matches!(role.bound, Bound::In(_)));
+        let message = format!("`{name}` is a persona that holds no role in any namespace of ours");
+        let hint = "leave its `roles` out: what it holds on the cluster itself is what is tried";
+        (!player.roles().is_empty() && !is_bound)
+            .then(|| Problem::of_file(&profile.file, &message).hint(hint))
+    };
     let weakened = |(id, setting): (&String, &Setting)| {
         let weakening = setting.weakening.as_ref()?;
         let message = format!("it weakens {id} ({weakening})");
         let hint = "a cluster that brinell did not make is never weakened: remove `weakening`, or leave `--context` out";
         Some(Problem::of_file(&profile.file, &message).hint(hint))
     };
-    Problems::none_or(profile.profile.controls.iter().filter_map(weakened).collect())
+    let weakened = profile.profile.controls.iter().filter_map(weakened);
+    Problems::none_or(weakened.chain(profile.profile.personas.iter().filter_map(nowhere)).collect())
 }
 
 /// The profile with controls that are there already: nothing of them is set up, and nothing asked before attacks ask it.
@@ -274,11 +283,15 @@ fn played(entry: PersonaEntry, player: &Player, accounts: &str) -> PersonaEntry 
     };
     let bound: BTreeSet<String> =
         entry.roles.iter().flat_map(|role| role.bound.namespaces()).map(str::to_owned).collect();
+    // Each role is bound by a name of its own: two bindings of one name would be one.
     let roles = player.roles().iter().map(|name| HeldRole {
         cluster_role: name.clone(),
         rules: Vec::new(),
         bound: Bound::In(bound.iter().cloned().collect()),
-        binding: Default::default(),
+        binding: Binding {
+            name: Some(format!("{}-{name}", entry.name)),
+            annotations: BTreeMap::new(),
+        },
     });
     let has_own_account = matches!(player, Player::ServiceAccount(_));
     PersonaEntry { who, roles: roles.collect(), has_own_account, played: true, ..entry }

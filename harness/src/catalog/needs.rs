@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use super::persona::namespace;
 use super::{ControlEntry, Entry, PersonaEntry, Target};
 use crate::model::{
-    Action, ApiPath, Attack, Bound, HeldRole, Method, Need, Persona, ServiceAccount, is_question,
+    Action, ApiPath, Attack, Bound, HeldRole, Method, Need, Persona, Request, ServiceAccount,
+    is_question,
 };
 
 /// What a cluster has not of what actions may need, and whose lack it is.
@@ -71,12 +72,23 @@ impl Entry {
                 let is_own = ApiPath::parse(&request.path).is_some_and(|path| {
                     self.target.has(&path.namespace) || is_question(&path.group)
                 });
-                request.method != Method::Get && !is_own && !request.is_dry_run()
+                request.method != Method::Get
+                    && !request.is_dry_run()
+                    && (!is_own || binds_ours(request))
             }
             // The rest acts in the target's namespace, or only reads.
             _ => false,
         }
     }
+}
+
+/// Whether it binds a ClusterRole of ours, which is a Role in each namespace on an existing cluster.
+fn binds_ours(request: &Request) -> bool {
+    let role = request.body.as_ref().map(|body| &body["roleRef"]);
+    role.is_some_and(|role| {
+        role["kind"] == "ClusterRole"
+            && role["name"].as_str().is_some_and(|name| name.starts_with("brinell-"))
+    })
 }
 
 impl Target {

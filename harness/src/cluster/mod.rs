@@ -119,6 +119,15 @@ pub enum ClusterError {
     /// An existing cluster could not be reached again.
     #[error(transparent)]
     Reach(#[from] Box<ReachError>),
+    /// The context of a run leads to another cluster now.
+    #[error(
+        "the context {context} leads to another cluster than the one that the run was on: `brinell sweep --context NAME RUN` \
+         with the right one removes what it left there"
+    )]
+    OtherCluster {
+        /// The context.
+        context: String,
+    },
     /// A namespace of ours is still there although it was deleted.
     #[error("the namespace {name} is not gone {waited:?} after its deletion: {state}")]
     StillThere {

@@ -22,6 +22,8 @@ pub enum Swept {
     Kept,
     /// It was started elsewhere: whether it is alive cannot be told here.
     Elsewhere,
+    /// It could not be removed, and why.
+    Failed(String),
 }
 
 /// What came of sweeping.
@@ -101,7 +103,9 @@ pub async fn sweep(named: Option<&str>) -> Result<Sweeping, ClusterError> {
     let mut swept = Vec::new();
     for run in runs {
         let became = if local.contains(&run) {
-            sweep_local(&run, named.is_some()).await?
+            // One run that stays keeps none of the others.
+            let became = sweep_local(&run, named.is_some()).await;
+            became.unwrap_or_else(|error| Some(Swept::Failed(error.to_string())))
         } else if named.is_some() {
             let orphans = commands::end_orphans(&run).await;
             Some(Swept::Removed(orphans + kind::remove(&run).await?))

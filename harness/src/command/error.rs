@@ -132,6 +132,9 @@ pub enum Error {
     /// What ended runs left behind could not be looked for.
     #[error(transparent)]
     Sweep(ClusterError),
+    /// Runs that could not be removed; each was told.
+    #[error("{} could not be swept", brinell::text::count(*.0, "run"))]
+    Unswept(usize),
     /// It could be looked for everywhere but in the engine.
     #[error("the engine could not be asked for what kind clusters left there: {0}")]
     EngineUnasked(ProcessError),
@@ -179,6 +182,7 @@ impl Error {
             | Error::Reach(
                 ReachError::Kubeconfig { .. }
                 | ReachError::NoContext { .. }
+                | ReachError::Impersonates { .. }
                 | ReachError::Production { .. }
                 | ReachError::Source(_),
             )
@@ -205,6 +209,7 @@ impl Error {
             | Error::NotMarked(_)
             | Error::NotTidied { .. }
             | Error::Sweep(_)
+            | Error::Unswept(_)
             | Error::EngineUnasked(_)
             | Error::Runtime(_)
             | Error::Signals(_)

@@ -16,6 +16,11 @@ pub async fn sweep(arguments: SweepArguments) -> Result<ExitCode, Error> {
     let sweeping = cluster::sweep(named.as_deref()).await.map_err(Error::Sweep)?;
     let line = |(run, became): &(String, Swept)| format!("{run}: {}\n", told(run, became));
     let lines: String = sweeping.swept.iter().map(line).collect();
+    let stays = sweeping.swept.iter().filter(|(_, it)| matches!(it, Swept::Failed(_))).count();
+    if stays > 0 {
+        print(lines.as_bytes())?;
+        return Err(Error::Unswept(stays));
+    }
     if let Some(error) = sweeping.unasked {
         print(lines.as_bytes())?;
         return Err(Error::EngineUnasked(error));
@@ -33,6 +38,7 @@ async fn there(way: &Way, named: Option<&str>) -> Result<ExitCode, Error> {
                 format!("removed, {}", text::count(*count, "namespace"))
             }
             ExistingSwept::Alive => "is running".to_owned(),
+            ExistingSwept::Failed(why) => format!("could not be removed: {why}"),
             ExistingSwept::Elsewhere => format!(
                 "was not started from here; `brinell sweep --context {context} {run}` removes it all the same"
             ),
@@ -40,6 +46,11 @@ async fn there(way: &Way, named: Option<&str>) -> Result<ExitCode, Error> {
         format!("{run}: {told}\n")
     };
     let lines: String = swept.iter().map(line).collect();
+    let stays = swept.values().filter(|became| matches!(became, ExistingSwept::Failed(_))).count();
+    if stays > 0 {
+        print(lines.as_bytes())?;
+        return Err(Error::Unswept(stays));
+    }
     print(if lines.is_empty() { b"nothing to sweep\n" } else { lines.as_bytes() })
 }
 
@@ -47,6 +58,7 @@ fn told(run: &str, became: &Swept) -> String {
     match became {
         Swept::Removed(count) => format!("removed, {count} things"),
         Swept::Alive => "is running".to_owned(),
+        Swept::Failed(why) => format!("could not be removed: {why}"),
         Swept::Kept => format!("was kept on purpose; `brinell sweep {run}` removes it"),
         Swept::Elsewhere => {
             format!("was not started from here; `brinell sweep {run}` removes it all the same")

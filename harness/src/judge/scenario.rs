@@ -5,7 +5,7 @@ use super::{Expected, Signature, attribute, judge_block, judge_record, left_over
 use crate::catalog::{Turn, Values};
 use crate::model::{
     AttemptRecord, AttemptResult, Blocked, Control, Decision, Evidence, Expectation, Judgement,
-    Layer, LeftOver, Record, Role, Seen, Steadiness, Verdict, Webhook,
+    Layer, LeftOver, Record, Role, Seen, Verdict, Webhook,
 };
 
 /// What came of a scenario.
@@ -26,8 +26,8 @@ pub fn judge(turns: &[Turn], record: Record, values: &Values) -> Judged {
     let pairs = turns.iter().zip(attempts);
     let mut attempts: Vec<AttemptResult> =
         pairs.map(|(turn, record)| attempt(turn, record, values)).collect();
-    if steadiness == Steadiness::Restarted {
-        attempts.iter_mut().for_each(steadiness::doubt);
+    if let Some(cause) = steadiness::cause(steadiness) {
+        attempts.iter_mut().for_each(|attempt| steadiness::doubt(attempt, cause));
     }
     let verdicts = attempts.iter().map(|attempt| attempt.judgement.verdict);
     let worst = verdicts.chain(cause.iter().map(|_| Verdict::Inconclusive)).max();

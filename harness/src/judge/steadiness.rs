@@ -1,10 +1,23 @@
 //! What a restart of the API server leaves of a verdict.
 
-use crate::model::{Answer, AttemptResult, Decision, Layer, Verdict};
+use crate::model::{Answer, AttemptResult, Decision, Layer, Steadiness, Verdict};
+
+/// Why a refusal by authorization may be one that everybody gets; `None` if one process answered all the time.
+pub(super) fn cause(steadiness: Steadiness) -> Option<&'static str> {
+    match steadiness {
+        Steadiness::Steady => None,
+        Steadiness::Restarted => {
+            Some("the API server restarted meanwhile, and a starting one refuses everybody")
+        }
+        Steadiness::Unknown => Some(
+            "which API server answered is not known here, and one that starts refuses everybody",
+        ),
+    }
+}
 
 /// Takes back a verdict that rests on a refusal by authorization, where not one process was awake all the time: while
 /// it starts, an API server refuses everybody.
-pub(super) fn doubt(attempt: &mut AttemptResult) {
+pub(super) fn doubt(attempt: &mut AttemptResult, cause: &str) {
     let Some(evidence) = &attempt.evidence else { return };
     // A review of grants was refused by nobody. What an authorizer said to questions it would have said to requests.
     let is_asked = evidence.sent.audit_id.is_some() || matches!(evidence.answer, Answer::Rights(_));
@@ -12,7 +25,6 @@ pub(super) fn doubt(attempt: &mut AttemptResult) {
         && matches!(&evidence.decision, Decision::Denied(denial)
         if matches!(denial.layer, Layer::Impersonation | Layer::Authorization | Layer::UpgradeCheck));
     if rests_on_authorization && attempt.judgement.verdict == Verdict::Passed {
-        let cause = "the API server restarted meanwhile, and a starting one refuses everybody";
         attempt.judgement.verdict = Verdict::Inconclusive;
         attempt.judgement.causes.push(cause.to_owned());
     }

@@ -64,9 +64,10 @@ pub struct Webhook {
 pub enum Steadiness {
     /// One process was awake from the first attempt to the last evidence.
     Steady,
-    /// No process was awake at the beginning, or another one or none at the end; or it cannot be told which process
-    /// answers.
+    /// No process was awake at the beginning, or another one or none at the end.
     Restarted,
+    /// It cannot be told which process answers, as behind a load balancer.
+    Unknown,
 }
 
 /// What could not be removed.

@@ -54,6 +54,9 @@ pub(super) fn log(stage: &Stage, observation: &Observation, fence: &Fence) -> Lo
 
 /// Why what has not come is not proved to be absent.
 fn absent(log: &AuditLog) -> String {
+    if let Some(ended) = log.ended() {
+        return ended;
+    }
     let why = log.disorder().unwrap_or_default();
     format!(
         "no event of it came within {:?}, and nothing proves that none will: {why}",

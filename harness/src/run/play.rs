@@ -110,6 +110,9 @@ impl<'a> Play<'a> {
 
     /// Whether one process of the API server answered all the time: the one that was there at the beginning.
     fn steadiness(&self, before: Option<u64>) -> Steadiness {
+        if self.stage.world.sight.pulse.is_none() {
+            return Steadiness::Unknown;
+        }
         match before.is_some() && self.stage.process() == before {
             true => Steadiness::Steady,
             false => Steadiness::Restarted,

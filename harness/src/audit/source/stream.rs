@@ -64,7 +64,7 @@ impl Losses {
     }
 
     /// Notes a reason.
-    pub(super) fn tell(&self, why: String) {
+    pub(in crate::audit) fn tell(&self, why: String) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Check, keys};
 use crate::catalog::SetUp;
-use crate::model::Profile;
+use crate::model::{Layer, Profile, Setting};
 
 impl Check<'_> {
     pub(super) fn profile(&mut self, profile: &Profile) {
@@ -23,6 +23,7 @@ impl Check<'_> {
                 let hint = "only `brinell prove` can make what is over when scenarios run";
                 self.wrong(&format!("{pointer}/weakening"), "this weakening is past", hint);
             }
+            self.decides(setting, &pointer);
             let set_up = entry.set_up(weakening).unwrap_or_default();
             let clashes =
                 set_ups.iter().filter_map(|(other, theirs)| Some((other, theirs.clash(&set_up)?)));
@@ -32,6 +33,38 @@ impl Check<'_> {
                 self.wrong(&pointer, &message, hint);
             }
             set_ups.push((id, set_up));
+        }
+        for name in profile.personas.keys() {
+            self.known("persona", name, &format!("/personas/{name}"), keys(&catalog.personas));
+        }
+    }
+
+    /// The layers by which a control refuses on an existing cluster are ones that decide for it alone.
+    fn decides(&mut self, setting: &Setting, pointer: &str) {
+        let is_shared = |layer: &Layer| matches!(layer, Layer::Webhook(_) | Layer::Policy(_));
+        if setting.decides.iter().any(is_shared) && setting.saying.is_none() {
+            let hint = "a webhook or a policy may refuse for many reasons: write some words of the one that is meant";
+            self.wrong(pointer, "`decides` names a webhook or a policy without `saying`", hint);
+        }
+        if setting.decides.is_empty() && setting.saying.is_some() {
+            let hint = "say by which layers it refuses there: `decides: [{webhook: NAME}]`";
+            self.wrong(&format!("{pointer}/saying"), "`saying` stands without `decides`", hint);
+        }
+        for (position, layer) in setting.decides.iter().enumerate() {
+            if matches!(
+                layer,
+                Layer::Validation
+                    | Layer::Runtime
+                    | Layer::Backend
+                    | Layer::FlowControl
+                    | Layer::WebhookFailure(_)
+                    | Layer::PolicyFailure(_)
+                    | Layer::MatchCondition
+            ) {
+                let hint = "it refuses whatever is wrong, busy or broken: no control decides by it";
+                let message = format!("{layer} is no layer of a control");
+                self.wrong(&format!("{pointer}/decides/{position}"), &message, hint);
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Namespace, Node};
 use kube::api::{ListParams, PostParams};
 use kube::config::{ExecInteractiveMode, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Api, Client, Config};
@@ -51,6 +51,29 @@ pub struct Way {
     pub context: String,
 }
 
+/// What a run's folder says of its existing cluster.
+#[derive(Debug, Deserialize, Serialize)]
+struct Mark {
+    /// How it is found again.
+    way: Way,
+    /// Which cluster it is: a context may lead to another one later.
+    identity: String,
+}
+
+impl Mark {
+    /// What the folder of a run says; `None` if it is a run on a cluster of ours.
+    fn read(folder: &RunFolder) -> Result<Option<Mark>, ClusterError> {
+        match std::fs::read(folder.file(MARK)) {
+            Ok(mark) => {
+                let mark = serde_json::from_slice(&mark);
+                mark.map(Some).map_err(|error| ClusterError::Folder(error.into()))
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(ClusterError::Folder(error)),
+        }
+    }
+}
+
 /// An existing cluster that answers.
 pub struct Existing {
     /// How it was found.
@@ -65,6 +88,8 @@ pub struct Existing {
     pub user: String,
     /// The API server's address.
     pub server: String,
+    /// Which cluster it is, whatever leads to it.
+    identity: String,
     /// How many API servers it has; `None` if it does not tell.
     pub api_servers: Option<usize>,
 }
@@ -89,6 +114,15 @@ pub enum ReachError {
         context: String,
         /// What may have been meant.
         hint: String,
+    },
+    /// Its user is somebody else's impersonation.
+    #[error(
+        "the context {context} acts as somebody else (`as` in its user): brinell impersonates personas itself, and the audit \
+         log would name both. Use a context of your own"
+    )]
+    Impersonates {
+        /// The context.
+        context: String,
     },
     /// It looks like production.
     #[error(
@@ -143,6 +177,9 @@ impl Way {
             KubeConfigOptions { context: Some(self.context.clone()), ..Default::default() };
         let mut config =
             Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(unusable)?;
+        if config.auth_info.impersonate.is_some() {
+            return Err(ReachError::Impersonates { context: self.context.clone() });
+        }
         if is_on_loopback(&config.cluster_url) {
             config.proxy_url = None;
         }
@@ -232,7 +269,8 @@ impl Existing {
             controllers: true,
         };
         let server = without_credentials(&server);
-        Ok(Existing { way, access, sight, version, user, server, api_servers })
+        let identity = identity(&access.admin, &server).await;
+        Ok(Existing { way, access, sight, version, user, server, identity, api_servers })
     }
 
     /// Marks a run as one on this cluster, before anything is made.
@@ -246,7 +284,8 @@ impl Existing {
             kubeconfig: kubeconfig.map_err(ClusterError::Folder)?,
             context: self.way.context.clone(),
         };
-        let mark = serde_json::to_vec(&way).expect("two texts are JSON");
+        let mark = Mark { way, identity: self.identity.clone() };
+        let mark = serde_json::to_vec(&mark).expect("a few texts are JSON");
         folder.write(MARK, &mark).map(drop).map_err(ClusterError::Folder)
     }
 
@@ -284,6 +323,13 @@ async fn who_am_i(client: &Client) -> Result<String, kube::Error> {
     let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await?;
     let user = review.status.and_then(|status| status.user_info?.username);
     Ok(user.unwrap_or_default())
+}
+
+/// What tells a cluster from every other: the UID of its kube-system; where that is not to be read its address.
+async fn identity(client: &Client, server: &str) -> String {
+    let namespaces = Api::<Namespace>::all(client.clone());
+    let found = namespaces.get_metadata("kube-system").await;
+    found.ok().and_then(|found| found.metadata.uid).unwrap_or_else(|| server.to_owned())
 }
 
 /// How many API servers have a lease; `None` where that is not to be read

@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use futures::future::try_join_all;
+use futures::future::join_all;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{DeleteParams, ListParams, Preconditions};
 use kube::runtime::conditions::is_deleted;
 use kube::runtime::wait::await_condition;
 use kube::{Api, Client};
 
-use super::{MARK, Way, namespace_prefix};
+use super::{Mark, Way, identity, namespace_prefix};
 use crate::cluster::{ClusterError, Pace, RUN_LABEL, RunFolder, client};
+use crate::text::without_credentials;
 
 /// How long a namespace may take to be gone. One that holds pods takes as long as these take to end.
 const TERMINATING: Duration = Duration::from_secs(120);
@@ -28,6 +29,14 @@ pub enum ExistingSwept {
     Alive,
     /// It was started elsewhere: whether it is alive cannot be told here.
     Elsewhere,
+    /// It could not be removed, and why.
+    Failed(String),
+}
+
+/// The cluster that is swept.
+struct There {
+    admin: Client,
+    identity: String,
 }
 
 /// A namespace of a run's.
@@ -43,14 +52,12 @@ struct Found {
 /// # Errors
 /// When the cluster cannot be reached, or a namespace does not go.
 pub async fn remove(run: &str, folder: &RunFolder) -> Result<Option<usize>, ClusterError> {
-    let mark = match std::fs::read(folder.file(MARK)) {
-        Ok(mark) => mark,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(ClusterError::Folder(error)),
-    };
-    let way: Way =
-        serde_json::from_slice(&mark).map_err(|error| ClusterError::Folder(error.into()))?;
-    Ok(Some(remove_run(&way.admin().await?, run).await?))
+    let Some(Mark { way, identity }) = Mark::read(folder)? else { return Ok(None) };
+    let there = way.there().await?;
+    if there.identity != identity {
+        return Err(ClusterError::OtherCluster { context: way.context });
+    }
+    Ok(Some(remove_run(&there.admin, run).await?))
 }
 
 /// Sweeps every run that left something on an existing cluster, or the one that is named, which goes even if it was
@@ -62,34 +69,43 @@ pub async fn sweep(
     way: &Way,
     named: Option<&str>,
 ) -> Result<BTreeMap<String, ExistingSwept>, ClusterError> {
-    let admin = way.admin().await?;
-    let found: BTreeSet<String> = all(&admin).await?.into_iter().map(|it| it.run).collect();
+    let there = way.there().await?;
+    let found: BTreeSet<String> = all(&there.admin).await?.into_iter().map(|it| it.run).collect();
     let mut swept = BTreeMap::new();
     for run in found.into_iter().filter(|run| named.is_none_or(|named| named == run)) {
-        let became = sweep_run(&admin, &run, named.is_some()).await?;
+        let became = sweep_run(&there, &run, named.is_some()).await;
+        // One run that stays keeps none of the others.
+        let became = became.unwrap_or_else(|error| ExistingSwept::Failed(error.to_string()));
         swept.insert(run, became);
     }
     Ok(swept)
 }
 
-async fn sweep_run(admin: &Client, run: &str, named: bool) -> Result<ExistingSwept, ClusterError> {
+async fn sweep_run(there: &There, run: &str, named: bool) -> Result<ExistingSwept, ClusterError> {
     let folder = match RunFolder::take_over(run) {
         Ok(Some(folder)) => Some(folder),
         Ok(None) => return Ok(ExistingSwept::Alive),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(ClusterError::Folder(error)),
     };
+    // A folder of the same name may be that of a run on another cluster.
+    let mark = folder.as_ref().map(Mark::read).transpose()?.flatten();
+    let folder = folder.filter(|_| mark.is_some_and(|mark| mark.identity == there.identity));
     if folder.is_none() && !named {
         return Ok(ExistingSwept::Elsewhere);
     }
-    let removed = remove_run(admin, run).await?;
+    let removed = remove_run(&there.admin, run).await?;
     folder.map(|folder| folder.remove()).transpose().map_err(ClusterError::Folder)?;
     Ok(ExistingSwept::Removed(removed))
 }
 
 async fn remove_run(admin: &Client, run: &str) -> Result<usize, ClusterError> {
     let found = all(admin).await?.into_iter().filter(|found| found.run == run);
-    Ok(try_join_all(found.map(|found| delete(admin, found))).await?.len())
+    // One that does not go keeps none of the others.
+    let removed = join_all(found.map(|found| delete(admin, found))).await;
+    let count = removed.len();
+    removed.into_iter().collect::<Result<(), _>>()?;
+    Ok(count)
 }
 
 /// Every namespace of any run. The label alone does not make one ours, nor does the name.
@@ -139,9 +155,12 @@ async fn delete(admin: &Client, found: Found) -> Result<(), ClusterError> {
 }
 
 impl Way {
-    async fn admin(&self) -> Result<Client, ClusterError> {
+    async fn there(&self) -> Result<There, ClusterError> {
         // Whoever has made something there may remove it there, whatever its name looks like.
         let config = self.config(Some(&self.context)).await.map_err(Box::new)?;
-        Ok(client(config, &Pace::free())?)
+        let server = without_credentials(&config.cluster_url.to_string());
+        let admin = client(config, &Pace::free())?;
+        let identity = identity(&admin, &server).await;
+        Ok(There { admin, identity })
     }
 }

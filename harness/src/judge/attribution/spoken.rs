@@ -52,7 +52,7 @@ pub fn reached(sent: &Sent, response: &Response, events: &[Event]) -> Option<Rea
     };
     let reached = match event.annotations.get("authorization.k8s.io/decision").map(String::as_str) {
         // A kubelet's words are repeated too; only the decision tells that it was asked.
-        None if hides_decision(events) && may_be_forwarded(sent) => return None,
+        None if hides_decision(events) && is_kubelets(sent) => return None,
         None if !event.shows(Part::Annotations) => Reached::Somewhere,
         None => Reached::Start,
         Some("forbid") => Reached::Authorization,

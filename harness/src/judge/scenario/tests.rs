@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::catalog::{ControlEntry, PersonaEntry};
+use crate::model::Steadiness;
 use crate::model::{
     Action, Answer, ApiServer, AuditLogSearch, Door, Effect, Event, Level, Log, Logged, Persona,
     Reason, Recorded, Response, Sent, Succeeds,
@@ -171,11 +172,17 @@ fn a_restart_takes_back_what_rests_on_authorization_and_nothing_else() {
     };
     let steady = judged(&turns, all());
     assert_eq!(verdicts(&steady), [Verdict::Passed; 3]);
-    let restarted = Record { steadiness: Steadiness::Restarted, ..all() };
-    let judged = judged(&turns, restarted);
-    let expected = [Verdict::Inconclusive, Verdict::Passed, Verdict::Passed];
-    assert_eq!(verdicts(&judged), expected);
-    assert_eq!(judged.verdict, Verdict::Inconclusive);
+    for (steadiness, words) in [
+        (Steadiness::Restarted, "the API server restarted meanwhile"),
+        (Steadiness::Unknown, "which API server answered is not known here"),
+    ] {
+        let judged = judged(&turns, Record { steadiness, ..all() });
+        let expected = [Verdict::Inconclusive, Verdict::Passed, Verdict::Passed];
+        assert_eq!(verdicts(&judged), expected);
+        assert_eq!(judged.verdict, Verdict::Inconclusive);
+        let causes = &judged.attempts[0].judgement.causes;
+        assert!(causes[0].starts_with(words), "{causes:?}");
+    }
 }
 
 #[test]

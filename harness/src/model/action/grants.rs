@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Door, Facts};
+use super::{Door, Facts, Need};
 
 /// A reading of all roles and their bindings, in every namespace and for the whole cluster.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -29,7 +29,8 @@ impl Grants {
     pub fn facts(&self) -> Facts {
         Facts {
             doors: &[Door::Direct],
-            needs: &[],
+            // Which authorizers there are: those who hold it by another one than RBAC are not seen.
+            needs: &[Need::Settings],
             waits: false,
             // A review is many requests of the admin's, none of them an attack.
             is_logged: false,

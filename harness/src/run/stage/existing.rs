@@ -10,7 +10,7 @@ use super::identities::Identities;
 use super::{AuditIds, Stage, StageError};
 use crate::attack::World;
 use crate::catalog::{Document, Grounded, Values, identity};
-use crate::cluster::{Applier, Existing};
+use crate::cluster::{Applier, Existing, Sight};
 use crate::run::Plan;
 use crate::text::count;
 
@@ -29,7 +29,8 @@ impl Stage {
         let Existing { access, sight, .. } = existing;
         let (access, sight) = (access.clone(), sight.clone());
         let applier = Applier::new(access.admin.clone(), None, values.clone()).await?;
-        let end = End::of(std::future::pending(), sight.clone());
+        // A log that is gone leaves the cluster: what was made there is still to be removed.
+        let end = End::of(std::future::pending(), Sight { log: None, ..sight.clone() });
         let (canary, rights) = (values.canary.clone(), Arc::clone(&plan.rights));
         Ok(Stage {
             world: World { access, sight, canary, rights },

@@ -119,7 +119,7 @@ fn what_reaches_outside_of_our_namespaces_says_so() {
     ] {
         assert!(reaches(id), "{id}");
     }
-    for id in ["exec-interactive", "hostpath-root", "role-bind", "rights-anonymous", "secret-get"] {
+    for id in ["exec-interactive", "hostpath-root", "rights-anonymous", "secret-get"] {
         assert!(!reaches(id), "{id}");
     }
 }
@@ -189,4 +189,58 @@ fn the_profile_of_the_page_about_staging_is_one() {
     assert!(catalog.personas["operator"].played && catalog.personas["reader"].played);
     let label = |id: &str| &catalog.targets[id].objects[0].object["metadata"]["labels"]["team"];
     assert_eq!(label("production-app"), "security");
+}
+
+#[test]
+fn every_role_of_a_player_is_bound() {
+    let profile = "
+title: x
+personas: {reader: {service-account: {roles: [view, company-debug]}}}
+controls: {}";
+    let Grounded { catalog, .. } = grounded(profile, true).expect("it is only declared");
+    let made = catalog.personas["reader"].objects_in(&["brinell-k7f3-plain-app"].into(), |_| None);
+    let bindings = made.iter().filter(|document| document.object["kind"] == "RoleBinding");
+    let names: BTreeSet<&str> =
+        bindings.filter_map(|it| it.object["metadata"]["name"].as_str()).collect();
+    assert_eq!(names, BTreeSet::from(["reader-company-debug", "reader-view"]));
+}
+
+#[test]
+fn a_player_gets_no_role_where_none_can_be_held() {
+    for persona in ["stranger", "monitoring"] {
+        let profile = format!(
+            "{{title: x, personas: {{{persona}: {{service-account: {{roles: [a]}}}}}}, controls: {{}}}}"
+        );
+        let refused = grounded(&profile, true).err().expect("refused");
+        assert!(refused.contains("holds no role in any namespace of ours"), "{refused}");
+    }
+}
+
+#[test]
+fn what_a_profile_declares_tells_one_reason_from_another() {
+    for (setting, words) in [
+        ("{decides: [{webhook: w}]}", "`decides` names a webhook or a policy without `saying`"),
+        ("{decides: [{policy: p}]}", "`decides` names a webhook or a policy without `saying`"),
+        ("{saying: x}", "`saying` stands without `decides`"),
+        ("{decides: [validation]}", "validation is no layer of a control"),
+        ("{decides: [flow-control]}", "flow control is no layer of a control"),
+    ] {
+        let profile = format!("{{title: x, controls: {{pod-security: {setting}}}}}");
+        let refused = grounded(&profile, true).err().expect("refused");
+        assert!(refused.contains(words), "{setting}: {refused}");
+    }
+    let unknown = "{title: x, personas: {raeder: {service-account: {}}}, controls: {}}";
+    let refused = grounded(unknown, true).err().expect("refused");
+    let is_told = refused.contains("there is no persona `raeder`")
+        && refused.contains("did you mean reader?");
+    assert!(is_told, "{refused}");
+}
+
+#[test]
+fn who_is_granted_something_is_known_where_the_authorizers_are() {
+    let catalog = found().catalog;
+    let needs = |id: &str| catalog.scenarios.iter().find(|it| it.id == id).expect(id).needs();
+    assert!(needs("exec-grants-reviewed").contains(&Need::Settings));
+    // It binds a ClusterRole of ours, which is a Role there.
+    assert!(needs("role-bind-used").contains(&Need::Effects));
 }
