@@ -48,6 +48,10 @@ fn follow(cli: Cli) -> Result<Code, Error> {
         }
         Some(Command::Image { file }) => image::image(&file),
         Some(Command::Merge(arguments)) => {
+            // What is read is not written: a merge that fails would leave nothing of it.
+            if let Some(flag) = arguments.reports.over(&arguments.results) {
+                return Err(Error::OverInput { flag });
+            }
             let output = Output { reports: arguments.reports.clone(), ..Output::default() };
             reported(merge::merge(&arguments), &output)
         }

@@ -250,9 +250,6 @@ pub struct MergeArguments {
     /// The report files.
     #[command(flatten)]
     pub reports: Reports,
-    /// Count a skipped scenario as inconclusive
-    #[arg(long, help_heading = "Results")]
-    pub require_all: bool,
 }
 
 /// The conditions of a run or a proof.
@@ -304,14 +301,18 @@ impl Output {
             return output;
         }
         let mut words = arguments.iter().take_while(|word| *word != "--").peekable();
+        let mut others = Vec::new();
         while let Some(word) = words.next() {
-            let word = word.to_string_lossy();
-            let (name, value) = word.split_once('=').unzip();
+            let text = word.to_string_lossy();
+            let (name, value) = text.split_once('=').unzip();
             let is_value = |next: &&OsString| !next.as_encoded_bytes().starts_with(b"-");
-            output.reports.add(name.unwrap_or(&word), || {
+            let is_report = output.reports.add(name.unwrap_or(&text), || {
                 value.map(PathBuf::from).or_else(|| words.next_if(is_value).map(PathBuf::from))
             });
+            others.extend((!is_report).then(|| PathBuf::from(word)));
         }
+        // What is read is not written, whatever was meant.
+        output.reports.spare(&others);
         output
     }
 }

@@ -49,12 +49,26 @@ impl Reports {
         })
     }
 
+    /// The flag of a report that would overwrite one of these files.
+    pub fn over(&self, files: &[PathBuf]) -> Option<&'static str> {
+        let files: Vec<PathBuf> = files.iter().map(|file| resolved(file)).collect();
+        self.0.iter().find(|asked| files.contains(&resolved(&asked.path))).map(|asked| asked.flag)
+    }
+
+    /// Leaves out the reports that would overwrite one of these files.
+    pub(super) fn spare(&mut self, files: &[PathBuf]) {
+        let files: Vec<PathBuf> = files.iter().map(|file| resolved(file)).collect();
+        self.0.retain(|asked| !files.contains(&resolved(&asked.path)));
+    }
+
     /// Adds a file where a word such as `--json` asks for one. `path` is what stands behind it.
-    pub(super) fn add(&mut self, word: &str, path: impl FnOnce() -> Option<PathBuf>) {
+    /// Returns whether the word is one that does.
+    pub(super) fn add(&mut self, word: &str, path: impl FnOnce() -> Option<PathBuf>) -> bool {
         let asked = flags().find(|(_, flag)| word.strip_prefix("--") == Some(flag.name));
-        let Some((format, flag)) = asked else { return };
+        let Some((format, flag)) = asked else { return false };
         let path = path();
         self.0.extend(path.map(|path| Asked { flag: flag.name, format, path }));
+        true
     }
 }
 

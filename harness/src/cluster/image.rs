@@ -121,7 +121,13 @@ impl Image {
 
     fn replace(&self, path: &Path) -> io::Result<u64> {
         // A link stays a link: what it leads to is replaced.
-        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let path = match path.canonicalize() {
+            Ok(path) => path,
+            Err(_) if path.is_symlink() => {
+                return Err(io::Error::other("it is a link that leads to nothing"));
+            }
+            Err(_) => path.to_owned(),
+        };
         if path.exists() && !path.is_file() {
             return Err(io::Error::other("it is there, and is no file"));
         }

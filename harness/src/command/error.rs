@@ -48,6 +48,12 @@ pub enum Error {
         /// The flag of the second.
         other: &'static str,
     },
+    /// A report would overwrite what it is made of.
+    #[error("--{flag} names a file that is merged: write the result to another one")]
+    OverInput {
+        /// The flag of the report.
+        flag: &'static str,
+    },
     /// A file that was named cannot be read.
     #[error("{}: {cause}", path.display())]
     Unreadable {
@@ -177,6 +183,7 @@ impl Error {
             | Error::UnknownControl { .. }
             | Error::Choice(_)
             | Error::OneFile { .. }
+            | Error::OverInput { .. }
             | Error::Unreadable { .. }
             | Error::NoResults { .. }
             | Error::Reach(

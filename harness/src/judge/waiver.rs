@@ -4,23 +4,40 @@
 use std::collections::BTreeSet;
 
 use crate::model::{
-    AttemptResult, KnownVerdict, Reason, ScenarioResult, SettledWaiver, Verdict, Waived, WaivedBy,
-    Waiver, WaiverEntry, WaiverState,
+    AttemptResult, Finding, KnownVerdict, Reason, Role, ScenarioResult, SettledWaiver, Verdict,
+    Waived, WaivedBy, Waiver, WaiverEntry, WaiverState,
 };
 
 /// One thing that is wrong with an attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wrong {
-    Found(Reason),
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Wrong<'a> {
+    Found(&'a Finding),
+    /// It did not tell, or it rests on a step that did not work.
     Unclear,
     /// It failed, and nothing says for what: nobody can know that beforehand.
     Unnamed,
 }
 
-fn wrong(attempt: &AttemptResult) -> Vec<Wrong> {
+/// The attempts of a scenario with what is wrong with each. What comes after a step that did not work was tried on other
+/// ground than it was meant for: that it was refused tells nothing.
+fn wrongs(result: &ScenarioResult) -> Vec<(&AttemptResult, Vec<Wrong<'_>>)> {
+    let mut has_failed_step = false;
+    let mut wrongs = Vec::new();
+    for attempt in &result.attempts {
+        let mut wrong = wrong(attempt);
+        if has_failed_step && attempt.role != Role::Permit && !wrong.contains(&Wrong::Unclear) {
+            wrong.push(Wrong::Unclear);
+        }
+        has_failed_step |=
+            attempt.role == Role::Step && attempt.judgement.verdict != Verdict::Passed;
+        wrongs.push((attempt, wrong));
+    }
+    wrongs
+}
+
+fn wrong(attempt: &AttemptResult) -> Vec<Wrong<'_>> {
     let judgement = &attempt.judgement;
-    let mut wrong: Vec<Wrong> =
-        judgement.findings.iter().map(|finding| Wrong::Found(finding.reason)).collect();
+    let mut wrong: Vec<Wrong<'_>> = judgement.findings.iter().map(Wrong::Found).collect();
     if judgement.verdict == Verdict::Inconclusive || !judgement.causes.is_empty() {
         wrong.push(Wrong::Unclear);
     }
@@ -40,11 +57,13 @@ fn is_about(waiver: &Waiver, attempt: &AttemptResult) -> bool {
 
 /// Whether a waiver covers something that is wrong with an attempt that it is about. What stays on the cluster no waiver
 /// covers.
-fn covers(waiver: &Waiver, wrong: Wrong) -> bool {
+fn covers(waiver: &Waiver, wrong: Wrong<'_>) -> bool {
     match (waiver.verdict, wrong) {
-        (KnownVerdict::Failed, Wrong::Found(reason)) => {
+        (KnownVerdict::Failed, Wrong::Found(finding)) => {
+            let reason = finding.reason;
             let is_named = waiver.findings.is_empty() || waiver.findings.contains(&reason);
-            is_named && reason != Reason::LeftOver
+            let is_it = waiver.got.as_ref().is_none_or(|got| *got == finding.got);
+            is_named && is_it && reason != Reason::LeftOver
         }
         (KnownVerdict::Inconclusive, Wrong::Unclear) => true,
         (KnownVerdict::Failed | KnownVerdict::Inconclusive, _) => false,
@@ -56,14 +75,14 @@ pub fn waive(result: &mut ScenarioResult, waivers: &[WaiverEntry], today: &str) 
     let is_valid =
         |it: &&WaiverEntry| it.waiver.scenario == result.id && !it.waiver.is_expired(today);
     let valid: Vec<&WaiverEntry> = waivers.iter().filter(is_valid).collect();
-    let is_covered_by = |entry: &WaiverEntry, attempt: &AttemptResult, wrong: Wrong| {
+    let wrongs = wrongs(result);
+    let is_covered_by = |entry: &WaiverEntry, attempt: &AttemptResult, wrong: Wrong<'_>| {
         is_about(&entry.waiver, attempt) && covers(&entry.waiver, wrong)
     };
     let covered = |entry: &WaiverEntry| -> Vec<usize> {
-        let is_part = |attempt: &AttemptResult| {
-            wrong(attempt).iter().any(|it| is_covered_by(entry, attempt, *it))
-        };
-        let attempts = result.attempts.iter().enumerate().filter(|(_, attempt)| is_part(attempt));
+        let attempts = wrongs.iter().enumerate().filter(|(_, (attempt, wrong))| {
+            wrong.iter().any(|it| is_covered_by(entry, attempt, *it))
+        });
         attempts.map(|(position, _)| position).collect()
     };
     let by =
@@ -72,11 +91,10 @@ pub fn waive(result: &mut ScenarioResult, waivers: &[WaiverEntry], today: &str) 
     if by.is_empty() {
         return;
     }
-    let is_covered = |attempt: &AttemptResult| {
-        let mut wrong = wrong(attempt).into_iter();
-        wrong.all(|it| valid.iter().any(|entry| is_covered_by(entry, attempt, it)))
+    let is_covered = |(attempt, wrong): &(&AttemptResult, Vec<Wrong<'_>>)| {
+        wrong.iter().all(|it| valid.iter().any(|entry| is_covered_by(entry, attempt, *it)))
     };
-    let all = result.cause.is_none() && result.attempts.iter().all(is_covered);
+    let all = result.cause.is_none() && wrongs.iter().all(is_covered);
     result.waived = Some(Waived { all, by });
 }
 
@@ -95,21 +113,21 @@ pub fn settle(
 }
 
 fn state(waiver: &Waiver, result: Option<&ScenarioResult>, today: &str) -> (WaiverState, String) {
-    let ran = result.filter(|result| result.verdict != Verdict::Skipped);
+    // What is skipped counts as inconclusive where everything is required, and has no attempts.
+    let ran = result.filter(|it| it.verdict != Verdict::Skipped && !it.attempts.is_empty());
     let Some(result) = ran else {
         return (WaiverState::Untouched, "its scenario did not run".to_owned());
     };
     if waiver.is_expired(today) {
         return (WaiverState::Expired, format!("its last day was {}", waiver.expires));
     }
-    let about: Vec<&AttemptResult> =
-        result.attempts.iter().filter(|attempt| is_about(waiver, attempt)).collect();
+    let mut about = wrongs(result);
+    about.retain(|(attempt, _)| is_about(waiver, attempt));
     let Some(unseen) = unseen(waiver, &about) else {
         return (WaiverState::Needed, "what it knows of came".to_owned());
     };
-    let told = |attempt: &&AttemptResult| {
-        let is_unclear = wrong(attempt).contains(&Wrong::Unclear);
-        attempt.judgement.verdict != Verdict::Skipped && !is_unclear
+    let told = |(attempt, wrong): &(&AttemptResult, Vec<Wrong<'_>>)| {
+        attempt.judgement.verdict != Verdict::Skipped && !wrong.contains(&Wrong::Unclear)
     };
     if result.cause.is_none() && !about.is_empty() && about.iter().all(told) {
         return (WaiverState::Stale, format!("its scenario ran, and {unseen}: remove it"));
@@ -118,14 +136,21 @@ fn state(waiver: &Waiver, result: Option<&ScenarioResult>, today: &str) -> (Waiv
 }
 
 /// What a waiver knows of and did not come, in words; nothing if all of it came.
-fn unseen(waiver: &Waiver, about: &[&AttemptResult]) -> Option<String> {
-    let seen: Vec<Wrong> = about.iter().flat_map(|attempt| wrong(attempt)).collect();
+fn unseen(waiver: &Waiver, about: &[(&AttemptResult, Vec<Wrong<'_>>)]) -> Option<String> {
+    let seen: Vec<Wrong<'_>> = about.iter().flat_map(|(_, wrong)| wrong.clone()).collect();
+    let covered = seen.iter().filter(|it| covers(waiver, **it));
+    let came: BTreeSet<Reason> = covered
+        .clone()
+        .filter_map(|it| match it {
+            Wrong::Found(finding) => Some(finding.reason),
+            Wrong::Unclear | Wrong::Unnamed => None,
+        })
+        .collect();
     if waiver.findings.is_empty() {
-        let is_seen = seen.iter().any(|it| covers(waiver, *it));
-        return (!is_seen).then(|| "nothing that it covers came".to_owned());
+        return (covered.count() == 0).then(|| "nothing that it covers came".to_owned());
     }
     let unseen: BTreeSet<Reason> =
-        waiver.findings.iter().copied().filter(|it| !seen.contains(&Wrong::Found(*it))).collect();
+        waiver.findings.iter().copied().filter(|it| !came.contains(it)).collect();
     let names: Vec<&str> = unseen.into_iter().map(Reason::label).collect();
     (!names.is_empty()).then(|| format!("nothing that it is about was {}", names.join(" or ")))
 }

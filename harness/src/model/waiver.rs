@@ -28,6 +28,10 @@ pub struct Waiver {
     /// every reason is covered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Reason>,
+    /// What came, word for word as results tell it after `got`. Needed where one attempt tells of many at once, as a review
+    /// does: what is known of one must not hide another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub got: Option<String>,
     /// Why it is put up with.
     pub why: String,
     /// Who answers for it: a person, a team, a ticket.

@@ -130,6 +130,7 @@ pub(super) fn waived() -> Vec<RunEvent> {
 
 fn waiver(line: usize, scenario: &str, expires: &str, findings: Vec<Reason>) -> WaiverEntry {
     let waiver = Waiver {
+        got: None,
         scenario: scenario.to_owned(),
         attempt: None,
         persona: None,

@@ -88,12 +88,9 @@ fn a_run_that_is_there_twice_counts_once() {
 #[test]
 fn the_worst_of_the_runs_decides() {
     let home = home();
-    for (files, code) in [
-        (&["a.json"][..], 3),
-        (&["a.json", "--require-all"], 5),
-        (&["a.json", "c.json"], 4),
-        (&["c.json", "b.json"], 1),
-    ] {
+    for (files, code) in
+        [(&["a.json"][..], 3), (&["a.json", "c.json"], 4), (&["c.json", "b.json"], 1)]
+    {
         let merged = merge(&home, files);
         assert_eq!(merged.code, Some(code), "{files:?}: {merged:?}");
     }
@@ -122,4 +119,23 @@ fn what_cannot_be_merged_is_named_and_the_reports_say_so() {
         let told = results(&home, "m.json").aborted.expect("aborted");
         assert!(told.contains(words), "{told}");
     }
+}
+
+/// A merge that fails would leave nothing of it, and one that ends in the middle neither.
+#[test]
+fn what_is_merged_is_never_written() {
+    let home = home();
+    let before = fs::read(home.path("a.json")).expect("there");
+    for arguments in [
+        &["a.json", "b.json", "--json", "a.json"][..],
+        &["a.json", "b.json", "--json", "./a.json"],
+        &["a.json", "--json", "a.json", "--no-such-flag"],
+    ] {
+        let merged = merge(&home, arguments);
+        assert_eq!(merged.code, Some(2), "{arguments:?}: {merged:?}");
+        assert_eq!(fs::read(home.path("a.json")).expect("there"), before, "{arguments:?}");
+    }
+    let words = "--json names a file that is merged: write the result to another one";
+    let merged = merge(&home, &["a.json", "--json", "a.json"]);
+    assert!(merged.stderr.contains(words), "{merged:?}");
 }

@@ -3,7 +3,7 @@
 use k8s_openapi::jiff::civil::Date;
 
 use super::Check;
-use crate::model::{KnownVerdict, Reason, Waiver};
+use crate::model::{Action, KnownVerdict, Reason, Role, Waiver};
 
 impl Check<'_> {
     pub(super) fn waivers(&mut self, waivers: &[Waiver]) {
@@ -51,6 +51,17 @@ impl Check<'_> {
         let are_known = |which: usize| {
             written[which].1.is_none_or(|name| names.iter().any(|it| it[which] == name))
         };
+        let meant = entry.turns.iter().zip(&names).filter(|(_, it)| is_it(it));
+        let lists = |action: &Action| {
+            matches!(action, Action::Grants(_) | Action::Rights(_) | Action::Review(_))
+        };
+        if waiver.verdict == KnownVerdict::Failed
+            && waiver.got.is_none()
+            && meant.clone().any(|(turn, _)| turn.role != Role::Permit && lists(&turn.action))
+        {
+            let hint = "add `got:`, word for word as results tell it: what is known of one must not hide another";
+            self.wrong(pointer, "it is about an attempt that tells of many at once", hint);
+        }
         if (0..3).all(are_known) && !names.iter().any(is_it) {
             let hint = "name an attempt with the persona and the door that results show beside it";
             self.wrong(pointer, "no attempt has all of these", hint);

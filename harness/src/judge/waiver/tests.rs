@@ -161,3 +161,49 @@ fn a_waiver_that_has_expired_or_is_stale_must_go() {
         assert!(state.is_bad());
     }
 }
+
+/// A scenario with one attempt, in which several things came.
+fn listed(got: &[&str]) -> ScenarioResult {
+    let mut result = scenario("exec-interactive");
+    result.attempts.truncate(1);
+    let finding = result.attempts[0].judgement.findings[0].clone();
+    let findings = got.iter().map(|got| Finding { got: (*got).to_owned(), ..finding.clone() });
+    result.attempts[0].judgement.findings = findings.collect();
+    result
+}
+
+#[test]
+fn what_is_known_of_one_hides_no_other_in_the_same_attempt() {
+    let known = [json!({"got": "granted to team-x"})];
+    assert!(is_waived(listed(&["granted to team-x"]), &known));
+    assert!(!is_waived(listed(&["granted to everybody"]), &known));
+    assert!(!is_waived(listed(&["granted to team-x", "granted to everybody"]), &known));
+}
+
+#[test]
+fn what_rests_on_a_step_that_did_not_work_needs_a_waiver_of_its_own() {
+    let mut result = scenario("exec-interactive");
+    result.attempts.truncate(2);
+    for attempt in &mut result.attempts {
+        attempt.judgement.findings.clear();
+        attempt.judgement.causes.clear();
+    }
+    let [step, attack] = result.attempts.as_mut_slice() else { panic!("two") };
+    (step.role, step.name, step.judgement.verdict) =
+        (Role::Step, "a step".to_owned(), Verdict::Inconclusive);
+    (attack.role, attack.name, attack.judgement.verdict) =
+        (Role::Attack, "an attack".to_owned(), Verdict::Passed);
+    let of_step = json!({"verdict": "inconclusive", "attempt": "a step"});
+    let of_attack = json!({"verdict": "inconclusive", "attempt": "an attack"});
+    assert!(!is_waived(result.clone(), &[of_step.clone()]));
+    assert!(is_waived(result, &[of_step, of_attack]));
+}
+
+#[test]
+fn a_waiver_of_what_was_skipped_is_left_alone_where_everything_is_required() {
+    let mut result = scenario("exec-interactive");
+    result.verdict = Verdict::Inconclusive;
+    result.attempts.clear();
+    let settled = settle(&[waiver(json!({"expires": "2026-11-19"}))], &[result], TODAY);
+    assert_eq!(settled[0].state, WaiverState::Untouched);
+}

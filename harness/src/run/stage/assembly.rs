@@ -127,7 +127,8 @@ impl OwnStage {
 
 /// The roles that the API server makes itself and whose names do not say so
 /// (<https://kubernetes.io/docs/reference/access-authn-authz/rbac/#default-roles-and-role-bindings>).
-const USERS_ROLES: [&str; 4] = ["cluster-admin", "admin", "edit", "view"];
+const UNMARKED: [&str; 5] =
+    ["cluster-admin", "admin", "edit", "view", "extension-apiserver-authentication-reader"];
 
 /// Whether an object would become another if it were there before what the API server makes itself: it adds its own
 /// rules to a role of its own name, and admits no pod whose priority it has not made yet.
@@ -135,7 +136,7 @@ fn rests_on_its_own(object: &Value) -> bool {
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     let api = object["apiVersion"].as_str().unwrap_or_default();
     let is_of = |group: &str| api.split('/').next() == Some(group);
-    let is_its_name = name.starts_with("system:") || USERS_ROLES.contains(&name);
+    let is_its_name = name.starts_with("system:") || UNMARKED.contains(&name);
     is_of("rbac.authorization.k8s.io") && is_its_name
         || is_of("scheduling.k8s.io")
         || object["spec"]["priorityClassName"].is_string()

@@ -14,8 +14,8 @@ use crate::catalog::PersonaEntry;
 use crate::cluster::STARTING;
 use crate::model::{Impersonated, Persona};
 
-/// Where the controllers' own accounts are.
-const SYSTEM: &str = "kube-system";
+/// How the namespaces are named in which controllers make accounts.
+const SYSTEM: &str = "kube-";
 
 /// The identities that were made on a stage, by the persona's name.
 #[derive(Default)]
@@ -50,16 +50,16 @@ impl Stage {
         else {
             return Ok(());
         };
-        if account.namespace != SYSTEM {
+        if !account.namespace.starts_with(SYSTEM) {
             return Ok(());
         }
         let admin = self.world.access.admin.clone();
-        let accounts = Api::<Account>::namespaced(admin, SYSTEM);
+        let accounts = Api::<Account>::namespaced(admin, &account.namespace);
         let made = await_condition(accounts, &account.name, |it: Option<&Account>| it.is_some());
         match tokio::time::timeout(STARTING, made).await {
             Ok(seen) => Ok(seen.map(drop)?),
             Err(_) => {
-                let what = format!("the ServiceAccount {SYSTEM}/{}", account.name);
+                let what = format!("the ServiceAccount {}/{}", account.namespace, account.name);
                 Err(not_ready(what, "no controller has made it"))
             }
         }
