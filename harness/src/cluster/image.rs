@@ -133,8 +133,10 @@ impl Image {
         }
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new("."));
-        let readable = Permissions::from_mode(0o666);
-        let mut file = tempfile::Builder::new().permissions(readable).tempfile_in(folder)?;
+        // What was nobody else's to read stays so.
+        let as_before = path.metadata().map(|there| there.permissions());
+        let permissions = as_before.unwrap_or_else(|_| Permissions::from_mode(0o666));
+        let mut file = tempfile::Builder::new().permissions(permissions).tempfile_in(folder)?;
         let size = self.write_to(file.as_file_mut())?;
         file.as_file().sync_all()?;
         file.persist(&path)?;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Stdio;
 
 use serde_json::Value;
@@ -43,17 +44,31 @@ fn standard_output_gets_the_same_bytes() {
     assert!(output.stdout == fs::read(home.path("image.tar")).expect("there"), "they differ");
 }
 
+/// The run's own archive is its owner's alone.
+#[test]
+fn what_was_nobody_elses_to_read_stays_so() {
+    let home = Home::new();
+    let archive = home.path("image.tar");
+    fs::write(&archive, "an earlier one").expect("written");
+    fs::set_permissions(&archive, fs::Permissions::from_mode(0o600)).expect("set");
+    assert_eq!(ran(brinell(&home, NO_ENGINE).args(["image", "image.tar"])).code, Some(0));
+    assert_eq!(fs::metadata(&archive).expect("there").permissions().mode() & 0o777, 0o600);
+}
+
 #[test]
 fn what_cannot_be_written_leaves_nothing() {
     let home = Home::new();
+    symlink("nowhere", home.path("tmp/link")).expect("a link");
     for (file, words) in [
         ("none/image.tar", "none/image.tar: No such file"),
         ("tmp", "it is there, and is no file"),
         ("/dev/full", "it is there, and is no file"),
+        ("tmp/link", "it is a link that leads to nothing"),
     ] {
         let refused = ran(brinell(&home, NO_ENGINE).args(["image", file]));
         assert_eq!(refused.code, Some(4), "{file}: {refused:?}");
         assert!(refused.stderr.contains(words), "{file}: {}", refused.stderr);
     }
+    fs::remove_file(home.path("tmp/link")).expect("still a link");
     assert_eq!(home.touched(&[]), [""; 0]);
 }

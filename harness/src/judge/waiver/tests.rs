@@ -195,7 +195,7 @@ fn what_rests_on_a_step_that_did_not_work_needs_a_waiver_of_its_own() {
         (Role::Attack, "an attack".to_owned(), Verdict::Passed);
     let of_step = json!({"verdict": "inconclusive", "attempt": "a step"});
     let of_attack = json!({"verdict": "inconclusive", "attempt": "an attack"});
-    assert!(!is_waived(result.clone(), &[of_step.clone()]));
+    assert!(!is_waived(result.clone(), std::slice::from_ref(&of_step)));
     assert!(is_waived(result, &[of_step, of_attack]));
 }
 
