@@ -23,7 +23,7 @@ use crate::catalog::did_you_mean;
 use crate::model::Need;
 use crate::text::{api_words, without_credentials};
 
-pub use removal::{ExistingSwept, remove, sweep};
+pub use removal::{remove, sweep};
 
 /// The file in a run's folder that says on which existing cluster it is.
 const MARK: &str = "existing";
