@@ -2,6 +2,7 @@
 
 use brinell::cli::SweepArguments;
 use brinell::cluster::{self, ExistingSwept, Swept, Way};
+use brinell::model::Context;
 use brinell::report::ExitCode;
 use brinell::text;
 
@@ -9,9 +10,10 @@ use super::{Error, print};
 
 /// Sweeps every run, or the one that is named; on an existing cluster, if its context is given.
 pub async fn sweep(arguments: SweepArguments) -> Result<ExitCode, Error> {
-    let SweepArguments { run: named, context, kubeconfig } = arguments;
-    if let Some(context) = context {
-        return there(&Way { kubeconfig, context }, named.as_deref()).await;
+    let SweepArguments { run: named, context, kubeconfig, in_cluster } = arguments;
+    let context = context.map(|context| Way::Context(Context { kubeconfig, context }));
+    if let Some(way) = context.or(in_cluster.then_some(Way::InCluster)) {
+        return there(&way, named.as_deref()).await;
     }
     let sweeping = cluster::sweep(named.as_deref()).await.map_err(Error::Sweep)?;
     let line = |(run, became): &(String, Swept)| format!("{run}: {}\n", told(run, became));
@@ -31,7 +33,7 @@ pub async fn sweep(arguments: SweepArguments) -> Result<ExitCode, Error> {
 /// Sweeps an existing cluster.
 async fn there(way: &Way, named: Option<&str>) -> Result<ExitCode, Error> {
     let swept = cluster::sweep_existing(way, named).await.map_err(Error::Sweep)?;
-    let context = &way.context;
+    let place = way.arguments();
     let line = |(run, became): (&String, &ExistingSwept)| {
         let told = match became {
             ExistingSwept::Removed(count) => {
@@ -40,7 +42,7 @@ async fn there(way: &Way, named: Option<&str>) -> Result<ExitCode, Error> {
             ExistingSwept::Alive => "is running".to_owned(),
             ExistingSwept::Failed(why) => format!("could not be removed: {why}"),
             ExistingSwept::Elsewhere => format!(
-                "was not started from here; `brinell sweep --context {context} {run}` removes it all the same"
+                "was not started from here; `brinell sweep {place} {run}` removes it all the same"
             ),
         };
         format!("{run}: {told}\n")
