@@ -2,12 +2,12 @@
 //! what was sent once must be in the log once.
 
 use http::{HeaderName, HeaderValue};
-use k8s_openapi::api::authentication::v1::{SelfSubjectReview, TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::PostParams;
 use kube::{Api, Client, Config};
 
-use crate::cluster::{Access, client};
+use crate::cluster::{Access, client, who_am_i};
 use crate::model::{Impersonated, Persona, User};
 use crate::text::encode;
 
@@ -92,13 +92,6 @@ fn headers(impersonated: &Impersonated) -> Result<Vec<(HeaderName, HeaderValue)>
     });
     let header = |(name, value): (String, &String)| Ok((name.parse()?, value.parse()?));
     uid.chain(extra).map(header).collect()
-}
-
-/// The user name that a client has. The admin's is the cluster's to choose.
-async fn who_am_i(client: &Client) -> Result<Option<String>, kube::Error> {
-    let reviews = Api::<SelfSubjectReview>::all(client.clone());
-    let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await?;
-    Ok(review.status.and_then(|status| status.user_info?.username))
 }
 
 async fn request_token(accounts: &Api<ServiceAccount>, name: &str) -> Result<String, kube::Error> {

@@ -4,8 +4,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::core::v1::Node;
-use kube::api::ListParams;
+use kube::api::{ListParams, PostParams};
 use kube::client::ClientBuilder;
 use kube::{Api, Client, Config};
 use serde_json::Value;
@@ -74,12 +75,19 @@ pub(super) async fn first_node(admin: &Client) -> Result<(String, IpAddr), Clust
     })
 }
 
+/// The user name that the API server takes a client for; `None` if it does not say.
+pub(crate) async fn who_am_i(client: &Client) -> Result<Option<String>, kube::Error> {
+    let reviews = Api::<SelfSubjectReview>::all(client.clone());
+    let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await?;
+    Ok(review.status.and_then(|status| status.user_info?.username))
+}
+
 /// How long an answer may take to begin. A watch is answered at once, and then goes on.
 const ANSWER: Duration = Duration::from_secs(60);
 
-/// A client that sends each request once, when its turn comes, and waits for a connection and for an answer only so long. The time is each
-/// request's own: kube's `read_timeout` runs while a connection is idle as well, and so ended the request that was the first
-/// after most of that time, in less than a second (measured).
+/// A client that sends each request once, when its turn comes, and waits for a connection and for an answer only so
+/// long. The time is each request's own: kube's `read_timeout` runs while a connection is idle as well, and so ended the
+/// request that was the first after most of that time, in less than a second (measured).
 ///
 /// # Errors
 /// When no client can be made of the configuration.

@@ -21,6 +21,7 @@ mod webhooks;
 use std::path::Path;
 use std::time::Duration;
 
+pub(crate) use access::who_am_i;
 pub use access::{Access, client};
 pub(crate) use applying::{Applier, ApplyError, StandIn, is_pod_ready, until_pod_ready};
 pub use ask::ask;
@@ -119,14 +120,14 @@ pub enum ClusterError {
     /// An existing cluster could not be reached again.
     #[error(transparent)]
     Reach(#[from] Box<ReachError>),
-    /// The context of a run leads to another cluster now.
+    /// The way of a run leads to another cluster now.
     #[error(
-        "the context {context} leads to another cluster than the one that the run was on: `brinell sweep --context NAME RUN` \
-         with the right one removes what it left there"
+        "{way} leads to another cluster than the one that the run was on: `brinell sweep --context NAME RUN` with the \
+         right one removes what it left there"
     )]
     OtherCluster {
-        /// The context.
-        context: String,
+        /// How the run found its cluster.
+        way: Way,
     },
     /// A namespace of ours is still there although it was deleted.
     #[error("the namespace {name} is not gone {waited:?} after its deletion: {state}")]

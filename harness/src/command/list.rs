@@ -9,7 +9,7 @@ use brinell::report::ExitCode;
 use brinell::run::Plan;
 use brinell::text::{self, visible};
 
-use super::{Error, catalog, chosen, existing, print, visit};
+use super::{Asked, Error, asked, catalog, chosen, print, visit};
 
 /// Shows a scenario as its file has it.
 pub fn explain(id: &str) -> Result<ExitCode, Error> {
@@ -48,14 +48,14 @@ fn listed(entry: &Entry) -> serde_json::Value {
 pub async fn plan(arguments: PlanArguments) -> Result<ExitCode, Error> {
     let PlanArguments { selection, existing: there } = arguments;
     let catalog = catalog(&selection)?;
-    if let Some((profile, place)) = existing(&catalog, &selection, &there)? {
+    let Asked { entries, profile, place } = asked(&catalog, &selection, &there)?;
+    if let Some(place) = place {
         // Nothing is made: the id only shows what namespaces would be called.
         let run = text::random_hex(3);
         let reached = visit::reach(&catalog, &profile, place, &there, &run).await?;
         let where_it_is = format!("existing ({})", reached.existing.told());
         return show(&reached.plan(&selection)?, &profile, &where_it_is);
     }
-    let (entries, profile) = chosen(&catalog, &selection)?;
     let choice = Choice::make(selection.cluster).await;
     let plan = Plan::new(&catalog, &profile, choice.cluster, entries);
     show(&plan, &profile, &format!("{} ({})", choice.cluster.name(), choice.why))

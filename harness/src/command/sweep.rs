@@ -2,6 +2,7 @@
 
 use brinell::cli::SweepArguments;
 use brinell::cluster::{self, Swept, Way};
+use brinell::model::Context;
 use brinell::report::ExitCode;
 use brinell::text;
 
@@ -9,9 +10,10 @@ use super::{Error, print};
 
 /// Sweeps every run, or the one that is named; on an existing cluster, if its context is given.
 pub async fn sweep(arguments: SweepArguments) -> Result<ExitCode, Error> {
-    let SweepArguments { run: named, context, kubeconfig } = arguments;
-    if let Some(context) = context {
-        return there(&Way { kubeconfig, context }, named.as_deref()).await;
+    let SweepArguments { run: named, context, kubeconfig, in_cluster } = arguments;
+    let context = context.map(|context| Way::Context(Context { kubeconfig, context }));
+    if let Some(way) = context.or(in_cluster.then_some(Way::InCluster)) {
+        return there(&way, named.as_deref()).await;
     }
     let sweeping = cluster::sweep(named.as_deref()).await.map_err(Error::Sweep)?;
     let told = sweeping.swept.iter().map(|(run, became)| {
@@ -30,8 +32,9 @@ pub async fn sweep(arguments: SweepArguments) -> Result<ExitCode, Error> {
 /// Sweeps an existing cluster.
 async fn there(way: &Way, named: Option<&str>) -> Result<ExitCode, Error> {
     let swept = cluster::sweep_existing(way, named).await.map_err(Error::Sweep)?;
+    let place = way.arguments();
     let told = swept.iter().map(|(run, became)| {
-        let command = format!("brinell sweep --context {} {run}", way.context);
+        let command = format!("brinell sweep {place} {run}");
         told(run, became, |count| text::count(count, "namespace"), &command)
     });
     say(told.collect(), stays(swept.values()))

@@ -1,4 +1,5 @@
-//! Removing what a run made on an existing cluster: its own namespaces, known by name and label together, deleted by UID.
+//! Removing what a run made on an existing cluster: its own namespaces, known by name and label together, deleted by
+//! UID.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -43,7 +44,7 @@ pub async fn remove(run: &str, folder: &RunFolder) -> Result<Option<usize>, Clus
     let Some(Mark { way, identity }) = Mark::read(folder)? else { return Ok(None) };
     let there = way.there().await?;
     if there.identity != identity {
-        return Err(ClusterError::OtherCluster { context: way.context });
+        return Err(ClusterError::OtherCluster { way });
     }
     Ok(Some(remove_run(&there.admin, run).await?))
 }
@@ -144,7 +145,7 @@ async fn delete(admin: &Client, found: Found) -> Result<(), ClusterError> {
 impl Way {
     async fn there(&self) -> Result<There, ClusterError> {
         // Whoever has made something there may remove it there, whatever its name looks like.
-        let config = self.config(Some(&self.context)).await.map_err(Box::new)?;
+        let config = self.config_allowed().await.map_err(Box::new)?;
         let server = without_credentials(&config.cluster_url.to_string());
         let admin = client(config, &Pace::free())?;
         let identity = identity(&admin, &server).await;
