@@ -7,9 +7,9 @@ use brinell::cli::{ListFormat, PlanArguments, RunArguments};
 use brinell::cluster::Choice;
 use brinell::report::ExitCode;
 use brinell::run::Plan;
-use brinell::text::{self, visible};
+use brinell::text::visible;
 
-use super::{Error, catalog, chosen, existing, print, visit};
+use super::{Error, FOUND, catalog, chosen, existing, print, profile, visit};
 
 /// Shows a scenario as its file has it.
 pub fn explain(id: &str) -> Result<ExitCode, Error> {
@@ -46,16 +46,19 @@ fn listed(entry: &Entry) -> serde_json::Value {
 
 /// Shows what a run would set up, run and skip.
 pub async fn plan(arguments: PlanArguments) -> Result<ExitCode, Error> {
-    let PlanArguments { selection, existing: there } = arguments;
-    let catalog = catalog(&selection)?;
-    if let Some((profile, place)) = existing(&catalog, &selection, &there)? {
-        // Nothing is made: the id only shows what namespaces would be called.
-        let run = text::random_hex(3);
-        let reached = visit::reach(&catalog, &profile, place, &there, &run).await?;
-        let where_it_is = format!("existing ({})", reached.existing.told());
-        return show(&reached.plan(&selection)?, &profile, &where_it_is);
+    let PlanArguments { selection, existing: there, rbac } = &arguments;
+    let catalog = catalog(selection)?;
+    if let Some(grantee) = rbac {
+        let profile = profile(&catalog, selection, FOUND)?;
+        return print(visit::roles(&catalog, &profile, &arguments, grantee)?.as_bytes());
     }
-    let (entries, profile) = chosen(&catalog, &selection)?;
+    if let Some((profile, place)) = existing(&catalog, selection, there)? {
+        let reached = visit::look(&catalog, &profile, place, there).await?;
+        let mut plan = reached.plan(selection)?;
+        reached.ask(&mut plan).await?;
+        return show(&plan, &profile, &format!("existing ({})", reached.existing.told()));
+    }
+    let (entries, profile) = chosen(&catalog, selection)?;
     let choice = Choice::make(selection.cluster).await;
     let plan = Plan::new(&catalog, &profile, choice.cluster, entries);
     show(&plan, &profile, &format!("{} ({})", choice.cluster.name(), choice.why))

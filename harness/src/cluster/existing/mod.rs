@@ -3,6 +3,7 @@
 
 mod log;
 mod removal;
+mod rights;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,10 +21,11 @@ use super::{Access, ClusterError, FENCE, Pace, Pulse, RunFolder, Sight, client, 
 use crate::audit::source::SourceError;
 use crate::catalog::Lacks;
 use crate::catalog::did_you_mean;
-use crate::model::Need;
+use crate::model::{Need, Right};
 use crate::text::{api_words, without_credentials};
 
 pub use removal::{ExistingSwept, remove, sweep};
+pub use rights::Unmet;
 
 /// The file in a run's folder that says on which existing cluster it is.
 const MARK: &str = "existing";
@@ -148,6 +150,20 @@ pub enum ReachError {
         /// Why not.
         cause: kube::Error,
     },
+    /// Rights are missing that every run needs.
+    #[error(
+        "the context {context} acts as {user}, who may not do what every run needs: {}; \
+         `brinell plan --rbac SUBJECT` prints roles with all that is needed",
+        .missing.join(", ")
+    )]
+    Unauthorized {
+        /// The context.
+        context: String,
+        /// As whom it acts.
+        user: String,
+        /// Each right that is missing, with its place.
+        missing: Vec<String>,
+    },
 }
 
 fn named(path: Option<&Path>) -> String {
@@ -248,7 +264,9 @@ impl Existing {
         let user = who_am_i(&admin).await.map_err(unusable)?;
         let api_servers = api_servers(&admin).await;
         // Behind a load balancer another server may answer the next request.
-        let pulse = (api_servers == Some(1)).then(|| Pulse::of(admin.clone()));
+        let is_watched = api_servers == Some(1)
+            && rights::may(&admin, &watching_leases()).await.map_err(unusable)?;
+        let pulse = is_watched.then(|| Pulse::of(admin.clone()));
         let access = Access {
             node_name: a_node(&admin).await,
             image: image.unwrap_or(NO_IMAGE).to_owned(),
@@ -289,31 +307,46 @@ impl Existing {
         folder.write(MARK, &mark).map(drop).map_err(ClusterError::Folder)
     }
 
-    /// What scenarios cannot have here.
-    pub fn lacks(&self, has_image: bool) -> Lacks {
-        let mut needs =
-            vec![Need::KubeletPort, Need::Etcd, Need::Settings, Need::Players, Need::Effects];
-        needs.extend(self.sight.log.is_none().then_some(Need::AuditLog));
-        needs.extend((!has_image).then_some(Need::OwnPods));
-        Lacks {
-            who: self.way.context.clone(),
-            said: "brinell does not have here".to_owned(),
-            needs: needs.into_iter().collect(),
-        }
-    }
-
     /// Where it is and as whom, for a person.
     pub fn told(&self) -> String {
         let servers = match self.api_servers {
             Some(count) => crate::text::count(count, "API server"),
             None => "an unknown number of API servers".to_owned(),
         };
-        let log = match &self.sight.log {
+        format!("reached {} as {}, {}, {servers}", self.server, self.user, self.version)
+    }
+
+    /// What is read of its log, for a person.
+    pub fn told_log(&self) -> &'static str {
+        match &self.sight.log {
             Some(log) if log.is_in_order() => "its audit log is read",
             Some(_) => "its audit log is read late, at the end",
             None => "no audit log",
-        };
-        format!("reached {} as {}, {}, {servers}, {log}", self.server, self.user, self.version)
+        }
+    }
+}
+
+/// What scenarios cannot have on the existing cluster of a context.
+pub fn lacks(context: &str, sees_log: bool, has_image: bool) -> Lacks {
+    let mut needs =
+        vec![Need::KubeletPort, Need::Etcd, Need::Settings, Need::Players, Need::Effects];
+    needs.extend((!sees_log).then_some(Need::AuditLog));
+    needs.extend((!has_image).then_some(Need::OwnPods));
+    Lacks {
+        who: context.to_owned(),
+        said: "brinell does not have here".to_owned(),
+        needs: needs.into_iter().collect(),
+    }
+}
+
+/// What it takes to see which process of the API server answers.
+fn watching_leases() -> Right {
+    Right {
+        verb: "watch".to_owned(),
+        group: "coordination.k8s.io".to_owned(),
+        resource: "leases".to_owned(),
+        r#in: Some("kube-system".to_owned()),
+        ..Right::default()
     }
 }
 
