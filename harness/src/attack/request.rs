@@ -7,7 +7,7 @@ use super::http::Content;
 use super::ledger::look;
 use super::{ActionError, Attempt, Observation};
 use crate::catalog::fill_texts;
-use crate::model::{ApiPath, Door, Effect, Method, Patch, Request, is_question, query_values};
+use crate::model::{Aim, ApiPath, Door, Effect, Method, Patch, Request, query_values};
 use crate::text::encode;
 
 /// Sends the request and, where it makes or deletes something, looks whether it did.
@@ -68,8 +68,7 @@ fn media_type(request: &Request) -> &'static str {
     }
 }
 
-/// What a request does to what is stored, as far as it can be seen afterwards. Of an object that was there before, it
-/// cannot be seen who changed it.
+/// What a request does to what is stored, where its [`Aim`] can be seen.
 enum Change {
     /// It makes an object in this collection.
     Makes { collection: String },
@@ -82,42 +81,25 @@ enum Change {
 impl Change {
     async fn of(attempt: &Attempt<'_>, request: &Request) -> Result<Change, ActionError> {
         let admin = &attempt.world.access.admin;
-        let Some(path) = ApiPath::parse(&request.path).filter(is_stored) else {
-            return Ok(Change::Other);
-        };
         let plain = request.path.split('?').next().unwrap_or_default().trim_end_matches('/');
-        let named = !path.name.is_empty();
-        Ok(match request.method {
-            _ if request.is_dry_run() => Change::Other,
-            Method::Post if !named => Change::Makes { collection: plain.to_owned() },
-            // Some kinds are made by PUT, and every kind by server-side apply, where the name is free.
-            Method::Put | Method::Patch if named && may_make(request) => {
+        Ok(match request.aim() {
+            Aim::Make => Change::Makes { collection: plain.to_owned() },
+            Aim::MakeOrChange => {
                 let free = look(admin, plain).await?.is_empty();
                 match plain.rsplit_once('/').filter(|_| free) {
                     Some((collection, _)) => Change::Makes { collection: collection.to_owned() },
                     None => Change::Other,
                 }
             }
-            Method::Delete => {
+            Aim::Delete => {
                 let path = format!("{plain}{}", selectors(&request.path));
                 let mut before = look(admin, &path).await?;
                 before.retain(|object| object.deletion_timestamp.is_none());
                 Change::Deletes { path, before }
             }
-            Method::Get | Method::Post | Method::Put | Method::Patch => Change::Other,
+            Aim::Other => Change::Other,
         })
     }
-}
-
-/// Whether an object sent there is kept: not below a subresource, nor a Binding, nor a question.
-fn is_stored(path: &ApiPath) -> bool {
-    path.subresource.is_empty()
-        && !is_question(&path.group)
-        && !(path.group.is_empty() && path.resource == "bindings")
-}
-
-fn may_make(request: &Request) -> bool {
-    request.method == Method::Put || request.patch == Some(Patch::Apply)
 }
 
 /// The part of a query that says which objects of a collection are meant.
@@ -162,27 +144,6 @@ async fn gone(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_answered_without_being_kept_is_no_object() {
-        let stored = |path: &str| is_stored(&ApiPath::parse(path).expect("a resource"));
-        for path in [
-            "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
-            "/apis/authentication.k8s.io/v1/tokenreviews",
-            "/api/v1/namespaces/a/serviceaccounts/b/token",
-            "/api/v1/namespaces/a/bindings",
-            "/api/v1/namespaces/a/pods/p/eviction",
-        ] {
-            assert!(!stored(path), "{path}");
-        }
-        for path in [
-            "/api/v1/namespaces/a/events",
-            "/apis/certificates.k8s.io/v1/certificatesigningrequests",
-            "/apis/rbac.authorization.k8s.io/v1/namespaces/a/roles",
-        ] {
-            assert!(stored(path), "{path}");
-        }
-    }
 
     #[test]
     fn a_collection_is_looked_at_as_far_as_it_is_meant() {

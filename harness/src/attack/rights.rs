@@ -3,7 +3,7 @@
 
 mod places;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
 use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::Namespace;
@@ -262,39 +262,9 @@ fn review(user: &User, right: &Right) -> Value {
     let mut spec = json!({"user": user.username, "groups": user.groups});
     match &right.url {
         Some(url) => spec["nonResourceAttributes"] = json!({"verb": right.verb, "path": url}),
-        None => spec["resourceAttributes"] = attributes(right),
+        None => spec["resourceAttributes"] = right.attributes(),
     }
     json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec})
-}
-
-/// A list or watch of one object is one with a field selector, of which the API server makes the name
-/// (`pkg/endpoints/request/requestinfo.go`).
-fn attributes(right: &Right) -> Value {
-    let (resource, subresource) = right.resource_parts();
-    let mut fields = right.fields.clone();
-    if let (Some(name), "list" | "watch") = (&right.named, right.verb.as_str()) {
-        fields.insert("metadata.name".to_owned(), name.clone());
-    }
-    let mut attributes = json!({
-        "verb": right.verb,
-        "group": right.group,
-        "version": "*",
-        "resource": resource,
-        "subresource": subresource,
-        "name": right.named,
-        "namespace": right.r#in,
-    });
-    for (key, selector) in [("fieldSelector", &fields), ("labelSelector", &right.labels)] {
-        if !selector.is_empty() {
-            attributes[key] = json!({"requirements": requirements(selector)});
-        }
-    }
-    attributes
-}
-
-fn requirements(selector: &BTreeMap<String, String>) -> Vec<Value> {
-    let one = |(key, value)| json!({"key": key, "operator": "In", "values": [value]});
-    selector.iter().map(one).collect()
 }
 
 impl Held {
@@ -369,6 +339,8 @@ impl Held {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::catalog::Catalog;
 

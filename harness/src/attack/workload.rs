@@ -80,16 +80,10 @@ pub(super) async fn send(
 }
 
 fn collection(workload: Workload, namespace: &str) -> String {
-    let (api, resource) = match workload {
-        Workload::Deployment => ("apis/apps/v1", "deployments"),
-        Workload::ReplicaSet => ("apis/apps/v1", "replicasets"),
-        Workload::StatefulSet => ("apis/apps/v1", "statefulsets"),
-        Workload::DaemonSet => ("apis/apps/v1", "daemonsets"),
-        Workload::ReplicationController => ("api/v1", "replicationcontrollers"),
-        Workload::Job => ("apis/batch/v1", "jobs"),
-        Workload::CronJob => ("apis/batch/v1", "cronjobs"),
-    };
-    format!("/{api}/namespaces/{namespace}/{resource}")
+    match workload.resource() {
+        ("", resource) => format!("/api/v1/namespaces/{namespace}/{resource}"),
+        (group, resource) => format!("/apis/{group}/v1/namespaces/{namespace}/{resource}"),
+    }
 }
 
 /// The workload, whose pods carry the attempt's label.

@@ -11,7 +11,7 @@ use super::read::Parsed;
 use super::source::Source;
 use super::{
     Catalog, ControlEntry, Document, Entry, File, PersonaEntry, Planned, Problem, Problems,
-    ProfileEntry, SetUp, Target, fill_texts, resolve,
+    ProfileEntry, SetUp, Target, fill_texts, identity, resolve,
 };
 use crate::model::{
     Binding, Bound, Expectation, HeldRole, Impersonated, PERSONAS, Persona, Player, Profile,
@@ -56,7 +56,7 @@ impl Catalog {
         }
         let profile = declared(&catalog, profile)?;
         let accounts = moved.accounts();
-        Ok(Grounded { catalog, profile, accounts })
+        Ok(Grounded { catalog, profile, accounts, prefix: ground.prefix.clone() })
     }
 
     /// What every namespace that targets and personas make is called there, by its name here.
@@ -77,6 +77,39 @@ pub struct Grounded {
     pub profile: ProfileEntry,
     /// The Namespace of the personas' accounts.
     pub accounts: Document,
+    /// What the names of our namespaces begin with.
+    pub prefix: String,
+}
+
+impl Grounded {
+    /// What is made there for scenarios to act on and with: namespaces first, pods last because they may run as an
+    /// account that is among the others, each object once.
+    pub fn documents(
+        &self,
+        targets: &[&Target],
+        personas: &[&PersonaEntry],
+        with_pods: bool,
+    ) -> Vec<Document> {
+        let of_targets = targets.iter().flat_map(|target| &target.objects);
+        let mut documents: Vec<Document> =
+            [&self.accounts].into_iter().chain(of_targets).cloned().collect();
+        documents.retain(|it| with_pods || it.object["kind"] != "Pod");
+        let made: BTreeSet<String> =
+            documents.iter().filter_map(|it| namespace(&it.object)).map(str::to_owned).collect();
+        let made: BTreeSet<&str> = made.iter().map(String::as_str).collect();
+        for persona in personas {
+            let written = |role: &str| self.catalog.written_rules(role);
+            documents.extend(persona.objects_in(&made, written));
+        }
+        documents.sort_by_key(|it| match it.object["kind"].as_str() {
+            Some("Namespace") => 0,
+            Some("Pod") => 2,
+            _ => 1,
+        });
+        let mut known = BTreeSet::new();
+        documents.retain(|it| known.insert(identity(&it.object)));
+        documents
+    }
 }
 
 /// Sees that a profile only declares, and gives roles where they can be held.

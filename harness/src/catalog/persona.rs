@@ -85,7 +85,7 @@ fn namespaces(
 }
 
 /// The name of an object that is a Namespace.
-pub(super) fn namespace(object: &Value) -> Option<&str> {
+pub(crate) fn namespace(object: &Value) -> Option<&str> {
     object["metadata"]["name"].as_str().filter(|_| object["kind"] == "Namespace")
 }
 

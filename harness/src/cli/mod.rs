@@ -9,6 +9,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 pub use reports::Reports;
 
+use crate::catalog::Grantee;
 use crate::cluster::{ClusterType, Supervision, Tied};
 use crate::pod::InCluster;
 use crate::report::{ExitCode, Meaning};
@@ -149,6 +150,15 @@ pub struct PlanArguments {
     /// On which existing cluster.
     #[command(flatten)]
     pub existing: ExistingArguments,
+    /// Print roles with exactly what brinell needs there, bound to User/NAME, Group/NAME or ServiceAccount/NAMESPACE/NAME;
+    /// takes no cluster
+    #[arg(
+        long,
+        value_name = "SUBJECT",
+        conflicts_with = "cluster",
+        help_heading = "Existing cluster"
+    )]
+    pub rbac: Option<Grantee>,
 }
 
 /// Which runs are swept.

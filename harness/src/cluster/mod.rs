@@ -27,7 +27,7 @@ pub(crate) use applying::{Applier, ApplyError, StandIn, is_pod_ready, until_pod_
 pub use ask::ask;
 pub use commands::RUN_VARIABLE;
 pub use existing::sweep as sweep_existing;
-pub use existing::{Existing, ReachError, Way, namespace_prefix};
+pub use existing::{Existing, ReachError, Unmet, Way, lacks, namespace_prefix};
 pub(crate) use image::can_run_in_pods;
 pub use image::{Image, ImageError};
 use kube::config::{KubeConfigOptions, Kubeconfig};

@@ -221,7 +221,7 @@ impl Error {
                 | AssetError::Cache(_),
             )
             | Error::NoCluster(_)
-            | Error::Reach(ReachError::Api { .. })
+            | Error::Reach(ReachError::Api { .. } | ReachError::Unauthorized { .. })
             | Error::Image(_)
             | Error::Folder(_)
             | Error::Stage(_)

@@ -7,9 +7,9 @@ use brinell::cli::{ListFormat, PlanArguments, RunArguments};
 use brinell::cluster::Choice;
 use brinell::report::ExitCode;
 use brinell::run::Plan;
-use brinell::text::{self, visible};
+use brinell::text::visible;
 
-use super::{Asked, Error, asked, catalog, chosen, print, visit};
+use super::{Asked, Error, FOUND, asked, catalog, chosen, print, visit};
 
 /// Shows a scenario as its file has it.
 pub fn explain(id: &str) -> Result<ExitCode, Error> {
@@ -46,15 +46,18 @@ fn listed(entry: &Entry) -> serde_json::Value {
 
 /// Shows what a run would set up, run and skip.
 pub async fn plan(arguments: PlanArguments) -> Result<ExitCode, Error> {
-    let PlanArguments { selection, existing: there } = arguments;
-    let catalog = catalog(&selection)?;
-    let Asked { entries, profile, place } = asked(&catalog, &selection, &there)?;
+    let PlanArguments { selection, existing: there, rbac } = &arguments;
+    let catalog = catalog(selection)?;
+    if let Some(grantee) = rbac {
+        let profile = catalog.profile(selection.profile.as_deref().unwrap_or(FOUND))?;
+        return print(visit::roles(&catalog, &profile, &arguments, grantee)?.as_bytes());
+    }
+    let Asked { entries, profile, place } = asked(&catalog, selection, there)?;
     if let Some(place) = place {
-        // Nothing is made: the id only shows what namespaces would be called.
-        let run = text::random_hex(3);
-        let reached = visit::reach(&catalog, &profile, place, &there, &run).await?;
-        let where_it_is = format!("existing ({})", reached.existing.told());
-        return show(&reached.plan(&selection)?, &profile, &where_it_is);
+        let reached = visit::look(&catalog, &profile, place, there).await?;
+        let mut plan = reached.plan(selection)?;
+        reached.ask(&mut plan).await?;
+        return show(&plan, &profile, &format!("existing ({})", reached.existing.told()));
     }
     let choice = Choice::make(selection.cluster).await;
     let plan = Plan::new(&catalog, &profile, choice.cluster, entries);

@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use brinell::catalog::{Catalog, Entry, Ground, Grounded, ProfileEntry, Values, select};
-use brinell::cli::{ExistingArguments, RunArguments, Selection};
-use brinell::cluster::{Existing, Pace, Way, namespace_prefix};
-use brinell::model::{Context, RunEvent, WaiverEntry, Whereabouts};
+use brinell::catalog::{
+    Catalog, Entry, Grantee, Ground, Grounded, Lacks, ProfileEntry, Values, select,
+};
+use brinell::cli::{ExistingArguments, PlanArguments, RunArguments, Selection};
+use brinell::cluster::{Existing, Pace, Way, lacks, namespace_prefix};
+use brinell::model::{AuditSource, Context, RunEvent, WaiverEntry, Whereabouts};
 use brinell::report::ExitCode;
 use brinell::run::{self, Plan, Progress, Visit};
 use brinell::text;
@@ -25,13 +27,11 @@ pub struct Reached {
     /// The cluster.
     pub existing: Existing,
     /// What is tried there.
-    pub grounded: Grounded,
-    /// What only this run knows.
-    pub values: Values,
-    /// Why the log that the profile names is of no use; `None` if it is read, or none is named.
-    pub unread: Option<String>,
+    grounded: Grounded,
+    /// What the cluster does not have.
+    lacks: Lacks,
     /// Whether pods of ours run there.
-    pub with_pods: bool,
+    with_pods: bool,
 }
 
 /// Where the existing cluster is, and what may be used there.
@@ -85,35 +85,92 @@ fn see_meant(arguments: &ExistingArguments, way: Option<&Way>) -> Result<(), Err
     }
 }
 
-/// Reaches the cluster and moves the catalog there, for the run of this id.
-pub async fn reach(
+/// Reaches the cluster.
+async fn reach(place: Place, arguments: &ExistingArguments) -> Result<Existing, Error> {
+    let Place { way, image } = place;
+    let allowed = arguments.allow_production.as_deref();
+    let pace = Pace::of(arguments.rate.unwrap_or(RATE));
+    Ok(Existing::reach(way, image.as_deref(), pace, allowed).await?)
+}
+
+/// Reaches the cluster for a plan. Its log is not opened: a plan reads nothing of it.
+pub async fn look(
     catalog: &Catalog,
     profile: &ProfileEntry,
     place: Place,
     arguments: &ExistingArguments,
-    run: &str,
 ) -> Result<Reached, Error> {
-    let Place { way, image } = place;
-    let allowed = arguments.allow_production.as_deref();
-    let pace = Pace::of(arguments.rate.unwrap_or(RATE));
-    let mut existing = Existing::reach(way, image.as_deref(), pace, allowed).await?;
-    let values = run::values(run, &existing.access.image).map_err(run::StageError::from)?;
-    let unread = match &profile.profile.audit {
-        Some(source) => existing.read_log(source, run, &values.canary).await?,
-        None => None,
-    };
-    let ground = Ground { prefix: namespace_prefix(run), sees_log: existing.sight.log.is_some() };
+    let with_pods = place.image.is_some();
+    let existing = reach(place, arguments).await?;
+    // Nothing is made: the id only shows what namespaces would be called.
+    let run = text::random_hex(3);
+    Reached::new(catalog, profile, existing, &run, names_log(profile), with_pods)
+}
+
+/// Whether a profile says where the cluster's log comes from.
+fn names_log(profile: &ProfileEntry) -> bool {
+    profile.profile.audit.as_ref().is_some_and(AuditSource::is_there)
+}
+
+/// Roles with what a run would need of brinell's own, bound to somebody. It takes no cluster.
+pub fn roles(
+    catalog: &Catalog,
+    profile: &ProfileEntry,
+    arguments: &PlanArguments,
+    grantee: &Grantee,
+) -> Result<String, Error> {
+    let there = profile.profile.cluster.as_ref();
+    let with_pods =
+        arguments.existing.image.is_some() || there.is_some_and(|it| it.image.is_some());
+    let sees_log = names_log(profile);
+    let ground = Ground { prefix: namespace_prefix("run"), sees_log };
     let grounded = catalog.on(&ground, profile)?;
-    Ok(Reached { existing, grounded, values, unread, with_pods: image.is_some() })
+    let plan = plan(&grounded, lacks("", sees_log, with_pods), &arguments.selection)?;
+    Ok(grounded.warrant(&plan.scenarios, with_pods).manifest(grantee))
+}
+
+/// What runs of what is selected.
+fn plan<'a>(
+    grounded: &'a Grounded,
+    lacks: Lacks,
+    selection: &Selection,
+) -> Result<Plan<'a>, Error> {
+    let Grounded { catalog, profile, .. } = grounded;
+    let Selection { scenario, tag, skip, .. } = selection;
+    let selected: Vec<&Entry> = select(catalog, scenario, tag, skip)?;
+    Ok(Plan::new(catalog, profile, lacks, selected))
 }
 
 impl Reached {
-    /// What runs there of what is selected.
+    /// Moves the catalog there, for the run of this id.
+    fn new(
+        catalog: &Catalog,
+        profile: &ProfileEntry,
+        existing: Existing,
+        run: &str,
+        sees_log: bool,
+        with_pods: bool,
+    ) -> Result<Reached, Error> {
+        let ground = Ground { prefix: namespace_prefix(run), sees_log };
+        let grounded = catalog.on(&ground, profile)?;
+        let lacks = lacks(existing.way.name(), sees_log, with_pods);
+        Ok(Reached { existing, grounded, lacks, with_pods })
+    }
+
+    /// What runs there of what is selected, as far as it can be told without asking.
     pub fn plan(&self, selection: &Selection) -> Result<Plan<'_>, Error> {
-        let Grounded { catalog, profile, .. } = &self.grounded;
-        let Selection { scenario, tag, skip, .. } = selection;
-        let selected: Vec<&Entry> = select(catalog, scenario, tag, skip)?;
-        Ok(Plan::new(catalog, profile, self.existing.lacks(self.with_pods), selected))
+        plan(&self.grounded, self.lacks.clone(), selection)
+    }
+
+    /// Asks the cluster for the rights that the plan needs, and skips what lacks any. Returns how many questions that took.
+    pub async fn ask(&self, plan: &mut Plan<'_>) -> Result<usize, Error> {
+        if plan.scenarios.is_empty() {
+            return Ok(0);
+        }
+        let warrant = self.grounded.warrant(&plan.scenarios, self.with_pods);
+        let unmet = self.existing.unmet(&warrant).await?;
+        plan.skip(&unmet.why);
+        Ok(unmet.asked)
     }
 }
 
@@ -128,45 +185,60 @@ pub async fn start(
     let started = Instant::now();
     let reporter = reporter(&arguments.output)?.waiving(waivers);
     let run = text::random_hex(3);
-    let reached = reach(catalog, profile, place, &arguments.existing, &run).await?;
+    let with_pods = place.image.is_some();
+    let mut existing = reach(place, &arguments.existing).await?;
+    let values = run::values(&run, &existing.access.image).map_err(run::StageError::from)?;
+    let unread = match &profile.profile.audit {
+        Some(source) => existing.read_log(source, &run, &values.canary).await?,
+        None => None,
+    };
+    let sees_log = existing.sight.log.is_some();
+    let reached = Reached::new(catalog, profile, existing, &run, sees_log, with_pods)?;
     let visit = Visit {
-        with_pods: reached.with_pods,
+        with_pods,
         jobs: arguments.conditions.jobs.into(),
         deadline: arguments.conditions.deadline.map_or(DEADLINE, Duration::from_secs),
     };
     let work = async |made: &Made, progress: &Progress| {
-        begin(reached, &arguments, &visit, made, progress).await
+        begin(&reached, values, unread, &arguments, &visit, made, progress).await
     };
     conduct(work, &arguments.output, false, reporter, started).await
 }
 
 /// Says where, and runs.
 async fn begin(
-    reached: Reached,
+    reached: &Reached,
+    values: Values,
+    unread: Option<String>,
     arguments: &RunArguments,
     visit: &Visit,
     made: &Made,
     progress: &Progress,
 ) -> Result<Duration, Error> {
-    let plan = reached.plan(&arguments.selection)?;
+    let Reached { existing, grounded, .. } = reached;
+    let mut plan = reached.plan(&arguments.selection)?;
     progress.tell(RunEvent::Started {
-        run: reached.values.run.clone(),
+        run: values.run.clone(),
         at: format!("{:.0}", Timestamp::now()),
-        cluster: format!("existing ({})", reached.existing.way.name()),
-        kubernetes: reached.existing.version.trim_start_matches('v').to_owned(),
+        cluster: format!("existing ({})", existing.way.name()),
+        kubernetes: existing.version.trim_start_matches('v').to_owned(),
         profile: plan.profile.clone(),
     });
-    let mut told = reached.existing.told();
-    told.extend(reached.unread.iter().flat_map(|why| [": ", why]));
+    let mut told = format!("{}, {}", existing.told(), existing.told_log());
+    told.extend(unread.iter().flat_map(|why| [": ", why]));
     let reaching = async { Ok::<_, Error>(((), told)) };
     progress.step("cluster", "reaching it", reaching).await?;
+    let asking = async {
+        let asked = reached.ask(&mut plan).await?;
+        Ok::<_, Error>(((), text::count(asked, "question")))
+    };
+    progress.step("rights", "asking what brinell may do", asking).await?;
     run::skip(&plan, arguments.output.require_all, progress);
     if plan.scenarios.is_empty() {
         return Ok(Duration::ZERO);
     }
-    let folder = made.folder(&reached.values.run)?;
-    let Reached { existing, grounded, values, .. } = &reached;
+    let folder = made.folder(&values.run)?;
     existing.mark(&folder).map_err(run::StageError::from)?;
-    run::visit(&plan, grounded, existing, values.clone(), visit, progress).await?;
+    run::visit(&plan, grounded, existing, values, visit, progress).await?;
     Ok(Duration::ZERO)
 }

@@ -89,6 +89,11 @@ pub enum AtEnd {
 }
 
 impl AuditSource {
+    /// Whether there is a log at all.
+    pub fn is_there(&self) -> bool {
+        self.from != AuditFrom::None
+    }
+
     /// Whether a fence proves absence.
     pub fn order(&self) -> Order {
         match self.from {

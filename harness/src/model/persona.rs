@@ -97,6 +97,36 @@ impl Rule {
         }
     }
 
+    /// Everything that it grants, one by one.
+    pub fn rights(&self) -> Vec<Right> {
+        let names: Vec<Option<String>> = match self.resource_names.is_empty() {
+            true => vec![None],
+            false => self.resource_names.iter().cloned().map(Some).collect(),
+        };
+        let mut rights = Vec::new();
+        for verb in &self.verbs {
+            for (group, resource) in self
+                .api_groups
+                .iter()
+                .flat_map(|group| self.resources.iter().map(move |resource| (group, resource)))
+            {
+                rights.extend(names.iter().map(|named| Right {
+                    verb: verb.clone(),
+                    group: group.clone(),
+                    resource: resource.clone(),
+                    named: named.clone(),
+                    ..Right::default()
+                }));
+            }
+            rights.extend(self.non_resource_urls.iter().map(|url| Right {
+                verb: verb.clone(),
+                url: Some(url.clone()),
+                ..Right::default()
+            }));
+        }
+        rights
+    }
+
     /// Whether it grants this, as RBAC evaluates a rule (`pkg/apis/rbac/v1/evaluation_helpers.go`).
     pub fn grants(&self, right: &Right) -> bool {
         let holds = |list: &[String], value: &str| list.iter().any(|it| it == "*" || it == value);

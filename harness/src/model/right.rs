@@ -5,8 +5,9 @@ use std::fmt;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::{Value, json};
 
-use super::{Bound, Rule};
+use super::{ApiPath, Bound, Method, Rule, verb};
 
 /// Rights of one kind that are dangerous: an entry of `manifests/rights.yaml`.
 #[derive(Debug, Clone, Deserialize)]
@@ -101,7 +102,7 @@ pub enum Breadth {
 }
 
 /// Something that somebody may do: one question to an authorizer.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Right {
     /// The verb.
@@ -130,6 +131,60 @@ pub struct Right {
 }
 
 impl Right {
+    /// What whoever sends a request must be allowed. A name that stands for one which is not known before is none.
+    pub fn to_send(method: Method, uri: &str) -> Right {
+        let verb = verb(method, uri).to_owned();
+        let some = |text: String| Some(text).filter(|text| !text.is_empty());
+        let Some(path) = ApiPath::parse(uri) else {
+            let url = uri.split('?').next().map(str::to_owned);
+            return Right { verb, url, ..Right::default() };
+        };
+        let resource = match path.subresource.as_str() {
+            "" => path.resource,
+            below => format!("{}/{below}", path.resource),
+        };
+        Right {
+            verb,
+            resource,
+            group: path.group,
+            named: some(path.name).filter(|name| !name.contains("${")),
+            r#in: some(path.namespace),
+            ..Right::default()
+        }
+    }
+
+    /// The same right in all namespaces at once.
+    pub fn everywhere(&self) -> Right {
+        let is_itself = self.named == self.r#in && self.resource_parts().0 == "namespaces";
+        let named = if is_itself { None } else { self.named.clone() };
+        Right { named, r#in: None, ..self.clone() }
+    }
+
+    /// As a review of access asks about a resource. A list or watch of one object is one with a field selector, of which the
+    /// API server makes the name (`pkg/endpoints/request/requestinfo.go`).
+    pub fn attributes(&self) -> Value {
+        let (resource, subresource) = self.resource_parts();
+        let mut fields = self.fields.clone();
+        if let (Some(name), "list" | "watch") = (&self.named, self.verb.as_str()) {
+            fields.insert("metadata.name".to_owned(), name.clone());
+        }
+        let mut attributes = json!({
+            "verb": self.verb,
+            "group": self.group,
+            "version": "*",
+            "resource": resource,
+            "subresource": subresource,
+            "name": self.named,
+            "namespace": self.r#in,
+        });
+        for (key, selector) in [("fieldSelector", &fields), ("labelSelector", &self.labels)] {
+            if !selector.is_empty() {
+                attributes[key] = json!({"requirements": requirements(selector)});
+            }
+        }
+        attributes
+    }
+
     /// The same right in one namespace. A request for a namespace itself counts as one in it, with its name
     /// (`pkg/endpoints/request/requestinfo.go`).
     pub fn within(&self, namespace: &str) -> Right {
@@ -142,6 +197,11 @@ impl Right {
     pub fn resource_parts(&self) -> (&str, &str) {
         self.resource.split_once('/').unwrap_or((&self.resource, ""))
     }
+}
+
+fn requirements(selector: &BTreeMap<String, String>) -> Vec<Value> {
+    let one = |(key, value)| json!({"key": key, "operator": "In", "values": [value]});
+    selector.iter().map(one).collect()
 }
 
 /// Without the place: `get secrets "credentials"`, `patch deployments of apps`, `get /metrics`.

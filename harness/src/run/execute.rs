@@ -23,8 +23,7 @@ pub async fn execute(
     progress: &Progress,
 ) {
     let running = begun(&plan.scenarios).into_iter().map(|(_, entry)| async move {
-        progress.tell(RunEvent::ScenarioStarted { id: entry.id.clone() });
-        let result = Play::new(stage, entry).run(Some(deadline)).await;
+        let result = started(stage, entry, progress).run(Some(deadline)).await;
         progress.tell(RunEvent::ScenarioFinished(Box::new(result)));
     });
     futures::stream::iter(running).buffer_unordered(jobs).collect::<()>().await;
@@ -39,8 +38,7 @@ pub async fn execute_late(
     progress: &Progress,
 ) {
     let trying = begun(&plan.scenarios).into_iter().map(|(_, entry)| async move {
-        progress.tell(RunEvent::ScenarioStarted { id: entry.id.clone() });
-        let play = Play::new(stage, entry);
+        let play = started(stage, entry, progress);
         let tried = play.try_all(Some(deadline)).await;
         (play, tried)
     });
@@ -56,6 +54,12 @@ pub async fn execute_late(
         let result = play.conclude(tried).await;
         progress.tell(RunEvent::ScenarioFinished(Box::new(result)));
     }
+}
+
+/// Says that a scenario is begun.
+fn started<'a>(stage: &'a Stage, entry: &'a Entry, progress: &Progress) -> Play<'a> {
+    progress.tell(RunEvent::ScenarioStarted { id: entry.id.clone() });
+    Play::new(stage, entry)
 }
 
 /// Runs these scenarios on a stage, `jobs` at a time, and returns their results in the same order.

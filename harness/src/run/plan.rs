@@ -70,6 +70,16 @@ impl<'a> Plan<'a> {
         plan
     }
 
+    /// Skips what the cluster itself gives a reason for, by the scenario's id.
+    pub fn skip(&mut self, why: &BTreeMap<String, String>) {
+        let (fallen, left) = std::mem::take(&mut self.scenarios)
+            .into_iter()
+            .partition(|it| why.contains_key(&it.id));
+        let fallen: Vec<&Entry> = fallen;
+        self.scenarios = left;
+        self.skipped.extend(fallen.into_iter().map(|entry| (entry, why[&entry.id].clone())));
+    }
+
     /// Why a scenario cannot run here.
     fn why_not(&self, catalog: &Catalog, entry: &Entry) -> Option<String> {
         let mut needs = entry.needs();

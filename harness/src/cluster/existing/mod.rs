@@ -3,6 +3,7 @@
 
 mod log;
 mod removal;
+mod rights;
 mod way;
 
 use std::sync::Arc;
@@ -16,10 +17,11 @@ use tokio::sync::Semaphore;
 
 use super::{Access, ClusterError, FENCE, Pace, Pulse, RunFolder, Sight, client, who_am_i};
 use crate::catalog::Lacks;
-use crate::model::Need;
+use crate::model::{Need, Right};
 use crate::text::without_credentials;
 
 pub use removal::{remove, sweep};
+pub use rights::Unmet;
 pub use way::{ReachError, Way};
 
 /// The file in a run's folder that says on which existing cluster it is.
@@ -102,7 +104,9 @@ impl Existing {
         let user = who_am_i(&admin).await.map_err(unusable)?.unwrap_or_default();
         let api_servers = api_servers(&admin).await;
         // Behind a load balancer another server may answer the next request.
-        let pulse = (api_servers == Some(1)).then(|| Pulse::of(admin.clone()));
+        let is_watched = api_servers == Some(1)
+            && rights::may(&admin, &watching_leases()).await.map_err(unusable)?;
+        let pulse = is_watched.then(|| Pulse::of(admin.clone()));
         let access = Access {
             node_name: a_node(&admin).await,
             image: image.unwrap_or(NO_IMAGE).to_owned(),
@@ -138,31 +142,46 @@ impl Existing {
         folder.write(MARK, &mark).map(drop).map_err(ClusterError::Folder)
     }
 
-    /// What scenarios cannot have here.
-    pub fn lacks(&self, has_image: bool) -> Lacks {
-        let mut needs =
-            vec![Need::KubeletPort, Need::Etcd, Need::Settings, Need::Players, Need::Effects];
-        needs.extend(self.sight.log.is_none().then_some(Need::AuditLog));
-        needs.extend((!has_image).then_some(Need::OwnPods));
-        Lacks {
-            who: self.way.name().to_owned(),
-            said: "brinell does not have here".to_owned(),
-            needs: needs.into_iter().collect(),
-        }
-    }
-
     /// Where it is and as whom, for a person.
     pub fn told(&self) -> String {
         let servers = match self.api_servers {
             Some(count) => crate::text::count(count, "API server"),
             None => "an unknown number of API servers".to_owned(),
         };
-        let log = match &self.sight.log {
+        format!("reached {} as {}, {}, {servers}", self.server, self.user, self.version)
+    }
+
+    /// What is read of its log, for a person.
+    pub fn told_log(&self) -> &'static str {
+        match &self.sight.log {
             Some(log) if log.is_in_order() => "its audit log is read",
             Some(_) => "its audit log is read late, at the end",
             None => "no audit log",
-        };
-        format!("reached {} as {}, {}, {servers}, {log}", self.server, self.user, self.version)
+        }
+    }
+}
+
+/// What scenarios cannot have on the existing cluster of a context.
+pub fn lacks(context: &str, sees_log: bool, has_image: bool) -> Lacks {
+    let mut needs =
+        vec![Need::KubeletPort, Need::Etcd, Need::Settings, Need::Players, Need::Effects];
+    needs.extend((!sees_log).then_some(Need::AuditLog));
+    needs.extend((!has_image).then_some(Need::OwnPods));
+    Lacks {
+        who: context.to_owned(),
+        said: "brinell does not have here".to_owned(),
+        needs: needs.into_iter().collect(),
+    }
+}
+
+/// What it takes to see which process of the API server answers.
+fn watching_leases() -> Right {
+    Right {
+        verb: "watch".to_owned(),
+        group: "coordination.k8s.io".to_owned(),
+        resource: "leases".to_owned(),
+        r#in: Some("kube-system".to_owned()),
+        ..Right::default()
     }
 }
 

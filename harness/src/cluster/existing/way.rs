@@ -85,6 +85,20 @@ pub enum ReachError {
         /// Why not.
         cause: kube::Error,
     },
+    /// Rights are missing that every run needs.
+    #[error(
+        "{way} acts as {user}, who may not do what every run needs: {}; `brinell plan --rbac SUBJECT` prints roles with \
+         all that is needed",
+        .missing.join(", ")
+    )]
+    Unauthorized {
+        /// How the cluster was found.
+        way: Way,
+        /// As whom it acts.
+        user: String,
+        /// Each right that is missing, with its place.
+        missing: Vec<String>,
+    },
 }
 
 fn named(path: Option<&Path>) -> String {

@@ -30,7 +30,7 @@ pub use kubelet::Kubelet;
 pub use need::Need;
 pub use pod::{Owner, PodAction, PodMetadata, Workload};
 pub use port_forward::PortForward;
-pub use request::{Method, Patch, Request, is_question};
+pub use request::{Aim, Method, Patch, Request, is_question};
 pub use resolve::Resolve;
 pub use review::*;
 pub use rights::{Holder, Rights};

@@ -89,3 +89,18 @@ pub enum Workload {
     /// `batch/v1` CronJob, by its Job. Its minute is not waited for.
     CronJob,
 }
+
+impl Workload {
+    /// Its API group, which is empty for the core group, and its resource.
+    pub fn resource(self) -> (&'static str, &'static str) {
+        match self {
+            Workload::Deployment => ("apps", "deployments"),
+            Workload::ReplicaSet => ("apps", "replicasets"),
+            Workload::StatefulSet => ("apps", "statefulsets"),
+            Workload::DaemonSet => ("apps", "daemonsets"),
+            Workload::ReplicationController => ("", "replicationcontrollers"),
+            Workload::Job => ("batch", "jobs"),
+            Workload::CronJob => ("batch", "cronjobs"),
+        }
+    }
+}

@@ -76,6 +76,21 @@ impl Request {
         }
     }
 
+    /// What it is meant to do to what is stored.
+    pub fn aim(&self) -> Aim {
+        let Some(path) = ApiPath::parse(&self.path).filter(is_stored) else { return Aim::Other };
+        let is_named = !path.name.is_empty();
+        match self.method {
+            _ if self.is_dry_run() => Aim::Other,
+            Method::Post if !is_named => Aim::Make,
+            // Some kinds are made by PUT, and every kind by server-side apply, where the name is free.
+            Method::Put if is_named => Aim::MakeOrChange,
+            Method::Patch if is_named && self.patch == Some(Patch::Apply) => Aim::MakeOrChange,
+            Method::Delete => Aim::Delete,
+            Method::Get | Method::Post | Method::Put | Method::Patch => Aim::Other,
+        }
+    }
+
     /// Whether it is decided about and then not carried out. A DELETE with a body takes its options from there alone;
     /// every other request has them in its query.
     pub fn is_dry_run(&self) -> bool {
@@ -89,6 +104,27 @@ impl Request {
             }
         }
     }
+}
+
+/// What a request is meant to do to what is stored, as far as it can be seen afterwards. Of an object that was there
+/// before, it cannot be seen who changed it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aim {
+    /// It makes an object in a collection.
+    Make,
+    /// It makes an object where its name is free.
+    MakeOrChange,
+    /// It deletes an object, or some of a collection.
+    Delete,
+    /// Anything else.
+    Other,
+}
+
+/// Whether an object sent there is kept: not below a subresource, nor a Binding, nor a question.
+fn is_stored(path: &ApiPath) -> bool {
+    path.subresource.is_empty()
+        && !is_question(&path.group)
+        && !(path.group.is_empty() && path.resource == "bindings")
 }
 
 /// An HTTP method.
@@ -172,5 +208,26 @@ mod tests {
         let asked = format!("{path}?dryRun=All");
         assert!(!request(Method::Delete, &asked, Some(body)).is_dry_run());
         assert!(request(Method::Delete, &asked, None).is_dry_run());
+    }
+
+    #[test]
+    fn what_is_answered_without_being_kept_is_no_object() {
+        let stored = |path: &str| is_stored(&ApiPath::parse(path).expect("a resource"));
+        for path in [
+            "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+            "/apis/authentication.k8s.io/v1/tokenreviews",
+            "/api/v1/namespaces/a/serviceaccounts/b/token",
+            "/api/v1/namespaces/a/bindings",
+            "/api/v1/namespaces/a/pods/p/eviction",
+        ] {
+            assert!(!stored(path), "{path}");
+        }
+        for path in [
+            "/api/v1/namespaces/a/events",
+            "/apis/certificates.k8s.io/v1/certificatesigningrequests",
+            "/apis/rbac.authorization.k8s.io/v1/namespaces/a/roles",
+        ] {
+            assert!(stored(path), "{path}");
+        }
     }
 }

@@ -7,12 +7,10 @@ use futures::future::try_join_all;
 use serde_json::Value;
 
 use super::end::End;
-use super::identities::Identities;
-use super::{AuditIds, OwnStage, Stage, StageError};
-use crate::attack::World;
+use super::{OwnStage, Stage, StageError};
 use crate::audit::AuditLog;
 use crate::catalog::{KnownRights, Values};
-use crate::cluster::{Applier, Created, Group, Own, Settings, Sight};
+use crate::cluster::{Created, Group, Own, Settings, Sight};
 use crate::model::RunEvent;
 use crate::run::{Plan, Progress};
 use crate::text::count;
@@ -77,17 +75,8 @@ impl OwnStage {
         let (log, following) = follow(log, &values);
         let sight = Sight { log, ..sight };
         let stand_in = Arc::clone(&cluster).stand_in();
-        let applier = Applier::new(access.admin.clone(), stand_in, values.clone()).await?;
         let end = End::of(cluster.ended(), sight.clone());
-        let canary = values.canary.clone();
-        let stage = Stage {
-            world: World { access, sight, canary, rights },
-            identities: Identities::default(),
-            end,
-            applier,
-            ids: Arc::new(AuditIds::new(&values.run)),
-            values,
-        };
+        let stage = Stage::new(access, sight, stand_in, values, rights, end).await?;
         Ok(OwnStage { stage, made_in: took, unmet: Vec::new(), cluster, _following: following })
     }
 

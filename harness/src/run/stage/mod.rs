@@ -16,9 +16,9 @@ use std::time::Duration;
 
 use crate::attack::{Ledger, World};
 use crate::audit::LogError;
-use crate::catalog::Values;
+use crate::catalog::{KnownRights, Values};
 use crate::cluster::assets::AssetError;
-use crate::cluster::{Applier, ApplyError, ClusterError, Group, Own};
+use crate::cluster::{Access, Applier, ApplyError, ClusterError, Group, Own, Sight, StandIn};
 use crate::model::AUDIT_POLICY;
 pub use assembly::stage;
 use end::End;
@@ -156,6 +156,27 @@ impl AuditIds {
 }
 
 impl Stage {
+    /// The stage of a cluster that ends as `end` says: nothing is on it yet.
+    async fn new(
+        access: Access,
+        sight: Sight,
+        stand_in: Option<Arc<dyn StandIn>>,
+        values: Values,
+        rights: Arc<KnownRights>,
+        end: End,
+    ) -> Result<Stage, StageError> {
+        let applier = Applier::new(access.admin.clone(), stand_in, values.clone()).await?;
+        let canary = values.canary.clone();
+        Ok(Stage {
+            world: World { access, sight, canary, rights },
+            identities: Identities::default(),
+            end,
+            applier,
+            ids: Arc::new(AuditIds::new(&values.run)),
+            values,
+        })
+    }
+
     /// Sends a marked request and waits until it is in the log. Returns its Audit-ID.
     pub async fn fence(&self) -> Result<String, LogError> {
         let id = self.ids.next();

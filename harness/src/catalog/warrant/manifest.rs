@@ -1,0 +1,155 @@
+//! What a warrant takes, as roles and bindings to apply.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::str::FromStr;
+
+use serde_json::{Value, json};
+
+use super::{RBAC, Warrant};
+use crate::model::Right;
+
+/// What all that is printed is called.
+const NAME: &str = "brinell";
+
+/// Whom roles are bound to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grantee(Value);
+
+/// A text names nobody.
+#[derive(Debug, thiserror::Error)]
+#[error("expected User/NAME, Group/NAME or ServiceAccount/NAMESPACE/NAME")]
+pub struct NoGrantee;
+
+impl FromStr for Grantee {
+    type Err = NoGrantee;
+
+    fn from_str(text: &str) -> Result<Grantee, NoGrantee> {
+        let parts: Vec<&str> = text.split('/').collect();
+        if parts.contains(&"") {
+            return Err(NoGrantee);
+        }
+        match *parts.as_slice() {
+            ["ServiceAccount", namespace, name] => {
+                let subject =
+                    json!({"kind": "ServiceAccount", "namespace": namespace, "name": name});
+                Ok(Grantee(subject))
+            }
+            // A name may hold slashes.
+            [kind @ ("User" | "Group"), _, ..] => {
+                let name = &text[kind.len() + 1..];
+                Ok(Grantee(json!({"apiGroup": RBAC, "kind": kind, "name": name})))
+            }
+            _ => Err(NoGrantee),
+        }
+    }
+}
+
+/// Rules of a role, by API group and resource: the verbs for any object, and those for single ones by name.
+#[derive(Default)]
+struct Rules(BTreeMap<(String, String), BTreeMap<String, Option<BTreeSet<String>>>>);
+
+impl Rules {
+    fn add(&mut self, right: &Right) {
+        let verbs = self.0.entry((right.group.clone(), right.resource.clone())).or_default();
+        let names = verbs.entry(right.verb.clone()).or_insert_with(|| Some(BTreeSet::new()));
+        // What is allowed for any object is allowed for each.
+        match (&right.named, names.as_mut()) {
+            (Some(name), Some(names)) => names.extend([name.clone()]),
+            (Some(_), None) => {}
+            (None, _) => *names = None,
+        }
+    }
+
+    /// Each as RBAC writes it, with resources and verbs together that have all else in common.
+    fn written(self) -> Vec<Value> {
+        let mut together: BTreeMap<(String, Vec<String>, Vec<String>), Vec<String>> =
+            BTreeMap::new();
+        for ((group, resource), verbs) in self.0 {
+            let mut by_names: BTreeMap<Vec<String>, Vec<String>> = BTreeMap::new();
+            for (verb, names) in verbs {
+                let names = names.into_iter().flatten().collect();
+                by_names.entry(names).or_default().push(verb);
+            }
+            for (names, verbs) in by_names {
+                together.entry((group.clone(), names, verbs)).or_default().push(resource.clone());
+            }
+        }
+        let rule = |((group, names, verbs), resources): ((String, Vec<String>, Vec<String>), _)| {
+            let resources: Vec<String> = resources;
+            let mut rule = json!({"apiGroups": [group], "resources": resources, "verbs": verbs});
+            if !names.is_empty() {
+                rule["resourceNames"] = json!(names);
+            }
+            rule
+        };
+        together.into_iter().map(rule).collect()
+    }
+}
+
+impl Warrant {
+    /// The rules of the role that holds everywhere, and those of a role in each namespace that is there already.
+    fn rules(&self) -> (Vec<Value>, BTreeMap<String, Vec<Value>>) {
+        let mut everywhere = Rules::default();
+        let mut there: BTreeMap<String, Rules> = BTreeMap::new();
+        for claim in self.claims() {
+            match claim.right.r#in.as_ref().filter(|namespace| !self.is_ours(namespace)) {
+                Some(namespace) => there.entry(namespace.clone()).or_default().add(&claim.right),
+                None => everywhere.add(&claim.right.everywhere()),
+            }
+        }
+        let there = there.into_iter().map(|(namespace, rules)| (namespace, rules.written()));
+        (everywhere.written(), there.collect())
+    }
+
+    fn is_ours(&self, namespace: &str) -> bool {
+        namespace.strip_prefix(&self.prefix).is_some_and(|rest| rest.starts_with('-'))
+    }
+
+    /// Roles with exactly this, bound to somebody, as YAML for `kubectl apply -f -`.
+    pub fn manifest(&self, grantee: &Grantee) -> String {
+        let (everywhere, there) = self.rules();
+        let mut text = "\
+# What brinell needs for the scenarios that were chosen, beside what Kubernetes allows everybody who has an identity. It holds
+# in the whole cluster, because the namespaces that brinell makes have names of their run: nobody can bind a role in them
+# before they are there. What a role of brinell's own grants there is needed as well: RBAC lets nobody grant what they do not
+# hold.
+"
+        .to_owned();
+        role(&mut text, "ClusterRole", None, &everywhere);
+        binding(&mut text, "ClusterRoleBinding", None, grantee);
+        for (namespace, rules) in there {
+            role(&mut text, "Role", Some(&namespace), &rules);
+            binding(&mut text, "RoleBinding", Some(&namespace), grantee);
+        }
+        text
+    }
+}
+
+/// The head of an object. JSON is YAML: what comes from files is written as that.
+fn head(text: &mut String, kind: &str, namespace: Option<&str>) {
+    let mut metadata = json!({"name": NAME});
+    if let Some(namespace) = namespace {
+        metadata["namespace"] = namespace.into();
+    }
+    write(text, &format!("---\napiVersion: {RBAC}/v1\nkind: {kind}\nmetadata: {metadata}"));
+}
+
+fn role(text: &mut String, kind: &str, namespace: Option<&str>, rules: &[Value]) {
+    head(text, kind, namespace);
+    write(text, "rules:");
+    for rule in rules {
+        write(text, &format!("- {rule}"));
+    }
+}
+
+fn binding(text: &mut String, kind: &str, namespace: Option<&str>, grantee: &Grantee) {
+    let role = if namespace.is_some() { "Role" } else { "ClusterRole" };
+    let role = json!({"apiGroup": RBAC, "kind": role, "name": NAME});
+    head(text, kind, namespace);
+    write(text, &format!("roleRef: {role}\nsubjects:\n- {}", grantee.0));
+}
+
+fn write(text: &mut String, lines: &str) {
+    writeln!(text, "{lines}").expect("writing to memory does not fail");
+}

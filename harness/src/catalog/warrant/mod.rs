@@ -1,0 +1,176 @@
+//! What brinell itself must be allowed on an existing cluster. It is derived from what scenarios make and do there, so that
+//! nobody can forget it, and takes no cluster. What Kubernetes allows everybody who has an identity (the roles
+//! `system:basic-user`, `system:discovery` and `system:public-info-viewer`) is not asked for.
+
+mod action;
+mod manifest;
+mod object;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Entry, Grounded, PersonaEntry, Turn, namespace};
+use crate::model::{Bound, Expectation, HeldRole, Impersonated, Layer, Persona, Right};
+
+pub use manifest::{Grantee, NoGrantee};
+
+/// A right that brinell needs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Claim {
+    /// The right.
+    pub right: Right,
+    /// Another one that makes it needless; `None` if there is none.
+    pub or: Option<Right>,
+}
+
+impl From<Right> for Claim {
+    fn from(right: Right) -> Claim {
+        Claim { right, or: None }
+    }
+}
+
+/// All that brinell must be allowed for a run.
+#[derive(Debug)]
+pub struct Warrant {
+    /// What a run needs whatever its scenarios are.
+    pub all: BTreeSet<Claim>,
+    /// What each scenario needs, by its id.
+    pub each: BTreeMap<String, BTreeSet<Claim>>,
+    /// What the names of our namespaces begin with.
+    prefix: String,
+}
+
+impl Warrant {
+    /// Every claim.
+    pub fn claims(&self) -> BTreeSet<&Claim> {
+        self.all.iter().chain(self.each.values().flatten()).collect()
+    }
+}
+
+/// The namespace whose UID tells a cluster from every other, and in which API servers have their leases.
+const SYSTEM: &str = "kube-system";
+
+const RBAC: &str = "rbac.authorization.k8s.io";
+
+/// Rights with these verbs on a resource, wherever it is.
+fn rights(verbs: &[&str], group: &str, resource: &str) -> Vec<Right> {
+    let right = |verb: &&str| Right {
+        verb: (*verb).to_owned(),
+        group: group.to_owned(),
+        resource: resource.to_owned(),
+        ..Right::default()
+    };
+    verbs.iter().map(right).collect()
+}
+
+/// The same on one object.
+fn named(rights: Vec<Right>, name: &str) -> Vec<Right> {
+    rights.into_iter().map(|right| Right { named: Some(name.to_owned()), ..right }).collect()
+}
+
+/// The same in one namespace.
+fn within(rights: Vec<Right>, namespace: &str) -> Vec<Right> {
+    rights.into_iter().map(|right| right.within(namespace)).collect()
+}
+
+impl Grounded {
+    /// What brinell must be allowed to run these scenarios there, with pods of ours or without.
+    pub fn warrant(&self, entries: &[&Entry], with_pods: bool) -> Warrant {
+        let mut all: BTreeSet<Claim> = object::made(&self.accounts, &[]).into_iter().collect();
+        // Which cluster it is, and what is left to be removed.
+        let system = within(rights(&["get"], "", "namespaces"), SYSTEM);
+        let left = rights(&["list", "watch"], "", "namespaces");
+        all.extend(system.into_iter().chain(left).map(Claim::from));
+        let each = entries.iter().map(|entry| (entry.id.clone(), self.claims(entry, with_pods)));
+        Warrant { all, each: each.collect(), prefix: self.prefix.clone() }
+    }
+
+    fn claims(&self, entry: &Entry, with_pods: bool) -> BTreeSet<Claim> {
+        let personas: BTreeMap<&str, &PersonaEntry> =
+            entry.turns.iter().map(|turn| (turn.persona.name.as_str(), &*turn.persona)).collect();
+        let personas: Vec<&PersonaEntry> = personas.into_values().collect();
+        let documents = self.documents(&[&entry.target], &personas, with_pods);
+        let ours: Vec<&str> = documents.iter().filter_map(|it| namespace(&it.object)).collect();
+        let made = documents.iter().flat_map(|document| object::made(document, &documents));
+        let acting = personas.iter().flat_map(|persona| identified(persona, &ours));
+        let sent = entry.turns.iter().flat_map(|turn| {
+            let looked = judged(turn).into_iter().chain(action::looked(entry, turn));
+            let own = match turn.persona.who {
+                Persona::Admin => action::sent(entry, turn, &documents),
+                _ => Vec::new(),
+            };
+            looked.map(Claim::from).chain(own)
+        });
+        made.chain(acting.map(Claim::from)).chain(sent).collect()
+    }
+}
+
+/// What giving a persona its identity takes.
+fn identified(persona: &PersonaEntry, ours: &[&str]) -> Vec<Right> {
+    let mut needed = match &persona.who {
+        Persona::ServiceAccount(account)
+        | Persona::Impersonated(Impersonated { by: Some(account), .. }) => {
+            let token = named(rights(&["create"], "", "serviceaccounts/token"), &account.name);
+            within(token, &account.namespace)
+        }
+        Persona::Impersonated(somebody) => impersonated(somebody),
+        _ => Vec::new(),
+    };
+    // The roles that a controller makes up are waited for.
+    let is_here = |role: &&HeldRole| match &role.bound {
+        Bound::In(namespaces) => namespaces.iter().any(|it| ours.contains(&it.as_str())),
+        Bound::Everywhere => true,
+    };
+    let awaited = persona.roles.iter().filter(|role| role.is_made_up()).filter(is_here);
+    needed.extend(awaited.flat_map(|role| {
+        named(rights(&["list", "watch"], RBAC, "clusterroles"), &role.cluster_role)
+    }));
+    needed
+}
+
+/// The API group of what is impersonated beside users, groups and ServiceAccounts.
+const AUTHENTICATION: &str = "authentication.k8s.io";
+
+/// What the admin must be allowed to act as somebody
+/// (<https://kubernetes.io/docs/reference/access-authn-authz/user-impersonation/>).
+fn impersonated(somebody: &Impersonated) -> Vec<Right> {
+    let act = |group: &str, resource: &str, name: &str| {
+        named(rights(&["impersonate"], group, resource), name)
+    };
+    let account = somebody.user.strip_prefix("system:serviceaccount:");
+    let mut needed = match account.and_then(|account| account.split_once(':')) {
+        Some((namespace, name)) => within(act("", "serviceaccounts", name), namespace),
+        None => act("", "users", &somebody.user),
+    };
+    needed.extend(somebody.groups.iter().flat_map(|group| act("", "groups", group)));
+    needed.extend(somebody.uid.iter().flat_map(|uid| act(AUTHENTICATION, "uids", uid)));
+    needed.extend(somebody.extra.iter().flat_map(|(key, values)| {
+        let resource = format!("userextras/{key}");
+        values.iter().flat_map(move |value| act(AUTHENTICATION, &resource, value))
+    }));
+    needed
+}
+
+/// What must be read to judge a refusal that is expected: which process of the API server answered, because a starting one
+/// refuses everybody; whose webhook a webhook's name is.
+fn judged(turn: &Turn) -> Vec<Right> {
+    let Expectation::Blocked(blocked, _) = &turn.expected else { return Vec::new() };
+    let decides = &blocked.by.control.decides;
+    let mut needed = Vec::new();
+    if decides.iter().any(|layer| {
+        matches!(layer, Layer::Authorization | Layer::Impersonation | Layer::UpgradeCheck)
+    }) {
+        let leases = rights(&["list", "watch"], "coordination.k8s.io", "leases");
+        needed.extend(within(leases, SYSTEM));
+    }
+    if decides.iter().any(|layer| {
+        matches!(layer, Layer::Webhook(_) | Layer::WebhookFailure(_) | Layer::MatchCondition)
+    }) {
+        needed.extend(webhooks());
+    }
+    needed
+}
+
+fn webhooks() -> Vec<Right> {
+    let kinds = ["validatingwebhookconfigurations", "mutatingwebhookconfigurations"];
+    kinds.iter().flat_map(|kind| rights(&["list"], "admissionregistration.k8s.io", kind)).collect()
+}
