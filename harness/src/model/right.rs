@@ -339,6 +339,38 @@ mod tests {
     }
 
     #[test]
+    fn what_is_sent_is_what_must_be_allowed() {
+        for (method, uri, told, namespace) in [
+            (Method::Get, "/api/v1/namespaces/a/pods?limit=1", "list pods", Some("a")),
+            (Method::Get, "/api/v1/namespaces/a/pods/p/log", "get pods/log \"p\"", Some("a")),
+            (Method::Patch, "/api/v1/namespaces/a", "patch namespaces", Some("a")),
+            (
+                Method::Put,
+                "/apis/apps/v1/namespaces/a/deployments/${unique}",
+                "update deployments of apps",
+                Some("a"),
+            ),
+            (Method::Get, "/api/v1/nodes/${node}/proxy/pods", "get nodes/proxy", None),
+            (Method::Post, "/livez?verbose", "post /livez", None),
+        ] {
+            let right = Right::to_send(method, uri);
+            assert_eq!(
+                (right.to_string().as_str(), right.r#in.as_deref()),
+                (told, namespace),
+                "{uri}"
+            );
+        }
+    }
+
+    #[test]
+    fn everywhere_a_namespace_has_no_name() {
+        let patch = right("patch", "namespaces", None);
+        assert_eq!(patch.within("a").everywhere(), patch);
+        let own = Right { named: Some("own".to_owned()), ..right("get", "secrets", None) };
+        assert_eq!(own.within("a").everywhere(), own);
+    }
+
+    #[test]
     fn a_right_is_told_without_its_place() {
         let own = Right { named: Some("a".to_owned()), ..right("patch", "namespaces", Some("a")) };
         assert_eq!(own.to_string(), "patch namespaces");

@@ -16,11 +16,12 @@ use roxmltree::{Document, Node};
 pub const NO_ENGINE: &str = "none";
 
 /// Commands that answer and end.
-const ANSWERS: [&[&str]; 7] = [
+const ANSWERS: [&[&str]; 8] = [
     &["--list"],
     &["--list", "json"],
     &["explain", "exec-interactive"],
     &["plan"],
+    &["plan", "--rbac", "User/jane"],
     &["completions", "bash"],
     &["sweep"],
     &["--help"],
@@ -830,10 +831,19 @@ fn outside_of_a_pod_no_cluster_is_around_us() {
 }
 
 #[test]
+fn roles_are_printed_without_a_cluster_and_hold_no_star() {
+    let ran = say(&["plan", "--rbac", "ServiceAccount/ci/brinell"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_says(&ran.stdout, r#"- {"kind":"ServiceAccount","name":"brinell","namespace":"ci"}"#);
+    assert!(!ran.stdout.contains(r#""*""#), "{}", ran.stdout);
+}
+
+#[test]
 fn the_current_context_is_never_meant() {
     assert_refused(&["--context"], "a value is required for '--context <NAME>'");
     assert_refused(&["--context", "x", "--cluster", "kind"], "cannot be used with");
     assert_refused(&["--context", "x", "--keep"], "cannot be used with");
     assert_refused(&["prove", "--context", "x"], "unexpected argument '--context'");
+    assert_refused(&["plan", "--rbac", "jane"], "expected User/NAME, Group/NAME or Service");
     assert_refused(&["--context", "x"], "the kubeconfig cannot be used: ");
 }

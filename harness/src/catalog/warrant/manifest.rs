@@ -25,21 +25,17 @@ impl FromStr for Grantee {
     type Err = NoGrantee;
 
     fn from_str(text: &str) -> Result<Grantee, NoGrantee> {
-        let parts: Vec<&str> = text.split('/').collect();
-        if parts.contains(&"") {
-            return Err(NoGrantee);
-        }
-        match *parts.as_slice() {
-            ["ServiceAccount", namespace, name] => {
-                let subject =
-                    json!({"kind": "ServiceAccount", "namespace": namespace, "name": name});
-                Ok(Grantee(subject))
-            }
-            // A name may hold slashes.
-            [kind @ ("User" | "Group"), _, ..] => {
-                let name = &text[kind.len() + 1..];
-                Ok(Grantee(json!({"apiGroup": RBAC, "kind": kind, "name": name})))
-            }
+        let (kind, name) =
+            text.split_once('/').filter(|(_, name)| !name.is_empty()).ok_or(NoGrantee)?;
+        match kind {
+            // Such a name may hold slashes.
+            "User" | "Group" => Ok(Grantee(json!({"apiGroup": RBAC, "kind": kind, "name": name}))),
+            "ServiceAccount" => match name.split('/').collect::<Vec<_>>().as_slice() {
+                [namespace, name] if !namespace.is_empty() && !name.is_empty() => {
+                    Ok(Grantee(json!({"kind": kind, "namespace": namespace, "name": name})))
+                }
+                _ => Err(NoGrantee),
+            },
             _ => Err(NoGrantee),
         }
     }
@@ -152,4 +148,59 @@ fn binding(text: &mut String, kind: &str, namespace: Option<&str>, grantee: &Gra
 
 fn write(text: &mut String, lines: &str) {
     writeln!(text, "{lines}").expect("writing to memory does not fail");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::{Claim, named, rights, within};
+    use super::*;
+
+    fn warrant(all: Vec<Right>) -> Warrant {
+        let all: BTreeSet<Claim> = all.into_iter().map(Claim::from).collect();
+        Warrant { all, each: BTreeMap::new(), prefix: "brinell-k7f3a1".to_owned() }
+    }
+
+    #[test]
+    fn what_is_in_namespaces_of_ours_holds_everywhere_and_the_rest_where_it_is() {
+        let ours = "brinell-k7f3a1-shop";
+        let mut all = within(rights(&["get", "create"], "", "pods"), ours);
+        all.extend(within(named(rights(&["get", "list"], "", "pods"), "app"), ours));
+        all.extend(within(rights(&["get"], "apps", "deployments"), ours));
+        all.extend(within(rights(&["delete"], "", "namespaces"), ours));
+        all.extend(within(rights(&["list"], "coordination.k8s.io", "leases"), "kube-system"));
+        all.extend(within(rights(&["get"], "", "secrets"), "brinell-k7f3a10"));
+        let (everywhere, there) = warrant(all).rules();
+        let rule = |group: &str, resource: &str, verbs: &[&str]| json!({"apiGroups": [group], "resources": [resource], "verbs": verbs});
+        let mut list = rule("", "pods", &["list"]);
+        list["resourceNames"] = json!(["app"]);
+        let pods = rule("", "pods", &["create", "get"]);
+        let deleting = rule("", "namespaces", &["delete"]);
+        assert_eq!(everywhere, [pods, deleting, list, rule("apps", "deployments", &["get"])]);
+        let leases = rule("coordination.k8s.io", "leases", &["list"]);
+        assert_eq!(there["kube-system"], [leases]);
+        assert_eq!(there["brinell-k7f3a10"], [rule("", "secrets", &["get"])]);
+    }
+
+    #[test]
+    fn somebody_is_named_as_bindings_name_them() {
+        let of = |text: &str| text.parse::<Grantee>().map(|it| it.0).ok();
+        let jane = json!({"apiGroup": RBAC, "kind": "User", "name": "https://idp/jane"});
+        assert_eq!(of("User/https://idp/jane"), Some(jane));
+        let account = json!({"kind": "ServiceAccount", "namespace": "ci", "name": "brinell"});
+        assert_eq!(of("ServiceAccount/ci/brinell"), Some(account));
+        for text in [
+            "jane",
+            "User/",
+            "User",
+            "ServiceAccount/ci",
+            "ServiceAccount/a/b/c",
+            "ServiceAccount//b",
+            "Role/a",
+            "",
+        ] {
+            assert_eq!(of(text), None, "{text}");
+        }
+    }
 }

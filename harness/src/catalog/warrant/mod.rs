@@ -115,15 +115,15 @@ fn identified(persona: &PersonaEntry, ours: &[&str]) -> Vec<Right> {
         Persona::Impersonated(somebody) => impersonated(somebody),
         _ => Vec::new(),
     };
-    // The roles that a controller makes up are waited for.
+    // The roles that a controller makes up are looked at: on a cluster that is there they need not be waited for.
     let is_here = |role: &&HeldRole| match &role.bound {
         Bound::In(namespaces) => namespaces.iter().any(|it| ours.contains(&it.as_str())),
         Bound::Everywhere => true,
     };
     let awaited = persona.roles.iter().filter(|role| role.is_made_up()).filter(is_here);
-    needed.extend(awaited.flat_map(|role| {
-        named(rights(&["list", "watch"], RBAC, "clusterroles"), &role.cluster_role)
-    }));
+    needed.extend(
+        awaited.flat_map(|role| named(rights(&["list"], RBAC, "clusterroles"), &role.cluster_role)),
+    );
     needed
 }
 

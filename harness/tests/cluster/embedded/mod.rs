@@ -3,6 +3,7 @@
 mod hostile;
 mod profile;
 mod prove;
+mod rights;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -16,6 +17,7 @@ pub fn trials() -> Vec<Trial> {
     let mut trials = profile::trials();
     trials.extend(hostile::trials());
     trials.extend(prove::trials());
+    trials.extend(rights::trials());
     trials
 }
 

@@ -1,0 +1,364 @@
+//! What `brinell plan --rbac` prints is what brinell needs on a cluster that is there: with it a run ends as it does for
+//! whoever may do everything, without any of it something falls away, and nothing of it goes unused.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use brinell::cluster::{DEFAULT_VERSION, Existing, Pace, Way};
+use brinell::model::{Context, Results, Verdict};
+use k8s_openapi::api::authentication::v1::TokenRequest;
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
+use kube::config::Kubeconfig;
+use kube::core::{ApiResource, GroupVersionKind};
+use kube::{Api, Client, ResourceExt};
+use libtest_mimic::Trial;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use super::{brinell, is_there, or_ignored, signal};
+use crate::support::Ran;
+
+/// All of these tests.
+pub fn trials() -> Vec<Trial> {
+    let is_there = is_there(DEFAULT_VERSION);
+    let trial = |name: &str, scenarios: &'static [&'static str]| {
+        Trial::test(format!("embedded/rights/{DEFAULT_VERSION}/{name}"), move || {
+            what_is_printed_is_what_is_needed(scenarios);
+            Ok(())
+        })
+    };
+    vec![
+        or_ignored(trial("some", &SOME), DEFAULT_VERSION, is_there),
+        // It takes minutes: ci/nightly asks for it.
+        trial("all", &[]).with_kind("nightly").with_ignored_flag(true),
+    ]
+}
+
+/// A scenario of every kind of right: what is looked at of a pod, of a workload and of a debug container, what the admin does
+/// themselves, an owner, requests that make something, a role of the cluster's own that is bound, Secrets, questions about
+/// rights, and reviews.
+const SOME: [&str; 12] = [
+    "bindings-reviewed",
+    "ephemeral-audited",
+    "exec-relabelled-pod",
+    "hostpath-root",
+    "pod-forged-metadata",
+    "pod-through-workloads",
+    "rights-anonymous",
+    "role-applied-audited",
+    "secret-list-namespace",
+    "secret-value-unlogged",
+    "service-accounts-reviewed",
+    "webhooks-reviewed",
+];
+
+/// What the cluster is said to be: as the one that is held really is.
+const PROFILE: &str = "
+title: held
+cluster: {image: brinell.example/harness}
+audit: {file: LOG}
+personas:
+  viewer: {service-account: {roles: [view]}}
+  developer: {impersonated: {user: jane@example.com, groups: [developers], roles: [edit]}}
+controls:
+  anonymous-auth: {decides: [authentication, authorization]}
+  audit-policy: {}
+  ephemeral-guard: {}
+  exec-guard: {}
+  exec-policy: {}
+  least-privilege: {}
+  pod-security: {}
+";
+
+/// How a plan says that a right is missing: of every run, and of a scenario.
+const MISSING: [&str; 2] = ["who may not do what every run needs: `", ": needs `"];
+
+fn what_is_printed_is_what_is_needed(scenarios: &'static [&'static str]) {
+    let held = Held::start(scenarios);
+    let uninvited: Ran = held.command(&[], "visitor").output().expect("started").into();
+    assert_eq!(uninvited.code, Some(4), "{uninvited:?}");
+    assert!(uninvited.stdout.contains("Nothing was made."), "{uninvited:?}");
+    assert!(uninvited.stderr.contains(MISSING[0]), "{uninvited:?}");
+
+    let manifest = held.plan("admin", &["--rbac", "ServiceAccount/default/visitor"]);
+    let printed = documents(&manifest);
+    printed.iter().for_each(|document| held.apply(document));
+    assert!(held.soon(|plan| !lacks(plan)), "{}", held.plan("visitor", &[]));
+
+    let (all, own) = (held.verdicts("admin"), held.verdicts("visitor"));
+    assert_eq!(own, all);
+    let judged = all.values().filter(|it| it[0] != Verdict::Skipped).count();
+    assert!(judged > 0 && [0, judged].contains(&scenarios.len()), "{all:?}");
+    assert_eq!(unused(&printed, &held.events()), [""; 0]);
+
+    for document in printed.iter().filter(|it| it["rules"].is_array()) {
+        let rules = document["rules"].as_array().expect("rules");
+        for (position, rule) in rules.iter().enumerate() {
+            held.apply(&without(document, position));
+            assert!(held.soon(lacks), "nothing falls away without {rule}");
+        }
+        held.apply(document);
+        assert!(held.soon(|plan| !lacks(plan)), "it is whole again");
+    }
+    held.assert_falls_away(&printed[0], &all);
+}
+
+/// A role without one of its rules.
+fn without(role: &Value, position: usize) -> Value {
+    let mut role = role.clone();
+    role["rules"].as_array_mut().expect("rules").remove(position);
+    role
+}
+
+/// Whether a plan says that a right is missing.
+fn lacks(plan: &str) -> bool {
+    MISSING.iter().any(|words| plan.contains(words))
+}
+
+/// The documents of a manifest, each JSON within YAML.
+fn documents(manifest: &str) -> Vec<Value> {
+    serde_saphyr::from_multiple(manifest).expect("YAML")
+}
+
+/// The rights that a role of these grants and that nobody used: neither by a request that RBAC allowed for it, nor by giving
+/// a role what it grants.
+fn unused(printed: &[Value], events: &[Value]) -> Vec<String> {
+    let mut used: BTreeSet<String> = BTreeSet::new();
+    for event in events {
+        used.extend(allowed(event));
+        if event["impersonatedUser"].is_object() {
+            used.extend(["users", "groups"].map(|it| format!("impersonate  {it}")));
+        }
+        let made = &event["requestObject"];
+        for rule in made["rules"].as_array().into_iter().flatten() {
+            used.extend(granted(rule));
+        }
+        if made["roleRef"]["kind"] == "ClusterRole" {
+            used.insert("bind rbac.authorization.k8s.io clusterroles".to_owned());
+        }
+    }
+    let rules = printed.iter().filter_map(|it| it["rules"].as_array()).flatten();
+    let all: BTreeSet<String> = rules.flat_map(granted).collect();
+    all.difference(&used).cloned().collect()
+}
+
+/// What was allowed by what is printed: verb, API group and resource of the request.
+fn allowed(event: &Value) -> Option<String> {
+    let reason = event["annotations"]["authorization.k8s.io/reason"].as_str()?;
+    let by = ["of ClusterRole \"brinell\"", "of Role \"brinell\""];
+    let object = &event["objectRef"];
+    let text = |key: &str| object[key].as_str().unwrap_or_default();
+    let below = match text("subresource") {
+        "" => String::new(),
+        below => format!("/{below}"),
+    };
+    let verb = event["verb"].as_str()?;
+    let used = format!("{verb} {} {}{below}", text("apiGroup"), text("resource"));
+    by.iter().any(|by| reason.contains(by)).then_some(used)
+}
+
+/// What a rule grants: verb, API group and resource.
+fn granted(rule: &Value) -> Vec<String> {
+    let texts = |key: &str| -> Vec<String> {
+        let all = rule[key].as_array().into_iter().flatten();
+        all.filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let mut granted = Vec::new();
+    for group in texts("apiGroups") {
+        for resource in texts("resources") {
+            granted.extend(texts("verbs").iter().map(|verb| format!("{verb} {group} {resource}")));
+        }
+    }
+    granted
+}
+
+/// Holds the cluster for as long as it is tested: its requests take as long as they are allowed to.
+const HOLD: &str = "
+title: Somebody else's cluster
+why: A run holds it while others test it.
+fix: Nothing is to be done.
+target: plain-app
+attacks:
+- name: nothing
+  as: bad-token
+  do: {request: {method: GET, path: /api/v1/namespaces}}
+  blocked: {by: anonymous-auth}
+  logged: {level: Metadata}
+permits:
+";
+
+/// How often it asks, for 80 seconds each time.
+const TIMES: usize = 12;
+
+/// An embedded cluster that is somebody else's for these tests: a run of its own holds it.
+struct Held {
+    scenarios: &'static [&'static str],
+    folder: TempDir,
+    run: Child,
+    way: PathBuf,
+    log: PathBuf,
+    runtime: Runtime,
+    client: Client,
+}
+
+impl Held {
+    fn start(scenarios: &'static [&'static str]) -> Held {
+        let folder = tempfile::tempdir().expect("a folder");
+        let own = folder.path().join("hold");
+        fs::create_dir(&own).expect("a folder");
+        let permit = |time: usize| {
+            let path = "/api/v1/namespaces/plain-app/pods?watch=true&timeoutSeconds=80";
+            let request = format!("{{request: {{method: GET, path: \"{path}\"}}}}");
+            format!(
+                "- {{name: holding {time}, as: reader, do: {request}, succeeds: {{}}, logged: {{level: Metadata}}}}\n"
+            )
+        };
+        let permits: String = (0..TIMES).map(permit).collect();
+        fs::write(own.join("hold.yaml"), format!("{HOLD}{permits}")).expect("written");
+        let mut run = brinell(folder.path());
+        run.args(["--scenario", "hold", "--deadline", "1200", "--scenarios"]).arg(&own);
+        let mut run = run.stdout(Stdio::piped()).spawn().expect("started");
+        // It is whole when its controls were seen acting.
+        let lines = BufReader::new(run.stdout.take().expect("piped")).lines();
+        let mut lines = lines.map(|line| line.expect("text in UTF-8"));
+        lines.find(|line| line.contains("seen acting")).expect("it goes on");
+        std::thread::spawn(move || lines.for_each(drop));
+        let runs = fs::read_dir(folder.path().join("brinell/runs")).expect("runs");
+        let own = runs.map(|it| it.expect("readable").path()).next().expect("a run");
+        let (way, log) = (own.join("kubeconfig"), audit_log(&own));
+        let runtime = Runtime::new().expect("a runtime");
+        let client = runtime.block_on(async {
+            let context = Kubeconfig::read_from(&way).expect("a kubeconfig").current_context;
+            let context = context.expect("a context");
+            let way = Way::Context(Context { kubeconfig: Some(way.clone()), context });
+            let reached = Existing::reach(way, None, Pace::free(), None).await;
+            reached.unwrap_or_else(|error| panic!("{error}")).access.admin
+        });
+        let held = Held { scenarios, folder, run, way, log, runtime, client };
+        held.invite();
+        held
+    }
+
+    /// Gives the visitor an account, and both of them a context.
+    fn invite(&self) {
+        let token = self.runtime.block_on(async {
+            let accounts = Api::<ServiceAccount>::namespaced(self.client.clone(), "default");
+            let account = json!({"metadata": {"name": "visitor"}});
+            let account = serde_json::from_value(account).expect("a ServiceAccount");
+            accounts.create(&PostParams::default(), &account).await.expect("made");
+            let request = json!({"spec": {"audiences": [], "expirationSeconds": 3600}});
+            let request: TokenRequest = serde_json::from_value(request).expect("a request");
+            let parameters = PostParams::default();
+            let made = accounts.create_token_request("visitor", &parameters, &request).await;
+            made.expect("granted").status.expect("a status").token
+        });
+        let theirs = fs::read_to_string(&self.way).expect("readable");
+        let mut way: Value = serde_saphyr::from_str(&theirs).expect("YAML");
+        let cluster = way["clusters"][0]["name"].clone();
+        let admin = way["users"][0]["name"].clone();
+        let users = way["users"].as_array_mut().expect("users");
+        users.push(json!({"name": "visitor", "user": {"token": token}}));
+        way["contexts"] = json!([
+            {"name": "admin", "context": {"cluster": cluster, "user": admin}},
+            {"name": "visitor", "context": {"cluster": cluster, "user": "visitor"}},
+        ]);
+        fs::write(self.folder.path().join("way"), way.to_string()).expect("written");
+        let profile = PROFILE.replace("LOG", &self.log.to_string_lossy());
+        fs::write(self.folder.path().join("held.yaml"), profile).expect("written");
+    }
+
+    fn command(&self, words: &[&str], context: &str) -> Command {
+        let folder = self.folder.path();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_brinell"));
+        command.args(words).current_dir(folder).env("XDG_STATE_HOME", folder.join("theirs"));
+        command.args(["--context", context, "--kubeconfig", "way", "--profile", "./held.yaml"]);
+        command.args(["--rate", "0"]).args(self.scenarios.iter().flat_map(|it| ["--scenario", it]));
+        command
+    }
+
+    fn plan(&self, context: &str, more: &[&str]) -> String {
+        let ran: Ran =
+            self.command(&["plan"], context).args(more).output().expect("started").into();
+        ran.stdout + &ran.stderr
+    }
+
+    /// Whether a plan is soon so: who may do what, the API server learns by a watch of its own.
+    fn soon(&self, is_so: impl Fn(&str) -> bool) -> bool {
+        (0..20).any(|_| is_so(&self.plan("visitor", &[])))
+    }
+
+    /// The verdicts of a run as somebody: each scenario's, and those of its attempts.
+    fn verdicts(&self, context: &str) -> BTreeMap<String, Vec<Verdict>> {
+        let json = self.folder.path().join(format!("{context}.json"));
+        let ran: Ran =
+            self.command(&["--json"], context).arg(&json).output().expect("started").into();
+        let results = Results::read(&fs::read(&json).expect("written")).expect("results");
+        assert_eq!(results.aborted, None, "{ran:?}");
+        assert!(ran.stdout.contains("nothing left behind"), "{ran:?}");
+        let verdicts = results.scenarios.iter().map(|scenario| {
+            let attempts = scenario.attempts.iter().map(|attempt| attempt.judgement.verdict);
+            (scenario.id.clone(), [scenario.verdict].into_iter().chain(attempts).collect())
+        });
+        verdicts.collect()
+    }
+
+    /// Without one rule, what needs it is skipped for that, and all else is as it was.
+    fn assert_falls_away(&self, role: &Value, all: &BTreeMap<String, Vec<Verdict>>) {
+        let rules = role["rules"].as_array().expect("rules");
+        let events = rules.iter().position(|rule| rule["resources"] == json!(["events"]));
+        self.apply(&without(role, events.expect("Events are read")));
+        assert!(
+            self.soon(
+                |plan| plan.contains("pod-through-workloads: needs `list events` in brinell-")
+            )
+        );
+        let mut left = self.verdicts("visitor");
+        let fallen =
+            left.insert("pod-through-workloads".to_owned(), all["pod-through-workloads"].clone());
+        assert_eq!(fallen, Some(vec![Verdict::Skipped]));
+        assert_eq!(&left, all);
+    }
+
+    fn apply(&self, document: &Value) {
+        let object: DynamicObject = serde_json::from_value(document.clone()).expect("an object");
+        let types = object.types.clone().expect("types");
+        let kind = ApiResource::from_gvk(&GroupVersionKind::try_from(&types).expect("a kind"));
+        let api: Api<DynamicObject> = match object.namespace() {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), &namespace, &kind),
+            None => Api::all_with(self.client.clone(), &kind),
+        };
+        let parameters = PatchParams::apply("theirs").force();
+        let applying =
+            async { api.patch(&object.name_any(), &parameters, &Patch::Apply(&object)).await };
+        self.runtime.block_on(applying).expect("applied");
+    }
+
+    /// What the log holds of the visitor.
+    fn events(&self) -> Vec<Value> {
+        let log = fs::read_to_string(&self.log).expect("readable");
+        let events = log.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        events
+            .filter(|it| it["user"]["username"] == "system:serviceaccount:default:visitor")
+            .collect()
+    }
+}
+
+/// The log of the one API server of a run.
+fn audit_log(run: &std::path::Path) -> PathBuf {
+    let folders = fs::read_dir(run).expect("readable").map(|it| it.expect("readable").path());
+    let mut logs = folders.map(|it| it.join("logs/audit.log")).filter(|it| it.exists());
+    logs.next().expect("a log")
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _ = signal("-INT", &self.run.id().to_string());
+        let ended = self.run.wait();
+        assert!(ended.is_ok_and(|it| it.code() == Some(130)), "its cluster stays");
+    }
+}
