@@ -3,11 +3,12 @@
 
 mod log;
 mod removal;
+mod servers;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use k8s_openapi::api::authentication::v1::{SelfSubjectReview, UserInfo};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Node};
 use kube::api::{ListParams, PostParams};
@@ -16,7 +17,9 @@ use kube::{Api, Client, Config};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
-use super::{Access, ClusterError, FENCE, Pace, Pulse, RunFolder, Sight, client, is_on_loopback};
+use super::{
+    Access, ClusterError, FENCE, Pace, Pulse, RunFolder, Servers, Sight, client, is_on_loopback,
+};
 use crate::audit::source::SourceError;
 use crate::catalog::Lacks;
 use crate::catalog::did_you_mean;
@@ -247,8 +250,11 @@ impl Existing {
         let version = admin.apiserver_version().await.map_err(unusable)?.git_version;
         let user = who_am_i(&admin).await.map_err(unusable)?;
         let api_servers = api_servers(&admin).await;
-        // Behind a load balancer another server may answer the next request.
-        let pulse = (api_servers == Some(1)).then(|| Pulse::of(admin.clone()));
+        let servers = match api_servers {
+            Some(1) => Servers::One(Pulse::of(admin.clone())),
+            _ => servers::behind(&config, &pace, &user).await,
+        };
+        let user = user.username.unwrap_or_default();
         let access = Access {
             node_name: a_node(&admin).await,
             image: image.unwrap_or(NO_IMAGE).to_owned(),
@@ -264,7 +270,7 @@ impl Existing {
             fence: FENCE,
             node: None,
             etcd: None,
-            pulse,
+            servers,
             settings: None,
             controllers: true,
         };
@@ -308,6 +314,11 @@ impl Existing {
             Some(count) => crate::text::count(count, "API server"),
             None => "an unknown number of API servers".to_owned(),
         };
+        let servers = match self.sight.servers {
+            Servers::One(_) => servers,
+            Servers::OneAConnection => format!("{servers}, one for each connection"),
+            Servers::Unknown => format!("{servers}, and nothing shows which of them answers"),
+        };
         let log = match &self.sight.log {
             Some(log) if log.is_in_order() => "its audit log is read",
             Some(_) => "its audit log is read late, at the end",
@@ -318,11 +329,10 @@ impl Existing {
 }
 
 /// As whom the API server takes a client.
-async fn who_am_i(client: &Client) -> Result<String, kube::Error> {
+async fn who_am_i(client: &Client) -> Result<UserInfo, kube::Error> {
     let reviews = Api::<SelfSubjectReview>::all(client.clone());
     let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await?;
-    let user = review.status.and_then(|status| status.user_info?.username);
-    Ok(user.unwrap_or_default())
+    Ok(review.status.and_then(|status| status.user_info).unwrap_or_default())
 }
 
 /// What tells a cluster from every other: the UID of its kube-system; where that is not to be read its address.
