@@ -5,6 +5,7 @@ mod access;
 mod applying;
 mod ask;
 mod commands;
+mod connection;
 mod elf;
 mod existing;
 mod image;
@@ -26,6 +27,7 @@ pub use access::{Access, client};
 pub(crate) use applying::{Applier, ApplyError, StandIn, is_pod_ready, until_pod_ready};
 pub use ask::ask;
 pub use commands::RUN_VARIABLE;
+pub(crate) use connection::{Connection, Connections, Greeting};
 pub use existing::sweep as sweep_existing;
 pub use existing::{Existing, ReachError, Unmet, Way, lacks, namespace_prefix};
 pub(crate) use image::can_run_in_pods;
@@ -41,7 +43,9 @@ pub(crate) use process::Group;
 pub use process::ProcessError;
 pub(crate) use pulse::Pulse;
 pub use run_folder::RunFolder;
-pub(crate) use sight::{Asked, Etcd, EtcdKeys, FENCE, NodePorts, Probe, ServerSettings, Sight};
+pub(crate) use sight::{
+    Asked, Etcd, EtcdKeys, FENCE, NodePorts, Probe, ServerSettings, Servers, Sight,
+};
 pub(crate) use supervisor::{Supervision, Tied};
 pub use sweep::{Removed, Swept, keep, remove, sweep};
 pub(crate) use webhooks::webhooks;

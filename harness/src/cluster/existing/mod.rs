@@ -4,6 +4,7 @@
 mod log;
 mod removal;
 mod rights;
+mod servers;
 mod way;
 
 use std::sync::Arc;
@@ -15,7 +16,9 @@ use kube::{Api, Client};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
-use super::{Access, ClusterError, FENCE, Pace, Pulse, RunFolder, Sight, client, who_am_i};
+use super::{
+    Access, ClusterError, FENCE, Pace, Pulse, RunFolder, Servers, Sight, client, who_am_i,
+};
 use crate::catalog::Lacks;
 use crate::model::{Need, Right};
 use crate::text::without_credentials;
@@ -101,12 +104,15 @@ impl Existing {
         let unusable = |cause| ReachError::Api { way: way.clone(), server: server.clone(), cause };
         let admin = client(config.clone(), &pace).map_err(unusable)?;
         let version = admin.apiserver_version().await.map_err(unusable)?.git_version;
-        let user = who_am_i(&admin).await.map_err(unusable)?.unwrap_or_default();
+        let user = who_am_i(&admin).await.map_err(unusable)?;
         let api_servers = api_servers(&admin).await;
-        // Behind a load balancer another server may answer the next request.
-        let is_watched = api_servers == Some(1)
-            && rights::may(&admin, &watching_leases()).await.map_err(unusable)?;
-        let pulse = is_watched.then(|| Pulse::of(admin.clone()));
+        let servers = match api_servers {
+            Some(1) if rights::may(&admin, &watching_leases()).await.map_err(unusable)? => {
+                Servers::One(Pulse::of(admin.clone()))
+            }
+            _ => servers::behind(&config, &pace, &user).await,
+        };
+        let user = user.username.unwrap_or_default();
         let access = Access {
             node_name: a_node(&admin).await,
             image: image.unwrap_or(NO_IMAGE).to_owned(),
@@ -122,7 +128,7 @@ impl Existing {
             fence: FENCE,
             node: None,
             etcd: None,
-            pulse,
+            servers,
             settings: None,
             controllers: true,
         };
@@ -147,6 +153,11 @@ impl Existing {
         let servers = match self.api_servers {
             Some(count) => crate::text::count(count, "API server"),
             None => "an unknown number of API servers".to_owned(),
+        };
+        let servers = match self.sight.servers {
+            Servers::One(_) => servers,
+            Servers::OneAConnection => format!("{servers}, one for each connection"),
+            Servers::Unknown => format!("{servers}, and nothing shows which of them answers"),
         };
         format!("reached {} as {}, {}, {servers}", self.server, self.user, self.version)
     }
