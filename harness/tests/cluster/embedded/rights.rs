@@ -196,18 +196,18 @@ permits:
 const TIMES: usize = 12;
 
 /// An embedded cluster that is somebody else's for these tests: a run of its own holds it.
-struct Held {
+pub(super) struct Held {
     scenarios: &'static [&'static str],
-    folder: TempDir,
+    pub(super) folder: TempDir,
     run: Child,
     way: PathBuf,
-    log: PathBuf,
-    runtime: Runtime,
-    client: Client,
+    pub(super) log: PathBuf,
+    pub(super) runtime: Runtime,
+    pub(super) client: Client,
 }
 
 impl Held {
-    fn start(scenarios: &'static [&'static str]) -> Held {
+    pub(super) fn start(scenarios: &'static [&'static str]) -> Held {
         let folder = tempfile::tempdir().expect("a folder");
         let own = folder.path().join("hold");
         fs::create_dir(&own).expect("a folder");
@@ -230,7 +230,7 @@ impl Held {
         std::thread::spawn(move || lines.for_each(drop));
         let runs = fs::read_dir(folder.path().join("brinell/runs")).expect("runs");
         let own = runs.map(|it| it.expect("readable").path()).next().expect("a run");
-        let (way, log) = (own.join("kubeconfig"), audit_log(&own));
+        let (way, log) = (own.join("kubeconfig"), own.join("logs/audit.log"));
         let runtime = Runtime::new().expect("a runtime");
         let client = runtime.block_on(async {
             let context = Kubeconfig::read_from(&way).expect("a kubeconfig").current_context;
@@ -272,7 +272,7 @@ impl Held {
         fs::write(self.folder.path().join("held.yaml"), profile).expect("written");
     }
 
-    fn command(&self, words: &[&str], context: &str) -> Command {
+    pub(super) fn command(&self, words: &[&str], context: &str) -> Command {
         let folder = self.folder.path();
         let mut command = Command::new(env!("CARGO_BIN_EXE_brinell"));
         command.args(words).current_dir(folder).env("XDG_STATE_HOME", folder.join("theirs"));
@@ -293,11 +293,12 @@ impl Held {
     }
 
     /// The verdicts of a run as somebody: each scenario's, and those of its attempts.
-    fn verdicts(&self, context: &str) -> BTreeMap<String, Vec<Verdict>> {
-        let json = self.folder.path().join(format!("{context}.json"));
-        let ran: Ran =
-            self.command(&["--json"], context).arg(&json).output().expect("started").into();
-        let results = Results::read(&fs::read(&json).expect("written")).expect("results");
+    pub(super) fn verdicts(&self, context: &str) -> BTreeMap<String, Vec<Verdict>> {
+        let json = format!("{context}.json");
+        let ran: Ran = self.command(&["--json", &json], context).output().expect("started").into();
+        let json = fs::read(self.folder.path().join(&json));
+        let json = json.unwrap_or_else(|error| panic!("{error}: {ran:?}"));
+        let results = Results::read(&json).expect("results");
         assert_eq!(results.aborted, None, "{ran:?}");
         assert!(ran.stdout.contains("nothing left behind"), "{ran:?}");
         let verdicts = results.scenarios.iter().map(|scenario| {
@@ -324,7 +325,7 @@ impl Held {
         assert_eq!(&left, all);
     }
 
-    fn apply(&self, document: &Value) {
+    pub(super) fn apply(&self, document: &Value) {
         let object: DynamicObject = serde_json::from_value(document.clone()).expect("an object");
         let types = object.types.clone().expect("types");
         let kind = ApiResource::from_gvk(&GroupVersionKind::try_from(&types).expect("a kind"));
@@ -346,13 +347,6 @@ impl Held {
             .filter(|it| it["user"]["username"] == "system:serviceaccount:default:visitor")
             .collect()
     }
-}
-
-/// The log of the one API server of a run.
-fn audit_log(run: &std::path::Path) -> PathBuf {
-    let folders = fs::read_dir(run).expect("readable").map(|it| it.expect("readable").path());
-    let mut logs = folders.map(|it| it.join("logs/audit.log")).filter(|it| it.exists());
-    logs.next().expect("a log")
 }
 
 impl Drop for Held {
