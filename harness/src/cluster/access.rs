@@ -8,12 +8,16 @@ use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{ListParams, PostParams};
 use kube::client::ClientBuilder;
+use kube::config::AuthInfo;
 use kube::{Api, Client, Config};
 use serde_json::Value;
+use tokio::sync::Notify;
 use tokio::sync::Semaphore;
+use tower::BoxError;
 use tower::timeout::TimeoutLayer;
-use tower::util::MapFutureLayer;
+use tower::util::{MapErrLayer, MapFutureLayer, MapResponseLayer};
 
+use super::plug_in::without_command;
 use super::{ClusterError, Pace};
 
 /// The ways in to a cluster.
@@ -36,6 +40,14 @@ pub struct Access {
 }
 
 impl Access {
+    /// The way in without the admin's credentials, with this token if any.
+    pub(crate) fn bare(&self, token: Option<&str>) -> Config {
+        let mut bare = self.config.clone();
+        bare.auth_info = AuthInfo::default();
+        bare.auth_info.token = token.map(|token| token.to_owned().into());
+        bare
+    }
+
     /// The kubelet's configuration, as the running kubelet tells it.
     ///
     /// # Errors
@@ -91,7 +103,16 @@ const ANSWER: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// When no client can be made of the configuration.
-pub fn client(mut config: Config, pace: &Pace) -> Result<Client, kube::Error> {
+pub fn client(config: Config, pace: &Pace) -> Result<Client, kube::Error> {
+    telling_client(config, pace, Arc::default())
+}
+
+/// The same, which tells of each time that it is answered 401.
+pub(super) fn telling_client(
+    mut config: Config,
+    pace: &Pace,
+    refused: Arc<Notify>,
+) -> Result<Client, kube::Error> {
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(5));
     config.read_timeout = None;
@@ -104,6 +125,17 @@ pub fn client(mut config: Config, pace: &Pace) -> Result<Client, kube::Error> {
             answer.await
         }
     });
-    let builder = ClientBuilder::try_from(config)?.with_layer(&TimeoutLayer::new(ANSWER));
+    let telling = MapResponseLayer::new(move |answer: http::Response<_>| {
+        if answer.status() == http::StatusCode::UNAUTHORIZED {
+            refused.notify_one();
+        }
+        answer
+    });
+    let builder = ClientBuilder::try_from(config).map_err(|error| match error {
+        kube::Error::Auth(cause) => kube::Error::Service(without_command(cause.into())),
+        other => other,
+    })?;
+    let builder = builder.with_layer(&TimeoutLayer::new(ANSWER)).with_layer(&telling);
+    let builder = builder.with_layer(&MapErrLayer::new(|error: BoxError| without_command(error)));
     Ok(builder.with_layer(&in_turn).build())
 }

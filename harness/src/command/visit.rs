@@ -102,7 +102,11 @@ pub async fn reach(
         Some(source) => existing.read_log(source, run, &values.canary).await?,
         None => None,
     };
-    let ground = Ground { prefix: namespace_prefix(run), sees_log: existing.sight.log.is_some() };
+    let ground = Ground {
+        prefix: namespace_prefix(run),
+        sees_log: existing.sight.log.is_some(),
+        kubeconfig: existing.way.kubeconfig().cloned(),
+    };
     let grounded = catalog.on(&ground, profile)?;
     Ok(Reached { existing, grounded, values, unread, with_pods: image.is_some() })
 }

@@ -46,6 +46,9 @@ pub struct Seen {
     pub webhooks: Vec<Webhook>,
     /// Whether a workload was sent whose controller asks another API server: what that does is not seen here.
     pub is_controller_elsewhere: bool,
+    /// Whether the API server had taken the persona's credentials before: one that takes them no more refuses everything.
+    #[serde(default)]
+    pub was_taken: bool,
 }
 
 /// A webhook, and the configuration that it is in.

@@ -93,8 +93,8 @@ fn record(stage: &Stage, sending: Sending, fence: &Fence) -> AttemptRecord {
 }
 
 fn with_log(stage: &Stage, seen: Uncollected, fence: &Fence) -> Seen {
-    let Uncollected { observation, webhooks, is_controller_elsewhere } = seen;
+    let Uncollected { observation, webhooks, is_controller_elsewhere, was_taken } = seen;
     let log = log(stage, &observation, fence);
     let Observation { sent, answer, effect, traced: _ } = observation;
-    Seen { sent, answer, effect, log, webhooks, is_controller_elsewhere }
+    Seen { sent, answer, effect, log, webhooks, is_controller_elsewhere, was_taken }
 }

@@ -30,6 +30,8 @@ pub(super) struct Uncollected {
     pub(super) webhooks: Vec<Webhook>,
     /// Whether it was a workload whose controller asks another API server.
     pub(super) is_controller_elsewhere: bool,
+    /// Whether the API server had taken the persona's credentials before.
+    pub(super) was_taken: bool,
 }
 
 /// Who sends the attempts of one scenario.
@@ -85,6 +87,7 @@ impl<'a> Sender<'a> {
         let user_agent =
             format!("brinell/{} scenario/{}", env!("CARGO_PKG_VERSION"), self.entry.id);
         let identity = self.stage.identity(&turn.persona).await.map_err(|it| it.to_string())?;
+        let was_taken = identity.was_taken();
         let attempt = Attempt {
             world: &self.stage.world,
             identity: &identity,
@@ -101,9 +104,11 @@ impl<'a> Sender<'a> {
             Ok(Err(error)) => return Err(error.to_string()),
             Err(_) => return Err(format!("the attempt did not end within {ATTEMPT:?}")),
         };
+        identity.note(&observation);
         Ok(Uncollected {
             webhooks: self.webhooks(&observation.answer).await,
             is_controller_elsewhere: self.is_controller_elsewhere(&turn.action),
+            was_taken,
             observation,
         })
     }

@@ -7,6 +7,7 @@ mod generated;
 mod house;
 mod image;
 mod merge;
+mod plug_in;
 #[path = "../support/mod.rs"]
 mod support;
 mod try_it;

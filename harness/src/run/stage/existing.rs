@@ -29,8 +29,9 @@ impl Stage {
         let Existing { access, sight, .. } = existing;
         let (access, sight) = (access.clone(), sight.clone());
         let applier = Applier::new(access.admin.clone(), None, values.clone()).await?;
-        // A log that is gone leaves the cluster: what was made there is still to be removed.
-        let end = End::of(std::future::pending(), Sight { log: None, ..sight.clone() });
+        // A log that is gone leaves the cluster: what was made there is still to be removed. Without credentials nothing
+        // more can be told.
+        let end = End::of(existing.ended(), Sight { log: None, ..sight.clone() });
         let (canary, rights) = (values.canary.clone(), Arc::clone(&plan.rights));
         Ok(Stage {
             world: World { access, sight, canary, rights },
@@ -49,6 +50,7 @@ impl Stage {
         grounded: &Grounded,
         with_pods: bool,
     ) -> Result<((), String), StageError> {
+        self.identify_own(plan).await?;
         let objects = Objects::of(plan, grounded, with_pods);
         self.applier.create(&objects.documents).await?;
         if with_pods {
