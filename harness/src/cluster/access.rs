@@ -97,9 +97,9 @@ pub(crate) async fn who_am_i(client: &Client) -> Result<Option<String>, kube::Er
 /// How long an answer may take to begin. A watch is answered at once, and then goes on.
 const ANSWER: Duration = Duration::from_secs(60);
 
-/// A client that sends each request once, when its turn comes, and waits for a connection and for an answer only so
-/// long. The time is each request's own: kube's `read_timeout` runs while a connection is idle as well, and so ended the
-/// request that was the first after most of that time, in less than a second (measured).
+/// A client that sends each request once, when its turn comes, and waits for a connection and for an answer only
+/// so long. The time is each request's own: kube's `read_timeout` runs while a connection is idle as well, and so
+/// ended the request that was the first after most of that time, in less than a second (measured).
 ///
 /// # Errors
 /// When no client can be made of the configuration.

@@ -1,6 +1,6 @@
-//! Plug-ins for credentials, which a kubeconfig names: other people's programs that kube runs when it needs credentials,
-//! and waits for however long they take. So kube is told to run us, and we run them: without a terminal, with a deadline,
-//! and ended with all that they have started. When they are asked again stays kube's to know.
+//! Plug-ins for credentials, which a kubeconfig names: other people's programs that kube runs when it needs
+//! credentials, and waits for however long they take. So kube is told to run us, and we run them: without a terminal,
+//! with a deadline, and ended with all that they have started. When they are asked again stays kube's to know.
 
 use std::fmt;
 use std::io;
@@ -49,7 +49,8 @@ pub enum PlugInError {
     Process(#[from] ProcessError),
     /// What it printed is something else. It is not shown: it may be a token.
     #[error(
-        "the plug-in for credentials `{program}` printed no ExecCredential with a token, or with a certificate and its key"
+        "the plug-in for credentials `{program}` printed no ExecCredential with a token, or with a certificate and its \
+         key"
     )]
     NoCredentials {
         /// The program.
@@ -93,8 +94,8 @@ impl PlugIn {
 }
 
 /// Whether it is what a plug-in is to print
-/// (<https://kubernetes.io/docs/reference/access-authn-authz/authentication/#input-and-output-formats>). kube would take
-/// one without credentials for a caller that needs none.
+/// (<https://kubernetes.io/docs/reference/access-authn-authz/authentication/#input-and-output-formats>). kube would
+/// take one without credentials for a caller that needs none.
 fn is_credential(printed: &[u8]) -> bool {
     let documents = std::str::from_utf8(printed).ok().and_then(|text| documents(text).ok());
     let Some([credential]) = documents.as_deref() else { return false };
@@ -128,7 +129,8 @@ impl fmt::Display for Said {
 
 impl std::error::Error for Said {}
 
-/// An error of kube's without the command and the environment of a plug-in, which it shows: there may be secrets in them.
+/// An error of kube's without the command and the environment of a plug-in, which it shows: there may be secrets in
+/// them.
 pub(super) fn without_command(error: BoxError) -> BoxError {
     match error.downcast_ref::<AuthError>() {
         Some(AuthError::AuthExecRun { out, .. }) => {

@@ -2,8 +2,8 @@
 
 use crate::model::{Decision, Effect, Evidence, Judgement, Layer, UNCLEAR, Verdict};
 
-/// The judgement on an attempt that authentication refused although it had let the same credentials in before; `None` on
-/// every other. Nobody refused what was attempted, and what the log holds of it is not the persona's.
+/// The judgement on an attempt that authentication refused although it had let the same credentials in before; `None`
+/// on every other. Nobody refused what was attempted, and what the log holds of it is not the persona's.
 pub(super) fn ended(evidence: &Evidence, was_taken: bool) -> Option<Judgement> {
     let is_refused =
         matches!(&evidence.decision, Decision::Denied(it) if it.layer == Layer::Authentication);

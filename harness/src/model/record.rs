@@ -46,7 +46,8 @@ pub struct Seen {
     pub webhooks: Vec<Webhook>,
     /// Whether a workload was sent whose controller asks another API server: what that does is not seen here.
     pub is_controller_elsewhere: bool,
-    /// Whether the API server had taken the persona's credentials before: one that takes them no more refuses everything.
+    /// Whether the API server had taken the persona's credentials before: one that takes them no more refuses
+    /// everything.
     #[serde(default)]
     pub was_taken: bool,
 }

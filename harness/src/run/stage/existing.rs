@@ -29,8 +29,8 @@ impl Stage {
         let Existing { access, sight, .. } = existing;
         let (access, sight) = (access.clone(), sight.clone());
         let applier = Applier::new(access.admin.clone(), None, values.clone()).await?;
-        // A log that is gone leaves the cluster: what was made there is still to be removed. Without credentials nothing
-        // more can be told.
+        // A log that is gone leaves the cluster: what was made there is still to be removed. Without credentials
+        // nothing more can be told.
         let end = End::of(existing.ended(), Sight { log: None, ..sight.clone() });
         let (canary, rights) = (values.canary.clone(), Arc::clone(&plan.rights));
         Ok(Stage {
