@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use brinell::cluster::{Existing, Pace, Way};
 use brinell::model::Context;
+use brinell::text::random_hex;
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
 use kube::api::{DynamicObject, ListParams, PostParams};
@@ -142,7 +143,7 @@ struct Theirs {
 impl Theirs {
     fn make() -> Theirs {
         let home = Home::new();
-        let name = format!("theirs-{}", std::process::id());
+        let name = format!("theirs-{}", random_hex(3));
         let kubeconfig = home.path("theirs");
         let mut kind = Command::new("kind");
         kind.args(["create", "cluster", "--wait", "120s", "--name", &name, "--image", &image()]);
