@@ -32,6 +32,9 @@ fn follow(cli: Cli) -> Result<Code, Error> {
             let program = tied.program();
             Err(Error::Tied { program, cause: tied.tie() })
         }
+        Some(Command::PlugIn(plug_in)) => {
+            in_runtime(async { print(&plug_in.run().await.map_err(Error::PlugIn)?) })
+        }
         Some(Command::Assets { work, kubernetes_version }) => {
             in_runtime(assets::handle(work, kubernetes_version))
         }

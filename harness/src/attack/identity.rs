@@ -2,6 +2,7 @@
 //! what was sent once must be in the log once.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::{HeaderName, HeaderValue};
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
@@ -10,7 +11,8 @@ use kube::api::PostParams;
 use kube::{Api, Client, Config};
 use tokio::sync::OnceCell;
 
-use crate::cluster::{Access, Connections, Pace, client, who_am_i};
+use super::Observation;
+use crate::cluster::{Access, Connections, CredentialsError, Pace, Taken, client, take, who_am_i};
 use crate::model::{Impersonated, Persona, User};
 use crate::text::encode;
 
@@ -29,59 +31,86 @@ pub struct Identity {
     /// Sends as this identity.
     pub client: Client,
     token: Option<String>,
+    /// Whether the API server has taken its credentials; `None` where there are none that it should take.
+    taken: Option<Arc<AtomicBool>>,
     config: Config,
     connections: Arc<OnceCell<Connections>>,
 }
 
+/// What requests are sent with.
+struct Pass {
+    config: Config,
+    user: Option<String>,
+    token: Option<String>,
+}
+
 /// An identity could not be made.
 #[derive(Debug, thiserror::Error)]
-#[error("persona {name} could not be given an identity: {}", crate::text::api_words(source))]
+#[error("persona {name} could not be given an identity: {source}")]
 pub struct IdentityError {
     name: String,
-    source: kube::Error,
+    source: NoIdentity,
+}
+
+/// Why an identity could not be made.
+#[derive(Debug, thiserror::Error)]
+enum NoIdentity {
+    /// The API server gives none.
+    #[error("{}", crate::text::api_words(.0))]
+    Api(#[from] kube::Error),
+    /// Somebody's own credentials cannot be used.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
 }
 
 impl Identity {
     /// Gives a persona its credentials: for a ServiceAccount a token of an hour, by the admin's TokenRequest.
     pub async fn of(name: &str, persona: &Persona, access: &Access) -> Result<Self, IdentityError> {
-        let Access { admin, config, .. } = access;
-        let failed = |source| IdentityError { name: name.to_owned(), source };
-        let token = match persona {
-            Persona::ServiceAccount(account)
-            | Persona::Impersonated(Impersonated { by: Some(account), .. }) => {
-                let accounts = Api::<ServiceAccount>::namespaced(admin.clone(), &account.namespace);
-                Some(request_token(&accounts, &account.name).await.map_err(failed)?)
-            }
-            Persona::BadToken => Some(format!("brinell-{}", crate::text::random_hex(16))),
-            Persona::Impersonated(_) | Persona::Anonymous | Persona::Admin => None,
-        };
-        let is_admin = matches!(
-            persona,
-            Persona::Admin | Persona::Impersonated(Impersonated { by: None, .. })
-        );
-        let (user, mut asking) = match is_admin {
-            true => (who_am_i(admin).await.map_err(failed)?.username, config.clone()),
-            false => (persona.user(), bare(config, token.as_deref())),
-        };
+        let made = Identity::made(name, persona, access).await;
+        made.map_err(|source| IdentityError { name: name.to_owned(), source })
+    }
+
+    async fn made(name: &str, persona: &Persona, access: &Access) -> Result<Self, NoIdentity> {
+        let Pass { mut config, user, token } = pass(persona, access).await?;
         let impersonated = persona.impersonated();
         if let Some(user) = &impersonated {
-            asking.auth_info.impersonate = Some(user.username.clone());
-            asking.auth_info.impersonate_groups = Some(user.groups.clone());
+            config.auth_info.impersonate = Some(user.username.clone());
+            config.auth_info.impersonate_groups = Some(user.groups.clone());
         }
         if let Persona::Impersonated(impersonated) = persona {
-            asking.headers.extend(
-                headers(impersonated).map_err(|error| failed(kube::Error::HttpError(error)))?,
-            );
+            config.headers.extend(headers(impersonated).map_err(kube::Error::HttpError)?);
         }
+        let taken = match persona {
+            Persona::Anonymous | Persona::BadToken => None,
+            Persona::ServiceAccount(_) | Persona::Impersonated(_) => Some(Arc::default()),
+            // It was asked who they are.
+            Persona::Admin | Persona::Credentials(_) => Some(Arc::new(AtomicBool::new(true))),
+        };
         Ok(Identity {
             name: name.to_owned(),
             user,
             impersonated,
-            client: client(asking.clone(), &access.pace).map_err(failed)?,
+            client: client(config.clone(), &access.pace)?,
             token,
-            config: asking,
+            taken,
+            config,
             connections: Arc::default(),
         })
+    }
+
+    /// Whether the API server has taken its credentials up to now.
+    pub fn was_taken(&self) -> bool {
+        self.taken.as_ref().is_some_and(|taken| taken.load(Ordering::Relaxed))
+    }
+
+    /// Notes by an answer of the API server that it takes the credentials.
+    pub fn note(&self, observation: &Observation) {
+        let code = observation.answer.code().filter(|_| observation.sent.audit_id.is_some());
+        if let (Some(taken), Some(code)) = (&self.taken, code)
+            && code != 401
+        {
+            taken.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Opens connections of which each is used by itself.
@@ -96,6 +125,29 @@ impl Identity {
     pub fn token(&self) -> Option<&str> {
         self.token.as_deref()
     }
+}
+
+/// What a persona sends, before any impersonation.
+async fn pass(persona: &Persona, access: &Access) -> Result<Pass, NoIdentity> {
+    let Access { admin, config, .. } = access;
+    let token = match persona {
+        Persona::Credentials(credentials) => {
+            let Taken { config, user, token } = take(credentials, access).await?;
+            return Ok(Pass { config, user: Some(user), token });
+        }
+        Persona::Admin | Persona::Impersonated(Impersonated { by: None, .. }) => {
+            let user = who_am_i(admin).await?.username;
+            return Ok(Pass { config: config.clone(), user, token: None });
+        }
+        Persona::ServiceAccount(account)
+        | Persona::Impersonated(Impersonated { by: Some(account), .. }) => {
+            let accounts = Api::<ServiceAccount>::namespaced(admin.clone(), &account.namespace);
+            Some(request_token(&accounts, &account.name).await?)
+        }
+        Persona::BadToken => Some(format!("brinell-{}", crate::text::random_hex(16))),
+        Persona::Anonymous => None,
+    };
+    Ok(Pass { config: access.bare(token.as_deref()), user: persona.user(), token })
 }
 
 /// The headers of impersonation that kube has no fields for. A key is encoded, because it may hold a slash.
@@ -116,12 +168,4 @@ async fn request_token(accounts: &Api<ServiceAccount>, name: &str) -> Result<Str
     };
     let granted = accounts.create_token_request(name, &PostParams::default(), &request).await?;
     Ok(granted.status.map(|status| status.token).unwrap_or_default())
-}
-
-/// The same server without the admin's credentials.
-fn bare(config: &Config, token: Option<&str>) -> Config {
-    let mut bare = config.clone();
-    bare.auth_info = kube::config::AuthInfo::default();
-    bare.auth_info.token = token.map(|token| token.to_owned().into());
-    bare
 }

@@ -2,6 +2,7 @@
 //! profile's people in the place of ours, and controls that are declared and not set up.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -14,8 +15,8 @@ use super::{
     ProfileEntry, SetUp, Target, fill_texts, identity, resolve,
 };
 use crate::model::{
-    Binding, Bound, Expectation, HeldRole, Impersonated, PERSONAS, Persona, Player, Profile,
-    Scenario, ServiceAccount, Setting,
+    Binding, Bound, Context, Credentials, Expectation, HeldRole, Impersonated, PERSONAS, Persona,
+    Player, Profile, Scenario, ServiceAccount, Setting,
 };
 
 /// What an existing cluster gives to scenarios.
@@ -25,6 +26,8 @@ pub struct Ground {
     pub prefix: String,
     /// Whether its audit log is read.
     pub sees_log: bool,
+    /// The kubeconfig that its context is in; `None` is the one that kubectl would read.
+    pub kubeconfig: Option<PathBuf>,
 }
 
 /// The keys of a scenario's file in which namespaces are meant. Elsewhere a word that is a namespace's name too is a word.
@@ -38,7 +41,7 @@ impl Catalog {
     pub fn on(&self, ground: &Ground, profile: &ProfileEntry) -> Result<Grounded, Problems> {
         see_declared(self, profile)?;
         let names = self.own_namespaces(&ground.prefix);
-        let moved = Moved { names: &names, says: &profile.profile };
+        let moved = Moved { names: &names, says: &profile.profile, ground };
         let targets = self.targets.iter().map(|(name, it)| (name.clone(), moved.target(it)));
         let personas = self.personas.iter().map(|(name, it)| (name.clone(), moved.persona(it)));
         let controls = self.controls.iter().map(|(id, it)| (id.clone(), moved.control(it)));
@@ -51,7 +54,7 @@ impl Catalog {
             ..Catalog::default()
         };
         for entry in &self.scenarios {
-            let entry = moved.scenario(&catalog, entry, ground)?;
+            let entry = moved.scenario(&catalog, entry)?;
             catalog.scenarios.push(entry);
         }
         let profile = declared(&catalog, profile)?;
@@ -153,6 +156,7 @@ fn declared(catalog: &Catalog, profile: &ProfileEntry) -> Result<ProfileEntry, P
 struct Moved<'a> {
     names: &'a BTreeMap<String, String>,
     says: &'a Profile,
+    ground: &'a Ground,
 }
 
 impl Moved<'_> {
@@ -218,9 +222,54 @@ impl Moved<'_> {
             ..entry.clone()
         };
         Arc::new(match self.says.personas.get(&entry.name) {
-            Some(player) => played(entry, player, &self.names[PERSONAS]),
+            Some(player) => self.played(entry, player),
             None => entry,
         })
+    }
+
+    /// A persona that somebody plays. The roles that it has in our files are the cluster's to give.
+    fn played(&self, entry: PersonaEntry, player: &Player) -> PersonaEntry {
+        let who = match player {
+            Player::Impersonated(somebody) => Persona::Impersonated(Impersonated {
+                by: None,
+                user: somebody.user.clone(),
+                groups: somebody.groups.clone(),
+                uid: None,
+                extra: BTreeMap::new(),
+            }),
+            Player::ServiceAccount(_) => Persona::ServiceAccount(ServiceAccount {
+                namespace: self.names[PERSONAS].clone(),
+                name: entry.name.clone(),
+            }),
+            Player::Credentials(credentials) => Persona::Credentials(self.credentials(credentials)),
+        };
+        let bound: BTreeSet<String> = entry
+            .roles
+            .iter()
+            .flat_map(|role| role.bound.namespaces())
+            .map(str::to_owned)
+            .collect();
+        // Each role is bound by a name of its own: two bindings of one name would be one.
+        let roles = player.roles().iter().map(|name| HeldRole {
+            cluster_role: name.clone(),
+            rules: Vec::new(),
+            bound: Bound::In(bound.iter().cloned().collect()),
+            binding: Binding {
+                name: Some(format!("{}-{name}", entry.name)),
+                annotations: BTreeMap::new(),
+            },
+        });
+        let has_own_account = matches!(player, Player::ServiceAccount(_));
+        PersonaEntry { who, roles: roles.collect(), has_own_account, played: true, ..entry }
+    }
+
+    /// A context that names no kubeconfig is in that of the run.
+    fn credentials(&self, credentials: &Credentials) -> Credentials {
+        let mut credentials = credentials.clone();
+        if let Credentials::Context(Context { kubeconfig: it @ None, .. }) = &mut credentials {
+            it.clone_from(&self.ground.kubeconfig);
+        }
+        credentials
     }
 
     fn who(&self, who: &Persona) -> Persona {
@@ -235,7 +284,9 @@ impl Moved<'_> {
                 user: self.text(&it.user),
                 ..it.clone()
             }),
-            Persona::Anonymous | Persona::Admin | Persona::BadToken => who.clone(),
+            Persona::Anonymous | Persona::Admin | Persona::BadToken | Persona::Credentials(_) => {
+                who.clone()
+            }
         }
     }
 
@@ -261,18 +312,13 @@ impl Moved<'_> {
     }
 
     /// A scenario as it is tried there.
-    fn scenario(
-        &self,
-        catalog: &Catalog,
-        entry: &Entry,
-        ground: &Ground,
-    ) -> Result<Entry, Problem> {
+    fn scenario(&self, catalog: &Catalog, entry: &Entry) -> Result<Entry, Problem> {
         let mut document: Value = source(entry, &entry.text)?.parse()?;
         for key in MEANT {
             document[key] = self.value(&document[key]);
         }
         let mut says: Scenario = source(entry, &document.to_string())?.parse()?;
-        if !ground.sees_log {
+        if !self.ground.sees_log {
             says.forget_log();
         }
         for attack in &mut says.attacks {
@@ -297,35 +343,4 @@ impl Moved<'_> {
 fn source(entry: &Entry, text: &str) -> Result<Source, Problem> {
     let bytes = text.as_bytes().to_vec().into();
     Source::new(File { path: entry.file.clone(), built_in: entry.built_in, bytes })
-}
-
-/// A persona that somebody plays. The roles that it has in our files are the cluster's to give.
-fn played(entry: PersonaEntry, player: &Player, accounts: &str) -> PersonaEntry {
-    let who = match player {
-        Player::Impersonated(somebody) => Persona::Impersonated(Impersonated {
-            by: None,
-            user: somebody.user.clone(),
-            groups: somebody.groups.clone(),
-            uid: None,
-            extra: BTreeMap::new(),
-        }),
-        Player::ServiceAccount(_) => Persona::ServiceAccount(ServiceAccount {
-            namespace: accounts.to_owned(),
-            name: entry.name.clone(),
-        }),
-    };
-    let bound: BTreeSet<String> =
-        entry.roles.iter().flat_map(|role| role.bound.namespaces()).map(str::to_owned).collect();
-    // Each role is bound by a name of its own: two bindings of one name would be one.
-    let roles = player.roles().iter().map(|name| HeldRole {
-        cluster_role: name.clone(),
-        rules: Vec::new(),
-        bound: Bound::In(bound.iter().cloned().collect()),
-        binding: Binding {
-            name: Some(format!("{}-{name}", entry.name)),
-            annotations: BTreeMap::new(),
-        },
-    });
-    let has_own_account = matches!(player, Player::ServiceAccount(_));
-    PersonaEntry { who, roles: roles.collect(), has_own_account, played: true, ..entry }
 }

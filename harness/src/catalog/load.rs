@@ -88,7 +88,9 @@ impl Catalog {
 
     /// Results and reports name a profile without its file, so that its name must not be another's.
     fn read_profile(&self, file: File) -> Result<ProfileEntry, Problems> {
-        let read = read::profile(Source::new(file)?)?;
+        let folder = Path::new(&file.path).parent().unwrap_or(Path::new("")).to_owned();
+        let mut read = read::profile(Source::new(file)?)?;
+        read.says = read.says.below(&folder);
         if self.profiles.contains_key(&read.name) {
             let hint = "a built-in profile has this name, and results tell profiles by name: rename the file";
             let message = format!("the name `{}` is taken", read.name);

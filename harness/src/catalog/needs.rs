@@ -112,7 +112,9 @@ impl PersonaEntry {
         let account = match &self.who {
             Persona::ServiceAccount(account) => Some(account),
             Persona::Impersonated(impersonated) => impersonated.by.as_ref(),
-            Persona::Anonymous | Persona::Admin | Persona::BadToken => None,
+            Persona::Anonymous | Persona::Admin | Persona::BadToken | Persona::Credentials(_) => {
+                None
+            }
         };
         let borrows = |it: &ServiceAccount| !self.has_own_account && !target.has(&it.namespace);
         let everywhere = |role: &HeldRole| matches!(role.bound, Bound::Everywhere);

@@ -176,7 +176,9 @@ impl Persona {
                 let user = &impersonated.user;
                 Some((PEOPLE, json!({"apiGroup": RBAC, "kind": "User", "name": user})))
             }
-            Persona::Anonymous | Persona::Admin | Persona::BadToken => None,
+            Persona::Anonymous | Persona::Admin | Persona::BadToken | Persona::Credentials(_) => {
+                None
+            }
         }
     }
 }

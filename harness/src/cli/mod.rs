@@ -10,7 +10,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 pub use reports::Reports;
 
 use crate::catalog::Grantee;
-use crate::cluster::{ClusterType, Supervision, Tied};
+use crate::cluster::{ClusterType, PlugIn, Supervision, Tied};
 use crate::pod::InCluster;
 use crate::report::{ExitCode, Meaning};
 
@@ -112,6 +112,9 @@ pub enum Command {
     /// Become a program that the kernel ends with its supervisor
     #[command(hide = true)]
     Tied(Tied),
+    /// Run a plug-in for credentials
+    #[command(hide = true)]
+    PlugIn(PlugIn),
     /// What runs inside pods
     #[command(hide = true, subcommand)]
     InCluster(InCluster),

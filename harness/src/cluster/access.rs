@@ -10,13 +10,16 @@ use k8s_openapi::api::authentication::v1::{SelfSubjectReview, UserInfo};
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{ListParams, PostParams};
 use kube::client::{Body, ClientBuilder};
+use kube::config::AuthInfo;
 use kube::{Api, Client, Config};
 use serde_json::Value;
+use tokio::sync::Notify;
 use tokio::sync::Semaphore;
 use tower::timeout::TimeoutLayer;
-use tower::util::MapFutureLayer;
+use tower::util::{MapErrLayer, MapFutureLayer, MapResponseLayer};
 use tower::{BoxError, Service};
 
+use super::plug_in::without_command;
 use super::{ClusterError, Pace};
 
 /// The ways in to a cluster.
@@ -39,6 +42,14 @@ pub struct Access {
 }
 
 impl Access {
+    /// The way in without the admin's credentials, with this token if any.
+    pub(crate) fn bare(&self, token: Option<&str>) -> Config {
+        let mut bare = self.config.clone();
+        bare.auth_info = AuthInfo::default();
+        bare.auth_info.token = token.map(|token| token.to_owned().into());
+        bare
+    }
+
     /// The kubelet's configuration, as the running kubelet tells it.
     ///
     /// # Errors
@@ -97,11 +108,31 @@ pub(super) const CONNECTING: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// When no client can be made of the configuration.
-pub fn client(mut config: Config, pace: &Pace) -> Result<Client, kube::Error> {
+pub fn client(config: Config, pace: &Pace) -> Result<Client, kube::Error> {
+    telling_client(config, pace, Arc::default())
+}
+
+/// The same, which tells of each time that it is answered 401.
+pub(super) fn telling_client(
+    mut config: Config,
+    pace: &Pace,
+    refused: Arc<Notify>,
+) -> Result<Client, kube::Error> {
     config.default_retry = false;
     config.connect_timeout = Some(CONNECTING);
     config.read_timeout = None;
-    Ok(in_turn(ClientBuilder::try_from(config)?, pace))
+    let telling = MapResponseLayer::new(move |answer: http::Response<_>| {
+        if answer.status() == http::StatusCode::UNAUTHORIZED {
+            refused.notify_one();
+        }
+        answer
+    });
+    let builder = ClientBuilder::try_from(config).map_err(|error| match error {
+        kube::Error::Auth(cause) => kube::Error::Service(without_command(cause.into())),
+        other => other,
+    })?;
+    let without_command = MapErrLayer::new(|error: BoxError| without_command(error));
+    Ok(in_turn(builder.with_layer(&telling).with_layer(&without_command), pace))
 }
 
 /// A client that sends when its turn comes and waits only so long for an answer.

@@ -11,6 +11,7 @@ mod existing;
 mod image;
 mod own;
 mod pace;
+mod plug_in;
 mod process;
 mod pulse;
 mod run_folder;
@@ -29,6 +30,7 @@ pub use ask::ask;
 pub use commands::RUN_VARIABLE;
 pub(crate) use connection::{Connection, Connections, Greeting};
 pub use existing::sweep as sweep_existing;
+pub(crate) use existing::{CredentialsError, Taken, take};
 pub use existing::{Existing, ReachError, Unmet, Way, lacks, namespace_prefix};
 pub(crate) use image::can_run_in_pods;
 pub use image::{Image, ImageError};
@@ -39,6 +41,8 @@ pub use own::{
 };
 pub(crate) use own::{Created, KindError, ReadBack, Wanted, image_name, own};
 pub use pace::Pace;
+pub(crate) use plug_in::PlugIn;
+pub use plug_in::PlugInError;
 pub(crate) use process::Group;
 pub use process::ProcessError;
 pub(crate) use pulse::Pulse;
@@ -130,6 +134,12 @@ pub enum ClusterError {
          right one removes what it left there"
     )]
     OtherCluster {
+        /// How the run found its cluster.
+        way: Way,
+    },
+    /// The admin's own credentials have ended.
+    #[error("the credentials of {way} are not accepted any more")]
+    NotAccepted {
         /// How the run found its cluster.
         way: Way,
     },

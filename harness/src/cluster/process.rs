@@ -66,6 +66,7 @@ pub struct Outside<'a> {
     arguments: &'a [&'a str],
     environment: Vec<(&'a str, OsString)>,
     without_proxies: bool,
+    has_secret_arguments: bool,
     input: &'a [u8],
     abandoned: Abandoned,
 }
@@ -78,6 +79,7 @@ impl<'a> Outside<'a> {
             arguments,
             environment: Vec::new(),
             without_proxies: false,
+            has_secret_arguments: false,
             input: &[],
             abandoned: Abandoned::Ends,
         }
@@ -96,6 +98,12 @@ impl<'a> Outside<'a> {
     /// Without the variables that name proxies.
     pub fn without_proxies(mut self) -> Self {
         self.without_proxies = true;
+        self
+    }
+
+    /// Errors name the program alone: there may be secrets in its arguments.
+    pub fn with_secret_arguments(mut self) -> Self {
+        self.has_secret_arguments = true;
         self
     }
 
@@ -191,6 +199,9 @@ impl<'a> Outside<'a> {
     }
 
     fn line(&self) -> String {
+        if self.has_secret_arguments {
+            return self.program.to_owned();
+        }
         let shown: Vec<&str> = self.arguments.iter().take(4).copied().collect();
         without_credentials(&format!("{} {}", self.program, shown.join(" ")))
     }

@@ -128,19 +128,25 @@ fn pass_on(count: u64, program: Option<ChildStdin>) {
 impl Tied {
     /// Becomes the program. Returns only why it cannot.
     pub fn tie(self) -> io::Error {
-        if let Err(error) = set_parent_process_death_signal(Some(Signal::KILL)) {
-            return error.into();
+        match tie_to(self.supervisor) {
+            Ok(()) => Command::new(&self.program).args(&self.arguments).exec(),
+            Err(error) => error,
         }
-        // It may have ended before the kernel was told to watch it.
-        if getppid().is_none_or(|parent| parent.as_raw_nonzero().get() != self.supervisor) {
-            return io::Error::other("its supervisor has ended");
-        }
-        Command::new(&self.program).args(&self.arguments).exec()
     }
 
     /// The program, for an error.
     pub fn program(&self) -> String {
         self.program.to_string_lossy().into_owned()
+    }
+}
+
+/// Makes the kernel kill us when our parent ends, which is this process.
+pub(super) fn tie_to(parent: i32) -> io::Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    // It may have ended before the kernel was told to watch it.
+    match getppid().is_some_and(|it| it.as_raw_nonzero().get() == parent) {
+        true => Ok(()),
+        false => Err(io::Error::other("whoever started it has ended")),
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use brinell::catalog::{Problems, ProfileError, SelectError};
 use brinell::cluster::assets::AssetError;
 use brinell::cluster::{
-    ChoiceError, ClusterError, ImageError, NoCluster, ProcessError, ReachError,
+    ChoiceError, ClusterError, ImageError, NoCluster, PlugInError, ProcessError, ReachError,
 };
 use brinell::input::Unreadable;
 use brinell::model::ReadError;
@@ -118,6 +118,9 @@ pub enum Error {
     /// The existing cluster that was asked for cannot be reached.
     #[error(transparent)]
     Reach(#[from] ReachError),
+    /// A plug-in gave no credentials.
+    #[error(transparent)]
+    PlugIn(PlugInError),
     /// The folder of the run.
     #[error("the run's own folder could not be made: {0}")]
     Folder(io::Error),
@@ -203,6 +206,7 @@ impl Error {
                 ReachError::Kubeconfig { .. }
                 | ReachError::NoContext { .. }
                 | ReachError::NotInCluster(_)
+                | ReachError::NoExecutable(_)
                 | ReachError::Impersonates { .. }
                 | ReachError::Production { .. }
                 | ReachError::Source(_),
@@ -223,6 +227,7 @@ impl Error {
             | Error::NoCluster(_)
             | Error::Reach(ReachError::Api { .. } | ReachError::Unauthorized { .. })
             | Error::Image(_)
+            | Error::PlugIn(_)
             | Error::Folder(_)
             | Error::Stage(_)
             | Error::Proof(_)

@@ -123,7 +123,7 @@ pub fn roles(
     let with_pods =
         arguments.existing.image.is_some() || there.is_some_and(|it| it.image.is_some());
     let sees_log = names_log(profile);
-    let ground = Ground { prefix: namespace_prefix("run"), sees_log };
+    let ground = Ground { prefix: namespace_prefix("run"), sees_log, kubeconfig: None };
     let grounded = catalog.on(&ground, profile)?;
     let plan = plan(&grounded, lacks("", sees_log, with_pods), &arguments.selection)?;
     Ok(grounded.warrant(&plan.scenarios, with_pods).manifest(grantee))
@@ -151,7 +151,8 @@ impl Reached {
         sees_log: bool,
         with_pods: bool,
     ) -> Result<Reached, Error> {
-        let ground = Ground { prefix: namespace_prefix(run), sees_log };
+        let kubeconfig = existing.way.kubeconfig().cloned();
+        let ground = Ground { prefix: namespace_prefix(run), sees_log, kubeconfig };
         let grounded = catalog.on(&ground, profile)?;
         let lacks = lacks(existing.way.name(), sees_log, with_pods);
         Ok(Reached { existing, grounded, lacks, with_pods })

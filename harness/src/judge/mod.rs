@@ -2,6 +2,7 @@
 //! real API servers gave.
 
 mod attribution;
+mod credentials;
 mod expectation;
 mod left_over;
 mod names;

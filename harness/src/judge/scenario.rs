@@ -1,7 +1,9 @@
 //! From the record of a scenario to its verdict.
 
 use super::expectation::{judge_half, judge_permit, judge_sound, judge_step};
-use super::{Expected, Signature, attribute, judge_block, judge_record, left_over, steadiness};
+use super::{
+    Expected, Signature, attribute, credentials, judge_block, judge_record, left_over, steadiness,
+};
 use crate::catalog::{Turn, Values};
 use crate::model::{
     AttemptRecord, AttemptResult, Blocked, Control, Decision, Evidence, Expectation, Judgement,
@@ -42,12 +44,14 @@ fn attempt(turn: &Turn, record: AttemptRecord, values: &Values) -> AttemptResult
     let unseen = seen.as_ref().ok().and_then(|seen| seen.unseen.clone());
     let (judgement, evidence) = match seen {
         Ok(seen) => {
-            let is_controller_elsewhere = seen.is_controller_elsewhere;
+            let (is_controller_elsewhere, was_taken) =
+                (seen.is_controller_elsewhere, seen.was_taken);
             let evidence = evidence(seen);
             let is_half = is_controller_elsewhere && evidence.decision == Decision::LetIn;
-            let judgement = match is_half {
-                true => judge_half(turn.expected.logged().as_ref(), &evidence),
-                false => judge_whole(turn, &evidence, values),
+            let judgement = match (credentials::ended(&evidence, was_taken), is_half) {
+                (Some(ended), _) => ended,
+                (None, true) => judge_half(turn.expected.logged().as_ref(), &evidence),
+                (None, false) => judge_whole(turn, &evidence, values),
             };
             (judgement, Some(evidence))
         }
@@ -98,7 +102,16 @@ fn judge_whole(turn: &Turn, evidence: &Evidence, values: &Values) -> Judgement {
 
 /// What was seen, with who decided.
 fn evidence(seen: Seen) -> Evidence {
-    let Seen { sent, answer, effect, log, webhooks, is_controller_elsewhere: _, unseen: _ } = seen;
+    let Seen {
+        sent,
+        answer,
+        effect,
+        log,
+        webhooks,
+        is_controller_elsewhere: _,
+        unseen: _,
+        was_taken: _,
+    } = seen;
     let decision = attribute(&sent, &answer, &log);
     let namesakes = namesakes(&decision, webhooks);
     Evidence { sent, answer, decision, effect, log, namesakes }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Right, User};
+use super::{Credentials, Right, User};
 
 /// The namespace of the ServiceAccounts that are made for personas. One in another namespace belongs to a target
 /// or to Kubernetes.
@@ -164,6 +164,9 @@ pub enum Persona {
     ServiceAccount(ServiceAccount),
     /// A ServiceAccount that impersonates another user.
     Impersonated(Impersonated),
+    /// Somebody of an existing cluster's, by credentials of their own: a profile names them, and no persona's file.
+    #[serde(skip)]
+    Credentials(Credentials),
 }
 
 /// A user that a ServiceAccount impersonates, by the headers `Impersonate-User`, `-Group`, `-Uid` and `-Extra-…`
@@ -215,16 +218,18 @@ impl ServiceAccount {
 
 impl Persona {
     /// The name of the user that authentication should find, before any impersonation; `None` for a caller without a
-    /// valid identity, and where the admin's credentials are sent, whose name each cluster chooses.
+    /// valid identity, and where credentials are sent whose name each cluster chooses, the admin's or somebody's own.
     pub fn user(&self) -> Option<String> {
         match self {
             Persona::ServiceAccount(account)
             | Persona::Impersonated(Impersonated { by: Some(account), .. }) => {
                 Some(account.decided_as().username)
             }
-            Persona::Impersonated(_) | Persona::Anonymous | Persona::Admin | Persona::BadToken => {
-                None
-            }
+            Persona::Impersonated(_)
+            | Persona::Anonymous
+            | Persona::Admin
+            | Persona::BadToken
+            | Persona::Credentials(_) => None,
         }
     }
 
@@ -245,7 +250,7 @@ impl Persona {
                 groups.push("system:authenticated");
                 Some(in_groups(user.clone(), &groups))
             }
-            Persona::Admin | Persona::BadToken => None,
+            Persona::Admin | Persona::BadToken | Persona::Credentials(_) => None,
         }
     }
 
@@ -259,7 +264,8 @@ impl Persona {
             Persona::Anonymous
             | Persona::Admin
             | Persona::BadToken
-            | Persona::ServiceAccount(_) => None,
+            | Persona::ServiceAccount(_)
+            | Persona::Credentials(_) => None,
         }
     }
 }

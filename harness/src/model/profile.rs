@@ -1,7 +1,7 @@
 //! What a profile says, as types. A profile's name is the file's; it is not written in the file.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +25,20 @@ pub struct Profile {
     pub personas: BTreeMap<String, Player>,
     /// Its controls by id. A control that is not here is not set up, and what tests it is skipped.
     pub controls: BTreeMap<String, Setting>,
+}
+
+impl Profile {
+    /// The profile of a file in this folder: files that lead to credentials are named from there.
+    pub fn below(mut self, folder: &Path) -> Profile {
+        let players = self.personas.values_mut().filter_map(|player| match player {
+            Player::Credentials(Credentials::Context(context)) => context.kubeconfig.as_mut(),
+            Player::Credentials(Credentials::TokenFile(file)) => Some(file),
+            Player::Impersonated(_) | Player::ServiceAccount(_) => None,
+        });
+        let cluster = self.cluster.iter_mut().filter_map(|cluster| cluster.kubeconfig.as_mut());
+        players.chain(cluster).for_each(|file| *file = folder.join(&*file));
+        self
+    }
 }
 
 /// Where an existing cluster is, and what may be used there.
@@ -61,12 +75,73 @@ pub struct Context {
 
 /// Who plays a persona on an existing cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(try_from = "WrittenPlayer")]
 pub enum Player {
     /// Somebody of the cluster's, as whom the admin acts by impersonation.
     Impersonated(Somebody),
     /// A ServiceAccount of ours that holds roles of the cluster's in our namespaces.
     ServiceAccount(OwnAccount),
+    /// Somebody of the cluster's, by credentials of their own.
+    Credentials(Credentials),
+}
+
+/// Credentials that somebody has already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credentials {
+    /// Those of a context; where it names no kubeconfig, of the one that the run's own context is in.
+    Context(Context),
+    /// A bearer token in a file, which is read once, when the run begins.
+    TokenFile(PathBuf),
+}
+
+/// A player as a profile writes it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct WrittenPlayer {
+    #[serde(default)]
+    impersonated: Option<Somebody>,
+    #[serde(default)]
+    service_account: Option<OwnAccount>,
+    #[serde(default)]
+    context: Option<String>,
+    #[serde(default)]
+    kubeconfig: Option<PathBuf>,
+    #[serde(default)]
+    token_file: Option<PathBuf>,
+}
+
+/// Nobody in particular is written.
+#[derive(Debug, thiserror::Error)]
+enum NoPlayer {
+    #[error(
+        "expected exactly one of `impersonated`, `service-account`, `context` and `token-file`"
+    )]
+    NotOne,
+    #[error(
+        "`kubeconfig` stands without `context`: a context of it is somebody, the file is nobody"
+    )]
+    NoContext,
+}
+
+impl TryFrom<WrittenPlayer> for Player {
+    type Error = NoPlayer;
+
+    fn try_from(written: WrittenPlayer) -> Result<Player, NoPlayer> {
+        let WrittenPlayer { impersonated, service_account, context, kubeconfig, token_file } =
+            written;
+        if kubeconfig.is_some() && context.is_none() {
+            return Err(NoPlayer::NoContext);
+        }
+        let context = context.map(|context| Credentials::Context(Context { kubeconfig, context }));
+        let credentials = context.into_iter().chain(token_file.map(Credentials::TokenFile));
+        let mut players: Vec<Player> = credentials.map(Player::Credentials).collect();
+        players.extend(impersonated.map(Player::Impersonated));
+        players.extend(service_account.map(Player::ServiceAccount));
+        match (players.len(), players.pop()) {
+            (1, Some(player)) => Ok(player),
+            _ => Err(NoPlayer::NotOne),
+        }
+    }
 }
 
 /// A user of a cluster, and the groups that its authentication gives them.
@@ -98,6 +173,7 @@ impl Player {
         match self {
             Player::Impersonated(somebody) => &somebody.roles,
             Player::ServiceAccount(account) => &account.roles,
+            Player::Credentials(_) => &[],
         }
     }
 }

@@ -49,6 +49,10 @@ pub struct Seen {
     /// Why it is not known that the one of several API servers that answered was awake; `None` where it was seen, and
     /// where there is one.
     pub unseen: Option<String>,
+    /// Whether the API server had taken the persona's credentials before: one that takes them no more refuses
+    /// everything.
+    #[serde(default)]
+    pub was_taken: bool,
 }
 
 /// A webhook, and the configuration that it is in.

@@ -94,11 +94,18 @@ fn record(stage: &Stage, sending: Sending, fence: &Fence) -> AttemptRecord {
 }
 
 fn with_log(stage: &Stage, seen: Uncollected, fence: &Fence) -> Seen {
-    let Uncollected { observation, webhooks, is_controller_elsewhere, fence: own, unseen } = seen;
+    let Uncollected {
+        observation,
+        webhooks,
+        is_controller_elsewhere,
+        fence: own,
+        unseen,
+        was_taken,
+    } = seen;
     let own = own.map(|own| own_fence(stage, &observation, own));
     let log = log(stage, &observation, own.as_ref().unwrap_or(fence));
     let Observation { sent, answer, effect, traced: _ } = observation;
-    Seen { sent, answer, effect, log, webhooks, is_controller_elsewhere, unseen }
+    Seen { sent, answer, effect, log, webhooks, is_controller_elsewhere, unseen, was_taken }
 }
 
 /// The fence that was sent by an attempt's own connection, where it proves that all of it is there. Of what a controller

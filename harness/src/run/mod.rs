@@ -93,7 +93,8 @@ pub async fn visit(
     progress: &Progress,
 ) -> Result<(), StageError> {
     let stage = Stage::on(existing, plan, values).await?;
-    let furnishing = stage.furnish(plan, grounded, visit.with_pods);
+    let furnishing =
+        async { stage.while_there(stage.furnish(plan, grounded, visit.with_pods)).await? };
     progress.step("staged", "making namespaces of our own", furnishing).await?;
     let deadline = tokio::time::Instant::now() + visit.deadline;
     match &existing.sight.log {

@@ -36,6 +36,8 @@ pub(super) struct Uncollected {
     pub(super) webhooks: Vec<Webhook>,
     /// Whether it was a workload whose controller asks another API server.
     pub(super) is_controller_elsewhere: bool,
+    /// Whether the API server had taken the persona's credentials before.
+    pub(super) was_taken: bool,
 }
 
 /// Who sends the attempts of one scenario.
@@ -91,6 +93,7 @@ impl<'a> Sender<'a> {
         let user_agent =
             format!("brinell/{} scenario/{}", env!("CARGO_PKG_VERSION"), self.entry.id);
         let identity = self.stage.identity(&turn.persona).await.map_err(|it| it.to_string())?;
+        let was_taken = identity.was_taken();
         let world = &self.stage.world;
         let line = world.line(&identity).await.map_err(|error| api_words(&error))?;
         let attempt = Attempt {
@@ -110,6 +113,7 @@ impl<'a> Sender<'a> {
             Ok(Err(error)) => return Err(error.to_string()),
             Err(_) => return Err(format!("the attempt did not end within {ATTEMPT:?}")),
         };
+        identity.note(&observation);
         let fence = match &line {
             Some(line) => self.fence(line).await,
             None => None,
@@ -119,6 +123,7 @@ impl<'a> Sender<'a> {
             unseen: line.and_then(|line| line.unseen()),
             webhooks: self.webhooks(&observation.answer).await,
             is_controller_elsewhere: self.is_controller_elsewhere(&turn.action),
+            was_taken,
             observation,
         })
     }

@@ -797,11 +797,16 @@ fn what_is_wrong_with_the_arguments_is_told_before_a_cluster_is_asked() {
 
 #[test]
 fn an_argument_for_an_existing_cluster_needs_one() {
-    for argument in ["--image", "--rate", "--kubeconfig", "--allow-production"] {
-        for cluster in [&[][..], &["--cluster", "embedded"], &["--profile", "open"]] {
-            assert_refused(&[&[argument, "5"], cluster].concat(), &format!("{argument} is for "));
-            assert_refused(&[&["plan", argument, "5"], cluster].concat(), "--context NAME");
-        }
+    for arguments in [
+        &["--image", "5"][..],
+        &["--rate", "5", "--cluster", "embedded"],
+        &["--kubeconfig", "5", "--profile", "open"],
+        &["plan", "--allow-production", "5"],
+    ] {
+        let ran = say(arguments);
+        assert_eq!(ran.code, Some(2), "{arguments:?}: {ran:?}");
+        let is_told = ran.stderr.contains(" is for ") && ran.stderr.contains("--context NAME");
+        assert!(is_told, "{arguments:?}: {}", ran.stderr);
     }
 }
 

@@ -8,6 +8,7 @@ mod house;
 mod image;
 mod merge;
 mod nightly;
+mod plug_in;
 #[path = "../support/mod.rs"]
 mod support;
 mod try_it;

@@ -62,11 +62,13 @@ impl Check<'_> {
                     self.account(by, "/who/impersonated/by", known);
                 }
             }
-            Persona::Anonymous | Persona::Admin | Persona::BadToken if !entry.roles.is_empty() => {
-                let hint = "roles are held by a `service-account` or by the user of `impersonated`";
-                self.wrong("/roles", "this persona holds no roles", hint);
+            Persona::Anonymous | Persona::Admin | Persona::BadToken | Persona::Credentials(_) => {
+                if !entry.roles.is_empty() {
+                    let hint =
+                        "roles are held by a `service-account` or by the user of `impersonated`";
+                    self.wrong("/roles", "this persona holds no roles", hint);
+                }
             }
-            Persona::Anonymous | Persona::Admin | Persona::BadToken => {}
         }
         for (position, role) in entry.roles.iter().enumerate() {
             self.held_role(role, &format!("/roles/{position}"), known);

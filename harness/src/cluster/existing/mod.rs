@@ -1,6 +1,7 @@
 //! Clusters that brinell did not make: found by a context, acted on in namespaces of the run's own, and left as they
 //! were. Nothing here can weaken one.
 
+mod credentials;
 mod log;
 mod removal;
 mod rights;
@@ -14,15 +15,15 @@ use k8s_openapi::api::core::v1::{Namespace, Node};
 use kube::api::ListParams;
 use kube::{Api, Client};
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
-use super::{
-    Access, ClusterError, FENCE, Pace, Pulse, RunFolder, Servers, Sight, client, who_am_i,
-};
+use super::{Access, ClusterError, FENCE, Pace, Pulse, RunFolder, Servers, Sight, who_am_i};
 use crate::catalog::Lacks;
+use crate::cluster::access::telling_client;
 use crate::model::{Need, Right};
 use crate::text::without_credentials;
 
+pub use credentials::{CredentialsError, Taken, take};
 pub use removal::{remove, sweep};
 pub use rights::Unmet;
 pub use way::{ReachError, Way};
@@ -83,6 +84,8 @@ pub struct Existing {
     pub server: String,
     /// Which cluster it is, whatever leads to it.
     identity: String,
+    /// Tells when the admin is answered 401.
+    refused: Arc<Notify>,
     /// How many API servers it has; `None` if it does not tell.
     pub api_servers: Option<usize>,
 }
@@ -102,7 +105,9 @@ impl Existing {
         let config = way.config(allowed).await?;
         let server = without_credentials(&config.cluster_url.to_string());
         let unusable = |cause| ReachError::Api { way: way.clone(), server: server.clone(), cause };
-        let admin = client(config.clone(), &pace).map_err(unusable)?;
+        let refused = Arc::new(Notify::new());
+        let admin =
+            telling_client(config.clone(), &pace, Arc::clone(&refused)).map_err(unusable)?;
         let version = admin.apiserver_version().await.map_err(unusable)?.git_version;
         let user = who_am_i(&admin).await.map_err(unusable)?;
         let api_servers = api_servers(&admin).await;
@@ -132,8 +137,26 @@ impl Existing {
             settings: None,
             controllers: true,
         };
-        let identity = identity(&access.admin, &server).await;
-        Ok(Existing { way, access, sight, version, user, server, identity, api_servers })
+        let identity = identity(&access.admin, &server).await.map_err(unusable)?;
+        Ok(Existing { way, access, sight, version, user, server, identity, refused, api_servers })
+    }
+
+    /// Waits until the API server takes our own credentials no longer.
+    pub fn ended(&self) -> impl Future<Output = ClusterError> + Send + use<> {
+        let (way, admin, refused) =
+            (self.way.clone(), self.access.admin.clone(), Arc::clone(&self.refused));
+        async move {
+            loop {
+                refused.notified().await;
+                // A refusal may be another server's, and forwarded: so it is asked.
+                match who_am_i(&admin).await {
+                    Err(kube::Error::Api(status)) if status.code == 401 => {
+                        return ClusterError::NotAccepted { way };
+                    }
+                    _ => {}
+                }
+            }
+        }
     }
 
     /// Marks a run as one on this cluster, before anything is made.
@@ -197,10 +220,18 @@ fn watching_leases() -> Right {
 }
 
 /// What tells a cluster from every other: the UID of its kube-system; where that is not to be read its address.
-async fn identity(client: &Client, server: &str) -> String {
+async fn identity(client: &Client, server: &str) -> Result<String, kube::Error> {
+    Ok(uid(client).await?.unwrap_or_else(|| server.to_owned()))
+}
+
+/// The UID of kube-system; `None` where it is not to be read.
+async fn uid(client: &Client) -> Result<Option<String>, kube::Error> {
     let namespaces = Api::<Namespace>::all(client.clone());
-    let found = namespaces.get_metadata("kube-system").await;
-    found.ok().and_then(|found| found.metadata.uid).unwrap_or_else(|| server.to_owned())
+    match namespaces.get_metadata("kube-system").await {
+        Ok(found) => Ok(found.metadata.uid),
+        Err(kube::Error::Api(status)) if [403, 404].contains(&status.code) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// How many API servers have a lease; `None` where that is not to be read

@@ -148,7 +148,7 @@ impl Way {
         let config = self.config_allowed().await.map_err(Box::new)?;
         let server = without_credentials(&config.cluster_url.to_string());
         let admin = client(config, &Pace::free())?;
-        let identity = identity(&admin, &server).await;
+        let identity = identity(&admin, &server).await?;
         Ok(There { admin, identity })
     }
 }

@@ -5,14 +5,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use kube::Config;
-use kube::config::{
-    ExecInteractiveMode, InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError,
-};
+use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use serde::{Deserialize, Serialize};
 
 use crate::audit::source::SourceError;
 use crate::catalog::did_you_mean;
 use crate::cluster::is_on_loopback;
+use crate::cluster::plug_in::run_by_us;
 use crate::model::Context;
 use crate::text::{api_words, without_credentials};
 
@@ -72,6 +71,11 @@ pub enum ReachError {
         /// What looks so.
         word: String,
     },
+    /// Our own executable, which runs plug-ins for credentials.
+    #[error(
+        "plug-ins for credentials are run by brinell itself, whose executable is not found: {0}"
+    )]
+    NoExecutable(io::Error),
     /// The log cannot be read.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -120,6 +124,14 @@ impl Way {
         match self {
             Way::Context(Context { context, .. }) => context,
             Way::InCluster => "in-cluster",
+        }
+    }
+
+    /// The kubeconfig that is named; `None` where none is, or none is used.
+    pub fn kubeconfig(&self) -> Option<&PathBuf> {
+        match self {
+            Way::Context(Context { kubeconfig, .. }) => kubeconfig.as_ref(),
+            Way::InCluster => None,
         }
     }
 
@@ -186,7 +198,7 @@ async fn of_context(
     // Nobody is there to answer what a plug-in for credentials asks.
     let plug_ins = kubeconfig.auth_infos.iter_mut().filter_map(|it| it.auth_info.as_mut());
     for plug_in in plug_ins.filter_map(|it| it.exec.as_mut()) {
-        plug_in.interactive_mode = Some(ExecInteractiveMode::Never);
+        run_by_us(plug_in).map_err(ReachError::NoExecutable)?;
     }
     let options = KubeConfigOptions { context: Some(context.clone()), ..Default::default() };
     let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;

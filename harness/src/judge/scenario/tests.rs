@@ -90,6 +90,7 @@ fn seen(audit_id: &str, code: u16, message: &str) -> Seen {
         webhooks: Vec::new(),
         is_controller_elsewhere: false,
         unseen: None,
+        was_taken: false,
     }
 }
 
@@ -131,6 +132,38 @@ fn a_record_that_was_written_down_is_judged_by_what_came_later() {
     let log = Log::Read { events, traces: Vec::new(), fence: "k7f3-9".to_owned() };
     late.attempts[0].seen.as_mut().expect("seen").log = log;
     assert_eq!(judged(&turns, late).verdict, Verdict::Passed);
+}
+
+#[test]
+fn credentials_that_have_ended_are_no_block_and_no_broken_permit() {
+    let works = || {
+        let succeeds = Succeeds::default();
+        Expectation::Succeeds(succeeds, None)
+    };
+    let turns = [
+        turn(Role::Attack, blocked(&[Layer::Authentication])),
+        turn(Role::Attack, recorded()),
+        turn(Role::Permit, works()),
+    ];
+    let after = |was_taken: bool| {
+        let seen = || Seen { was_taken, ..seen("k7f3-1", 401, "Unauthorized") };
+        judged(&turns, record(vec![seen(), seen(), seen()]))
+    };
+    let ended = after(true);
+    assert_eq!(verdicts(&ended), [Verdict::Inconclusive; 3]);
+    for attempt in &ended.attempts {
+        let causes = &attempt.judgement.causes;
+        assert_eq!(causes, &["the credentials of eve are not accepted any more"]);
+    }
+    // Who was never let in is refused by what refuses.
+    let [block, _, permit] = verdicts(&after(false))[..] else { panic!("three") };
+    assert_eq!((block, permit), (Verdict::Passed, Verdict::Failed));
+    // What is answered in other words, or had an effect, is judged as ever.
+    let kept = |seen: Seen| judged(&turns[..1], record(vec![Seen { was_taken: true, ..seen }]));
+    assert_eq!(kept(seen("k7f3-1", 403, FORBIDDEN)).verdict, Verdict::Failed);
+    let effect = Effect::Present("Pod p".to_owned());
+    let made = Seen { effect, ..seen("k7f3-1", 401, "Unauthorized") };
+    assert_eq!(kept(made).verdict, Verdict::Failed);
 }
 
 #[test]

@@ -17,8 +17,9 @@ impl Stage {
         values: Values,
     ) -> Result<Stage, StageError> {
         let Existing { access, sight, .. } = existing;
-        // A log that is gone leaves the cluster: what was made there is still to be removed.
-        let end = End::of(std::future::pending(), Sight { log: None, ..sight.clone() });
+        // A log that is gone leaves the cluster: what was made there is still to be removed. Without credentials
+        // nothing more can be told.
+        let end = End::of(existing.ended(), Sight { log: None, ..sight.clone() });
         let rights = Arc::clone(&plan.rights);
         Stage::new(access.clone(), sight.clone(), None, values, rights, end).await
     }
@@ -30,6 +31,7 @@ impl Stage {
         grounded: &Grounded,
         with_pods: bool,
     ) -> Result<((), String), StageError> {
+        self.identify_own(plan).await?;
         let documents = grounded.documents(&plan.targets(), &plan.personas(), with_pods);
         self.applier.create(&documents).await?;
         if with_pods {

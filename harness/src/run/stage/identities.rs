@@ -13,6 +13,7 @@ use crate::attack::{Identity, IdentityError};
 use crate::catalog::PersonaEntry;
 use crate::cluster::STARTING;
 use crate::model::{Impersonated, Persona};
+use crate::run::Plan;
 
 /// How the namespaces are named in which controllers make accounts.
 const SYSTEM: &str = "kube-";
@@ -41,6 +42,16 @@ impl Stage {
         let identity = Identity::of(name, who, &self.world.access).await?;
         self.identities.made().insert(name.clone(), identity.clone());
         Ok(identity)
+    }
+
+    /// Gives those an identity who have credentials of their own. It asks, and makes nothing.
+    pub(super) async fn identify_own(&self, plan: &Plan<'_>) -> Result<(), StageError> {
+        for persona in plan.personas() {
+            if matches!(persona.who, Persona::Credentials(_)) {
+                self.identity(persona).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Waits until the account of a persona that is a controller is there: the controllers make their own when they start.

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use brinell::cluster::{Existing, Pace, Way};
 use brinell::model::Context;
+use brinell::text::random_hex;
+use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
 use kube::api::{DynamicObject, ListParams, PostParams};
 use kube::discovery::{Discovery, verbs};
@@ -24,7 +26,10 @@ use crate::support::{Home, Ran};
 
 /// All tests on such clusters.
 pub fn trials() -> Vec<Trial> {
-    vec![trial("existing/left-as-it-was", is_left_as_it_was)]
+    vec![
+        trial("existing/left-as-it-was", is_left_as_it_was),
+        trial("existing/credentials-of-their-own", are_played_by_their_own_credentials),
+    ]
 }
 
 /// What a cluster changes by itself while nobody does anything.
@@ -74,6 +79,52 @@ fn is_left_as_it_was() {
     theirs.assert_same(&before);
 }
 
+/// Who plays a persona by credentials of their own must be somebody on this very cluster, and is who the results name.
+fn are_played_by_their_own_credentials() {
+    let theirs = Theirs::make();
+    let before = theirs.objects();
+    let token = theirs.token("kube-system", "namespace-controller");
+    std::fs::write(theirs.home.path("token"), format!("{token}\n")).expect("written");
+    let plays = |player: &str| {
+        let profile =
+            LABELLED.replace("controls:", &format!("personas: {{deployer: {player}}}\ncontrols:"));
+        std::fs::write(theirs.home.path("played.yaml"), profile).expect("written");
+        let ran = theirs.run(&["--profile", "./played.yaml", "--scenario", "hostpath-root", "-v"]);
+        theirs.assert_same(&before);
+        let said: Vec<&str> = ran.stdout.split_whitespace().collect();
+        let said = said.join(" ");
+        assert!(!said.contains(&token) && !said.contains("n0b0dy"), "a token is shown: {said}");
+        (ran.code, said)
+    };
+
+    // It may not create pods, so that authorization refuses it, and not Pod Security.
+    let (code, said) = plays("{token-file: token}");
+    let named = "User \"system:serviceaccount:kube-system:namespace-controller\"";
+    assert!(code == Some(1) && said.contains(named), "{said}");
+    let (code, said) = plays(&format!("{{context: kind-{}}}", theirs.name));
+    assert_eq!(code, Some(0), "{said}");
+
+    std::fs::write(theirs.home.path("token"), "n0b0dy").expect("written");
+    std::fs::write(theirs.home.path("other"), ELSEWHERE).expect("written");
+    for (player, words) in [
+        ("{token-file: token}", "token cannot be used: Unauthorized (401)"),
+        ("{context: ci, kubeconfig: other}", "the credentials of context ci cannot be used"),
+        ("{context: as, kubeconfig: other}", "the context as acts as somebody else"),
+    ] {
+        let (code, said) = plays(player);
+        assert!(code == Some(4) && said.contains(words), "{said}");
+    }
+}
+
+/// A kubeconfig that leads elsewhere, and to somebody else.
+const ELSEWHERE: &str = "
+apiVersion: v1
+kind: Config
+clusters: [{name: c, cluster: {server: \"https://127.0.0.1:1\"}}]
+users: [{name: u, user: {token: t0k3n}}, {name: v, user: {token: t0k3n, as: jane}}]
+contexts: [{name: ci, context: {cluster: c, user: u}}, {name: as, context: {cluster: c, user: v}}]
+";
+
 /// What brinell is told of a cluster that labels its namespaces.
 const LABELLED: &str = "
 title: labelled
@@ -92,7 +143,7 @@ pub(super) struct Theirs {
 impl Theirs {
     pub(super) fn make() -> Theirs {
         let home = Home::new();
-        let name = format!("theirs-{}", std::process::id());
+        let name = format!("theirs-{}", random_hex(3));
         let kubeconfig = home.path("theirs");
         let mut kind = Command::new("kind");
         kind.args(["create", "cluster", "--wait", "120s", "--name", &name, "--image", &image()]);
@@ -170,6 +221,15 @@ impl Theirs {
         let ran: Ran = self.brinell(home, &arguments).output().expect("started").into();
         assert_eq!(ran.code, Some(0), "{ran:?}");
         ran.stdout
+    }
+
+    /// A token of one of its ServiceAccounts.
+    fn token(&self, namespace: &str, account: &str) -> String {
+        let accounts = Api::<ServiceAccount>::namespaced(self.client.clone(), namespace);
+        let (parameters, request) = (PostParams::default(), TokenRequest::default());
+        let granted = accounts.create_token_request(account, &parameters, &request);
+        let granted = self.runtime.block_on(granted).expect("granted");
+        granted.status.expect("a token").token
     }
 
     fn make_namespace(&self, name: &str, labels: &Value) {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use brinell::catalog::{Catalog, Ground, Grounded};
-use brinell::model::{Action, Expectation, Need, Persona};
+use brinell::model::{Action, Context, Credentials, Expectation, Need, Persona};
 use serde_json::Value;
 
 const PREFIX: &str = "brinell-k7f3";
@@ -16,7 +16,8 @@ fn grounded(profile: &str, sees_log: bool) -> Result<Grounded, String> {
     fs::write(&file, profile).expect("written");
     let catalog = Catalog::load(None).expect("our own catalog");
     let profile = catalog.profile(&file.to_string_lossy()).map_err(|error| error.to_string())?;
-    let ground = Ground { prefix: PREFIX.to_owned(), sees_log };
+    let kubeconfig = Some("run.kc".into());
+    let ground = Ground { prefix: PREFIX.to_owned(), sees_log, kubeconfig };
     catalog.on(&ground, &profile).map_err(|problems| problems.to_string())
 }
 
@@ -145,6 +146,46 @@ controls: {}";
     let Persona::Impersonated(jane) = &operator.who else { panic!("{:?}", operator.who) };
     assert_eq!((jane.by.as_ref(), jane.user.as_str()), (None, "jane@example.com"));
     assert!(operator.roles.is_empty());
+}
+
+#[test]
+fn somebody_plays_a_persona_by_credentials_of_their_own() {
+    let who = |player: &str| {
+        let profile = format!("{{title: x, personas: {{operator: {player}}}, controls: {{}}}}");
+        let Grounded { catalog, .. } = grounded(&profile, true).expect("it is only declared");
+        let operator = &catalog.personas["operator"];
+        assert!(operator.played && !operator.has_own_account && operator.roles.is_empty());
+        assert!(operator.objects_in(&["brinell-k7f3-plain-app"].into(), |_| None).is_empty());
+        let Persona::Credentials(credentials) = &operator.who else { panic!("{player}") };
+        credentials.clone()
+    };
+    let context = |player| match who(player) {
+        Credentials::Context(Context { kubeconfig, context }) => (context, kubeconfig),
+        Credentials::TokenFile(file) => panic!("{file:?}"),
+    };
+    let (name, kubeconfig) = context("{context: staging-ci}");
+    assert_eq!((name.as_str(), kubeconfig), ("staging-ci", Some("run.kc".into())));
+    // What a profile names stands beside the profile, wherever brinell is started.
+    let (_, kubeconfig) = context("{context: staging-ci, kubeconfig: ci/config}");
+    let kubeconfig = kubeconfig.expect("named");
+    assert!(kubeconfig.is_absolute() && kubeconfig.ends_with("ci/config"), "{kubeconfig:?}");
+    let Credentials::TokenFile(file) = who("{token-file: tokens/ci}") else { panic!("a file") };
+    assert!(file.is_absolute() && file.ends_with("tokens/ci"), "{file:?}");
+}
+
+#[test]
+fn a_player_is_exactly_one() {
+    for (player, words) in [
+        ("{}", "expected exactly one of `impersonated`"),
+        ("{context: a, token-file: b}", "expected exactly one of `impersonated`"),
+        ("{context: a, service-account: {}}", "expected exactly one of `impersonated`"),
+        ("{kubeconfig: a}", "`kubeconfig` stands without `context`"),
+        ("{kontext: a}", "did you mean context?"),
+    ] {
+        let profile = format!("{{title: x, personas: {{reader: {player}}}, controls: {{}}}}");
+        let refused = grounded(&profile, true).err().expect("refused");
+        assert!(refused.contains(words), "{player}: {refused}");
+    }
 }
 
 #[test]

@@ -1,0 +1,143 @@
+//! Plug-ins for credentials, which a kubeconfig names: other people's programs that kube runs when it needs
+//! credentials, and waits for however long they take. So kube is told to run us, and we run them: without a terminal,
+//! with a deadline, and ended with all that they have started. When they are asked again stays kube's to know.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use kube::client::AuthError;
+use kube::config::{ExecConfig, ExecInteractiveMode};
+use rustix::process::setsid;
+use tokio::io::AsyncReadExt;
+use tower::BoxError;
+
+use super::ProcessError;
+use super::process::{Outside, own_executable};
+use super::supervisor::tie_to;
+use crate::catalog::documents;
+use crate::text::without_credentials;
+
+/// How many seconds a plug-in may take. A cloud's own takes one or two.
+const ANSWERING: u64 = 30;
+
+/// How many bytes credentials may have.
+const LARGEST: u64 = 1 << 20;
+
+/// A plug-in for credentials, and how it is run: what `brinell plug-in` takes.
+#[derive(Debug, clap::Args)]
+pub struct PlugIn {
+    /// Seconds that it may take
+    #[arg(long, default_value_t = ANSWERING)]
+    within: u64,
+    /// The process that needs the credentials
+    asker: i32,
+    /// The program
+    program: String,
+    /// Its arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
+/// A plug-in gave no credentials.
+#[derive(Debug, thiserror::Error)]
+pub enum PlugInError {
+    /// It did not end, or not well.
+    #[error(
+        "the plug-in for credentials {0}; it has no terminal and nothing on standard input, so it must not ask anything"
+    )]
+    Process(#[from] ProcessError),
+    /// What it printed is something else. It is not shown: it may be a token.
+    #[error(
+        "the plug-in for credentials `{program}` printed no ExecCredential with a token, or with a certificate and its \
+         key"
+    )]
+    NoCredentials {
+        /// The program.
+        program: String,
+    },
+    /// It could not be separated from our terminal, or whoever asked has ended.
+    #[error("the plug-in for credentials `{program}` was not started: {cause}")]
+    NotStarted {
+        /// The program.
+        program: String,
+        /// Why not.
+        cause: io::Error,
+    },
+}
+
+impl PlugIn {
+    /// Runs it and returns what it printed, which is credentials.
+    ///
+    /// # Errors
+    /// When it does not end in time or not well, or prints something else.
+    pub async fn run(self) -> Result<Vec<u8>, PlugInError> {
+        let PlugIn { within, asker, program, arguments } = self;
+        let not_started = |cause| PlugInError::NotStarted { program: program.clone(), cause };
+        tie_to(asker).map_err(not_started)?;
+        // Without a session of ours it could still open the terminal, and ask there.
+        setsid().map_err(|error| not_started(error.into()))?;
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let plug_in = Outside::new(&program, &arguments).with_secret_arguments();
+        let printed = plug_in.read(Duration::from_secs(within), async |stdout| {
+            let mut printed = Vec::new();
+            // A pipe that breaks ends like one that is closed: then the credentials are not whole.
+            let _ = stdout.take(LARGEST).read_to_end(&mut printed).await;
+            printed
+        });
+        let printed = printed.await?;
+        match is_credential(&printed) {
+            true => Ok(printed),
+            false => Err(PlugInError::NoCredentials { program }),
+        }
+    }
+}
+
+/// Whether it is what a plug-in is to print
+/// (<https://kubernetes.io/docs/reference/access-authn-authz/authentication/#input-and-output-formats>). kube would
+/// take one without credentials for a caller that needs none.
+fn is_credential(printed: &[u8]) -> bool {
+    let documents = std::str::from_utf8(printed).ok().and_then(|text| documents(text).ok());
+    let Some([credential]) = documents.as_deref() else { return false };
+    let has = |field: &str| credential["status"][field].as_str().is_some_and(|it| !it.is_empty());
+    credential["kind"] == "ExecCredential"
+        && (has("token") || has("clientCertificateData") && has("clientKeyData"))
+}
+
+/// Makes kube run the plug-in of a kubeconfig by us.
+pub(super) fn run_by_us(plug_in: &mut ExecConfig) -> io::Result<()> {
+    // Without a program kube says so itself.
+    let Some(program) = plug_in.command.take() else { return Ok(()) };
+    let arguments = plug_in.args.take().unwrap_or_default();
+    let asker = std::process::id().to_string();
+    let ours = ["plug-in".to_owned(), asker, "--".to_owned(), program];
+    plug_in.command = Some(own_executable()?.to_string_lossy().into_owned());
+    plug_in.args = Some(ours.into_iter().chain(arguments).collect());
+    plug_in.interactive_mode = Some(ExecInteractiveMode::Never);
+    Ok(())
+}
+
+/// What we said of a plug-in that gave no credentials.
+#[derive(Debug)]
+struct Said(String);
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Said {}
+
+/// An error of kube's without the command and the environment of a plug-in, which it shows: there may be secrets in
+/// them.
+pub(super) fn without_command(error: BoxError) -> BoxError {
+    match error.downcast_ref::<AuthError>() {
+        Some(AuthError::AuthExecRun { out, .. }) => {
+            let said = String::from_utf8_lossy(&out.stderr);
+            let said = said.trim().trim_start_matches("error: ");
+            Box::new(Said(without_credentials(said)))
+        }
+        _ => error,
+    }
+}
