@@ -95,8 +95,8 @@ impl Attempt<'_> {
         request: http::Result<Request<Vec<u8>>>,
     ) -> Result<HttpResponse<Body>, Silence> {
         let request = request.map_err(|error| silence(SilenceKind::Broken, &error.to_string()))?;
-        let client = match self.line {
-            Some(line) => line.client().await?,
+        let client = match self.wire {
+            Some(wire) => wire.client().await?,
             None => &self.identity.client,
         };
         exchange(client, request).await

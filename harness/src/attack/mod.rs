@@ -11,18 +11,18 @@ mod http;
 mod identity;
 mod kubelet;
 mod ledger;
-mod line;
 mod mutation;
 mod pod;
 mod request;
 mod review;
 mod rights;
 mod stream;
+mod wire;
 mod workload;
 
 pub use identity::{Identity, IdentityError};
 pub use ledger::Ledger;
-pub use line::Line;
+pub use wire::Wire;
 
 use std::sync::Arc;
 
@@ -90,7 +90,7 @@ pub struct Attempt<'a> {
     /// Who acts.
     pub identity: &'a Identity,
     /// By which connection; `None` where any will do.
-    pub line: Option<&'a Line>,
+    pub wire: Option<&'a Wire>,
     /// On what, where the action names nothing itself.
     pub target: &'a Target,
     /// Which way.

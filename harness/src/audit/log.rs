@@ -401,7 +401,7 @@ impl AuditLog {
         match self.state().events.contains_key(audit_id) {
             true => Ok(()),
             false => Err(format!(
-                "{SEVERAL}, and the marked request {audit_id}, which the same one answered after it, is not there either"
+                "{SEVERAL}, and a marked request that the same one answered after it is not there either"
             )),
         }
     }

@@ -87,21 +87,8 @@ impl Connections {
     pub async fn open(&self) -> Result<(Connection, Greeting), kube::Error> {
         let connection = (self.0)().await.map_err(kube::Error::Service)?;
         let (code, words) = connection.ask(READY, None).await?;
-        match code {
-            StatusCode::OK => Ok((connection, Greeting::Awake)),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                let words = format!("{READY} is answered {}", code.as_u16());
-                Ok((connection, Greeting::Untold(words)))
-            }
-            _ => Err(kube::Error::Service(
-                format!(
-                    "the API server that answers is not ready: {READY} is answered {}, {:?}",
-                    code.as_u16(),
-                    crate::text::cut(&words, 200)
-                )
-                .into(),
-            )),
-        }
+        let greeting = greeting(code, &words).map_err(|why| kube::Error::Service(why.into()))?;
+        Ok((connection, greeting))
     }
 }
 
@@ -133,6 +120,21 @@ impl Connection {
     }
 }
 
+/// What the answer to [`READY`] says; or why the API server is not ready, by the checks that fail.
+fn greeting(code: StatusCode, words: &str) -> Result<Greeting, String> {
+    let said = format!("{READY} is answered {}", code.as_u16());
+    match code {
+        StatusCode::OK => Ok(Greeting::Awake),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Ok(Greeting::Untold(said)),
+        _ => {
+            let failing: Vec<&str> =
+                words.lines().filter_map(|line| line.strip_prefix("[-]")).collect();
+            let failing = crate::text::first_of(&failing, 3);
+            Err(format!("the API server that answers is not ready: {said}; {failing}"))
+        }
+    }
+}
+
 /// Sends by a connection, when its answers so far are read.
 async fn send(
     sender: Arc<Mutex<SendRequest<Body>>>,
@@ -143,7 +145,9 @@ async fn send(
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     *request.uri_mut() = path.parse()?;
     let mut sender = sender.lock().await;
-    sender.ready().await?;
+    if sender.ready().await.is_err() {
+        return Err("its connection has ended".into());
+    }
     Ok(sender.send_request(request).await?)
 }
 
@@ -216,7 +220,11 @@ mod tests {
     async fn what_a_server_says_of_itself_tells_whether_it_is_awake() {
         let (unready, _) = connections(StatusCode::INTERNAL_SERVER_ERROR).await;
         let refused = unready.open().await.err().expect("it is starting").to_string();
-        assert!(refused.contains("is not ready: /readyz is answered 500"), "{refused}");
+        assert!(refused.contains("is not ready: /readyz is answered 500; "), "{refused}");
+        let words = "[+]ping ok\n[-]informer-sync failed: reason withheld\nreadyz check failed\n";
+        let refused =
+            greeting(StatusCode::INTERNAL_SERVER_ERROR, words).expect_err("it is starting");
+        assert!(refused.ends_with("500; informer-sync failed: reason withheld"), "{refused}");
         for code in [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN] {
             let (connections, _) = connections(code).await;
             let (_, greeting) = connections.open().await.expect("opened");

@@ -2,7 +2,7 @@
 //!
 //! One watch stays open. It ends with the process that answers it, so that whatever was answered while it was open was
 //! answered by one process. This holds where each API server has an address of its own: behind a load balancer another
-//! server may answer the next request. Nothing else shows it as cheaply on every version: a lease keeps its holder when
+//! server may answer the next request, and each attempt has a connection of its own (`connection.rs`). Nothing else shows it as cheaply on every version: a lease keeps its holder when
 //! its server restarts, and `/metrics`, which holds the start time, takes a tenth of a second to read.
 
 use std::sync::Arc;

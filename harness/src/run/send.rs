@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::collect::{self, Fence};
 use super::stage::Stage;
-use crate::attack::{Attempt, Ledger, Line, Observation};
+use crate::attack::{Attempt, Ledger, Observation, Wire};
 use crate::catalog::{Entry, Turn};
 use crate::cluster::webhooks;
 use crate::judge::attribute;
@@ -95,11 +95,11 @@ impl<'a> Sender<'a> {
         let identity = self.stage.identity(&turn.persona).await.map_err(|it| it.to_string())?;
         let was_taken = identity.was_taken();
         let world = &self.stage.world;
-        let line = world.line(&identity).await.map_err(|error| api_words(&error))?;
+        let wire = world.wire(&identity).await.map_err(|error| api_words(&error))?;
         let attempt = Attempt {
             world,
             identity: &identity,
-            line: line.as_ref(),
+            wire: wire.as_ref(),
             target: &self.entry.target,
             door: turn.door,
             audit_id: &audit_id,
@@ -114,13 +114,13 @@ impl<'a> Sender<'a> {
             Err(_) => return Err(format!("the attempt did not end within {ATTEMPT:?}")),
         };
         identity.note(&observation);
-        let fence = match &line {
-            Some(line) => self.fence(line).await,
+        let fence = match &wire {
+            Some(wire) => self.fence(wire).await,
             None => None,
         };
         Ok(Uncollected {
             fence,
-            unseen: line.and_then(|line| line.unseen()),
+            unseen: wire.and_then(|wire| wire.unseen()),
             webhooks: self.webhooks(&observation.answer).await,
             is_controller_elsewhere: self.is_controller_elsewhere(&turn.action),
             was_taken,
@@ -129,11 +129,11 @@ impl<'a> Sender<'a> {
     }
 
     /// Sends a marked request by the connection of an attempt, where the log keeps the order of each API server.
-    async fn fence(&self, line: &Line) -> Option<Fence> {
+    async fn fence(&self, wire: &Wire) -> Option<Fence> {
         let sight = &self.stage.world.sight;
         sight.log.as_ref().filter(|log| log.is_in_order_of_each())?;
         let id = self.stage.next_id();
-        Some(line.mark(sight.fence, &id).await?.map(|()| id))
+        Some(wire.mark(sight.fence, &id).await?.map(|()| id))
     }
 
     /// The cluster's webhooks, if the answer speaks of one. Read anew for each refusal: a webhook that was added since

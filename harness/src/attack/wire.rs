@@ -11,12 +11,12 @@ use crate::model::{Silence, SilenceKind};
 use crate::text::api_words;
 
 /// An attempt's own connection.
-pub struct Line {
+pub struct Wire {
     connections: Connections,
     opened: OnceCell<Result<(Connection, Greeting), String>>,
 }
 
-impl Line {
+impl Wire {
     /// The client that sends by it.
     pub(super) async fn client(&self) -> Result<&Client, Silence> {
         match self.opened.get_or_init(|| self.open()).await {
@@ -53,12 +53,12 @@ impl World {
     ///
     /// # Errors
     /// When its credentials cannot be used.
-    pub async fn line(&self, identity: &Identity) -> Result<Option<Line>, kube::Error> {
+    pub async fn wire(&self, identity: &Identity) -> Result<Option<Wire>, kube::Error> {
         if !matches!(self.sight.servers, Servers::OneAConnection) {
             return Ok(None);
         }
         let connections = identity.connections(&self.access.pace).await?.clone();
-        Ok(Some(Line { connections, opened: OnceCell::new() }))
+        Ok(Some(Wire { connections, opened: OnceCell::new() }))
     }
 
     /// The same whose admin asks one API server that was seen awake.
