@@ -9,6 +9,11 @@ pub fn base64(bytes: &[u8]) -> String {
     base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
+/// What [`base64`] was made of; `None` if it is none.
+pub fn from_base64(text: &str) -> Option<Vec<u8>> {
+    base64::engine::general_purpose::STANDARD.decode(text).ok()
+}
+
 /// `count` random bytes from the operating system.
 ///
 /// # Panics When the operating system has no random bytes: runs could not have different names then.
@@ -20,7 +25,12 @@ pub fn random_bytes(count: usize) -> Vec<u8> {
 
 /// [`random_bytes`] in hexadecimal.
 pub fn random_hex(count: usize) -> String {
-    random_bytes(count).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&random_bytes(count))
+}
+
+/// Bytes in hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Cuts `text` at a character, saying so, when it is longer than `limit` bytes.

@@ -95,7 +95,11 @@ impl Attempt<'_> {
         request: http::Result<Request<Vec<u8>>>,
     ) -> Result<HttpResponse<Body>, Silence> {
         let request = request.map_err(|error| silence(SilenceKind::Broken, &error.to_string()))?;
-        exchange(&self.identity.client, request).await
+        let client = match self.line {
+            Some(line) => line.client().await?,
+            None => &self.identity.client,
+        };
+        exchange(client, request).await
     }
 }
 

@@ -1,13 +1,16 @@
 //! A persona with its credentials: what requests are sent with. One connection pool an identity, no retries:
 //! what was sent once must be in the log once.
 
+use std::sync::Arc;
+
 use http::{HeaderName, HeaderValue};
-use k8s_openapi::api::authentication::v1::{SelfSubjectReview, TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::PostParams;
 use kube::{Api, Client, Config};
+use tokio::sync::OnceCell;
 
-use crate::cluster::{Access, client};
+use crate::cluster::{Access, Connections, Pace, client, who_am_i};
 use crate::model::{Impersonated, Persona, User};
 use crate::text::encode;
 
@@ -26,6 +29,8 @@ pub struct Identity {
     /// Sends as this identity.
     pub client: Client,
     token: Option<String>,
+    config: Config,
+    connections: Arc<OnceCell<Connections>>,
 }
 
 /// An identity could not be made.
@@ -55,7 +60,7 @@ impl Identity {
             Persona::Admin | Persona::Impersonated(Impersonated { by: None, .. })
         );
         let (user, mut asking) = match is_admin {
-            true => (who_am_i(admin).await.map_err(failed)?, config.clone()),
+            true => (who_am_i(admin).await.map_err(failed)?.username, config.clone()),
             false => (persona.user(), bare(config, token.as_deref())),
         };
         let impersonated = persona.impersonated();
@@ -72,9 +77,19 @@ impl Identity {
             name: name.to_owned(),
             user,
             impersonated,
-            client: client(asking, &access.pace).map_err(failed)?,
+            client: client(asking.clone(), &access.pace).map_err(failed)?,
             token,
+            config: asking,
+            connections: Arc::default(),
         })
+    }
+
+    /// Opens connections of which each is used by itself.
+    ///
+    /// # Errors
+    /// When the credentials cannot be used.
+    pub async fn connections(&self, pace: &Pace) -> Result<&Connections, kube::Error> {
+        self.connections.get_or_try_init(async || Connections::of(&self.config, pace)).await
     }
 
     /// The bearer token, for what asks another server than the API server. Never printed.
@@ -92,13 +107,6 @@ fn headers(impersonated: &Impersonated) -> Result<Vec<(HeaderName, HeaderValue)>
     });
     let header = |(name, value): (String, &String)| Ok((name.parse()?, value.parse()?));
     uid.chain(extra).map(header).collect()
-}
-
-/// The user name that a client has. The admin's is the cluster's to choose.
-async fn who_am_i(client: &Client) -> Result<Option<String>, kube::Error> {
-    let reviews = Api::<SelfSubjectReview>::all(client.clone());
-    let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await?;
-    Ok(review.status.and_then(|status| status.user_info?.username))
 }
 
 async fn request_token(accounts: &Api<ServiceAccount>, name: &str) -> Result<String, kube::Error> {

@@ -11,6 +11,7 @@ mod http;
 mod identity;
 mod kubelet;
 mod ledger;
+mod line;
 mod mutation;
 mod pod;
 mod request;
@@ -21,6 +22,7 @@ mod workload;
 
 pub use identity::{Identity, IdentityError};
 pub use ledger::Ledger;
+pub use line::Line;
 
 use std::sync::Arc;
 
@@ -81,11 +83,14 @@ impl World {
 }
 
 /// One sending: who, where, and under which id.
+#[derive(Clone, Copy)]
 pub struct Attempt<'a> {
     /// The cluster.
     pub world: &'a World,
     /// Who acts.
     pub identity: &'a Identity,
+    /// By which connection; `None` where any will do.
+    pub line: Option<&'a Line>,
     /// On what, where the action names nothing itself.
     pub target: &'a Target,
     /// Which way.

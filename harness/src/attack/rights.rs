@@ -29,6 +29,8 @@ pub(super) async fn ask(
     attempt: &Attempt<'_>,
     rights: &Rights,
 ) -> Result<Observation, ActionError> {
+    let world = attempt.world.of_one_server().await?;
+    let attempt = &Attempt { world: &world, ..*attempt };
     let (held, asked) = match &rights.to {
         Some(right) => (one(attempt, &rights.of, right).await?, right.to_string()),
         None => (all(attempt, &rights.of).await?, "do what is dangerous".to_owned()),

@@ -97,6 +97,18 @@ pub struct Leaks {
     pub unsearched: u64,
 }
 
+/// Why a fence proves nothing of what another API server was asked.
+const SEVERAL: &str = "each API server writes a log of its own";
+
+/// A request whose events are waited for.
+pub struct Awaited {
+    /// Its Audit-ID.
+    pub audit_id: String,
+    /// That of a marked request which the same API server answered after it: when it is there, nothing more comes. `None`
+    /// where none was sent.
+    pub fence: Option<String>,
+}
+
 /// How long a marked request may take to reach the log of a cluster of ours.
 const FENCE: Duration = Duration::from_secs(10);
 
@@ -178,6 +190,15 @@ impl AuditLog {
         AuditLog { order: Order::Lost(why), ..self }
     }
 
+    /// The same of a log that several API servers write.
+    pub fn of_several(self) -> Self {
+        let order = match self.order {
+            Order::Kept => Order::OfEach,
+            other => other,
+        };
+        AuditLog { order, ..self }
+    }
+
     /// Why it can no longer be read; `None` while it can.
     pub fn ended(&self) -> Option<String> {
         self.state().ended.clone().map(|why| LogError::Ended(why).to_string())
@@ -192,6 +213,7 @@ impl AuditLog {
     pub fn disorder(&self) -> Option<String> {
         match self.order {
             Order::Lost(why) => Some(why.to_owned()),
+            Order::OfEach => Some(SEVERAL.to_owned()),
             Order::Kept => self.losses.first(),
         }
     }
@@ -362,16 +384,41 @@ impl AuditLog {
         }
     }
 
-    /// Whether of each of these requests an event is there that says how it ended.
-    pub fn has_answers(&self, audit_ids: &[String]) -> bool {
+    /// Whether it keeps the order of each of several API servers.
+    pub fn is_in_order_of_each(&self) -> bool {
+        self.order == Order::OfEach
+    }
+
+    /// Whether this marked request is in it, and shows that whatever the API server that answered it had answered before
+    /// is in it too.
+    ///
+    /// # Errors
+    /// Why it shows nothing.
+    pub fn see_fence(&self, audit_id: &str) -> Result<(), String> {
+        if let Some(loss) = self.losses.first() {
+            return Err(loss);
+        }
+        match self.state().events.contains_key(audit_id) {
+            true => Ok(()),
+            false => Err(format!(
+                "{SEVERAL}, and the marked request {audit_id}, which the same one answered after it, is not there either"
+            )),
+        }
+    }
+
+    /// Whether of each of these requests an event is there that says how it ended, or its fence.
+    pub fn has_answers(&self, awaited: &[Awaited]) -> bool {
         let state = self.state();
-        audit_ids.iter().all(|id| {
-            state.events.get(id).is_some_and(|events| events.iter().any(Event::is_answered))
+        let is_there = |id: &String| state.events.contains_key(id);
+        awaited.iter().all(|Awaited { audit_id, fence }| {
+            let events = state.events.get(audit_id);
+            events.is_some_and(|events| events.iter().any(Event::is_answered))
+                || fence.as_ref().is_some_and(is_there)
         })
     }
 
     /// Waits until an event says of each of these requests how it ended, as long as events may be late.
-    pub async fn wait_for_answers(&self, audit_ids: &[String]) {
+    pub async fn wait_for_answers(&self, audit_ids: &[Awaited]) {
         let mut changed = self.changed.subscribe();
         let coming = async {
             while !self.has_answers(audit_ids) {
@@ -573,6 +620,35 @@ mod tests {
         text.push(b'\n');
         let words = "a line of a request of ours was cut off";
         assert_eq!(read(&text).await.disorder().as_deref(), Some(words));
+    }
+
+    #[tokio::test]
+    async fn of_several_api_servers_a_fence_shows_what_its_own_one_wrote() {
+        let log = AuditLog::new("k7f3", "c4n4ry").of_several();
+        log.read(format!("{}\n", event("k7f3-2")).as_bytes()).await;
+        assert_eq!(log.see_fence("k7f3-2"), Ok(()));
+        let missing = log.see_fence("k7f3-4").expect_err("another one's");
+        assert!(missing.starts_with(SEVERAL), "{missing}");
+        assert_eq!(log.disorder().as_deref(), Some(SEVERAL), "a fence for all proves nothing");
+        let awaited = |id: &str, fence: Option<&str>| Awaited {
+            audit_id: id.to_owned(),
+            fence: fence.map(str::to_owned),
+        };
+        assert!(log.has_answers(&[awaited("k7f3-2", None), awaited("k7f3-1", Some("k7f3-2"))]));
+        assert!(!log.has_answers(&[awaited("k7f3-1", None)]));
+        assert!(!log.has_answers(&[awaited("k7f3-1", Some("k7f3-4"))]));
+
+        let mut torn = event("k7f3-1").into_bytes();
+        torn.resize(LONGEST_LINE + 1, b'x');
+        torn.push(b'\n');
+        log.read(torn.as_slice()).await;
+        assert!(log.see_fence("k7f3-2").is_err(), "a line of ours was cut");
+    }
+
+    #[test]
+    fn a_source_that_keeps_no_order_keeps_none_of_several_api_servers() {
+        let log = AuditLog::new("k7f3", "c4n4ry").in_disorder("batches").of_several();
+        assert!(!log.is_in_order_of_each());
     }
 
     #[tokio::test]

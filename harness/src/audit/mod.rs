@@ -6,4 +6,4 @@ mod pieces;
 pub mod source;
 
 pub use format::Undetected;
-pub use log::{AuditLog, LogError, Unread};
+pub use log::{AuditLog, Awaited, LogError, Unread};

@@ -3,7 +3,7 @@
 
 use std::io;
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, MatchKind};
 use memchr::{memchr, memrchr};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
@@ -95,7 +95,9 @@ impl Marks {
     /// Lines that hold one of these. An empty text is in no line.
     pub(super) fn of(marks: &[&[u8]]) -> Self {
         let marks = marks.iter().filter(|mark| !mark.is_empty());
-        Marks(AhoCorasick::new(marks).expect("a few short texts make a small automaton"))
+        // Only for the leftmost match are many bytes looked at together, which is several times as fast (measured).
+        let searcher = AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(marks);
+        Marks(searcher.expect("a few short texts make a small automaton"))
     }
 
     /// The lines among whole ones that hold a mark.

@@ -172,6 +172,9 @@ pub struct SweepArguments {
     /// The kubeconfig of --context
     #[arg(long, value_name = "FILE", requires = "context")]
     pub kubeconfig: Option<PathBuf>,
+    /// What runs left on the cluster of the pod that brinell runs in
+    #[arg(long, conflicts_with = "context")]
+    pub in_cluster: bool,
 }
 
 /// An existing cluster, which brinell did not make. A proof takes none: what is not ours is never weakened.
@@ -185,15 +188,22 @@ pub struct ExistingArguments {
         help_heading = "Existing cluster"
     )]
     pub context: Option<String>,
+    /// Test the cluster of the pod that brinell runs in, as its ServiceAccount
+    #[arg(
+        long,
+        conflicts_with_all = ["cluster", "context", "kubeconfig", "allow_production"],
+        help_heading = "Existing cluster"
+    )]
+    pub in_cluster: bool,
     /// The kubeconfig [default: the one that kubectl reads]
     #[arg(long, value_name = "FILE", help_heading = "Existing cluster")]
     pub kubeconfig: Option<PathBuf>,
     /// The image of brinell that its nodes can pull; without one, what needs running pods is skipped
     #[arg(long, value_name = "IMAGE", help_heading = "Existing cluster")]
     pub image: Option<String>,
-    /// Requests a second at most; 0 is as fast as it answers
-    #[arg(long, value_name = "N", default_value_t = 20, help_heading = "Existing cluster")]
-    pub rate: u32,
+    /// Requests a second at most; 0 is as fast as it answers [default: 20]
+    #[arg(long, value_name = "N", help_heading = "Existing cluster")]
+    pub rate: Option<u32>,
     /// The context again, where its name looks like production
     #[arg(long, value_name = "NAME", help_heading = "Existing cluster")]
     pub allow_production: Option<String>,
@@ -215,7 +225,7 @@ pub struct RunArguments {
     #[arg(long, value_name = "FILE", help_heading = "Results")]
     pub expected: Option<PathBuf>,
     /// Keep the cluster, to look at it
-    #[arg(long, conflicts_with = "context", help_heading = "Cluster")]
+    #[arg(long, conflicts_with_all = ["context", "in_cluster"], help_heading = "Cluster")]
     pub keep: bool,
     /// On which existing cluster.
     #[command(flatten)]

@@ -4,14 +4,18 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{Request, Response};
+use hyper::body::{Body as HttpBody, Bytes};
+use k8s_openapi::api::authentication::v1::{SelfSubjectReview, UserInfo};
 use k8s_openapi::api::core::v1::Node;
-use kube::api::ListParams;
-use kube::client::ClientBuilder;
+use kube::api::{ListParams, PostParams};
+use kube::client::{Body, ClientBuilder};
 use kube::{Api, Client, Config};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use tower::timeout::TimeoutLayer;
 use tower::util::MapFutureLayer;
+use tower::{BoxError, Service};
 
 use super::{ClusterError, Pace};
 
@@ -52,7 +56,7 @@ impl Access {
     /// When either does not answer.
     pub async fn ask_kubelet(&self, what: &str) -> Result<Value, ClusterError> {
         let path = format!("/api/v1/nodes/{}/proxy/{what}", self.node_name);
-        let request = http::Request::get(path).body(Vec::new()).map_err(kube::Error::HttpError)?;
+        let request = Request::get(path).body(Vec::new()).map_err(kube::Error::HttpError)?;
         Ok(self.admin.request(request).await?)
     }
 }
@@ -74,19 +78,41 @@ pub(super) async fn first_node(admin: &Client) -> Result<(String, IpAddr), Clust
     })
 }
 
+/// As whom the API server takes a client.
+pub(crate) async fn who_am_i(client: &Client) -> Result<UserInfo, kube::Error> {
+    let reviews = Api::<SelfSubjectReview>::all(client.clone());
+    let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await?;
+    Ok(review.status.and_then(|status| status.user_info).unwrap_or_default())
+}
+
 /// How long an answer may take to begin. A watch is answered at once, and then goes on.
 const ANSWER: Duration = Duration::from_secs(60);
 
-/// A client that sends each request once, when its turn comes, and waits for a connection and for an answer only so long. The time is each
-/// request's own: kube's `read_timeout` runs while a connection is idle as well, and so ended the request that was the first
-/// after most of that time, in less than a second (measured).
+/// How long a connection may take.
+pub(super) const CONNECTING: Duration = Duration::from_secs(5);
+
+/// A client that sends each request once, when its turn comes, and waits for a connection and for an answer only so
+/// long. The time is each request's own: kube's `read_timeout` runs while a connection is idle as well, and so ended the
+/// request that was the first after most of that time, in less than a second (measured).
 ///
 /// # Errors
 /// When no client can be made of the configuration.
 pub fn client(mut config: Config, pace: &Pace) -> Result<Client, kube::Error> {
     config.default_retry = false;
-    config.connect_timeout = Some(Duration::from_secs(5));
+    config.connect_timeout = Some(CONNECTING);
     config.read_timeout = None;
+    Ok(in_turn(ClientBuilder::try_from(config)?, pace))
+}
+
+/// A client that sends when its turn comes and waits only so long for an answer.
+pub(super) fn in_turn<S, B>(builder: ClientBuilder<S>, pace: &Pace) -> Client
+where
+    S: Service<Request<Body>, Response = Response<B>> + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
     let pace = pace.clone();
     // A request is sent when its answer is first waited for.
     let in_turn = MapFutureLayer::new(move |answer| {
@@ -96,6 +122,5 @@ pub fn client(mut config: Config, pace: &Pace) -> Result<Client, kube::Error> {
             answer.await
         }
     });
-    let builder = ClientBuilder::try_from(config)?.with_layer(&TimeoutLayer::new(ANSWER));
-    Ok(builder.with_layer(&in_turn).build())
+    builder.with_layer(&TimeoutLayer::new(ANSWER)).with_layer(&in_turn).build()
 }

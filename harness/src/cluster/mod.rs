@@ -5,6 +5,7 @@ mod access;
 mod applying;
 mod ask;
 mod commands;
+mod connection;
 mod elf;
 mod existing;
 mod image;
@@ -21,12 +22,14 @@ mod webhooks;
 use std::path::Path;
 use std::time::Duration;
 
+pub(crate) use access::who_am_i;
 pub use access::{Access, client};
 pub(crate) use applying::{Applier, ApplyError, StandIn, is_pod_ready, until_pod_ready};
 pub use ask::ask;
 pub use commands::RUN_VARIABLE;
+pub(crate) use connection::{Connection, Connections, Greeting};
 pub use existing::sweep as sweep_existing;
-pub use existing::{Existing, ExistingSwept, ReachError, Unmet, Way, lacks, namespace_prefix};
+pub use existing::{Existing, ReachError, Unmet, Way, lacks, namespace_prefix};
 pub(crate) use image::can_run_in_pods;
 pub use image::{Image, ImageError};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -40,7 +43,9 @@ pub(crate) use process::Group;
 pub use process::ProcessError;
 pub(crate) use pulse::Pulse;
 pub use run_folder::RunFolder;
-pub(crate) use sight::{Asked, Etcd, EtcdKeys, FENCE, NodePorts, Probe, ServerSettings, Sight};
+pub(crate) use sight::{
+    Asked, Etcd, EtcdKeys, FENCE, NodePorts, Probe, ServerSettings, Servers, Sight,
+};
 pub(crate) use supervisor::{Supervision, Tied};
 pub use sweep::{Removed, Swept, keep, remove, sweep};
 pub(crate) use webhooks::webhooks;
@@ -119,14 +124,14 @@ pub enum ClusterError {
     /// An existing cluster could not be reached again.
     #[error(transparent)]
     Reach(#[from] Box<ReachError>),
-    /// The context of a run leads to another cluster now.
+    /// The way of a run leads to another cluster now.
     #[error(
-        "the context {context} leads to another cluster than the one that the run was on: `brinell sweep --context NAME RUN` \
-         with the right one removes what it left there"
+        "{way} leads to another cluster than the one that the run was on: `brinell sweep --context NAME RUN` with the \
+         right one removes what it left there"
     )]
     OtherCluster {
-        /// The context.
-        context: String,
+        /// How the run found its cluster.
+        way: Way,
     },
     /// A namespace of ours is still there although it was deleted.
     #[error("the namespace {name} is not gone {waited:?} after its deletion: {state}")]

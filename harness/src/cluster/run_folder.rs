@@ -12,6 +12,16 @@ pub struct RunFolder {
     lock: File,
 }
 
+/// What came of taking over a run's folder.
+pub enum Takeover {
+    /// It is ours now.
+    Taken(RunFolder),
+    /// Its run is alive.
+    Alive,
+    /// There is none.
+    Absent,
+}
+
 impl RunFolder {
     /// Makes the folder of a new run below `$XDG_STATE_HOME/brinell/runs` and locks it.
     pub fn create(run: &str) -> io::Result<Self> {
@@ -22,14 +32,20 @@ impl RunFolder {
         Ok(RunFolder { path, lock })
     }
 
-    /// Takes over the folder of a run that is no longer alive; `None` while it is.
-    pub fn take_over(run: &str) -> io::Result<Option<Self>> {
+    /// Takes over the folder of a run that is no longer alive.
+    ///
+    /// # Errors
+    /// When its lock cannot be tried.
+    pub fn take_over(run: &str) -> io::Result<Takeover> {
         let path = path(run)?;
         // It is never made here: the run may be removing its folder.
-        let lock = writing().open(path.join("lock"))?;
+        let lock = match writing().open(path.join("lock")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Takeover::Absent),
+            other => other?,
+        };
         match lock.try_lock() {
-            Ok(()) => Ok(Some(RunFolder { path, lock })),
-            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            Ok(()) => Ok(Takeover::Taken(RunFolder { path, lock })),
+            Err(fs::TryLockError::WouldBlock) => Ok(Takeover::Alive),
             Err(fs::TryLockError::Error(error)) => Err(error),
         }
     }

@@ -27,13 +27,34 @@ pub struct Sight {
     pub node: Option<NodePorts>,
     /// What is stored; `None` if etcd cannot be read.
     pub etcd: Option<Etcd>,
-    /// Which process of the API server answers; `None` if that cannot be known, as behind a load balancer. Then no
-    /// refusal by authorization counts: a starting server refuses everything.
-    pub pulse: Option<Pulse>,
+    /// The API servers that answer.
+    pub servers: Servers,
     /// How the API server was started; `None` if it is not known.
     pub settings: Option<ServerSettings>,
     /// Whether controllers use this API server. What they do through another one does not show what this one decides.
     pub controllers: bool,
+}
+
+/// The API servers that answer, and how it is known that one was awake when it refused: one that is starting refuses
+/// everybody.
+#[derive(Clone)]
+pub enum Servers {
+    /// One. Which process of it answers is watched.
+    One(Pulse),
+    /// Several, and each connection leads to one of them.
+    OneAConnection,
+    /// It cannot be told which of several answers. No refusal by authorization counts.
+    Unknown,
+}
+
+impl Servers {
+    /// Which process of the only API server answers; `None` if there are more.
+    pub fn pulse(&self) -> Option<&Pulse> {
+        match self {
+            Servers::One(pulse) => Some(pulse),
+            Servers::OneAConnection | Servers::Unknown => None,
+        }
+    }
 }
 
 /// A path that is nothing, which every audit policy logs that has a rule for all.

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::io::ErrorKind;
 
 use super::existing;
 use super::own::{embedded, kind};
+use super::run_folder::Takeover;
 use crate::cluster::{ClusterError, ProcessError, RunFolder, commands};
 
 /// The file in a run's folder that says that its cluster was kept on purpose.
@@ -14,7 +14,7 @@ const KEPT: &str = "kept";
 /// What became of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Swept {
-    /// Removed, so many things.
+    /// Removed, so many things; on an existing cluster these are namespaces.
     Removed(usize),
     /// It is alive.
     Alive,
@@ -46,6 +46,13 @@ pub enum Removed {
     Cluster(usize),
     /// So many namespaces on an existing cluster.
     Namespaces(usize),
+}
+
+impl Swept {
+    /// Whether something of the run is still there that should not be.
+    pub fn has_failed(&self) -> bool {
+        matches!(self, Swept::Failed(_))
+    }
 }
 
 impl Removed {
@@ -121,11 +128,10 @@ pub async fn sweep(named: Option<&str>) -> Result<Sweeping, ClusterError> {
 
 /// `None` if the run has ended and tidied up meanwhile.
 async fn sweep_local(run: &str, named: bool) -> Result<Option<Swept>, ClusterError> {
-    let folder = match RunFolder::take_over(run) {
-        Ok(Some(folder)) => folder,
-        Ok(None) => return Ok(Some(Swept::Alive)),
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(ClusterError::Folder(error)),
+    let folder = match RunFolder::take_over(run).map_err(ClusterError::Folder)? {
+        Takeover::Taken(folder) => folder,
+        Takeover::Alive => return Ok(Some(Swept::Alive)),
+        Takeover::Absent => return Ok(None),
     };
     if folder.file(KEPT).exists() && !named {
         return Ok(Some(Swept::Kept));

@@ -1,27 +1,39 @@
 //! The programs of embedded clusters.
 
+use std::fmt::Write as _;
+use std::io::Write as _;
+
 use brinell::cli::AssetsWork;
 use brinell::cluster::assets::{self, Program};
 use brinell::report::ExitCode;
 
-use super::Error;
+use super::{Error, print};
+
+const IN_MEMORY: &str = "writing to memory does not fail";
 
 /// Lists, builds or removes them.
 pub async fn handle(work: AssetsWork, version: String) -> Result<ExitCode, Error> {
     match work {
         AssetsWork::List => list_assets().await,
         AssetsWork::Install => {
-            let assets = assets::install(&version, |doing| eprintln!("{doing} …")).await?;
-            println!("{assets}");
+            let assets = assets::install(&version, tell).await?;
+            print(format!("{assets}\n").as_bytes())
         }
-        AssetsWork::Remove => println!("removed {}", assets::remove()?.display()),
+        AssetsWork::Remove => {
+            print(format!("removed {}\n", assets::remove()?.display()).as_bytes())
+        }
     }
-    Ok(ExitCode::Passed)
 }
 
-async fn list_assets() {
+/// Tells what is being done, on standard error: nobody need read it.
+fn tell(doing: &str) {
+    let _ = writeln!(std::io::stderr(), "{doing} …");
+}
+
+async fn list_assets() -> Result<ExitCode, Error> {
+    let mut answer = String::new();
     for version in assets::versions() {
-        println!("Kubernetes {version}");
+        writeln!(answer, "Kubernetes {version}").expect(IN_MEMORY);
         for program in Program::ALL {
             let told = match assets::find(program, version).await {
                 Ok(Some(asset)) => format!("from {}: {}", asset.origin, asset.path.display()),
@@ -30,7 +42,8 @@ async fn list_assets() {
                 ),
                 Err(error) => error.to_string(),
             };
-            println!("  {:<24} {told}", program.name());
+            writeln!(answer, "  {:<24} {told}", program.name()).expect(IN_MEMORY);
         }
     }
+    print(answer.as_bytes())
 }

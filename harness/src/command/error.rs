@@ -37,6 +37,18 @@ pub enum Error {
         /// What may have been meant.
         hint: String,
     },
+    /// An argument is for an existing cluster.
+    #[error(
+        "--{flag} is for {}: add it, or name it in the profile's `cluster`",
+        match *flag {
+            "image" | "rate" => "an existing cluster (--context NAME or --in-cluster), and none is named",
+            _ => "a context of a kubeconfig (--context NAME), and none is named",
+        }
+    )]
+    NoPlace {
+        /// Which.
+        flag: &'static str,
+    },
     /// The kind of cluster does not give what is asked for.
     #[error(transparent)]
     Choice(#[from] ChoiceError),
@@ -181,6 +193,7 @@ impl Error {
             | Error::Profile(_)
             | Error::BareScenario(_)
             | Error::UnknownControl { .. }
+            | Error::NoPlace { .. }
             | Error::Choice(_)
             | Error::OneFile { .. }
             | Error::OverInput { .. }
@@ -189,6 +202,7 @@ impl Error {
             | Error::Reach(
                 ReachError::Kubeconfig { .. }
                 | ReachError::NoContext { .. }
+                | ReachError::NotInCluster(_)
                 | ReachError::Impersonates { .. }
                 | ReachError::Production { .. }
                 | ReachError::Source(_),

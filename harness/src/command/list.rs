@@ -9,7 +9,7 @@ use brinell::report::ExitCode;
 use brinell::run::Plan;
 use brinell::text::visible;
 
-use super::{Error, FOUND, catalog, chosen, existing, print, profile, visit};
+use super::{Asked, Error, FOUND, asked, catalog, chosen, print, visit};
 
 /// Shows a scenario as its file has it.
 pub fn explain(id: &str) -> Result<ExitCode, Error> {
@@ -49,16 +49,16 @@ pub async fn plan(arguments: PlanArguments) -> Result<ExitCode, Error> {
     let PlanArguments { selection, existing: there, rbac } = &arguments;
     let catalog = catalog(selection)?;
     if let Some(grantee) = rbac {
-        let profile = profile(&catalog, selection, FOUND)?;
+        let profile = catalog.profile(selection.profile.as_deref().unwrap_or(FOUND))?;
         return print(visit::roles(&catalog, &profile, &arguments, grantee)?.as_bytes());
     }
-    if let Some((profile, place)) = existing(&catalog, selection, there)? {
+    let Asked { entries, profile, place } = asked(&catalog, selection, there)?;
+    if let Some(place) = place {
         let reached = visit::look(&catalog, &profile, place, there).await?;
         let mut plan = reached.plan(selection)?;
         reached.ask(&mut plan).await?;
         return show(&plan, &profile, &format!("existing ({})", reached.existing.told()));
     }
-    let (entries, profile) = chosen(&catalog, selection)?;
     let choice = Choice::make(selection.cluster).await;
     let plan = Plan::new(&catalog, &profile, choice.cluster, entries);
     show(&plan, &profile, &format!("{} ({})", choice.cluster.name(), choice.why))

@@ -27,15 +27,18 @@ pub fn merge(arguments: &MergeArguments) -> Result<ExitCode, Error> {
     Ok(ExitCode::of(&merged, false))
 }
 
-/// The runs of a file. One that had not begun has no id: it is known by its file.
+/// The runs of a file. One that had not begun has no id: it is known by its file, and by each that it was merged into, so
+/// that two which two jobs call alike stay two.
 fn of_file(path: &Path) -> Result<Vec<Results>, Error> {
     let results = read(path)?;
     if results.proof.is_some() {
         return Err(Error::MergedProof(path.to_owned()));
     }
     let mut runs = results.split();
-    for run in runs.iter_mut().filter(|run| run.run.is_empty()) {
-        run.run = path.display().to_string();
+    for run in runs.iter_mut().filter(|run| run.started.is_empty()) {
+        let names = [path.display().to_string(), std::mem::take(&mut run.run)];
+        let names: Vec<String> = names.into_iter().filter(|name| !name.is_empty()).collect();
+        run.run = names.join(": ");
     }
     Ok(runs)
 }

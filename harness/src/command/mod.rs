@@ -16,12 +16,12 @@ use std::io::{ErrorKind, Write};
 
 use brinell::catalog::{Catalog, Entry, ProfileEntry, select};
 use brinell::cli::{ExistingArguments, Output, Selection};
-use brinell::model::Whereabouts;
 use brinell::report::{ExitCode, ReportError};
 use brinell::text::{visible, without_credentials};
 
 pub use self::conduct::refuse;
 pub use self::error::Error;
+use self::visit::Place;
 
 /// Says what went wrong, for a person.
 pub fn complain(error: &Error) {
@@ -58,27 +58,41 @@ const HARDENED: &str = "hardened";
 /// The profile of an existing cluster for which none is asked.
 const FOUND: &str = "found";
 
-/// The profile that is asked for.
-fn profile(catalog: &Catalog, selection: &Selection, default: &str) -> Result<ProfileEntry, Error> {
-    Ok(catalog.profile(selection.profile.as_deref().unwrap_or(default))?)
+/// What is asked for.
+struct Asked<'a> {
+    /// The scenarios.
+    entries: Vec<&'a Entry>,
+    /// The profile.
+    profile: ProfileEntry,
+    /// Where the existing cluster is; `None` if it is to be one of our own.
+    place: Option<Place>,
 }
 
-/// The existing cluster that is asked for, and its profile; `None` if it is to be one of our own.
-fn existing(
-    catalog: &Catalog,
+/// What the arguments of a command ask for that takes existing clusters too.
+fn asked<'a>(
+    catalog: &'a Catalog,
     selection: &Selection,
     arguments: &ExistingArguments,
-) -> Result<Option<(ProfileEntry, Whereabouts)>, Error> {
-    let profile = profile(catalog, selection, FOUND)?;
-    let whereabouts = visit::whereabouts(selection, arguments, &profile);
-    Ok(whereabouts.map(|whereabouts| (profile, whereabouts)))
+) -> Result<Asked<'a>, Error> {
+    let entries = selected(catalog, selection)?;
+    let named = selection.profile.as_deref().map(|name| catalog.profile(name)).transpose()?;
+    let says = named.as_ref().and_then(|it| it.profile.cluster.clone()).unwrap_or_default();
+    let place = Place::of(selection, arguments, &says)?;
+    let default = if place.is_some() { FOUND } else { HARDENED };
+    let profile = named.map_or_else(|| catalog.profile(default), Ok)?;
+    Ok(Asked { entries, profile, place })
 }
 
-/// The scenarios and the profile that are asked for.
+/// The scenarios that are asked for.
+fn selected<'a>(catalog: &'a Catalog, selection: &Selection) -> Result<Vec<&'a Entry>, Error> {
+    Ok(select(catalog, &selection.scenario, &selection.tag, &selection.skip)?)
+}
+
+/// The scenarios and the profile that are asked for on a cluster of our own.
 fn chosen<'a>(
     catalog: &'a Catalog,
     selection: &Selection,
 ) -> Result<(Vec<&'a Entry>, ProfileEntry), Error> {
-    let entries = select(catalog, &selection.scenario, &selection.tag, &selection.skip)?;
-    Ok((entries, profile(catalog, selection, HARDENED)?))
+    let profile = catalog.profile(selection.profile.as_deref().unwrap_or(HARDENED))?;
+    Ok((selected(catalog, selection)?, profile))
 }

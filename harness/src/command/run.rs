@@ -8,7 +8,7 @@ use brinell::report::ExitCode;
 use brinell::run::{self, Options, Plan, Progress};
 
 use super::conduct::{Made, begun, conduct, options, reporter};
-use super::{Error, catalog, chosen, existing, visit};
+use super::{Asked, Error, asked, catalog, visit};
 
 /// How long the scenarios of a run may take altogether.
 const DEADLINE: Duration = Duration::from_secs(600);
@@ -19,10 +19,11 @@ pub async fn start(arguments: RunArguments) -> Result<ExitCode, Error> {
     let catalog = catalog(&arguments.selection)?;
     let waivers = arguments.expected.as_deref().map(|path| catalog.waivers(path)).transpose()?;
     let waivers = waivers.unwrap_or_default();
-    if let Some((profile, place)) = existing(&catalog, &arguments.selection, &arguments.existing)? {
+    let Asked { entries, profile, place } =
+        asked(&catalog, &arguments.selection, &arguments.existing)?;
+    if let Some(place) = place {
         return visit::start(arguments, waivers, &catalog, &profile, place).await;
     }
-    let (entries, profile) = chosen(&catalog, &arguments.selection)?;
     let choice = Choice::make(arguments.selection.cluster).await;
     let options = options(&arguments.conditions, choice.cluster, DEADLINE)?;
     if arguments.keep {

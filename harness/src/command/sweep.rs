@@ -1,7 +1,8 @@
 //! Removing what ended runs left behind.
 
 use brinell::cli::SweepArguments;
-use brinell::cluster::{self, ExistingSwept, Swept, Way};
+use brinell::cluster::{self, Swept, Way};
+use brinell::model::Context;
 use brinell::report::ExitCode;
 use brinell::text;
 
@@ -9,59 +10,63 @@ use super::{Error, print};
 
 /// Sweeps every run, or the one that is named; on an existing cluster, if its context is given.
 pub async fn sweep(arguments: SweepArguments) -> Result<ExitCode, Error> {
-    let SweepArguments { run: named, context, kubeconfig } = arguments;
-    if let Some(context) = context {
-        return there(&Way { kubeconfig, context }, named.as_deref()).await;
+    let SweepArguments { run: named, context, kubeconfig, in_cluster } = arguments;
+    let context = context.map(|context| Way::Context(Context { kubeconfig, context }));
+    if let Some(way) = context.or(in_cluster.then_some(Way::InCluster)) {
+        return there(&way, named.as_deref()).await;
     }
     let sweeping = cluster::sweep(named.as_deref()).await.map_err(Error::Sweep)?;
-    let line = |(run, became): &(String, Swept)| format!("{run}: {}\n", told(run, became));
-    let lines: String = sweeping.swept.iter().map(line).collect();
-    let stays = sweeping.swept.iter().filter(|(_, it)| matches!(it, Swept::Failed(_))).count();
-    if stays > 0 {
-        print(lines.as_bytes())?;
-        return Err(Error::Unswept(stays));
+    let told = sweeping.swept.iter().map(|(run, became)| {
+        told(run, became, |count| format!("{count} things"), &format!("brinell sweep {run}"))
+    });
+    let (lines, stays) = (told.collect(), stays(sweeping.swept.iter().map(|(_, became)| became)));
+    match sweeping.unasked {
+        Some(error) if stays == 0 => {
+            print(String::as_bytes(&lines))?;
+            Err(Error::EngineUnasked(error))
+        }
+        _ => say(lines, stays),
     }
-    if let Some(error) = sweeping.unasked {
-        print(lines.as_bytes())?;
-        return Err(Error::EngineUnasked(error));
-    }
-    print(if lines.is_empty() { b"nothing to sweep\n" } else { lines.as_bytes() })
 }
 
 /// Sweeps an existing cluster.
 async fn there(way: &Way, named: Option<&str>) -> Result<ExitCode, Error> {
     let swept = cluster::sweep_existing(way, named).await.map_err(Error::Sweep)?;
-    let context = &way.context;
-    let line = |(run, became): (&String, &ExistingSwept)| {
-        let told = match became {
-            ExistingSwept::Removed(count) => {
-                format!("removed, {}", text::count(*count, "namespace"))
-            }
-            ExistingSwept::Alive => "is running".to_owned(),
-            ExistingSwept::Failed(why) => format!("could not be removed: {why}"),
-            ExistingSwept::Elsewhere => format!(
-                "was not started from here; `brinell sweep --context {context} {run}` removes it all the same"
-            ),
-        };
-        format!("{run}: {told}\n")
-    };
-    let lines: String = swept.iter().map(line).collect();
-    let stays = swept.values().filter(|became| matches!(became, ExistingSwept::Failed(_))).count();
-    if stays > 0 {
-        print(lines.as_bytes())?;
-        return Err(Error::Unswept(stays));
-    }
-    print(if lines.is_empty() { b"nothing to sweep\n" } else { lines.as_bytes() })
+    let place = way.arguments();
+    let told = swept.iter().map(|(run, became)| {
+        let command = format!("brinell sweep {place} {run}");
+        told(run, became, |count| text::count(count, "namespace"), &command)
+    });
+    say(told.collect(), stays(swept.values()))
 }
 
-fn told(run: &str, became: &Swept) -> String {
-    match became {
-        Swept::Removed(count) => format!("removed, {count} things"),
-        Swept::Alive => "is running".to_owned(),
-        Swept::Failed(why) => format!("could not be removed: {why}"),
-        Swept::Kept => format!("was kept on purpose; `brinell sweep {run}` removes it"),
-        Swept::Elsewhere => {
-            format!("was not started from here; `brinell sweep {run}` removes it all the same")
+/// How many runs could not be removed.
+fn stays<'a>(swept: impl Iterator<Item = &'a Swept>) -> usize {
+    swept.filter(|became| became.has_failed()).count()
+}
+
+/// Prints what became of all runs.
+fn say(lines: String, stays: usize) -> Result<ExitCode, Error> {
+    match stays {
+        0 if lines.is_empty() => print(b"nothing to sweep\n"),
+        0 => print(lines.as_bytes()),
+        _ => {
+            print(lines.as_bytes())?;
+            Err(Error::Unswept(stays))
         }
     }
+}
+
+/// What became of a run, for a person. The command removes it all the same.
+fn told(run: &str, became: &Swept, counted: impl Fn(usize) -> String, command: &str) -> String {
+    let told = match became {
+        Swept::Removed(count) => format!("removed, {}", counted(*count)),
+        Swept::Alive => "is running".to_owned(),
+        Swept::Failed(why) => format!("could not be removed: {why}"),
+        Swept::Kept => format!("was kept on purpose; `{command}` removes it"),
+        Swept::Elsewhere => {
+            format!("was not started from here; `{command}` removes it all the same")
+        }
+    };
+    format!("{run}: {told}\n")
 }

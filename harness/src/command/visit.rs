@@ -7,7 +7,7 @@ use brinell::catalog::{
 };
 use brinell::cli::{ExistingArguments, PlanArguments, RunArguments, Selection};
 use brinell::cluster::{Existing, Pace, Way, lacks, namespace_prefix};
-use brinell::model::{AuditSource, RunEvent, WaiverEntry, Whereabouts};
+use brinell::model::{AuditSource, Context, RunEvent, WaiverEntry, Whereabouts};
 use brinell::report::ExitCode;
 use brinell::run::{self, Plan, Progress, Visit};
 use brinell::text;
@@ -18,6 +18,9 @@ use super::conduct::{Made, conduct, reporter};
 
 /// How long the scenarios may take altogether.
 const DEADLINE: Duration = Duration::from_secs(1800);
+
+/// How many requests a second are sent at most, where nothing else is said: others use the cluster too.
+const RATE: u32 = 20;
 
 /// An existing cluster with the catalog as it is tried there.
 pub struct Reached {
@@ -31,31 +34,62 @@ pub struct Reached {
     with_pods: bool,
 }
 
-/// Where the existing cluster is that arguments or the profile name; `None` if neither does.
-pub fn whereabouts(
-    selection: &Selection,
-    arguments: &ExistingArguments,
-    profile: &ProfileEntry,
-) -> Option<Whereabouts> {
-    if selection.cluster.is_some() {
-        return None;
+/// Where the existing cluster is, and what may be used there.
+pub struct Place {
+    /// How it is found.
+    way: Way,
+    /// The image of our own executable, as its nodes can pull it.
+    image: Option<String>,
+}
+
+impl Place {
+    /// The place that arguments or what the profile says of its cluster name; `None` if neither does.
+    ///
+    /// # Errors
+    /// When an argument says nothing of such a place.
+    pub fn of(
+        selection: &Selection,
+        arguments: &ExistingArguments,
+        says: &Whereabouts,
+    ) -> Result<Option<Place>, Error> {
+        let way = selection.cluster.is_none().then(|| way(arguments, says)).flatten();
+        see_meant(arguments, way.as_ref())?;
+        let image = arguments.image.as_ref().or(says.image.as_ref()).cloned();
+        Ok(way.map(|way| Place { way, image }))
     }
-    let there = profile.profile.cluster.clone().unwrap_or_default();
-    let context = arguments.context.clone().or(there.context)?;
-    Some(Whereabouts {
-        context: Some(context),
-        kubeconfig: arguments.kubeconfig.clone().or(there.kubeconfig),
-        image: arguments.image.clone().or(there.image),
-        namespace_labels: there.namespace_labels,
-    })
+}
+
+/// How the cluster is found. What an argument says stands before what the profile says.
+fn way(arguments: &ExistingArguments, says: &Whereabouts) -> Option<Way> {
+    if arguments.in_cluster || arguments.context.is_none() && says.in_cluster {
+        return Some(Way::InCluster);
+    }
+    let context = arguments.context.as_ref().or(says.context.as_ref())?.clone();
+    let kubeconfig = arguments.kubeconfig.as_ref().or(says.kubeconfig.as_ref()).cloned();
+    Some(Way::Context(Context { kubeconfig, context }))
+}
+
+/// Sees that no argument is given of which nothing would come.
+fn see_meant(arguments: &ExistingArguments, way: Option<&Way>) -> Result<(), Error> {
+    let ExistingArguments { kubeconfig, image, rate, allow_production, .. } = arguments;
+    let has_context = matches!(way, Some(Way::Context(_)));
+    let given = [
+        ("kubeconfig", kubeconfig.is_some() && !has_context),
+        ("allow-production", allow_production.is_some() && !has_context),
+        ("image", image.is_some() && way.is_none()),
+        ("rate", rate.is_some() && way.is_none()),
+    ];
+    match given.into_iter().find(|(_, is_vain)| *is_vain) {
+        Some((flag, _)) => Err(Error::NoPlace { flag }),
+        None => Ok(()),
+    }
 }
 
 /// Reaches the cluster.
-async fn reach(whereabouts: Whereabouts, arguments: &ExistingArguments) -> Result<Existing, Error> {
-    let Whereabouts { context, kubeconfig, image, .. } = whereabouts;
+async fn reach(place: Place, arguments: &ExistingArguments) -> Result<Existing, Error> {
+    let Place { way, image } = place;
     let allowed = arguments.allow_production.as_deref();
-    let way = Way { kubeconfig, context: context.unwrap_or_default() };
-    let pace = Pace::of(arguments.rate);
+    let pace = Pace::of(arguments.rate.unwrap_or(RATE));
     Ok(Existing::reach(way, image.as_deref(), pace, allowed).await?)
 }
 
@@ -63,11 +97,11 @@ async fn reach(whereabouts: Whereabouts, arguments: &ExistingArguments) -> Resul
 pub async fn look(
     catalog: &Catalog,
     profile: &ProfileEntry,
-    whereabouts: Whereabouts,
+    place: Place,
     arguments: &ExistingArguments,
 ) -> Result<Reached, Error> {
-    let with_pods = whereabouts.image.is_some();
-    let existing = reach(whereabouts, arguments).await?;
+    let with_pods = place.image.is_some();
+    let existing = reach(place, arguments).await?;
     // Nothing is made: the id only shows what namespaces would be called.
     let run = text::random_hex(3);
     Reached::new(catalog, profile, existing, &run, names_log(profile), with_pods)
@@ -119,7 +153,7 @@ impl Reached {
     ) -> Result<Reached, Error> {
         let ground = Ground { prefix: namespace_prefix(run), sees_log };
         let grounded = catalog.on(&ground, profile)?;
-        let lacks = lacks(&existing.way.context, sees_log, with_pods);
+        let lacks = lacks(existing.way.name(), sees_log, with_pods);
         Ok(Reached { existing, grounded, lacks, with_pods })
     }
 
@@ -146,13 +180,13 @@ pub async fn start(
     waivers: Vec<WaiverEntry>,
     catalog: &Catalog,
     profile: &ProfileEntry,
-    whereabouts: Whereabouts,
+    place: Place,
 ) -> Result<ExitCode, Error> {
     let started = Instant::now();
     let reporter = reporter(&arguments.output)?.waiving(waivers);
     let run = text::random_hex(3);
-    let with_pods = whereabouts.image.is_some();
-    let mut existing = reach(whereabouts, &arguments.existing).await?;
+    let with_pods = place.image.is_some();
+    let mut existing = reach(place, &arguments.existing).await?;
     let values = run::values(&run, &existing.access.image).map_err(run::StageError::from)?;
     let unread = match &profile.profile.audit {
         Some(source) => existing.read_log(source, &run, &values.canary).await?,
@@ -186,7 +220,7 @@ async fn begin(
     progress.tell(RunEvent::Started {
         run: values.run.clone(),
         at: format!("{:.0}", Timestamp::now()),
-        cluster: format!("existing ({})", existing.way.context),
+        cluster: format!("existing ({})", existing.way.name()),
         kubernetes: existing.version.trim_start_matches('v').to_owned(),
         profile: plan.profile.clone(),
     });

@@ -39,6 +39,7 @@ pub fn judge(turns: &[Turn], record: Record, values: &Values) -> Judged {
 
 fn attempt(turn: &Turn, record: AttemptRecord, values: &Values) -> AttemptResult {
     let AttemptRecord { seen, too_soon } = record;
+    let unseen = seen.as_ref().ok().and_then(|seen| seen.unseen.clone());
     let (judgement, evidence) = match seen {
         Ok(seen) => {
             let is_controller_elsewhere = seen.is_controller_elsewhere;
@@ -52,7 +53,7 @@ fn attempt(turn: &Turn, record: AttemptRecord, values: &Values) -> AttemptResult
         }
         Err(cause) => (unmade(cause), None),
     };
-    AttemptResult {
+    let mut attempt = AttemptResult {
         name: turn.name.clone(),
         role: turn.role,
         persona: turn.persona.name.clone(),
@@ -60,7 +61,11 @@ fn attempt(turn: &Turn, record: AttemptRecord, values: &Values) -> AttemptResult
         judgement,
         evidence,
         too_soon,
+    };
+    if let Some(unseen) = unseen {
+        steadiness::doubt(&mut attempt, &steadiness::asleep(&unseen));
     }
+    attempt
 }
 
 fn judge_whole(turn: &Turn, evidence: &Evidence, values: &Values) -> Judgement {
@@ -93,7 +98,7 @@ fn judge_whole(turn: &Turn, evidence: &Evidence, values: &Values) -> Judgement {
 
 /// What was seen, with who decided.
 fn evidence(seen: Seen) -> Evidence {
-    let Seen { sent, answer, effect, log, webhooks, is_controller_elsewhere: _ } = seen;
+    let Seen { sent, answer, effect, log, webhooks, is_controller_elsewhere: _, unseen: _ } = seen;
     let decision = attribute(&sent, &answer, &log);
     let namesakes = namesakes(&decision, webhooks);
     Evidence { sent, answer, decision, effect, log, namesakes }

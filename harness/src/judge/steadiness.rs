@@ -2,10 +2,11 @@
 
 use crate::model::{Answer, AttemptResult, Decision, Layer, Steadiness, Verdict};
 
-/// Why a refusal by authorization may be one that everybody gets; `None` if one process answered all the time.
+/// Why a refusal by authorization may be one that everybody gets; `None` if one process answered all the time, or if it is
+/// known of each attempt by itself.
 pub(super) fn cause(steadiness: Steadiness) -> Option<&'static str> {
     match steadiness {
-        Steadiness::Steady => None,
+        Steadiness::Steady | Steadiness::Several => None,
         Steadiness::Restarted => {
             Some("the API server restarted meanwhile, and a starting one refuses everybody")
         }
@@ -13,6 +14,13 @@ pub(super) fn cause(steadiness: Steadiness) -> Option<&'static str> {
             "which API server answered is not known here, and one that starts refuses everybody",
         ),
     }
+}
+
+/// The same of one attempt, with what was seen instead.
+pub(super) fn asleep(unseen: &str) -> String {
+    format!(
+        "the API server that answered was not seen awake, and one that starts refuses everybody: {unseen}"
+    )
 }
 
 /// Takes back a verdict that rests on a refusal by authorization, where not one process was awake all the time: while

@@ -75,6 +75,9 @@ fn address<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<SocketAd
 pub enum Order {
     /// It does. What an API server answered before a fence is there when the fence is: absence can be proved.
     Kept,
+    /// Several API servers write it. It keeps the order of each, so that a fence proves something of the one that answered
+    /// it, and nothing of the others.
+    OfEach,
     /// It does not, and this is why. What is not there when the delay is over is not there as far as anybody knows.
     Lost(&'static str),
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{AuditSource, Layer};
 
@@ -34,6 +34,9 @@ pub struct Whereabouts {
     /// The context of a kubeconfig. Never the current one by default.
     #[serde(default)]
     pub context: Option<String>,
+    /// The cluster of the pod that we run in, as its ServiceAccount.
+    #[serde(default)]
+    pub in_cluster: bool,
     /// The kubeconfig; `None` is the one that kubectl would read.
     #[serde(default)]
     pub kubeconfig: Option<PathBuf>,
@@ -44,6 +47,16 @@ pub struct Whereabouts {
     /// Labels that every namespace of ours gets, beside those that a target gives it.
     #[serde(default)]
     pub namespace_labels: BTreeMap<String, String>,
+}
+
+/// A context of a kubeconfig.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Context {
+    /// The kubeconfig; `None` is the one that kubectl would read.
+    pub kubeconfig: Option<PathBuf>,
+    /// Its name.
+    pub context: String,
 }
 
 /// Who plays a persona on an existing cluster.

@@ -46,6 +46,9 @@ pub struct Seen {
     pub webhooks: Vec<Webhook>,
     /// Whether a workload was sent whose controller asks another API server: what that does is not seen here.
     pub is_controller_elsewhere: bool,
+    /// Why it is not known that the one of several API servers that answered was awake; `None` where it was seen, and
+    /// where there is one.
+    pub unseen: Option<String>,
 }
 
 /// A webhook, and the configuration that it is in.
@@ -66,7 +69,9 @@ pub enum Steadiness {
     Steady,
     /// No process was awake at the beginning, or another one or none at the end.
     Restarted,
-    /// It cannot be told which process answers, as behind a load balancer.
+    /// There are several: what was not seen of the one that answered stands with each attempt.
+    Several,
+    /// It cannot be told which process answers, as behind a load balancer that looks into requests.
     Unknown,
 }
 

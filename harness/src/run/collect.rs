@@ -3,13 +3,14 @@
 use super::send::{Sending, Uncollected};
 use super::stage::Stage;
 use crate::attack::Observation;
-use crate::audit::AuditLog;
 use crate::audit::source::NotCome;
+use crate::audit::{AuditLog, Awaited};
 use crate::cluster::ask;
 use crate::judge::own_events;
 use crate::model::{AttemptRecord, Event, Log, Seen};
 
-/// The Audit-ID of a marked request that is in the log, so that everything is that was answered before; or why none is.
+/// The Audit-ID of a marked request, which shows where it is in the log that everything is there that was answered before; or
+/// why there is none.
 pub(super) type Fence = Result<String, String>;
 
 /// Adds to each attempt what the log holds of it. One fence after the last of them is enough for all.
@@ -57,11 +58,12 @@ fn absent(log: &AuditLog) -> String {
     if let Some(ended) = log.ended() {
         return ended;
     }
-    let why = log.disorder().unwrap_or_default();
-    format!(
-        "no event of it came within {:?}, and nothing proves that none will: {why}",
-        log.patience()
-    )
+    unproved(log, &log.disorder().unwrap_or_default())
+}
+
+fn unproved(log: &AuditLog, why: &str) -> String {
+    let patience = log.patience();
+    format!("no event of it came within {patience:?}, and nothing proves that none will: {why}")
 }
 
 /// Whether what is there of an attempt is all that can come of it.
@@ -70,18 +72,17 @@ fn is_whole(observation: &Observation, events: &[Event], traces: &[Event]) -> bo
 }
 
 /// Waits until the events of all that was sent are there, where nothing tells when they are, or until none comes any more.
-pub(super) async fn await_all(stage: &Stage, audit_ids: &[String]) {
+pub(super) async fn await_all(stage: &Stage, awaited: &[Awaited]) {
     let Some(log) = &stage.world.sight.log else { return };
     let Some(command) = &stage.world.sight.command else {
-        return log.wait_for_answers(audit_ids).await;
+        return log.wait_for_answers(awaited).await;
     };
     let once = async || match ask(command, async |printed| log.read_through(printed).await).await {
         Ok(read) => read.map_err(|unread| unread.to_string()),
         Err(failed) => Err(failed.to_string()),
     };
     // What has not come by then is told of each attempt that lacks it.
-    if let Err(failed @ NotCome::Failed(_)) =
-        command.until(once, || log.has_answers(audit_ids)).await
+    if let Err(failed @ NotCome::Failed(_)) = command.until(once, || log.has_answers(awaited)).await
     {
         log.end(failed.to_string());
     }
@@ -93,8 +94,25 @@ fn record(stage: &Stage, sending: Sending, fence: &Fence) -> AttemptRecord {
 }
 
 fn with_log(stage: &Stage, seen: Uncollected, fence: &Fence) -> Seen {
-    let Uncollected { observation, webhooks, is_controller_elsewhere } = seen;
-    let log = log(stage, &observation, fence);
+    let Uncollected { observation, webhooks, is_controller_elsewhere, fence: own, unseen } = seen;
+    let own = own.map(|own| own_fence(stage, &observation, own));
+    let log = log(stage, &observation, own.as_ref().unwrap_or(fence));
     let Observation { sent, answer, effect, traced: _ } = observation;
-    Seen { sent, answer, effect, log, webhooks, is_controller_elsewhere }
+    Seen { sent, answer, effect, log, webhooks, is_controller_elsewhere, unseen }
+}
+
+/// The fence that was sent by an attempt's own connection, where it proves that all of it is there. Of what a controller
+/// did it proves nothing: that may have asked another API server.
+fn own_fence(stage: &Stage, observation: &Observation, fence: Fence) -> Fence {
+    let Some(log) = &stage.world.sight.log else { return fence };
+    let sent =
+        fence.map_err(|why| format!("its connection took no marked request after it: {why}"));
+    let seen = sent.and_then(|id| log.see_fence(&id).map(|()| id));
+    let proved = seen.and_then(|id| match &observation.traced {
+        Some(traced) if log.traces(|event| traced.matches(event)).is_empty() => {
+            Err("its controller may have asked another API server".to_owned())
+        }
+        _ => Ok(id),
+    });
+    proved.map_err(|why| unproved(log, &why))
 }

@@ -43,10 +43,10 @@ pub async fn execute_late(
         (play, tried)
     });
     let tried: Vec<_> = futures::stream::iter(trying).buffer_unordered(jobs).collect().await;
-    let ids: Vec<String> = tried.iter().flat_map(|(_, tried)| tried.audit_ids()).collect();
-    let doing = format!("waiting for the audit log of {}", count(ids.len(), "request"));
+    let awaited: Vec<_> = tried.iter().flat_map(|(_, tried)| tried.awaited()).collect();
+    let doing = format!("waiting for the audit log of {}", count(awaited.len(), "request"));
     let waiting = async {
-        await_all(stage, &ids).await;
+        await_all(stage, &awaited).await;
         Ok::<_, Infallible>(((), "as much of it as comes is there".to_owned()))
     };
     let Ok(()) = progress.step("log", &doing, waiting).await;

@@ -9,7 +9,9 @@ use super::execute::without_attempts;
 use super::send::{Sender, Sending};
 use super::stage::Stage;
 use crate::attack::Ledger;
+use crate::audit::Awaited;
 use crate::catalog::Entry;
+use crate::cluster::Servers;
 use crate::judge::{Judged, judge};
 use crate::model::{LeftOver, Record, ScenarioResult, Steadiness};
 
@@ -27,10 +29,13 @@ pub(super) struct Tried {
 }
 
 impl Tried {
-    /// The Audit-IDs of what was sent to the API server.
-    pub(super) fn audit_ids(&self) -> impl Iterator<Item = String> {
+    /// What was sent to an API server.
+    pub(super) fn awaited(&self) -> impl Iterator<Item = Awaited> {
         let seen = self.sendings.iter().filter_map(|sending| sending.seen.as_ref().ok());
-        seen.filter_map(|seen| seen.observation.sent.audit_id.clone())
+        seen.filter_map(|seen| {
+            let fence = seen.fence.clone().and_then(Result::ok);
+            Some(Awaited { audit_id: seen.observation.sent.audit_id.clone()?, fence })
+        })
     }
 }
 
@@ -110,8 +115,10 @@ impl<'a> Play<'a> {
 
     /// Whether one process of the API server answered all the time: the one that was there at the beginning.
     fn steadiness(&self, before: Option<u64>) -> Steadiness {
-        if self.stage.world.sight.pulse.is_none() {
-            return Steadiness::Unknown;
+        match self.stage.world.sight.servers {
+            Servers::One(_) => {}
+            Servers::OneAConnection => return Steadiness::Several,
+            Servers::Unknown => return Steadiness::Unknown,
         }
         match before.is_some() && self.stage.process() == before {
             true => Steadiness::Steady,

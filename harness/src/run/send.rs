@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::collect;
+use super::collect::{self, Fence};
 use super::stage::Stage;
-use crate::attack::{Attempt, Ledger, Observation};
+use crate::attack::{Attempt, Ledger, Line, Observation};
 use crate::catalog::{Entry, Turn};
 use crate::cluster::webhooks;
 use crate::judge::attribute;
 use crate::model::{Action, Answer, Decision, Response, Role, Webhook};
+use crate::text::api_words;
 
 /// No attempt takes longer: the longest waits for a controller and a stream.
 const ATTEMPT: Duration = Duration::from_secs(90);
@@ -26,6 +27,11 @@ pub(super) struct Sending {
 /// What was seen of one sending, before the audit log is read.
 pub(super) struct Uncollected {
     pub(super) observation: Observation,
+    /// The Audit-ID of a marked request that was sent afterwards by the same connection, or why none could be; `None` where
+    /// none was to be.
+    pub(super) fence: Option<Fence>,
+    /// Why it is not known that the one of several API servers that answered was awake.
+    pub(super) unseen: Option<String>,
     /// The cluster's webhooks, if the answer speaks of one.
     pub(super) webhooks: Vec<Webhook>,
     /// Whether it was a workload whose controller asks another API server.
@@ -85,9 +91,12 @@ impl<'a> Sender<'a> {
         let user_agent =
             format!("brinell/{} scenario/{}", env!("CARGO_PKG_VERSION"), self.entry.id);
         let identity = self.stage.identity(&turn.persona).await.map_err(|it| it.to_string())?;
+        let world = &self.stage.world;
+        let line = world.line(&identity).await.map_err(|error| api_words(&error))?;
         let attempt = Attempt {
-            world: &self.stage.world,
+            world,
             identity: &identity,
+            line: line.as_ref(),
             target: &self.entry.target,
             door: turn.door,
             audit_id: &audit_id,
@@ -101,11 +110,25 @@ impl<'a> Sender<'a> {
             Ok(Err(error)) => return Err(error.to_string()),
             Err(_) => return Err(format!("the attempt did not end within {ATTEMPT:?}")),
         };
+        let fence = match &line {
+            Some(line) => self.fence(line).await,
+            None => None,
+        };
         Ok(Uncollected {
+            fence,
+            unseen: line.and_then(|line| line.unseen()),
             webhooks: self.webhooks(&observation.answer).await,
             is_controller_elsewhere: self.is_controller_elsewhere(&turn.action),
             observation,
         })
+    }
+
+    /// Sends a marked request by the connection of an attempt, where the log keeps the order of each API server.
+    async fn fence(&self, line: &Line) -> Option<Fence> {
+        let sight = &self.stage.world.sight;
+        sight.log.as_ref().filter(|log| log.is_in_order_of_each())?;
+        let id = self.stage.next_id();
+        Some(line.mark(sight.fence, &id).await?.map(|()| id))
     }
 
     /// The cluster's webhooks, if the answer speaks of one. Read anew for each refusal: a webhook that was added since

@@ -781,6 +781,56 @@ fn an_existing_cluster_is_named_and_answers_or_nothing_is_made() {
 }
 
 #[test]
+fn what_is_wrong_with_the_arguments_is_told_before_a_cluster_is_asked() {
+    for (arguments, words) in [
+        (
+            ["--context", "staging", "--scenario", "exec-interactiv"],
+            "no scenario `exec-interactiv`",
+        ),
+        (["--context", "staging", "--tag", "x"], "no scenario has the tag `x`"),
+    ] {
+        let ran = say_of(&arguments);
+        assert_eq!(ran.code, Some(2), "{arguments:?}: {ran:?}");
+        assert!(ran.stderr.contains(words), "{arguments:?}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn an_argument_for_an_existing_cluster_needs_one() {
+    for argument in ["--image", "--rate", "--kubeconfig", "--allow-production"] {
+        for cluster in [&[][..], &["--cluster", "embedded"], &["--profile", "open"]] {
+            assert_refused(&[&[argument, "5"], cluster].concat(), &format!("{argument} is for "));
+            assert_refused(&[&["plan", argument, "5"], cluster].concat(), "--context NAME");
+        }
+    }
+}
+
+#[test]
+fn outside_of_a_pod_no_cluster_is_around_us() {
+    assert_refused(&["--in-cluster"], "this is no pod with a ServiceAccount of the cluster");
+    assert_refused(&["sweep", "--in-cluster", "--context", "x"], "cannot be used with");
+    for other in ["--context", "--cluster", "--kubeconfig", "--allow-production"] {
+        assert_refused(&["--in-cluster", other, "kind"], "cannot be used with");
+    }
+    assert_refused(&["--in-cluster", "--keep"], "cannot be used with");
+    let home = Home::new();
+    let says = |text: &str| {
+        fs::write(
+            home.path("theirs.yaml"),
+            format!("{{title: x, cluster: {text}, controls: {{}}}}"),
+        )
+        .expect("written");
+        let mut brinell = brinell(&home, NO_ENGINE);
+        let ran = ran(brinell.args(["--profile", "./theirs.yaml"]));
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        ran.stderr
+    };
+    assert!(says("{in-cluster: true}").contains("this is no pod"));
+    let both = says("{in-cluster: true, context: x}");
+    assert!(both.contains("`in-cluster` stands beside `context`"), "{both}");
+}
+
+#[test]
 fn roles_are_printed_without_a_cluster_and_hold_no_star() {
     let ran = say(&["plan", "--rbac", "ServiceAccount/ci/brinell"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");

@@ -1,6 +1,5 @@
 //! What is generated from the catalog and kept in the repository: the JSON Schema that an editor completes and
-//! checks scenarios with, and the list of all scenarios. `BRINELL_BLESS=1 cargo test --test fast generated` writes
-//! them anew.
+//! checks scenarios with, and the list of all scenarios. `BRINELL_BLESS=1 cargo test --test fast` writes them anew.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -14,11 +13,11 @@ use brinell::report::ExitCode;
 use crate::support::golden;
 
 /// Compares a file of the repository with what it should hold.
-fn check(file: &str, expected: &str) {
+pub fn check(file: &str, expected: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(file);
     assert!(
         golden(&path, expected) == expected,
-        "{file} is out of date: BRINELL_BLESS=1 cargo test --test fast generated"
+        "{file} is out of date: BRINELL_BLESS=1 cargo test --test fast"
     );
 }
 

@@ -7,6 +7,7 @@ mod generated;
 mod house;
 mod image;
 mod merge;
+mod nightly;
 #[path = "../support/mod.rs"]
 mod support;
 mod try_it;

@@ -139,3 +139,23 @@ fn what_is_merged_is_never_written() {
     let merged = merge(&home, &["a.json", "--json", "a.json"]);
     assert!(merged.stderr.contains(words), "{merged:?}");
 }
+
+/// Two jobs that never began may both call their file alike: what each said is still told.
+#[test]
+fn jobs_that_never_began_stay_apart_although_they_call_their_files_alike() {
+    let home = home();
+    for place in ["one", "other"] {
+        fs::create_dir(home.path(place)).expect("made");
+        let file = format!("{place}/results.json");
+        let refused = ran(brinell(&home, NO_ENGINE).args(["--json", &file, "--no-such-flag"]));
+        assert_eq!(refused.code, Some(2), "{refused:?}");
+        let mut merge = brinell(&home, NO_ENGINE);
+        merge.current_dir(home.path(place)).args(["merge", "results.json", "--json", "m.json"]);
+        assert_eq!(ran(&mut merge).code, Some(4));
+    }
+    let files = ["one/m.json", "other/m.json", "one/m.json", "--json", "all.json"];
+    assert_eq!(merge(&home, &files).code, Some(4));
+    let runs = results(&home, "all.json").runs;
+    let names: Vec<&str> = runs.iter().map(|run| run.run.as_str()).collect();
+    assert_eq!(names, ["one/m.json: results.json", "other/m.json: results.json"]);
+}

@@ -34,8 +34,21 @@ impl Check<'_> {
             }
             set_ups.push((id, set_up));
         }
+        self.whereabouts(profile);
         for name in profile.personas.keys() {
             self.known("persona", name, &format!("/personas/{name}"), keys(&catalog.personas));
+        }
+    }
+
+    /// The pod that we run in and a context are two clusters.
+    fn whereabouts(&mut self, profile: &Profile) {
+        let Some(cluster) = profile.cluster.as_ref().filter(|it| it.in_cluster) else { return };
+        let hint = "leave one of them out";
+        if cluster.context.is_some() {
+            self.wrong("/cluster/in-cluster", "`in-cluster` stands beside `context`", hint);
+        }
+        if cluster.kubeconfig.is_some() {
+            self.wrong("/cluster/in-cluster", "`in-cluster` stands beside `kubeconfig`", hint);
         }
     }
 

@@ -8,7 +8,7 @@ use kube::client::Body;
 use super::{Existing, ReachError};
 use crate::audit::AuditLog;
 use crate::audit::source::{Losses, Opened, RunStart, Stream, open};
-use crate::cluster::FENCE;
+use crate::cluster::{FENCE, Servers, client};
 use crate::model::{AtEnd, AuditSource};
 
 /// Requests of which a policy logs one: a path that is nothing, for policies with a rule for all; objects that are not
@@ -35,10 +35,14 @@ impl Existing {
         canary: &str,
     ) -> Result<Option<String>, ReachError> {
         let start = RunStart { id: run.to_owned(), at: Timestamp::now() };
-        let is_alone = self.api_servers == Some(1);
+        let servers = self.sight.servers.clone();
         let log = |losses| {
             let log = AuditLog::new(run, canary).of_source(source, losses);
-            if is_alone { log } else { log.in_disorder(SEVERAL) }
+            match servers {
+                Servers::One(_) => log,
+                Servers::OneAConnection => log.of_several(),
+                Servers::Unknown => log.in_disorder(SEVERAL),
+            }
         };
         match open(source, &start).await? {
             Opened::None => return Ok(None),
@@ -57,15 +61,20 @@ impl Existing {
 
     /// Finds a request that the log holds, where it keeps order.
     async fn choose_fence(&mut self, run: &str) -> Option<String> {
-        let log = self.sight.log.clone().filter(AuditLog::is_in_order)?;
+        let keeps_order = |log: &AuditLog| log.is_in_order() || log.is_in_order_of_each();
+        let log = self.sight.log.clone().filter(keeps_order)?;
         let mut ids = Vec::new();
-        for (number, path) in FENCES.into_iter().enumerate() {
-            let id = format!("{run}-fence-{number}");
-            let request = http::Request::get(path).header("Audit-ID", &id).body(Body::empty());
-            if let Ok(request) = request
-                && self.access.admin.send(request).await.is_ok()
-            {
-                ids.push((id, path));
+        for asked in 0..self.connections() {
+            // Another connection leads to another API server, of which the log may be.
+            let Ok(admin) = client(self.access.config.clone(), &self.access.pace) else { continue };
+            for (number, path) in FENCES.into_iter().enumerate() {
+                let id = format!("{run}-fence-{asked}-{number}");
+                let request = http::Request::get(path).header("Audit-ID", &id).body(Body::empty());
+                if let Ok(request) = request
+                    && admin.send(request).await.is_ok()
+                {
+                    ids.push((id, path));
+                }
             }
         }
         match log.first_of(ids.iter().map(|(id, _)| id.as_str())).await {
@@ -83,6 +92,16 @@ impl Existing {
                     log.patience()
                 ))
             }
+        }
+    }
+}
+
+impl Existing {
+    /// How many connections lead to every API server, as far as a load balancer deals them out evenly.
+    fn connections(&self) -> usize {
+        match self.sight.servers {
+            Servers::One(_) => 1,
+            Servers::OneAConnection | Servers::Unknown => 2 * self.api_servers.unwrap_or(2),
         }
     }
 }

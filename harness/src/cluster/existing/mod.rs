@@ -4,28 +4,28 @@
 mod log;
 mod removal;
 mod rights;
+mod servers;
+mod way;
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Node};
-use kube::api::{ListParams, PostParams};
-use kube::config::{ExecInteractiveMode, KubeConfigOptions, Kubeconfig, KubeconfigError};
-use kube::{Api, Client, Config};
+use kube::api::ListParams;
+use kube::{Api, Client};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
-use super::{Access, ClusterError, FENCE, Pace, Pulse, RunFolder, Sight, client, is_on_loopback};
-use crate::audit::source::SourceError;
+use super::{
+    Access, ClusterError, FENCE, Pace, Pulse, RunFolder, Servers, Sight, client, who_am_i,
+};
 use crate::catalog::Lacks;
-use crate::catalog::did_you_mean;
 use crate::model::{Need, Right};
-use crate::text::{api_words, without_credentials};
+use crate::text::without_credentials;
 
-pub use removal::{ExistingSwept, remove, sweep};
+pub use removal::{remove, sweep};
 pub use rights::Unmet;
+pub use way::{ReachError, Way};
 
 /// The file in a run's folder that says on which existing cluster it is.
 const MARK: &str = "existing";
@@ -42,15 +42,6 @@ const NO_IMAGE: &str = "brinell.invalid/harness";
 /// What the names of a run's namespaces begin with.
 pub fn namespace_prefix(run: &str) -> String {
     format!("brinell-{run}")
-}
-
-/// How an existing cluster is found.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Way {
-    /// The kubeconfig; `None` is the one that kubectl would read.
-    pub kubeconfig: Option<PathBuf>,
-    /// The context in it.
-    pub context: String,
 }
 
 /// What a run's folder says of its existing cluster.
@@ -96,153 +87,9 @@ pub struct Existing {
     pub api_servers: Option<usize>,
 }
 
-/// An existing cluster cannot be reached.
-#[derive(Debug, thiserror::Error)]
-pub enum ReachError {
-    /// The kubeconfig.
-    #[error("the kubeconfig{} cannot be used: {}", named(.path.as_deref()), without_credentials(&.cause.to_string()))]
-    Kubeconfig {
-        /// The file; `None` where it is the one that kubectl would read.
-        path: Option<PathBuf>,
-        /// Why not.
-        cause: Box<KubeconfigError>,
-    },
-    /// The context.
-    #[error("the kubeconfig{} has no context `{context}`; {hint}", named(.path.as_deref()))]
-    NoContext {
-        /// The file; `None` where it is the one that kubectl would read.
-        path: Option<PathBuf>,
-        /// As it was given.
-        context: String,
-        /// What may have been meant.
-        hint: String,
-    },
-    /// Its user is somebody else's impersonation.
-    #[error(
-        "the context {context} acts as somebody else (`as` in its user): brinell impersonates personas itself, and the audit \
-         log would name both. Use a context of your own"
-    )]
-    Impersonates {
-        /// The context.
-        context: String,
-    },
-    /// It looks like production.
-    #[error(
-        "the context {context} looks like production ({word}); attacks are for staging clusters. If it is meant: \
-         --allow-production {context}"
-    )]
-    Production {
-        /// The context.
-        context: String,
-        /// What looks so.
-        word: String,
-    },
-    /// The log cannot be read.
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    /// The API server does not answer as it should.
-    #[error("the cluster of context {context} at {server} cannot be used: {}", api_words(cause))]
-    Api {
-        /// The context.
-        context: String,
-        /// The API server's address.
-        server: String,
-        /// Why not.
-        cause: kube::Error,
-    },
-    /// Rights are missing that every run needs.
-    #[error(
-        "the context {context} acts as {user}, who may not do what every run needs: {}; \
-         `brinell plan --rbac SUBJECT` prints roles with all that is needed",
-        .missing.join(", ")
-    )]
-    Unauthorized {
-        /// The context.
-        context: String,
-        /// As whom it acts.
-        user: String,
-        /// Each right that is missing, with its place.
-        missing: Vec<String>,
-    },
-}
-
-fn named(path: Option<&Path>) -> String {
-    path.map(|path| format!(" {}", path.display())).unwrap_or_default()
-}
-
-impl Way {
-    /// The configuration that the context is.
-    async fn config(&self, allowed: Option<&str>) -> Result<Config, ReachError> {
-        let unusable = |cause| ReachError::Kubeconfig {
-            path: self.kubeconfig.clone(),
-            cause: Box::new(cause),
-        };
-        let read = match &self.kubeconfig {
-            Some(path) => Kubeconfig::read_from(path),
-            None => Kubeconfig::read(),
-        };
-        let mut kubeconfig = read.map_err(unusable)?;
-        self.see_context(&kubeconfig)?;
-        self.see_no_production(&kubeconfig, allowed)?;
-        // Nobody is there to answer what a plug-in for credentials asks.
-        let plug_ins = kubeconfig.auth_infos.iter_mut().filter_map(|it| it.auth_info.as_mut());
-        for plug_in in plug_ins.filter_map(|it| it.exec.as_mut()) {
-            plug_in.interactive_mode = Some(ExecInteractiveMode::Never);
-        }
-        let options =
-            KubeConfigOptions { context: Some(self.context.clone()), ..Default::default() };
-        let mut config =
-            Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(unusable)?;
-        if config.auth_info.impersonate.is_some() {
-            return Err(ReachError::Impersonates { context: self.context.clone() });
-        }
-        if is_on_loopback(&config.cluster_url) {
-            config.proxy_url = None;
-        }
-        Ok(config)
-    }
-
-    fn see_context(&self, kubeconfig: &Kubeconfig) -> Result<(), ReachError> {
-        let known = kubeconfig.contexts.iter().map(|context| context.name.as_str());
-        if known.clone().any(|name| name == self.context) {
-            return Ok(());
-        }
-        Err(ReachError::NoContext {
-            path: self.kubeconfig.clone(),
-            context: self.context.clone(),
-            hint: did_you_mean(&self.context, known),
-        })
-    }
-
-    fn see_no_production(
-        &self,
-        kubeconfig: &Kubeconfig,
-        allowed: Option<&str>,
-    ) -> Result<(), ReachError> {
-        let context = kubeconfig.contexts.iter().find(|it| it.name == self.context);
-        let cluster = context.and_then(|it| it.context.as_ref()).map(|it| it.cluster.clone());
-        let words = [Some(self.context.clone()), cluster];
-        let suspect = words.into_iter().flatten().find(|word| looks_like_production(word));
-        match suspect.filter(|_| allowed != Some(&self.context)) {
-            None => Ok(()),
-            Some(word) => Err(ReachError::Production { context: self.context.clone(), word }),
-        }
-    }
-}
-
-/// Whether a name says that it is a production cluster's.
-fn looks_like_production(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    let words: Vec<&str> = name.split(|c: char| !c.is_ascii_alphanumeric()).collect();
-    words.iter().enumerate().any(|(position, word)| {
-        let before = position.checked_sub(1).and_then(|it| words.get(it));
-        let is_negated = before.is_some_and(|it| ["non", "no", "not", "pre"].contains(it));
-        ["prod", "production", "prd", "live"].contains(word) && !is_negated
-    })
-}
-
 impl Existing {
-    /// Reaches the cluster of a context and asks it at this pace from now on; one that looks like production only if its context is `allowed`.
+    /// Reaches the cluster and asks it at this pace from now on; one that looks like production only if its context
+    /// is `allowed`.
     ///
     /// # Errors
     /// When it is not allowed or does not answer.
@@ -253,20 +100,19 @@ impl Existing {
         allowed: Option<&str>,
     ) -> Result<Existing, ReachError> {
         let config = way.config(allowed).await?;
-        let server = config.cluster_url.to_string();
-        let unusable = |cause| ReachError::Api {
-            context: way.context.clone(),
-            server: without_credentials(&server),
-            cause,
-        };
+        let server = without_credentials(&config.cluster_url.to_string());
+        let unusable = |cause| ReachError::Api { way: way.clone(), server: server.clone(), cause };
         let admin = client(config.clone(), &pace).map_err(unusable)?;
         let version = admin.apiserver_version().await.map_err(unusable)?.git_version;
         let user = who_am_i(&admin).await.map_err(unusable)?;
         let api_servers = api_servers(&admin).await;
-        // Behind a load balancer another server may answer the next request.
-        let is_watched = api_servers == Some(1)
-            && rights::may(&admin, &watching_leases()).await.map_err(unusable)?;
-        let pulse = is_watched.then(|| Pulse::of(admin.clone()));
+        let servers = match api_servers {
+            Some(1) if rights::may(&admin, &watching_leases()).await.map_err(unusable)? => {
+                Servers::One(Pulse::of(admin.clone()))
+            }
+            _ => servers::behind(&config, &pace, &user).await,
+        };
+        let user = user.username.unwrap_or_default();
         let access = Access {
             node_name: a_node(&admin).await,
             image: image.unwrap_or(NO_IMAGE).to_owned(),
@@ -282,11 +128,10 @@ impl Existing {
             fence: FENCE,
             node: None,
             etcd: None,
-            pulse,
+            servers,
             settings: None,
             controllers: true,
         };
-        let server = without_credentials(&server);
         let identity = identity(&access.admin, &server).await;
         Ok(Existing { way, access, sight, version, user, server, identity, api_servers })
     }
@@ -297,11 +142,7 @@ impl Existing {
     /// When the run's folder cannot be written.
     pub fn mark(&self, folder: &RunFolder) -> Result<(), ClusterError> {
         // What is read again later may be read from another folder.
-        let kubeconfig = self.way.kubeconfig.as_ref().map(std::path::absolute).transpose();
-        let way = Way {
-            kubeconfig: kubeconfig.map_err(ClusterError::Folder)?,
-            context: self.way.context.clone(),
-        };
+        let way = self.way.absolute().map_err(ClusterError::Folder)?;
         let mark = Mark { way, identity: self.identity.clone() };
         let mark = serde_json::to_vec(&mark).expect("a few texts are JSON");
         folder.write(MARK, &mark).map(drop).map_err(ClusterError::Folder)
@@ -312,6 +153,11 @@ impl Existing {
         let servers = match self.api_servers {
             Some(count) => crate::text::count(count, "API server"),
             None => "an unknown number of API servers".to_owned(),
+        };
+        let servers = match self.sight.servers {
+            Servers::One(_) => servers,
+            Servers::OneAConnection => format!("{servers}, one for each connection"),
+            Servers::Unknown => format!("{servers}, and nothing shows which of them answers"),
         };
         format!("reached {} as {}, {}, {servers}", self.server, self.user, self.version)
     }
@@ -350,14 +196,6 @@ fn watching_leases() -> Right {
     }
 }
 
-/// As whom the API server takes a client.
-async fn who_am_i(client: &Client) -> Result<String, kube::Error> {
-    let reviews = Api::<SelfSubjectReview>::all(client.clone());
-    let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await?;
-    let user = review.status.and_then(|status| status.user_info?.username);
-    Ok(user.unwrap_or_default())
-}
-
 /// What tells a cluster from every other: the UID of its kube-system; where that is not to be read its address.
 async fn identity(client: &Client, server: &str) -> String {
     let namespaces = Api::<Namespace>::all(client.clone());
@@ -380,22 +218,4 @@ async fn a_node(client: &Client) -> String {
     let found = nodes.list_metadata(&ListParams::default().limit(1)).await;
     let named = found.ok().and_then(|found| found.items.into_iter().next()?.metadata.name);
     named.unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn production_is_known_by_its_name() {
-        for name in
-            ["prod", "eu-prod-1", "PROD.example.com", "shop-production", "live", "gke_x_prd"]
-        {
-            assert!(looks_like_production(name), "{name}");
-        }
-        for name in ["staging", "nonprod", "non-prod-2", "pre-prod", "product-team", "kind-prodder"]
-        {
-            assert!(!looks_like_production(name), "{name}");
-        }
-    }
 }

@@ -1,4 +1,5 @@
-//! Removing what a run made on an existing cluster: its own namespaces, known by name and label together, deleted by UID.
+//! Removing what a run made on an existing cluster: its own namespaces, known by name and label together, deleted by
+//! UID.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,7 +12,8 @@ use kube::runtime::wait::await_condition;
 use kube::{Api, Client};
 
 use super::{Mark, Way, identity, namespace_prefix};
-use crate::cluster::{ClusterError, Pace, RUN_LABEL, RunFolder, client};
+use crate::cluster::run_folder::Takeover;
+use crate::cluster::{ClusterError, Pace, RUN_LABEL, RunFolder, Swept, client};
 use crate::text::without_credentials;
 
 /// How long a namespace may take to be gone. One that holds pods takes as long as these take to end.
@@ -19,19 +21,6 @@ const TERMINATING: Duration = Duration::from_secs(120);
 
 /// How many namespaces are read at a time.
 const PAGE: u32 = 250;
-
-/// What became of a run on an existing cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ExistingSwept {
-    /// Removed, so many namespaces.
-    Removed(usize),
-    /// It is alive.
-    Alive,
-    /// It was started elsewhere: whether it is alive cannot be told here.
-    Elsewhere,
-    /// It could not be removed, and why.
-    Failed(String),
-}
 
 /// The cluster that is swept.
 struct There {
@@ -55,7 +44,7 @@ pub async fn remove(run: &str, folder: &RunFolder) -> Result<Option<usize>, Clus
     let Some(Mark { way, identity }) = Mark::read(folder)? else { return Ok(None) };
     let there = way.there().await?;
     if there.identity != identity {
-        return Err(ClusterError::OtherCluster { context: way.context });
+        return Err(ClusterError::OtherCluster { way });
     }
     Ok(Some(remove_run(&there.admin, run).await?))
 }
@@ -68,35 +57,34 @@ pub async fn remove(run: &str, folder: &RunFolder) -> Result<Option<usize>, Clus
 pub async fn sweep(
     way: &Way,
     named: Option<&str>,
-) -> Result<BTreeMap<String, ExistingSwept>, ClusterError> {
+) -> Result<BTreeMap<String, Swept>, ClusterError> {
     let there = way.there().await?;
     let found: BTreeSet<String> = all(&there.admin).await?.into_iter().map(|it| it.run).collect();
     let mut swept = BTreeMap::new();
     for run in found.into_iter().filter(|run| named.is_none_or(|named| named == run)) {
         let became = sweep_run(&there, &run, named.is_some()).await;
         // One run that stays keeps none of the others.
-        let became = became.unwrap_or_else(|error| ExistingSwept::Failed(error.to_string()));
+        let became = became.unwrap_or_else(|error| Swept::Failed(error.to_string()));
         swept.insert(run, became);
     }
     Ok(swept)
 }
 
-async fn sweep_run(there: &There, run: &str, named: bool) -> Result<ExistingSwept, ClusterError> {
-    let folder = match RunFolder::take_over(run) {
-        Ok(Some(folder)) => Some(folder),
-        Ok(None) => return Ok(ExistingSwept::Alive),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-        Err(error) => return Err(ClusterError::Folder(error)),
+async fn sweep_run(there: &There, run: &str, named: bool) -> Result<Swept, ClusterError> {
+    let folder = match RunFolder::take_over(run).map_err(ClusterError::Folder)? {
+        Takeover::Taken(folder) => Some(folder),
+        Takeover::Alive => return Ok(Swept::Alive),
+        Takeover::Absent => None,
     };
     // A folder of the same name may be that of a run on another cluster.
     let mark = folder.as_ref().map(Mark::read).transpose()?.flatten();
     let folder = folder.filter(|_| mark.is_some_and(|mark| mark.identity == there.identity));
     if folder.is_none() && !named {
-        return Ok(ExistingSwept::Elsewhere);
+        return Ok(Swept::Elsewhere);
     }
     let removed = remove_run(&there.admin, run).await?;
     folder.map(|folder| folder.remove()).transpose().map_err(ClusterError::Folder)?;
-    Ok(ExistingSwept::Removed(removed))
+    Ok(Swept::Removed(removed))
 }
 
 async fn remove_run(admin: &Client, run: &str) -> Result<usize, ClusterError> {
@@ -157,7 +145,7 @@ async fn delete(admin: &Client, found: Found) -> Result<(), ClusterError> {
 impl Way {
     async fn there(&self) -> Result<There, ClusterError> {
         // Whoever has made something there may remove it there, whatever its name looks like.
-        let config = self.config(Some(&self.context)).await.map_err(Box::new)?;
+        let config = self.config_allowed().await.map_err(Box::new)?;
         let server = without_credentials(&config.cluster_url.to_string());
         let admin = client(config, &Pace::free())?;
         let identity = identity(&admin, &server).await;

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::{AT_A_TIME, Existing, ReachError};
 use crate::catalog::{Claim, Warrant};
+use crate::cluster::Servers;
 use crate::model::Right;
 use crate::text::{first_of, without_credentials};
 
@@ -41,19 +42,23 @@ impl Existing {
     /// When something is missing that every run needs, and when the cluster does not answer.
     pub async fn unmet(&self, warrant: &Warrant) -> Result<Unmet, ReachError> {
         let unusable = |cause| ReachError::Api {
-            context: self.way.context.clone(),
+            way: self.way.clone(),
             server: without_credentials(&self.server),
             cause,
         };
-        let (missing, asked) =
+        let (mut missing, asked) =
             missing(&self.access.admin, warrant.claims()).await.map_err(unusable)?;
+        // Leases show which API server answers, where connections do not.
+        if matches!(self.sight.servers, Servers::OneAConnection) {
+            missing.retain(|claim| claim.right.resource != "leases");
+        }
         let told = |claims: &BTreeSet<Claim>| -> BTreeSet<String> {
             claims.iter().filter(|claim| missing.contains(claim)).map(told).collect()
         };
         let of_all = told(&warrant.all);
         if !of_all.is_empty() {
             return Err(ReachError::Unauthorized {
-                context: self.way.context.clone(),
+                way: self.way.clone(),
                 user: self.user.clone(),
                 missing: of_all.into_iter().collect(),
             });

@@ -6,9 +6,16 @@ use super::Judging;
 use super::told::asked;
 use crate::judge::traced::{self, Compared, Told};
 use crate::model::{
-    Answer, ApiPath, Decision, Event, Evidence, Finding, Layer, Level, Log, Logged, NOT_SHOWN,
-    Part, Reason, Response, Sent, User,
+    Answer, ApiPath, Decision, Effect, Event, Evidence, Finding, Layer, Level, Log, Logged,
+    NOT_SHOWN, Part, Reason, Response, Sent, User,
 };
+
+/// Whether nothing shows that the API server was ever asked: no answer came, and nothing was there afterwards. A log proves
+/// nothing about what was lost on the way to it.
+fn may_not_have_come(evidence: &Evidence) -> bool {
+    matches!(evidence.answer, Answer::Nothing(_))
+        && matches!(evidence.effect, Effect::NotApplicable | Effect::Absent)
+}
 
 /// The group of requests without a valid identity.
 const UNAUTHENTICATED: &str = "system:unauthenticated";
@@ -29,6 +36,13 @@ impl Judging {
             }
             Log::Disabled => {
                 self.unlogged(logged, &evidence.sent, "the API server writes no audit log");
+            }
+            Log::Read { events, .. } if events.is_empty() && may_not_have_come(evidence) => {
+                self.logged = "NO EVENT".to_owned();
+                self.causes.push(
+                    "the audit log holds nothing of it, and it may never have come to the API server"
+                        .to_owned(),
+                );
             }
             Log::Read { events, fence, .. } if events.is_empty() => {
                 let got = format!("none, while the fence sent after it ({fence}) is in the log");
@@ -278,7 +292,7 @@ fn granted_groups(asked: &User) -> BTreeSet<String> {
 mod tests {
     use super::*;
     use crate::judge::judge_record;
-    use crate::model::{Door, Effect, Recorded, Verdict};
+    use crate::model::{Door, Recorded, Silence, SilenceKind, Verdict};
 
     #[test]
     fn who_is_impersonated_gets_the_groups_that_come_with_the_name() {
@@ -345,6 +359,41 @@ mod tests {
         let whole = |code| vec![received(), event("ResponseComplete", Some(code))];
         assert_eq!(log(Door::ApplyYaml, whole(200)), "logged");
         assert_eq!(log(Door::ApplyYaml, whole(403)), "WRONGLY LOGGED");
+    }
+
+    /// Of a request that the network lost no log holds anything.
+    #[test]
+    fn what_may_never_have_come_is_not_said_to_be_unlogged() {
+        let silence = Silence {
+            kind: SilenceKind::TimedOut,
+            text: "deadline has elapsed".to_owned(),
+            listener_proven: false,
+        };
+        let judged = |answer: Answer, effect: Effect| {
+            let recorded = Recorded {
+                level: Level::Metadata,
+                uri: None,
+                refused_too: true,
+                received_only: Vec::new(),
+            };
+            let (events, traces) = (Vec::new(), Vec::new());
+            let evidence = Evidence {
+                sent: shown().0,
+                answer,
+                decision: Decision::Unclear("no answer".to_owned()),
+                effect,
+                log: Log::Read { events, traces, fence: "k7f3-2".to_owned() },
+                namesakes: Vec::new(),
+            };
+            let judged = judge_record(&recorded, &evidence);
+            (judged.verdict, judged.logged)
+        };
+        let lost = || Answer::Nothing(silence.clone());
+        let there = Effect::Present("Pod p is there".to_owned());
+        assert_eq!(judged(lost(), Effect::Absent), (Verdict::Inconclusive, "NO EVENT".to_owned()));
+        assert_eq!(judged(lost(), there), (Verdict::Failed, "UNLOGGED".to_owned()));
+        let refused = Answer::Http(Response { code: 403, ..Response::default() });
+        assert_eq!(judged(refused, Effect::Absent), (Verdict::Failed, "UNLOGGED".to_owned()));
     }
 
     /// A request with a body by somebody who acts as somebody else, and all that a log can show of it.

@@ -89,6 +89,7 @@ fn seen(audit_id: &str, code: u16, message: &str) -> Seen {
         log: Log::Unreadable("nothing came yet".to_owned()),
         webhooks: Vec::new(),
         is_controller_elsewhere: false,
+        unseen: None,
     }
 }
 
@@ -183,6 +184,21 @@ fn a_restart_takes_back_what_rests_on_authorization_and_nothing_else() {
         let causes = &judged.attempts[0].judgement.causes;
         assert!(causes[0].starts_with(words), "{causes:?}");
     }
+}
+
+#[test]
+fn of_several_api_servers_a_refusal_by_authorization_counts_where_its_own_was_seen_awake() {
+    let attack = turn(Role::Attack, blocked(&[Layer::Authorization]));
+    let seen = |id, unseen: Option<&str>| Seen {
+        unseen: unseen.map(str::to_owned),
+        ..seen(id, 403, FORBIDDEN)
+    };
+    let all = vec![seen("k7f3-1", None), seen("k7f3-2", Some("/readyz is answered 403"))];
+    let all = Record { steadiness: Steadiness::Several, ..record(all) };
+    let judged = judged(&[attack.clone(), attack], all);
+    assert_eq!(verdicts(&judged), [Verdict::Passed, Verdict::Inconclusive]);
+    let causes = &judged.attempts[1].judgement.causes;
+    assert!(causes[0].ends_with(": /readyz is answered 403"), "{causes:?}");
 }
 
 #[test]

@@ -54,7 +54,7 @@ async fn cause_of(ended: impl Future<Output = ClusterError>, sight: &Sight) -> S
         }
     };
     let lost = async {
-        match &sight.pulse {
+        match sight.servers.pulse() {
             Some(pulse) => pulse.lost().await,
             None => std::future::pending().await,
         }

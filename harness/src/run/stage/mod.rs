@@ -192,14 +192,14 @@ impl Stage {
     /// Waits until a process of the API server is awake, and returns its number; `None` if it cannot be known which
     /// process answers, or if none does any more.
     pub(crate) async fn awake(&self) -> Option<u64> {
-        self.world.sight.pulse.as_ref()?.awake().await;
+        self.world.sight.servers.pulse()?.awake().await;
         self.process()
     }
 
     /// The process of the API server that answers; `None` if that cannot be known, if none answers, and after the
     /// cluster's end.
     pub(crate) fn process(&self) -> Option<u64> {
-        let pulse = self.world.sight.pulse.as_ref().filter(|_| !self.end.has_come());
+        let pulse = self.world.sight.servers.pulse().filter(|_| !self.end.has_come());
         pulse?.process()
     }
 

@@ -128,6 +128,7 @@ impl Stage {
         let attempt = Attempt {
             world: &self.world,
             identity: &identity,
+            line: None,
             target: target.as_deref().unwrap_or(&nowhere),
             door: ready.r#do.facts().doors[0],
             audit_id: &audit_id,
@@ -167,6 +168,7 @@ impl Stage {
         let attempt = Attempt {
             world: &self.world,
             identity: &identity,
+            line: None,
             target,
             door: permit.door,
             audit_id: &self.ids.next(),

@@ -8,7 +8,9 @@ use super::identities::Identities;
 use super::settings::not_set;
 use super::{OwnStage, Stage, StageError};
 use crate::attack::World;
-use crate::cluster::{Access, ClusterError, Group, Pulse, Second, Settings, Sight, client};
+use crate::cluster::{
+    Access, ClusterError, Group, Pulse, Second, Servers, Settings, Sight, client,
+};
 use crate::model::AUDIT_POLICY;
 use crate::run::Plan;
 
@@ -39,7 +41,7 @@ impl OwnStage {
         let access = Access { admin: client(access.config.clone(), &access.pace)?, ..access };
         let sight = Sight {
             log,
-            pulse: Some(Pulse::of(access.admin.clone())),
+            servers: Servers::One(Pulse::of(access.admin.clone())),
             settings: Some(settings.of_server()),
             controllers: false,
             ..self.stage.world.sight.clone()

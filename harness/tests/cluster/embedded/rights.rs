@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use brinell::cluster::{DEFAULT_VERSION, Existing, Pace, Way};
-use brinell::model::{Results, Verdict};
+use brinell::model::{Context, Results, Verdict};
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
@@ -192,22 +192,22 @@ attacks:
 permits:
 ";
 
-/// How often it asks, for 80 seconds each time.
-const TIMES: usize = 12;
+/// How often it asks. An answer is listened to for 40 seconds.
+const TIMES: usize = 25;
 
 /// An embedded cluster that is somebody else's for these tests: a run of its own holds it.
-struct Held {
+pub(super) struct Held {
     scenarios: &'static [&'static str],
-    folder: TempDir,
+    pub(super) folder: TempDir,
     run: Child,
     way: PathBuf,
-    log: PathBuf,
-    runtime: Runtime,
-    client: Client,
+    pub(super) log: PathBuf,
+    pub(super) runtime: Runtime,
+    pub(super) client: Client,
 }
 
 impl Held {
-    fn start(scenarios: &'static [&'static str]) -> Held {
+    pub(super) fn start(scenarios: &'static [&'static str]) -> Held {
         let folder = tempfile::tempdir().expect("a folder");
         let own = folder.path().join("hold");
         fs::create_dir(&own).expect("a folder");
@@ -235,7 +235,7 @@ impl Held {
         let client = runtime.block_on(async {
             let context = Kubeconfig::read_from(&way).expect("a kubeconfig").current_context;
             let context = context.expect("a context");
-            let way = Way { kubeconfig: Some(way.clone()), context };
+            let way = Way::Context(Context { kubeconfig: Some(way.clone()), context });
             let reached = Existing::reach(way, None, Pace::free(), None).await;
             reached.unwrap_or_else(|error| panic!("{error}")).access.admin
         });
@@ -272,7 +272,7 @@ impl Held {
         fs::write(self.folder.path().join("held.yaml"), profile).expect("written");
     }
 
-    fn command(&self, words: &[&str], context: &str) -> Command {
+    pub(super) fn command(&self, words: &[&str], context: &str) -> Command {
         let folder = self.folder.path();
         let mut command = Command::new(env!("CARGO_BIN_EXE_brinell"));
         command.args(words).current_dir(folder).env("XDG_STATE_HOME", folder.join("theirs"));
@@ -293,11 +293,12 @@ impl Held {
     }
 
     /// The verdicts of a run as somebody: each scenario's, and those of its attempts.
-    fn verdicts(&self, context: &str) -> BTreeMap<String, Vec<Verdict>> {
-        let json = self.folder.path().join(format!("{context}.json"));
-        let ran: Ran =
-            self.command(&[], context).arg("--json").arg(&json).output().expect("started").into();
-        let results = Results::read(&fs::read(&json).expect("written")).expect("results");
+    pub(super) fn verdicts(&self, context: &str) -> BTreeMap<String, Vec<Verdict>> {
+        let json = format!("{context}.json");
+        let ran: Ran = self.command(&["--json", &json], context).output().expect("started").into();
+        let json = fs::read(self.folder.path().join(&json));
+        let json = json.unwrap_or_else(|error| panic!("{error}: {ran:?}"));
+        let results = Results::read(&json).expect("results");
         assert_eq!(results.aborted, None, "{ran:?}");
         assert!(ran.stdout.contains("nothing left behind"), "{ran:?}");
         let verdicts = results.scenarios.iter().map(|scenario| {
@@ -324,7 +325,7 @@ impl Held {
         assert!(fallen.contains_key(&"pod-through-workloads".to_owned()), "{fallen:?}");
     }
 
-    fn apply(&self, document: &Value) {
+    pub(super) fn apply(&self, document: &Value) {
         let object: DynamicObject = serde_json::from_value(document.clone()).expect("an object");
         let types = object.types.clone().expect("types");
         let kind = ApiResource::from_gvk(&GroupVersionKind::try_from(&types).expect("a kind"));

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use brinell::cluster::{Existing, Pace, Way};
+use brinell::model::Context;
 use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
 use kube::api::{DynamicObject, ListParams, PostParams};
 use kube::discovery::{Discovery, verbs};
@@ -81,15 +82,15 @@ controls: {pod-security: {}}
 ";
 
 /// Somebody else's cluster, deleted at the end.
-struct Theirs {
-    home: Home,
-    name: String,
-    runtime: Runtime,
-    client: Client,
+pub(super) struct Theirs {
+    pub(super) home: Home,
+    pub(super) name: String,
+    pub(super) runtime: Runtime,
+    pub(super) client: Client,
 }
 
 impl Theirs {
-    fn make() -> Theirs {
+    pub(super) fn make() -> Theirs {
         let home = Home::new();
         let name = format!("theirs-{}", std::process::id());
         let kubeconfig = home.path("theirs");
@@ -98,7 +99,8 @@ impl Theirs {
         let made = kind.arg("--kubeconfig").arg(&kubeconfig).output().expect("started");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let runtime = Runtime::new().expect("a runtime");
-        let way = Way { kubeconfig: Some(kubeconfig), context: format!("kind-{name}") };
+        let context = format!("kind-{name}");
+        let way = Way::Context(Context { kubeconfig: Some(kubeconfig), context });
         let client = runtime.block_on(async {
             let reached = Existing::reach(way, None, Pace::free(), None).await;
             reached.unwrap_or_else(|error| panic!("{error}")).access.admin

@@ -4,6 +4,7 @@
 mod broken;
 mod engine;
 mod existing;
+mod nightly;
 mod profile;
 mod real_nodes;
 mod tidy;
@@ -19,6 +20,7 @@ pub fn trials() -> Vec<Trial> {
     trials.extend(broken::trials());
     trials.extend(real_nodes::trials());
     trials.extend(existing::trials());
+    trials.extend(nightly::trials());
     trials
 }
 

@@ -28,8 +28,8 @@ use super::{Created, Kubelet, Own, ReadBack, Second, Settings};
 use crate::cluster::process::{Group, Outside};
 use crate::cluster::supervisor::{self, Supervised};
 use crate::cluster::{
-    Asked, ClusterError, Etcd, EtcdKeys, FENCE, Probe, Pulse, READY, RunFolder, SERVING, Sight,
-    StandIn, is_ready, way_in,
+    Asked, ClusterError, Etcd, EtcdKeys, FENCE, Probe, Pulse, READY, RunFolder, SERVING, Servers,
+    Sight, StandIn, is_ready, way_in,
 };
 use crate::pod::probe::Verb;
 use crate::pod::server_config_for;
@@ -127,7 +127,7 @@ impl Embedded {
         let (access, node) = super::access(&self.run, config, STREAM_PROTOCOLS).await?;
         let etcd = SocketAddr::new(node, self.ports.etcd);
         let etcd = Etcd::new(etcd, self.etcd_keys(), Arc::new(Here));
-        let pulse = Some(Pulse::of(access.admin.clone()));
+        let servers = Servers::One(Pulse::of(access.admin.clone()));
         let settings = Some(settings.of_server());
         let sight = Sight {
             log: None,
@@ -135,7 +135,7 @@ impl Embedded {
             fence: FENCE,
             node: None,
             etcd: Some(etcd),
-            pulse,
+            servers,
             settings,
             controllers: true,
         };

@@ -26,7 +26,7 @@ use crate::cluster::process::{
 };
 use crate::cluster::{
     Asked, ClusterError, Etcd, EtcdKeys, FENCE, NodePorts, Probe, Pulse, RUN_LABEL, RunFolder,
-    Sight, StandIn, way_in,
+    Servers, Sight, StandIn, way_in,
 };
 use crate::text::without_credentials;
 use engine::{Engine, NodeFile};
@@ -139,7 +139,7 @@ impl Kind {
             fence: FENCE,
             node: Some(NodePorts::new(node, Arc::clone(&probe))),
             etcd: Some(Etcd::new(SocketAddr::new(node, ETCD_PORT), keys, probe)),
-            pulse: Some(Pulse::of(access.admin.clone())),
+            servers: Servers::One(Pulse::of(access.admin.clone())),
             settings: Some(settings.of_server()),
             controllers: true,
         };

@@ -1,0 +1,82 @@
+//! How an attempt is sent where there are several API servers: by a connection of its own, so that one of them answers all
+//! of it. The connection is opened when something is sent, and that one is asked first whether it is ready.
+
+use kube::Client;
+use tokio::sync::OnceCell;
+
+use super::answer::silence;
+use super::{ActionError, Identity, World};
+use crate::cluster::{Access, Connection, Connections, Greeting, Servers};
+use crate::model::{Silence, SilenceKind};
+use crate::text::api_words;
+
+/// An attempt's own connection.
+pub struct Line {
+    connections: Connections,
+    opened: OnceCell<Result<(Connection, Greeting), String>>,
+}
+
+impl Line {
+    /// The client that sends by it.
+    pub(super) async fn client(&self) -> Result<&Client, Silence> {
+        match self.opened.get_or_init(|| self.open()).await {
+            Ok((connection, _)) => Ok(&connection.client),
+            Err(why) => Err(silence(SilenceKind::Broken, why)),
+        }
+    }
+
+    async fn open(&self) -> Result<(Connection, Greeting), String> {
+        self.connections.open().await.map_err(|error| api_words(&error))
+    }
+
+    /// Why it is not known that the API server that answered was awake; `None` where it was seen, or where nothing was
+    /// sent.
+    pub fn unseen(&self) -> Option<String> {
+        match self.opened.get() {
+            Some(Ok((_, Greeting::Untold(words)))) => Some(words.clone()),
+            _ => None,
+        }
+    }
+
+    /// Sends a marked request after all that was sent. `None` where nothing was.
+    ///
+    /// # Errors
+    /// Why it could not be sent.
+    pub async fn mark(&self, path: &str, audit_id: &str) -> Option<Result<(), String>> {
+        let (connection, _) = self.opened.get()?.as_ref().ok()?;
+        Some(connection.mark(path, audit_id).await.map_err(|error| api_words(&error)))
+    }
+}
+
+impl World {
+    /// How an attempt of this identity is sent; `None` where any connection will do.
+    ///
+    /// # Errors
+    /// When its credentials cannot be used.
+    pub async fn line(&self, identity: &Identity) -> Result<Option<Line>, kube::Error> {
+        if !matches!(self.sight.servers, Servers::OneAConnection) {
+            return Ok(None);
+        }
+        let connections = identity.connections(&self.access.pace).await?.clone();
+        Ok(Some(Line { connections, opened: OnceCell::new() }))
+    }
+
+    /// The same whose admin asks one API server that was seen awake.
+    ///
+    /// # Errors
+    /// When there are several and the one that answers was not.
+    pub(super) async fn of_one_server(&self) -> Result<World, ActionError> {
+        if !matches!(self.sight.servers, Servers::OneAConnection) {
+            return Ok(self.clone());
+        }
+        let Access { config, pace, .. } = &self.access;
+        let (connection, greeting) = Connections::of(config, pace)?.open().await?;
+        if let Greeting::Untold(words) = greeting {
+            return Err(ActionError::Missing(format!(
+                "the API server that answers was not seen awake, and one that starts refuses everybody: {words}"
+            )));
+        }
+        let access = Access { admin: connection.client, ..self.access.clone() };
+        Ok(World { access, ..self.clone() })
+    }
+}

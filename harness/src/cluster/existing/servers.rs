@@ -1,0 +1,79 @@
+//! Where TLS ends on the way to several API servers. A load balancer that passes TLS on gives each connection to one of
+//! them. One that ends it may give each request to another one, and nothing in an answer says which.
+//!
+//! Only who ends TLS sees a client's certificate. So whether the API server saw ours tells which of the two it is.
+
+use http::StatusCode;
+use k8s_openapi::api::authentication::v1::UserInfo;
+use kube::Config;
+use kube::client::Body;
+use kube::config::AuthInfo;
+use ring::digest::{SHA256, digest};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use crate::cluster::{Pace, Servers, client};
+use crate::text::{base64, hex};
+
+/// By what a user is known who was authenticated, since Kubernetes 1.32
+/// (`staging/src/k8s.io/apiserver/pkg/authentication/user`).
+const CREDENTIAL: &str = "authentication.kubernetes.io/credential-id";
+
+/// What everybody may ask, without any credentials too, where anonymous requests are let in at all.
+const ALIVE: &str = "/livez";
+
+/// The API servers of a cluster that has several, or may have, as they are reached by this configuration.
+pub(super) async fn behind(config: &Config, pace: &Pace, user: &UserInfo) -> Servers {
+    // kube's connector for single connections knows no proxy.
+    if config.proxy_url.is_some() {
+        return Servers::Unknown;
+    }
+    match is_known_by_certificate(&config.auth_info, user) || minds_certificate(config, pace).await
+    {
+        true => Servers::OneAConnection,
+        false => Servers::Unknown,
+    }
+}
+
+/// Whether the API server knows us by the very certificate that we have.
+fn is_known_by_certificate(auth: &AuthInfo, user: &UserInfo) -> bool {
+    let known = user.extra.as_ref().and_then(|extra| extra.get(CREDENTIAL));
+    let (Some(known), Some(certificate)) = (known, certificate(auth)) else { return false };
+    let print = format!("X509SHA256={}", hex(digest(&SHA256, &certificate).as_ref()));
+    known.contains(&print)
+}
+
+/// The certificate that a kubeconfig names or holds.
+fn certificate(auth: &AuthInfo) -> Option<CertificateDer<'static>> {
+    let pem = match (&auth.client_certificate_data, &auth.client_certificate) {
+        (Some(data), _) => crate::text::from_base64(data)?,
+        (None, path) => std::fs::read(path.as_ref()?).ok()?,
+    };
+    CertificateDer::from_pem_slice(&pem).ok()
+}
+
+/// Whether an anonymous request that is let in is refused when it comes with a certificate that nobody knows: the API
+/// server refuses those that it cannot verify (measured on 1.36.3).
+async fn minds_certificate(config: &Config, pace: &Pace) -> bool {
+    let Some(strange) = strange() else { return false };
+    answered(config, AuthInfo::default(), pace).await == Some(StatusCode::OK)
+        && answered(config, strange, pace).await == Some(StatusCode::UNAUTHORIZED)
+}
+
+/// A certificate that was made a moment ago.
+fn strange() -> Option<AuthInfo> {
+    let made = rcgen::generate_simple_self_signed(["brinell.invalid".to_owned()]).ok()?;
+    Some(AuthInfo {
+        client_certificate_data: Some(base64(made.cert.pem().as_bytes())),
+        client_key_data: Some(base64(made.signing_key.serialize_pem().as_bytes()).into()),
+        ..AuthInfo::default()
+    })
+}
+
+async fn answered(config: &Config, auth_info: AuthInfo, pace: &Pace) -> Option<StatusCode> {
+    let mut config = config.clone();
+    config.auth_info = auth_info;
+    let client = client(config, pace).ok()?;
+    let request = http::Request::get(ALIVE).body(Body::empty()).ok()?;
+    Some(client.send(request).await.ok()?.status())
+}

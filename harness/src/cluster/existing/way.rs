@@ -1,0 +1,245 @@
+//! How an existing cluster is found, and why one cannot be reached.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use kube::Config;
+use kube::config::{
+    ExecInteractiveMode, InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::audit::source::SourceError;
+use crate::catalog::did_you_mean;
+use crate::cluster::is_on_loopback;
+use crate::model::Context;
+use crate::text::{api_words, without_credentials};
+
+/// How an existing cluster is found.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Way {
+    /// By a context of a kubeconfig.
+    Context(Context),
+    /// By the ServiceAccount of the pod that we run in.
+    InCluster,
+}
+
+/// An existing cluster cannot be reached.
+#[derive(Debug, thiserror::Error)]
+pub enum ReachError {
+    /// The kubeconfig.
+    #[error("the kubeconfig{} cannot be used: {}", named(.path.as_deref()), without_credentials(&.cause.to_string()))]
+    Kubeconfig {
+        /// The file; `None` where it is the one that kubectl would read.
+        path: Option<PathBuf>,
+        /// Why not.
+        cause: Box<KubeconfigError>,
+    },
+    /// The context.
+    #[error("the kubeconfig{} has no context `{context}`; {hint}", named(.path.as_deref()))]
+    NoContext {
+        /// The file; `None` where it is the one that kubectl would read.
+        path: Option<PathBuf>,
+        /// As it was given.
+        context: String,
+        /// What may have been meant.
+        hint: String,
+    },
+    /// No pod is around us, or it has no ServiceAccount's token.
+    #[error(
+        "this is no pod with a ServiceAccount of the cluster, which --in-cluster is for: {0}; elsewhere: --context NAME"
+    )]
+    NotInCluster(InClusterError),
+    /// Its user is somebody else's impersonation.
+    #[error(
+        "the context {context} acts as somebody else (`as` in its user): brinell impersonates personas itself, and the \
+         audit log would name both. Use a context of your own"
+    )]
+    Impersonates {
+        /// The context.
+        context: String,
+    },
+    /// It looks like production.
+    #[error(
+        "the context {context} looks like production ({word}); attacks are for staging clusters. If it is meant: \
+         --allow-production {context}"
+    )]
+    Production {
+        /// The context.
+        context: String,
+        /// What looks so.
+        word: String,
+    },
+    /// The log cannot be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The API server does not answer as it should.
+    #[error("the cluster of {way} at {server} cannot be used: {}", api_words(cause))]
+    Api {
+        /// How it was found.
+        way: Way,
+        /// The API server's address.
+        server: String,
+        /// Why not.
+        cause: kube::Error,
+    },
+    /// Rights are missing that every run needs.
+    #[error(
+        "{way} acts as {user}, who may not do what every run needs: {}; `brinell plan --rbac SUBJECT` prints roles with \
+         all that is needed",
+        .missing.join(", ")
+    )]
+    Unauthorized {
+        /// How the cluster was found.
+        way: Way,
+        /// As whom it acts.
+        user: String,
+        /// Each right that is missing, with its place.
+        missing: Vec<String>,
+    },
+}
+
+fn named(path: Option<&Path>) -> String {
+    path.map(|path| format!(" {}", path.display())).unwrap_or_default()
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Way::Context(Context { context, .. }) => write!(f, "context {context}"),
+            Way::InCluster => f.write_str("this pod"),
+        }
+    }
+}
+
+impl Way {
+    /// As results name the cluster.
+    pub fn name(&self) -> &str {
+        match self {
+            Way::Context(Context { context, .. }) => context,
+            Way::InCluster => "in-cluster",
+        }
+    }
+
+    /// The arguments that name it.
+    pub fn arguments(&self) -> String {
+        match self {
+            Way::Context(Context { context, .. }) => format!("--context {context}"),
+            Way::InCluster => "--in-cluster".to_owned(),
+        }
+    }
+
+    /// The same from any folder.
+    pub(super) fn absolute(&self) -> io::Result<Way> {
+        let mut way = self.clone();
+        if let Way::Context(Context { kubeconfig: Some(path), .. }) = &mut way {
+            *path = std::path::absolute(&*path)?;
+        }
+        Ok(way)
+    }
+
+    /// The configuration that it is; where its name looks like production only if its context is `allowed`.
+    pub(super) async fn config(&self, allowed: Option<&str>) -> Result<Config, ReachError> {
+        match self {
+            Way::Context(context) => {
+                let kubeconfig = read(context)?;
+                see_no_production(context, &kubeconfig, allowed)?;
+                of_context(context, kubeconfig).await
+            }
+            // kube reads the token again each minute: a kubelet renews it.
+            Way::InCluster => Config::incluster().map_err(ReachError::NotInCluster),
+        }
+    }
+
+    /// The configuration that it is, whatever its name looks like.
+    pub(super) async fn config_allowed(&self) -> Result<Config, ReachError> {
+        self.config(Some(self.name())).await
+    }
+}
+
+/// The kubeconfig of a context, which has it.
+fn read(Context { kubeconfig: path, context }: &Context) -> Result<Kubeconfig, ReachError> {
+    let read = match path {
+        Some(path) => Kubeconfig::read_from(path),
+        None => Kubeconfig::read(),
+    };
+    let kubeconfig = read.map_err(|cause| unusable(path.as_ref(), cause))?;
+    let known = kubeconfig.contexts.iter().map(|context| context.name.as_str());
+    if known.clone().any(|name| name == context) {
+        return Ok(kubeconfig);
+    }
+    let hint = did_you_mean(context, known);
+    Err(ReachError::NoContext { path: path.clone(), context: context.clone(), hint })
+}
+
+fn unusable(path: Option<&PathBuf>, cause: KubeconfigError) -> ReachError {
+    ReachError::Kubeconfig { path: path.cloned(), cause: Box::new(cause) }
+}
+
+/// The configuration of a context that is in this kubeconfig.
+async fn of_context(
+    Context { kubeconfig: path, context }: &Context,
+    mut kubeconfig: Kubeconfig,
+) -> Result<Config, ReachError> {
+    // Nobody is there to answer what a plug-in for credentials asks.
+    let plug_ins = kubeconfig.auth_infos.iter_mut().filter_map(|it| it.auth_info.as_mut());
+    for plug_in in plug_ins.filter_map(|it| it.exec.as_mut()) {
+        plug_in.interactive_mode = Some(ExecInteractiveMode::Never);
+    }
+    let options = KubeConfigOptions { context: Some(context.clone()), ..Default::default() };
+    let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
+    let mut config = config.map_err(|cause| unusable(path.as_ref(), cause))?;
+    if config.auth_info.impersonate.is_some() {
+        return Err(ReachError::Impersonates { context: context.clone() });
+    }
+    if is_on_loopback(&config.cluster_url) {
+        config.proxy_url = None;
+    }
+    Ok(config)
+}
+
+fn see_no_production(
+    Context { context, .. }: &Context,
+    kubeconfig: &Kubeconfig,
+    allowed: Option<&str>,
+) -> Result<(), ReachError> {
+    let found = kubeconfig.contexts.iter().find(|it| it.name == *context);
+    let cluster = found.and_then(|it| it.context.as_ref()).map(|it| it.cluster.clone());
+    let words = [Some(context.clone()), cluster];
+    let suspect = words.into_iter().flatten().find(|word| looks_like_production(word));
+    match suspect.filter(|_| allowed != Some(context)) {
+        None => Ok(()),
+        Some(word) => Err(ReachError::Production { context: context.clone(), word }),
+    }
+}
+
+/// Whether a name says that it is a production cluster's.
+fn looks_like_production(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let words: Vec<&str> = name.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+    words.iter().enumerate().any(|(position, word)| {
+        let before = position.checked_sub(1).and_then(|it| words.get(it));
+        let is_negated = before.is_some_and(|it| ["non", "no", "not", "pre"].contains(it));
+        ["prod", "production", "prd", "live"].contains(word) && !is_negated
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn production_is_known_by_its_name() {
+        for name in
+            ["prod", "eu-prod-1", "PROD.example.com", "shop-production", "live", "gke_x_prd"]
+        {
+            assert!(looks_like_production(name), "{name}");
+        }
+        for name in ["staging", "nonprod", "non-prod-2", "pre-prod", "product-team", "kind-prodder"]
+        {
+            assert!(!looks_like_production(name), "{name}");
+        }
+    }
+}
