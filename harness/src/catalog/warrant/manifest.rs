@@ -41,13 +41,26 @@ impl FromStr for Grantee {
     }
 }
 
-/// Rules of a role, by API group and resource: the verbs for any object, and those for single ones by name.
+/// Rules of a role.
 #[derive(Default)]
-struct Rules(BTreeMap<(String, String), BTreeMap<String, Option<BTreeSet<String>>>>);
+struct Rules {
+    /// By API group and resource: each verb with the names of objects, or for any of them.
+    resources: BTreeMap<(String, String), BTreeMap<String, Names>>,
+    /// Paths that are no resources, by verb.
+    urls: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// The objects for which a verb is allowed; `None` is any of them.
+type Names = Option<BTreeSet<String>>;
 
 impl Rules {
     fn add(&mut self, right: &Right) {
-        let verbs = self.0.entry((right.group.clone(), right.resource.clone())).or_default();
+        if let Some(url) = &right.url {
+            self.urls.entry(right.verb.clone()).or_default().insert(url.clone());
+            return;
+        }
+        let resource = (right.group.clone(), right.resource.clone());
+        let verbs = self.resources.entry(resource).or_default();
         let names = verbs.entry(right.verb.clone()).or_insert_with(|| Some(BTreeSet::new()));
         // What is allowed for any object is allowed for each.
         match (&right.named, names.as_mut()) {
@@ -59,27 +72,26 @@ impl Rules {
 
     /// Each as RBAC writes it, with resources and verbs together that have all else in common.
     fn written(self) -> Vec<Value> {
-        let mut together: BTreeMap<(String, Vec<String>, Vec<String>), Vec<String>> =
-            BTreeMap::new();
-        for ((group, resource), verbs) in self.0 {
+        let mut together: BTreeMap<_, Vec<String>> = BTreeMap::new();
+        for ((group, resource), verbs) in self.resources {
             let mut by_names: BTreeMap<Vec<String>, Vec<String>> = BTreeMap::new();
             for (verb, names) in verbs {
-                let names = names.into_iter().flatten().collect();
-                by_names.entry(names).or_default().push(verb);
+                by_names.entry(names.into_iter().flatten().collect()).or_default().push(verb);
             }
             for (names, verbs) in by_names {
                 together.entry((group.clone(), names, verbs)).or_default().push(resource.clone());
             }
         }
-        let rule = |((group, names, verbs), resources): ((String, Vec<String>, Vec<String>), _)| {
-            let resources: Vec<String> = resources;
+        let on_resources = together.into_iter().map(|((group, names, verbs), resources)| {
             let mut rule = json!({"apiGroups": [group], "resources": resources, "verbs": verbs});
             if !names.is_empty() {
                 rule["resourceNames"] = json!(names);
             }
             rule
-        };
-        together.into_iter().map(rule).collect()
+        });
+        let on_urls = self.urls.into_iter();
+        let on_urls = on_urls.map(|(verb, urls)| json!({"nonResourceURLs": urls, "verbs": [verb]}));
+        on_resources.chain(on_urls).collect()
     }
 }
 
@@ -152,10 +164,9 @@ fn write(text: &mut String, lines: &str) {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::super::{Claim, named, rights, within};
     use super::*;
+    use crate::model::Method;
 
     fn warrant(all: Vec<Right>) -> Warrant {
         let all: BTreeSet<Claim> = all.into_iter().map(Claim::from).collect();
@@ -171,13 +182,16 @@ mod tests {
         all.extend(within(rights(&["delete"], "", "namespaces"), ours));
         all.extend(within(rights(&["list"], "coordination.k8s.io", "leases"), "kube-system"));
         all.extend(within(rights(&["get"], "", "secrets"), "brinell-k7f3a10"));
+        all.push(Right::to_send(Method::Get, "/metrics?x"));
         let (everywhere, there) = warrant(all).rules();
         let rule = |group: &str, resource: &str, verbs: &[&str]| json!({"apiGroups": [group], "resources": [resource], "verbs": verbs});
         let mut list = rule("", "pods", &["list"]);
         list["resourceNames"] = json!(["app"]);
         let pods = rule("", "pods", &["create", "get"]);
         let deleting = rule("", "namespaces", &["delete"]);
-        assert_eq!(everywhere, [pods, deleting, list, rule("apps", "deployments", &["get"])]);
+        let deployments = rule("apps", "deployments", &["get"]);
+        let metrics = json!({"nonResourceURLs": ["/metrics"], "verbs": ["get"]});
+        assert_eq!(everywhere, [pods, deleting, list, deployments, metrics]);
         let leases = rule("coordination.k8s.io", "leases", &["list"]);
         assert_eq!(there["kube-system"], [leases]);
         assert_eq!(there["brinell-k7f3a10"], [rule("", "secrets", &["get"])]);

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::{AT_A_TIME, Existing, ReachError};
 use crate::catalog::{Claim, Warrant};
+use crate::cluster::Servers;
 use crate::model::Right;
 use crate::text::{first_of, without_credentials};
 
@@ -45,8 +46,12 @@ impl Existing {
             server: without_credentials(&self.server),
             cause,
         };
-        let (missing, asked) =
+        let (mut missing, asked) =
             missing(&self.access.admin, warrant.claims()).await.map_err(unusable)?;
+        // Leases show which API server answers, where connections do not.
+        if matches!(self.sight.servers, Servers::OneAConnection) {
+            missing.retain(|claim| claim.right.resource != "leases");
+        }
         let told = |claims: &BTreeSet<Claim>| -> BTreeSet<String> {
             claims.iter().filter(|claim| missing.contains(claim)).map(told).collect()
         };

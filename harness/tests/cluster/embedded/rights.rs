@@ -83,7 +83,7 @@ fn what_is_printed_is_what_is_needed(scenarios: &'static [&'static str]) {
     let uninvited: Ran = held.command(&[], "visitor").output().expect("started").into();
     assert_eq!(uninvited.code, Some(4), "{uninvited:?}");
     assert!(uninvited.stdout.contains("Nothing was made."), "{uninvited:?}");
-    assert!(uninvited.stderr.contains(MISSING[0]), "{uninvited:?}");
+    assert!(uninvited.stdout.contains("`create namespaces`"), "{uninvited:?}");
 
     let manifest = held.plan("admin", &["--rbac", "ServiceAccount/default/visitor"]);
     let printed = documents(&manifest);
@@ -192,8 +192,8 @@ attacks:
 permits:
 ";
 
-/// How often it asks, for 80 seconds each time.
-const TIMES: usize = 12;
+/// How often it asks. An answer is listened to for 40 seconds.
+const TIMES: usize = 25;
 
 /// An embedded cluster that is somebody else's for these tests: a run of its own holds it.
 pub(super) struct Held {
@@ -308,7 +308,7 @@ impl Held {
         verdicts.collect()
     }
 
-    /// Without one rule, what needs it is skipped for that, and all else is as it was.
+    /// Without one rule, what needs it is skipped, and all else is as it was.
     fn assert_falls_away(&self, role: &Value, all: &BTreeMap<String, Vec<Verdict>>) {
         let rules = role["rules"].as_array().expect("rules");
         let events = rules.iter().position(|rule| rule["resources"] == json!(["events"]));
@@ -318,11 +318,11 @@ impl Held {
                 |plan| plan.contains("pod-through-workloads: needs `list events` in brinell-")
             )
         );
-        let mut left = self.verdicts("visitor");
-        let fallen =
-            left.insert("pod-through-workloads".to_owned(), all["pod-through-workloads"].clone());
-        assert_eq!(fallen, Some(vec![Verdict::Skipped]));
-        assert_eq!(&left, all);
+        let left = self.verdicts("visitor");
+        let fallen = left.iter().filter(|(id, verdicts)| all[*id] != **verdicts);
+        let fallen: BTreeMap<&String, &Vec<Verdict>> = fallen.collect();
+        assert!(fallen.values().all(|verdicts| **verdicts == [Verdict::Skipped]), "{fallen:?}");
+        assert!(fallen.contains_key(&"pod-through-workloads".to_owned()), "{fallen:?}");
     }
 
     pub(super) fn apply(&self, document: &Value) {
