@@ -4,15 +4,20 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper_timeout::TimeoutConnector;
+use hyper_util::client::legacy;
+use hyper_util::rt::TokioExecutor;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::ListParams;
-use kube::client::ClientBuilder;
+use kube::client::{ClientBuilder, ConfigExt};
 use kube::{Api, Client, Config};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use tower::timeout::TimeoutLayer;
-use tower::util::MapFutureLayer;
+use tower::util::{BoxService, MapFutureLayer};
+use tower::{BoxError, ServiceBuilder};
 
+use super::proxy::dial;
 use super::{ClusterError, Pace};
 
 /// The ways in to a cluster.
@@ -77,16 +82,19 @@ pub(super) async fn first_node(admin: &Client) -> Result<(String, IpAddr), Clust
 /// How long an answer may take to begin. A watch is answered at once, and then goes on.
 const ANSWER: Duration = Duration::from_secs(60);
 
-/// A client that sends each request once, when its turn comes, and waits for a connection and for an answer only so long. The time is each
-/// request's own: kube's `read_timeout` runs while a connection is idle as well, and so ended the request that was the first
-/// after most of that time, in less than a second (measured).
+/// How long a connection may take.
+const CONNECTION: Duration = Duration::from_secs(5);
+
+/// A client that sends each request once, when its turn comes, and waits for a connection and for an answer only so long. The
+/// time is each request's own: one that ran while a connection is idle as well would end the request that was the first
+/// after most of it (measured with kube's `read_timeout`).
 ///
 /// # Errors
 /// When no client can be made of the configuration.
-pub fn client(mut config: Config, pace: &Pace) -> Result<Client, kube::Error> {
-    config.default_retry = false;
-    config.connect_timeout = Some(Duration::from_secs(5));
-    config.read_timeout = None;
+pub fn client(config: Config, pace: &Pace) -> Result<Client, kube::Error> {
+    let dial = dial(config.proxy_url.as_ref()).map_err(|error| kube::Error::Service(error.into()))?;
+    let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(dial)?);
+    connector.set_connect_timeout(Some(CONNECTION));
     let pace = pace.clone();
     // A request is sent when its answer is first waited for.
     let in_turn = MapFutureLayer::new(move |answer| {
@@ -96,6 +104,12 @@ pub fn client(mut config: Config, pace: &Pace) -> Result<Client, kube::Error> {
             answer.await
         }
     });
-    let builder = ClientBuilder::try_from(config)?.with_layer(&TimeoutLayer::new(ANSWER));
-    Ok(builder.with_layer(&in_turn).build())
+    let sending = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .map_err(|error: legacy::Error| BoxError::from(error))
+        .service(legacy::Client::builder(TokioExecutor::new()).build(connector));
+    let sending = ClientBuilder::new(BoxService::new(sending), config.default_namespace);
+    Ok(sending.with_layer(&TimeoutLayer::new(ANSWER)).with_layer(&in_turn).build())
 }

@@ -11,6 +11,7 @@ mod image;
 mod own;
 mod pace;
 mod process;
+mod proxy;
 mod pulse;
 mod run_folder;
 mod sight;
@@ -156,7 +157,7 @@ const SERVING: Duration = Duration::from_secs(60);
 async fn way_in(kubeconfig: &Path) -> Result<kube::Config, ClusterError> {
     let mut kubeconfig = Kubeconfig::read_from(kubeconfig)?;
     for cluster in kubeconfig.clusters.iter_mut().filter_map(|named| named.cluster.as_mut()) {
-        cluster.proxy_url = Some("http://none".to_owned());
+        cluster.proxy_url = Some(proxy::NONE.to_owned());
     }
     let options = KubeConfigOptions::default();
     let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?;

@@ -191,6 +191,7 @@ impl Error {
                 | ReachError::NoContext { .. }
                 | ReachError::Impersonates { .. }
                 | ReachError::Production { .. }
+                | ReachError::Proxy(_)
                 | ReachError::Source(_),
             )
             | Error::MergedProof(_)

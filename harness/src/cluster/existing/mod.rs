@@ -16,7 +16,8 @@ use kube::{Api, Client, Config};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
-use super::{Access, ClusterError, FENCE, Pace, Pulse, RunFolder, Sight, client, is_on_loopback};
+use super::proxy::{self, ProxyError};
+use super::{Access, ClusterError, FENCE, Pace, Pulse, RunFolder, Sight, client};
 use crate::audit::source::SourceError;
 use crate::catalog::Lacks;
 use crate::catalog::did_you_mean;
@@ -135,6 +136,9 @@ pub enum ReachError {
         /// What looks so.
         word: String,
     },
+    /// The proxy on the way to it cannot be used.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
     /// The log cannot be read.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -173,6 +177,7 @@ impl Way {
         for plug_in in plug_ins.filter_map(|it| it.exec.as_mut()) {
             plug_in.interactive_mode = Some(ExecInteractiveMode::Never);
         }
+        let proxy_url = self.proxy(&mut kubeconfig)?;
         let options =
             KubeConfigOptions { context: Some(self.context.clone()), ..Default::default() };
         let mut config =
@@ -180,10 +185,22 @@ impl Way {
         if config.auth_info.impersonate.is_some() {
             return Err(ReachError::Impersonates { context: self.context.clone() });
         }
-        if is_on_loopback(&config.cluster_url) {
-            config.proxy_url = None;
-        }
+        config.proxy_url = proxy_url;
         Ok(config)
+    }
+
+    /// The proxy that leads to the cluster of the context.
+    fn proxy(&self, kubeconfig: &mut Kubeconfig) -> Result<Option<http::Uri>, ProxyError> {
+        let context = kubeconfig.contexts.iter().find(|it| it.name == self.context);
+        let name = context.and_then(|it| it.context.as_ref()).map(|it| it.cluster.clone());
+        let mut clusters = kubeconfig.clusters.iter_mut();
+        let cluster = clusters.find(|it| Some(&it.name) == name.as_ref());
+        let variable = |name: &str| std::env::var(name).ok();
+        match cluster.and_then(|it| it.cluster.as_mut()) {
+            Some(cluster) => proxy::take(cluster, variable),
+            // kube says that it is missing.
+            None => Ok(None),
+        }
     }
 
     fn see_context(&self, kubeconfig: &Kubeconfig) -> Result<(), ReachError> {
@@ -313,7 +330,10 @@ impl Existing {
             Some(_) => "its audit log is read late, at the end",
             None => "no audit log",
         };
-        format!("reached {} as {}, {}, {servers}, {log}", self.server, self.user, self.version)
+        let proxy = self.access.config.proxy_url.as_ref().map(ToString::to_string);
+        let proxy = proxy.map(|proxy| format!(" by way of {}", without_credentials(&proxy)));
+        let server = format!("{}{}", self.server, proxy.unwrap_or_default());
+        format!("reached {server} as {}, {}, {servers}, {log}", self.user, self.version)
     }
 }
 
