@@ -4,6 +4,7 @@
 mod answer;
 mod audit_log;
 mod connect;
+mod doors;
 mod ephemeral;
 mod etcd;
 mod grants;
@@ -19,9 +20,11 @@ mod rights;
 mod stream;
 mod workload;
 
+pub use doors::closed;
 pub use identity::{Identity, IdentityError};
 pub use ledger::Ledger;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::audit::LogError;
@@ -41,6 +44,8 @@ pub struct World {
     pub canary: String,
     /// What is dangerous, and who is promised what.
     pub rights: Arc<KnownRights>,
+    /// The doors that do not lead to the API server, and what shows it.
+    pub closed: Arc<BTreeMap<Door, String>>,
 }
 
 impl World {

@@ -81,7 +81,7 @@ impl OwnStage {
         let end = End::of(cluster.ended(), sight.clone());
         let canary = values.canary.clone();
         let stage = Stage {
-            world: World { access, sight, canary, rights },
+            world: World { access, sight, canary, rights, closed: Arc::default() },
             identities: Identities::default(),
             end,
             applier,

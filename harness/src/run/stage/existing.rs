@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::end::End;
 use super::identities::Identities;
 use super::{AuditIds, Stage, StageError};
-use crate::attack::World;
+use crate::attack::{World, closed};
 use crate::catalog::{Document, Grounded, Values, identity};
 use crate::cluster::{Applier, Existing, Sight};
 use crate::run::Plan;
@@ -32,8 +32,9 @@ impl Stage {
         // A log that is gone leaves the cluster: what was made there is still to be removed.
         let end = End::of(std::future::pending(), Sight { log: None, ..sight.clone() });
         let (canary, rights) = (values.canary.clone(), Arc::clone(&plan.rights));
+        let closed = Arc::new(closed(&access, &values.run).await);
         Ok(Stage {
-            world: World { access, sight, canary, rights },
+            world: World { access, sight, canary, rights, closed },
             identities: Identities::default(),
             end,
             applier,
