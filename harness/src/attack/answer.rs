@@ -35,7 +35,8 @@ pub async fn exchange(
     let id = request.headers().get(AUDIT_ID).cloned();
     match tokio::time::timeout(PATIENCE, client.send(request.map(Body::from))).await {
         Ok(Ok(mut response)) => {
-            if !response.headers().get_all(AUDIT_ID).iter().any(|it| Some(it) == id.as_ref()) {
+            let mut ids = response.headers().get_all(AUDIT_ID).iter();
+            if id.is_some_and(|id| !ids.any(|it| it == id)) {
                 response.extensions_mut().insert(WithoutId);
             }
             Ok(response)

@@ -92,7 +92,8 @@ const CONNECTION: Duration = Duration::from_secs(5);
 /// # Errors
 /// When no client can be made of the configuration.
 pub fn client(config: Config, pace: &Pace) -> Result<Client, kube::Error> {
-    let dial = dial(config.proxy_url.as_ref()).map_err(|error| kube::Error::Service(error.into()))?;
+    let dial =
+        dial(config.proxy_url.as_ref()).map_err(|error| kube::Error::Service(error.into()))?;
     let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(dial)?);
     connector.set_connect_timeout(Some(CONNECTION));
     let pace = pace.clone();

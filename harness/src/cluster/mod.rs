@@ -27,7 +27,7 @@ pub(crate) use applying::{Applier, ApplyError, StandIn, is_pod_ready, until_pod_
 pub use ask::ask;
 pub use commands::RUN_VARIABLE;
 pub use existing::sweep as sweep_existing;
-pub use existing::{Existing, ExistingSwept, ReachError, Way, namespace_prefix};
+pub use existing::{Existing, ExistingSwept, PullCredentials, ReachError, Way, namespace_prefix};
 pub(crate) use image::can_run_in_pods;
 pub use image::{Image, ImageError};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -137,6 +137,14 @@ pub enum ClusterError {
         /// How long it was waited for.
         waited: Duration,
         /// What its conditions say.
+        state: String,
+    },
+    /// Something never starts as it is.
+    #[error("{what} cannot start: {state}")]
+    Unready {
+        /// What.
+        what: String,
+        /// What hinders it.
         state: String,
     },
     /// Something did not start.

@@ -192,6 +192,7 @@ impl Error {
                 | ReachError::Impersonates { .. }
                 | ReachError::Production { .. }
                 | ReachError::Proxy(_)
+                | ReachError::PullSecret(_)
                 | ReachError::Source(_),
             )
             | Error::MergedProof(_)

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use brinell::catalog::{Catalog, Entry, Ground, Grounded, ProfileEntry, Values, select};
 use brinell::cli::{ExistingArguments, RunArguments, Selection};
-use brinell::cluster::{Existing, Pace, Way, namespace_prefix};
+use brinell::cluster::{Existing, Pace, ReachError, Way, namespace_prefix};
 use brinell::model::{RunEvent, WaiverEntry, Whereabouts};
 use brinell::report::ExitCode;
 use brinell::run::{self, Plan, Progress, Visit};
@@ -46,6 +46,7 @@ pub fn whereabouts(
         context: Some(context),
         kubeconfig: arguments.kubeconfig.clone().or(there.kubeconfig),
         image: arguments.image.clone().or(there.image),
+        pull_secret: there.pull_secret,
         namespace_labels: there.namespace_labels,
     })
 }
@@ -58,11 +59,14 @@ pub async fn reach(
     arguments: &ExistingArguments,
     run: &str,
 ) -> Result<Reached, Error> {
-    let Whereabouts { context, kubeconfig, image, .. } = whereabouts;
+    let Whereabouts { context, kubeconfig, image, pull_secret, .. } = whereabouts;
     let allowed = arguments.allow_production.as_deref();
     let way = Way { kubeconfig, context: context.unwrap_or_default() };
     let pace = Pace::of(arguments.rate);
     let mut existing = Existing::reach(way, image.as_deref(), pace, allowed).await?;
+    if let Some(from) = &pull_secret {
+        existing.read_pull_secret(from).await.map_err(ReachError::from)?;
+    }
     let values = run::values(run, &existing.access.image).map_err(run::StageError::from)?;
     let unread = match &profile.profile.audit {
         Some(source) => existing.read_log(source, run, &values.canary).await?,

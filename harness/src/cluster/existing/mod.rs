@@ -2,6 +2,7 @@
 //! were. Nothing here can weaken one.
 
 mod log;
+mod pull;
 mod removal;
 
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ use crate::catalog::did_you_mean;
 use crate::model::Need;
 use crate::text::{api_words, without_credentials};
 
+pub use pull::{PullCredentials, PullSecretError};
 pub use removal::{ExistingSwept, remove, sweep};
 
 /// The file in a run's folder that says on which existing cluster it is.
@@ -93,6 +95,8 @@ pub struct Existing {
     identity: String,
     /// How many API servers it has; `None` if it does not tell.
     pub api_servers: Option<usize>,
+    /// With what its nodes pull our image; `None` if they need nothing.
+    pub pull: Option<PullCredentials>,
 }
 
 /// An existing cluster cannot be reached.
@@ -139,6 +143,9 @@ pub enum ReachError {
     /// The proxy on the way to it cannot be used.
     #[error(transparent)]
     Proxy(#[from] ProxyError),
+    /// What its nodes pull our image with cannot be had.
+    #[error(transparent)]
+    PullSecret(#[from] PullSecretError),
     /// The log cannot be read.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -287,7 +294,8 @@ impl Existing {
         };
         let server = without_credentials(&server);
         let identity = identity(&access.admin, &server).await;
-        Ok(Existing { way, access, sight, version, user, server, identity, api_servers })
+        let pull = None;
+        Ok(Existing { way, access, sight, version, user, server, identity, api_servers, pull })
     }
 
     /// Marks a run as one on this cluster, before anything is made.

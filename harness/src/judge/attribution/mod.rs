@@ -10,8 +10,8 @@ mod spoken;
 mod words;
 
 use crate::model::{
-    Answer, Decision, Denial, Door, Event, Granted, Held, Layer, Log, Part, Response, Searched, Sent,
-    Silence, SilenceKind, Storage, Stream,
+    Answer, Decision, Denial, Door, Event, Granted, Held, Layer, Log, Part, Response, Searched,
+    Sent, Silence, SilenceKind, Storage, Stream,
 };
 use refusals::layer_of;
 pub use spoken::own_events;
@@ -103,7 +103,8 @@ fn unspoken(sent: &Sent, response: &Response, events: &[Event]) -> Decision {
 }
 
 /// Something on the way to the API server may have answered in its place.
-const STRANGE: &str = "the answer does not bring our Audit-ID back, and no audit event vouches for it";
+const STRANGE: &str =
+    "the answer does not bring our Audit-ID back, and no audit event vouches for it";
 
 /// The API server let the caller in and was then refused itself, so nobody refused the caller.
 const KUBELET_REFUSED: &str = "the kubelet refused the API server, not the caller";

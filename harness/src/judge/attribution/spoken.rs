@@ -231,8 +231,14 @@ mod tests {
         let read = |events| Log::Read { events, traces: Vec::new(), fence: "k7f3-2".to_owned() };
         let unlogged = || vec![Log::Disabled, read(Vec::new())];
         for (response, logs) in [
-            (&forged, [unlogged(), vec![read(vec![event(&sent.uri, json!({"code": 200}))])]].concat()),
-            (&page, [unlogged(), vec![read(vec![event(&sent.uri, json!({"code": 403}))])]].concat()),
+            (
+                &forged,
+                [unlogged(), vec![read(vec![event(&sent.uri, json!({"code": 200}))])]].concat(),
+            ),
+            (
+                &page,
+                [unlogged(), vec![read(vec![event(&sent.uri, json!({"code": 403}))])]].concat(),
+            ),
         ] {
             for log in logs {
                 let decision = attribute(&sent, &Answer::Http(response.clone()), &log);

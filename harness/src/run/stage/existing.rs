@@ -29,6 +29,7 @@ impl Stage {
         let Existing { access, sight, .. } = existing;
         let (access, sight) = (access.clone(), sight.clone());
         let applier = Applier::new(access.admin.clone(), None, values.clone()).await?;
+        let applier = applier.pulling(existing.pull.clone());
         // A log that is gone leaves the cluster: what was made there is still to be removed.
         let end = End::of(std::future::pending(), Sight { log: None, ..sight.clone() });
         let (canary, rights) = (values.canary.clone(), Arc::clone(&plan.rights));
