@@ -81,15 +81,15 @@ controls: {pod-security: {}}
 ";
 
 /// Somebody else's cluster, deleted at the end.
-struct Theirs {
-    home: Home,
-    name: String,
-    runtime: Runtime,
-    client: Client,
+pub(super) struct Theirs {
+    pub(super) home: Home,
+    pub(super) name: String,
+    pub(super) runtime: Runtime,
+    pub(super) client: Client,
 }
 
 impl Theirs {
-    fn make() -> Theirs {
+    pub(super) fn make() -> Theirs {
         let home = Home::new();
         let name = format!("theirs-{}", std::process::id());
         let kubeconfig = home.path("theirs");
