@@ -179,7 +179,7 @@ pub fn api_words(error: &kube::Error) -> String {
         return format!("{} ({})", status.message, status.code);
     }
     let words = error.to_string();
-    let innermost = std::iter::successors(error.source(), |cause| cause.source()).last();
+    let innermost = std::iter::successors(error.source(), |cause| (**cause).source()).last();
     let innermost = innermost.map(ToString::to_string).filter(|cause| !words.contains(cause));
     without_credentials(&innermost.map_or(words.clone(), |cause| format!("{words}: {cause}")))
 }

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
 
 use super::{
-    MergedRun, Proof, Role, RunEvent, ScenarioResult, SettledWaiver, Summary, Verdict,
-    WeakeningResult,
+    AttemptResult, MergedRun, Proof, Role, RunEvent, ScenarioResult, SettledWaiver, Summary,
+    Verdict, WeakeningResult,
 };
 
 /// The format that is written and read. It changes when a reader of the old one would misread the new one.
