@@ -1,5 +1,6 @@
 //! Small text forms that several modules need.
 
+use std::error::Error as _;
 use std::ops::Range;
 
 use base64::Engine as _;
@@ -182,12 +183,15 @@ fn authority_in(word: &str) -> Option<usize> {
     (!is_inside).then(|| before.len() + 2)
 }
 
-/// What the API server said, without the rest of its answer's fields.
+/// What the API server said, without the rest of its answer's fields; where it said nothing, why not, down to the innermost cause.
 pub fn api_words(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) => format!("{} ({})", status.message, status.code),
-        other => without_credentials(&other.to_string()),
+    if let kube::Error::Api(status) = error {
+        return format!("{} ({})", status.message, status.code);
     }
+    let words = error.to_string();
+    let innermost = std::iter::successors(error.source(), |cause| (**cause).source()).last();
+    let innermost = innermost.map(ToString::to_string).filter(|cause| !words.contains(cause));
+    without_credentials(&innermost.map_or(words.clone(), |cause| format!("{words}: {cause}")))
 }
 
 /// Makes any text harmless and its hidden characters visible: what could steer a terminal, turn the direction

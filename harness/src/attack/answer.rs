@@ -19,28 +19,50 @@ const PATIENCE: Duration = Duration::from_secs(40);
 /// Of an answer no more than this is read.
 const LONGEST_BODY: usize = 8 * 1024 * 1024;
 
+/// Marks an answer that did not bring the Audit-ID of its request back.
+#[derive(Clone)]
+struct WithoutId;
+
+/// The header with the id by which a request is found in the audit log. The API server puts it into each answer that it gives
+/// itself, refusals of streams among them (`k8s.io/apiserver/pkg/endpoints/filters/audit_init.go`, measured on 1.36.3).
+const AUDIT_ID: &str = "Audit-ID";
+
 /// Sends a request as it is, once.
 pub async fn exchange(
     client: &Client,
     request: Request<Vec<u8>>,
 ) -> Result<HttpResponse<Body>, Silence> {
+    let id = request.headers().get(AUDIT_ID).cloned();
     match tokio::time::timeout(PATIENCE, client.send(request.map(Body::from))).await {
-        Ok(Ok(response)) => Ok(response),
+        Ok(Ok(mut response)) => {
+            let mut ids = response.headers().get_all(AUDIT_ID).iter();
+            if id.is_some_and(|id| !ids.any(|it| it == id)) {
+                response.extensions_mut().insert(WithoutId);
+            }
+            Ok(response)
+        }
         Ok(Err(error)) => Err(silence_of(&error)),
         Err(_) => Err(silence(SilenceKind::TimedOut, "no answer from the API server")),
     }
+}
+
+/// Whether an answer did not bring the Audit-ID of its request back.
+pub fn is_without_id(response: &HttpResponse<Body>) -> bool {
+    response.extensions().get::<WithoutId>().is_some()
 }
 
 /// Reads an answer to its end, as far as it is kept.
 pub async fn read(response: HttpResponse<Body>) -> Answer {
     let code = response.status().as_u16();
     let flow_control = flow_control(response.headers());
+    let without_id = is_without_id(&response);
     let collected =
         tokio::time::timeout(PATIENCE, Limited::new(response.into_body(), LONGEST_BODY).collect())
             .await;
     match collected {
         Ok(Ok(body)) => {
-            Answer::Http(Response { flow_control, ..understand(code, &body.to_bytes()) })
+            let understood = understand(code, &body.to_bytes());
+            Answer::Http(Response { flow_control, without_id, ..understood })
         }
         Ok(Err(error)) => {
             Answer::Nothing(silence(SilenceKind::Cut, &format!("{code}, then {error}")))

@@ -4,6 +4,7 @@
 mod answer;
 mod audit_log;
 mod connect;
+mod doors;
 mod ephemeral;
 mod etcd;
 mod grants;
@@ -20,10 +21,12 @@ mod stream;
 mod wire;
 mod workload;
 
+pub use doors::closed;
 pub use identity::{Identity, IdentityError};
 pub use ledger::Ledger;
 pub use wire::Wire;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::audit::LogError;
@@ -43,6 +46,8 @@ pub struct World {
     pub canary: String,
     /// What is dangerous, and who is promised what.
     pub rights: Arc<KnownRights>,
+    /// The doors that do not lead to the API server, and what shows it.
+    pub closed: Arc<BTreeMap<Door, String>>,
 }
 
 impl World {

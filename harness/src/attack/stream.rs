@@ -166,15 +166,16 @@ fn opened(attempt: &Attempt<'_>, uri: &str, answer: Answer) -> Observation {
     }
 }
 
-fn method(door: Door) -> &'static str {
+/// The method of a door.
+pub(super) fn method(door: Door) -> &'static str {
     if door == Door::PostSpdy { "POST" } else { "GET" }
 }
 
 /// The protocols that the handshake offers.
 #[derive(Clone, Copy)]
-struct Protocols {
-    websocket: &'static str,
-    spdy: &'static str,
+pub(super) struct Protocols {
+    pub(super) websocket: &'static str,
+    pub(super) spdy: &'static str,
 }
 
 /// Those of a remote command. The cluster knows which ones its node understands over WebSocket.
@@ -187,7 +188,7 @@ const PORT_FORWARD: Protocols =
     Protocols { websocket: "SPDY/3.1+portforward.k8s.io", spdy: "portforward.k8s.io" };
 
 /// The handshake's headers. No Accept: it reaches the kubelet, which then answers 406 (measured).
-fn upgrade(
+pub(super) fn upgrade(
     request: http::request::Builder,
     door: Door,
     protocols: Protocols,

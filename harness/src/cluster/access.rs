@@ -4,22 +4,27 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::Request;
+use http::Response;
 use hyper::body::{Body as HttpBody, Bytes};
+use hyper_timeout::TimeoutConnector;
+use hyper_util::client::legacy;
+use hyper_util::rt::TokioExecutor;
 use k8s_openapi::api::authentication::v1::{SelfSubjectReview, UserInfo};
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{ListParams, PostParams};
-use kube::client::{Body, ClientBuilder};
+use kube::client::{Body, ClientBuilder, ConfigExt};
 use kube::config::AuthInfo;
 use kube::{Api, Client, Config};
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::sync::Semaphore;
 use tower::timeout::TimeoutLayer;
-use tower::util::{MapErrLayer, MapFutureLayer, MapResponseLayer};
-use tower::{BoxError, Service};
+use tower::util::{BoxService, MapErrLayer, MapFutureLayer, MapResponseLayer};
+use tower::{BoxError, Service, ServiceBuilder};
 
 use super::plug_in::without_command;
+use super::proxy::dial;
 use super::{ClusterError, Pace};
 
 /// The ways in to a cluster.
@@ -103,8 +108,8 @@ const ANSWER: Duration = Duration::from_secs(60);
 pub(super) const CONNECTING: Duration = Duration::from_secs(5);
 
 /// A client that sends each request once, when its turn comes, and waits for a connection and for an answer only so
-/// long. The time is each request's own: kube's `read_timeout` runs while a connection is idle as well, and so ended the
-/// request that was the first after most of that time, in less than a second (measured).
+/// long. The time is each request's own: one that ran while a connection is idle as well would end the request that was
+/// the first after most of it (measured with kube's `read_timeout`).
 ///
 /// # Errors
 /// When no client can be made of the configuration.
@@ -114,25 +119,32 @@ pub fn client(config: Config, pace: &Pace) -> Result<Client, kube::Error> {
 
 /// The same, which tells of each time that it is answered 401.
 pub(super) fn telling_client(
-    mut config: Config,
+    config: Config,
     pace: &Pace,
     refused: Arc<Notify>,
 ) -> Result<Client, kube::Error> {
-    config.default_retry = false;
-    config.connect_timeout = Some(CONNECTING);
-    config.read_timeout = None;
-    let telling = MapResponseLayer::new(move |answer: http::Response<_>| {
+    let telling = MapResponseLayer::new(move |answer: Response<_>| {
         if answer.status() == http::StatusCode::UNAUTHORIZED {
             refused.notify_one();
         }
         answer
     });
-    let builder = ClientBuilder::try_from(config).map_err(|error| match error {
+    let dial = dial(config.proxy_url.as_ref())?;
+    let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(dial)?);
+    connector.set_connect_timeout(Some(CONNECTING));
+    let auth = config.auth_layer().map_err(|error| match error {
         kube::Error::Auth(cause) => kube::Error::Service(without_command(cause.into())),
         other => other,
     })?;
+    let sending = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(auth)
+        .layer(config.extra_headers_layer()?)
+        .map_err(|error: legacy::Error| BoxError::from(error))
+        .service(legacy::Client::builder(TokioExecutor::new()).build(connector));
     let without_command = MapErrLayer::new(|error: BoxError| without_command(error));
-    Ok(in_turn(builder.with_layer(&telling).with_layer(&without_command), pace))
+    let sending = ClientBuilder::new(BoxService::new(sending), config.default_namespace);
+    Ok(in_turn(sending.with_layer(&telling).with_layer(&without_command), pace))
 }
 
 /// A client that sends when its turn comes and waits only so long for an answer.

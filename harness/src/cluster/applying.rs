@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures::future::LocalBoxFuture;
-use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
+use k8s_openapi::api::core::v1::{Pod, Secret, ServiceAccount};
 use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
 use kube::discovery::Discovery;
@@ -12,7 +12,7 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 
 use crate::catalog::{Document, Values};
-use crate::cluster::{ClusterError, RUN_LABEL};
+use crate::cluster::{ClusterError, PullCredentials, RUN_LABEL};
 use crate::text::api_words;
 
 /// Who the API server says made the objects.
@@ -81,6 +81,7 @@ pub struct Applier {
     stand_in: Option<Arc<dyn StandIn>>,
     discovery: Arc<Discovery>,
     values: Values,
+    pull: Option<PullCredentials>,
 }
 
 impl Applier {
@@ -94,7 +95,12 @@ impl Applier {
         values: Values,
     ) -> Result<Self, kube::Error> {
         let discovery = Arc::new(Discovery::new(client.clone()).run_aggregated().await?);
-        Ok(Applier { client, stand_in, discovery, values })
+        Ok(Applier { client, stand_in, discovery, values, pull: None })
+    }
+
+    /// The same with credentials for a registry, by which pods of ours get their image.
+    pub fn pulling(self, pull: Option<PullCredentials>) -> Self {
+        Applier { pull, ..self }
     }
 
     /// The same by another way in to the same cluster.
@@ -104,6 +110,7 @@ impl Applier {
             stand_in: self.stand_in.clone(),
             discovery: Arc::clone(&self.discovery),
             values: self.values.clone(),
+            pull: self.pull.clone(),
         }
     }
 
@@ -115,6 +122,7 @@ impl Applier {
         for Document { file, object } in documents {
             let mut object = self.values.fill_object(object);
             label(&mut object, &self.values.run);
+            self.pull.iter().for_each(|pull| pull.give(&mut object));
             match &self.stand_in {
                 Some(stand_in) if stand_in.replaces(&object) => stand_in
                     .take(&object)
@@ -137,6 +145,7 @@ impl Applier {
         for Document { file, object } in documents {
             let mut object = self.values.fill_object(object);
             label(&mut object, &self.values.run);
+            self.pull.iter().for_each(|pull| pull.give(&mut object));
             let made = dynamic(file, &object)?;
             let name = made.metadata.name.clone().unwrap_or_default();
             let parameters =
@@ -197,9 +206,31 @@ impl Applier {
             json!({"metadata": {"name": "default", "labels": {RUN_LABEL: self.values.run}}});
         let account = serde_json::from_value(account).map_err(kube::Error::SerdeError)?;
         match accounts.create(&PostParams::default(), &account).await {
-            Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
-            made => made.map(drop),
+            Err(kube::Error::Api(status)) if status.is_already_exists() => {}
+            made => made.map(drop)?,
         }
+        match &self.pull {
+            Some(pull) => self.let_pull(namespace, &accounts, pull).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Has the default account's pods pull their image with credentials.
+    async fn let_pull(
+        &self,
+        namespace: &str,
+        accounts: &Api<ServiceAccount>,
+        pull: &PullCredentials,
+    ) -> Result<(), kube::Error> {
+        let mut secret = pull.secret();
+        label(&mut secret, &self.values.run);
+        let secret = serde_json::from_value(secret).map_err(kube::Error::SerdeError)?;
+        let secrets = Api::<Secret>::namespaced(self.client.clone(), namespace);
+        secrets.create(&PostParams::default(), &secret).await?;
+        let mut account = json!({"kind": "ServiceAccount", "apiVersion": "v1"});
+        pull.give(&mut account);
+        let changed = Patch::Merge(account);
+        accounts.patch("default", &PatchParams::default(), &changed).await.map(drop)
     }
 
     fn api(&self, file: &str, object: &DynamicObject) -> Result<Api<DynamicObject>, ApplyError> {
@@ -247,13 +278,26 @@ fn label(object: &mut Value, run: &str) {
     }
 }
 
-/// Waits until a pod is ready, by its events.
+/// Waits until a pod is ready, or cannot have its image, by its events.
 pub async fn until_pod_ready(client: &Client, namespace: &str, name: &str) -> Result<(), String> {
     let pods = Api::<Pod>::namespaced(client.clone(), namespace);
-    await_condition(pods, name, |pod: Option<&Pod>| pod.is_some_and(is_pod_ready))
-        .await
-        .map(drop)
-        .map_err(|error| format!("pod {namespace}/{name} could not be watched: {error}"))
+    let is_settled = |pod: &Pod| is_pod_ready(pod) || without_image(pod).is_some();
+    let settled = await_condition(pods, name, |pod: Option<&Pod>| pod.is_some_and(is_settled));
+    match settled.await {
+        Ok(pod) => pod.as_ref().and_then(without_image).map_or(Ok(()), Err),
+        Err(error) => Err(format!("pod {namespace}/{name} could not be watched: {error}")),
+    }
+}
+
+/// Why a pod cannot have its image, in the kubelet's words (`pkg/kubelet/images/types.go`); `None` if nothing hinders it.
+fn without_image(pod: &Pod) -> Option<String> {
+    let reasons = ["ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"];
+    let statuses = pod.status.iter().flat_map(|it| it.container_statuses.iter().flatten());
+    let mut waiting = statuses.filter_map(|it| it.state.as_ref()?.waiting.as_ref());
+    let waiting =
+        waiting.find(|it| it.reason.as_deref().is_some_and(|it| reasons.contains(&it)))?;
+    let reason = waiting.reason.as_deref().unwrap_or_default();
+    Some(format!("{reason}: {}", waiting.message.as_deref().unwrap_or("no reason given")))
 }
 
 /// Whether a pod says that it is ready.

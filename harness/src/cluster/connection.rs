@@ -18,6 +18,7 @@ use tower::util::option_layer;
 use tower::{BoxError, ServiceExt, service_fn};
 
 use super::access::{CONNECTING, in_turn};
+use super::proxy::dial;
 use super::{Pace, READY};
 
 /// Of what a marked request is answered no more is read.
@@ -52,12 +53,13 @@ impl Connections {
     /// # Errors
     /// When its credentials cannot be used.
     pub fn of(config: &Config, pace: &Pace) -> Result<Connections, kube::Error> {
-        let connector = config.rustls_https_connector()?;
+        let dial = dial(config.proxy_url.as_ref())?;
+        let connector = config.rustls_https_connector_with_connector(dial)?;
         let (base, auth) = (config.base_uri_layer(), Arc::new(config.auth_layer()?));
         let (headers, pace) = (config.extra_headers_layer()?, pace.clone());
         let server = config.cluster_url.clone();
         Ok(Connections(Arc::new(move || {
-            let stream = connector.clone().oneshot(server.clone());
+            let stream = connector.clone().oneshot(server.clone()).boxed();
             let (base, auth) = (base.clone(), Arc::clone(&auth));
             let (headers, pace) = (headers.clone(), pace.clone());
             async move {

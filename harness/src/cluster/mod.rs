@@ -13,6 +13,7 @@ mod own;
 mod pace;
 mod plug_in;
 mod process;
+mod proxy;
 mod pulse;
 mod run_folder;
 mod sight;
@@ -31,7 +32,7 @@ pub use commands::RUN_VARIABLE;
 pub(crate) use connection::{Connection, Connections, Greeting};
 pub use existing::sweep as sweep_existing;
 pub(crate) use existing::{CredentialsError, Taken, take};
-pub use existing::{Existing, ReachError, Unmet, Way, lacks, namespace_prefix};
+pub use existing::{Existing, PullCredentials, ReachError, Unmet, Way, lacks, namespace_prefix};
 pub(crate) use image::can_run_in_pods;
 pub use image::{Image, ImageError};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -153,6 +154,14 @@ pub enum ClusterError {
         /// What its conditions say.
         state: String,
     },
+    /// Something never starts as it is.
+    #[error("{what} cannot start: {state}")]
+    Unready {
+        /// What.
+        what: String,
+        /// What hinders it.
+        state: String,
+    },
     /// Something did not start.
     #[error("{what} did not become ready within {STARTING:?}; {state}")]
     NotReady {
@@ -171,7 +180,7 @@ const SERVING: Duration = Duration::from_secs(60);
 async fn way_in(kubeconfig: &Path) -> Result<kube::Config, ClusterError> {
     let mut kubeconfig = Kubeconfig::read_from(kubeconfig)?;
     for cluster in kubeconfig.clusters.iter_mut().filter_map(|named| named.cluster.as_mut()) {
-        cluster.proxy_url = Some("http://none".to_owned());
+        cluster.proxy_url = Some(proxy::NONE.to_owned());
     }
     let options = KubeConfigOptions::default();
     let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?;

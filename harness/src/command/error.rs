@@ -209,6 +209,8 @@ impl Error {
                 | ReachError::NoExecutable(_)
                 | ReachError::Impersonates { .. }
                 | ReachError::Production { .. }
+                | ReachError::Proxy(_)
+                | ReachError::PullSecret(_)
                 | ReachError::Source(_),
             )
             | Error::MergedProof(_)

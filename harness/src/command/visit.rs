@@ -6,8 +6,8 @@ use brinell::catalog::{
     Catalog, Entry, Grantee, Ground, Grounded, Lacks, ProfileEntry, Values, select,
 };
 use brinell::cli::{ExistingArguments, PlanArguments, RunArguments, Selection};
-use brinell::cluster::{Existing, Pace, Way, lacks, namespace_prefix};
-use brinell::model::{AuditSource, Context, RunEvent, WaiverEntry, Whereabouts};
+use brinell::cluster::{Existing, Pace, ReachError, Way, lacks, namespace_prefix};
+use brinell::model::{AuditSource, Context, PullSecret, RunEvent, WaiverEntry, Whereabouts};
 use brinell::report::ExitCode;
 use brinell::run::{self, Plan, Progress, Visit};
 use brinell::text;
@@ -40,6 +40,8 @@ pub struct Place {
     way: Way,
     /// The image of our own executable, as its nodes can pull it.
     image: Option<String>,
+    /// With what they pull it, where a registry asks for a password.
+    pull_secret: Option<PullSecret>,
 }
 
 impl Place {
@@ -55,7 +57,8 @@ impl Place {
         let way = selection.cluster.is_none().then(|| way(arguments, says)).flatten();
         see_meant(arguments, way.as_ref())?;
         let image = arguments.image.as_ref().or(says.image.as_ref()).cloned();
-        Ok(way.map(|way| Place { way, image }))
+        let pull_secret = says.pull_secret.clone();
+        Ok(way.map(|way| Place { way, image, pull_secret }))
     }
 }
 
@@ -87,10 +90,14 @@ fn see_meant(arguments: &ExistingArguments, way: Option<&Way>) -> Result<(), Err
 
 /// Reaches the cluster.
 async fn reach(place: Place, arguments: &ExistingArguments) -> Result<Existing, Error> {
-    let Place { way, image } = place;
+    let Place { way, image, pull_secret } = place;
     let allowed = arguments.allow_production.as_deref();
     let pace = Pace::of(arguments.rate.unwrap_or(RATE));
-    Ok(Existing::reach(way, image.as_deref(), pace, allowed).await?)
+    let mut existing = Existing::reach(way, image.as_deref(), pace, allowed).await?;
+    if let Some(from) = &pull_secret {
+        existing.read_pull_secret(from).await.map_err(ReachError::from)?;
+    }
+    Ok(existing)
 }
 
 /// Reaches the cluster for a plan. Its log is not opened: a plan reads nothing of it.

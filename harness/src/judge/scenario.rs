@@ -7,7 +7,7 @@ use super::{
 use crate::catalog::{Turn, Values};
 use crate::model::{
     AttemptRecord, AttemptResult, Blocked, Control, Decision, Evidence, Expectation, Judgement,
-    Layer, LeftOver, Record, Role, Seen, Verdict, Webhook,
+    Layer, LeftOver, Record, Role, Seen, Unmade, Verdict, Webhook,
 };
 
 /// What came of a scenario.
@@ -127,10 +127,14 @@ fn namesakes(decision: &Decision, webhooks: Vec<Webhook>) -> Vec<String> {
     same.map(|webhook| webhook.configuration).collect()
 }
 
-/// The judgement on an attempt that could not be made.
-fn unmade(cause: String) -> Judgement {
+/// The judgement on an attempt that was not made.
+fn unmade(why: Unmade) -> Judgement {
+    let (verdict, cause) = match why {
+        Unmade::Failed(cause) => (Verdict::Inconclusive, cause),
+        Unmade::Closed(cause) => (Verdict::Skipped, cause),
+    };
     Judgement {
-        verdict: Verdict::Inconclusive,
+        verdict,
         outcome: "NOT MADE".to_owned(),
         logged: String::new(),
         findings: Vec::new(),

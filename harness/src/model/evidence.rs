@@ -120,6 +120,10 @@ pub struct Response {
     /// Whether the answer carried priority and fairness headers (`X-Kubernetes-PF-*`).
     #[serde(default)]
     pub flow_control: bool,
+    /// Whether it did not bring the Audit-ID of its request back, as answers of the API server do: something before it may
+    /// have spoken.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub without_id: bool,
 }
 
 /// What came of a pod that a workload's controller makes.

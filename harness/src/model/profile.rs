@@ -58,6 +58,9 @@ pub struct Whereabouts {
     /// of ours is skipped.
     #[serde(default)]
     pub image: Option<String>,
+    /// With what the nodes pull that image; `None` if they need nothing.
+    #[serde(default)]
+    pub pull_secret: Option<PullSecret>,
     /// Labels that every namespace of ours gets, beside those that a target gives it.
     #[serde(default)]
     pub namespace_labels: BTreeMap<String, String>,
@@ -71,6 +74,16 @@ pub struct Context {
     pub kubeconfig: Option<PathBuf>,
     /// Its name.
     pub context: String,
+}
+
+/// Where the credentials of a registry are.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PullSecret {
+    /// In a file, as `docker login` writes it.
+    File(PathBuf),
+    /// In a Secret of the cluster's, `NAMESPACE/NAME`, of the type `kubernetes.io/dockerconfigjson`.
+    Secret(String),
 }
 
 /// Who plays a persona on an existing cluster.

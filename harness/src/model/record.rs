@@ -23,10 +23,20 @@ pub struct Record {
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct AttemptRecord {
-    /// What was sent and seen, or why the attempt could not be made.
-    pub seen: Result<Seen, String>,
+    /// What was sent and seen, or why the attempt was not made.
+    pub seen: Result<Seen, Unmade>,
     /// The Audit-ID of the same attempt where it was refused too soon after a step to tell.
     pub too_soon: Option<String>,
+}
+
+/// Why an attempt was not made.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unmade {
+    /// It could not be, or not be observed.
+    Failed(String),
+    /// The way to the cluster does not have its door.
+    Closed(String),
 }
 
 /// What was sent and seen.

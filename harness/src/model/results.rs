@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
 
 use super::{
-    MergedRun, Proof, Role, RunEvent, ScenarioResult, SettledWaiver, Summary, Verdict,
-    WeakeningResult,
+    AttemptResult, MergedRun, Proof, Role, RunEvent, ScenarioResult, SettledWaiver, Summary,
+    Verdict, WeakeningResult,
 };
 
 /// The format that is written and read. It changes when a reader of the old one would misread the new one.
@@ -188,7 +188,12 @@ impl Results {
     /// How many attempts were made whose outcome could not be seen.
     pub fn unobserved(&self) -> usize {
         let attempts = self.scenarios.iter().flat_map(|result| &result.attempts);
-        attempts.filter(|attempt| attempt.judgement.verdict == Verdict::Inconclusive).count()
+        let is_unobserved = |attempt: &&AttemptResult| match attempt.judgement.verdict {
+            Verdict::Inconclusive => true,
+            Verdict::Skipped => attempt.evidence.is_none(),
+            Verdict::Passed | Verdict::Failed => false,
+        };
+        attempts.filter(is_unobserved).count()
     }
 
     /// Reads what a JSON report holds.

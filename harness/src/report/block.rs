@@ -225,17 +225,21 @@ fn failures(result: &ScenarioResult, reason: Reason, paint: Paint) -> Vec<String
     lines
 }
 
+/// What kept attempts from telling, those that were not made first.
 fn causes(result: &ScenarioResult, paint: Paint) -> Vec<String> {
-    let concerned: Vec<_> =
-        result.attempts.iter().filter(|attempt| !attempt.judgement.causes.is_empty()).collect();
-    if concerned.is_empty() {
-        return Vec::new();
+    let concerned = result.attempts.iter().filter(|attempt| !attempt.judgement.causes.is_empty());
+    let (skipped, unclear): (Vec<_>, Vec<_>) =
+        concerned.partition(|attempt| attempt.judgement.verdict == Verdict::Skipped);
+    let mut lines = Vec::new();
+    for (verdict, concerned) in [(Verdict::Skipped, skipped), (Verdict::Inconclusive, unclear)] {
+        if concerned.is_empty() {
+            continue;
+        }
+        let causes = concerned.iter().flat_map(|attempt| &attempt.judgement.causes);
+        lines.push(heading(verdict.heading(), verdict, concerned.len(), paint));
+        lines.extend(field("cause", counted(causes)));
+        lines.extend(field("evidence", evidence(&concerned)));
     }
-    let causes = concerned.iter().flat_map(|attempt| &attempt.judgement.causes);
-    let verdict = Verdict::Inconclusive;
-    let mut lines = vec![heading(verdict.heading(), verdict, concerned.len(), paint)];
-    lines.extend(field("cause", counted(causes)));
-    lines.extend(field("evidence", evidence(&concerned)));
     lines
 }
 

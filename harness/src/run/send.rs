@@ -10,7 +10,7 @@ use crate::attack::{Attempt, Ledger, Observation, Wire};
 use crate::catalog::{Entry, Turn};
 use crate::cluster::webhooks;
 use crate::judge::attribute;
-use crate::model::{Action, Answer, Decision, Response, Role, Webhook};
+use crate::model::{Action, Answer, Decision, Response, Role, Unmade, Webhook};
 use crate::text::api_words;
 
 /// No attempt takes longer: the longest waits for a controller and a stream.
@@ -19,7 +19,7 @@ const ATTEMPT: Duration = Duration::from_secs(90);
 /// An attempt that was sent. What the audit log holds of it is collected later.
 pub(super) struct Sending {
     /// What was seen, or why it could not be made.
-    pub(super) seen: Result<Uncollected, String>,
+    pub(super) seen: Result<Uncollected, Unmade>,
     /// The Audit-ID of an earlier sending that came too soon to tell.
     pub(super) too_soon: Option<String>,
 }
@@ -87,8 +87,15 @@ impl<'a> Sender<'a> {
         attribute(&observation.sent, &observation.answer, &log) == Decision::LetIn
     }
 
-    /// Sends once.
-    async fn once(&self, turn: &Turn) -> Result<Uncollected, String> {
+    /// Sends once, where the way to the cluster has the door.
+    async fn once(&self, turn: &Turn) -> Result<Uncollected, Unmade> {
+        match self.stage.world.closed.get(&turn.door) {
+            Some(why) => Err(Unmade::Closed(why.clone())),
+            None => self.through(turn).await.map_err(Unmade::Failed),
+        }
+    }
+
+    async fn through(&self, turn: &Turn) -> Result<Uncollected, String> {
         let audit_id = self.stage.next_id();
         let user_agent =
             format!("brinell/{} scenario/{}", env!("CARGO_PKG_VERSION"), self.entry.id);

@@ -5,6 +5,7 @@ mod embedded;
 mod golden;
 mod kind;
 mod proof;
+mod server;
 mod source;
 #[path = "../support/mod.rs"]
 mod support;

@@ -3,6 +3,7 @@
 
 mod credentials;
 mod log;
+mod pull;
 mod removal;
 mod rights;
 mod servers;
@@ -24,6 +25,7 @@ use crate::model::{Need, Right};
 use crate::text::without_credentials;
 
 pub use credentials::{CredentialsError, Taken, take};
+pub use pull::{PullCredentials, PullSecretError};
 pub use removal::{remove, sweep};
 pub use rights::Unmet;
 pub use way::{ReachError, Way};
@@ -88,6 +90,8 @@ pub struct Existing {
     refused: Arc<Notify>,
     /// How many API servers it has; `None` if it does not tell.
     pub api_servers: Option<usize>,
+    /// With what its nodes pull our image; `None` if they need nothing.
+    pub pull: Option<PullCredentials>,
 }
 
 impl Existing {
@@ -138,7 +142,18 @@ impl Existing {
             controllers: true,
         };
         let identity = identity(&access.admin, &server).await.map_err(unusable)?;
-        Ok(Existing { way, access, sight, version, user, server, identity, refused, api_servers })
+        Ok(Existing {
+            way,
+            access,
+            sight,
+            version,
+            user,
+            server,
+            identity,
+            refused,
+            api_servers,
+            pull: None,
+        })
     }
 
     /// Waits until the API server takes our own credentials no longer.
@@ -182,7 +197,10 @@ impl Existing {
             Servers::OneAConnection => format!("{servers}, one for each connection"),
             Servers::Unknown => format!("{servers}, and nothing shows which of them answers"),
         };
-        format!("reached {} as {}, {}, {servers}", self.server, self.user, self.version)
+        let proxy = self.access.config.proxy_url.as_ref().map(ToString::to_string);
+        let proxy = proxy.map(|proxy| format!(" by way of {}", without_credentials(&proxy)));
+        let server = format!("{}{}", self.server, proxy.unwrap_or_default());
+        format!("reached {server} as {}, {}, {servers}", self.user, self.version)
     }
 
     /// What is read of its log, for a person.

@@ -24,10 +24,6 @@ const ALIVE: &str = "/livez";
 
 /// The API servers of a cluster that has several, or may have, as they are reached by this configuration.
 pub(super) async fn behind(config: &Config, pace: &Pace, user: &UserInfo) -> Servers {
-    // kube's connector for single connections knows no proxy.
-    if config.proxy_url.is_some() {
-        return Servers::Unknown;
-    }
     match is_known_by_certificate(&config.auth_info, user) || minds_certificate(config, pace).await
     {
         true => Servers::OneAConnection,

@@ -8,10 +8,11 @@ use kube::Config;
 use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use serde::{Deserialize, Serialize};
 
+use super::PullSecretError;
 use crate::audit::source::SourceError;
 use crate::catalog::did_you_mean;
-use crate::cluster::is_on_loopback;
 use crate::cluster::plug_in::run_by_us;
+use crate::cluster::proxy::{self, ProxyError};
 use crate::model::Context;
 use crate::text::{api_words, without_credentials};
 
@@ -76,6 +77,12 @@ pub enum ReachError {
         "plug-ins for credentials are run by brinell itself, whose executable is not found: {0}"
     )]
     NoExecutable(io::Error),
+    /// The proxy on the way to it cannot be used.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
+    /// What its nodes pull our image with cannot be had.
+    #[error(transparent)]
+    PullSecret(#[from] PullSecretError),
     /// The log cannot be read.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -200,16 +207,29 @@ async fn of_context(
     for plug_in in plug_ins.filter_map(|it| it.exec.as_mut()) {
         run_by_us(plug_in).map_err(ReachError::NoExecutable)?;
     }
+    let proxy_url = proxy(context, &mut kubeconfig)?;
     let options = KubeConfigOptions { context: Some(context.clone()), ..Default::default() };
     let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
     let mut config = config.map_err(|cause| unusable(path.as_ref(), cause))?;
     if config.auth_info.impersonate.is_some() {
         return Err(ReachError::Impersonates { context: context.clone() });
     }
-    if is_on_loopback(&config.cluster_url) {
-        config.proxy_url = None;
-    }
+    config.proxy_url = proxy_url;
     Ok(config)
+}
+
+/// The proxy that leads to the cluster of a context.
+fn proxy(context: &str, kubeconfig: &mut Kubeconfig) -> Result<Option<http::Uri>, ProxyError> {
+    let found = kubeconfig.contexts.iter().find(|it| it.name == context);
+    let name = found.and_then(|it| it.context.as_ref()).map(|it| it.cluster.clone());
+    let mut clusters = kubeconfig.clusters.iter_mut();
+    let cluster = clusters.find(|it| Some(&it.name) == name.as_ref());
+    let variable = |name: &str| std::env::var(name).ok();
+    match cluster.and_then(|it| it.cluster.as_mut()) {
+        Some(cluster) => proxy::take(cluster, variable),
+        // kube says that it is missing.
+        None => Ok(None),
+    }
 }
 
 fn see_no_production(

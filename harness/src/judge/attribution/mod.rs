@@ -10,13 +10,14 @@ mod spoken;
 mod words;
 
 use crate::model::{
-    Answer, Decision, Denial, Event, Granted, Held, Layer, Log, Part, Response, Searched, Sent,
-    Silence, SilenceKind, Storage, Stream,
+    Answer, Decision, Denial, Door, Event, Granted, Held, Layer, Log, Part, Response, Searched,
+    Sent, Silence, SilenceKind, Storage, Stream,
 };
 use refusals::layer_of;
 pub use spoken::own_events;
 use spoken::{
-    Reached, asks_kubelet, hides_answer, hides_decision, is_stream, may_be_forwarded, reached,
+    Reached, asks_kubelet, hides_answer, hides_decision, is_strange, is_stream, may_be_forwarded,
+    reached,
 };
 pub(super) use words::{after_subject, first, quoted};
 
@@ -25,10 +26,10 @@ pub fn attribute(sent: &Sent, answer: &Answer, log: &Log) -> Decision {
     match answer {
         Answer::Http(response) if sent.audit_id.is_none() => by_kubelet(response),
         Answer::Http(response) => by_api_server(sent, response, events(log)),
-        Answer::Through(through) if !through.workload.is_success() => {
-            by_api_server(sent, &through.workload, events(log))
-        }
-        Answer::Through(through) => by_controller(sent, &through.pod, traces(log)),
+        Answer::Through(through) => match by_api_server(sent, &through.workload, events(log)) {
+            Decision::LetIn => by_controller(sent, &through.pod, traces(log)),
+            refused => refused,
+        },
         Answer::Stream(stream) => by_stream(stream),
         Answer::Worked(_) => Decision::LetIn,
         Answer::Nothing(silence) => by_silence(sent, silence),
@@ -56,13 +57,19 @@ fn traces(log: &Log) -> &[Event] {
 
 fn by_api_server(sent: &Sent, response: &Response, events: &[Event]) -> Decision {
     if response.is_success() {
-        return Decision::LetIn;
+        return match is_strange(response, events) {
+            true => unclear(response, STRANGE),
+            false => Decision::LetIn,
+        };
     }
     let Some(reached) = reached(sent, response, events) else {
         return unspoken(sent, response, events);
     };
     if is_let_in_without_upgrade(sent, response, reached) {
-        return Decision::LetIn;
+        return match Door::STREAMS.contains(&sent.door) {
+            true => unclear(response, "what asks for the stream was dropped on the way"),
+            false => Decision::LetIn,
+        };
     }
     match layer_of(sent, response, reached) {
         Some(layer) => denied(layer, response.words()),
@@ -82,6 +89,9 @@ fn unspoken(sent: &Sent, response: &Response, events: &[Event]) -> Decision {
     if asks_kubelet(sent) && is_refusal(response) && !events.is_empty() {
         return unclear(response, KUBELET_REFUSED);
     }
+    if response.without_id && !may_be_forwarded(sent) {
+        return unclear(response, STRANGE);
+    }
     match &response.message {
         None => unclear(response, "the answer is not a Kubernetes Status"),
         Some(_) if events.is_empty() => {
@@ -91,6 +101,10 @@ fn unspoken(sent: &Sent, response: &Response, events: &[Event]) -> Decision {
         Some(_) => unclear(response, "the audit event does not hold these words"),
     }
 }
+
+/// Something on the way to the API server may have answered in its place.
+const STRANGE: &str =
+    "the answer does not bring our Audit-ID back, and no audit event vouches for it";
 
 /// The API server let the caller in and was then refused itself, so nobody refused the caller.
 const KUBELET_REFUSED: &str = "the kubelet refused the API server, not the caller";

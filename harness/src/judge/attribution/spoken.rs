@@ -1,7 +1,9 @@
 //! Did the API server itself say it? What runs behind a proxy can answer in any words, and so can a kubelet, but they
 //! cannot write them into the API server's audit event.
 
-use crate::model::{ApiPath, Door, Event, LONGEST_MESSAGE, Part, Response, Sent, is_built_in};
+use crate::model::{
+    ApiPath, Door, Event, LONGEST_MESSAGE, Part, Response, ResponseStatus, Sent, is_built_in,
+};
 use crate::text::cut;
 
 /// How far a request came.
@@ -33,9 +35,10 @@ pub fn refusal(response: &Response) -> Option<&str> {
 /// too). Flow control comes before authorization, so its event says nothing of a decision.
 pub fn reached(sent: &Sent, response: &Response, events: &[Event]) -> Option<Reached> {
     let words = refusal(response)?;
+    let is_own = !may_be_forwarded(sent) && !response.without_id;
     // A YAML body takes its event with it (measured on 1.36.3): what is left was written before there was an answer.
     if events.iter().all(|event| event.response_status.is_none()) {
-        return (!may_be_forwarded(sent)).then_some(Reached::Somewhere);
+        return is_own.then_some(Reached::Somewhere);
     }
     let repeats = |event: &&Event| {
         event.response_status.as_ref().is_some_and(|status| {
@@ -47,8 +50,7 @@ pub fn reached(sent: &Sent, response: &Response, events: &[Event]) -> Option<Rea
         })
     };
     let Some(event) = events.iter().find(repeats) else {
-        let is_own = hides_answer(events) && !may_be_forwarded(sent);
-        return is_own.then_some(Reached::Somewhere);
+        return (hides_answer(events) && is_own).then_some(Reached::Somewhere);
     };
     let reached = match event.annotations.get("authorization.k8s.io/decision").map(String::as_str) {
         // A kubelet's words are repeated too; only the decision tells that it was asked.
@@ -59,6 +61,13 @@ pub fn reached(sent: &Sent, response: &Response, events: &[Event]) -> Option<Rea
         Some(_) => Reached::Admission,
     };
     (response.message.is_some() || reached == Reached::Start).then_some(reached)
+}
+
+/// Whether a success is not shown to be the API server's: neither did the answer bring our Audit-ID back, nor does an event
+/// tell of it. What stands before an API server answers with pages of its own, such as one to log in.
+pub fn is_strange(response: &Response, events: &[Event]) -> bool {
+    let mut statuses = events.iter().filter_map(|event| event.response_status.as_ref());
+    response.without_id && !statuses.any(ResponseStatus::is_success)
 }
 
 /// Whether the log may have left out what the API server wrote down of its answer.
@@ -206,6 +215,44 @@ mod tests {
         let status =
             json!({"code": 0, "reason": "PERMISSION_DENIED", "message": "PERMISSION_DENIED"});
         Event { unshown, ..event(uri, status) }
+    }
+
+    /// What stands before an API server refuses in the same words.
+    #[test]
+    fn an_answer_without_our_audit_id_is_nobodys() {
+        let sent = sent("/api/v1/pods");
+        let forged = Response {
+            code: 403,
+            message: Some(WORDS.to_owned()),
+            without_id: true,
+            ..Response::default()
+        };
+        let page = Response { code: 200, without_id: true, ..Response::default() };
+        let read = |events| Log::Read { events, traces: Vec::new(), fence: "k7f3-2".to_owned() };
+        let unlogged = || vec![Log::Disabled, read(Vec::new())];
+        for (response, logs) in [
+            (
+                &forged,
+                [unlogged(), vec![read(vec![event(&sent.uri, json!({"code": 200}))])]].concat(),
+            ),
+            (
+                &page,
+                [unlogged(), vec![read(vec![event(&sent.uri, json!({"code": 403}))])]].concat(),
+            ),
+        ] {
+            for log in logs {
+                let decision = attribute(&sent, &Answer::Http(response.clone()), &log);
+                let Decision::Unclear(why) = decision else { panic!("{decision:?}") };
+                assert!(why.contains("Audit-ID"), "{why}");
+            }
+        }
+        // What the log vouches for counts however the answer came back.
+        let status = json!({"code": 403, "message": WORDS});
+        let log = read(vec![event(&sent.uri, status)]);
+        let decision = attribute(&sent, &Answer::Http(forged), &log);
+        assert!(matches!(decision, Decision::Denied(_)), "{decision:?}");
+        let log = read(vec![event(&sent.uri, json!({"code": 200}))]);
+        assert_eq!(attribute(&sent, &Answer::Http(page), &log), Decision::LetIn);
     }
 
     #[test]

@@ -260,7 +260,9 @@ fn a_workload_that_was_refused_is_judged_wherever_its_controller_is() {
 fn an_attempt_that_could_not_be_made_tells_nothing() {
     let turns = [turn(Role::Attack, blocked(&[]))];
     let mut record = record(Vec::new());
-    record.attempts.push(AttemptRecord { seen: Err("no pod".to_owned()), too_soon: None });
+    record
+        .attempts
+        .push(AttemptRecord { seen: Err(Unmade::Failed("no pod".to_owned())), too_soon: None });
     let judged = judged(&turns, record);
     assert_eq!(judged.verdict, Verdict::Inconclusive);
     let AttemptResult { judgement, evidence, .. } = &judged.attempts[0];

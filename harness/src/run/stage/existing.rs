@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::end::End;
 use super::{Stage, StageError};
+use crate::attack::closed;
 use crate::catalog::{Grounded, Values, namespace};
 use crate::cluster::{Existing, Sight};
 use crate::run::Plan;
@@ -20,8 +21,12 @@ impl Stage {
         // A log that is gone leaves the cluster: what was made there is still to be removed. Without credentials
         // nothing more can be told.
         let end = End::of(existing.ended(), Sight { log: None, ..sight.clone() });
-        let rights = Arc::clone(&plan.rights);
-        Stage::new(access.clone(), sight.clone(), None, values, rights, end).await
+        let (run, rights) = (values.run.clone(), Arc::clone(&plan.rights));
+        let mut stage =
+            Stage::new(access.clone(), sight.clone(), None, values, rights, end).await?;
+        stage.applier = stage.applier.pulling(existing.pull.clone());
+        stage.world.closed = Arc::new(closed(access, &run).await);
+        Ok(stage)
     }
 
     /// Makes our namespaces with what scenarios act on, and gives personas their identities.

@@ -168,7 +168,7 @@ impl Stage {
         let applier = Applier::new(access.admin.clone(), stand_in, values.clone()).await?;
         let canary = values.canary.clone();
         Ok(Stage {
-            world: World { access, sight, canary, rights },
+            world: World { access, sight, canary, rights, closed: Arc::default() },
             identities: Identities::default(),
             end,
             applier,

@@ -9,7 +9,7 @@ use kube::runtime::wait::await_condition;
 
 use super::{Stage, StageError, not_ready};
 use crate::catalog::Target;
-use crate::cluster::{STARTING, until_pod_ready};
+use crate::cluster::{ClusterError, STARTING, until_pod_ready};
 
 impl Stage {
     /// Waits until the pods of a target are ready.
@@ -59,7 +59,7 @@ impl Stage {
         let what = format!("pod {namespace}/{pod}");
         match tokio::time::timeout(STARTING, waiting).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(state)) => Err(not_ready(what, &state)),
+            Ok(Err(state)) => Err(ClusterError::Unready { what, state }.into()),
             Err(_) => {
                 let pods = Api::<Pod>::namespaced(self.world.access.admin.clone(), namespace);
                 let state = pods.get(pod).await?.status.unwrap_or_default();

@@ -2,12 +2,13 @@
 //! their stages. `BRINELL_NODE_IMAGE` names the node image, `BRINELL_BLESS=1` writes golden files anew.
 
 mod broken;
-mod engine;
+pub mod engine;
 mod existing;
 mod nightly;
 mod profile;
 mod real_nodes;
 mod tidy;
+mod ways;
 
 use std::sync::LazyLock;
 
@@ -21,6 +22,7 @@ pub fn trials() -> Vec<Trial> {
     trials.extend(real_nodes::trials());
     trials.extend(existing::trials());
     trials.extend(nightly::trials());
+    trials.extend(ways::trials());
     trials
 }
 

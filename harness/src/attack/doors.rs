@@ -1,0 +1,69 @@
+//! Which doors of streams the way to an existing cluster has. What stands between may refuse a stream itself, or drop what
+//! asks for one.
+
+use std::collections::BTreeMap;
+
+use http::{Request, StatusCode};
+
+use super::answer::{exchange, is_without_id};
+use super::stream::{Protocols, method, upgrade};
+use crate::cluster::Access;
+use crate::model::{Door, Silence};
+
+/// What is asked for by WebSocket: a watch is one that needs no pod. Nothing has this name.
+const WATCH: &str = "/api/v1/namespaces/default/configmaps?watch=true&timeoutSeconds=1&fieldSelector=metadata.name%3Dbrinell-none";
+
+/// What is asked for by SPDY: a stream into a pod that is not there, which the API server itself refuses. Whether what asks for the
+/// stream came along is not seen from it.
+const EXEC: &str = "/api/v1/namespaces/default/pods/brinell-none/exec?command=true&stdout=true";
+
+/// One protocol is enough, and a watch must not be offered more.
+const PROTOCOLS: Protocols =
+    Protocols { websocket: "v5.channel.k8s.io", spdy: "v4.channel.k8s.io" };
+
+/// The doors of streams that do not lead to the API server, and what shows it: each is tried once, as the admin, so that nothing
+/// is opened and nobody is entered. Where no answer brings an Audit-ID back, nothing tells who gave it, and none is known.
+pub async fn closed(access: &Access, run: &str) -> BTreeMap<Door, String> {
+    let asking = Request::get("/version").header("Audit-ID", format!("{run}-way"));
+    let plain = send(access, asking).await;
+    if plain.is_ok_and(|(_, is_strange)| is_strange) {
+        return BTreeMap::new();
+    }
+    let mut closed = BTreeMap::new();
+    for door in Door::STREAMS {
+        if let Some(why) = why_closed(access, *door, run).await {
+            let label = door.label();
+            closed.insert(*door, format!("{label} does not lead to the API server: {why}"));
+        }
+    }
+    closed
+}
+
+async fn why_closed(access: &Access, door: Door, run: &str) -> Option<String> {
+    let is_websocket = door == Door::GetWebsocket;
+    let request = Request::builder()
+        .method(method(door))
+        .uri(if is_websocket { WATCH } else { EXEC })
+        .header("Audit-ID", format!("{run}-{}", door.name()))
+        // A watch by WebSocket is refused without one (measured on 1.36.3).
+        .header("Origin", "http://brinell.invalid");
+    match send(access, upgrade(request, door, PROTOCOLS)).await {
+        Err(silence) => Some(format!("no answer comes through it ({})", silence.text)),
+        Ok((StatusCode::SWITCHING_PROTOCOLS, _)) => None,
+        Ok((code, true)) => Some(format!("something before it answered {}", code.as_u16())),
+        Ok((code, false)) if is_websocket && code.is_success() => {
+            Some("something before it dropped what asks for a WebSocket".to_owned())
+        }
+        Ok(_) => None,
+    }
+}
+
+/// The code of an answer, and whether it is strange: without the Audit-ID that was sent.
+async fn send(
+    access: &Access,
+    request: http::request::Builder,
+) -> Result<(StatusCode, bool), Silence> {
+    let request = request.body(Vec::new()).expect("a request of ours");
+    let response = exchange(&access.admin, request).await?;
+    Ok((response.status(), is_without_id(&response)))
+}
