@@ -43,7 +43,7 @@ impl Program {
         let (name, tag) = self.image;
         let named = std::env::var(self.variable).ok().filter(|image| !image.is_empty());
         let named = named.unwrap_or_else(|| format!("{name}:{tag}"));
-        let (name, tag) = named.rsplit_once(':').unwrap_or((&named, "latest"));
+        let (name, tag) = named.rsplit_once(':').unwrap_or((named.as_str(), "latest"));
         (name.to_owned(), tag.to_owned())
     }
 
@@ -139,7 +139,8 @@ fn start(
     while TcpStream::connect(address).is_err() {
         let is_up = container.is_running().expect("the engine answers") && since.elapsed() < START;
         let said = || {
-            let said = [container.stdout_to_vec(), container.stderr_to_vec()].map(Result::unwrap);
+            let said = [container.stdout_to_vec(), container.stderr_to_vec()];
+            let said = said.map(Result::unwrap_or_default);
             String::from_utf8_lossy(&said.concat()).into_owned()
         };
         assert!(is_up, "{} does not listen on {address}: {}", program.name, said());

@@ -247,8 +247,9 @@ mod tests {
             }
         }
         // What the log vouches for counts however the answer came back.
-        let status = json!({"code": 403, "message": WORDS});
-        let log = read(vec![event(&sent.uri, status)]);
+        let annotations = [("authorization.k8s.io/decision".to_owned(), "forbid".to_owned())];
+        let refused = event(&sent.uri, json!({"code": 403, "message": WORDS}));
+        let log = read(vec![Event { annotations: annotations.into(), ..refused }]);
         let decision = attribute(&sent, &Answer::Http(forged), &log);
         assert!(matches!(decision, Decision::Denied(_)), "{decision:?}");
         let log = read(vec![event(&sent.uri, json!({"code": 200}))]);

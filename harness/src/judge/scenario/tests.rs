@@ -257,6 +257,17 @@ fn a_workload_that_was_refused_is_judged_wherever_its_controller_is() {
 }
 
 #[test]
+fn an_attempt_through_a_door_that_is_not_there_is_skipped() {
+    let turns = [turn(Role::Attack, blocked(&[]))];
+    let mut record = record(Vec::new());
+    let seen = Err(Unmade::Closed("no door".to_owned()));
+    record.attempts.push(AttemptRecord { seen, too_soon: None });
+    let judged = judged(&turns, record);
+    assert_eq!(judged.verdict, Verdict::Skipped);
+    assert_eq!(judged.attempts[0].judgement.causes, ["no door"]);
+}
+
+#[test]
 fn an_attempt_that_could_not_be_made_tells_nothing() {
     let turns = [turn(Role::Attack, blocked(&[]))];
     let mut record = record(Vec::new());
