@@ -72,12 +72,12 @@ impl<'a> Plan<'a> {
 
     /// Skips what the cluster itself gives a reason for, by the scenario's id.
     pub fn skip(&mut self, why: &BTreeMap<String, String>) {
-        let (fallen, left) = std::mem::take(&mut self.scenarios)
-            .into_iter()
-            .partition(|it| why.contains_key(&it.id));
-        let fallen: Vec<&Entry> = fallen;
-        self.scenarios = left;
-        self.skipped.extend(fallen.into_iter().map(|entry| (entry, why[&entry.id].clone())));
+        for entry in std::mem::take(&mut self.scenarios) {
+            match why.get(&entry.id) {
+                Some(why) => self.skipped.push((entry, why.clone())),
+                None => self.scenarios.push(entry),
+            }
+        }
     }
 
     /// Why a scenario cannot run here.
