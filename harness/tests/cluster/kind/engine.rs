@@ -38,7 +38,8 @@ pub fn image() -> String {
     named.unwrap_or_else(default)
 }
 
-fn works(program: &str, arguments: &[&str]) -> bool {
+/// Whether a command ends well.
+pub fn works(program: &str, arguments: &[&str]) -> bool {
     Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
 }
 

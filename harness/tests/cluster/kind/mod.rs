@@ -6,6 +6,7 @@ mod engine;
 mod existing;
 mod profile;
 mod real_nodes;
+mod replicas;
 mod tidy;
 
 use std::sync::LazyLock;
@@ -19,6 +20,7 @@ pub fn trials() -> Vec<Trial> {
     trials.extend(broken::trials());
     trials.extend(real_nodes::trials());
     trials.extend(existing::trials());
+    trials.extend(replicas::trials());
     trials
 }
 
