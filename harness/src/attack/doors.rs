@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use http::{Request, StatusCode};
 
-use super::answer::{exchange, is_without_id};
+use super::answer::{exchange, is_without_id, silence};
 use super::stream::{Protocols, method, upgrade};
 use crate::cluster::Access;
-use crate::model::{Door, Silence};
+use crate::model::{Door, Silence, SilenceKind};
 
 /// What is asked for by WebSocket: a watch is one that needs no pod. Nothing has this name.
 const WATCH: &str = "/api/v1/namespaces/default/configmaps?watch=true&timeoutSeconds=1&fieldSelector=metadata.name%3Dbrinell-none";
@@ -63,7 +63,8 @@ async fn send(
     access: &Access,
     request: http::request::Builder,
 ) -> Result<(StatusCode, bool), Silence> {
-    let request = request.body(Vec::new()).expect("a request of ours");
+    let request = request.body(Vec::new());
+    let request = request.map_err(|error| silence(SilenceKind::Broken, &error.to_string()))?;
     let response = exchange(&access.admin, request).await?;
     Ok((response.status(), is_without_id(&response)))
 }

@@ -142,11 +142,22 @@ pub(super) struct Theirs {
 
 impl Theirs {
     pub(super) fn make() -> Theirs {
+        let kind = |_: &Home| json!({"kind": "Cluster", "apiVersion": "kind.x-k8s.io/v1alpha4"});
+        let theirs = Theirs::with(kind);
+        theirs.settle();
+        theirs
+    }
+
+    /// One with a configuration of kind's, which may name files of its home.
+    pub(super) fn with(config: impl FnOnce(&Home) -> Value) -> Theirs {
         let home = Home::new();
         let name = format!("theirs-{}", random_hex(3));
         let kubeconfig = home.path("theirs");
+        let file = home.path("kind.json");
+        std::fs::write(&file, config(&home).to_string()).expect("written");
         let mut kind = Command::new("kind");
         kind.args(["create", "cluster", "--wait", "120s", "--name", &name, "--image", &image()]);
+        kind.arg("--config").arg(&file);
         let made = kind.arg("--kubeconfig").arg(&kubeconfig).output().expect("started");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let runtime = Runtime::new().expect("a runtime");
@@ -156,9 +167,7 @@ impl Theirs {
             let reached = Existing::reach(way, None, Pace::free(), None).await;
             reached.unwrap_or_else(|error| panic!("{error}")).access.admin
         });
-        let theirs = Theirs { home, name, runtime, client };
-        theirs.settle();
-        theirs
+        Theirs { home, name, runtime, client }
     }
 
     /// Waits until its own pods are ready: until then it goes on changing.

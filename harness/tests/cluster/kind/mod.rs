@@ -7,6 +7,7 @@ mod existing;
 mod nightly;
 mod profile;
 mod real_nodes;
+mod replicas;
 mod tidy;
 mod ways;
 
@@ -23,6 +24,7 @@ pub fn trials() -> Vec<Trial> {
     trials.extend(existing::trials());
     trials.extend(nightly::trials());
     trials.extend(ways::trials());
+    trials.extend(replicas::trials());
     trials
 }
 
