@@ -108,7 +108,11 @@ impl Existing {
     ) -> Result<Existing, ReachError> {
         let config = way.config(allowed).await?;
         let server = without_credentials(&config.cluster_url.to_string());
-        let unusable = |cause| ReachError::Api { way: way.clone(), server: server.clone(), cause };
+        let unusable = |cause| ReachError::Api {
+            way: way.clone(),
+            server: server.clone(),
+            cause: Box::new(cause),
+        };
         let refused = Arc::new(Notify::new());
         let admin =
             telling_client(config.clone(), &pace, Arc::clone(&refused)).map_err(unusable)?;

@@ -44,7 +44,7 @@ impl Existing {
         let unusable = |cause| ReachError::Api {
             way: self.way.clone(),
             server: without_credentials(&self.server),
-            cause,
+            cause: Box::new(cause),
         };
         let (mut missing, asked) =
             missing(&self.access.admin, warrant.claims()).await.map_err(unusable)?;

@@ -94,7 +94,7 @@ pub enum ReachError {
         /// The API server's address.
         server: String,
         /// Why not.
-        cause: kube::Error,
+        cause: Box<kube::Error>,
     },
     /// Rights are missing that every run needs.
     #[error(
