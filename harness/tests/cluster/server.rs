@@ -79,7 +79,13 @@ impl Server {
 pub fn haproxy(files: &[(&str, String)], config: impl FnOnce(SocketAddr) -> String) -> Server {
     let address = free(Ipv4Addr::LOCALHOST.into());
     let file = ("/tmp/haproxy.cfg", config(address));
-    start(&HAPROXY, "host", address, &["-db", "-f", file.0], &[&[file.clone()], files].concat())
+    start(
+        &HAPROXY,
+        "host",
+        address,
+        &["-db", "-f", file.0],
+        &[std::slice::from_ref(&file), files].concat(),
+    )
 }
 
 /// Squid, which leads anywhere whoever has the password. What it was asked for is in its log.

@@ -22,17 +22,20 @@ use super::rights::Held;
 use super::{is_there, or_ignored, signal, wait_until};
 use crate::support::Ran;
 
+/// What goes wrong, and how it is tried.
+type Test = (&'static str, fn(&Open));
+
 /// All of these tests.
 pub fn trials() -> Vec<Trial> {
     let is_there = is_there(DEFAULT_VERSION);
-    let tests: [(&str, fn(&Open)); 5] = [
+    let tests: [Test; 5] = [
         ("network gone", a_network_that_is_gone_for_a_while_forges_nothing),
         ("flow control", requests_that_flow_control_drops_decide_nothing),
         ("slow webhook", a_webhook_that_times_out_is_no_control),
         ("two runs", two_runs_side_by_side_do_not_meet),
         ("killed", a_run_that_is_killed_at_any_step_is_swept),
     ];
-    let trial = |(name, test): (&str, fn(&Open))| {
+    let trial = |(name, test): Test| {
         let trial = Trial::test(format!("embedded/faults/{DEFAULT_VERSION}/{name}"), move || {
             test(&Open::start());
             Ok(())

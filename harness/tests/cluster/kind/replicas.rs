@@ -3,29 +3,20 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Lines};
-use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use brinell::model::{AttemptResult, Results, Verdict};
 use brinell::pod::guard::{Certificates, certificates};
-use libtest_mimic::{Completion, Trial};
+use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use super::engine::{docker, missing, works};
+use super::engine::docker;
 use super::existing::Theirs;
-use crate::support::Home;
+use crate::server::{self, HAPROXY, Server, haproxy};
 
 /// All tests of such clusters.
 pub fn trials() -> Vec<Trial> {
-    vec![Trial::ignorable_test("kind/replicas", || match missing().or_else(no_balancer) {
-        Some(missing) if std::env::var_os("CI").is_some() => Err(missing.into()),
-        Some(missing) => Ok(Completion::ignored_with(missing)),
-        None => {
-            replicas();
-            Ok(Completion::Completed)
-        }
-    })]
+    vec![server::trial("kind/replicas", &[HAPROXY], replicas)]
 }
 
 /// All of them on one cluster.
@@ -125,66 +116,6 @@ fn a_balancer_that_ends_tls_is_told(two: &Two) {
     assert_eq!(verdicts, [Verdict::Inconclusive], "{found:?}");
 }
 
-/// The image with HAProxy. `BRINELL_HAPROXY_IMAGE` names another one.
-fn balancer_image() -> String {
-    let named = std::env::var("BRINELL_HAPROXY_IMAGE").ok().filter(|image| !image.is_empty());
-    named.unwrap_or_else(|| "haproxy:3.2".to_owned())
-}
-
-/// The command that provides that image, if it is not here.
-fn no_balancer() -> Option<String> {
-    let image = balancer_image();
-    (!works("docker", &["image", "inspect", &image]))
-        .then(|| format!("HAProxy's image is not here: `docker pull {image}`"))
-}
-
-/// HAProxy in a container on this machine's network, removed when it is dropped.
-struct Balancer {
-    address: SocketAddr,
-    container: String,
-}
-
-impl Balancer {
-    /// Starts it with this configuration for the address that it gets, and with a certificate at `/etc/balancer/own.pem`.
-    fn start(home: &Home, config: impl FnOnce(SocketAddr) -> String) -> Balancer {
-        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = free.local_addr().expect("bound");
-        drop(free);
-        let folder = home.path(&format!("balancer-{}", address.port()));
-        std::fs::create_dir(&folder).expect("made");
-        let Certificates { certificate, key, .. } = certificates(&["127.0.0.1"]).expect("made");
-        std::fs::write(folder.join("own.pem"), format!("{certificate}{key}")).expect("written");
-        std::fs::write(folder.join("haproxy.cfg"), config(address)).expect("written");
-        let volume = format!("{}:/etc/balancer:ro", folder.display());
-        let image = balancer_image();
-        let options = [
-            "--detach",
-            "--rm",
-            "--label",
-            "brinell.dev/test",
-            "--network",
-            "host",
-            "--volume",
-            &volume,
-        ];
-        let program = ["--entrypoint", "haproxy", &image, "-db", "-f", "/etc/balancer/haproxy.cfg"];
-        let container = docker(&[&["run"], &options[..], &program[..]].concat());
-        // Another process begins to listen without an event.
-        let since = Instant::now();
-        while TcpStream::connect(address).is_err() {
-            assert!(since.elapsed() < Duration::from_secs(30), "it does not listen on {address}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Balancer { address, container: container.trim().to_owned() }
-    }
-}
-
-impl Drop for Balancer {
-    fn drop(&mut self) {
-        let _ = Command::new("docker").args(["rm", "--force", &self.container]).output();
-    }
-}
-
 /// Where the API servers' files are in the node.
 const FOLDER: &str = "/etc/kubernetes/audit";
 
@@ -280,15 +211,16 @@ impl Two {
     }
 
     /// A balancer in this mode of HAProxy's before both, which gives each connection, or each request, to the next one.
-    fn balancer(&self, mode: &str) -> Balancer {
+    fn balancer(&self, mode: &str) -> Server {
         let address = "{{.NetworkSettings.Networks.kind.IPAddress}}";
         let node = docker(&["inspect", "--format", address, &self.node]);
         let node = node.trim();
+        let Certificates { certificate, key, .. } = certificates(&["127.0.0.1"]).expect("made");
         let (bind, server) = match mode {
-            "http" => ("ssl crt /etc/balancer/own.pem", "ssl verify none"),
+            "http" => ("ssl crt /tmp/own.pem", "ssl verify none"),
             _ => ("", ""),
         };
-        Balancer::start(&self.theirs.home, |address| {
+        haproxy(&[("/tmp/own.pem", format!("{certificate}{key}"))], |address| {
             format!(
                 "defaults\nmode {mode}\ntimeout connect 5s\ntimeout client 1h\ntimeout server 1h\n\
                  listen api\nbind {address} {bind}\nbalance roundrobin\noption redispatch\n\
@@ -298,7 +230,7 @@ impl Two {
     }
 
     /// The cluster's kubeconfig by way of a balancer, as a file of this name; of somebody with a token where it is given.
-    fn kubeconfig(&self, name: &str, balancer: &Balancer, token: Option<String>) {
+    fn kubeconfig(&self, name: &str, balancer: &Server, token: Option<String>) {
         let text = std::fs::read_to_string(self.theirs.home.path("theirs")).expect("kind's");
         let mut kubeconfig: Value = serde_saphyr::from_str(&text).expect("YAML");
         let cluster = &mut kubeconfig["clusters"][0]["cluster"];
