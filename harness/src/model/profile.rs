@@ -86,6 +86,18 @@ pub enum PullSecret {
     Secret(String),
 }
 
+impl PullSecret {
+    /// The namespace and the name of the Secret that holds them; `None` where it is a file.
+    pub fn place(&self) -> Option<(&str, &str)> {
+        match self {
+            PullSecret::File(_) => None,
+            PullSecret::Secret(place) => {
+                place.split_once('/').filter(|(_, name)| !name.contains('/'))
+            }
+        }
+    }
+}
+
 /// Who plays a persona on an existing cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "WrittenPlayer")]

@@ -836,6 +836,27 @@ fn outside_of_a_pod_no_cluster_is_around_us() {
 }
 
 #[test]
+fn roles_hold_what_a_pull_secret_takes() {
+    let home = Home::new();
+    let roles = |secret: &str| {
+        let profile = format!(
+            "title: x\ncluster: {{image: a/b{secret}}}\ncontrols: {{pod-security: {{}}}}\n"
+        );
+        fs::write(home.path("theirs.yaml"), profile).expect("written");
+        let mut plan = brinell(&home, NO_ENGINE);
+        plan.args(["plan", "--profile", "./theirs.yaml", "--scenario", "hostpath-root"]);
+        ran(plan.args(["--rbac", "User/jane"])).stdout
+    };
+    let patch = r#""resourceNames":["default"],"resources":["serviceaccounts"],"verbs":["patch"]"#;
+    let get = r#""resourceNames":["pull"],"resources":["secrets"],"verbs":["get"]"#;
+    assert!(!roles("").contains("secrets"), "{}", roles(""));
+    let file = roles(", pull-secret: {file: x}");
+    assert!(file.contains(patch) && !file.contains(get), "{file}");
+    let held = roles(", pull-secret: {secret: registries/pull}");
+    assert!(held.contains(patch) && held.contains(get), "{held}");
+}
+
+#[test]
 fn roles_are_printed_without_a_cluster_and_hold_no_star() {
     let ran = say(&["plan", "--rbac", "ServiceAccount/ci/brinell"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");

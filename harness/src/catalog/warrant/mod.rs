@@ -9,7 +9,7 @@ mod object;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Entry, Grounded, PersonaEntry, Turn, namespace};
-use crate::model::{Bound, Expectation, HeldRole, Impersonated, Layer, Persona, Right};
+use crate::model::{Bound, Expectation, HeldRole, Impersonated, Layer, Persona, PullSecret, Right};
 
 pub use manifest::{Grantee, NoGrantee};
 
@@ -79,7 +79,12 @@ impl Grounded {
         // Which cluster it is, and what is left to be removed.
         let system = within(rights(&["get"], "", "namespaces"), SYSTEM);
         let left = rights(&["list", "watch"], "", "namespaces");
-        all.extend(system.into_iter().chain(left).map(Claim::from));
+        let pulled = self.pull_secret().and_then(PullSecret::place);
+        let pulled = pulled.into_iter().flat_map(|(namespace, name)| {
+            within(named(rights(&["get"], "", "secrets"), name), namespace)
+        });
+        all.extend(system.into_iter().chain(left).chain(pulled).map(Claim::from));
+        all.extend(self.pulling(namespace(&self.accounts.object)));
         let each = entries.iter().map(|entry| (entry.id.clone(), self.claims(entry, with_pods)));
         Warrant { all, each: each.collect(), prefix: self.prefix.clone() }
     }
@@ -100,7 +105,19 @@ impl Grounded {
             };
             looked.map(Claim::from).chain(own)
         });
-        made.chain(acting.map(Claim::from)).chain(sent).collect()
+        let pulling = self.pulling(ours.iter().copied());
+        made.chain(acting.map(Claim::from)).chain(sent).chain(pulling).collect()
+    }
+
+    /// With what nodes pull our image, where the profile says it.
+    fn pull_secret(&self) -> Option<&PullSecret> {
+        self.profile.profile.cluster.as_ref()?.pull_secret.as_ref()
+    }
+
+    /// What it takes to have the pods of these namespaces pull our image with it.
+    fn pulling<'a>(&self, namespaces: impl IntoIterator<Item = &'a str>) -> Vec<Claim> {
+        let pulling = self.pull_secret().map(|_| namespaces.into_iter().flat_map(object::pulling));
+        pulling.into_iter().flatten().collect()
     }
 }
 

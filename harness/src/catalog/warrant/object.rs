@@ -36,6 +36,14 @@ fn own_namespace(name: &str) -> Vec<Claim> {
     create.into_iter().chain(delete).chain(account).map(Claim::from).collect()
 }
 
+/// The credentials of a registry are put into a namespace of ours, and its default account names them.
+pub(super) fn pulling(namespace: &str) -> Vec<Claim> {
+    let credentials = rights(&["create"], "", "secrets");
+    let account = named(rights(&["patch"], "", "serviceaccounts"), "default");
+    let needed = credentials.into_iter().chain(account).collect();
+    within(needed, namespace).into_iter().map(Claim::from).collect()
+}
+
 /// The rights that whoever makes a role or a binding must hold in its namespace, or may pass over.
 pub(super) fn grown(object: &Value, all: &[Document]) -> Vec<Claim> {
     let Some(place) = place(object) else { return Vec::new() };

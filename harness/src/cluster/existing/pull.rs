@@ -94,21 +94,23 @@ impl Existing {
                 let text = std::fs::read_to_string(path).map_err(unreadable)?;
                 (text, path.display().to_string())
             }
-            PullSecret::Secret(name) => (self.held_by(name).await?, name.clone()),
+            PullSecret::Secret(written) => {
+                let place = from.place();
+                let place = place.ok_or_else(|| PullSecretError::Name(written.clone()))?;
+                (self.held_by(place).await?, written.clone())
+            }
         };
         self.pull = Some(PullCredentials::of(text, &from)?);
         Ok(())
     }
 
     /// What a Secret of the cluster's holds.
-    async fn held_by(&self, written: &str) -> Result<String, PullSecretError> {
-        let parts = written.split_once('/').filter(|(_, name)| !name.contains('/'));
-        let (namespace, name) = parts.ok_or_else(|| PullSecretError::Name(written.to_owned()))?;
+    async fn held_by(&self, (namespace, name): (&str, &str)) -> Result<String, PullSecretError> {
         let secrets = Api::<Secret>::namespaced(self.access.admin.clone(), namespace);
-        let unread = |cause| PullSecretError::Unread { name: written.to_owned(), cause };
+        let unread = |cause| PullSecretError::Unread { name: format!("{namespace}/{name}"), cause };
         let held = secrets.get(name).await.map_err(unread)?.data.unwrap_or_default();
         let text = held.get(KEY).and_then(|bytes| String::from_utf8(bytes.0.clone()).ok());
-        text.ok_or_else(|| PullSecretError::Empty(written.to_owned()))
+        text.ok_or_else(|| PullSecretError::Empty(format!("{namespace}/{name}")))
     }
 }
 
