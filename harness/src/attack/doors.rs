@@ -11,7 +11,8 @@ use crate::cluster::Access;
 use crate::model::{Door, Silence, SilenceKind};
 
 /// What is asked for by WebSocket: a watch is one that needs no pod. Nothing has this name.
-const WATCH: &str = "/api/v1/namespaces/default/configmaps?watch=true&timeoutSeconds=1&fieldSelector=metadata.name%3Dbrinell-none";
+const WATCH: &str =
+    "/api/v1/namespaces?watch=true&timeoutSeconds=1&fieldSelector=metadata.name%3Dbrinell-none";
 
 /// What is asked for by SPDY: a stream into a pod that is not there, which the API server itself refuses. Whether what asks for the
 /// stream came along is not seen from it.
@@ -25,9 +26,9 @@ const PROTOCOLS: Protocols =
 /// is opened and nobody is entered. Where no answer brings an Audit-ID back, nothing tells who gave it, and none is known.
 pub async fn closed(access: &Access, run: &str) -> BTreeMap<Door, String> {
     let asking = Request::get("/version").header("Audit-ID", format!("{run}-way"));
-    let plain = send(access, asking).await;
-    if plain.is_ok_and(|(_, is_strange)| is_strange) {
-        return BTreeMap::new();
+    match send(access, asking).await {
+        Ok((_, false)) => {}
+        Ok((_, true)) | Err(_) => return BTreeMap::new(),
     }
     let mut closed = BTreeMap::new();
     for door in Door::STREAMS {
@@ -48,8 +49,9 @@ async fn why_closed(access: &Access, door: Door, run: &str) -> Option<String> {
         // A watch by WebSocket is refused without one (measured on 1.36.3).
         .header("Origin", "http://brinell.invalid");
     match send(access, upgrade(request, door, PROTOCOLS)).await {
-        Err(silence) => Some(format!("no answer comes through it ({})", silence.text)),
-        Ok((StatusCode::SWITCHING_PROTOCOLS, _)) => None,
+        // What may be otherwise the next time closes nothing: each attempt tells it by itself.
+        Err(_) | Ok((StatusCode::SWITCHING_PROTOCOLS | StatusCode::TOO_MANY_REQUESTS, _)) => None,
+        Ok((code, _)) if code.is_server_error() => None,
         Ok((code, true)) => Some(format!("something before it answered {}", code.as_u16())),
         Ok((code, false)) if is_websocket && code.is_success() => {
             Some("something before it dropped what asks for a WebSocket".to_owned())

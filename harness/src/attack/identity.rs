@@ -33,6 +33,8 @@ pub struct Identity {
     token: Option<String>,
     /// Whether the API server has taken its credentials; `None` where there are none that it should take.
     taken: Option<Arc<AtomicBool>>,
+    /// Whether it leads to the cluster by another address than the admin's.
+    pub elsewhere: bool,
     config: Config,
     connections: Arc<OnceCell<Connections>>,
 }
@@ -42,6 +44,7 @@ struct Pass {
     config: Config,
     user: Option<String>,
     token: Option<String>,
+    elsewhere: bool,
 }
 
 /// An identity could not be made.
@@ -71,7 +74,7 @@ impl Identity {
     }
 
     async fn made(name: &str, persona: &Persona, access: &Access) -> Result<Self, NoIdentity> {
-        let Pass { mut config, user, token } = pass(persona, access).await?;
+        let Pass { mut config, user, token, elsewhere } = pass(persona, access).await?;
         let impersonated = persona.impersonated();
         if let Some(user) = &impersonated {
             config.auth_info.impersonate = Some(user.username.clone());
@@ -82,9 +85,13 @@ impl Identity {
         }
         let taken = match persona {
             Persona::Anonymous | Persona::BadToken => None,
-            Persona::ServiceAccount(_) | Persona::Impersonated(_) => Some(Arc::default()),
             // It was asked who they are.
-            Persona::Admin | Persona::Credentials(_) => Some(Arc::new(AtomicBool::new(true))),
+            Persona::Admin
+            | Persona::Credentials(_)
+            | Persona::Impersonated(Impersonated { by: None, .. }) => {
+                Some(Arc::new(AtomicBool::new(true)))
+            }
+            Persona::ServiceAccount(_) | Persona::Impersonated(_) => Some(Arc::default()),
         };
         Ok(Identity {
             name: name.to_owned(),
@@ -93,6 +100,7 @@ impl Identity {
             client: client(config.clone(), &access.pace)?,
             token,
             taken,
+            elsewhere,
             config,
             connections: Arc::default(),
         })
@@ -105,7 +113,9 @@ impl Identity {
 
     /// Notes by an answer of the API server that it takes the credentials.
     pub fn note(&self, observation: &Observation) {
-        let code = observation.answer.code().filter(|_| observation.sent.audit_id.is_some());
+        // What a front end answers in the API server's place tells nothing of what that takes.
+        let is_its_own = observation.sent.audit_id.is_some() && !observation.answer.is_without_id();
+        let code = observation.answer.code().filter(|_| is_its_own);
         if let (Some(taken), Some(code)) = (&self.taken, code)
             && code != 401
         {
@@ -132,12 +142,12 @@ async fn pass(persona: &Persona, access: &Access) -> Result<Pass, NoIdentity> {
     let Access { admin, config, .. } = access;
     let token = match persona {
         Persona::Credentials(credentials) => {
-            let Taken { config, user, token } = take(credentials, access).await?;
-            return Ok(Pass { config, user: Some(user), token });
+            let Taken { config, user, token, elsewhere } = take(credentials, access).await?;
+            return Ok(Pass { config, user: Some(user), token, elsewhere });
         }
         Persona::Admin | Persona::Impersonated(Impersonated { by: None, .. }) => {
             let user = who_am_i(admin).await?.username;
-            return Ok(Pass { config: config.clone(), user, token: None });
+            return Ok(Pass { config: config.clone(), user, token: None, elsewhere: false });
         }
         Persona::ServiceAccount(account)
         | Persona::Impersonated(Impersonated { by: Some(account), .. }) => {
@@ -147,7 +157,8 @@ async fn pass(persona: &Persona, access: &Access) -> Result<Pass, NoIdentity> {
         Persona::BadToken => Some(format!("brinell-{}", crate::text::random_hex(16))),
         Persona::Anonymous => None,
     };
-    Ok(Pass { config: access.bare(token.as_deref()), user: persona.user(), token })
+    let (config, user) = (access.bare(token.as_deref()), persona.user());
+    Ok(Pass { config, user, token, elsewhere: false })
 }
 
 /// The headers of impersonation that kube has no fields for. A key is encoded, because it may hold a slash.

@@ -10,10 +10,15 @@ use crate::cluster::{Access, Connection, Connections, Greeting, Servers};
 use crate::model::{Silence, SilenceKind};
 use crate::text::api_words;
 
+const ELSEWHERE: &str = "it is reached by another address than the admin's, and nothing shows whether one API server \
+                         answers all of a connection there";
+
 /// An attempt's own connection.
 pub struct Wire {
     connections: Connections,
     opened: OnceCell<Result<(Connection, Greeting), String>>,
+    /// Whether it leads to the cluster by another address than the admin's: where TLS ends on that way is not known.
+    elsewhere: bool,
 }
 
 impl Wire {
@@ -33,6 +38,7 @@ impl Wire {
     /// sent.
     pub fn unseen(&self) -> Option<String> {
         match self.opened.get() {
+            Some(Ok(_)) if self.elsewhere => Some(ELSEWHERE.to_owned()),
             Some(Ok((_, Greeting::Untold(words)))) => Some(words.clone()),
             _ => None,
         }
@@ -44,6 +50,9 @@ impl Wire {
     /// Why it could not be sent.
     pub async fn mark(&self, path: &str, audit_id: &str) -> Option<Result<(), String>> {
         let (connection, _) = self.opened.get()?.as_ref().ok()?;
+        if self.elsewhere {
+            return Some(Err(ELSEWHERE.to_owned()));
+        }
         Some(connection.mark(path, audit_id).await.map_err(|error| api_words(&error)))
     }
 }
@@ -58,7 +67,8 @@ impl World {
             return Ok(None);
         }
         let connections = identity.connections(&self.access.pace).await?.clone();
-        Ok(Some(Wire { connections, opened: OnceCell::new() }))
+        let elsewhere = identity.elsewhere;
+        Ok(Some(Wire { connections, opened: OnceCell::new(), elsewhere }))
     }
 
     /// The same whose admin asks one API server that was seen awake.

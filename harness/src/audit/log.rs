@@ -401,7 +401,8 @@ impl AuditLog {
         match self.state().events.contains_key(audit_id) {
             true => Ok(()),
             false => Err(format!(
-                "{SEVERAL}, and a marked request that the same one answered after it is not there either"
+                "{SEVERAL}, and a marked request of the same persona that the same one answered after it is not there either: \
+                 it is another one's log, or its policy logs nothing of that persona"
             )),
         }
     }

@@ -13,6 +13,7 @@ use hyper_util::rt::TokioExecutor;
 use k8s_openapi::api::authentication::v1::{SelfSubjectReview, UserInfo};
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{ListParams, PostParams};
+use kube::client::middleware::AuthLayer;
 use kube::client::{Body, ClientBuilder, ConfigExt};
 use kube::config::AuthInfo;
 use kube::{Api, Client, Config};
@@ -132,22 +133,27 @@ pub(super) fn telling_client(
     let dial = dial(config.proxy_url.as_ref())?;
     let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(dial)?);
     connector.set_connect_timeout(Some(CONNECTING));
-    let auth = config.auth_layer().map_err(|error| match error {
-        kube::Error::Auth(cause) => kube::Error::Service(without_command(cause.into())),
-        other => other,
-    })?;
+    let auth = auth_layer(&config)?;
     let sending = ServiceBuilder::new()
         .layer(config.base_uri_layer())
         .option_layer(auth)
         .layer(config.extra_headers_layer()?)
         .map_err(|error: legacy::Error| BoxError::from(error))
         .service(legacy::Client::builder(TokioExecutor::new()).build(connector));
-    let without_command = MapErrLayer::new(|error: BoxError| without_command(error));
     let sending = ClientBuilder::new(BoxService::new(sending), config.default_namespace);
-    Ok(in_turn(sending.with_layer(&telling).with_layer(&without_command), pace))
+    Ok(in_turn(sending.with_layer(&telling), pace))
 }
 
-/// A client that sends when its turn comes and waits only so long for an answer.
+/// What gives requests the credentials of a configuration. What an error of kube's shows of a plug-in's environment is
+/// left out.
+pub(super) fn auth_layer(config: &Config) -> Result<Option<AuthLayer>, kube::Error> {
+    config.auth_layer().map_err(|error| match error {
+        kube::Error::Auth(cause) => kube::Error::Service(without_command(cause.into())),
+        other => other,
+    })
+}
+
+/// A client that sends when its turn comes and waits only so long for an answer. Its errors show nothing of a plug-in.
 pub(super) fn in_turn<S, B>(builder: ClientBuilder<S>, pace: &Pace) -> Client
 where
     S: Service<Request<Body>, Response = Response<B>> + Send + 'static,
@@ -165,5 +171,7 @@ where
             answer.await
         }
     });
-    builder.with_layer(&TimeoutLayer::new(ANSWER)).with_layer(&in_turn).build()
+    let without_command = MapErrLayer::new(|error: S::Error| without_command(error.into()));
+    let builder = builder.with_layer(&without_command).with_layer(&TimeoutLayer::new(ANSWER));
+    builder.with_layer(&in_turn).build()
 }

@@ -17,7 +17,7 @@ use tokio::sync::Mutex;
 use tower::util::option_layer;
 use tower::{BoxError, ServiceExt, service_fn};
 
-use super::access::{CONNECTING, in_turn};
+use super::access::{CONNECTING, auth_layer, in_turn};
 use super::proxy::dial;
 use super::{Pace, READY};
 
@@ -55,7 +55,7 @@ impl Connections {
     pub fn of(config: &Config, pace: &Pace) -> Result<Connections, kube::Error> {
         let dial = dial(config.proxy_url.as_ref())?;
         let connector = config.rustls_https_connector_with_connector(dial)?;
-        let (base, auth) = (config.base_uri_layer(), Arc::new(config.auth_layer()?));
+        let (base, auth) = (config.base_uri_layer(), Arc::new(auth_layer(config)?));
         let (headers, pace) = (config.extra_headers_layer()?, pace.clone());
         let server = config.cluster_url.clone();
         Ok(Connections(Arc::new(move || {

@@ -32,7 +32,9 @@ pub use commands::RUN_VARIABLE;
 pub(crate) use connection::{Connection, Connections, Greeting};
 pub use existing::sweep as sweep_existing;
 pub(crate) use existing::{CredentialsError, Taken, take};
-pub use existing::{Existing, PullCredentials, ReachError, Unmet, Way, lacks, namespace_prefix};
+pub use existing::{
+    Existing, PullCredentials, PullSecretError, ReachError, Unmet, Way, lacks, namespace_prefix,
+};
 pub(crate) use image::can_run_in_pods;
 pub use image::{Image, ImageError};
 use kube::config::{KubeConfigOptions, Kubeconfig};

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use brinell::catalog::{Problems, ProfileError, SelectError};
 use brinell::cluster::assets::AssetError;
 use brinell::cluster::{
-    ChoiceError, ClusterError, ImageError, NoCluster, PlugInError, ProcessError, ReachError,
+    ChoiceError, ClusterError, ImageError, NoCluster, PlugInError, ProcessError, PullSecretError,
+    ReachError,
 };
 use brinell::input::Unreadable;
 use brinell::model::ReadError;
@@ -210,7 +211,11 @@ impl Error {
                 | ReachError::Impersonates { .. }
                 | ReachError::Production { .. }
                 | ReachError::Proxy(_)
-                | ReachError::PullSecret(_)
+                | ReachError::PullSecret(
+                    PullSecretError::Unreadable { .. }
+                    | PullSecretError::Name(_)
+                    | PullSecretError::Empty(..),
+                )
                 | ReachError::Source(_),
             )
             | Error::MergedProof(_)
@@ -227,7 +232,11 @@ impl Error {
                 | AssetError::Cache(_),
             )
             | Error::NoCluster(_)
-            | Error::Reach(ReachError::Api { .. } | ReachError::Unauthorized { .. })
+            | Error::Reach(
+                ReachError::Api { .. }
+                | ReachError::Unauthorized { .. }
+                | ReachError::PullSecret(PullSecretError::Unread { .. }),
+            )
             | Error::Image(_)
             | Error::PlugIn(_)
             | Error::Folder(_)

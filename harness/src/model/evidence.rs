@@ -363,6 +363,11 @@ pub enum Log {
 }
 
 impl Answer {
+    /// Whether it is an answer that nothing shows to be the API server's own.
+    pub fn is_without_id(&self) -> bool {
+        matches!(self, Answer::Http(response) if response.without_id)
+    }
+
     /// The code that the API server gave the persona, which its event must hold too.
     pub fn code(&self) -> Option<u16> {
         match self {

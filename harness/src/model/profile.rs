@@ -35,7 +35,14 @@ impl Profile {
             Player::Credentials(Credentials::TokenFile(file)) => Some(file),
             Player::Impersonated(_) | Player::ServiceAccount(_) => None,
         });
-        let cluster = self.cluster.iter_mut().filter_map(|cluster| cluster.kubeconfig.as_mut());
+        let cluster =
+            self.cluster.iter_mut().flat_map(|Whereabouts { kubeconfig, pull_secret, .. }| {
+                let pulled = pull_secret.as_mut().and_then(|secret| match secret {
+                    PullSecret::File(file) => Some(file),
+                    PullSecret::Secret(_) => None,
+                });
+                kubeconfig.as_mut().into_iter().chain(pulled)
+            });
         players.chain(cluster).for_each(|file| *file = folder.join(&*file));
         self
     }

@@ -121,7 +121,7 @@ impl Warrant {
 # What brinell needs for the scenarios that were chosen, beside what Kubernetes allows everybody who has an identity. It holds
 # in the whole cluster, because the namespaces that brinell makes have names of their run: nobody can bind a role in them
 # before they are there. What a role of brinell's own grants there is needed as well: RBAC lets nobody grant what they do not
-# hold.
+# hold. What was printed for other scenarios, or for somebody else, has the same names: this takes its place.
 "
         .to_owned();
         role(&mut text, "ClusterRole", None, &everywhere);

@@ -23,6 +23,8 @@ pub struct Taken {
     pub user: String,
     /// The bearer token, where they are one in a file.
     pub token: Option<String>,
+    /// Whether they lead to the cluster by another address than the admin's.
+    pub elsewhere: bool,
 }
 
 /// Somebody's own credentials cannot be used.
@@ -85,7 +87,10 @@ pub async fn take(credentials: &Credentials, access: &Access) -> Result<Taken, C
     let refused = |cause| CredentialsError::Refused { whose: whose.clone(), cause };
     let asking = client(config.clone(), &access.pace).map_err(refused)?;
     match who_am_i(&asking).await.map_err(refused)?.username {
-        Some(user) if user != NOBODY => Ok(Taken { config, user, token }),
+        Some(user) if user != NOBODY => {
+            let elsewhere = !is_same_server(&config, &access.config);
+            Ok(Taken { config, user, token, elsewhere })
+        }
         _ => Err(CredentialsError::Nobody(whose)),
     }
 }

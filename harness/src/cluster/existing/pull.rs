@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Existing;
 use crate::model::PullSecret;
@@ -45,25 +45,30 @@ pub enum PullSecretError {
     },
     /// What it holds.
     #[error(
-        "the pull secret {0} holds no credentials: JSON with an `auth` for a registry is expected, as in \
-         {{\"auths\": {{\"registry.example.com\": {{\"auth\": …}}}}}}. A helper for credentials keeps them elsewhere"
+        "the pull secret {0} holds no credentials for the image's registry {1}: JSON with an `auth` for it is expected, as in \
+         {{\"auths\": {{\"{1}\": {{\"auth\": …}}}}}}. A helper for credentials keeps them elsewhere"
     )]
-    Empty(String),
+    Empty(String, String),
 }
 
 impl PullCredentials {
-    fn of(text: String, from: &str) -> Result<Self, PullSecretError> {
-        let config: Value = serde_json::from_str(&text).unwrap_or_default();
-        let mut auths = config["auths"].as_object().into_iter().flat_map(|auths| auths.values());
+    /// Those for an image's registry alone: others are nobody's business on the cluster.
+    fn of(text: &str, image: &str, from: &str) -> Result<Self, PullSecretError> {
+        let registry = registry(image);
+        let config: Value = serde_json::from_str(text).unwrap_or_default();
+        let auths = config["auths"].as_object().into_iter().flatten();
         let holds = |auth: &Value| {
             ["auth", "password"]
                 .iter()
                 .any(|key| auth[*key].as_str().is_some_and(|it| !it.is_empty()))
         };
-        let holds_any = auths.any(holds);
-        holds_any
-            .then_some(PullCredentials(text))
-            .ok_or_else(|| PullSecretError::Empty(from.to_owned()))
+        let own = auths.filter(|(name, auth)| is_of(name, registry) && holds(auth));
+        let own: Map<String, Value> =
+            own.map(|(name, auth)| (name.clone(), auth.clone())).collect();
+        match own.is_empty() {
+            true => Err(PullSecretError::Empty(from.to_owned(), registry.to_owned())),
+            false => Ok(PullCredentials(json!({"auths": own}).to_string())),
+        }
     }
 
     /// The Secret with them, in a namespace of ours.
@@ -80,6 +85,21 @@ impl PullCredentials {
             _ => {}
         }
     }
+}
+
+/// The registry that an image is in.
+fn registry(image: &str) -> &str {
+    match image.split_once('/') {
+        Some((first, _)) if first.contains(['.', ':']) || first == "localhost" => first,
+        _ => "docker.io",
+    }
+}
+
+/// Whether credentials under this name are for a registry: it may be a URL with a path, and Docker's own has another name.
+fn is_of(name: &str, registry: &str) -> bool {
+    let host = name.trim_start_matches("https://").trim_start_matches("http://");
+    let host = host.split('/').next().unwrap_or_default();
+    host == registry || registry == "docker.io" && host == "index.docker.io"
 }
 
 impl Existing {
@@ -100,7 +120,7 @@ impl Existing {
                 (self.held_by(place).await?, written.clone())
             }
         };
-        self.pull = Some(PullCredentials::of(text, &from)?);
+        self.pull = Some(PullCredentials::of(&text, &self.access.image, &from)?);
         Ok(())
     }
 
@@ -110,7 +130,8 @@ impl Existing {
         let unread = |cause| PullSecretError::Unread { name: format!("{namespace}/{name}"), cause };
         let held = secrets.get(name).await.map_err(unread)?.data.unwrap_or_default();
         let text = held.get(KEY).and_then(|bytes| String::from_utf8(bytes.0.clone()).ok());
-        text.ok_or_else(|| PullSecretError::Empty(format!("{namespace}/{name}")))
+        // What is no pull secret holds no credentials.
+        Ok(text.unwrap_or_default())
     }
 }
 
@@ -120,12 +141,34 @@ mod tests {
 
     #[test]
     fn what_holds_no_credentials_is_no_pull_secret() {
-        let held = |text: &str| PullCredentials::of(text.to_owned(), "it").is_ok();
+        let held = |text: &str| PullCredentials::of(text, "b/c:1", "it").is_ok();
+        let held = |text: &str| held(&text.replace("\"b\"", "\"docker.io\""));
         assert!(held(r#"{"auths": {"a": {}, "b": {"auth": "YTpi"}}}"#));
         assert!(held(r#"{"auths": {"b": {"username": "a", "password": "b"}}}"#));
         for text in ["", "[]", "{}", r#"{"auths": {"a": {}}, "credsStore": "desktop"}"#] {
             assert!(!held(text), "{text}");
         }
+    }
+
+    #[test]
+    fn of_other_registries_nothing_is_taken_along() {
+        let auths = |names: &[&str]| {
+            let auths = names.iter().map(|name| ((*name).to_owned(), json!({"auth": "YTpi"})));
+            json!({"auths": auths.collect::<Map<_, _>>()}).to_string()
+        };
+        let all =
+            auths(&["https://r.example.com:5000/v1/", "ghcr.io", "https://index.docker.io/v1/"]);
+        for (image, own) in [
+            ("r.example.com:5000/team/brinell:1", "https://r.example.com:5000/v1/"),
+            ("ghcr.io/brinell@sha256:0", "ghcr.io"),
+            ("brinell:1", "https://index.docker.io/v1/"),
+            ("team/brinell", "https://index.docker.io/v1/"),
+        ] {
+            let kept = PullCredentials::of(&all, image, "it").expect("there");
+            assert_eq!(kept.0, auths(&[own]), "{image}");
+        }
+        let other = PullCredentials::of(&all, "quay.io/brinell", "it").err().expect("not there");
+        assert!(other.to_string().contains("the image's registry quay.io"), "{other}");
     }
 
     #[test]

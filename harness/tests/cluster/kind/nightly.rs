@@ -22,7 +22,7 @@ pub fn trials() -> Vec<Trial> {
 const IMAGE: [&str; 2] = ["registry.example.com/brinell:0.1.0", "brinell:0.1.0"];
 
 /// Where its namespace is.
-const NAMESPACE: &str = "security";
+const NAMESPACE: &str = "brinell";
 
 /// What the volume claim is bound to where a cluster has no class of storage.
 const VOLUME: &str = r#"{"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "results"}, "spec": {
@@ -47,7 +47,7 @@ fn results_stay() {
     assert_eq!(ended, "failed", "namespaces without labels admit every pod: {summary:?}");
     assert_eq!(results.cluster, "existing (in-cluster)");
     assert!(summary.passed > 5 && summary.inconclusive == 0 && !summary.left_behind, "{summary:?}");
-    let may_not = "which system:serviceaccount:security:brinell may not";
+    let may_not = "which system:serviceaccount:brinell:brinell may not";
     assert!(!json.contains(may_not), "the roles do not give everything: {json}");
     let junit = theirs.in_node(&["sh", "-c", "cat /var/results/tonight-*.xml"], "");
     assert!(junit_parser::from_reader(junit.as_bytes()).is_ok_and(|it| it.failures > 0));
