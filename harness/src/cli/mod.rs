@@ -158,7 +158,7 @@ pub struct PlanArguments {
     #[arg(
         long,
         value_name = "SUBJECT",
-        conflicts_with_all = ["cluster", "context", "in_cluster", "kubeconfig", "rate", "allow_production"],
+        conflicts_with = "cluster",
         help_heading = "Existing cluster"
     )]
     pub rbac: Option<Grantee>,
