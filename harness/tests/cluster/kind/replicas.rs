@@ -93,7 +93,8 @@ fn what_a_starting_one_refuses_is_no_block(two: &Two) {
     let steady = steady.verdicts();
     assert!(steady.values().filter(|it| **it == Verdict::Failed).count() > 4, "{steady:?}");
     let mut running = two.start("balanced", BOTH, &[&ATTACKS[..], &["--rate", "8"]].concat());
-    running.read_until(Some("staged"));
+    // Everything is there then, and attacks begin.
+    running.read_until(Some(" persona"));
     two.start_second(POLICY);
     let found = two.end(running);
     let mut unknown = 0;
