@@ -10,9 +10,9 @@ use std::process::{Child, Command, Stdio};
 use brinell::cluster::{DEFAULT_VERSION, Existing, Pace, Way};
 use brinell::model::{Context, Results, Verdict};
 use k8s_openapi::api::authentication::v1::TokenRequest;
-use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
-use kube::config::Kubeconfig;
+use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, Client, ResourceExt};
 use libtest_mimic::Trial;
@@ -271,6 +271,20 @@ impl Held {
         fs::write(self.folder.path().join("way"), way.to_string()).expect("written");
         let profile = PROFILE.replace("LOG", &self.log.to_string_lossy());
         fs::write(self.folder.path().join("held.yaml"), profile).expect("written");
+    }
+
+    /// What the API server answers the visitor who reads a pod that is not there.
+    pub(super) fn pod_as_visitor(&self) -> Result<Pod, kube::Error> {
+        let options = KubeConfigOptions {
+            context: Some("visitor".to_owned()),
+            ..KubeConfigOptions::default()
+        };
+        let way = Kubeconfig::read_from(self.folder.path().join("way")).expect("a kubeconfig");
+        self.runtime.block_on(async {
+            let config = kube::Config::from_custom_kubeconfig(way, &options).await;
+            let client = Client::try_from(config.expect("a way"))?;
+            Api::<Pod>::namespaced(client, "default").get("none").await
+        })
     }
 
     pub(super) fn command(&self, words: &[&str], context: &str) -> Command {
