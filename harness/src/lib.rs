@@ -1,7 +1,8 @@
 //! brinell presses on a Kubernetes cluster with real attacks and says, control by control, whether each was
 //! stopped, by whom, and what evidence it left.
 //!
-//! The modules from the top: [`report`] shows what a run tells; [`prove`] weakens controls, one at a time; a [`run`]
+//! The modules from the top: [`report`] shows what a run tells; [`compare`] says what is different between
+//! two results, and [`trend`] when each scenario turned in many; [`prove`] weakens controls, one at a time; a [`run`]
 //! makes a [`cluster`] ready, sends every attack of the [`catalog`]'s scenarios, reads the audit log and has all of it
 //! judged by [`judge`]. [`pod`] is what runs inside pods. [`model`] holds the words of all of them as plain data.
 //!
@@ -12,6 +13,7 @@ pub mod audit;
 pub mod catalog;
 pub mod cli;
 pub mod cluster;
+pub mod compare;
 pub mod input;
 pub mod judge;
 mod merge;
@@ -22,3 +24,4 @@ pub mod prove;
 pub mod report;
 pub mod run;
 pub mod text;
+pub mod trend;

@@ -11,7 +11,8 @@ use brinell::report::ExitCode;
 use clap::error::ContextValue;
 use clap::{CommandFactory, Parser};
 use command::{
-    Error, assets, complain, image, list, merge, print, prove, refuse, report, reported, run, sweep,
+    Error, assets, compare, complain, image, list, merge, print, prove, refuse, report, reported,
+    run, sweep, trend,
 };
 
 fn main() -> Code {
@@ -58,7 +59,9 @@ fn follow(cli: Cli) -> Result<Code, Error> {
             let output = Output { reports: arguments.reports.clone(), ..Output::default() };
             reported(merge::merge(&arguments), &output)
         }
-        Some(Command::Report { results }) => report::markdown(&results),
+        Some(Command::Compare { before, after, r#as }) => compare::compare(&before, &after, r#as),
+        Some(Command::Trend { results, r#as }) => trend::trend(&results, r#as),
+        Some(Command::Report { results, r#as }) => report::print_as(&results, r#as),
         Some(Command::Sweep(arguments)) => in_runtime(sweep::sweep(arguments)),
         None if cli.run.list.is_some() => list::list(&cli.run),
         None => {

@@ -12,7 +12,7 @@ pub use reports::Reports;
 use crate::catalog::Grantee;
 use crate::cluster::{ClusterType, PlugIn, Supervision, Tied};
 use crate::pod::InCluster;
-use crate::report::{ExitCode, Meaning};
+use crate::report::{ExitCode, Format, Meaning, Shown};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -23,6 +23,7 @@ Examples:
   brinell --list                                    what there is
   brinell explain exec-interactive                  what a scenario does and why
   brinell prove --cluster embedded                  the proof that scenarios can fail
+  brinell compare before.json after.json            what a change made worse
   brinell sweep                                     removes what an ended run left behind";
 
 const PROOF: &str = "\
@@ -35,10 +36,18 @@ Examples:
   brinell prove --scenario exec-interactive         what one scenario notices
   brinell prove --json proof.json && brinell report proof.json > proof.md";
 
+const COMPARISON: &str = "\
+What differs between any two runs (ids, times, addresses) is left out. What passed and is skipped, inconclusive or gone now
+is worse, and so is what fails for one reason more, or fails and was not there.
+
+Examples:
+  brinell compare before.json after.json            the check after an upgrade or another change";
+
 /// The end of a help: what belongs to the command, and the exit codes in the words that `said` chooses.
 fn after_help(about: &str, said: fn(Meaning) -> &'static str) -> String {
     let told = |code: &ExitCode| (*code as u8, said(code.meaning()).replace('\n', "\n     "));
-    let (foreign, own): (Vec<_>, Vec<_>) = ExitCode::ALL.iter().partition(|it| it.is_foreign());
+    let told_of = ExitCode::ALL.iter().filter(|code| !said(code.meaning()).is_empty());
+    let (foreign, own): (Vec<_>, Vec<_>) = told_of.partition(|it| it.is_foreign());
     let line = |code| {
         let (number, words) = told(code);
         format!("  {number}  {words}\n")
@@ -80,15 +89,38 @@ pub enum Command {
     Prove(ProveArguments),
     /// Join the results of several jobs: other clusters, or parts of the catalog
     Merge(MergeArguments),
+    /// Say what is worse, better or otherwise different in a result than in an earlier one, attempt by attempt
+    #[command(after_help = after_help(COMPARISON, |meaning| meaning.comparison))]
+    Compare {
+        /// The JSON that a run wrote before, or `brinell merge`
+        before: PathBuf,
+        /// The JSON of a run after it
+        after: PathBuf,
+        /// How it is shown
+        #[arg(long, value_name = "FORM", value_enum, default_value_t = Shown::Text)]
+        r#as: Shown,
+    },
+    /// Say when each scenario turned and how long it takes, over many results
+    Trend {
+        /// Folders, of which every JSON of a run is read, and files
+        #[arg(required = true)]
+        results: Vec<PathBuf>,
+        /// How it is shown
+        #[arg(long, value_name = "FORM", value_enum, default_value_t = Shown::Text)]
+        r#as: Shown,
+    },
     /// Write the image of this executable as an archive, to push into your registry
     Image {
         /// The archive, as `docker load` and `skopeo copy docker-archive:…` take it; `-` is standard output
         file: PathBuf,
     },
-    /// Print a result as Markdown, from the JSON that a run or a proof wrote
+    /// Print a result in another format, from the JSON that a run or a proof wrote
     Report {
         /// The JSON
         results: PathBuf,
+        /// The format
+        #[arg(long, value_name = "FORMAT", default_value = "markdown", value_parser = reports::named())]
+        r#as: &'static Format,
     },
     /// Remove what ended runs left behind: clusters, containers, networks, images, files
     Sweep(SweepArguments),

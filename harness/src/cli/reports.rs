@@ -1,10 +1,15 @@
-//! The report files that arguments ask for: a flag for each format that has one.
+//! The report files that arguments ask for: `--report FILE` in the format that the ending names, and a flag for each format
+//! that has one of its own.
 
 use std::path::{Path, PathBuf};
 
-use clap::{Arg, ArgMatches, Args, Command, Error, FromArgMatches, value_parser};
+use clap::builder::{PathBufValueParser, PossibleValuesParser, TypedValueParser};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches, value_parser};
 
-use crate::report::{FORMATS, Flag, Format, ReportError, ReportFile};
+use crate::report::{FORMATS, Format, ReportError, ReportFile, endings};
+
+/// The flag that knows the format by the file's ending.
+const REPORT: &str = "report";
 
 /// The report files that are asked for.
 #[derive(Debug, Clone, Default)]
@@ -21,9 +26,23 @@ struct Asked {
     path: PathBuf,
 }
 
-/// The formats that a flag asks for.
-fn flags() -> impl Iterator<Item = (&'static Format, &'static Flag)> {
-    FORMATS.iter().filter_map(|&format| Some((format, format.flag.as_ref()?)))
+/// The formats that have a flag of their own, with what `--help` says of it.
+fn flags() -> impl Iterator<Item = (&'static Format, &'static str)> {
+    FORMATS.iter().filter_map(|&format| Some((format, format.flag?)))
+}
+
+/// A format by its word.
+pub(super) fn named() -> impl TypedValueParser<Value = &'static Format> {
+    let words = PossibleValuesParser::new(FORMATS.iter().map(|format| format.word));
+    words.try_map(|word| Format::named(&word).ok_or("no such format"))
+}
+
+/// A file in the format that its ending names.
+fn by_ending() -> impl TypedValueParser<Value = Asked> {
+    PathBufValueParser::new().try_map(|path| {
+        let format = Format::of(&path)?;
+        Ok::<_, crate::report::NoEnding>(Asked { flag: REPORT, format, path })
+    })
 }
 
 impl Reports {
@@ -64,10 +83,16 @@ impl Reports {
     /// Adds a file where a word such as `--json` asks for one. `path` is what stands behind it.
     /// Returns whether the word is one that does.
     pub(super) fn add(&mut self, word: &str, path: impl FnOnce() -> Option<PathBuf>) -> bool {
-        let asked = flags().find(|(_, flag)| word.strip_prefix("--") == Some(flag.name));
-        let Some((format, flag)) = asked else { return false };
-        let path = path();
-        self.0.extend(path.map(|path| Asked { flag: flag.name, format, path }));
+        let Some(word) = word.strip_prefix("--") else { return false };
+        if word == REPORT {
+            let asked = path().and_then(|path| Some((Format::of(&path).ok()?, path)));
+            self.0.extend(asked.map(|(format, path)| Asked { flag: REPORT, format, path }));
+            return true;
+        }
+        let Some((format, _)) = flags().find(|(format, _)| word == format.word) else {
+            return false;
+        };
+        self.0.extend(path().map(|path| Asked { flag: format.word, format, path }));
         true
     }
 }
@@ -84,10 +109,14 @@ fn resolved(path: &Path) -> PathBuf {
 
 impl Args for Reports {
     fn augment_args(command: Command) -> Command {
-        command.args(flags().map(|(_, flag)| {
-            let argument = Arg::new(flag.name).long(flag.name).help(flag.help);
-            let argument = argument.value_name("FILE").help_heading("Results");
-            argument.value_parser(value_parser!(PathBuf))
+        let argument = |flag: &'static str, help: String| {
+            Arg::new(flag).long(flag).help(help).value_name("FILE").help_heading("Results")
+        };
+        let help =
+            format!("Write a report in the format that the ending says: {}; repeatable", endings());
+        let report = argument(REPORT, help).action(ArgAction::Append).value_parser(by_ending());
+        command.arg(report).args(flags().map(|(format, help)| {
+            argument(format.word, help.to_owned()).value_parser(value_parser!(PathBuf))
         }))
     }
 
@@ -98,11 +127,12 @@ impl Args for Reports {
 
 impl FromArgMatches for Reports {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
-        let asked = flags().filter_map(|(format, flag)| {
-            let path = matches.get_one::<PathBuf>(flag.name)?.clone();
-            Some(Asked { flag: flag.name, format, path })
+        let named = flags().filter_map(|(format, _)| {
+            let path = matches.get_one::<PathBuf>(format.word)?.clone();
+            Some(Asked { flag: format.word, format, path })
         });
-        Ok(Reports(asked.collect()))
+        let ending = matches.get_many::<Asked>(REPORT).into_iter().flatten().cloned();
+        Ok(Reports(named.chain(ending).collect()))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {

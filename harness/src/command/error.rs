@@ -9,6 +9,7 @@ use brinell::cluster::{
     ChoiceError, ClusterError, ImageError, NoCluster, PlugInError, ProcessError, PullSecretError,
     ReachError,
 };
+use brinell::compare::NotCompared;
 use brinell::input::Unreadable;
 use brinell::model::ReadError;
 use brinell::prove::ProofError;
@@ -86,6 +87,14 @@ pub enum Error {
     /// A proof was to be merged.
     #[error("{}: it is a proof, and `brinell merge` joins runs: leave it out", .0.display())]
     MergedProof(PathBuf),
+    /// A result cannot be compared.
+    #[error("{}: {cause}", path.display())]
+    NotCompared {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: NotCompared,
+    },
     /// Two files to be merged say two things of one run.
     #[error(
         "{} and {} both hold run {run} and differ: one of them is older or was changed; leave it out",
@@ -219,6 +228,7 @@ impl Error {
                 | ReachError::Source(_),
             )
             | Error::MergedProof(_)
+            | Error::NotCompared { .. }
             | Error::TwoOfOneRun { .. }
             | Error::ImageToTerminal
             | Error::Report(ReportError::Open { .. })

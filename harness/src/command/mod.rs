@@ -1,6 +1,7 @@
 //! What each command does, one file each; what they share is here.
 
 pub mod assets;
+pub mod compare;
 mod conduct;
 mod error;
 pub mod image;
@@ -10,6 +11,7 @@ pub mod prove;
 pub mod report;
 pub mod run;
 pub mod sweep;
+pub mod trend;
 mod visit;
 
 use std::io::{ErrorKind, Write};

@@ -4,16 +4,16 @@ use std::path::Path;
 
 use brinell::input;
 use brinell::model::Results;
-use brinell::report::{ExitCode, MARKDOWN, ReportError};
+use brinell::report::{ExitCode, Format, ReportError};
 
 use super::{Error, print};
 
 /// How many bytes a result may have.
-const LARGEST: u64 = 128 << 20;
+pub(super) const LARGEST: u64 = 128 << 20;
 
-/// Prints a result as Markdown.
-pub fn markdown(path: &Path) -> Result<ExitCode, Error> {
-    print(&(MARKDOWN.render)(&read(path)?).map_err(ReportError::Print)?)
+/// Prints a result in a format.
+pub fn print_as(path: &Path, format: &Format) -> Result<ExitCode, Error> {
+    print(&(format.render)(&read(path)?).map_err(ReportError::Print)?)
 }
 
 /// Reads a result.

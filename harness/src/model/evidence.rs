@@ -1,6 +1,7 @@
 //! What was sent, what came back and what the log holds: everything that is kept with a verdict. These types
 //! are the JSON report's, and the corpus's.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Door, Event, Layer, Level, User};
@@ -9,7 +10,7 @@ use super::{Door, Event, Layer, Level, User};
 pub const LONGEST_MESSAGE: usize = 4096;
 
 /// One sending of an action, with all that was observed.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Evidence {
     /// What was sent.
@@ -29,7 +30,7 @@ pub struct Evidence {
 
 /// An exchange that was recorded from a real API server, with the layer that is known to have decided: what
 /// attribution is tested on. It is an [`Evidence`] without what only a verdict needs.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Exchange {
     /// What was set up, and why the exchange is worth keeping.
@@ -45,7 +46,7 @@ pub struct Exchange {
 }
 
 /// A request as it left.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Sent {
     /// The persona's name.
@@ -71,7 +72,7 @@ pub struct Sent {
 }
 
 /// What came back.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Answer {
     /// An HTTP answer without a stream.
@@ -97,7 +98,7 @@ pub enum Answer {
 }
 
 /// An HTTP answer. Of a 2xx only code, kind and count are kept.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Response {
     /// The HTTP status code.
@@ -127,7 +128,7 @@ pub struct Response {
 }
 
 /// What came of a pod that a workload's controller makes.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Through {
     /// The answer to the persona, who made the workload.
@@ -137,7 +138,7 @@ pub struct Through {
 }
 
 /// A stream that was opened (101).
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Stream {
     /// What came on standard output, cut at 4 KiB.
@@ -151,7 +152,7 @@ pub struct Stream {
 }
 
 /// How the kubelet says that a command ended.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Closing {
     /// `Success` or `Failure`.
@@ -162,7 +163,7 @@ pub struct Closing {
 }
 
 /// Nothing came back, in one of these ways.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Silence {
     /// How.
@@ -174,7 +175,7 @@ pub struct Silence {
 }
 
 /// The ways in which nothing comes back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SilenceKind {
     /// The port is closed.
@@ -188,7 +189,7 @@ pub enum SilenceKind {
 }
 
 /// What etcd holds below a prefix. Keys are named, values never.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Storage {
     /// All keys that were read.
@@ -206,7 +207,7 @@ pub struct Storage {
 }
 
 /// An event that holds what must not be in the log. Neither that nor the request's URI is kept, which may hold it too.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Leak {
     /// The event's Audit-ID.
@@ -222,7 +223,7 @@ pub struct Leak {
 }
 
 /// What a search of the audit log found. Events are named, what they hold never.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Searched {
     /// How many lines hold a Secret's value.
@@ -232,7 +233,7 @@ pub struct Searched {
 }
 
 /// Who is granted something by roles and their bindings.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Granted {
     /// Those who may have it, each once.
@@ -242,7 +243,7 @@ pub struct Granted {
 }
 
 /// What a review found in the configuration that it read.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Reviewed {
     /// How many objects or files were looked at.
@@ -256,7 +257,7 @@ pub struct Reviewed {
 }
 
 /// One thing that is configured wrongly. It never holds a key or a token.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Flaw {
     /// What is wrong: `ValidatingWebhookConfiguration/exec-guard`, or `--authentication-config`.
@@ -270,7 +271,7 @@ pub struct Flaw {
 }
 
 /// The dangerous rights that somebody holds.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Held {
     /// How many questions the API server answered.
@@ -285,7 +286,7 @@ pub struct Held {
 }
 
 /// Rights that somebody holds in one place by one word of an authorizer.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Holding {
     /// Who holds them.
@@ -302,7 +303,7 @@ pub struct Holding {
 }
 
 /// Who decided.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Decision {
     /// It was let in.
@@ -316,7 +317,7 @@ pub enum Decision {
 }
 
 /// A refusal.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Denial {
     /// Who refused.
@@ -326,7 +327,7 @@ pub struct Denial {
 }
 
 /// What the admin saw after a write.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Effect {
     /// The action changes nothing; nothing was looked at.
@@ -342,7 +343,7 @@ pub enum Effect {
 }
 
 /// What the audit log said about one attempt.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Log {
     /// The request never reaches the API server: no event can be expected.

@@ -1,10 +1,14 @@
 //! What came of an attempt or a scenario.
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The verdict of attempt, scenario and run alike. The order is from best to worst: the worst wins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// All that was expected was seen.
@@ -49,7 +53,7 @@ pub enum Reason {
 }
 
 /// One thing that is wrong, in words for a person.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Finding {
     /// What kind of failure.
@@ -65,7 +69,7 @@ pub struct Finding {
 }
 
 /// The verdict on one attempt, with what a line of output says.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Judgement {
     /// The verdict.
@@ -78,4 +82,31 @@ pub struct Judgement {
     pub findings: Vec<Finding>,
     /// What could not be told, when inconclusive.
     pub causes: Vec<String>,
+}
+
+impl Judgement {
+    /// Every reason for which it failed.
+    pub fn reasons(&self) -> BTreeSet<Reason> {
+        self.findings.iter().map(|finding| finding.reason).collect()
+    }
+
+    /// The verdict, with the reasons for which it failed: `failed (bypassed, unlogged)`.
+    pub fn verdict_words(&self) -> String {
+        let reasons: Vec<&str> = self.reasons().into_iter().map(Reason::label).collect();
+        match reasons.is_empty() {
+            true => self.verdict.label().to_owned(),
+            false => format!("{} ({})", self.verdict.label(), reasons.join(", ")),
+        }
+    }
+
+    /// A verdict of which nothing else is known.
+    pub(super) fn bare(verdict: Verdict) -> Judgement {
+        Judgement {
+            verdict,
+            outcome: String::new(),
+            logged: String::new(),
+            findings: Vec::new(),
+            causes: Vec::new(),
+        }
+    }
 }

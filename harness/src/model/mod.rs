@@ -6,6 +6,7 @@ mod api_path;
 mod audit_event;
 mod audit_source;
 mod control;
+mod core;
 mod deviation;
 mod evidence;
 mod judgement;

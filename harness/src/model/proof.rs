@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Reason, ScenarioResult};
 
 /// All that a proof found.
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Proof {
     /// Every weakening of the chosen controls, in the order of the catalog.
@@ -20,7 +21,7 @@ pub struct Proof {
 }
 
 /// One weakening, and who noticed.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct WeakeningResult {
     /// The control.
@@ -42,11 +43,12 @@ pub struct WeakeningResult {
     pub cells: Vec<Cell>,
     /// From weakening to restored and seen green again.
     #[serde(with = "super::seconds")]
+    #[schemars(with = "f64")]
     pub took: Duration,
 }
 
 /// What came of a weakening.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// Every scenario that is expected to notice, and was run, did so for the expected reason, twice in a row.
@@ -60,7 +62,7 @@ pub enum Outcome {
 }
 
 /// One scenario under one weakening.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Cell {
     /// The reason for which the scenario is expected to fail, where it is.
@@ -75,7 +77,7 @@ pub struct Cell {
 }
 
 /// What a scenario did under a weakening.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mark {
     /// It failed for the expected reason, at the weakened control.
@@ -89,7 +91,7 @@ pub enum Mark {
 }
 
 /// An attack that no weakening of a control that it tests has turned red.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Vacuous {
     /// The scenario's id.

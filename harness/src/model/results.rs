@@ -4,9 +4,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
 
+use super::core::Core;
 use super::{
     AttemptResult, MergedRun, Proof, Role, RunEvent, ScenarioResult, SettledWaiver, Summary,
     Verdict, WeakeningResult,
@@ -19,7 +21,7 @@ const FORMAT: u32 = 1;
 const UNFINISHED: &str = "the run did not finish";
 
 /// All that is known of a run.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Results {
     /// The format of this document.
@@ -57,7 +59,7 @@ pub struct Results {
 }
 
 /// A control that is not as the profile says.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Unmet {
     /// The run that it is of, in a merged result.
@@ -208,6 +210,17 @@ impl Results {
             return Err(ReadError::Format(format));
         }
         serde_json::from_slice(document).map_err(ReadError::Broken)
+    }
+
+    /// Reads what every format has: verdicts, and what they are of. The rest is empty, and `format` is the document's.
+    pub fn read_core(document: &[u8]) -> Result<Results, ReadError> {
+        let core: Core = serde_json::from_slice(document).map_err(ReadError::Broken)?;
+        Ok(core.results())
+    }
+
+    /// Whether it is of a format of which only what every format has can be read.
+    pub fn is_core(&self) -> bool {
+        self.format != FORMAT
     }
 }
 

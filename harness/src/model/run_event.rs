@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Evidence, Judgement, Proof, Reason, SettledWaiver, Verdict, Waived, WeakeningResult};
@@ -74,7 +75,7 @@ pub enum RunEvent {
 }
 
 /// All that is known of one scenario of a run.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct ScenarioResult {
     /// The run that it is of, in a merged result.
@@ -107,11 +108,12 @@ pub struct ScenarioResult {
     pub attempts: Vec<AttemptResult>,
     /// From the first attempt to the last evidence.
     #[serde(with = "super::seconds")]
+    #[schemars(with = "f64")]
     pub took: Duration,
 }
 
 /// One attempt of a scenario.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct AttemptResult {
     /// The attack's or permit's name.
@@ -131,8 +133,17 @@ pub struct AttemptResult {
     pub too_soon: Option<String>,
 }
 
+impl AttemptResult {
+    /// Who acted, and how: `a shell, operator, GET WebSocket`.
+    pub fn who(&self) -> String {
+        let parts = [&self.name, &self.persona, &self.door];
+        let told = parts.into_iter().filter(|part| !part.is_empty()).map(String::as_str);
+        told.collect::<Vec<_>>().join(", ")
+    }
+}
+
 /// What an attempt is in its scenario.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
     /// Must be stopped or leave evidence.
@@ -158,7 +169,7 @@ impl Role {
 }
 
 /// The end of a run.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Summary {
     /// How many scenarios passed.
@@ -182,9 +193,11 @@ pub struct Summary {
     pub attempts: usize,
     /// From process start to here.
     #[serde(with = "super::seconds")]
+    #[schemars(with = "f64")]
     pub took: Duration,
     /// The part of it spent by the cluster's own programs, which make and remove it.
     #[serde(with = "super::seconds")]
+    #[schemars(with = "f64")]
     pub took_by_cluster: Duration,
     /// Whether something that the run made may still be there.
     #[serde(default, skip_serializing_if = "is_not")]

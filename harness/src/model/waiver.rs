@@ -59,7 +59,7 @@ impl Waiver {
 }
 
 /// A waiver with where it stands.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct WaiverEntry {
     /// Its file and line: `expected.yaml:12`.
@@ -69,7 +69,7 @@ pub struct WaiverEntry {
 }
 
 /// What of a scenario is waived.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Waived {
     /// Whether everything is that is wrong with it: then the scenario counts as waived, and else as what it is.
@@ -79,7 +79,7 @@ pub struct Waived {
 }
 
 /// What of a scenario one waiver covers.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct WaivedBy {
     /// The waiver.
@@ -90,7 +90,7 @@ pub struct WaivedBy {
 }
 
 /// What became of a waiver.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct SettledWaiver {
     /// The run that it is of, in a merged result.
@@ -106,7 +106,7 @@ pub struct SettledWaiver {
 }
 
 /// What became of a waiver.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum WaiverState {
     /// What it knows of came.

@@ -35,7 +35,7 @@ pub const AS_KNOWN: &str = "as known";
 
 impl Verdict {
     /// As a sentence names it.
-    pub fn label(self) -> &'static str {
+    pub const fn label(self) -> &'static str {
         match self {
             Verdict::Passed => "passed",
             Verdict::Skipped => "skipped",

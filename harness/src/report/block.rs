@@ -59,14 +59,6 @@ pub(super) fn seconds(took: Duration) -> String {
     format!("{:.1} s", took.as_secs_f64())
 }
 
-/// Who acted, and how: `a shell, operator, GET WebSocket`.
-pub(super) fn who(attempt: &AttemptResult) -> String {
-    let parts = [&attempt.name, &attempt.persona, &attempt.door];
-    let told: Vec<_> =
-        parts.into_iter().filter(|part| !part.is_empty()).map(String::as_str).collect();
-    told.join(", ")
-}
-
 fn headline(result: &ScenarioResult, paint: Paint) -> Vec<String> {
     let (word, colour) = word(result);
     let indent = word.len() + 2;
@@ -140,7 +132,7 @@ fn cause(result: &ScenarioResult) -> Vec<String> {
 fn attempts(result: &ScenarioResult, verbose: bool) -> Vec<String> {
     let longest =
         |of: fn(&AttemptResult) -> usize| result.attempts.iter().map(of).max().unwrap_or(0);
-    let who_width = longest(|attempt| width(&who(attempt))).min(WHO);
+    let who_width = longest(|attempt| width(&attempt.who())).min(WHO);
     let logged_width =
         longest(|attempt| width(&attempt.judgement.logged)).clamp(WIDTH - LOGGED, LOG);
     let outcome_width = WIDTH - ROLE - 4 - who_width - logged_width;
@@ -148,7 +140,7 @@ fn attempts(result: &ScenarioResult, verbose: bool) -> Vec<String> {
     for attempt in &result.attempts {
         let row = columns(&[
             (attempt.role.label(), ROLE - 4),
-            (&who(attempt), who_width),
+            (&attempt.who(), who_width),
             (&attempt.judgement.outcome, outcome_width),
             (&attempt.judgement.logged, logged_width),
         ]);
@@ -169,7 +161,7 @@ fn exchange(evidence: &Evidence) -> [String; 2] {
     [format!("{} {}", sent.method, sent.uri), audit + &answered(&evidence.answer)]
 }
 
-fn answered(answer: &Answer) -> String {
+pub(super) fn answered(answer: &Answer) -> String {
     match answer {
         Answer::Http(response) => format!("answered {}", response.code),
         Answer::Stream(_) => "answered 101".to_owned(),
@@ -292,7 +284,7 @@ pub(super) fn entry(indent: usize, label: &str, lines: Vec<String>) -> Vec<Strin
     labels.zip(lines).map(|(label, line)| format!("{:indent$}{label:9} {line}", "")).collect()
 }
 
-fn distinct<'a>(texts: impl Iterator<Item = &'a String>) -> Vec<String> {
+pub(super) fn distinct<'a>(texts: impl Iterator<Item = &'a String>) -> Vec<String> {
     tally(texts).into_iter().map(|(text, _)| text.clone()).collect()
 }
 

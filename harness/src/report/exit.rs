@@ -1,5 +1,6 @@
 //! What the command's exit code says.
 
+use crate::compare::Comparison;
 use crate::model::{Outcome, Proof, Results, Summary};
 
 /// How a command ended.
@@ -38,12 +39,14 @@ pub struct Meaning {
     pub run_help: &'static str,
     /// `brinell prove --help`.
     pub proof_help: &'static str,
+    /// `brinell compare --help` and its page; empty where it never ends so.
+    pub comparison: &'static str,
 }
 
 impl Meaning {
     /// What means the same everywhere.
     const fn same(text: &'static str) -> Meaning {
-        Meaning { run: text, proof: text, run_help: text, proof_help: text }
+        Meaning { run: text, proof: text, run_help: text, proof_help: text, comparison: text }
     }
 }
 
@@ -69,6 +72,7 @@ impl ExitCode {
                 proof: "every weakening that was tried was caught, or is missed as known",
                 run_help: "everything that was judged passed",
                 proof_help: "every weakening was caught, or is missed as known",
+                comparison: "nothing is worse",
             },
             ExitCode::Failed => Meaning {
                 run: "a scenario failed and is not waived, or a waiver has expired or is stale",
@@ -78,13 +82,18 @@ impl ExitCode {
                 proof_help: "a weakening was missed, a scenario catches nothing or turned red for another control, \
                              a deviation is stale,\n\
                              or a scenario fails where nothing is weakened",
+                comparison: "something is worse",
             },
-            ExitCode::Usage => Meaning::same("wrong arguments, or YAML that cannot be read"),
+            ExitCode::Usage => Meaning {
+                comparison: "wrong arguments, or a result that cannot be read or compared",
+                ..Meaning::same("wrong arguments, or YAML that cannot be read")
+            },
             ExitCode::NothingJudged => Meaning {
                 run: "nothing was judged: nothing selected, or everything skipped",
                 proof: "nothing was tried",
                 run_help: "nothing was judged: nothing selected, or everything skipped",
                 proof_help: "nothing was tried",
+                comparison: "the two have no scenario in common",
             },
             ExitCode::Broken => Meaning {
                 run: "the run ended early (no cluster could be made, or it was lost on the way), a control was not \
@@ -92,6 +101,7 @@ impl ExitCode {
                 proof: "the same, or a cluster could not be weakened or restored",
                 run_help: "the cluster or a control could not be set up, or a report could not be written",
                 proof_help: "a cluster could not be made, weakened or restored, or a report could not be written",
+                comparison: "what was found could not be written",
             },
             ExitCode::Inconclusive => Meaning {
                 run: "a scenario is inconclusive (with `--require-all` a skipped one too)",
@@ -101,6 +111,7 @@ impl ExitCode {
                 proof_help: "a weakening went wrong: something else than the expected came of it; with --require-all \
                              also one that was\n\
                              skipped, or of which not everybody was asked who is expected to notice",
+                comparison: "",
             },
             ExitCode::Panicked => Meaning::same("a panic"),
             ExitCode::Interrupted => Meaning::same("SIGINT"),
@@ -127,6 +138,17 @@ impl ExitCode {
         let left_behind = results.summary.as_ref().is_some_and(|summary| summary.left_behind);
         let is_broken = results.aborted.is_some() || left_behind;
         code.or_worse(if is_broken { ExitCode::Broken } else { ExitCode::Passed })
+    }
+
+    /// The code of a comparison.
+    pub fn of_comparison(comparison: &Comparison) -> ExitCode {
+        if comparison.in_both == 0 {
+            ExitCode::NothingJudged
+        } else if comparison.is_worse() {
+            ExitCode::Failed
+        } else {
+            ExitCode::Passed
+        }
     }
 
     fn of_run(summary: &Summary, require_all: bool) -> ExitCode {

@@ -2,13 +2,15 @@
 
 use std::io;
 
-use super::{Flag, Format};
+use super::Format;
 use crate::model::Results;
 
 /// JSON, which can be read back.
 pub(super) const FORMAT: Format = Format {
     name: "JSON",
-    flag: Some(Flag { name: "json", help: "Write JSON, with all evidence" }),
+    word: "json",
+    endings: &["json"],
+    flag: Some("Write JSON, with all evidence"),
     render,
 };
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::paint::Paint;
-use super::{Flag, Format, block, proof};
+use super::{Format, block, proof};
 use crate::model::{
     AttemptResult, Mark, Outcome, Proof, Results, Role, STALE, ScenarioResult, SettledWaiver,
     Unmet, VACUOUS, Verdict, WAIVED, WeakeningResult,
@@ -30,8 +30,13 @@ const LONGEST_LINE: usize = 2_000;
 const LONGEST_TEXT: usize = 64 << 10;
 
 /// JUnit XML.
-pub(super) const FORMAT: Format =
-    Format { name: "JUnit", flag: Some(Flag { name: "junit", help: "Write JUnit XML" }), render };
+pub(super) const FORMAT: Format = Format {
+    name: "JUnit",
+    word: "junit",
+    endings: &["xml"],
+    flag: Some("Write JUnit XML"),
+    render,
+};
 
 fn render(results: &Results) -> io::Result<Vec<u8>> {
     let mut report = Report::new(OURSELVES);
@@ -300,7 +305,7 @@ fn message(result: &ScenarioResult) -> String {
     let judgement = &attempt.judgement;
     let outcome = format!("{}, {}", judgement.outcome, judgement.logged);
     let what = judgement.causes.first().unwrap_or(&outcome).trim_end_matches(", ");
-    format!("{}: {what}", block::who(attempt))
+    format!("{}: {what}", attempt.who())
 }
 
 /// Every reason, one word each: `bypassed unlogged`.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::io;
 
 use super::Format;
-use super::block::{self, seconds, who};
+use super::block::{self, seconds};
 use super::paint::Paint;
 use super::proof::{Table, score, tables};
 use crate::model::{
@@ -14,7 +14,8 @@ use crate::model::{
 use crate::text::visible;
 
 /// Markdown.
-pub const FORMAT: Format = Format { name: "Markdown", flag: None, render };
+pub(super) const FORMAT: Format =
+    Format { name: "Markdown", word: "markdown", endings: &["md"], flag: None, render };
 
 fn render(results: &Results) -> io::Result<Vec<u8>> {
     let pages: Vec<String> = results.split().iter().map(markdown).collect();
@@ -134,7 +135,7 @@ fn evidence(text: &mut String, row: &WeakeningResult) {
     }
     for cell in row.cells.iter().filter(|cell| cell.mark != Mark::Green) {
         let Some(attempt) = telling(cell) else { continue };
-        let told = format!("{}: {}", who(attempt), attempt.judgement.outcome);
+        let told = format!("{}: {}", attempt.who(), attempt.judgement.outcome);
         push(text, format_args!("- {}: {}", plain(&cell.result.id), plain(&told)));
         if !attempt.judgement.logged.is_empty() {
             push(text, format_args!(", {}", plain(&attempt.judgement.logged)));

@@ -9,17 +9,23 @@
 //! The terminal is told of each event as well, to show what goes on.
 
 mod block;
+mod comparison;
+mod evidence;
 mod exit;
 mod file;
 mod format;
+mod html;
 mod json;
 mod junit;
 mod markdown;
+mod open_metrics;
 mod paint;
 mod proof;
+mod sarif;
 mod screen;
 mod terminal;
 mod text;
+mod trend;
 
 #[cfg(test)]
 pub(crate) mod sample;
@@ -27,18 +33,53 @@ pub(crate) mod sample;
 use std::io::{self, Stdout, Write};
 use std::path::PathBuf;
 
+use clap::ValueEnum;
+
+use crate::compare::Comparison;
 use crate::judge::{settle, waive};
 use crate::model::{Results, RunEvent, WaiverEntry};
+use crate::trend::Trend;
 
-pub use exit::ExitCode;
-pub(crate) use exit::Meaning;
+pub use exit::{ExitCode, Meaning};
 pub use file::ReportFile;
-pub(crate) use format::{Flag, Format};
-pub use markdown::FORMAT as MARKDOWN;
+pub(crate) use format::endings;
+pub use format::{Format, NoEnding};
 pub use terminal::{Detail, Terminal, one_line};
 
 /// Every format, in the order in which files of them are written.
-pub const FORMATS: &[&Format] = &[&junit::FORMAT, &json::FORMAT, &markdown::FORMAT];
+pub const FORMATS: &[&Format] = &[
+    &html::FORMAT,
+    &markdown::FORMAT,
+    &junit::FORMAT,
+    &sarif::FORMAT,
+    &open_metrics::FORMAT,
+    &json::FORMAT,
+];
+
+/// How a comparison or a trend is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shown {
+    /// As text, for a terminal.
+    Text,
+    /// As one HTML page.
+    Html,
+}
+
+/// A comparison, as it is shown.
+pub fn show_comparison(it: &Comparison, shown: Shown) -> io::Result<Vec<u8>> {
+    match shown {
+        Shown::Text => Ok(comparison::comparison(it).into_bytes()),
+        Shown::Html => html::comparison::page(it),
+    }
+}
+
+/// A trend, as it is shown.
+pub fn show_trend(it: &Trend, shown: Shown) -> io::Result<Vec<u8>> {
+    match shown {
+        Shown::Text => Ok(trend::trend(it).into_bytes()),
+        Shown::Html => html::trend::page(it),
+    }
+}
 
 /// A report could not be made.
 #[derive(Debug, thiserror::Error)]

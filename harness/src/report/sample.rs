@@ -43,7 +43,7 @@ pub(crate) fn results(events: &[RunEvent]) -> Results {
 }
 
 /// A run in which everything passes.
-pub(super) fn passing() -> Vec<RunEvent> {
+pub(crate) fn passing() -> Vec<RunEvent> {
     let blocked = "blocked by exec-guard (webhook, 403)";
     let attempts = vec![
         attempt(Role::Attack, 1, Door::GetWebsocket, judged(blocked, "logged"), denied()),
@@ -57,7 +57,7 @@ pub(super) fn passing() -> Vec<RunEvent> {
 }
 
 /// A run in which a scenario fails.
-pub(super) fn failing() -> Vec<RunEvent> {
+pub(crate) fn failing() -> Vec<RunEvent> {
     run(vec![failed()], summary(0, 1, 0, 0))
 }
 
@@ -110,7 +110,7 @@ pub(crate) fn mixed() -> Vec<RunEvent> {
 }
 
 /// A run in which all that fails is waived, and of which two waivers must go.
-pub(super) fn waived() -> Vec<RunEvent> {
+pub(crate) fn waived() -> Vec<RunEvent> {
     let both = vec![Reason::Bypassed, Reason::Unlogged];
     let waivers = [
         waiver(1, "exec-interactive", "2026-12-31", both),
@@ -245,12 +245,12 @@ pub(crate) fn proof() -> Vec<RunEvent> {
 }
 
 /// A run for which nothing was selected.
-pub(super) fn nothing() -> Vec<RunEvent> {
+pub(crate) fn nothing() -> Vec<RunEvent> {
     vec![started(), RunEvent::Finished(Summary { attempts: 0, ..summary(0, 0, 0, 0) })]
 }
 
 /// A run in which every text that can come from outside is this one.
-pub(super) fn hostile(text: &str) -> Vec<RunEvent> {
+pub(crate) fn hostile(text: &str) -> Vec<RunEvent> {
     let all = || text.to_owned();
     let finding =
         |reason| Finding { reason, expected: all(), got: all(), who: all(), look_at: all() };
@@ -309,7 +309,7 @@ pub(crate) fn unmet() -> Vec<RunEvent> {
     events
 }
 
-pub(super) fn summary(
+pub(crate) fn summary(
     passed: usize,
     failed: usize,
     inconclusive: usize,

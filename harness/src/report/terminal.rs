@@ -165,7 +165,8 @@ impl<W: Write + Send + 'static> Terminal<W> {
         }
         let found = found(results, summary, &reports.join(", "));
         let waivers = waivers(results, self.paint());
-        let text = waivers + &[found.trim_end(), &end(results, summary)].map(lines).concat();
+        let end = [found.trim_end(), &end(results, summary), &closer(results)].map(lines);
+        let text = waivers + &end.concat();
         self.print_apart(&text)
     }
 
@@ -280,6 +281,26 @@ fn end(results: &Results, summary: &Summary) -> String {
         some => format!(", of which {cluster} {some}"),
     };
     format!("{took}{share}. {}", summary.tidy)
+}
+
+/// How many scenarios are named at the end.
+const NAMED: usize = 12;
+
+/// Which scenarios did not pass, and how to look at the first of them; empty where all did. How the run was started is known to
+/// whoever did.
+fn closer(results: &Results) -> String {
+    let verdicts = [Verdict::Failed, Verdict::Inconclusive];
+    let ids = |verdict: Verdict| -> Vec<&str> {
+        let bad = results.scenarios.iter().filter(|it| it.is_bad() && it.verdict == verdict);
+        bad.map(|it| it.id.as_str()).collect()
+    };
+    let told = verdicts.map(|verdict| match ids(verdict).as_slice() {
+        [] => String::new(),
+        ids => format!("{}: {}\n", verdict.heading(), first_of(ids, NAMED)),
+    });
+    let first = verdicts.into_iter().flat_map(ids).next();
+    let command = first.map(|id| format!("To look closer: the same command with -v -s {id}"));
+    told.concat() + &command.unwrap_or_default()
 }
 
 fn lines(text: &str) -> String {

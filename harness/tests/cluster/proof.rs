@@ -79,7 +79,7 @@ impl Bed {
         }
         let output = command.arg("--json").arg(&report).output()?;
         let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-        let results = Results::read(&std::fs::read(&report)?)?;
+        let results = crate::support::results(&std::fs::read(&report)?);
         let proof = results.proof.ok_or_else(|| format!("nothing was tried:\n{printed}"))?;
         let outcomes = proof.weakenings.iter().map(|it| {
             let known = it.deviation.as_ref().map(|why| format!("known: {why}"));

@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{Home, Ran};
+use crate::support::{self, Home, Ran};
 use brinell::catalog::Catalog;
-use brinell::model::Results;
-use brinell::report::ExitCode;
+use brinell::report::{ExitCode, FORMATS, Meaning};
 use roxmltree::{Document, Node};
 
 /// A machine on which nothing is installed.
@@ -78,7 +77,7 @@ fn assert_broken(home: &Home, engine: &str, expected: &[&str]) -> Ran {
     let error = the_only_case(&xml).children().find(|node| node.has_tag_name("error"));
     let error = error.expect("an error").text().expect("text");
     let results = fs::read(home.path("results.json")).expect("written");
-    let aborted = Results::read(&results).expect("results").aborted.expect("aborted");
+    let aborted = support::results(&results).aborted.expect("aborted");
     for text in expected {
         for told in [&ran.stdout, error, &aborted] {
             assert_says(told, text);
@@ -117,13 +116,19 @@ fn help() {
 
 #[test]
 fn help_says_what_every_exit_code_says() {
-    for (arguments, is_proof) in [(&["--help"][..], false), (&["prove", "--help"], true)] {
-        let expected = ExitCode::ALL.map(|code| {
-            let meaning = code.meaning();
-            let said = if is_proof { meaning.proof_help } else { meaning.run_help };
-            let end = if code.is_foreign() { "," } else { "" };
-            format!("{} {said}{end}", code as u8)
-        });
+    let said: [(&[&str], fn(Meaning) -> &'static str); 3] = [
+        (&["--help"], |meaning| meaning.run_help),
+        (&["prove", "--help"], |meaning| meaning.proof_help),
+        (&["compare", "--help"], |meaning| meaning.comparison),
+    ];
+    for (arguments, said) in said {
+        let told = ExitCode::ALL.iter().filter(|code| !said(code.meaning()).is_empty());
+        let expected: Vec<String> = told
+            .map(|code| {
+                let end = if code.is_foreign() { "," } else { "" };
+                format!("{} {}{end}", *code as u8, said(code.meaning()))
+            })
+            .collect();
         let help = say(arguments).stdout;
         let (_, section) = help.split_once("Exit codes:").expect("a section");
         assert_eq!(words(section), words(&expected.join(" ")).trim_end_matches(','));
@@ -328,6 +333,54 @@ fn two_reports_in_one_file_are_refused() {
     assert_eq!(home.touched(&["old.xml", "new.xml", "link.xml"]), [""; 0]);
 }
 
+#[test]
+fn a_report_knows_its_format_by_the_ending() {
+    let endings: Vec<&str> = FORMATS.iter().flat_map(|format| format.endings).copied().collect();
+    let files: Vec<String> = endings.iter().map(|ending| format!("a.{ending}")).collect();
+    let home = Home::new();
+    let reports = files.iter().flat_map(|file| ["--report", file]);
+    let ran = ran(brinell(&home, "silent").args(["--cluster", "kind"]).args(reports));
+    assert_eq!(ran.code, Some(4), "{ran:?}");
+    for (file, format) in files.iter().zip(&endings) {
+        let text = fs::read_to_string(home.path(file)).expect("written");
+        // Metrics say that it did not end; the others say why, too.
+        let words = if ["prom", "om"].contains(format) {
+            "brinell_run_ended"
+        } else {
+            "no Docker engine answers"
+        };
+        assert!(text.contains(words), "{file}: {text}");
+    }
+    assert_refused(&["--report", "a.txt"], "its ending says no format: .html");
+    assert_refused(&["--report", "html"], "its ending says no format: .html");
+    let twice = ["--report", "a.json", "--json", "a.json"];
+    assert_refused_with(&twice, "--json and --report name the same file");
+}
+
+/// Refused, with a report that says so.
+fn assert_refused_with(arguments: &[&str], words: &str) {
+    let home = Home::new();
+    let ran = ran(brinell(&home, NO_ENGINE).args(arguments));
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.stderr.contains(words), "{}", ran.stderr);
+}
+
+#[test]
+fn every_format_can_be_made_later() {
+    let home = Home::new();
+    let run = ["--cluster", "embedded", "--skip", "*", "--json", "results.json"];
+    assert_eq!(ran(brinell(&home, NO_ENGINE).args(run)).code, Some(3));
+    for format in FORMATS {
+        let arguments = ["report", "results.json", "--as", format.word];
+        let ran = ran(brinell(&home, NO_ENGINE).args(arguments));
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        let results = support::results(&fs::read(home.path("results.json")).expect("there"));
+        let expected = (format.render)(&results).expect("made");
+        assert_eq!(ran.stdout.as_bytes(), expected, "{}", format.name);
+    }
+    assert_refused(&["report", "results.json", "--as", "pdf"], "[possible values: html, markdown,");
+}
+
 /// Reports of an earlier run would be taken for those of one that never began.
 #[test]
 fn what_is_refused_is_in_the_reports_as_well() {
@@ -351,7 +404,7 @@ fn what_is_refused_is_in_the_reports_as_well() {
         assert_eq!((suites.tests, suites.errors), (1, 1), "{suites:?}");
         assert_says(&suites.suites[0].cases[0].status.error_as_ref().message, words);
         let results = fs::read(home.path("results.json")).expect("there");
-        assert_says(&Results::read(&results).expect("results").aborted.expect("aborted"), words);
+        assert_says(&support::results(&results).aborted.expect("aborted"), words);
     }
 }
 

@@ -6,9 +6,10 @@ use std::path::Path;
 
 use brinell::catalog::{Catalog, Entry};
 use brinell::model::{
-    Action, Attack, Blocked, Door, Expectation, Logged, Permit, Scenario, Succeeds, Waiver,
+    Action, Attack, Blocked, Door, Expectation, Logged, Permit, Results, Scenario, Succeeds, Waiver,
 };
 use brinell::report::ExitCode;
+use schemars::generate::SchemaSettings;
 
 use crate::support::golden;
 
@@ -35,6 +36,32 @@ fn the_schema_of_waivers_is_up_to_date() {
     schema.insert("title".to_owned(), "Failures that are known, for brinell --expected".into());
     let text = serde_json::to_string_pretty(&schema).expect("JSON");
     check("docs/expected.schema.json", &format!("{text}\n"));
+}
+
+#[test]
+fn the_schema_of_results_is_up_to_date() {
+    let settings = SchemaSettings::draft2020_12().for_serialize();
+    let mut schema = settings.into_generator().into_root_schema_for::<Results>();
+    schema.insert("title".to_owned(), "Results of brinell".into());
+    let text = serde_json::to_string_pretty(&schema).expect("JSON");
+    check("docs/results.schema.json", &format!("{text}\n"));
+}
+
+#[test]
+fn the_exit_codes_of_a_comparison_are_up_to_date() {
+    let (foreign, own): (Vec<&ExitCode>, Vec<_>) =
+        ExitCode::ALL.iter().partition(|it| it.is_foreign());
+    let mut table = "\n| exit code | |\n|---|---|\n".to_owned();
+    for codes in own.into_iter().map(|code| vec![code]).chain([foreign]) {
+        let numbers: Vec<_> = codes.iter().map(|code| (**code as u8).to_string()).collect();
+        let said: Vec<_> = codes.iter().map(|code| code.meaning().comparison).collect();
+        if !said.concat().is_empty() {
+            writeln!(table, "| {} | {} |", numbers.join(", "), said.join(", ")).expect("written");
+        }
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/results.md");
+    let page = std::fs::read_to_string(path).expect("a file");
+    assert!(page.contains(&table), "docs/results.md must hold, as ExitCode says it:\n{table}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The floors from the ground up. A module uses only modules of lower floors.
-const FLOORS: [&[&str]; 11] = [
+const FLOORS: [&[&str]; 12] = [
     &["model"],
     &["text", "merge", "input", "poll"],
     &["pod"],
@@ -16,6 +16,7 @@ const FLOORS: [&[&str]; 11] = [
     &["attack", "judge"],
     &["run"],
     &["prove"],
+    &["compare", "trend"],
     &["report"],
     &["cli"],
 ];

@@ -2,6 +2,7 @@
 
 mod catalog;
 mod command_line;
+mod compare;
 mod corpus;
 mod generated;
 mod house;

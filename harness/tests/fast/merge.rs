@@ -7,7 +7,7 @@ use brinell::model::Results;
 use serde_json::{Value, json};
 
 use crate::command_line::{NO_ENGINE, bare_profile, brinell, ran};
-use crate::support::{Home, Ran};
+use crate::support::{self, Home, Ran};
 
 /// A home with the results of three runs: one in which everything was skipped, one on another cluster in which a scenario
 /// failed, and one that ended early.
@@ -44,7 +44,7 @@ fn merge(home: &Home, arguments: &[&str]) -> Ran {
 }
 
 fn results(home: &Home, file: &str) -> Results {
-    Results::read(&fs::read(home.path(file)).expect("written")).expect("results")
+    support::results(&fs::read(home.path(file)).expect("written"))
 }
 
 #[test]

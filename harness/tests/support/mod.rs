@@ -4,6 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use brinell::model::Results;
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// What the user's two kubeconfigs hold. brinell may not even read them.
@@ -18,6 +20,20 @@ pub fn golden(file: &Path, found: &str) -> String {
     }
     std::fs::write(file, found).expect("written");
     found.to_owned()
+}
+
+/// The results that a document holds, which must be as the published schema says.
+pub fn results(document: &[u8]) -> Results {
+    let json: Value = serde_json::from_slice(document).expect("JSON");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/results.schema.json");
+    let schema = std::fs::read_to_string(path).expect("a file");
+    let schema: Value = serde_json::from_str(&schema).expect("JSON");
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    let errors = validator.iter_errors(&json);
+    let errors: Vec<String> =
+        errors.map(|error| format!("{}: {error}", error.instance_path())).collect();
+    assert_eq!(errors, [""; 0]);
+    Results::read(document).expect("results")
 }
 
 /// A user's home.

@@ -335,7 +335,7 @@ fn in_run(runs: &Path, name: &str) -> Option<PathBuf> {
 }
 
 fn read(json: &Path) -> Result<Results, Failed> {
-    Ok(Results::read(&fs::read(json)?)?)
+    Ok(crate::support::results(&fs::read(json)?))
 }
 
 fn scenario<'a>(results: &'a Results, id: &str) -> Result<&'a ScenarioResult, Failed> {

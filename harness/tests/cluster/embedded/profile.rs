@@ -98,7 +98,7 @@ impl Bed {
             .output()
             .map_err(|error| error.to_string())?;
         let text = std::fs::read_to_string(&json).map_err(|error| error.to_string())?;
-        let results = Results::read(text.as_bytes()).map_err(|error| error.to_string())?;
+        let results = crate::support::results(text.as_bytes());
         if let Some(why) = results.aborted {
             return Err(format!("{why}\n{}", String::from_utf8_lossy(&output.stdout)));
         }

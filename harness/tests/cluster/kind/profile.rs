@@ -133,7 +133,7 @@ fn run(profile: &str, arguments: &[&str]) -> Outcome {
     let ran = Ran::from(brinell.output().expect("started"));
     let read = |name| std::fs::read_to_string(home.path(name)).expect("written");
     let (json, junit) = (read("results.json"), read("junit.xml"));
-    let results = Results::read(json.as_bytes()).expect("results");
+    let results = crate::support::results(json.as_bytes());
     let kept = Kept { home: &home, run: &results.run };
     assert_eq!(results.aborted, None, "{ran:?}");
     let folder = home.path("state/brinell/runs").join(&results.run);

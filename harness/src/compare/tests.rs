@@ -1,0 +1,235 @@
+use super::*;
+use crate::model::{Answer, Decision, Event, Log, Reason, RunEvent};
+use crate::report::{ExitCode, Shown, sample, show_comparison};
+
+fn results(events: &[RunEvent]) -> Results {
+    sample::results(events)
+}
+
+fn comparison(comparison: &Comparison) -> String {
+    let shown = show_comparison(comparison, Shown::Text).expect("shown");
+    String::from_utf8(shown).expect("text")
+}
+
+fn compared(before: &Results, after: &Results) -> Comparison {
+    Comparison::of(before, after).expect("compared")
+}
+
+/// The weights of a change from one verdict to another, with nothing else changed.
+fn weighed(before: Option<Verdict>, after: Option<Verdict>) -> Option<Weight> {
+    let of = |verdict: Option<Verdict>| {
+        let mut results = results(&sample::mixed());
+        match verdict {
+            Some(verdict) => results.scenarios[0].verdict = verdict,
+            None => drop(results.scenarios.remove(0)),
+        }
+        results
+    };
+    let compared = compared(&of(before), &of(after));
+    assert!(compared.scenarios.len() <= 1);
+    compared.scenarios.first().map(|change| change.weight)
+}
+
+#[test]
+fn what_is_no_longer_known_to_pass_is_worse() {
+    use Verdict::{Failed, Inconclusive, Passed, Skipped};
+    let all = [Some(Passed), None, Some(Skipped), Some(Inconclusive), Some(Failed)];
+    let (same, other) = (None, Some(Weight::Other));
+    let (worse, better) = (Some(Weight::Worse), Some(Weight::Better));
+    let table = [
+        [same, worse, worse, worse, worse],
+        [better, same, other, worse, worse],
+        [better, other, same, worse, worse],
+        [better, other, other, same, worse],
+        [better, other, other, other, same],
+    ];
+    for (before, row) in all.into_iter().zip(table) {
+        for (after, expected) in all.into_iter().zip(row) {
+            assert_eq!(weighed(before, after), expected, "{before:?} to {after:?}");
+        }
+    }
+}
+
+#[test]
+fn the_same_is_no_difference_whatever_the_run_is_called() {
+    for events in [sample::passing(), sample::failing(), sample::mixed(), sample::waived()] {
+        let before = results(&events);
+        let text = serde_json::to_string(&before).expect("JSON");
+        let text = text.replace("k7f3", "0c11a9").replace("2026-11-20T10", "2026-12-01T11");
+        let after = Results::read(text.as_bytes()).expect("results");
+        let compared = compared(&before, &after);
+        assert!(compared.scenarios.is_empty(), "{}", comparison(&compared));
+        assert_eq!(ExitCode::of_comparison(&compared), ExitCode::Passed);
+    }
+}
+
+#[test]
+fn attempts_are_matched_by_who_and_how_and_not_by_position() {
+    let before = results(&sample::failing());
+    let mut after = before.clone();
+    after.scenarios[0].attempts.rotate_left(1);
+    assert!(compared(&before, &after).scenarios.is_empty());
+    after.scenarios[0].attempts[0].name = "another".to_owned();
+    let compared = compared(&before, &after);
+    let whos: Vec<&str> =
+        compared.scenarios[0].attempts.iter().map(|attempt| attempt.who.as_str()).collect();
+    assert_eq!(whos, ["another, operator, POST SPDY", "a shell, operator, POST SPDY"]);
+    let weights = compared.scenarios[0].attempts.iter().map(|it| it.changes[0].weight);
+    assert_eq!(weights.collect::<Vec<_>>(), [Weight::Worse, Weight::Other]);
+}
+
+#[test]
+fn one_reason_more_is_worse_and_one_less_is_better() {
+    let more = results(&sample::failing());
+    let mut less = more.clone();
+    let attempt = &mut less.scenarios[0].attempts[0];
+    attempt.judgement.findings.retain(|finding| finding.reason != Reason::Unlogged);
+    let weight = |before, after| compared(before, after).scenarios[0].weight;
+    assert_eq!(weight(&less, &more), Weight::Worse);
+    assert_eq!(weight(&more, &less), Weight::Better);
+}
+
+#[test]
+fn another_answer_with_the_same_verdict_is_told_with_its_place() {
+    let before = results(&sample::passing());
+    let mut after = before.clone();
+    let evidence = after.scenarios[0].attempts[0].evidence.as_mut().expect("evidence");
+    let Answer::Http(response) = &mut evidence.answer else { panic!("another answer") };
+    response.code = 422;
+    let Decision::Denied(denial) = &mut evidence.decision else { panic!("another decision") };
+    denial.message = "no".to_owned();
+    let compared = compared(&before, &after);
+    let changes = &compared.scenarios[0].attempts[0].changes;
+    let told = |change: &Change| (change.what, change.place.clone(), change.after.clone());
+    let told: Vec<_> = changes.iter().map(told).collect();
+    let place = "answer.http.code".to_owned();
+    let expected =
+        [("words", String::new(), "no".to_owned()), ("evidence", place, "422".to_owned())];
+    assert_eq!(told, expected);
+    assert_eq!(ExitCode::of_comparison(&compared), ExitCode::Passed);
+}
+
+#[test]
+fn how_far_a_stream_had_come_and_how_long_it_took_is_no_difference() {
+    let before = results(&sample::passing());
+    let with = |change: fn(&mut Vec<Event>)| {
+        let mut after = before.clone();
+        let evidence = after.scenarios[0].attempts[3].evidence.as_mut().expect("evidence");
+        let Log::Read { events, .. } = &mut evidence.log else { panic!("another log") };
+        change(events);
+        compared(&before, &after)
+    };
+    let later = with(|events| {
+        let mut more = events[0].clone();
+        more.stage = "ResponseStarted".to_owned();
+        more.annotations.insert("a.example/b".to_owned(), "c".to_owned());
+        events.insert(0, more);
+    });
+    assert!(later.scenarios.is_empty(), "{}", comparison(&later));
+    let slow = with(|events| {
+        let key = "apiserver.latency.k8s.io/total".to_owned();
+        events[0].annotations.insert(key, "601.8ms".to_owned());
+    });
+    assert!(slow.scenarios.is_empty(), "{}", comparison(&slow));
+    let noted = with(|events| {
+        events[0].annotations.insert("a.example/b".to_owned(), "c".to_owned());
+    });
+    let change = &noted.scenarios[0].attempts[0].changes[0];
+    assert_eq!(change.place, "log.read.events[ResponseComplete get].annotations.a.example/b");
+}
+
+#[test]
+fn a_run_that_ended_early_or_lost_a_control_is_worse() {
+    let before = results(&sample::passing());
+    let mut early = before.clone();
+    early.aborted = Some("the cluster is gone".to_owned());
+    let killed = Results { summary: None, ..before.clone() };
+    let unmet = results(&sample::unmet());
+    for after in [early, killed, unmet] {
+        let worse = compared(&before, &after);
+        assert_eq!(ExitCode::of_comparison(&worse), ExitCode::Failed, "{}", comparison(&worse));
+        let better = compared(&after, &before);
+        assert_eq!(ExitCode::of_comparison(&better), ExitCode::Passed);
+        assert_eq!(better.whole[0].weight, Weight::Better);
+    }
+}
+
+#[test]
+fn on_another_cluster_a_skip_says_nothing_and_the_head_says_so() {
+    let before = results(&sample::passing());
+    let mut after = before.clone();
+    after.scenarios[0].verdict = Verdict::Skipped;
+    after.scenarios[0].attempts.clear();
+    assert_eq!(compared(&before, &after).scenarios[0].weight, Weight::Worse);
+    for change in [
+        |it: &mut Results| it.cluster = "embedded (asked for)".to_owned(),
+        |it: &mut Results| it.profile = "open".to_owned(),
+    ] {
+        let mut after = after.clone();
+        change(&mut after);
+        let compared = compared(&before, &after);
+        assert_eq!(compared.scenarios[0].weight, Weight::Other);
+        assert_eq!(compared.limits.len(), 1, "{:?}", compared.limits);
+    }
+    // Another version is what an upgrade changes.
+    after.kubernetes = "1.37".to_owned();
+    let compared = compared(&before, &after);
+    assert_eq!((compared.scenarios[0].weight, compared.limits.len()), (Weight::Worse, 1));
+}
+
+#[test]
+fn of_another_format_verdicts_are_compared() {
+    let before = results(&sample::passing());
+    let mut document = serde_json::to_value(results(&sample::failing())).expect("JSON");
+    document["format"] = 2.into();
+    document["scenarios"][0]["attempts"][0]["evidence"] = "in another form".into();
+    let text = document.to_string();
+    assert!(Results::read(text.as_bytes()).is_err());
+    let after = Results::read_core(text.as_bytes()).expect("what every format has");
+    let compared = compared(&before, &after);
+    assert_eq!(compared.scenarios[0].weight, Weight::Worse);
+    assert!(compared.limits[0].contains("only verdicts"), "{:?}", compared.limits);
+    let whats = compared.scenarios[0].attempts.iter().flat_map(|attempt| &attempt.changes);
+    assert!(whats.clone().count() > 0 && whats.clone().all(|change| change.what == VERDICT));
+}
+
+#[test]
+fn merged_runs_are_told_apart_and_a_proof_is_refused() {
+    let run = |id: &str, cluster: &str, events: &[RunEvent]| Results {
+        run: id.to_owned(),
+        cluster: cluster.to_owned(),
+        ..results(events)
+    };
+    let both = |events: &[RunEvent]| {
+        Results::merged(vec![run("a", "one", &sample::passing()), run("b", "two", events)])
+    };
+    let compared = compared(&both(&sample::passing()), &both(&sample::failing()));
+    assert_eq!((compared.scenarios.len(), compared.in_both), (1, 2));
+    assert_eq!(compared.scenarios[0].place, "two, profile hardened");
+    let alike = Results::merged(vec![
+        run("a", "one", &sample::passing()),
+        run("b", "one", &sample::passing()),
+    ]);
+    let refused = Comparison::of(&results(&sample::passing()), &alike).expect_err("refused");
+    assert_eq!(refused, (NotCompared::Alike("one, profile hardened".to_owned()), true));
+    let proof = results(&sample::proof());
+    let refused = Comparison::of(&proof, &alike).expect_err("refused");
+    assert_eq!(refused, (NotCompared::Proof, false));
+}
+
+#[test]
+fn nothing_in_common_is_told() {
+    let before = results(&sample::passing());
+    let mut after = before.clone();
+    after.scenarios[0].id = "another".to_owned();
+    let code = |before, after| ExitCode::of_comparison(&compared(before, after));
+    assert_eq!(code(&before, &after), ExitCode::NothingJudged);
+}
+
+#[test]
+fn a_comparison_as_a_person_reads_it() {
+    let before = results(&sample::passing());
+    let mut after = results(&sample::failing());
+    after.kubernetes = "1.37".to_owned();
+    insta::assert_snapshot!(comparison(&compared(&before, &after)));
+}

@@ -1,0 +1,113 @@
+use std::collections::BTreeSet;
+
+use roxmltree::{Document, ParsingOptions};
+
+use super::*;
+use crate::compare::Comparison;
+use crate::model::{RunEvent, ScenarioResult};
+use crate::report::{Shown, sample, show_comparison, show_trend};
+use crate::text::is_harmless;
+use crate::trend::Trend;
+
+const HOSTILE: &str = "</code></details><script>alert(1)</script><img src=x onerror=alert(2)> \" onload='x' &lt; \
+                       \u{1b}[31m \u{202e}evil\u{2066} \0\r\n\u{85}";
+
+/// Every page of every kind of result.
+fn pages() -> Vec<String> {
+    let runs: [Vec<RunEvent>; 9] = [
+        sample::passing(),
+        sample::failing(),
+        sample::mixed(),
+        sample::aborted(),
+        sample::unmet(),
+        sample::nothing(),
+        sample::waived(),
+        sample::hostile(HOSTILE),
+        sample::proof(),
+    ];
+    let mut results: Vec<Results> = runs.iter().map(|events| sample::results(events)).collect();
+    let each = results.iter().filter(|it| it.proof.is_none()).enumerate();
+    let each = each.map(|(number, it)| Results { run: format!("k{number}"), ..it.clone() });
+    let each: Vec<Results> = each.collect();
+    results.push(Results::merged(each.clone()));
+    results.push(Results::default());
+    let mut pages: Vec<Vec<u8>> = results.iter().map(|it| render(it).unwrap()).collect();
+    pages.push(show_trend(&Trend::of(&each), Shown::Html).unwrap());
+    for (before, after) in [(0, 1), (1, 2), (7, 6), (6, 7)] {
+        let compared = Comparison::of(&each[before], &each[after]).unwrap();
+        pages.push(show_comparison(&compared, Shown::Html).unwrap());
+    }
+    pages.into_iter().map(|page| String::from_utf8(page).unwrap()).collect()
+}
+
+fn parsed(page: &str) -> Document<'_> {
+    let options = ParsingOptions { allow_dtd: true, ..ParsingOptions::default() };
+    Document::parse_with_options(page, options).unwrap_or_else(|error| panic!("{error}\n{page}"))
+}
+
+#[test]
+fn what_comes_from_outside_is_text() {
+    for page in pages() {
+        let document = parsed(&page);
+        for node in document.descendants().filter(|node| node.is_element()) {
+            assert!(!["script", "img", "iframe", "object"].contains(&node.tag_name().name()));
+            let handlers = node.attributes().filter(|it| it.name().starts_with("on")).count();
+            assert_eq!(handlers, 0, "{node:?}");
+        }
+        assert!(page.chars().all(|c| c == '\n' || is_harmless(c)));
+    }
+    let page = String::from_utf8(render(&sample::results(&sample::hostile(HOSTILE))).unwrap());
+    let page = page.unwrap();
+    let text: String = parsed(&page).descendants().filter_map(|node| node.text()).collect();
+    assert!(text.contains("<script>alert(1)</script>") && text.contains(r"\u{202e}evil"), "{text}");
+}
+
+#[test]
+fn a_page_needs_nothing_from_anywhere_and_all_its_links_lead_somewhere() {
+    for page in pages() {
+        for outside in ["http:", "https:", "//", "@import", "url("] {
+            assert!(!page.contains(outside), "{outside}");
+        }
+        let document = parsed(&page);
+        let attribute = |name: &'static str| {
+            document.descendants().filter_map(move |node| node.attribute(name))
+        };
+        let ids: Vec<&str> = attribute("id").collect();
+        let known: BTreeSet<&str> = ids.iter().copied().collect();
+        assert_eq!(known.len(), ids.len(), "{ids:?}");
+        for link in attribute("href").filter_map(|link| link.strip_prefix('#')) {
+            assert!(known.contains(link), "{link}");
+        }
+    }
+}
+
+#[test]
+fn what_did_not_hold_stands_first_with_what_was_expected_and_what_came() {
+    let page = String::from_utf8(render(&sample::results(&sample::mixed())).unwrap()).unwrap();
+    let document = parsed(&page);
+    let cards = document.descendants().filter(|node| node.has_tag_name("article"));
+    let heads: Vec<String> = cards
+        .map(|card| card.descendants().find(|node| node.has_tag_name("a")).unwrap())
+        .map(|link| link.text().unwrap_or_default().to_owned())
+        .collect();
+    assert_eq!(heads, ["exec-interactive", "secret-list-cluster"]);
+    let marks = document.descendants().filter(|node| node.has_tag_name("mark"));
+    let marks: Vec<&str> = marks.filter_map(|mark| mark.text()).collect();
+    assert!(marks.contains(&"101 Switching Protocols"), "{marks:?}");
+}
+
+/// As many scenarios as the catalog has, with as many attempts as those of most doors.
+#[test]
+fn a_whole_catalog_is_small_enough_to_send() {
+    let mut results = sample::results(&sample::failing());
+    let result = results.scenarios.remove(0);
+    let attempts: Vec<_> = result.attempts.iter().cycle().take(12).cloned().collect();
+    let of = |number: usize| ScenarioResult {
+        id: format!("exec-interactive-{number}"),
+        attempts: attempts.clone(),
+        ..result.clone()
+    };
+    results.scenarios = (0..110).map(of).collect();
+    let page = render(&results).unwrap();
+    assert!(page.len() < 3 << 20, "{} bytes", page.len());
+}
