@@ -25,7 +25,7 @@ pub fn comparison(comparison: &Comparison) -> String {
     lines.extend(runs("beware", &comparison.limits));
     if !comparison.whole.is_empty() {
         lines.push(String::new());
-        lines.extend(comparison.whole.iter().flat_map(|it| whole(it)));
+        lines.extend(comparison.whole.iter().flat_map(whole));
     }
     lines.extend(comparison.scenarios.iter().flat_map(scenario));
     lines.push(String::new());

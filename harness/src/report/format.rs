@@ -43,7 +43,7 @@ impl Format {
         let name = name.unwrap_or_default();
         let ends =
             |ending: &&str| name.strip_suffix(*ending).is_some_and(|rest| rest.ends_with('.'));
-        let is_it = |format: &&&Format| format.endings.iter().any(|it| ends(it));
+        let is_it = |format: &&&Format| format.endings.iter().any(&ends);
         FORMATS.iter().find(is_it).copied().ok_or(NoEnding)
     }
 

@@ -190,7 +190,9 @@ mod tests {
 
     #[test]
     fn every_document_is_as_the_schema_says() {
-        let schema: Value = serde_json::from_str(SCHEMA_FILE).unwrap();
+        // Two of its expressions are none; its errata mended them.
+        let schema = SCHEMA_FILE.replace("[a-zA-Z]{2}]?$", "[a-zA-Z]{2}$");
+        let schema: Value = serde_json::from_str(&schema).unwrap();
         let validator = jsonschema::validator_for(&schema).unwrap();
         let hostile = "\u{1b}[31m ](x) {0} \u{202e} / ../x ?#%\0";
         let mut all: Vec<Results> = [
@@ -207,6 +209,10 @@ mod tests {
         .iter()
         .map(|events| sample::results(events))
         .collect();
+        // Only an id of its own tells a scenario from others.
+        if let Some(other) = all.last_mut().and_then(|hostile| hostile.scenarios.last_mut()) {
+            other.id.push('2');
+        }
         all.push(Results::default());
         all.push(Results::merged(vec![
             all[1].clone(),

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use brinell::catalog::{Catalog, Entry};
 use brinell::cluster::ClusterType;
-use brinell::model::{Outcome, Proof, Results};
+use brinell::model::{Outcome, Proof};
 use brinell::prove::Trials;
 use brinell::run::Plan;
 

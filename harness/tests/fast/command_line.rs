@@ -114,9 +114,12 @@ fn help() {
     insta::assert_snapshot!(ran.stdout);
 }
 
+/// What a help says of an exit code.
+type Said = fn(Meaning) -> &'static str;
+
 #[test]
 fn help_says_what_every_exit_code_says() {
-    let said: [(&[&str], fn(Meaning) -> &'static str); 3] = [
+    let said: [(&[&str], Said); 3] = [
         (&["--help"], |meaning| meaning.run_help),
         (&["prove", "--help"], |meaning| meaning.proof_help),
         (&["compare", "--help"], |meaning| meaning.comparison),

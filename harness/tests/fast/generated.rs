@@ -43,6 +43,9 @@ fn the_schema_of_results_is_up_to_date() {
     let settings = SchemaSettings::draft2020_12().for_serialize();
     let mut schema = settings.into_generator().into_root_schema_for::<Results>();
     schema.insert("title".to_owned(), "Results of brinell".into());
+    let mut schema = serde_json::to_value(&schema).expect("JSON");
+    // A file of waivers may hold no key that means nothing; of results a reader leaves alone what is new to it.
+    schema["$defs"]["Waiver"].as_object_mut().expect("a waiver").remove("additionalProperties");
     let text = serde_json::to_string_pretty(&schema).expect("JSON");
     check("docs/results.schema.json", &format!("{text}\n"));
 }
