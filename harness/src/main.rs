@@ -8,11 +8,11 @@ use brinell::catalog::Catalog;
 use brinell::cli::{Cli, Command, Output};
 use brinell::pod;
 use brinell::report::ExitCode;
-use clap::error::ContextValue;
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser};
 use command::{
-    Error, assets, compare, complain, image, list, merge, print, prove, refuse, report, reported,
-    run, sweep, trend,
+    Error, assets, compare, complain, image, list, merge, new, print, prove, refuse, report,
+    reported, run, sweep, trend,
 };
 
 fn main() -> Code {
@@ -39,12 +39,15 @@ fn follow(cli: Cli) -> Result<Code, Error> {
         Some(Command::Assets { work, kubernetes_version }) => {
             in_runtime(assets::handle(work, kubernetes_version))
         }
+        Some(Command::New(arguments)) => new::new(&arguments),
+        Some(Command::Docs { folder }) => list::docs(folder),
+        Some(Command::Schema { kind }) => print(kind.schema().as_bytes()),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "brinell", &mut script);
             print(&script)
         }
-        Some(Command::Explain { id }) => list::explain(&id),
+        Some(Command::Explain(arguments)) => list::explain(&arguments),
         Some(Command::Plan(arguments)) => in_runtime(list::plan(arguments)),
         Some(Command::Prove(arguments)) => {
             let output = arguments.output.clone();
@@ -80,14 +83,22 @@ fn parse() -> Result<Cli, Error> {
         return Ok(Cli::parse_from(prefix.into_iter().chain(arguments.into_iter().skip(1))));
     }
     Cli::try_parse_from(&arguments).map_err(|error| {
+        let meant = meant(&error);
         if error.use_stderr() {
-            refuse(&Output::of_broken(&arguments), &error.to_string());
+            let words = meant.as_ref().map_or_else(|| error.to_string(), ToString::to_string);
+            refuse(&Output::of_broken(&arguments), &words);
         }
-        match scenario(&error) {
-            Some(id) => Error::BareScenario(id.to_owned()),
-            None => error.exit(),
-        }
+        meant.unwrap_or_else(|| error.exit())
     })
+}
+
+/// What to write in the place of what was given, where that is known better than by its letters.
+fn meant(error: &clap::Error) -> Option<Error> {
+    let invalid = error.get(ContextKind::InvalidArg).map(ToString::to_string);
+    if invalid.is_some_and(|it| it.starts_with("--scenarios")) {
+        return Some(Error::OldScenarios);
+    }
+    scenario(error).map(|id| Error::BareScenario(id.to_owned()))
 }
 
 /// The scenario that was given where no argument, or another one, belongs.

@@ -14,7 +14,7 @@
 //! `open`; some scenarios beside ours ask for what only a node answers, and fail:
 //!
 //! ```sh
-//! cargo run -- --cluster kind --profile open --scenarios harness/examples/record/scenarios --json open.json
+//! cargo run -- --cluster kind --profile open --catalog harness/examples/record --json open.json
 //! cargo run --example record -- report open.json harness/tests/fast/corpus/1.36
 //! ```
 

@@ -60,6 +60,8 @@ pub struct ControlEntry {
     pub id: String,
     /// `control.yaml`, as a person finds it.
     pub file: String,
+    /// Whether it is a part of the executable, and no file that the reader has.
+    pub built_in: bool,
     /// What it says.
     pub control: Control,
     /// The files beside it, by name.

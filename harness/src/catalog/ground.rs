@@ -12,7 +12,7 @@ use super::read::Parsed;
 use super::source::Source;
 use super::{
     Catalog, ControlEntry, Document, Entry, File, PersonaEntry, Planned, Problem, Problems,
-    ProfileEntry, SetUp, Target, fill_texts, identity, resolve,
+    ProfileEntry, SetUp, Target, fill_texts, identity, resolve, substitutions,
 };
 use crate::model::{
     Binding, Bound, Context, Credentials, Expectation, HeldRole, Impersonated, PERSONAS, Persona,
@@ -301,8 +301,8 @@ impl Moved<'_> {
     /// A control as the profile declares it.
     fn control(&self, entry: &Arc<ControlEntry>) -> Arc<ControlEntry> {
         let mut declared = ControlEntry::clone(entry);
-        // What ours leaves names the run that has set it up.
-        declared.control.leaves = BTreeMap::new();
+        // What names the run that has set it up, is not left there.
+        declared.control.leaves.retain(|_, value| substitutions(value).next().is_none());
         let setting = self.says.controls.get(&entry.id).filter(|it| !it.decides.is_empty());
         if let Some(setting) = setting {
             declared.control.decides.clone_from(&setting.decides);
@@ -342,5 +342,6 @@ impl Moved<'_> {
 /// The file of a scenario, with this text.
 fn source(entry: &Entry, text: &str) -> Result<Source, Problem> {
     let bytes = text.as_bytes().to_vec().into();
-    Source::new(File { path: entry.file.clone(), built_in: entry.built_in, bytes })
+    let (path, place) = (entry.file.clone(), entry.file.clone());
+    Source::new(File { path, place, built_in: entry.built_in, bytes })
 }

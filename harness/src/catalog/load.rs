@@ -6,7 +6,7 @@
 //! resolve   what is named takes the place of its name
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::model::{Danger, Deviation};
 /// Everything that can be run, checked and resolved: nothing in it is looked up by a name any more.
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
-    /// The scenarios by family and id, ours and the user's.
+    /// The scenarios by family and id, ours and the reader's.
     pub scenarios: Vec<Entry>,
     /// The controls by id.
     pub controls: BTreeMap<String, Arc<ControlEntry>>,
@@ -55,12 +55,18 @@ pub enum ProfileError {
     Broken(#[from] Problems),
 }
 
+const CLASH: &str = "the API server takes one of them: name a profile of your own that leaves one out, or have yours \
+                     replace the other in `catalog.yaml`";
+
 impl Catalog {
-    /// Our catalog, with the scenarios of a folder of the user's beside ours.
-    pub fn load(scenarios: Option<&Path>) -> Result<Catalog, Problems> {
+    /// Our catalog, with catalogs of the reader's laid over it in this order.
+    ///
+    /// # Errors
+    /// When something in one of them cannot be read, names what is not there, or takes a name without replacing it.
+    pub fn load<'a>(catalogs: impl IntoIterator<Item = &'a Path>) -> Result<Catalog, Problems> {
         let mut files = Files::embedded();
-        if let Some(folder) = scenarios {
-            files.add_scenarios(folder)?;
+        for folder in catalogs {
+            files.lay(folder)?;
         }
         Catalog::read(files)
     }
@@ -73,28 +79,55 @@ impl Catalog {
         Ok(resolve::all(read)?)
     }
 
-    /// A profile of ours by its name, or one of the user's by its file. What has a dot or a slash in it is a file.
+    /// A profile of the catalog by its name, or another by its file: what has a dot or a slash in it is a file. It has
+    /// the controls that catalogs of the reader's add, where it says how.
+    ///
+    /// # Errors
+    /// When there is none, when its file is broken, or when what is added cannot be had together with the others.
     pub fn profile(&self, name: &str) -> Result<ProfileEntry, ProfileError> {
         if !name.contains(['.', '/']) {
             let known = self.profiles.keys().map(String::as_str);
-            return self.profiles.get(name).cloned().ok_or_else(|| ProfileError::Unknown {
-                name: name.to_owned(),
-                hint: did_you_mean(name, known),
-            });
+            let unknown =
+                || ProfileError::Unknown { name: name.to_owned(), hint: did_you_mean(name, known) };
+            let entry = self.profiles.get(name).cloned().ok_or_else(unknown)?;
+            return Ok(self.with_added(entry)?);
         }
         let file = File::read(Path::new(name)).map_err(Problems::from)?;
-        Ok(self.read_profile(file)?)
+        Ok(self.with_added(self.read_profile(file)?)?)
+    }
+
+    /// A profile with the controls that catalogs of the reader's add. Only now, when it is asked for, must they fit
+    /// together: a catalog may hold controls for several kinds of clusters.
+    fn with_added(&self, mut entry: ProfileEntry) -> Result<ProfileEntry, Problems> {
+        let Some(setting) = entry.profile.added.clone() else { return Ok(entry) };
+        let named = entry.profile.controls.keys().cloned().collect::<BTreeSet<_>>();
+        let is_added = |it: &&Arc<ControlEntry>| !it.built_in && !named.contains(&it.id);
+        for control in self.controls.values().filter(is_added) {
+            let planned = resolve::planned(self, &entry.file, &control.id, &setting)?;
+            for there in &entry.controls {
+                if let Some(clash) = there.set_up.clash(&planned.set_up) {
+                    let message =
+                        format!("`{}` and `{}` both set {clash}", there.control.id, control.id);
+                    return Err(Problem::of_file(&control.file, &message).hint(CLASH).into());
+                }
+            }
+            entry.profile.controls.insert(control.id.clone(), setting.clone());
+            entry.controls.push(planned);
+        }
+        entry.controls.sort_by(|one, other| one.control.id.cmp(&other.control.id));
+        Ok(entry)
     }
 
     /// Results and reports name a profile without its file, so that its name must not be another's.
     fn read_profile(&self, file: File) -> Result<ProfileEntry, Problems> {
-        let folder = Path::new(&file.path).parent().unwrap_or(Path::new("")).to_owned();
-        let mut read = read::profile(Source::new(file)?)?;
-        read.says = read.says.below(&folder);
-        if self.profiles.contains_key(&read.name) {
-            let hint = "a built-in profile has this name, and results tell profiles by name: rename the file";
+        let read = read::profile(Source::new(file)?)?;
+        if let Some(taken) = self.profiles.get(&read.name) {
+            let hint = format!(
+                "{} has it, and results tell profiles by name: rename this file, or write `--profile {}` for that one",
+                taken.file, read.name
+            );
             let message = format!("the name `{}` is taken", read.name);
-            return Err(Problem::of_file(&read.source.file, &message).hint(hint).into());
+            return Err(Problem::of_file(&read.source.file, &message).hint(&hint).into());
         }
         Problems::none_or(check::profile(self, &read))?;
         Ok(resolve::profile(self, read)?)

@@ -1,11 +1,12 @@
 //! Personas as objects: their ServiceAccounts, their roles, and the bindings that give them these.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::{Document, Target, identity};
-use crate::model::{Bound, HeldRole, Persona, Rule, ServiceAccount};
+use crate::model::{Bound, HeldRole, PERSONAS, Persona, Rule, ServiceAccount};
 
 /// The ServiceAccounts.
 pub(super) const ACCOUNTS: &str = "personas/accounts";
@@ -69,6 +70,36 @@ pub(super) fn parts(
     }
     parts.insert(NAMESPACES, namespaces(personas, targets));
     parts
+}
+
+/// What the files of these personas make, for a profile in which no control makes it: the Namespace of their accounts,
+/// the accounts, the roles, which may be written in the files of others, and their bindings in these namespaces.
+pub(crate) fn people(
+    personas: &[&PersonaEntry],
+    all: &BTreeMap<String, Arc<PersonaEntry>>,
+    namespaces: &BTreeSet<&str>,
+) -> Vec<Document> {
+    let held = personas.iter().flat_map(|entry| &entry.roles);
+    let held: BTreeSet<&str> = held.map(|role| role.cluster_role.as_str()).collect();
+    let is_there = |name: &str| name == PERSONAS || namespaces.contains(name);
+    let mut made = Vec::new();
+    for entry in all.values() {
+        let is_used = personas.iter().any(|used| used.name == entry.name);
+        for Made { part, object, .. } in entry.objects() {
+            let metadata = &object["metadata"];
+            let is_meant = match part {
+                ROLES => metadata["name"].as_str().is_some_and(|name| held.contains(name)),
+                _ => is_used && metadata["namespace"].as_str().is_none_or(is_there),
+            };
+            if is_meant {
+                made.push((part, Document { file: entry.file.clone(), object }));
+            }
+        }
+    }
+    made.sort_by_key(|(part, _)| PARTS.iter().position(|it| it == part));
+    let own = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": PERSONAS}});
+    let own = Document { file: "manifests/personas".to_owned(), object: own };
+    [own].into_iter().chain(made.into_iter().map(|(_, document)| document)).collect()
 }
 
 /// The Namespaces in which a role is bound, as their targets have them.

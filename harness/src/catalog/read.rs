@@ -1,21 +1,30 @@
 //! Reading: every file once, each problem told. Names are still names.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry::{Occupied, Vacant};
 use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::part::{Kind, name_in_control, stem};
 use super::persona::{self, PersonaEntry};
 use super::source::Source;
-use super::{Catalog, ControlEntry, ControlFile, Document, File, Files, Problem, Target};
+use super::{
+    Catalog, ControlEntry, ControlFile, Document, File, Files, Problem, Target, did_you_mean,
+};
 use crate::model::{Danger, Deviation, PERSONAS, Persona, PersonaFile, Profile, Scenario};
 
 /// What the files say.
 pub(super) struct Read {
-    /// Controls, targets, personas and deviations. Scenarios and profiles, which name these, are not in it yet.
+    /// Controls, targets and personas. What names these is not in it yet.
     pub(super) catalog: Catalog,
+    /// The deviations, by file.
+    pub(super) deviations: Vec<Parsed<Vec<Deviation>>>,
+    /// The dangerous rights, by file.
+    pub(super) dangers: Vec<Parsed<Vec<Danger>>>,
     /// The scenarios by family and id.
     pub(super) scenarios: Vec<Parsed<Scenario>>,
     /// The profiles by name.
@@ -39,13 +48,13 @@ pub(super) struct Parsed<T> {
 /// Reads every file that can be read. Returns what is wrong with the others.
 pub(super) fn all(mut files: Files) -> (Read, Vec<Problem>) {
     let mut reader = Reader::default();
-    // A control must be known before the files that stand beside it.
-    files.manifests.sort_by_key(|file| !file.path.ends_with("/control.yaml"));
+    // A control must be known before the files that stand beside it, and what is built in has its name whatever files
+    // the reader has.
+    files.manifests.sort_by_key(|file| (!file.place.ends_with("/control.yaml"), !file.built_in));
     for file in files.manifests {
         reader.keep(file, Reader::manifest);
     }
     let manifests_are_whole = reader.problems.is_empty();
-    // A built-in scenario has its id, whatever files the user has.
     files.scenarios.sort_by_key(|file| !file.built_in);
     for file in files.scenarios {
         reader.keep(file, Reader::scenario);
@@ -53,9 +62,13 @@ pub(super) fn all(mut files: Files) -> (Read, Vec<Problem>) {
     reader.end(manifests_are_whole)
 }
 
-/// Reads a profile.
+/// Reads a profile. Files that one of the reader's names are found from its folder.
 pub(super) fn profile(source: Source) -> Result<Parsed<Profile>, Problem> {
-    Ok(Parsed { name: stem(&source.file), says: source.parse()?, source })
+    let mut says: Profile = source.parse()?;
+    if !source.built_in {
+        says = says.below(Path::new(&source.file).parent().unwrap_or(Path::new("")));
+    }
+    Ok(Parsed { name: stem(&source.file).to_owned(), says, source })
 }
 
 impl<T> Parsed<T> {
@@ -72,17 +85,22 @@ struct Reader {
     controls: BTreeMap<String, ControlEntry>,
     targets: BTreeMap<String, Target>,
     personas: BTreeMap<String, PersonaEntry>,
-    deviations: Vec<Deviation>,
-    dangers: Vec<Danger>,
+    deviations: Vec<Parsed<Vec<Deviation>>>,
+    dangers: Vec<Parsed<Vec<Danger>>>,
     profiles: Vec<Parsed<Profile>>,
     manifests: BTreeMap<String, Source>,
-    /// By id: a file of the user's may have the path of a built-in one.
-    scenarios: BTreeMap<String, Parsed<Scenario>>,
+    scenarios: Vec<Parsed<Scenario>>,
+    /// The names that are taken, each with the file that has it, and whether that is built in.
+    taken: BTreeMap<(Kind, String), (String, bool)>,
     problems: Vec<Problem>,
 }
 
-const NO_SCENARIO: &str = "it has neither `attacks` nor `permits`: is it a scenario? Every .yaml file in the folder of \
-                           --scenarios is read as one; one that is none is put elsewhere, or its name begins with a dot";
+const NO_SCENARIO: &str = "it has neither `attacks` nor `permits`: is it a scenario? Every .yaml file below `scenarios/` \
+                           is read as one; one that is none is put elsewhere, or its name begins with a dot";
+
+/// What may lie below `manifests/`.
+const MANIFESTS: [&str; 6] =
+    ["controls", "deviations.yaml", "personas", "profiles", "rights.yaml", "targets"];
 
 impl Reader {
     fn keep(&mut self, file: File, read: fn(&mut Reader, Source) -> Result<(), Problem>) {
@@ -90,56 +108,90 @@ impl Reader {
         self.problems.extend(kept.err());
     }
 
-    fn scenario(&mut self, source: Source) -> Result<(), Problem> {
-        let id = stem(&source.file);
-        if let Some(Parsed { source: first, .. }) = self.scenarios.get(&id) {
-            let hint = match first.built_in {
-                true => "a built-in scenario has this id: rename the file".to_owned(),
-                false => format!("{} has the same name: rename one of them", first.file),
-            };
-            let message = format!("the id `{id}` is taken");
-            return Err(Problem::of_file(&source.file, &message).hint(&hint));
+    /// Gives a name to a file that no other has.
+    fn take(&mut self, kind: Kind, name: &str, source: &Source) -> Result<(), Problem> {
+        match self.taken.entry((kind, name.to_owned())) {
+            Vacant(free) => {
+                free.insert((source.file.clone(), source.built_in));
+                Ok(())
+            }
+            Occupied(taken) => {
+                let (first, built_in) = taken.get();
+                let replacing = format!("`replaces: {{{}: [{name}]}}`", kind.folder());
+                let hint = match built_in {
+                    true => format!(
+                        "the built-in {first} has it: give this one another name, or have it replace that one, by \
+                         {replacing} in `catalog.yaml`"
+                    ),
+                    false => format!(
+                        "{first} has it: give one of them another name; where that is another catalog's, this one \
+                         may replace it, by {replacing} in `catalog.yaml`"
+                    ),
+                };
+                let message = format!("the name `{name}` is taken by another {}", kind.word());
+                Err(Problem::of_file(&source.file, &message).hint(&hint))
+            }
         }
+    }
+
+    fn scenario(&mut self, source: Source) -> Result<(), Problem> {
+        let id = stem(&source.file).to_owned();
+        self.take(Kind::Scenario, &id, &source)?;
         let says =
             source.parse().map_err(|problem| match source.is_without(&["attacks", "permits"]) {
                 true => problem.hint(NO_SCENARIO),
                 false => problem,
             })?;
-        self.scenarios.insert(id.clone(), Parsed { name: id, source, says });
+        self.scenarios.push(Parsed { name: id, source, says });
         Ok(())
     }
 
     fn manifest(&mut self, source: Source) -> Result<(), Problem> {
-        let parts: Vec<&str> = source.file.split('/').collect();
+        let place = source.place.clone();
+        let parts: Vec<&str> = place.split('/').collect();
         match parts.as_slice() {
-            [_, "personas", _] => {
+            [_, "personas", file] => {
+                self.take(Kind::Persona, stem(file), &source)?;
                 let entry = persona_entry(&source)?;
                 self.personas.insert(entry.name.clone(), entry);
             }
-            [_, "deviations.yaml"] => self.deviations = source.parse()?,
-            [_, "rights.yaml"] => self.dangers = source.parse()?,
-            [_, "profiles", _] => {
+            [_, "deviations.yaml"] => {
+                self.deviations.push(listed(source)?);
+                return Ok(());
+            }
+            [_, "rights.yaml"] => {
+                self.dangers.push(listed(source)?);
+                return Ok(());
+            }
+            [_, "profiles", file] => {
+                self.take(Kind::Profile, stem(file), &source)?;
                 self.profiles.push(profile(source)?);
                 return Ok(());
             }
-            [_, "targets", _] => {
+            [_, "targets", file] => {
+                self.take(Kind::Target, stem(file), &source)?;
                 let target = target(&source)?;
                 self.targets.insert(target.name.clone(), target);
             }
             [_, "controls", id, "control.yaml"] => {
+                self.take(Kind::Control, id, &source)?;
                 let entry = control_entry(id, &source)?;
                 self.controls.insert(entry.id.clone(), entry);
             }
-            [_, "controls", id, file] => {
+            [_, "controls", id, _, ..] => {
                 let documents = source.parse_all()?;
-                if let Some(entry) = self.controls.get_mut(*id) {
+                let name = name_in_control(&source.place).unwrap_or_default();
+                let is_its = |entry: &&mut ControlEntry| {
+                    source.file.strip_suffix(name) == entry.file.strip_suffix("control.yaml")
+                };
+                if let Some(entry) = self.controls.get_mut(*id).filter(is_its) {
                     let text = source.text.clone();
-                    entry.files.insert((*file).to_owned(), ControlFile { text, documents });
+                    entry.files.insert(name.to_owned(), ControlFile { text, documents });
                 }
             }
             // They are for kubectl.
-            [_, "nightly", _] => return Ok(()),
-            _ => return Err(Problem::of_file(&source.file, "nothing reads a manifest here")),
+            [_, "nightly", _] if source.built_in => return Ok(()),
+            _ => return Err(misplaced(&source, &parts)),
         }
         self.manifests.insert(source.file.clone(), source);
         Ok(())
@@ -157,15 +209,24 @@ impl Reader {
             controls: shared(self.controls),
             targets: shared(self.targets),
             personas: shared(self.personas),
-            deviations: self.deviations,
-            dangers: self.dangers,
+            deviations: all_of(&self.deviations),
+            dangers: all_of(&self.dangers),
             ..Catalog::default()
         };
-        let mut scenarios: Vec<_> = self.scenarios.into_values().collect();
+        let mut scenarios = self.scenarios;
         scenarios.sort_by_cached_key(|it| (it.family(), it.name.clone()));
         self.profiles.sort_by(|one, other| one.name.cmp(&other.name));
         let (profiles, manifests) = (self.profiles, self.manifests);
-        let read = Read { catalog, scenarios, profiles, manifests, manifests_are_whole };
+        let (deviations, dangers) = (self.deviations, self.dangers);
+        let read = Read {
+            catalog,
+            deviations,
+            dangers,
+            scenarios,
+            profiles,
+            manifests,
+            manifests_are_whole,
+        };
         (read, self.problems)
     }
 }
@@ -179,6 +240,7 @@ fn control_entry(id: &str, source: &Source) -> Result<ControlEntry, Problem> {
     Ok(ControlEntry {
         id: id.to_owned(),
         file: source.file.clone(),
+        built_in: source.built_in,
         control: source.parse()?,
         files: BTreeMap::new(),
         made: BTreeMap::new(),
@@ -188,7 +250,7 @@ fn control_entry(id: &str, source: &Source) -> Result<ControlEntry, Problem> {
 fn persona_entry(source: &Source) -> Result<PersonaEntry, Problem> {
     let PersonaFile { who, roles } = source.parse()?;
     let has_own_account = matches!(&who, Persona::ServiceAccount(it) if it.namespace == PERSONAS);
-    let (name, file) = (stem(&source.file), source.file.clone());
+    let (name, file) = (stem(&source.file).to_owned(), source.file.clone());
     Ok(PersonaEntry { name, file, who, roles, has_own_account, played: false })
 }
 
@@ -203,13 +265,36 @@ fn target(source: &Source) -> Result<Target, Problem> {
         let metadata = &pod["metadata"];
         Some((metadata["namespace"].as_str()?.to_owned(), metadata["name"].as_str()?.to_owned()))
     });
-    let (name, namespace, pods) = (stem(&source.file), namespace.to_owned(), pods.collect());
+    let (name, namespace) = (stem(&source.file).to_owned(), namespace.to_owned());
+    let pods = pods.collect();
     let document = |object| Document { file: source.file.clone(), object };
     Ok(Target { name, objects: objects.into_iter().map(document).collect(), namespace, pods })
 }
 
-/// The file's name without its ending.
-fn stem(file: &str) -> String {
-    let stem = Path::new(file).file_stem().unwrap_or_default();
-    stem.to_string_lossy().into_owned()
+/// A file that is a list.
+fn listed<T: DeserializeOwned>(source: Source) -> Result<Parsed<Vec<T>>, Problem> {
+    Ok(Parsed { name: stem(&source.file).to_owned(), says: source.parse()?, source })
+}
+
+/// What several files list.
+fn all_of<T: Clone>(files: &[Parsed<Vec<T>>]) -> Vec<T> {
+    files.iter().flat_map(|file| &file.says).cloned().collect()
+}
+
+/// A manifest where none is read.
+fn misplaced(source: &Source, parts: &[&str]) -> Problem {
+    let hint = match parts {
+        [_, known @ ("controls" | "personas" | "profiles" | "targets"), ..] => {
+            let place = match *known {
+                "controls" => {
+                    "manifests/controls/ID/control.yaml, with its files beside it".to_owned()
+                }
+                other => format!("manifests/{other}/NAME.yaml"),
+            };
+            format!("what is read is {place}")
+        }
+        [_, unknown, ..] => did_you_mean(unknown, MANIFESTS),
+        _ => String::new(),
+    };
+    Problem::of_file(&source.file, "nothing reads a manifest here").hint(&hint)
 }

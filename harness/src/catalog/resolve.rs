@@ -33,6 +33,16 @@ pub(super) fn profile(catalog: &Catalog, read: Parsed<Profile>) -> Result<Profil
     Ok(ProfileEntry { name, file: source.file, profile: says, controls })
 }
 
+/// A control as a setting has it, in a profile of this file.
+pub(super) fn planned(
+    catalog: &Catalog,
+    file: &str,
+    id: &str,
+    setting: &Setting,
+) -> Result<Planned, Problem> {
+    Names { catalog, file }.planned(id, setting)
+}
+
 /// A scenario, with its target and what it tries.
 pub(super) fn scenario(catalog: &Catalog, read: Parsed<Scenario>) -> Result<Entry, Problem> {
     let names = Names { catalog, file: &read.source.file };

@@ -222,10 +222,13 @@ impl Parts<'_> {
         if let Some(made) = self.made.get(name) {
             return made.clone();
         }
-        let documents = self.files.get(name).map(|file| file.documents.clone());
-        let file = format!("{}/{name}", self.folder);
-        let document = |object| Document { file: file.clone(), object };
-        documents.into_iter().flatten().map(document).collect()
+        let files = named(self.files, name);
+        let documents = files.flat_map(|(name, file)| {
+            let file_name = format!("{}/{name}", self.folder);
+            let document = move |object| Document { file: file_name.clone(), object };
+            file.documents.iter().cloned().map(document)
+        });
+        documents.collect()
     }
 
     /// The files that a control's flags name.
@@ -233,6 +236,17 @@ impl Parts<'_> {
         let file = |name: &String| Some((name.clone(), self.files.get(name)?.clone()));
         settings.files.iter().filter_map(file).collect()
     }
+}
+
+/// The file of this name, or those in the folder of this name, in the order of their names.
+pub(super) fn named<'f>(
+    files: &'f BTreeMap<String, ControlFile>,
+    name: &str,
+) -> impl Iterator<Item = (&'f String, &'f ControlFile)> {
+    let name = name.trim_end_matches('/').to_owned();
+    files.iter().filter(move |(file, _)| {
+        file.strip_prefix(&name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
 }
 
 /// What names an object: `Kind`, `Kind/name` or `Kind/namespace/name`.

@@ -12,10 +12,11 @@ use super::{File, Position, Problem};
 #[derive(Debug, Clone)]
 pub(super) struct Source {
     pub(super) file: String,
+    pub(super) place: String,
     pub(super) built_in: bool,
     pub(super) text: String,
-    /// Made once, when something is wrong: there may be thousands of mistakes.
-    outline: OnceCell<Option<Outline>>,
+    /// Of each document. Made once, when something is wrong: there may be thousands of mistakes.
+    outlines: OnceCell<Vec<Outline>>,
 }
 
 /// How many values a file may hold, those that its aliases repeat included.
@@ -57,8 +58,9 @@ impl Source {
             Ok(text) => Ok(Source {
                 text: text.to_owned(),
                 file: file.path,
+                place: file.place,
                 built_in: file.built_in,
-                outline: OnceCell::new(),
+                outlines: OnceCell::new(),
             }),
             Err(wrong) => {
                 let line = file.bytes[..wrong].split(|byte| *byte == b'\n').count();
@@ -87,9 +89,14 @@ impl Source {
             .map_err(|error| self.explain(&error))
     }
 
-    /// The place of what a JSON pointer names.
+    /// The place of what a JSON pointer names in its one document.
     pub(super) fn place(&self, pointer: &str) -> Option<(usize, usize)> {
         self.outline()?.place(pointer)
+    }
+
+    /// The place of what a JSON pointer names in one of its documents, counted from 0.
+    pub(super) fn place_in(&self, document: usize, pointer: &str) -> Option<(usize, usize)> {
+        self.outlines().get(document)?.place(pointer)
     }
 
     /// The first place where a text stands.
@@ -131,8 +138,14 @@ impl Source {
         self.outline()?.key(place, key)
     }
 
+    /// Of its one document; `None` where it has several.
     fn outline(&self) -> Option<&Outline> {
-        let parse = || serde_saphyr::from_str_with_options(&self.text, options()).ok();
-        self.outline.get_or_init(parse).as_ref()
+        let [outline] = self.outlines() else { return None };
+        Some(outline)
+    }
+
+    fn outlines(&self) -> &[Outline] {
+        let parse = || serde_saphyr::from_multiple_with_options(&self.text, options());
+        self.outlines.get_or_init(|| parse().unwrap_or_default())
     }
 }

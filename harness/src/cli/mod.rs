@@ -9,7 +9,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 pub use reports::Reports;
 
-use crate::catalog::Grantee;
+use crate::catalog::{FileKind, Grantee, New};
 use crate::cluster::{ClusterType, PlugIn, Supervision, Tied};
 use crate::pod::InCluster;
 use crate::report::{ExitCode, Format, Meaning, Shown};
@@ -78,10 +78,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Show what a scenario does, why, and what to change where it fails
-    Explain {
-        /// The scenario's id
-        id: String,
-    },
+    Explain(ExplainArguments),
     /// Show what would run, be set up and be skipped; changes nothing
     Plan(PlanArguments),
     /// Weaken each control, one way at a time, and demand that the scenarios notice
@@ -133,6 +130,19 @@ pub enum Command {
         #[arg(long, value_name = "X.Y", default_value = crate::cluster::DEFAULT_VERSION)]
         kubernetes_version: String,
     },
+    /// Write first files of your own, which run as they are
+    New(NewArguments),
+    /// Print a page of all scenarios of a catalog of yours, in Markdown
+    Docs {
+        /// The catalog's folder
+        folder: PathBuf,
+    },
+    /// Print the JSON Schema of a kind of file, by which an editor completes and checks it
+    Schema {
+        /// The kind of file
+        #[arg(value_enum)]
+        kind: FileKind,
+    },
     /// Print a completion script
     Completions {
         /// The shell
@@ -152,6 +162,38 @@ pub enum Command {
     InCluster(InCluster),
 }
 
+/// Catalogs of the reader's.
+#[derive(Debug, Args)]
+pub struct Catalogs {
+    /// A folder of your own scenarios, controls and the like, laid over ours; repeatable
+    #[arg(long = "catalog", value_name = "DIR", help_heading = "Scenarios")]
+    pub folders: Vec<PathBuf>,
+}
+
+/// What is explained.
+#[derive(Debug, Args)]
+pub struct ExplainArguments {
+    /// The scenario's id
+    pub id: String,
+    /// Where else it may be.
+    #[command(flatten)]
+    pub catalogs: Catalogs,
+}
+
+/// What is begun.
+#[derive(Debug, Args)]
+pub struct NewArguments {
+    /// What to begin
+    #[arg(value_enum)]
+    pub what: New,
+    /// Its name: lower-case letters, digits and dashes; a catalog needs none
+    #[arg(default_value = "own")]
+    pub name: String,
+    /// The catalog's folder
+    #[arg(long, value_name = "DIR")]
+    pub catalog: PathBuf,
+}
+
 /// Which scenarios, against which profile.
 #[derive(Debug, Args)]
 pub struct Selection {
@@ -164,9 +206,12 @@ pub struct Selection {
     /// Not these scenarios, by id or glob; repeatable
     #[arg(long, value_name = "ID", help_heading = "Scenarios")]
     pub skip: Vec<String>,
-    /// A folder of your own scenarios, beside ours
-    #[arg(long, value_name = "DIR", help_heading = "Scenarios")]
-    pub scenarios: Option<PathBuf>,
+    /// Where else they are.
+    #[command(flatten)]
+    pub catalogs: Catalogs,
+    /// Only scenarios of your catalogs; what they need of ours is there
+    #[arg(long, requires = "folders", help_heading = "Scenarios")]
+    pub only_mine: bool,
     /// A profile's name, or a file of your own
     /// [default: hardened; on an existing cluster found]
     #[arg(long, value_name = "NAME|FILE", help_heading = "Cluster")]

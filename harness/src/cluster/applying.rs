@@ -1,13 +1,16 @@
 //! Applying Kubernetes objects: those of controls and of targets, each with the run's label.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::LocalBoxFuture;
 use k8s_openapi::api::core::v1::{Pod, Secret, ServiceAccount};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
-use kube::discovery::Discovery;
+use kube::discovery::{Discovery, pinned_kind};
 use kube::runtime::wait::await_condition;
+use kube::runtime::wait::conditions::is_crd_established;
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
@@ -17,6 +20,9 @@ use crate::text::api_words;
 
 /// Who the API server says made the objects.
 const FIELD_MANAGER: &str = "brinell";
+
+/// How long a kind that is defined may take until it can be used: the API server needs about a second.
+const DEFINED: Duration = Duration::from_secs(30);
 
 /// An object could not be applied.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +36,9 @@ pub enum ApplyError {
         message: String,
     },
     /// The cluster does not know the kind.
-    #[error("{file}: this cluster has no {kind}")]
+    #[error(
+        "{file}: this cluster has no {kind}; the CustomResourceDefinition of it belongs into `objects`, before what uses it"
+    )]
     UnknownKind {
         /// The file.
         file: String,
@@ -46,6 +54,14 @@ pub enum ApplyError {
         object: String,
         /// Its answer.
         words: String,
+    },
+    /// A kind that was defined cannot be used.
+    #[error("{file}: CustomResourceDefinition {name} was not established within {} s", DEFINED.as_secs())]
+    NotEstablished {
+        /// The file.
+        file: String,
+        /// Its name.
+        name: String,
     },
     /// The cluster failed to do itself what it does in the place of the object.
     #[error("{file}: {source}")]
@@ -150,7 +166,7 @@ impl Applier {
             let name = made.metadata.name.clone().unwrap_or_default();
             let parameters =
                 PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..Default::default() };
-            let created = self.api(file, &made)?.create(&parameters, &made).await;
+            let created = self.api(file, &made).await?.create(&parameters, &made).await;
             created.map_err(|error| refused(file, &made, &error))?;
             if object["kind"] == "Namespace" {
                 self.make_habitable(&name).await.map_err(|error| refused(file, &made, &error))?;
@@ -175,7 +191,7 @@ impl Applier {
             }
             let object = dynamic(file, object)?;
             let name = object.metadata.name.clone().unwrap_or_default();
-            match self.api(file, &object)?.delete(&name, &DeleteParams::background()).await {
+            match self.api(file, &object).await?.delete(&name, &DeleteParams::background()).await {
                 Err(kube::Error::Api(status)) if status.is_not_found() => {}
                 Err(error) => return Err(refused(file, &object, &error)),
                 Ok(_) => {}
@@ -187,15 +203,28 @@ impl Applier {
     async fn apply_object(&self, file: &str, object: &Value) -> Result<(), ApplyError> {
         let dynamic = dynamic(file, object)?;
         let name = dynamic.metadata.name.clone().unwrap_or_default();
-        let api = self.api(file, &dynamic)?;
+        let api = self.api(file, &dynamic).await?;
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
         api.patch(&name, &parameters, &Patch::Apply(object))
             .await
             .map_err(|error| refused(file, &dynamic, &error))?;
-        if object["kind"] == "Namespace" {
-            self.make_habitable(&name).await.map_err(|error| refused(file, &dynamic, &error))?;
+        match object["kind"].as_str() {
+            Some("Namespace") => {
+                self.make_habitable(&name).await.map_err(|error| refused(file, &dynamic, &error))
+            }
+            Some("CustomResourceDefinition") => self.until_established(file, &name).await,
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Waits until the kind that was defined can be used: what uses it comes next.
+    async fn until_established(&self, file: &str, name: &str) -> Result<(), ApplyError> {
+        let definitions = Api::<CustomResourceDefinition>::all(self.client.clone());
+        let established = await_condition(definitions, name, is_crd_established());
+        match tokio::time::timeout(DEFINED, established).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(ApplyError::NotEstablished { file: file.to_owned(), name: name.to_owned() }),
+        }
     }
 
     /// Gives a new namespace the ServiceAccount without which no pod is admitted. A controller makes it too, when it has
@@ -233,14 +262,22 @@ impl Applier {
         accounts.patch("default", &PatchParams::default(), &changed).await.map(drop)
     }
 
-    fn api(&self, file: &str, object: &DynamicObject) -> Result<Api<DynamicObject>, ApplyError> {
+    async fn api(
+        &self,
+        file: &str,
+        object: &DynamicObject,
+    ) -> Result<Api<DynamicObject>, ApplyError> {
         let types = object.types.clone().unwrap_or_default();
         let unknown = || ApplyError::UnknownKind {
             file: file.to_owned(),
             kind: format!("{} {}", types.api_version, types.kind),
         };
         let kind = GroupVersionKind::try_from(&types).map_err(|_| unknown())?;
-        let (resource, capabilities) = self.discovery.resolve_gvk(&kind).ok_or_else(unknown)?;
+        let (resource, capabilities) = match self.discovery.resolve_gvk(&kind) {
+            Some(known) => known,
+            // It may have been defined since.
+            None => pinned_kind(&self.client, &kind).await.map_err(|_| unknown())?,
+        };
         Ok(match &object.metadata.namespace {
             Some(namespace) if capabilities.scope == kube::discovery::Scope::Namespaced => {
                 Api::namespaced_with(self.client.clone(), namespace, &resource)

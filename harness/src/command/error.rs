@@ -31,6 +31,23 @@ pub enum Error {
     /// A scenario was given in the place of a command.
     #[error("did you mean `brinell --scenario {0}`?")]
     BareScenario(String),
+    /// The flag of a folder of scenarios alone, which there was once.
+    #[error(
+        "--scenarios is --catalog now: move what is in its folder into a folder `scenarios` below it, and write \
+         `--catalog DIR` (docs/your-own.md)"
+    )]
+    OldScenarios,
+    /// What is begun cannot be called so.
+    #[error("`{0}` is no name: a name is lower-case letters, digits and dashes")]
+    NoName(String),
+    /// A first file of the reader's own could not be written.
+    #[error("{}: could not be written: {cause}", path.display())]
+    Unwritten {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        cause: io::Error,
+    },
     /// No control has this id.
     #[error("there is no control `{id}`; {hint}")]
     UnknownControl {
@@ -205,6 +222,9 @@ impl Error {
             | Error::Select(_)
             | Error::Profile(_)
             | Error::BareScenario(_)
+            | Error::OldScenarios
+            | Error::NoName(_)
+            | Error::Unwritten { .. }
             | Error::UnknownControl { .. }
             | Error::NoPlace { .. }
             | Error::Choice(_)

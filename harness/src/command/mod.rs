@@ -7,6 +7,7 @@ mod error;
 pub mod image;
 pub mod list;
 pub mod merge;
+pub mod new;
 pub mod prove;
 pub mod report;
 pub mod run;
@@ -15,9 +16,10 @@ pub mod trend;
 mod visit;
 
 use std::io::{ErrorKind, Write};
+use std::path::PathBuf;
 
 use brinell::catalog::{Catalog, Entry, ProfileEntry, select};
-use brinell::cli::{ExistingArguments, Output, Selection};
+use brinell::cli::{Catalogs, ExistingArguments, Output, Selection};
 use brinell::report::{ExitCode, ReportError};
 use brinell::text::{visible, without_credentials};
 
@@ -44,9 +46,9 @@ pub fn print(answer: &[u8]) -> Result<ExitCode, Error> {
     }
 }
 
-/// The catalog with the user's own scenarios.
-fn catalog(selection: &Selection) -> Result<Catalog, Error> {
-    Ok(Catalog::load(selection.scenarios.as_deref())?)
+/// Our catalog with those of the reader's.
+fn catalog(catalogs: &Catalogs) -> Result<Catalog, Error> {
+    Ok(Catalog::load(catalogs.folders.iter().map(PathBuf::as_path))?)
 }
 
 /// How a command ended that writes reports. They say what is wrong as well.
@@ -87,7 +89,9 @@ fn asked<'a>(
 
 /// The scenarios that are asked for.
 fn selected<'a>(catalog: &'a Catalog, selection: &Selection) -> Result<Vec<&'a Entry>, Error> {
-    Ok(select(catalog, &selection.scenario, &selection.tag, &selection.skip)?)
+    let mut selected = select(catalog, &selection.scenario, &selection.tag, &selection.skip)?;
+    selected.retain(|entry| !selection.only_mine || !entry.built_in);
+    Ok(selected)
 }
 
 /// The scenarios and the profile that are asked for on a cluster of our own.

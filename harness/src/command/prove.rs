@@ -19,7 +19,7 @@ const DEADLINE: Duration = Duration::from_secs(3600);
 /// Validates what can be validated without a cluster, then proves.
 pub async fn start(arguments: ProveArguments) -> Result<ExitCode, Error> {
     let started = Instant::now();
-    let catalog = catalog(&arguments.selection)?;
+    let catalog = catalog(&arguments.selection.catalogs)?;
     let (mut entries, profile) = chosen(&catalog, &arguments.selection)?;
     if let Some(unknown) = arguments.control.iter().find(|id| !catalog.controls.contains_key(*id)) {
         let hint = did_you_mean(unknown, catalog.controls.keys().map(String::as_str));

@@ -16,7 +16,7 @@ const DEADLINE: Duration = Duration::from_secs(600);
 /// Validates what can be validated without a cluster, then runs.
 pub async fn start(arguments: RunArguments) -> Result<ExitCode, Error> {
     let started = Instant::now();
-    let catalog = catalog(&arguments.selection)?;
+    let catalog = catalog(&arguments.selection.catalogs)?;
     let waivers = arguments.expected.as_deref().map(|path| catalog.waivers(path)).transpose()?;
     let waivers = waivers.unwrap_or_default();
     let Asked { entries, profile, place } =

@@ -2,9 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use brinell::catalog::{
-    Catalog, Entry, Grantee, Ground, Grounded, Lacks, ProfileEntry, Values, select,
-};
+use brinell::catalog::{Catalog, Grantee, Ground, Grounded, Lacks, ProfileEntry, Values};
 use brinell::cli::{ExistingArguments, PlanArguments, RunArguments, Selection};
 use brinell::cluster::{Existing, Pace, ReachError, Way, lacks, namespace_prefix};
 use brinell::model::{AuditSource, Context, PullSecret, RunEvent, WaiverEntry, Whereabouts};
@@ -13,8 +11,8 @@ use brinell::run::{self, Plan, Progress, Visit};
 use brinell::text;
 use k8s_openapi::jiff::Timestamp;
 
-use super::Error;
 use super::conduct::{Made, conduct, reporter};
+use super::{Error, selected};
 
 /// How long the scenarios may take altogether.
 const DEADLINE: Duration = Duration::from_secs(1800);
@@ -143,9 +141,7 @@ fn plan<'a>(
     selection: &Selection,
 ) -> Result<Plan<'a>, Error> {
     let Grounded { catalog, profile, .. } = grounded;
-    let Selection { scenario, tag, skip, .. } = selection;
-    let selected: Vec<&Entry> = select(catalog, scenario, tag, skip)?;
-    Ok(Plan::new(catalog, profile, lacks, selected))
+    Ok(Plan::new(catalog, profile, lacks, selected(catalog, selection)?))
 }
 
 impl Reached {

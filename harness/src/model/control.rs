@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -12,7 +13,7 @@ use super::{Action, Layer, Reason};
 pub const AUDIT_POLICY: &str = "audit-policy";
 
 /// One hardening measure: `manifests/controls/<id>/control.yaml`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Control {
     /// What it ensures, in a sentence.
@@ -44,7 +45,7 @@ pub struct Control {
 }
 
 /// Flags of kube-apiserver and the files that they name.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ApiServer {
     /// Flags without their dashes. A file is named by its place on the node: `/etc/brinell/<file>`.
@@ -56,7 +57,7 @@ pub struct ApiServer {
 }
 
 /// A harmless request that this control must refuse. Asked again until it does; never is a set-up error.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Ready {
     /// The target whose pods the action names, where it names any.
@@ -72,7 +73,7 @@ pub struct Ready {
 }
 
 /// One way to get a control wrong. What it does not mention stays as it is.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Weakening {
     /// How it happens in practice, and what is lost.

@@ -1,10 +1,11 @@
 //! `manifests/deviations.yaml`: what the proof does not show, and why. An entry that is no longer needed fails the
 //! proof just as one that is missing.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// One exception from the proof.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Deviation {
     /// A weakening that nobody can notice.
@@ -16,7 +17,7 @@ pub enum Deviation {
 }
 
 /// A weakening that nobody can notice.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Missed {
     /// The control and its weakening: `exec-guard/misses-attach`.
@@ -26,7 +27,7 @@ pub struct Missed {
 }
 
 /// An attack that catches nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct VacuousAttack {
     /// Its scenario's id.
@@ -40,7 +41,7 @@ pub struct VacuousAttack {
 }
 
 /// A scenario that turns red under the weakening of a control that it does not test.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct CollateralScenario {
     /// The control and its weakening.

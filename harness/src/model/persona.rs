@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Credentials, Right, User};
@@ -11,7 +12,7 @@ use super::{Credentials, Right, User};
 pub const PERSONAS: &str = "brinell-personas";
 
 /// Who acts, and what they may do: `manifests/personas/<name>.yaml`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct PersonaFile {
     /// The identity that requests are sent with.
@@ -22,7 +23,7 @@ pub struct PersonaFile {
 }
 
 /// A ClusterRole and where a persona holds it.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct HeldRole {
     /// Its name.
@@ -49,7 +50,7 @@ impl HeldRole {
 }
 
 /// Where a role holds.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Bound {
     /// In the whole cluster, by a ClusterRoleBinding.
@@ -59,7 +60,7 @@ pub enum Bound {
 }
 
 /// What a binding says beside its role and its subject.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Binding {
     /// Its name. `None` is the persona's name, for a ClusterRoleBinding with `brinell-` before it.
@@ -71,7 +72,7 @@ pub struct Binding {
 }
 
 /// A rule of a role, in Kubernetes' own form.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Rule {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -151,7 +152,7 @@ impl Rule {
 }
 
 /// An identity that a request is sent with.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Persona {
     /// No credentials at all.
@@ -171,7 +172,7 @@ pub enum Persona {
 
 /// A user that a ServiceAccount impersonates, by the headers `Impersonate-User`, `-Group`, `-Uid` and `-Extra-…`
 /// (<https://kubernetes.io/docs/reference/access-authn-authz/user-impersonation/>).
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Impersonated {
     /// Whose token is sent; `None` is the admin, who may act as anybody.
@@ -191,7 +192,7 @@ pub struct Impersonated {
 }
 
 /// A ServiceAccount. Where its namespace is [`PERSONAS`], the object is made for it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ServiceAccount {
     /// Its namespace.

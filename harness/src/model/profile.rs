@@ -1,15 +1,17 @@
 //! What a profile says, as types. A profile's name is the file's; it is not written in the file.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use super::{AuditSource, Layer};
 
 /// A list of controls: `manifests/profiles/<name>.yaml`, or a company's own file. On a cluster of ours they are set up; on
 /// one that is not ours they are declared, and the profile says where it is and who acts there.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Profile {
     /// What it stands for, in a sentence.
@@ -25,6 +27,9 @@ pub struct Profile {
     pub personas: BTreeMap<String, Player>,
     /// Its controls by id. A control that is not here is not set up, and what tests it is skipped.
     pub controls: BTreeMap<String, Setting>,
+    /// How it has the controls that catalogs of the reader's add and that it does not name; `None` is not at all.
+    #[serde(default)]
+    pub added: Option<Setting>,
 }
 
 impl Profile {
@@ -49,7 +54,7 @@ impl Profile {
 }
 
 /// Where an existing cluster is, and what may be used there.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Whereabouts {
     /// The context of a kubeconfig. Never the current one by default.
@@ -84,7 +89,7 @@ pub struct Context {
 }
 
 /// Where the credentials of a registry are.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PullSecret {
     /// In a file, as `docker login` writes it.
@@ -126,20 +131,35 @@ pub enum Credentials {
     TokenFile(PathBuf),
 }
 
-/// A player as a profile writes it.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+/// A player as a profile writes it: exactly one of `impersonated`, `service-account`, `context` and `token-file`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename = "Player", rename_all = "kebab-case")]
 struct WrittenPlayer {
+    /// Somebody of the cluster's, as whom the admin acts by impersonation.
     #[serde(default)]
     impersonated: Option<Somebody>,
+    /// A ServiceAccount of ours that holds roles of the cluster's in our namespaces.
     #[serde(default)]
     service_account: Option<OwnAccount>,
+    /// Somebody of the cluster's, by the credentials of this context.
     #[serde(default)]
     context: Option<String>,
+    /// The kubeconfig that the context is in; without it, that of the run's own context.
     #[serde(default)]
     kubeconfig: Option<PathBuf>,
+    /// Somebody of the cluster's, by a bearer token in this file.
     #[serde(default)]
     token_file: Option<PathBuf>,
+}
+
+impl JsonSchema for Player {
+    fn schema_name() -> Cow<'static, str> {
+        WrittenPlayer::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        WrittenPlayer::json_schema(generator)
+    }
 }
 
 /// Nobody in particular is written.
@@ -177,7 +197,7 @@ impl TryFrom<WrittenPlayer> for Player {
 }
 
 /// A user of a cluster, and the groups that its authentication gives them.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Somebody {
     /// The user name.
@@ -191,7 +211,7 @@ pub struct Somebody {
 }
 
 /// The roles of a ServiceAccount of ours.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct OwnAccount {
     /// ClusterRoles of the cluster's, by name.
@@ -211,7 +231,7 @@ impl Player {
 }
 
 /// How a profile has a control: `{}` is without any weakening, and on an existing cluster as ours is known.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Setting {
     /// One of the control's weakenings, on a cluster of ours.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{ApiPath, Bound, Method, Rule, verb};
 
 /// Rights of one kind that are dangerous: an entry of `manifests/rights.yaml`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Danger {
     /// What its holder can do with it.
@@ -88,7 +88,7 @@ impl Danger {
 }
 
 /// Where a right is asked about in any case. Where roles may grant it, it is asked about as well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Breadth {
     /// Once: it is about objects that are in no namespace, or about a path.

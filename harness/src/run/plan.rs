@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::catalog::{
     Catalog, ControlFile, Document, Entry, KnownRights, Lacks, PersonaEntry, Planned, ProfileEntry,
-    Question, SetUp, Target, Values, identity, join,
+    Question, SetUp, Target, Values, identity, join, namespace, people,
 };
 use crate::cluster::Settings;
 use crate::model::{Action, Deviation, Expectation, Holder, Layer, Need, Rights};
@@ -29,6 +29,8 @@ pub struct Plan<'a> {
     pub controls: Vec<Planned>,
     /// The profile's controls that this kind of cluster cannot have, and why.
     pub left_out: Vec<(Planned, String)>,
+    /// What the personas' files make, where no control of the profile does: they must be somebody all the same.
+    pub people: Vec<Document>,
     /// What the cluster will lack.
     pub lacks: Lacks,
 }
@@ -59,6 +61,7 @@ impl<'a> Plan<'a> {
             profile: profile.name.clone(),
             controls,
             left_out,
+            people: Vec::new(),
             lacks,
         };
         for entry in selected {
@@ -67,7 +70,19 @@ impl<'a> Plan<'a> {
                 None => plan.scenarios.push(entry),
             }
         }
+        plan.people = plan.unmade_people(catalog);
         plan
+    }
+
+    /// What the personas' files make, where no control of the profile does.
+    fn unmade_people(&self, catalog: &Catalog) -> Vec<Document> {
+        if self.controls.iter().any(|planned| !planned.control.made.is_empty()) {
+            return Vec::new();
+        }
+        let targets = self.targets();
+        let made = targets.iter().flat_map(|target| &target.objects);
+        let namespaces = made.filter_map(|document| namespace(&document.object)).collect();
+        people(&self.personas(), &catalog.personas, &namespaces)
     }
 
     /// Skips what the cluster itself gives a reason for, by the scenario's id.
@@ -131,10 +146,11 @@ impl<'a> Plan<'a> {
         by_name.into_values().collect()
     }
 
-    /// All objects of its targets and controls.
+    /// All objects of its targets, controls and personas.
     pub fn objects(&self) -> impl Iterator<Item = &Document> {
         let targets = self.targets().into_iter().flat_map(|target| &target.objects);
-        targets.chain(self.controls.iter().flat_map(|planned| &planned.set_up.objects))
+        let controls = self.controls.iter().flat_map(|planned| &planned.set_up.objects);
+        targets.chain(controls).chain(&self.people)
     }
 
     /// The personas that the scenarios and the controls' own questions need, each once, in the order of their names.

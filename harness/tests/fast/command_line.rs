@@ -101,9 +101,9 @@ pub fn bare_profile(home: &Home) {
 fn home_with_misspelt_scenario() -> Home {
     let home = Home::new();
     let text = Catalog::load(None).expect("whole").scenarios[0].text.clone();
-    fs::create_dir_all(home.path("mine/exec")).expect("a folder");
+    fs::create_dir_all(home.path("mine/scenarios/exec")).expect("a folder");
     let text = text.replacen("target:", "taget:", 1);
-    fs::write(home.path("mine/exec/misspelt.yaml"), text).expect("written");
+    fs::write(home.path("mine/scenarios/exec/misspelt.yaml"), text).expect("written");
     home
 }
 
@@ -248,18 +248,25 @@ fn arguments_that_mean_nothing_are_refused() {
     assert_refused(&["--deadline", "0"], "0 is not in 1..");
     assert_refused(&["--deadline", "18446744073709551615"], "is not in 1..");
     assert_refused(&["--list", "yaml"], "[possible values: text, json]");
-    assert_refused(&["--scenarios", "none"], "none: cannot be read: No such file");
+    assert_refused(&["--catalog", "none"], "none: cannot be read: No such file");
+    assert_refused(&["--only-mine"], "--catalog <DIR>");
+    assert_refused(&["--scenarios", "mine"], "--scenarios is --catalog now: move what is in");
+    assert_refused(&["plan", "--scenarios=mine"], "write `--catalog DIR`");
 }
 
 #[test]
 fn broken_yaml_is_shown_with_its_place() {
     let home = home_with_misspelt_scenario();
-    for command in [&["--scenarios", "mine"][..], &["plan", "--scenarios", "mine"]] {
+    let plan = ["plan", "--catalog", "mine"];
+    let explain = ["explain", "exec-interactive", "--catalog", "mine"];
+    for command in [&["--catalog", "mine"][..], &plan, &explain] {
         let ran = ran(brinell(&home, NO_ENGINE).args(command));
         assert_eq!(ran.code, Some(2), "{ran:?}");
-        let text = fs::read_to_string(home.path("mine/exec/misspelt.yaml")).expect("there");
+        let text =
+            fs::read_to_string(home.path("mine/scenarios/exec/misspelt.yaml")).expect("there");
         let line = 1 + text.lines().position(|line| line.starts_with("taget:")).expect("in it");
-        let place = format!("error: mine/exec/misspelt.yaml:{line}:1: unknown key `taget`\n");
+        let place =
+            format!("error: mine/scenarios/exec/misspelt.yaml:{line}:1: unknown key `taget`\n");
         assert!(ran.stderr.starts_with(&place), "{}", ran.stderr);
         assert!(ran.stderr.contains("did you mean target"), "{}", ran.stderr);
     }
@@ -388,7 +395,7 @@ fn every_format_can_be_made_later() {
 #[test]
 fn what_is_refused_is_in_the_reports_as_well() {
     let table: [(&[&str], &str); 7] = [
-        (&["--scenarios", "none"], "none: cannot be read: No such file"),
+        (&["--catalog", "none"], "none: cannot be read: No such file"),
         (&["--scenario", "exec-intercative"], "there is no scenario `exec-intercative`"),
         (&["--profile", "hardend"], "there is no profile `hardend`"),
         (&["--cluster", "embedded", "--keep"], "--keep needs --cluster kind"),
@@ -436,13 +443,14 @@ fn home_with_old_reports() -> Home {
 #[test]
 fn what_is_no_file_is_not_read() {
     let home = Home::new();
-    let pipe = home.path("pipe.yaml");
+    fs::create_dir(home.path("scenarios")).expect("a folder");
+    let pipe = home.path("scenarios/pipe.yaml");
     rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).expect("a pipe");
     std::os::unix::fs::symlink("/dev/zero", home.path("zero\u{1b}[31m")).expect("a link");
     let table: [(&[&str], &str); 5] = [
-        (&["--profile", "./pipe.yaml"], "./pipe.yaml: is a pipe and no file"),
-        (&["--scenarios", "."], "./pipe.yaml: is a pipe and no file"),
-        (&["report", "pipe.yaml"], "pipe.yaml: is a pipe and no file"),
+        (&["--profile", "scenarios/pipe.yaml"], "scenarios/pipe.yaml: is a pipe and no file"),
+        (&["--catalog", "."], "./scenarios/pipe.yaml: is a pipe and no file"),
+        (&["report", "scenarios/pipe.yaml"], "scenarios/pipe.yaml: is a pipe and no file"),
         (&["report", "zero\u{1b}[31m"], r"zero\u{1b}[31m: is a device and no file"),
         (&["report", "tmp"], "tmp: is a folder and no file"),
     ];

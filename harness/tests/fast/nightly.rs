@@ -63,11 +63,16 @@ fn assert_taken<'a>(words: impl IntoIterator<Item = &'a str>, file: &str) {
 
 #[test]
 fn brinell_takes_every_command_of_the_workflows() {
-    for file in ["ci/workflows/github.yaml", "ci/workflows/gitlab.yaml"] {
+    let files = [
+        ("ci/workflows/github.yaml", 4),
+        ("ci/workflows/gitlab.yaml", 4),
+        ("docs/example/.github/workflows/brinell.yaml", 2),
+    ];
+    for (file, expected) in files {
         let documents = documents(file);
         let lines = documents.iter().flat_map(texts).flat_map(str::lines);
         let commands: Vec<_> = lines.filter(|line| line.starts_with("brinell ")).collect();
-        assert_eq!(commands.len(), 4, "{file}: {commands:?}");
+        assert_eq!(commands.len(), expected, "{file}: {commands:?}");
         for command in commands {
             assert_taken(words(command).iter().map(String::as_str), file);
         }

@@ -1,5 +1,6 @@
 //! Controls: their files are there, and each weakening weakens something that is noticed.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Check, keys};
@@ -63,7 +64,7 @@ impl Check<'_> {
     }
 
     fn weakening(&mut self, weakening: &Weakening, pointer: &str, entry: &ControlEntry) {
-        self.files(&weakening.add, &format!("{pointer}/add"), entry);
+        self.added(&weakening.add, &format!("{pointer}/add"), entry);
         if let Some(api_server) = &weakening.api_server {
             self.files(&api_server.files, &format!("{pointer}/api-server/files"), entry);
         }
@@ -124,8 +125,19 @@ impl Check<'_> {
 
     fn objects(&mut self, entry: &ControlEntry) {
         for (position, name) in entry.control.objects.iter().enumerate() {
-            let known = keys(&entry.files).chain(PARTS);
+            let known = known_files(entry);
+            let known = known.iter().copied().chain(PARTS);
+            let name = name.trim_end_matches('/');
             self.known("file", name, &format!("/objects/{position}"), known);
+        }
+    }
+
+    fn added(&mut self, files: &[String], pointer: &str, entry: &ControlEntry) {
+        for (position, file) in files.iter().enumerate() {
+            let known = known_files(entry);
+            let file = file.trim_end_matches('/');
+            let known = known.iter().copied();
+            self.known("file", file, &format!("{pointer}/{position}"), known);
         }
     }
 
@@ -134,6 +146,13 @@ impl Check<'_> {
             self.known("file", file, &format!("{pointer}/{position}"), keys(&entry.files));
         }
     }
+}
+
+/// The files of a control, and the folders that hold some of them.
+fn known_files(entry: &ControlEntry) -> BTreeSet<&str> {
+    let folders =
+        entry.files.keys().flat_map(|file| file.match_indices('/').map(|(end, _)| &file[..end]));
+    keys(&entry.files).chain(folders).collect()
 }
 
 /// Whether the API server is started as for the whole control.

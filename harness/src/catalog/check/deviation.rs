@@ -7,7 +7,7 @@ use crate::catalog::read::Parsed;
 use crate::model::{Deviation, Scenario};
 
 impl Check<'_> {
-    pub(super) fn deviations(&mut self, scenarios: &[Parsed<Scenario>]) {
+    pub(super) fn deviations(&mut self, deviations: &[Deviation], scenarios: &[Parsed<Scenario>]) {
         let catalog = self.catalog;
         let weakenings: BTreeSet<String> = catalog
             .controls
@@ -17,7 +17,7 @@ impl Check<'_> {
             })
             .collect();
         let ids = || scenarios.iter().map(|scenario| scenario.name.as_str());
-        for (position, deviation) in catalog.deviations.iter().enumerate() {
+        for (position, deviation) in deviations.iter().enumerate() {
             match deviation {
                 Deviation::Missed(missed) => {
                     let pointer = format!("/{position}/missed/weakening");

@@ -1,15 +1,16 @@
 //! Fields that Kubernetes does not know. The API server drops them without a word where it is not told to be strict, and
 //! what was meant by `hostNetwrok: true` is never tried.
 
+use std::any::TypeId;
 use std::cell::RefCell;
 use std::marker::PhantomData;
 
-use k8s_openapi::Resource;
 use k8s_openapi::api::{
     admissionregistration::v1 as admission, apps::v1 as apps, authentication::v1 as authentication,
     authorization::v1 as authorization, batch::v1 as batch, coordination::v1 as coordination,
     core::v1 as core, networking::v1 as networking, policy::v1 as policy, rbac::v1 as rbac,
 };
+use k8s_openapi::{NamespaceResourceScope, Resource};
 use serde::de::value::{Error, MapDeserializer, SeqDeserializer};
 use serde::de::{Deserialize, Deserializer, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
@@ -53,15 +54,17 @@ struct Kind {
     kind: &'static str,
     resource: &'static str,
     look: Look,
+    is_namespaced: fn() -> bool,
 }
 
-const fn kind<T: Resource + for<'de> Deserialize<'de>>(_: PhantomData<T>) -> Kind {
+const fn kind<T: Resource<Scope: 'static> + for<'de> Deserialize<'de>>(_: PhantomData<T>) -> Kind {
     Kind {
         api_version: T::API_VERSION,
         group: T::GROUP,
         kind: T::KIND,
         resource: T::URL_PATH_SEGMENT,
         look: unknown::<T>,
+        is_namespaced: || TypeId::of::<T::Scope>() == TypeId::of::<NamespaceResourceScope>(),
     }
 }
 
@@ -72,7 +75,7 @@ macro_rules! kinds {
 }
 
 /// The kinds that people attack with. Of others the API server says what it does not know.
-const KINDS: [Kind; 41] = kinds! {
+static KINDS: [Kind; 41] = kinds! {
     core: Binding ConfigMap Endpoints Event LimitRange Namespace Node PersistentVolume PersistentVolumeClaim Pod
         ReplicationController ResourceQuota Secret Service ServiceAccount;
     apps: DaemonSet Deployment ReplicaSet StatefulSet;
@@ -89,8 +92,17 @@ const KINDS: [Kind; 41] = kinds! {
 
 /// What looks into an object that says what it is.
 pub(super) fn by_kind(object: &Value) -> Option<Look> {
+    kind_of(object).map(|kind| kind.look)
+}
+
+/// Whether an object is in a namespace; of a kind that is not known it is not said.
+pub(super) fn is_namespaced(object: &Value) -> bool {
+    kind_of(object).is_some_and(|kind| (kind.is_namespaced)())
+}
+
+fn kind_of(object: &Value) -> Option<&'static Kind> {
     let is = |kind: &&Kind| object["apiVersion"] == kind.api_version && object["kind"] == kind.kind;
-    KINDS.iter().find(is).map(|kind| kind.look)
+    KINDS.iter().find(is)
 }
 
 /// What looks into a part of an object of this resource.

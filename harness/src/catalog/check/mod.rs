@@ -6,6 +6,7 @@ mod control;
 mod deviation;
 mod fields;
 mod grants;
+mod object;
 mod persona;
 mod pod;
 mod profile;
@@ -16,9 +17,10 @@ mod saying;
 mod scenario;
 mod waiver;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::nearest::did_you_mean;
+use super::part::Kind;
 use super::problem::SHOWN_PROBLEMS;
 use super::read::{Parsed, Read};
 use super::source::Source;
@@ -32,8 +34,8 @@ pub(super) fn all(read: &Read) -> Vec<Problem> {
     if !read.manifests_are_whole {
         return problems;
     }
-    let Read { catalog, scenarios, profiles, manifests, .. } = read;
-    let mut check = |source: Option<&Source>, look: &dyn Fn(&mut Check<'_>)| {
+    let Read { catalog, deviations, dangers, scenarios, profiles, manifests, .. } = read;
+    let mut check = |source: Option<&Source>, look: &mut dyn FnMut(&mut Check<'_>)| {
         if let Some(source) = source {
             let mut check = Check { catalog, source, problems: Vec::new() };
             look(&mut check);
@@ -42,21 +44,42 @@ pub(super) fn all(read: &Read) -> Vec<Problem> {
     };
     let known = persona::Known::of(catalog);
     for entry in catalog.personas.values() {
-        check(manifests.get(&entry.file), &|check| check.persona(entry, &known));
+        check(manifests.get(&entry.file), &mut |check| {
+            check.name(Kind::Persona, &entry.name);
+            check.persona(entry, &known);
+        });
+    }
+    for target in catalog.targets.values() {
+        let file = target.objects.first().map_or("", |document| &document.file);
+        check(manifests.get(file), &mut |check| {
+            check.name(Kind::Target, &target.name);
+            check.objects_of(target.objects.iter().map(|document| &document.object));
+        });
     }
     for entry in catalog.controls.values() {
-        check(manifests.get(&entry.file), &|check| check.control(entry, scenarios));
+        check(manifests.get(&entry.file), &mut |check| {
+            check.name(Kind::Control, &entry.id);
+            check.control(entry, scenarios);
+        });
+        for (file, documents) in entry.object_files() {
+            check(manifests.get(&file), &mut |check| check.objects_of(documents.iter()));
+        }
     }
     for profile in profiles {
-        check(Some(&profile.source), &|check| check.profile(&profile.says));
+        check(Some(&profile.source), &mut |check| check.profile(&profile.says));
     }
-    for source in manifests.values().filter(|source| may_substitute(&source.file)) {
-        check(Some(source), &|check| check.substitutions());
+    for source in manifests.values() {
+        check(Some(source), &mut |check| check.substitutions());
     }
-    check(manifests.get("manifests/deviations.yaml"), &|check| check.deviations(scenarios));
-    check(manifests.get("manifests/rights.yaml"), &|check| check.dangers());
+    for file in deviations {
+        check(Some(&file.source), &mut |check| check.deviations(&file.says, scenarios));
+    }
+    let mut asked = BTreeSet::new();
+    for file in dangers {
+        check(Some(&file.source), &mut |check| check.dangers(&file.says, &mut asked));
+    }
     for scenario in scenarios {
-        check(Some(&scenario.source), &|check| check.scenario(scenario));
+        check(Some(&scenario.source), &mut |check| check.scenario(scenario));
     }
     problems
 }
@@ -73,12 +96,6 @@ pub(super) fn waivers(catalog: &Catalog, source: &Source, waivers: &[Waiver]) ->
     let mut check = Check { catalog, source, problems: Vec::new() };
     check.waivers(waivers);
     check.problems
-}
-
-/// Substitutions are made in what is sent to the cluster: the files of controls, targets and personas.
-fn may_substitute(file: &str) -> bool {
-    let folders = ["manifests/controls/", "manifests/personas/", "manifests/targets/"];
-    folders.iter().any(|folder| file.starts_with(folder))
 }
 
 /// One file under scrutiny. Places are JSON pointers.
@@ -111,6 +128,16 @@ impl Check<'_> {
         }
         let hint = if self.is_next_shown() { did_you_mean(name, known) } else { String::new() };
         self.wrong(pointer, &format!("there is no {kind} `{name}`"), &hint);
+    }
+
+    /// Names become a part of objects' names, and of results.
+    fn name(&mut self, kind: Kind, name: &str) {
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if !name.chars().all(allowed) {
+            let called = if kind == Kind::Control { "folder" } else { "file" };
+            let message = format!("the {called}'s name is no name of a {}", kind.word());
+            self.wrong("", &message, "a name is lower-case letters, digits and dashes");
+        }
     }
 
     fn substitutions(&mut self) {

@@ -9,11 +9,10 @@ use crate::model::{Breadth, Danger, Holder, Right, Rights};
 const SELECTING: [&str; 3] = ["deletecollection", "list", "watch"];
 
 impl Check<'_> {
-    /// Each entry of `manifests/rights.yaml` asks something, and nothing that another asks.
-    pub(super) fn dangers(&mut self) {
-        let catalog = self.catalog;
-        let mut known = BTreeSet::new();
-        for (position, danger) in catalog.dangers.iter().enumerate() {
+    /// Each entry of `manifests/rights.yaml` asks something, and nothing that another asks: those of other files are in
+    /// `known`.
+    pub(super) fn dangers(&mut self, dangers: &[Danger], known: &mut BTreeSet<String>) {
+        for (position, danger) in dangers.iter().enumerate() {
             let pointer = format!("/{position}");
             self.danger(danger, &pointer);
             for right in danger.rights() {

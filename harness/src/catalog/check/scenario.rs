@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{Check, keys};
 use crate::catalog::Target;
+use crate::catalog::part::Kind;
 use crate::catalog::read::Parsed;
 use crate::model::{
     AUDIT_POLICY, Action, Attack, Blocked, Door, Expectation, Permit, Scenario, Sound, Succeeds,
@@ -13,7 +14,7 @@ use crate::model::{
 impl Check<'_> {
     pub(super) fn scenario(&mut self, read: &Parsed<Scenario>) {
         let scenario = &read.says;
-        self.id(&read.name);
+        self.name(Kind::Scenario, &read.name);
         if scenario.attacks.is_empty() {
             self.wrong("/attacks", "no attack", "a scenario has at least one attack");
         }
@@ -31,16 +32,15 @@ impl Check<'_> {
         for (position, permit) in scenario.permits.iter().enumerate() {
             self.permit(permit, target, &format!("/permits/{position}"));
         }
-        if read.source.built_in {
-            self.proof(&read.name, scenario);
-        }
+        self.proof(read);
     }
 
-    /// A scenario of ours must be expected to notice a weakening of each control that it tests: otherwise it may stay
-    /// green for ever, and no proof demands that it was seen failing. Of a user's scenario our controls know nothing.
-    fn proof(&mut self, id: &str, scenario: &Scenario) {
-        let catalog = self.catalog;
+    /// A scenario must be expected to notice a weakening of each control that it tests: otherwise it may stay green for
+    /// ever, and no proof demands that it was seen failing. Of a reader's scenario our own controls know nothing.
+    fn proof(&mut self, read: &Parsed<Scenario>) {
+        let (id, scenario, catalog) = (&read.name, &read.says, self.catalog);
         let tested = scenario.controls().into_iter().filter_map(|id| catalog.controls.get(id));
+        let tested = tested.filter(|control| read.source.built_in || !control.built_in);
         for control in tested {
             let mut weakenings = control.control.weaken.values();
             if !weakenings.any(|weakening| weakening.expect.contains_key(id)) {
@@ -52,14 +52,6 @@ impl Check<'_> {
                 );
                 self.wrong(&tests_at(scenario, &control.id), &message, &hint);
             }
-        }
-    }
-
-    fn id(&mut self, id: &str) {
-        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        if !id.chars().all(allowed) {
-            let hint = "a scenario's id is its file's name: lower-case letters, digits and dashes";
-            self.wrong("", "the file's name is no id", hint);
         }
     }
 

@@ -38,6 +38,7 @@ fn guard(layers: &[Layer]) -> ControlEntry {
     ControlEntry {
         id: "guard".to_owned(),
         file: String::new(),
+        built_in: true,
         control: Control {
             title: String::new(),
             decides: layers.to_vec(),

@@ -84,8 +84,8 @@ impl Bed {
         let folder = tempfile::tempdir()?;
         let runtime = tokio::runtime::Runtime::new()?;
         let namesake = runtime.block_on(serve_namesake())?;
-        let scenarios = folder.path().join("hostile");
-        fs::create_dir(&scenarios)?;
+        let scenarios = folder.path().join("hostile/scenarios");
+        fs::create_dir_all(&scenarios)?;
         fs::write(scenarios.join("late-way.yaml"), include_str!("hostile/late-way.yaml"))?;
         fs::write(scenarios.join("namesake.yaml"), namesake)?;
         let without = include_str!("hostile/without-basic-user.yaml");
@@ -93,7 +93,7 @@ impl Bed {
         let json = folder.path().join("results.json");
         let mut run = brinell(folder.path());
         run.args(["--jobs", "1", "--kubernetes-version", self.version, "--json"]).arg(&json);
-        run.arg("--scenarios").arg(&scenarios);
+        run.arg("--catalog").arg(folder.path().join("hostile"));
         for scenario in ["late-way", "namesake", "without-basic-user"].iter().chain(&JUDGED) {
             run.args(["--scenario", scenario]);
         }
@@ -174,8 +174,8 @@ fn a_restarted_api_server_is_noticed(version: &str) -> Result<(), Failed> {
     let runtime = tokio::runtime::Runtime::new()?;
     let found = runtime.block_on(assets::find_all(version))?;
     let program = found.map_err(|missing| format!("missing: {missing:?}"))?.api_server.path;
-    let scenarios = folder.path().join("hostile");
-    fs::create_dir(&scenarios)?;
+    let scenarios = folder.path().join("hostile/scenarios");
+    fs::create_dir_all(&scenarios)?;
     fs::write(scenarios.join("restarted.yaml"), include_str!("hostile/restarted.yaml"))?;
     let json = folder.path().join("results.json");
     let mut run = brinell(folder.path())
@@ -183,8 +183,8 @@ fn a_restarted_api_server_is_noticed(version: &str) -> Result<(), Failed> {
         .args(["--jobs", "1", "--scenario", "restarted", "--scenario", "secret-get"])
         .args(["--kubernetes-version", version, "--json"])
         .arg(&json)
-        .arg("--scenarios")
-        .arg(&scenarios)
+        .arg("--catalog")
+        .arg(folder.path().join("hostile"))
         .stdout(Stdio::piped())
         .spawn()?;
     let mut lines = lines(&mut run)?;

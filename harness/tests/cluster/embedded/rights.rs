@@ -211,7 +211,7 @@ impl Held {
     pub(super) fn start(scenarios: &'static [&'static str]) -> Held {
         let folder = tempfile::tempdir().expect("a folder");
         let own = folder.path().join("hold");
-        fs::create_dir(&own).expect("a folder");
+        fs::create_dir_all(own.join("scenarios")).expect("a folder");
         let permit = |time: usize| {
             let path = "/api/v1/namespaces/plain-app/pods?watch=true&timeoutSeconds=80";
             let request = format!("{{request: {{method: GET, path: \"{path}\"}}}}");
@@ -220,9 +220,9 @@ impl Held {
             )
         };
         let permits: String = (0..TIMES).map(permit).collect();
-        fs::write(own.join("hold.yaml"), format!("{HOLD}{permits}")).expect("written");
+        fs::write(own.join("scenarios/hold.yaml"), format!("{HOLD}{permits}")).expect("written");
         let mut run = brinell(folder.path());
-        run.args(["--scenario", "hold", "--deadline", "1200", "--scenarios"]).arg(&own);
+        run.args(["--scenario", "hold", "--deadline", "1200", "--catalog"]).arg(&own);
         let mut run = run.stdout(Stdio::piped()).spawn().expect("started");
         // It is whole when its controls were seen acting.
         let lines = BufReader::new(run.stdout.take().expect("piped")).lines();

@@ -21,15 +21,13 @@ use super::trial;
 use crate::golden::{Golden, reasons};
 use crate::support::{Home, Ran};
 
-/// The one user's scenario of `tests/scenarios`, which runs beside ours on the open profile.
+/// The one user's scenario of `tests/catalog`, which runs beside ours on the open profile.
 const HOSTILE: &str = "hostile-output";
 
 static HARDENED: LazyLock<Result<Outcome, String>> = LazyLock::new(|| outcome("hardened", &[]));
 
-static OPEN: LazyLock<Result<Outcome, String>> = LazyLock::new(|| {
-    let scenarios = tests().join("scenarios");
-    outcome("open", &["--scenarios", &scenarios.to_string_lossy()])
-});
+static OPEN: LazyLock<Result<Outcome, String>> =
+    LazyLock::new(|| outcome("open", &["--catalog", &tests().join("catalog").to_string_lossy()]));
 
 /// Those of whom the open profile binds nobody, so that they hold no right there either. Weakenings turn these red.
 const UNBOUND: [&str; 5] = [

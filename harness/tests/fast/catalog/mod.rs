@@ -1,5 +1,6 @@
 //! The catalog: what is embedded is whole, and what is wrong with a file is told so that it can be mended.
 
+mod example;
 mod folder;
 mod ground;
 mod limits;
@@ -33,7 +34,7 @@ fn embedded() -> Catalog {
 /// A file of the user's.
 fn mine(path: &str, bytes: impl AsRef<[u8]>) -> File {
     let (path, bytes) = (path.to_owned(), bytes.as_ref().to_vec().into());
-    File { path, built_in: false, bytes }
+    File { place: path.clone(), path, built_in: false, bytes }
 }
 
 /// What is said about our catalog with one more scenario.
@@ -964,8 +965,8 @@ fn a_profile_with_a_name_of_ours() {
         assert_eq!(
             error,
             format!(
-                "{path}: the name `{name}` is taken\n  a built-in profile has this name, and results tell profiles by \
-                 name: rename the file"
+                "{path}: the name `{name}` is taken\n  manifests/profiles/{name}.yaml has it, and results tell \
+                 profiles by name: rename this file, or write `--profile {name}` for that one"
             )
         );
     }

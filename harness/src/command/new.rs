@@ -1,0 +1,42 @@
+//! First files of a reader's own.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+
+use brinell::catalog::NewFile;
+use brinell::cli::NewArguments;
+use brinell::report::ExitCode;
+
+use super::{Error, print};
+
+/// Writes the files of something new. What is there is never written over.
+pub fn new(arguments: &NewArguments) -> Result<ExitCode, Error> {
+    let NewArguments { what, name, catalog } = arguments;
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if name.is_empty() || !name.chars().all(allowed) {
+        return Err(Error::NoName(name.clone()));
+    }
+    let mut written = String::new();
+    let files = what.files(name);
+    for NewFile { place, .. } in &files {
+        let path = catalog.join(place);
+        if fs::symlink_metadata(&path).is_ok() {
+            let cause = io::ErrorKind::AlreadyExists.into();
+            return Err(Error::Unwritten { path, cause });
+        }
+    }
+    for NewFile { place, text } in files {
+        let path = catalog.join(place);
+        write(&path, &text).map_err(|cause| Error::Unwritten { path: path.clone(), cause })?;
+        written.push_str(&format!("{}\n", path.display()));
+    }
+    print(written.as_bytes())
+}
+
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    OpenOptions::new().write(true).create_new(true).open(path)?.write_all(text.as_bytes())
+}
