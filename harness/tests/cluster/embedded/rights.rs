@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use brinell::cluster::{DEFAULT_VERSION, Existing, Pace, Way};
-use brinell::model::{Context, Results, Verdict};
+use brinell::model::{Context, Judgement, Reason, Results, Verdict};
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
@@ -69,11 +69,36 @@ controls:
   anonymous-auth: {decides: [authentication, authorization]}
   audit-policy: {}
   ephemeral-guard: {}
-  exec-guard: {}
+  exec-guard: GUARD
   exec-policy: {}
   least-privilege: {}
   pod-security: {}
 ";
+
+/// How its webhook is known there: by a part of its name, and by what it leaves on audit events.
+const GUARD: &str = r#"{decides: [{webhook: "exec-guard.*"}], leaves: {exec-guard.brinell.dev/run: RUN}}"#;
+
+/// What is declared of it and is not so, and what is told then.
+const NOT_SO: [(&str, Reason, &str); 3] = [
+    (
+        r#"{decides: [{webhook: "exec-guards.*"}], saying: sensitive}"#,
+        Reason::WrongLayer,
+        "blocked by webhook exec-guard.brinell.dev",
+    ),
+    (
+        r#"{decides: [{webhook: "exec-guard.*"}], saying: ordinary}"#,
+        Reason::OtherReason,
+        "webhook exec-guard.brinell.dev refused something else",
+    ),
+    (
+        r#"{decides: [{webhook: "exec-guard.*"}], saying: sensitive, leaves: {exec-guard.brinell.dev/run: other}}"#,
+        Reason::WrongLayer,
+        "blocked by another webhook exec-guard.brinell.dev",
+    ),
+];
+
+/// The scenario in which it refuses.
+const GUARDED: &str = "exec-relabelled-pod";
 
 /// How a plan says that a right is missing: of every run, and of a scenario.
 const MISSING: [&str; 2] = ["who may not do what every run needs: `", ": needs `"];
@@ -95,6 +120,13 @@ fn what_is_printed_is_what_is_needed(scenarios: &'static [&'static str]) {
     let judged = all.values().filter(|it| it[0] != Verdict::Skipped).count();
     assert!(judged > 0 && [0, judged].contains(&scenarios.len()), "{all:?}");
     assert_eq!(unused(&printed, &held.events()), [""; 0]);
+    assert_eq!(all[GUARDED][0], Verdict::Passed, "{all:?}");
+    for (declared, reason, outcome) in NOT_SO {
+        let told = held.guarded(declared);
+        let found = told.iter().find(|it| !it.findings.is_empty()).expect("it is found");
+        assert_eq!((found.findings[0].reason, found.verdict), (reason, Verdict::Failed));
+        assert!(found.outcome.contains(outcome), "{found:?}");
+    }
 
     for document in printed.iter().filter(|it| it["rules"].is_array()) {
         let rules = document["rules"].as_array().expect("rules");
@@ -269,8 +301,27 @@ impl Held {
             {"name": "visitor", "context": {"cluster": cluster, "user": "visitor"}},
         ]);
         fs::write(self.folder.path().join("way"), way.to_string()).expect("written");
+        self.declare("held.yaml", GUARD);
+    }
+
+    /// Writes a profile that says this of the guard.
+    fn declare(&self, file: &str, guard: &str) {
+        let run = self.way.parent().and_then(Path::file_name).expect("a run's folder");
         let profile = PROFILE.replace("LOG", &self.log.to_string_lossy());
-        fs::write(self.folder.path().join("held.yaml"), profile).expect("written");
+        let profile = profile.replace("GUARD", guard).replace("RUN", &run.to_string_lossy());
+        fs::write(self.folder.path().join(file), profile).expect("written");
+    }
+
+    /// What is told of attempts at what the guard keeps, where this is declared of it.
+    fn guarded(&self, guard: &str) -> Vec<Judgement> {
+        self.declare("other.yaml", guard);
+        let mut command = self.brinell(&["--json", "other.json"], "admin", "./other.yaml");
+        let ran: Ran = command.args(["--scenario", GUARDED]).output().expect("started").into();
+        let json = fs::read(self.folder.path().join("other.json"));
+        let results = Results::read(&json.unwrap_or_else(|error| panic!("{error}: {ran:?}")));
+        let mut scenarios = results.expect("results").scenarios;
+        let attempts = scenarios.remove(0).attempts.into_iter();
+        attempts.map(|attempt| attempt.judgement).collect()
     }
 
     /// What the API server answers the visitor who reads a pod that is not there.
@@ -288,11 +339,17 @@ impl Held {
     }
 
     pub(super) fn command(&self, words: &[&str], context: &str) -> Command {
+        let mut command = self.brinell(words, context, "./held.yaml");
+        command.args(self.scenarios.iter().flat_map(|it| ["--scenario", it]));
+        command
+    }
+
+    fn brinell(&self, words: &[&str], context: &str, profile: &str) -> Command {
         let folder = self.folder.path();
         let mut command = Command::new(env!("CARGO_BIN_EXE_brinell"));
         command.args(words).current_dir(folder).env("XDG_STATE_HOME", folder.join("theirs"));
-        command.args(["--context", context, "--kubeconfig", "way", "--profile", "./held.yaml"]);
-        command.args(["--rate", "0"]).args(self.scenarios.iter().flat_map(|it| ["--scenario", it]));
+        command.args(["--context", context, "--kubeconfig", "way", "--profile", profile]);
+        command.args(["--rate", "0"]);
         command
     }
 
