@@ -80,7 +80,11 @@ fn webhook_of_which_the_log_shows_no_annotation() {
     change_events(&mut evidence, |events| hide(&mut events[0], &[Part::Annotations]));
     let judgement = attack(&[webhook()], None, &evidence);
     assert_eq!(judgement.verdict, Verdict::Inconclusive, "{judgement:?}");
-    assert!(judgement.causes[0].contains("no audit event shows what this one leaves"), "{:?}", judgement.causes);
+    assert!(
+        judgement.causes[0].contains("no audit event shows what this one leaves"),
+        "{:?}",
+        judgement.causes
+    );
 }
 
 /// Who decided is told as it is from the whole event, or not at all.
