@@ -208,7 +208,11 @@ fn a_pattern_of_names_is_known_by_words_and_what_is_left() {
     };
     refused.webhooks = vec![webhook("theirs")];
     let mut left = event("k7f3-1", 403);
-    left.annotations.insert("guard.example/policy".to_owned(), "shells".to_owned());
+    for (key, value) in
+        [("guard.example/policy", "shells"), ("authorization.k8s.io/decision", "allow")]
+    {
+        left.annotations.insert(key.to_owned(), value.to_owned());
+    }
     let status = left.response_status.as_mut().expect("a status");
     status.message = DENIED.to_owned();
     let log = Log::Read { events: vec![left], traces: Vec::new(), fence: "k7f3-9".to_owned() };
