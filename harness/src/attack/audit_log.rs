@@ -3,8 +3,10 @@
 
 use serde_json::{Value, json};
 
+use super::ledger::selector;
 use super::{ActionError, Attempt, Observation};
 use crate::model::{Answer, Effect, Searched};
+use crate::text::encode;
 
 /// Makes a Secret that holds the canary, reads it, and looks for it in the log up to a fence.
 pub(super) async fn search(attempt: &Attempt<'_>) -> Result<Observation, ActionError> {
@@ -28,9 +30,11 @@ pub(super) async fn search(attempt: &Attempt<'_>) -> Result<Observation, ActionE
     Ok(Observation { sent, answer, effect: Effect::NotApplicable, traced: None })
 }
 
-/// Reads the namespace's Secrets with their values. Nothing of them is kept.
+/// Reads the Secret with its value, in a list. Nothing of it is kept.
 async fn read(attempt: &Attempt<'_>, path: &str) -> Result<(), ActionError> {
     let missing = |error: http::Error| ActionError::Missing(error.to_string());
+    let own = encode(&selector(attempt.audit_id));
+    let path = format!("{path}?labelSelector={own}&limit=1");
     let list = http::Request::get(path).body(Vec::new()).map_err(missing)?;
     Ok(attempt.world.access.admin.request::<Value>(list).await.map(drop)?)
 }

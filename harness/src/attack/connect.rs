@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::stream::run;
 use super::{ActionError, Attempt, Observation, silence};
+use crate::cluster::pages;
 use crate::model::{Answer, Connect, Effect, Resolve, Sent, Silence, SilenceKind, To, place};
 use crate::pod::probe::{Connected, NoAnswer, Resolved, read};
 
@@ -95,8 +96,9 @@ impl Listener {
         let services = Api::<Service>::namespaced(admin.clone(), namespace);
         let slices = Api::<EndpointSlice>::namespaced(admin.clone(), namespace);
         let behind = ListParams::default().labels(&format!("kubernetes.io/service-name={name}"));
-        let (service, slices) = tokio::try_join!(services.get(name), slices.list(&behind))?;
-        let endpoints = slices.items.into_iter().flat_map(|slice| slice.endpoints);
+        let slices = pages(behind, async |page| slices.list(page).await);
+        let (service, slices) = tokio::try_join!(services.get(name), slices)?;
+        let endpoints = slices.into_iter().flat_map(|slice| slice.endpoints);
         let ready = endpoints.filter(|endpoint| {
             endpoint.conditions.as_ref().is_none_or(|conditions| conditions.ready != Some(false))
         });

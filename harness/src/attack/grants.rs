@@ -10,19 +10,15 @@ use std::collections::{BTreeSet, HashMap};
 use k8s_openapi::api::rbac::v1::{
     ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject,
 };
-use kube::api::ListParams;
-use kube::{Api, Client, Resource, ResourceExt};
-use serde::de::DeserializeOwned;
+use kube::{Client, ResourceExt};
 
 pub(super) use self::rule::{Asked, Reach, reach};
 use self::scope::Scope;
 use self::subject::Allowed;
 pub(super) use self::subject::normal;
 use super::{ActionError, Attempt, Observation};
+use crate::cluster::all;
 use crate::model::{Answer, Effect, Granted, Grants};
-
-/// How many objects are read at once. A cluster may have tens of thousands of bindings.
-const PAGE: u32 = 500;
 
 /// Lists everybody to whom a role grants it, in any namespace.
 pub(super) async fn review(
@@ -170,24 +166,6 @@ fn only(reach: &Reach, asked: &Asked<'_>) -> String {
         _ => "",
     };
     format!(", only {}{how}", names.join(" and "))
-}
-
-/// Reads every object of a kind, page by page.
-pub(super) async fn all<K>(admin: &Client) -> Result<Vec<K>, kube::Error>
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
-{
-    let api = Api::<K>::all(admin.clone());
-    let mut page = ListParams::default().limit(PAGE);
-    let mut found = Vec::new();
-    loop {
-        let list = api.list(&page).await?;
-        found.extend(list.items);
-        match list.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => page = page.continue_token(&token),
-            None => return Ok(found),
-        }
-    }
 }
 
 #[cfg(test)]

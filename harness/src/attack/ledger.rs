@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::http::{Content, metadata_only};
 use super::{ActionError, Attempt, mutation};
+use crate::cluster::PAGE;
 use crate::model::{Answer, Effect, LeftOver, Method, Sent};
 use crate::text::encode;
 
@@ -182,24 +183,45 @@ fn labels(object: &mut Value) -> Option<&mut Value> {
 
 /// What is at a path, an object or a collection, without its contents.
 pub(super) async fn look(admin: &Client, uri: &str) -> Result<Vec<ObjectMeta>, kube::Error> {
-    /// An object, or a list of them.
-    #[derive(Deserialize)]
-    struct Found {
-        metadata: ObjectMeta,
-        items: Option<Vec<Found>>,
-    }
-    let request = http::Request::get(uri)
-        .header("Accept", metadata_only(Method::Get, uri))
-        .body(Vec::new())
-        .map_err(kube::Error::HttpError)?;
-    match admin.request::<Found>(request).await {
-        Ok(Found { metadata, items: None }) => Ok(vec![metadata]),
-        Ok(Found { items: Some(items), .. }) => {
-            Ok(items.into_iter().map(|item| item.metadata).collect())
+    let mut found = Vec::new();
+    let mut token = String::new();
+    loop {
+        let request = http::Request::get(page(uri, &token))
+            .header("Accept", metadata_only(Method::Get, uri))
+            .body(Vec::new())
+            .map_err(kube::Error::HttpError)?;
+        let Looked { metadata, items } = match admin.request::<Looked>(request).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(Vec::new()),
+            looked => looked?,
+        };
+        let Some(items) = items else {
+            let object = serde_json::from_value(metadata).map_err(kube::Error::SerdeError)?;
+            return Ok(vec![object]);
+        };
+        found.extend(items.into_iter().map(|item| item.metadata));
+        match metadata["continue"].as_str().filter(|token| !token.is_empty()) {
+            Some(next) => next.clone_into(&mut token),
+            None => return Ok(found),
         }
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
-        Err(error) => Err(error),
     }
+}
+
+/// An object, or a page of a list.
+#[derive(Deserialize)]
+struct Looked {
+    metadata: Value,
+    items: Option<Vec<Item>>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    metadata: ObjectMeta,
+}
+
+/// Where the page of a list is that a token leads to. An object has none, and takes no notice.
+fn page(uri: &str, token: &str) -> String {
+    let separator = if uri.contains('?') { '&' } else { '?' };
+    format!("{uri}{separator}limit={PAGE}&continue={}", encode(token))
 }
 
 impl Attempt<'_> {

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use self::places::{Expired, Places};
 use super::grants::{Reach, Roles};
 use super::{ActionError, Attempt, Observation, World};
+use crate::cluster::pages;
 use crate::model::{
     Answer, Breadth, Danger, Effect, Held, Holder, Holding, Promise, Right, Rights, ServiceAccount,
     User,
@@ -141,8 +142,8 @@ fn name(user: &User) -> String {
 /// Every namespace, the cluster's own first.
 async fn namespaces(world: &World) -> Result<Vec<String>, ActionError> {
     let all = Api::<Namespace>::all(world.access.admin.clone());
-    let mut names: Vec<String> =
-        all.list(&ListParams::default()).await?.items.iter().map(ResourceExt::name_any).collect();
+    let all = pages(ListParams::default(), async |page| all.list_metadata(page).await).await?;
+    let mut names: Vec<String> = all.iter().map(ResourceExt::name_any).collect();
     names.sort_by_key(|name| FIRST.iter().position(|it| it == name).unwrap_or(FIRST.len()));
     Ok(names)
 }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::ledger::selector;
 use super::pod::{asked, template};
 use super::{ActionError, Attempt, Observation, Traced, mutation};
+use crate::cluster::pages;
 use crate::model::{Answer, Effect, PodAction, Response, Through, Workload};
 
 /// How long a controller may take to make a pod or to say that it cannot.
@@ -157,7 +158,7 @@ async fn the_pod(attempt: &Attempt<'_>, mut asked: Value) -> Result<Effect, Acti
     let pods =
         Api::<Pod>::namespaced(attempt.world.access.admin.clone(), &attempt.target.namespace);
     let labelled = ListParams::default().labels(&selector(attempt.audit_id));
-    let pods = pods.list(&labelled).await?.items;
+    let pods = pages(labelled, async |page| pods.list(page).await).await?;
     let found = pods.first().map(serde_json::to_value).transpose();
     let found = found.map_err(|error| ActionError::Missing(error.to_string()))?;
     let what = "the controller's pod";

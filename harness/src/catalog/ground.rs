@@ -306,6 +306,7 @@ impl Moved<'_> {
         let setting = self.says.controls.get(&entry.id).filter(|it| !it.decides.is_empty());
         if let Some(setting) = setting {
             declared.control.decides.clone_from(&setting.decides);
+            declared.control.leaves.clone_from(&setting.leaves);
             declared.control.look_at = format!("what the profile declares of {}", entry.id);
         }
         Arc::new(declared)

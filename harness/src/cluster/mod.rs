@@ -11,6 +11,7 @@ mod existing;
 mod image;
 mod own;
 mod pace;
+mod pages;
 mod plug_in;
 mod process;
 mod proxy;
@@ -44,6 +45,7 @@ pub use own::{
 };
 pub(crate) use own::{Created, KindError, ReadBack, Wanted, image_name, own};
 pub use pace::Pace;
+pub(crate) use pages::{PAGE, all, pages};
 pub(crate) use plug_in::PlugIn;
 pub use plug_in::PlugInError;
 pub(crate) use process::Group;

@@ -8,6 +8,8 @@ use k8s_openapi::api::admissionregistration::v1::{
 use kube::api::ListParams;
 use kube::{Api, Client};
 
+use super::pages::pages;
+
 /// A webhook, as a configuration names it.
 pub struct Webhook {
     /// Its name.
@@ -31,13 +33,15 @@ pub async fn webhooks(admin: &Client) -> Result<Vec<Webhook>, kube::Error> {
     let validating = Api::<ValidatingWebhookConfiguration>::all(admin.clone());
     let mutating = Api::<MutatingWebhookConfiguration>::all(admin.clone());
     let cached = ListParams::default().match_any();
-    let (validating, mutating) =
-        tokio::try_join!(validating.list(&cached), mutating.list(&cached))?;
-    let validating = validating.items.into_iter().flat_map(|it| {
+    let (validating, mutating) = tokio::try_join!(
+        pages(cached.clone(), async |page| validating.list(page).await),
+        pages(cached, async |page| mutating.list(page).await)
+    )?;
+    let validating = validating.into_iter().flat_map(|it| {
         let names = it.webhooks.into_iter().flatten().map(|webhook| webhook.name);
         named("ValidatingWebhookConfiguration", it.metadata.name, names)
     });
-    let mutating = mutating.items.into_iter().flat_map(|it| {
+    let mutating = mutating.into_iter().flat_map(|it| {
         let names = it.webhooks.into_iter().flatten().map(|webhook| webhook.name);
         named("MutatingWebhookConfiguration", it.metadata.name, names)
     });

@@ -36,7 +36,7 @@ enum Signed<'a> {
     Yes,
     /// This annotation is missing.
     No(&'a String, &'a String),
-    /// The log does not show annotations.
+    /// No event shows it, and its words are not known.
     Unshown,
 }
 
@@ -44,9 +44,14 @@ enum Signed<'a> {
 pub const BUSY: &str = "flow control turned it away (429), which decides nothing";
 
 impl Signature<'_> {
+    /// Whether the control decides by this layer.
+    pub fn decides(&self, layer: &Layer) -> bool {
+        self.layers.iter().any(|meant| meant.covers(layer))
+    }
+
     /// Whose this refusal is.
     pub fn recognise(&self, denial: &Denial, evidence: &Evidence) -> Recognised {
-        if !self.layers.contains(&denial.layer) {
+        if !self.decides(&denial.layer) {
             if denial.layer == Layer::FlowControl {
                 return Recognised::Unclear(BUSY.to_owned());
             }
@@ -67,16 +72,21 @@ impl Signature<'_> {
     /// Whether this refusal has the layer, the words and, where the log can be read, the annotations. Who else has a
     /// webhook of the name is not asked.
     pub fn is_met(&self, denial: &Denial, evidence: &Evidence) -> bool {
-        self.layers.contains(&denial.layer)
+        self.decides(&denial.layer)
             && !matches!(self.signed(denial, evidence), Signed::No(..))
             && self.saying.is_none_or(|words| says(denial, &evidence.sent, words))
     }
 
     /// Whether the log holds every annotation of a refusal by the control.
     fn signed(&self, denial: &Denial, evidence: &Evidence) -> Signed<'_> {
-        let failed = matches!(denial.layer, Layer::WebhookFailure(_) | Layer::PolicyFailure(_));
-        let events = deciding(evidence).filter(|events| !events.is_empty() && !failed);
-        let Some(events) = events else { return Signed::Yes };
+        if matches!(denial.layer, Layer::WebhookFailure(_) | Layer::PolicyFailure(_)) {
+            return Signed::Yes;
+        }
+        let Some(events) = deciding(evidence).filter(|events| !events.is_empty()) else {
+            // Without an event its words tell whose it is. Where none are known, nothing does.
+            let is_told = self.leaves.is_empty() || self.saying.is_some();
+            return if is_told { Signed::Yes } else { Signed::Unshown };
+        };
         let is_left = |(key, value): &(&String, &String)| {
             events.iter().any(|event| event.annotations.get(*key) == Some(*value))
         };
@@ -101,7 +111,7 @@ impl Signature<'_> {
             }
             Signed::Unshown => {
                 return Some(Recognised::Unclear(format!(
-                    "another {} may have refused: what this one leaves on the audit event is not shown by this log",
+                    "another {} may have refused: no audit event shows what this one leaves there",
                     denial.layer
                 )));
             }

@@ -124,6 +124,17 @@ impl AuditSource {
 const DEADLINE: Duration = Duration::from_secs(60);
 
 impl AuditFrom {
+    /// The files of ours that it names. What a command is given is the command's.
+    pub(super) fn files(&mut self) -> Vec<&mut PathBuf> {
+        match self {
+            AuditFrom::File(path) => vec![path],
+            AuditFrom::Listen(AuditListen { certificate, key, client_ca, .. }) => {
+                vec![certificate, key, client_ca]
+            }
+            AuditFrom::Command(_) | AuditFrom::Stdin | AuditFrom::None => Vec::new(),
+        }
+    }
+
     /// How late an event may be unless the profile says it. The webhook backend keeps a batch for 30 s until it is full
     /// (`--audit-webhook-batch-max-wait`); vendors promise minutes.
     fn usual_delay(&self) -> Duration {

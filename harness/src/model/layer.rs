@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::pattern::is_like;
+
 /// One place that can refuse. Named ones carry the name, because two webhooks are two controls.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -49,6 +51,25 @@ pub enum Layer {
     Encryption,
     /// The audit policy, which keeps Secrets' bodies out of the log.
     AuditPolicy,
+}
+
+impl Layer {
+    /// The name of a webhook or a policy, where it is a pattern. No real name holds a star.
+    pub fn pattern(&self) -> Option<&str> {
+        match self {
+            Layer::Webhook(name) | Layer::Policy(name) if name.contains('*') => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Whether this is the layer that decided, or the pattern of its name.
+    pub fn covers(&self, decided: &Layer) -> bool {
+        match (self, decided) {
+            (Layer::Webhook(meant), Layer::Webhook(name))
+            | (Layer::Policy(meant), Layer::Policy(name)) => is_like(name, meant),
+            _ => self == decided,
+        }
+    }
 }
 
 impl std::fmt::Display for Layer {

@@ -33,7 +33,7 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// The profile of a file in this folder: files that lead to credentials are named from there.
+    /// The profile of a file in this folder: the files that it names are named from there.
     pub fn below(mut self, folder: &Path) -> Profile {
         let players = self.personas.values_mut().filter_map(|player| match player {
             Player::Credentials(Credentials::Context(context)) => context.kubeconfig.as_mut(),
@@ -48,7 +48,8 @@ impl Profile {
                 });
                 kubeconfig.as_mut().into_iter().chain(pulled)
             });
-        players.chain(cluster).for_each(|file| *file = folder.join(&*file));
+        let audit = self.audit.iter_mut().flat_map(|audit| audit.from.files());
+        players.chain(cluster).chain(audit).for_each(|file| *file = folder.join(&*file));
         self
     }
 }
@@ -237,12 +238,16 @@ pub struct Setting {
     /// One of the control's weakenings, on a cluster of ours.
     #[serde(default)]
     pub weakening: Option<String>,
-    /// On an existing cluster: by what layers the control refuses there. Empty is as ours does.
+    /// On an existing cluster: by what layers the control refuses there. Empty is as ours does. In the name of a webhook or
+    /// a policy `*` stands for any text.
     #[serde(default)]
     pub decides: Vec<Layer>,
     /// Beside `decides`: words of the reason that every refusal of the control gives.
     #[serde(default)]
     pub saying: Option<String>,
+    /// Beside `decides`: the annotations that every refusal of the control leaves on the audit event.
+    #[serde(default)]
+    pub leaves: BTreeMap<String, String>,
     /// On an existing cluster: the labels of namespaces in which the control acts. Those of ours get them.
     #[serde(default)]
     pub namespace_labels: BTreeMap<String, String>,

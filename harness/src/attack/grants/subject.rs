@@ -1,9 +1,10 @@
 //! The subjects of a binding. A ServiceAccount can be written as a user or a group as well, and has one name here.
 
-use globset::{Glob, GlobSet, GlobSetBuilder};
+use globset::{GlobSet, GlobSetBuilder};
 use k8s_openapi::api::rbac::v1::Subject;
 
 use crate::attack::ActionError;
+use crate::model::pattern;
 
 /// The subject's name: `Group/name`, `User/name` or `ServiceAccount/namespace/name`. `None` if it is nobody, as a
 /// ServiceAccount without a namespace is.
@@ -42,11 +43,10 @@ impl Allowed {
     pub(in crate::attack) fn of(patterns: &[String]) -> Result<Self, ActionError> {
         let mut set = GlobSetBuilder::new();
         let wrong = |error: globset::Error| ActionError::Missing(error.to_string());
-        for pattern in patterns {
-            let (kind, name) = pattern.split_once('/').unwrap_or((pattern, ""));
+        for text in patterns {
+            let (kind, name) = text.split_once('/').unwrap_or((text, ""));
             let normal = normal(kind, name);
-            let parts: Vec<String> = normal.split('*').map(globset::escape).collect();
-            set.add(Glob::new(&parts.join("*")).map_err(wrong)?);
+            set.add(pattern(&normal).map_err(wrong)?);
         }
         Ok(Allowed(set.build().map_err(wrong)?))
     }

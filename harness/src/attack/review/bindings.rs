@@ -9,8 +9,8 @@ use kube::{Client, ResourceExt};
 
 use super::{all_read, flaw};
 use crate::attack::ActionError;
-use crate::attack::grants::all;
 use crate::attack::grants::subject::{Allowed, named};
+use crate::cluster::all;
 use crate::model::{BindingReview, Flaw, Reviewed};
 
 /// A binding of either kind, as far as it is looked at.

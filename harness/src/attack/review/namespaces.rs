@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::{all_read, file, flaw, texts};
 use crate::attack::ActionError;
-use crate::attack::grants::all;
 use crate::cluster::ServerSettings;
+use crate::cluster::all;
 use crate::model::{Flaw, NamespaceReview, Reviewed, Standard};
 
 /// The flag that names the AdmissionConfiguration.

@@ -6,7 +6,7 @@ use kube::{Api, Client, ResourceExt};
 
 use super::{all_read, flaw};
 use crate::attack::ActionError;
-use crate::attack::grants::all;
+use crate::cluster::{all, pages};
 use crate::model::{Flaw, Reviewed, ServiceAccountReview};
 
 /// The type of such a Secret
@@ -23,9 +23,9 @@ pub(super) async fn read(
 ) -> Result<Reviewed, ActionError> {
     let secrets = Api::<Secret>::all(admin.clone());
     let tokens = ListParams::default().fields(TOKENS);
-    let (accounts, tokens) =
-        futures::try_join!(all::<ServiceAccount>(admin), secrets.list_metadata(&tokens))?;
-    Ok(all_read(accounts.len() + tokens.items.len(), flaws(&tokens.items, review)))
+    let tokens = pages(tokens, async |page| secrets.list_metadata(page).await);
+    let (accounts, tokens) = futures::try_join!(all::<ServiceAccount>(admin), tokens)?;
+    Ok(all_read(accounts.len() + tokens.len(), flaws(&tokens, review)))
 }
 
 fn flaws(tokens: &[PartialObjectMeta<Secret>], review: &ServiceAccountReview) -> Vec<Flaw> {

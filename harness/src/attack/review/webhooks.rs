@@ -11,7 +11,7 @@ use kube::{Client, ResourceExt};
 use super::rule::{self, Rule};
 use super::{all_read, flaw};
 use crate::attack::ActionError;
-use crate::attack::grants::all;
+use crate::cluster::all;
 use crate::model::{Flaw, GuardReview, Reviewed};
 
 /// An answer that may take no longer than this comes too late on a busy node. Kubernetes gives ten seconds.

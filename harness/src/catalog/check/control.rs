@@ -1,6 +1,6 @@
 //! Controls: their files are there, and each weakening weakens something that is noticed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Check, keys};
@@ -39,11 +39,16 @@ impl Check<'_> {
             let hint = "it decides nothing, so that no refusal is its own: remove `leaves`";
             self.wrong("/leaves", "it refuses nobody", hint);
         }
-        for key in control.leaves.keys().filter(|key| !key.contains('/')) {
+        self.annotations(&control.leaves, "/leaves");
+    }
+
+    /// What a refusal is to leave on the audit event can be left there.
+    pub(super) fn annotations(&mut self, leaves: &BTreeMap<String, String>, pointer: &str) {
+        for key in leaves.keys().filter(|key| !key.contains('/')) {
             let message = format!("no audit event has an annotation `{key}`");
             let hint =
                 "the API server puts the name of the webhook or policy and a slash before the key";
-            self.wrong("/leaves", &message, hint);
+            self.wrong(pointer, &message, hint);
         }
     }
 

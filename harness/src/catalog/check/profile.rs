@@ -54,16 +54,31 @@ impl Check<'_> {
 
     /// The layers by which a control refuses on an existing cluster are ones that decide for it alone.
     fn decides(&mut self, setting: &Setting, pointer: &str) {
+        let Setting { decides, saying, leaves, .. } = setting;
         let is_shared = |layer: &Layer| matches!(layer, Layer::Webhook(_) | Layer::Policy(_));
-        if setting.decides.iter().any(is_shared) && setting.saying.is_none() {
-            let hint = "a webhook or a policy may refuse for many reasons: write some words of the one that is meant";
-            self.wrong(pointer, "`decides` names a webhook or a policy without `saying`", hint);
+        let is_told = saying.is_some() || !leaves.is_empty();
+        if decides.iter().any(is_shared) && !is_told {
+            let hint = "a webhook or a policy may refuse for many reasons: write some words of the one that is meant, or \
+                        what it leaves on the audit event";
+            let message = "`decides` names a webhook or a policy without `saying` or `leaves`";
+            self.wrong(pointer, message, hint);
         }
-        if setting.decides.is_empty() && setting.saying.is_some() {
+        if decides.is_empty() && is_told {
             let hint = "say by which layers it refuses there: `decides: [{webhook: NAME}]`";
-            self.wrong(&format!("{pointer}/saying"), "`saying` stands without `decides`", hint);
+            let message = "`saying` or `leaves` stands without `decides`";
+            self.wrong(pointer, message, hint);
         }
-        for (position, layer) in setting.decides.iter().enumerate() {
+        if let Some(saying) = saying {
+            self.saying(saying, decides, &format!("{pointer}/saying"));
+        }
+        self.annotations(leaves, &format!("{pointer}/leaves"));
+        for (position, layer) in decides.iter().enumerate() {
+            let of_any = |name: &str| !name.contains(char::is_alphanumeric);
+            if layer.pattern().is_some_and(of_any) {
+                let hint = "write a part of the names that are meant: `validate.kyverno.svc-*`";
+                let message = format!("{layer} may be any");
+                self.wrong(&format!("{pointer}/decides/{position}"), &message, hint);
+            }
             if matches!(
                 layer,
                 Layer::Validation

@@ -13,14 +13,11 @@ use kube::{Api, Client};
 
 use super::{Mark, Way, identity, namespace_prefix};
 use crate::cluster::run_folder::Takeover;
-use crate::cluster::{ClusterError, Pace, RUN_LABEL, RunFolder, Swept, client};
+use crate::cluster::{ClusterError, Pace, RUN_LABEL, RunFolder, Swept, client, pages};
 use crate::text::without_credentials;
 
 /// How long a namespace may take to be gone. One that holds pods takes as long as these take to end.
 const TERMINATING: Duration = Duration::from_secs(120);
-
-/// How many namespaces are read at a time.
-const PAGE: u32 = 250;
 
 /// The cluster that is swept.
 struct There {
@@ -99,23 +96,17 @@ async fn remove_run(admin: &Client, run: &str) -> Result<usize, ClusterError> {
 /// Every namespace of any run. The label alone does not make one ours, nor does the name.
 async fn all(admin: &Client) -> Result<Vec<Found>, ClusterError> {
     let namespaces = Api::<Namespace>::all(admin.clone());
-    let mut page = ListParams::default().labels(RUN_LABEL).limit(PAGE);
-    let mut found = Vec::new();
-    loop {
-        let list = namespaces.list_metadata(&page).await?;
-        found.extend(list.items.into_iter().filter_map(|namespace| {
-            let metadata = namespace.metadata;
-            let run = metadata.labels?.remove(RUN_LABEL)?;
-            let (name, uid) = (metadata.name?, metadata.uid?);
-            let is_named =
-                name.strip_prefix(&namespace_prefix(&run)).is_some_and(|it| it.starts_with('-'));
-            is_named.then_some(Found { run, name, uid })
-        }));
-        match list.metadata.continue_.filter(|it| !it.is_empty()) {
-            Some(token) => page = page.continue_token(&token),
-            None => return Ok(found),
-        }
-    }
+    let labelled = ListParams::default().labels(RUN_LABEL);
+    let all = pages(labelled, async |page| namespaces.list_metadata(page).await).await?;
+    let found = all.into_iter().filter_map(|namespace| {
+        let metadata = namespace.metadata;
+        let run = metadata.labels?.remove(RUN_LABEL)?;
+        let (name, uid) = (metadata.name?, metadata.uid?);
+        let is_named =
+            name.strip_prefix(&namespace_prefix(&run)).is_some_and(|it| it.starts_with('-'));
+        is_named.then_some(Found { run, name, uid })
+    });
+    Ok(found.collect())
 }
 
 /// Deletes a namespace and waits until it is gone.

@@ -220,8 +220,7 @@ async fn of_context(
 
 /// The proxy that leads to the cluster of a context.
 fn proxy(context: &str, kubeconfig: &mut Kubeconfig) -> Result<Option<http::Uri>, ProxyError> {
-    let found = kubeconfig.contexts.iter().find(|it| it.name == context);
-    let name = found.and_then(|it| it.context.as_ref()).map(|it| it.cluster.clone());
+    let name = cluster_of(context, kubeconfig).map(str::to_owned);
     let mut clusters = kubeconfig.clusters.iter_mut();
     let cluster = clusters.find(|it| Some(&it.name) == name.as_ref());
     let variable = |name: &str| std::env::var(name).ok();
@@ -232,18 +231,24 @@ fn proxy(context: &str, kubeconfig: &mut Kubeconfig) -> Result<Option<http::Uri>
     }
 }
 
+/// The name of a context's cluster.
+fn cluster_of<'a>(context: &str, kubeconfig: &'a Kubeconfig) -> Option<&'a str> {
+    let found = kubeconfig.contexts.iter().find(|it| it.name == context)?;
+    found.context.as_ref().map(|it| it.cluster.as_str())
+}
+
 fn see_no_production(
     Context { context, .. }: &Context,
     kubeconfig: &Kubeconfig,
     allowed: Option<&str>,
 ) -> Result<(), ReachError> {
-    let found = kubeconfig.contexts.iter().find(|it| it.name == *context);
-    let cluster = found.and_then(|it| it.context.as_ref()).map(|it| it.cluster.clone());
-    let words = [Some(context.clone()), cluster];
+    let words = [Some(context.as_str()), cluster_of(context, kubeconfig)];
     let suspect = words.into_iter().flatten().find(|word| looks_like_production(word));
     match suspect.filter(|_| allowed != Some(context)) {
         None => Ok(()),
-        Some(word) => Err(ReachError::Production { context: context.clone(), word }),
+        Some(word) => {
+            Err(ReachError::Production { context: context.clone(), word: word.to_owned() })
+        }
     }
 }
 

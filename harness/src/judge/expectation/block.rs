@@ -116,7 +116,7 @@ fn who_refused(expected: &Expected, layer: &Layer, other: &str) -> String {
         _ => return format!("{other} refused before {} was asked", expected.control),
     };
     let control = expected.control;
-    match expected.signature.layers.contains(&asked) {
+    match expected.signature.decides(&asked) {
         true => format!(
             "{control} could not be asked and failed closed: that it refuses shows nothing of what it decides"
         ),

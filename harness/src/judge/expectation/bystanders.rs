@@ -70,7 +70,7 @@ impl Told {
             return;
         }
         let reason = annotations.get("authorization.k8s.io/reason").copied().unwrap_or_default();
-        let decides = |layer: &Layer| expected.signature.layers.contains(layer);
+        let decides = |layer: &Layer| expected.signature.decides(layer);
         let is_asked = decides(&Layer::Authorization) || decides(&Layer::UpgradeCheck);
         let (who, look_at) = match reason {
             "" => ("authorization gave no reason, as for system:masters".to_owned(), None),

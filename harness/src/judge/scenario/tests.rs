@@ -190,6 +190,61 @@ fn of_all_webhooks_those_count_whose_name_refused() {
     assert_eq!(verdicts(&unknown), [Verdict::Inconclusive]);
 }
 
+/// What `guard.example` refused, by what a profile declares of the control.
+fn declared(name: &str, saying: Option<&str>, leaves: &str, seen: Seen) -> AttemptResult {
+    let mut guard = guard(&[Layer::Webhook(name.to_owned())]);
+    guard.control.leaves = BTreeMap::from([("guard.example/policy".to_owned(), leaves.to_owned())]);
+    let saying = saying.map(str::to_owned);
+    let blocked = Blocked { by: Arc::new(guard), at: None, saying };
+    let turns = [turn(Role::Attack, Expectation::Blocked(blocked, None))];
+    judged(&turns, record(vec![seen])).attempts.remove(0)
+}
+
+#[test]
+fn a_pattern_of_names_is_known_by_words_and_what_is_left() {
+    let mut refused = seen("k7f3-1", 403, DENIED);
+    let webhook = |configuration: &str| Webhook {
+        name: "guard.example".to_owned(),
+        configuration: configuration.to_owned(),
+    };
+    refused.webhooks = vec![webhook("theirs")];
+    let mut left = event("k7f3-1", 403);
+    for (key, value) in
+        [("guard.example/policy", "shells"), ("authorization.k8s.io/decision", "allow")]
+    {
+        left.annotations.insert(key.to_owned(), value.to_owned());
+    }
+    let status = left.response_status.as_mut().expect("a status");
+    status.message = DENIED.to_owned();
+    let log = Log::Read { events: vec![left], traces: Vec::new(), fence: "k7f3-9".to_owned() };
+    let logged = Seen { log, ..refused.clone() };
+    let said = Some("interactive");
+
+    for (name, saying) in [("guard.*", said), ("*.example", None), ("guard.example", None)] {
+        let own = declared(name, saying, "shells", logged.clone());
+        assert_eq!(own.judgement.verdict, Verdict::Passed, "{own:?}");
+    }
+    for (name, saying, leaves, reason, words) in [
+        ("guards.*", said, "shells", Reason::WrongLayer, "blocked by webhook guard.example"),
+        ("guard.*", Some("sensitive"), "shells", Reason::OtherReason, "something else"),
+        ("guard.*", said, "images", Reason::WrongLayer, "another webhook guard.example"),
+        ("guard.*", None, "images", Reason::WrongLayer, "another webhook guard.example"),
+    ] {
+        let other = declared(name, saying, leaves, logged.clone()).judgement;
+        assert_eq!(other.findings[0].reason, reason, "{other:?}");
+        assert!(other.outcome.contains(words), "{other:?}");
+    }
+    // Words tell without a log. Where they are not known, nothing does.
+    let told = declared("guard.*", said, "shells", refused.clone());
+    assert_eq!(told.judgement.verdict, Verdict::Passed);
+    let untold = declared("guard.*", None, "shells", refused);
+    assert_eq!(untold.judgement.verdict, Verdict::Inconclusive);
+    let mut doubled = logged;
+    doubled.webhooks.push(webhook("others"));
+    let unclear = declared("guard.*", said, "shells", doubled);
+    assert_eq!(unclear.judgement.verdict, Verdict::Inconclusive);
+}
+
 #[test]
 fn a_restart_takes_back_what_rests_on_authorization_and_nothing_else() {
     let layers = [Layer::Authorization, Layer::PodSecurity];

@@ -4,13 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use brinell::cluster::{DEFAULT_VERSION, Existing, Pace, Way};
-use brinell::model::{Context, Results, Verdict};
+use brinell::model::{Answer, Context, Judgement, Reason, Results, Verdict};
+use futures::StreamExt;
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
+use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, GroupVersionKind};
@@ -69,11 +71,37 @@ controls:
   anonymous-auth: {decides: [authentication, authorization]}
   audit-policy: {}
   ephemeral-guard: {}
-  exec-guard: {}
+  exec-guard: GUARD
   exec-policy: {}
   least-privilege: {}
   pod-security: {}
 ";
+
+/// How its webhook is known there: by a part of its name, and by what it leaves on audit events.
+const GUARD: &str =
+    r#"{decides: [{webhook: "exec-guard.*"}], leaves: {exec-guard.brinell.dev/run: RUN}}"#;
+
+/// What is declared of it and is not so, and what is told then.
+const NOT_SO: [(&str, Reason, &str); 3] = [
+    (
+        r#"{decides: [{webhook: "exec-guards.*"}], saying: sensitive}"#,
+        Reason::WrongLayer,
+        "blocked by webhook exec-guard.brinell.dev",
+    ),
+    (
+        r#"{decides: [{webhook: "exec-guard.*"}], saying: ordinary}"#,
+        Reason::OtherReason,
+        "webhook exec-guard.brinell.dev refused something else",
+    ),
+    (
+        r#"{decides: [{webhook: "exec-guard.*"}], saying: sensitive, leaves: {exec-guard.brinell.dev/run: other}}"#,
+        Reason::WrongLayer,
+        "blocked by another webhook exec-guard.brinell.dev",
+    ),
+];
+
+/// The scenario in which it refuses.
+const GUARDED: &str = "exec-relabelled-pod";
 
 /// How a plan says that a right is missing: of every run, and of a scenario.
 const MISSING: [&str; 2] = ["who may not do what every run needs: `", ": needs `"];
@@ -90,11 +118,25 @@ fn what_is_printed_is_what_is_needed(scenarios: &'static [&'static str]) {
     printed.iter().for_each(|document| held.apply(document));
     assert!(held.soon(|plan| !lacks(plan)), "{}", held.plan("visitor", &[]));
 
-    let (all, own) = (held.verdicts("admin"), held.verdicts("visitor"));
-    assert_eq!(own, all);
+    held.bind_many();
+    let (all, own) = (held.verdicts("admin"), held.results("visitor"));
+    assert_eq!(verdicts(&own), all);
+    let read = read_by(&own, "bindings-reviewed");
+    assert!(read > MANY, "{read} bindings were read");
+    let whole: Vec<String> = held.events().iter().filter_map(whole_list).collect();
+    assert_eq!(whole, [""; 0]);
     let judged = all.values().filter(|it| it[0] != Verdict::Skipped).count();
     assert!(judged > 0 && [0, judged].contains(&scenarios.len()), "{all:?}");
     assert_eq!(unused(&printed, &held.events()), [""; 0]);
+    // The last of it is a permit, which needs a node that has the image.
+    let attempts = all[GUARDED].split_last().and_then(|(_, attacks)| attacks.get(1..));
+    assert!(attempts.is_some_and(|it| it.iter().all(|it| *it == Verdict::Passed)), "{all:?}");
+    for (declared, reason, outcome) in NOT_SO {
+        let told = held.guarded(declared);
+        let found = told.iter().find(|it| !it.findings.is_empty()).expect("it is found");
+        assert_eq!((found.findings[0].reason, found.verdict), (reason, Verdict::Failed));
+        assert!(found.outcome.contains(outcome), "{found:?}");
+    }
 
     for document in printed.iter().filter(|it| it["rules"].is_array()) {
         let rules = document["rules"].as_array().expect("rules");
@@ -106,6 +148,34 @@ fn what_is_printed_is_what_is_needed(scenarios: &'static [&'static str]) {
         assert!(held.soon(|plan| !lacks(plan)), "it is whole again");
     }
     held.assert_falls_away(&printed[0], &all);
+}
+
+/// More objects than are read at once.
+const MANY: usize = 501;
+
+/// How many objects a scenario's review has read.
+fn read_by(results: &Results, id: &str) -> usize {
+    let scenario = results.scenarios.iter().find(|it| it.id == id).expect("it is there");
+    let evidence = scenario.attempts[0].evidence.as_ref().expect("it was read");
+    let Answer::Review(reviewed) = &evidence.answer else { panic!("{evidence:?}") };
+    reviewed.objects
+}
+
+/// A list of brinell's own that is asked for all at once. What attacks list names their scenario.
+fn whole_list(event: &Value) -> Option<String> {
+    let text = |key: &str| event[key].as_str().unwrap_or_default();
+    let is_attack = text("userAgent").contains(" scenario/");
+    let is_whole = text("verb") == "list" && !text("requestURI").contains("limit=");
+    (is_whole && !is_attack).then(|| text("requestURI").to_owned())
+}
+
+/// The verdicts of a run: each scenario's, and those of its attempts.
+fn verdicts(results: &Results) -> BTreeMap<String, Vec<Verdict>> {
+    let verdicts = results.scenarios.iter().map(|scenario| {
+        let attempts = scenario.attempts.iter().map(|attempt| attempt.judgement.verdict);
+        (scenario.id.clone(), [scenario.verdict].into_iter().chain(attempts).collect())
+    });
+    verdicts.collect()
 }
 
 /// A role without one of its rules.
@@ -269,8 +339,27 @@ impl Held {
             {"name": "visitor", "context": {"cluster": cluster, "user": "visitor"}},
         ]);
         fs::write(self.folder.path().join("way"), way.to_string()).expect("written");
+        self.declare("held.yaml", GUARD);
+    }
+
+    /// Writes a profile that says this of the guard.
+    fn declare(&self, file: &str, guard: &str) {
+        let run = self.way.parent().and_then(Path::file_name).expect("a run's folder");
         let profile = PROFILE.replace("LOG", &self.log.to_string_lossy());
-        fs::write(self.folder.path().join("held.yaml"), profile).expect("written");
+        let profile = profile.replace("GUARD", guard).replace("RUN", &run.to_string_lossy());
+        fs::write(self.folder.path().join(file), profile).expect("written");
+    }
+
+    /// What is told of attempts at what the guard keeps, where this is declared of it.
+    fn guarded(&self, guard: &str) -> Vec<Judgement> {
+        self.declare("other.yaml", guard);
+        let mut command = self.brinell(&["--json", "other.json"], "admin", "./other.yaml");
+        let ran: Ran = command.args(["--scenario", GUARDED]).output().expect("started").into();
+        let json = fs::read(self.folder.path().join("other.json"));
+        let results = Results::read(&json.unwrap_or_else(|error| panic!("{error}: {ran:?}")));
+        let mut scenarios = results.expect("results").scenarios;
+        let attempts = scenarios.remove(0).attempts.into_iter();
+        attempts.map(|attempt| attempt.judgement).collect()
     }
 
     /// What the API server answers the visitor who reads a pod that is not there.
@@ -288,11 +377,17 @@ impl Held {
     }
 
     pub(super) fn command(&self, words: &[&str], context: &str) -> Command {
+        let mut command = self.brinell(words, context, "./held.yaml");
+        command.args(self.scenarios.iter().flat_map(|it| ["--scenario", it]));
+        command
+    }
+
+    fn brinell(&self, words: &[&str], context: &str, profile: &str) -> Command {
         let folder = self.folder.path();
         let mut command = Command::new(env!("CARGO_BIN_EXE_brinell"));
         command.args(words).current_dir(folder).env("XDG_STATE_HOME", folder.join("theirs"));
-        command.args(["--context", context, "--kubeconfig", "way", "--profile", "./held.yaml"]);
-        command.args(["--rate", "0"]).args(self.scenarios.iter().flat_map(|it| ["--scenario", it]));
+        command.args(["--context", context, "--kubeconfig", "way", "--profile", profile]);
+        command.args(["--rate", "0"]);
         command
     }
 
@@ -307,8 +402,30 @@ impl Held {
         (0..20).any(|_| is_so(&self.plan("visitor", &[])))
     }
 
-    /// The verdicts of a run as somebody: each scenario's, and those of its attempts.
+    /// Makes bindings of nobody's.
+    fn bind_many(&self) {
+        let bindings = Api::<RoleBinding>::namespaced(self.client.clone(), "default");
+        let bind = async |number: usize| {
+            let group = "rbac.authorization.k8s.io";
+            let binding = json!({
+                "metadata": {"name": format!("many-{number}")},
+                "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "view"},
+                "subjects": [{"apiGroup": group, "kind": "User", "name": "nobody"}],
+            });
+            let binding = serde_json::from_value(binding).expect("a RoleBinding");
+            bindings.create(&PostParams::default(), &binding).await.expect("made")
+        };
+        let binding = futures::stream::iter((0..MANY).map(bind)).buffer_unordered(16);
+        assert_eq!(self.runtime.block_on(binding.count()), MANY);
+    }
+
+    /// The verdicts of a run as somebody.
     pub(super) fn verdicts(&self, context: &str) -> BTreeMap<String, Vec<Verdict>> {
+        verdicts(&self.results(context))
+    }
+
+    /// What comes of a run as somebody, which leaves nothing behind.
+    fn results(&self, context: &str) -> Results {
         let json = format!("{context}.json");
         let ran: Ran = self.command(&["--json", &json], context).output().expect("started").into();
         let json = fs::read(self.folder.path().join(&json));
@@ -316,11 +433,7 @@ impl Held {
         let results = Results::read(&json).expect("results");
         assert_eq!(results.aborted, None, "{ran:?}");
         assert!(ran.stdout.contains("nothing left behind"), "{ran:?}");
-        let verdicts = results.scenarios.iter().map(|scenario| {
-            let attempts = scenario.attempts.iter().map(|attempt| attempt.judgement.verdict);
-            (scenario.id.clone(), [scenario.verdict].into_iter().chain(attempts).collect())
-        });
-        verdicts.collect()
+        results
     }
 
     /// Without one rule, what needs it is skipped, and all else is as it was.

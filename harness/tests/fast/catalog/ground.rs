@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use brinell::catalog::{Catalog, Ground, Grounded};
-use brinell::model::{Action, Context, Credentials, Expectation, Need, Persona};
+use brinell::model::{Action, AuditFrom, Context, Credentials, Expectation, Need, Persona};
 use serde_json::Value;
 
 const PREFIX: &str = "brinell-k7f3";
@@ -174,6 +174,26 @@ fn somebody_plays_a_persona_by_credentials_of_their_own() {
 }
 
 #[test]
+fn the_files_of_a_profile_are_named_from_its_folder() {
+    let files = |audit: &str| {
+        let profile = format!("{{title: x, audit: {audit}, controls: {{}}}}");
+        let Grounded { profile, .. } = grounded(&profile, true).expect("it is only declared");
+        match profile.profile.audit.expect("a source").from {
+            AuditFrom::File(file) => vec![file],
+            AuditFrom::Listen(listen) => vec![listen.certificate, listen.key, listen.client_ca],
+            other => panic!("{other:?}"),
+        }
+    };
+    let listen =
+        "{listen: {address: '127.0.0.1:1', certificate: a/log, key: a/log, client-ca: a/log}}";
+    for audit in ["{file: a/log}", listen] {
+        for file in files(audit) {
+            assert!(file.is_absolute() && file.ends_with("a/log"), "{file:?}");
+        }
+    }
+}
+
+#[test]
 fn a_player_is_exactly_one() {
     for (player, words) in [
         ("{}", "expected exactly one of `impersonated`"),
@@ -206,14 +226,18 @@ fn a_declared_control_decides_as_the_profile_says() {
     let profile = "
 title: x
 controls:
-  exec-guard: {decides: [{webhook: validate.example.com}], saying: no shells, namespace-labels: {env: production}}";
+  exec-guard:
+    decides: [{webhook: \"validate.example.com-*\"}]
+    saying: no shells
+    leaves: {validate.example.com/policy: shells}
+    namespace-labels: {env: production}";
     let Grounded { catalog, .. } = grounded(profile, true).expect("it is only declared");
     let entry = catalog.scenarios.iter().find(|it| it.id == "exec-interactive").expect("ours");
     let Expectation::Blocked(blocked, _) = &entry.turns[0].expected else { panic!("blocked") };
     assert_eq!(blocked.by.control.decides.len(), 1);
-    assert_eq!(blocked.by.control.decides[0].to_string(), "webhook validate.example.com");
+    assert_eq!(blocked.by.control.decides[0].to_string(), "webhook validate.example.com-*");
     assert_eq!(blocked.saying.as_deref(), Some("no shells"));
-    assert!(blocked.by.control.leaves.is_empty());
+    assert_eq!(blocked.by.control.leaves["validate.example.com/policy"], "shells");
     let labels = &entry.target.objects[0].object["metadata"]["labels"];
     assert_eq!(labels["env"], "production");
     assert_eq!(labels["brinell.dev/exec-guard"], "enforce");
@@ -260,9 +284,14 @@ fn a_player_gets_no_role_where_none_can_be_held() {
 #[test]
 fn what_a_profile_declares_tells_one_reason_from_another() {
     for (setting, words) in [
-        ("{decides: [{webhook: w}]}", "`decides` names a webhook or a policy without `saying`"),
-        ("{decides: [{policy: p}]}", "`decides` names a webhook or a policy without `saying`"),
-        ("{saying: x}", "`saying` stands without `decides`"),
+        ("{decides: [{webhook: w}]}", "names a webhook or a policy without `saying` or `leaves`"),
+        ("{decides: [{policy: p-*}]}", "names a webhook or a policy without `saying` or `leaves`"),
+        ("{saying: x}", "`saying` or `leaves` stands without `decides`"),
+        ("{leaves: {a/b: c}}", "`saying` or `leaves` stands without `decides`"),
+        ("{decides: [{webhook: w}], saying: ' '}", "every refusal says nothing"),
+        ("{decides: [{webhook: w}], leaves: {b: c}}", "no audit event has an annotation `b`"),
+        ("{decides: [{webhook: '*'}], saying: x}", "webhook * may be any"),
+        ("{decides: [{policy: '*-*.*'}], saying: x}", "admission policy *-*.* may be any"),
         ("{decides: [validation]}", "validation is no layer of a control"),
         ("{decides: [flow-control]}", "flow control is no layer of a control"),
     ] {

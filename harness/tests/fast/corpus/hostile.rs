@@ -48,10 +48,11 @@ fn webhook_without_our_annotation() {
         assert_eq!(reasons(&judgement), [Reason::WrongLayer], "{annotation:?}");
         assert!(judgement.outcome.contains("another webhook"), "{}", judgement.outcome);
     }
-    // What cannot be read is not missing: the name is nobody else's.
+    // What cannot be read is not missing, but without words nothing else tells whose it is.
     let mut unread = own;
     unread.log = Log::Unreadable("it is gone".to_owned());
-    assert!(passes(&attack(&[webhook()], None, &unread)));
+    let judgement = attack(&[webhook()], None, &unread);
+    assert_eq!(judgement.verdict, Verdict::Inconclusive, "{judgement:?}");
 }
 
 /// Takes from an event what a log may not show of it.
@@ -80,7 +81,11 @@ fn webhook_of_which_the_log_shows_no_annotation() {
     change_events(&mut evidence, |events| hide(&mut events[0], &[Part::Annotations]));
     let judgement = attack(&[webhook()], None, &evidence);
     assert_eq!(judgement.verdict, Verdict::Inconclusive, "{judgement:?}");
-    assert!(judgement.causes[0].contains("is not shown by this log"), "{:?}", judgement.causes);
+    assert!(
+        judgement.causes[0].contains("no audit event shows what this one leaves"),
+        "{:?}",
+        judgement.causes
+    );
 }
 
 /// Who decided is told as it is from the whole event, or not at all.
