@@ -19,15 +19,17 @@
 //! ```
 
 mod case;
-mod cluster;
 mod other_end;
 mod recorder;
 mod report;
+mod started;
 
 // The library's own files, by which answers are recorded exactly as a run reads them. They use its words and
 // nothing else of it, so that it shows nothing for the recorder's sake.
 #[path = "../../src/attack/answer.rs"]
 mod answer;
+#[path = "../../src/cluster/exchange.rs"]
+mod cluster;
 #[path = "../../src/merge/over.rs"]
 mod merge;
 

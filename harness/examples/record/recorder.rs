@@ -15,10 +15,11 @@ use tokio::process::Child;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::Failure;
-use crate::answer::{exchange, read};
+use crate::answer::read;
 use crate::case::{Case, Cases, Decides, Step, To, pod, split};
-use crate::cluster::{ADMIN, Cluster, MACHINE, PORT};
+use crate::cluster::{AUDIT_ID, exchange};
 use crate::other_end::{Reply, serve};
+use crate::started::{ADMIN, Cluster, MACHINE, PORT};
 
 /// The other end's port for plain HTTP.
 const PLAIN: u16 = 9080;
@@ -256,7 +257,7 @@ impl Recorder {
         let audit_id = tried.sent.audit_id.as_deref().unwrap_or_default();
         let fence = format!("{audit_id}-fence");
         let admin = self.client(&api_server(server.port), ADMIN)?;
-        let request = || Request::get("/apis/brinell.dev/fence").header("Audit-ID", &fence);
+        let request = || Request::get("/apis/brinell.dev/fence").header(AUDIT_ID, &fence);
         while exchange(&admin, request().body(Vec::new())?).await.is_err() {
             sleep(BETWEEN_TRIES).await;
         }

@@ -1,55 +1,17 @@
 //! Answers of the API server, in our own words: what attacks are judged by and the corpus records. The recorder
-//! (`examples/record`) has this file among its own modules, so it uses `model` and `text` alone.
+//! (`examples/record`) has this file among its own modules, so it uses `model`, `text` and the exchange alone.
 
-use std::error::Error;
-use std::time::Duration;
-
-use http::{HeaderMap, Request, Response as HttpResponse};
+use http::{HeaderMap, Response as HttpResponse};
 use http_body_util::{BodyExt, Limited};
-use kube::Client;
 use kube::client::Body;
 use serde_json::Value;
 
-use crate::model::{Answer, LONGEST_MESSAGE, Response, Silence, SilenceKind};
+use crate::cluster::{ANSWERING, is_without_id, silence};
+use crate::model::{Answer, LONGEST_MESSAGE, Response, SilenceKind};
 use crate::text::cut;
-
-/// No request that is answered at all takes longer, short of a webhook's own timeout of 30 s.
-const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Of an answer no more than this is read.
 const LONGEST_BODY: usize = 8 * 1024 * 1024;
-
-/// Marks an answer that did not bring the Audit-ID of its request back.
-#[derive(Clone)]
-struct WithoutId;
-
-/// The header with the id by which a request is found in the audit log. The API server puts it into each answer that it gives
-/// itself, refusals of streams among them (`k8s.io/apiserver/pkg/endpoints/filters/audit_init.go`, measured on 1.36.3).
-const AUDIT_ID: &str = "Audit-ID";
-
-/// Sends a request as it is, once.
-pub async fn exchange(
-    client: &Client,
-    request: Request<Vec<u8>>,
-) -> Result<HttpResponse<Body>, Silence> {
-    let id = request.headers().get(AUDIT_ID).cloned();
-    match tokio::time::timeout(PATIENCE, client.send(request.map(Body::from))).await {
-        Ok(Ok(mut response)) => {
-            let mut ids = response.headers().get_all(AUDIT_ID).iter();
-            if id.is_some_and(|id| !ids.any(|it| it == id)) {
-                response.extensions_mut().insert(WithoutId);
-            }
-            Ok(response)
-        }
-        Ok(Err(error)) => Err(silence_of(&error)),
-        Err(_) => Err(silence(SilenceKind::TimedOut, "no answer from the API server")),
-    }
-}
-
-/// Whether an answer did not bring the Audit-ID of its request back.
-pub fn is_without_id(response: &HttpResponse<Body>) -> bool {
-    response.extensions().get::<WithoutId>().is_some()
-}
 
 /// Reads an answer to its end, as far as it is kept.
 pub async fn read(response: HttpResponse<Body>) -> Answer {
@@ -57,7 +19,7 @@ pub async fn read(response: HttpResponse<Body>) -> Answer {
     let flow_control = flow_control(response.headers());
     let without_id = is_without_id(&response);
     let collected =
-        tokio::time::timeout(PATIENCE, Limited::new(response.into_body(), LONGEST_BODY).collect())
+        tokio::time::timeout(ANSWERING, Limited::new(response.into_body(), LONGEST_BODY).collect())
             .await;
     match collected {
         Ok(Ok(body)) => {
@@ -98,29 +60,6 @@ fn understand(code: u16, body: &[u8]) -> Response {
         };
     }
     Response { text: Some(cut(&String::from_utf8_lossy(body), 512)), ..response }
-}
-
-pub fn silence(kind: SilenceKind, text: &str) -> Silence {
-    Silence { kind, text: text.to_owned(), listener_proven: false }
-}
-
-/// Which sort of silence an error is, by its innermost cause.
-fn silence_of(error: &kube::Error) -> Silence {
-    let mut kind = SilenceKind::Cut;
-    let mut words = error.to_string();
-    let mut ground: Option<&(dyn Error + 'static)> = error.source();
-    while let Some(error) = ground {
-        words = error.to_string();
-        if let Some(error) = error.downcast_ref::<std::io::Error>() {
-            kind = match error.kind() {
-                std::io::ErrorKind::ConnectionRefused => SilenceKind::Refused,
-                std::io::ErrorKind::TimedOut => SilenceKind::TimedOut,
-                _ => kind,
-            };
-        }
-        ground = error.source();
-    }
-    silence(kind, &words)
 }
 
 #[cfg(test)]

@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 
 use http::{Request, StatusCode};
 
-use super::answer::{exchange, is_without_id, silence};
 use super::stream::{Protocols, method, upgrade};
-use crate::cluster::Access;
+use crate::cluster::{AUDIT_ID, Access, exchange, is_without_id, silence};
 use crate::model::{Door, Silence, SilenceKind};
 
 /// What is asked for by WebSocket: a watch is one that needs no pod. Nothing has this name.
@@ -25,7 +24,7 @@ const PROTOCOLS: Protocols =
 /// The doors of streams that do not lead to the API server, and what shows it: each is tried once, as the admin, so that nothing
 /// is opened and nobody is entered. Where no answer brings an Audit-ID back, nothing tells who gave it, and none is known.
 pub async fn closed(access: &Access, run: &str) -> BTreeMap<Door, String> {
-    let asking = Request::get("/version").header("Audit-ID", format!("{run}-way"));
+    let asking = Request::get("/version").header(AUDIT_ID, format!("{run}-way"));
     match send(access, asking).await {
         Ok((_, false)) => {}
         Ok((_, true)) | Err(_) => return BTreeMap::new(),
@@ -45,7 +44,7 @@ async fn why_closed(access: &Access, door: Door, run: &str) -> Option<String> {
     let request = Request::builder()
         .method(method(door))
         .uri(if is_websocket { WATCH } else { EXEC })
-        .header("Audit-ID", format!("{run}-{}", door.name()))
+        .header(AUDIT_ID, format!("{run}-{}", door.name()))
         // A watch by WebSocket is refused without one (measured on 1.36.3).
         .header("Origin", "http://brinell.invalid");
     match send(access, upgrade(request, door, PROTOCOLS)).await {

@@ -5,7 +5,8 @@ use kube::client::Body;
 use serde_json::Value;
 
 use super::Attempt;
-use super::answer::{exchange, read, silence};
+use super::answer::read;
+use crate::cluster::{AUDIT_ID, exchange, silence};
 use crate::model::{Answer, ApiPath, Method, Sent, Silence, SilenceKind, query_values, verb};
 
 /// Subresources that connect to something else, which gets the query of such a request.
@@ -61,7 +62,7 @@ impl Attempt<'_> {
         Request::builder()
             .method(method)
             .uri(uri)
-            .header("Audit-ID", self.audit_id)
+            .header(AUDIT_ID, self.audit_id)
             .header("User-Agent", self.user_agent)
     }
 

@@ -12,7 +12,9 @@ use kube::{Api, Client, Config};
 use tokio::sync::OnceCell;
 
 use super::Observation;
-use crate::cluster::{Access, Connections, CredentialsError, Pace, Taken, client, take, who_am_i};
+use crate::cluster::{
+    Access, Connections, CredentialsError, Pace, Refused, Taken, take, telling_client,
+};
 use crate::model::{Impersonated, Persona, User};
 use crate::text::encode;
 
@@ -37,6 +39,7 @@ pub struct Identity {
     pub elsewhere: bool,
     config: Config,
     connections: Arc<OnceCell<Connections>>,
+    refused: Refused,
 }
 
 /// What requests are sent with.
@@ -45,6 +48,8 @@ struct Pass {
     user: Option<String>,
     token: Option<String>,
     elsewhere: bool,
+    /// Tells that its credentials were answered 401: of the admin's somebody waits for it.
+    refused: Refused,
 }
 
 /// An identity could not be made.
@@ -74,7 +79,7 @@ impl Identity {
     }
 
     async fn made(name: &str, persona: &Persona, access: &Access) -> Result<Self, NoIdentity> {
-        let Pass { mut config, user, token, elsewhere } = pass(persona, access).await?;
+        let Pass { mut config, user, token, elsewhere, refused } = pass(persona, access).await?;
         let impersonated = persona.impersonated();
         if let Some(user) = &impersonated {
             config.auth_info.impersonate = Some(user.username.clone());
@@ -97,12 +102,13 @@ impl Identity {
             name: name.to_owned(),
             user,
             impersonated,
-            client: client(config.clone(), &access.pace)?,
+            client: telling_client(config.clone(), &access.pace, &refused)?,
             token,
             taken,
             elsewhere,
             config,
             connections: Arc::default(),
+            refused,
         })
     }
 
@@ -128,7 +134,8 @@ impl Identity {
     /// # Errors
     /// When the credentials cannot be used.
     pub async fn connections(&self, pace: &Pace) -> Result<&Connections, kube::Error> {
-        self.connections.get_or_try_init(async || Connections::of(&self.config, pace)).await
+        let open = async || Connections::of(&self.config, pace, &self.refused);
+        self.connections.get_or_try_init(open).await
     }
 
     /// The bearer token, for what asks another server than the API server. Never printed.
@@ -139,15 +146,16 @@ impl Identity {
 
 /// What a persona sends, before any impersonation.
 async fn pass(persona: &Persona, access: &Access) -> Result<Pass, NoIdentity> {
-    let Access { admin, config, .. } = access;
+    let Access { admin, config, user, .. } = access;
+    let refused = Refused::default();
     let token = match persona {
         Persona::Credentials(credentials) => {
             let Taken { config, user, token, elsewhere } = take(credentials, access).await?;
-            return Ok(Pass { config, user: Some(user), token, elsewhere });
+            return Ok(Pass { config, user: Some(user), token, elsewhere, refused });
         }
         Persona::Admin | Persona::Impersonated(Impersonated { by: None, .. }) => {
-            let user = who_am_i(admin).await?.username;
-            return Ok(Pass { config: config.clone(), user, token: None, elsewhere: false });
+            let (config, user, refused) = (config.clone(), user.clone(), access.refused.clone());
+            return Ok(Pass { config, user, token: None, elsewhere: false, refused });
         }
         Persona::ServiceAccount(account)
         | Persona::Impersonated(Impersonated { by: Some(account), .. }) => {
@@ -158,7 +166,7 @@ async fn pass(persona: &Persona, access: &Access) -> Result<Pass, NoIdentity> {
         Persona::Anonymous => None,
     };
     let (config, user) = (access.bare(token.as_deref()), persona.user());
-    Ok(Pass { config, user, token, elsewhere: false })
+    Ok(Pass { config, user, token, elsewhere: false, refused })
 }
 
 /// The headers of impersonation that kube has no fields for. A key is encoded, because it may hold a slash.
@@ -179,4 +187,63 @@ async fn request_token(accounts: &Api<ServiceAccount>, name: &str) -> Result<Str
     };
     let granted = accounts.create_token_request(name, &PostParams::default(), &request).await?;
     Ok(granted.status.map(|status| status.token).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use serde_json::json;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    /// The way in to what answers 401 to everything.
+    async fn refusing() -> Access {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("bound");
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = [0; 1024];
+                let _ = stream.read(&mut request).await;
+                let answer =
+                    "HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        let config = Config::new(format!("http://{address}").parse().expect("a URL"));
+        let pace = Pace::free();
+        Access {
+            admin: crate::cluster::client(config.clone(), &pace).expect("no credentials"),
+            config,
+            node_name: String::new(),
+            image: String::new(),
+            stream_protocols: "",
+            pace,
+            questions: Arc::new(Semaphore::new(1)),
+            user: Some("admin".to_owned()),
+            refused: Refused::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn that_the_admins_credentials_ended_is_told_by_whoever_acts_by_them() {
+        for (persona, is_told) in [
+            (json!("admin"), true),
+            (json!({"impersonated": {"user": "jane", "groups": ["developers"]}}), true),
+            (json!("anonymous"), false),
+            (json!("bad-token"), false),
+        ] {
+            let access = refusing().await;
+            let who: Persona = serde_json::from_value(persona.clone()).expect("a persona");
+            let identity = Identity::of("somebody", &who, &access).await.expect("made");
+            let request = http::Request::get("/api").body(Vec::new()).expect("built");
+            identity.client.request_text(request).await.expect_err("it is refused");
+            assert_eq!(access.refused.told().now_or_never().is_some(), is_told, "{persona}");
+            let connections = identity.connections(&access.pace).await.expect("no credentials");
+            connections.open().await.expect("opened");
+            assert_eq!(access.refused.told().now_or_never().is_some(), is_told, "{persona}");
+        }
+    }
 }

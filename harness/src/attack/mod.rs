@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 use crate::audit::LogError;
 use crate::catalog::{KnownRights, Target};
-use crate::cluster::{Access, ClusterError, Etcd, NodePorts, ServerSettings, Sight};
+use crate::cluster::{AUDIT_ID, Access, ClusterError, Etcd, NodePorts, ServerSettings, Sight};
 use crate::model::{Action, Answer, AuditLogSearch, Door, Effect, Event, Need, Sent, Silence};
 use crate::pod::probe::NoAnswer;
 
@@ -63,7 +63,7 @@ impl World {
         }
         let unsent = |source| LogError::Unsent { fence: audit_id.to_owned(), source };
         let request = ::http::Request::get(self.sight.fence)
-            .header("Audit-ID", audit_id)
+            .header(AUDIT_ID, audit_id)
             .body(kube::client::Body::empty())
             .map_err(|error| unsent(kube::Error::HttpError(error)))?;
         // Any answer will do: each comes with an audit event.
@@ -138,22 +138,34 @@ pub struct Traced {
 }
 
 impl Traced {
-    /// Whether an event is such a trace. A body shows the label, a refusal the name. A success without a body shows
-    /// neither where the API server completed the name (measured on 1.36.3): it may be one.
+    /// Whether an event is such a trace. A success without a body shows neither label nor name where the API server completed
+    /// the name (measured on 1.36.3): it may be one, and as well another attempt's.
     pub fn matches(&self, event: &Event) -> bool {
-        let Some(object) = &event.object_ref else { return false };
+        self.is_by_controller(event) && (self.names(event) || event.is_nameless())
+    }
+
+    /// Whether an event is shown to be such a trace. A body shows the label, a refusal the name.
+    pub fn is_shown_by(&self, event: &Event) -> bool {
+        self.is_by_controller(event) && self.names(event)
+    }
+
+    fn is_by_controller(&self, event: &Event) -> bool {
+        event.user.username == self.user
+            && event.verb == "create"
+            && event.object_ref.as_ref().is_some_and(|object| {
+                object.resource == self.resource
+                    && object.subresource.is_empty()
+                    && object.namespace == self.namespace
+            })
+    }
+
+    fn names(&self, event: &Event) -> bool {
         // Without the hyphen attempt 1 would find the traces of attempt 12.
         let below = format!("{}-", self.name);
         let message = event.response_status.as_ref().map(|status| status.message.as_str());
-        event.user.username == self.user
-            && event.verb == "create"
-            && object.resource == self.resource
-            && object.subresource.is_empty()
-            && object.namespace == self.namespace
-            && (event.attempt.as_ref() == Some(&self.attempt)
-                || object.name.starts_with(&below)
-                || message.is_some_and(|words| words.contains(&format!("\"{below}")))
-                || event.is_nameless())
+        event.attempt.as_ref() == Some(&self.attempt)
+            || event.object_ref.as_ref().is_some_and(|object| object.name.starts_with(&below))
+            || message.is_some_and(|words| words.contains(&format!("\"{below}")))
     }
 }
 
@@ -278,6 +290,9 @@ mod tests {
             json!({"responseStatus": {"code": 201}}),
         ] {
             assert!(traced.matches(&event(over.clone())), "{over}");
+            // Which attempt's it is, a success does not show that has neither name nor body.
+            let is_shown = over != json!({"responseStatus": {"code": 201}});
+            assert_eq!(traced.is_shown_by(&event(over.clone())), is_shown, "{over}");
         }
         for over in [
             json!({}),

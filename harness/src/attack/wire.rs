@@ -4,9 +4,8 @@
 use kube::Client;
 use tokio::sync::OnceCell;
 
-use super::answer::silence;
 use super::{ActionError, Identity, World};
-use crate::cluster::{Access, Connection, Connections, Greeting, Servers};
+use crate::cluster::{Access, Connection, Connections, Greeting, Servers, silence};
 use crate::model::{Silence, SilenceKind};
 use crate::text::api_words;
 
@@ -63,7 +62,7 @@ impl World {
     /// # Errors
     /// When its credentials cannot be used.
     pub async fn wire(&self, identity: &Identity) -> Result<Option<Wire>, kube::Error> {
-        if !matches!(self.sight.servers, Servers::OneAConnection) {
+        if !matches!(self.sight.servers, Servers::OneAConnection(_)) {
             return Ok(None);
         }
         let connections = identity.connections(&self.access.pace).await?.clone();
@@ -76,11 +75,10 @@ impl World {
     /// # Errors
     /// When there are several and the one that answers was not.
     pub(super) async fn of_one_server(&self) -> Result<World, ActionError> {
-        if !matches!(self.sight.servers, Servers::OneAConnection) {
+        let Servers::OneAConnection(admin) = &self.sight.servers else {
             return Ok(self.clone());
-        }
-        let Access { config, pace, .. } = &self.access;
-        let (connection, greeting) = Connections::of(config, pace)?.open().await?;
+        };
+        let (connection, greeting) = admin.open().await?;
         if let Greeting::Untold(words) = greeting {
             return Err(ActionError::Missing(format!(
                 "the API server that answers was not seen awake, and one that starts refuses everybody: {words}"

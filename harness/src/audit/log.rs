@@ -19,7 +19,8 @@ use super::source::Losses;
 use crate::model::{AuditSource, Event, Leak, LogFormat, Order};
 
 /// Requests of ours whose events are kept, and traces: those of the last attempts. What the log holds of an attempt is
-/// collected when its scenario has sent all others, and a proof makes a hundred thousand of them.
+/// collected when its scenario has sent all others, and a proof makes a hundred thousand of them. Where all is collected at
+/// the end, [`AuditLog::keep`] says how many there are.
 const KEPT: usize = 4096;
 
 /// The audit log of a run, as far as it was read.
@@ -38,6 +39,8 @@ pub struct AuditLog {
 
 #[derive(Default)]
 struct State {
+    /// Of how many requests events are kept at least.
+    kept: usize,
     events: HashMap<String, Vec<Event>>,
     /// The keys of `events`, the oldest first.
     requests: VecDeque<String>,
@@ -59,7 +62,7 @@ impl State {
         if !events.iter().any(|kept| kept.is_same(&event)) {
             events.push(event);
         }
-        if self.requests.len() > KEPT
+        if self.requests.len() > self.kept.max(KEPT)
             && let Some(oldest) = self.requests.pop_front()
         {
             self.events.remove(&oldest);
@@ -68,7 +71,7 @@ impl State {
 
     fn keep_trace(&mut self, event: Event) {
         self.traces.push_back(event);
-        if self.traces.len() > KEPT {
+        if self.traces.len() > self.kept.max(KEPT) {
             self.traces.pop_front();
         }
     }
@@ -197,6 +200,12 @@ impl AuditLog {
             other => other,
         };
         AuditLog { order, ..self }
+    }
+
+    /// Keeps the events of so many requests at least.
+    pub fn keep(&self, requests: usize) {
+        let mut state = self.state();
+        state.kept = state.kept.max(requests);
     }
 
     /// Why it can no longer be read; `None` while it can.
@@ -676,6 +685,17 @@ mod tests {
         assert_eq!(log.state().events.len(), KEPT);
         assert!(log.events("k7f3-1").is_empty());
         assert_eq!(log.events(&format!("k7f3-{last}")).len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_judged_at_the_end_is_kept_until_then() {
+        let last = KEPT + 1;
+        let text: String =
+            (0..=last).map(|id| format!("{}\n", event(&format!("k7f3-{id}")))).collect();
+        let log = AuditLog::new("k7f3", "c4n4ry");
+        log.keep(last + 1);
+        log.read(text.as_bytes()).await;
+        assert_eq!(log.events("k7f3-0").len(), 1);
     }
 
     #[tokio::test]

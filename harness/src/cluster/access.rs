@@ -45,6 +45,34 @@ pub struct Access {
     pub pace: Pace,
     /// Who holds one of these may ask a question: how fast thousands of them may be asked is the cluster's to say.
     pub questions: Arc<Semaphore>,
+    /// As whom the API server takes the admin.
+    pub user: Option<String>,
+    /// Tells that whoever acts by the admin's credentials was answered 401.
+    pub refused: Refused,
+}
+
+/// Tells that credentials were answered 401. Its copies share it.
+#[derive(Clone, Default)]
+pub struct Refused(Arc<Notify>);
+
+impl Refused {
+    /// Waits until they were.
+    pub async fn told(&self) {
+        self.0.notified().await;
+    }
+
+    /// What tells it of each answer.
+    pub(super) fn telling<B>(
+        &self,
+    ) -> MapResponseLayer<impl Fn(Response<B>) -> Response<B> + Clone + use<B>> {
+        let refused = Arc::clone(&self.0);
+        MapResponseLayer::new(move |answer: Response<B>| {
+            if answer.status() == http::StatusCode::UNAUTHORIZED {
+                refused.notify_one();
+            }
+            answer
+        })
+    }
 }
 
 impl Access {
@@ -115,21 +143,18 @@ pub(super) const CONNECTING: Duration = Duration::from_secs(5);
 /// # Errors
 /// When no client can be made of the configuration.
 pub fn client(config: Config, pace: &Pace) -> Result<Client, kube::Error> {
-    telling_client(config, pace, Arc::default())
+    telling_client(config, pace, &Refused::default())
 }
 
 /// The same, which tells of each time that it is answered 401.
-pub(super) fn telling_client(
+///
+/// # Errors
+/// When no client can be made of the configuration.
+pub(crate) fn telling_client(
     config: Config,
     pace: &Pace,
-    refused: Arc<Notify>,
+    refused: &Refused,
 ) -> Result<Client, kube::Error> {
-    let telling = MapResponseLayer::new(move |answer: Response<_>| {
-        if answer.status() == http::StatusCode::UNAUTHORIZED {
-            refused.notify_one();
-        }
-        answer
-    });
     let dial = dial(config.proxy_url.as_ref())?;
     let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(dial)?);
     connector.set_connect_timeout(Some(CONNECTING));
@@ -141,7 +166,7 @@ pub(super) fn telling_client(
         .map_err(|error: legacy::Error| BoxError::from(error))
         .service(legacy::Client::builder(TokioExecutor::new()).build(connector));
     let sending = ClientBuilder::new(BoxService::new(sending), config.default_namespace);
-    Ok(in_turn(sending.with_layer(&telling), pace))
+    Ok(in_turn(sending.with_layer(&refused.telling()), pace))
 }
 
 /// What gives requests the credentials of a configuration. What an error of kube's shows of a plug-in's environment is

@@ -19,7 +19,7 @@ use tower::{BoxError, ServiceExt, service_fn};
 
 use super::access::{CONNECTING, auth_layer, in_turn};
 use super::proxy::dial;
-use super::{Pace, READY};
+use super::{AUDIT_ID, Pace, READY, Refused};
 
 /// Of what a marked request is answered no more is read.
 const LONGEST_ANSWER: usize = 1024 * 1024;
@@ -48,20 +48,20 @@ pub enum Greeting {
 }
 
 impl Connections {
-    /// As the identity of this configuration.
+    /// As the identity of this configuration. Each answer of 401 is told.
     ///
     /// # Errors
     /// When its credentials cannot be used.
-    pub fn of(config: &Config, pace: &Pace) -> Result<Connections, kube::Error> {
+    pub fn of(config: &Config, pace: &Pace, refused: &Refused) -> Result<Connections, kube::Error> {
         let dial = dial(config.proxy_url.as_ref())?;
         let connector = config.rustls_https_connector_with_connector(dial)?;
         let (base, auth) = (config.base_uri_layer(), Arc::new(auth_layer(config)?));
         let (headers, pace) = (config.extra_headers_layer()?, pace.clone());
-        let server = config.cluster_url.clone();
+        let (server, refused) = (config.cluster_url.clone(), refused.clone());
         Ok(Connections(Arc::new(move || {
             let stream = connector.clone().oneshot(server.clone()).boxed();
             let (base, auth) = (base.clone(), Arc::clone(&auth));
-            let (headers, pace) = (headers.clone(), pace.clone());
+            let (headers, pace, refused) = (headers.clone(), pace.clone(), refused.clone());
             async move {
                 let stream = tokio::time::timeout(CONNECTING, stream).await??;
                 let (sender, connection) = handshake(stream).await?;
@@ -70,6 +70,7 @@ impl Connections {
                 let sending = service_fn(move |request| send(Arc::clone(&sender), request));
                 let client = |headers: Option<&ExtraHeadersLayer>| {
                     let builder = ClientBuilder::new(sending.clone(), "default")
+                        .with_layer(&refused.telling())
                         .with_layer(&option_layer(auth.as_ref().as_ref()))
                         .with_layer(&option_layer(headers))
                         .with_layer(&base);
@@ -111,7 +112,7 @@ impl Connection {
     ) -> Result<(StatusCode, String), kube::Error> {
         let mut request = Request::get(path);
         if let Some(id) = audit_id {
-            request = request.header("Audit-ID", id);
+            request = request.header(AUDIT_ID, id);
         }
         let request = request.body(Body::empty()).map_err(kube::Error::HttpError)?;
         let response = self.own.send(request).await?;
@@ -201,7 +202,8 @@ mod tests {
         let address = serve(readiness).await;
         let mut config = Config::new(format!("http://{address}").parse().expect("a URL"));
         config.auth_info.impersonate = Some("jane".to_owned());
-        (Connections::of(&config, &Pace::free()).expect("no credentials"), address)
+        let connections = Connections::of(&config, &Pace::free(), &Refused::default());
+        (connections.expect("no credentials"), address)
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@ mod ask;
 mod commands;
 mod connection;
 mod elf;
+mod exchange;
 mod existing;
 mod image;
 mod own;
@@ -25,12 +26,13 @@ mod webhooks;
 use std::path::Path;
 use std::time::Duration;
 
-pub(crate) use access::who_am_i;
-pub use access::{Access, client};
+pub use access::{Access, Refused, client};
+pub(crate) use access::{telling_client, who_am_i};
 pub(crate) use applying::{Applier, ApplyError, StandIn, is_pod_ready, until_pod_ready};
 pub use ask::ask;
 pub use commands::RUN_VARIABLE;
 pub(crate) use connection::{Connection, Connections, Greeting};
+pub(crate) use exchange::{ANSWERING, AUDIT_ID, exchange, is_without_id, silence};
 pub use existing::sweep as sweep_existing;
 pub(crate) use existing::{CredentialsError, Taken, take};
 pub use existing::{

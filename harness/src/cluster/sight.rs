@@ -9,7 +9,7 @@ use futures::future::LocalBoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{ClusterError, Pulse};
+use super::{ClusterError, Connections, Pulse};
 use crate::audit::AuditLog;
 use crate::audit::source::Command;
 use crate::pod::probe::{self, EtcdAnswer, EtcdOrder, NoAnswer, RequestAnswer, RequestOrder};
@@ -41,8 +41,8 @@ pub struct Sight {
 pub enum Servers {
     /// One. Which process of it answers is watched.
     One(Pulse),
-    /// Several, and each connection leads to one of them.
-    OneAConnection,
+    /// Several, and each connection leads to one of them. The admin opens these.
+    OneAConnection(Connections),
     /// It cannot be told which of several answers. No refusal by authorization counts.
     Unknown,
 }
@@ -52,7 +52,7 @@ impl Servers {
     pub fn pulse(&self) -> Option<&Pulse> {
         match self {
             Servers::One(pulse) => Some(pulse),
-            Servers::OneAConnection | Servers::Unknown => None,
+            Servers::OneAConnection(_) | Servers::Unknown => None,
         }
     }
 }

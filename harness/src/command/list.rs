@@ -70,6 +70,8 @@ pub async fn plan(arguments: PlanArguments) -> Result<ExitCode, Error> {
         let reached = visit::look(&catalog, &profile, place, there).await?;
         let mut plan = reached.plan(selection)?;
         reached.ask(&mut plan).await?;
+        // A run would end where it cannot be read.
+        reached.pull_credentials().await?;
         return show(&plan, &profile, &format!("existing ({})", reached.existing.told()));
     }
     let choice = Choice::make(selection.cluster).await;

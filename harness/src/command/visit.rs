@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use brinell::catalog::{Catalog, Grantee, Ground, Grounded, Lacks, ProfileEntry, Values};
 use brinell::cli::{ExistingArguments, PlanArguments, RunArguments, Selection};
-use brinell::cluster::{Existing, Pace, ReachError, Way, lacks, namespace_prefix};
-use brinell::model::{AuditSource, Context, PullSecret, RunEvent, WaiverEntry, Whereabouts};
+use brinell::cluster::{Existing, Pace, PullCredentials, ReachError, Way, lacks, namespace_prefix};
+use brinell::model::{AuditSource, Context, RunEvent, WaiverEntry, Whereabouts};
 use brinell::report::ExitCode;
 use brinell::run::{self, Plan, Progress, Visit};
 use brinell::text;
@@ -38,8 +38,6 @@ pub struct Place {
     way: Way,
     /// The image of our own executable, as its nodes can pull it.
     image: Option<String>,
-    /// With what they pull it, where a registry asks for a password.
-    pull_secret: Option<PullSecret>,
 }
 
 impl Place {
@@ -55,8 +53,7 @@ impl Place {
         let way = selection.cluster.is_none().then(|| way(arguments, says)).flatten();
         see_meant(arguments, way.as_ref())?;
         let image = arguments.image.as_ref().or(says.image.as_ref()).cloned();
-        let pull_secret = says.pull_secret.clone();
-        Ok(way.map(|way| Place { way, image, pull_secret }))
+        Ok(way.map(|way| Place { way, image }))
     }
 }
 
@@ -88,14 +85,10 @@ fn see_meant(arguments: &ExistingArguments, way: Option<&Way>) -> Result<(), Err
 
 /// Reaches the cluster.
 async fn reach(place: Place, arguments: &ExistingArguments) -> Result<Existing, Error> {
-    let Place { way, image, pull_secret } = place;
+    let Place { way, image } = place;
     let allowed = arguments.allow_production.as_deref();
     let pace = Pace::of(arguments.rate.unwrap_or(RATE));
-    let mut existing = Existing::reach(way, image.as_deref(), pace, allowed).await?;
-    if let Some(from) = &pull_secret {
-        existing.read_pull_secret(from).await.map_err(ReachError::from)?;
-    }
-    Ok(existing)
+    Ok(Existing::reach(way, image.as_deref(), pace, allowed).await?)
 }
 
 /// Reaches the cluster for a plan. Its log is not opened: a plan reads nothing of it.
@@ -176,6 +169,18 @@ impl Reached {
         plan.skip(&unmet.why);
         Ok(unmet.asked)
     }
+
+    /// Reads what the nodes pull our image with, once it is known that it may be read; `None` if they need nothing.
+    pub async fn pull_credentials(&self) -> Result<Option<PullCredentials>, Error> {
+        let says = self.grounded.profile.profile.cluster.as_ref();
+        match says.and_then(|it| it.pull_secret.as_ref()) {
+            Some(from) => {
+                let read = self.existing.pull_credentials(from).await;
+                Ok(Some(read.map_err(ReachError::from)?))
+            }
+            None => Ok(None),
+        }
+    }
 }
 
 /// Runs there.
@@ -198,13 +203,8 @@ pub async fn start(
     };
     let sees_log = existing.sight.log.is_some();
     let reached = Reached::new(catalog, profile, existing, &run, sees_log, with_pods)?;
-    let visit = Visit {
-        with_pods,
-        jobs: arguments.conditions.jobs.into(),
-        deadline: arguments.conditions.deadline.map_or(DEADLINE, Duration::from_secs),
-    };
     let work = async |made: &Made, progress: &Progress| {
-        begin(&reached, values, unread, &arguments, &visit, made, progress).await
+        begin(&reached, values, unread, &arguments, made, progress).await
     };
     conduct(work, &arguments.output, false, reporter, started).await
 }
@@ -215,7 +215,6 @@ async fn begin(
     values: Values,
     unread: Option<String>,
     arguments: &RunArguments,
-    visit: &Visit,
     made: &Made,
     progress: &Progress,
 ) -> Result<Duration, Error> {
@@ -241,8 +240,14 @@ async fn begin(
     if plan.scenarios.is_empty() {
         return Ok(Duration::ZERO);
     }
+    let visit = Visit {
+        with_pods: reached.with_pods,
+        pull: reached.pull_credentials().await?,
+        jobs: arguments.conditions.jobs.into(),
+        deadline: arguments.conditions.deadline.map_or(DEADLINE, Duration::from_secs),
+    };
     let folder = made.folder(&values.run)?;
     existing.mark(&folder).map_err(run::StageError::from)?;
-    run::visit(&plan, grounded, existing, values, visit, progress).await?;
+    run::visit(&plan, grounded, existing, values, &visit, progress).await?;
     Ok(Duration::ZERO)
 }

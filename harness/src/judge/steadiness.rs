@@ -23,8 +23,8 @@ pub(super) fn asleep(unseen: &str) -> String {
     )
 }
 
-/// Takes back a verdict that rests on a refusal by authorization, where not one process was awake all the time: while
-/// it starts, an API server refuses everybody.
+/// Takes back a pass that rests on a refusal by authorization, where not one process was awake all the time: while it
+/// starts, an API server refuses everybody. A failure that rests on one stays, and tells it.
 pub(super) fn doubt(attempt: &mut AttemptResult, cause: &str) {
     let Some(evidence) = &attempt.evidence else { return };
     // A review of grants was refused by nobody. What an authorizer said to questions it would have said to requests.
@@ -32,8 +32,11 @@ pub(super) fn doubt(attempt: &mut AttemptResult, cause: &str) {
     let rests_on_authorization = is_asked
         && matches!(&evidence.decision, Decision::Denied(denial)
         if matches!(denial.layer, Layer::Impersonation | Layer::Authorization | Layer::UpgradeCheck));
-    if rests_on_authorization && attempt.judgement.verdict == Verdict::Passed {
-        attempt.judgement.verdict = Verdict::Inconclusive;
-        attempt.judgement.causes.push(cause.to_owned());
+    let judgement = &mut attempt.judgement;
+    match judgement.verdict {
+        Verdict::Passed if rests_on_authorization => judgement.verdict = Verdict::Inconclusive,
+        Verdict::Failed if rests_on_authorization => {}
+        _ => return,
     }
+    judgement.causes.push(cause.to_owned());
 }

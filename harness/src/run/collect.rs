@@ -2,7 +2,7 @@
 
 use super::send::{Sending, Uncollected};
 use super::stage::Stage;
-use crate::attack::Observation;
+use crate::attack::{Observation, Traced};
 use crate::audit::source::NotCome;
 use crate::audit::{AuditLog, Awaited};
 use crate::cluster::ask;
@@ -66,9 +66,10 @@ fn unproved(log: &AuditLog, why: &str) -> String {
     format!("no event of it came within {patience:?}, and nothing proves that none will: {why}")
 }
 
-/// Whether what is there of an attempt is all that can come of it.
+/// Whether what is there of an attempt is all that can come of it. A trace that may be another attempt's shows nothing of it.
 fn is_whole(observation: &Observation, events: &[Event], traces: &[Event]) -> bool {
-    events.iter().any(Event::is_answered) && (observation.traced.is_none() || !traces.is_empty())
+    let is_shown = |traced: &Traced| traces.iter().any(|event| traced.is_shown_by(event));
+    events.iter().any(Event::is_answered) && observation.traced.as_ref().is_none_or(is_shown)
 }
 
 /// Waits until the events of all that was sent are there, where nothing tells when they are, or until none comes any more.
@@ -116,7 +117,7 @@ fn own_fence(stage: &Stage, observation: &Observation, fence: Fence) -> Fence {
         fence.map_err(|why| format!("its connection took no marked request after it: {why}"));
     let seen = sent.and_then(|id| log.see_fence(&id).map(|()| id));
     let proved = seen.and_then(|id| match &observation.traced {
-        Some(traced) if log.traces(|event| traced.matches(event)).is_empty() => {
+        Some(traced) if log.traces(|event| traced.is_shown_by(event)).is_empty() => {
             Err("its controller may have asked another API server".to_owned())
         }
         _ => Ok(id),

@@ -20,12 +20,15 @@ pub(crate) use stage::{OwnStage, SecondStage, Stage};
 
 use crate::catalog::{Grounded, Values};
 use crate::cluster::assets::{self, Assets};
-use crate::cluster::{ClusterType, Existing, RunFolder, Wanted, image_name, own};
+use crate::cluster::{ClusterType, Existing, PullCredentials, RunFolder, Wanted, image_name, own};
 use crate::model::{RunEvent, Verdict};
 use crate::pod::guard::certificates;
 
 /// The names under which the API server reaches exec-guard: by its Service, or where the harness serves it.
 const GUARD: [&str; 2] = ["exec-guard.brinell-exec-guard.svc", "127.0.0.1"];
+
+/// How many requests an attempt takes at most: it is sent again where it came too soon, each time with a marked one after it.
+const REQUESTS: usize = 4;
 
 /// The step in which programs are found.
 const ASSETS: &str = "assets";
@@ -76,6 +79,8 @@ pub async fn run(
 pub struct Visit {
     /// Whether the cluster's nodes can have our image, so that pods of ours run.
     pub with_pods: bool,
+    /// With what they pull it; `None` if they need nothing.
+    pub pull: Option<PullCredentials>,
     /// How many scenarios at a time.
     pub jobs: usize,
     /// How long the scenarios may take altogether.
@@ -92,13 +97,14 @@ pub async fn visit(
     visit: &Visit,
     progress: &Progress,
 ) -> Result<(), StageError> {
-    let stage = Stage::on(existing, plan, values).await?;
+    let stage = Stage::on(existing, plan, values, visit.pull.clone()).await?;
     let furnishing =
         async { stage.while_there(stage.furnish(plan, grounded, visit.with_pods)).await? };
     progress.step("staged", "making namespaces of our own", furnishing).await?;
     let deadline = tokio::time::Instant::now() + visit.deadline;
     match &existing.sight.log {
         Some(log) if !log.is_in_order() => {
+            log.keep(plan.turns().count() * REQUESTS);
             execute::execute_late(plan, &stage, visit.jobs, deadline, progress).await;
         }
         _ => execute::execute(plan, &stage, visit.jobs, deadline, progress).await,

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::catalog::{
     Catalog, ControlFile, Document, Entry, KnownRights, Lacks, PersonaEntry, Planned, ProfileEntry,
-    Question, SetUp, Target, Values, identity, join, namespace, people,
+    Question, SetUp, Target, Turn, Values, identity, join, namespace, people,
 };
 use crate::cluster::Settings;
 use crate::model::{Action, Deviation, Expectation, Holder, Layer, Need, Rights};
@@ -146,6 +146,11 @@ impl<'a> Plan<'a> {
         by_name.into_values().collect()
     }
 
+    /// All that is tried.
+    pub fn turns(&self) -> impl Iterator<Item = &Turn> {
+        self.scenarios.iter().flat_map(|entry| &entry.turns)
+    }
+
     /// All objects of its targets, controls and personas.
     pub fn objects(&self) -> impl Iterator<Item = &Document> {
         let targets = self.targets().into_iter().flat_map(|target| &target.objects);
@@ -156,8 +161,7 @@ impl<'a> Plan<'a> {
     /// The personas that the scenarios and the controls' own questions need, each once, in the order of their names.
     pub fn personas(&self) -> Vec<&PersonaEntry> {
         let asked = self.questions().map(|question| &*question.persona);
-        let turns = self.scenarios.iter().flat_map(|entry| &entry.turns);
-        let all = turns.map(|turn| &*turn.persona).chain(asked);
+        let all = self.turns().map(|turn| &*turn.persona).chain(asked);
         let by_name: BTreeMap<&str, &PersonaEntry> = all.map(|it| (it.name.as_str(), it)).collect();
         by_name.into_values().collect()
     }

@@ -117,7 +117,7 @@ impl<'a> Play<'a> {
     fn steadiness(&self, before: Option<u64>) -> Steadiness {
         match self.stage.world.sight.servers {
             Servers::One(_) => {}
-            Servers::OneAConnection => return Steadiness::Several,
+            Servers::OneAConnection(_) => return Steadiness::Several,
             Servers::Unknown => return Steadiness::Unknown,
         }
         match before.is_some() && self.stage.process() == before {

@@ -8,7 +8,7 @@ use kube::client::Body;
 use super::{Existing, ReachError};
 use crate::audit::AuditLog;
 use crate::audit::source::{Losses, Opened, RunStart, Stream, open};
-use crate::cluster::{FENCE, Servers, client};
+use crate::cluster::{AUDIT_ID, FENCE, Servers, client};
 use crate::model::{AtEnd, AuditSource};
 
 /// Requests of which a policy logs one: a path that is nothing, for policies with a rule for all; objects that are not
@@ -40,7 +40,7 @@ impl Existing {
             let log = AuditLog::new(run, canary).of_source(source, losses);
             match servers {
                 Servers::One(_) => log,
-                Servers::OneAConnection => log.of_several(),
+                Servers::OneAConnection(_) => log.of_several(),
                 Servers::Unknown => log.in_disorder(SEVERAL),
             }
         };
@@ -69,7 +69,7 @@ impl Existing {
             let Ok(admin) = client(self.access.config.clone(), &self.access.pace) else { continue };
             for (number, path) in FENCES.into_iter().enumerate() {
                 let id = format!("{run}-fence-{asked}-{number}");
-                let request = http::Request::get(path).header("Audit-ID", &id).body(Body::empty());
+                let request = http::Request::get(path).header(AUDIT_ID, &id).body(Body::empty());
                 if let Ok(request) = request
                     && admin.send(request).await.is_ok()
                 {
@@ -101,7 +101,7 @@ impl Existing {
     fn connections(&self) -> usize {
         match self.sight.servers {
             Servers::One(_) => 1,
-            Servers::OneAConnection | Servers::Unknown => 2 * self.api_servers.unwrap_or(2),
+            Servers::OneAConnection(_) | Servers::Unknown => 2 * self.api_servers.unwrap_or(2),
         }
     }
 }

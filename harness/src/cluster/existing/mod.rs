@@ -16,11 +16,13 @@ use k8s_openapi::api::core::v1::{Namespace, Node};
 use kube::api::ListParams;
 use kube::{Api, Client};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 
-use super::{Access, ClusterError, FENCE, Pace, Pulse, RunFolder, Servers, Sight, who_am_i};
+use super::{
+    Access, ClusterError, FENCE, Pace, Pulse, Refused, RunFolder, Servers, Sight, who_am_i,
+};
 use crate::catalog::Lacks;
-use crate::cluster::access::telling_client;
+use crate::cluster::telling_client;
 use crate::model::{Need, Right};
 use crate::text::without_credentials;
 
@@ -80,18 +82,12 @@ pub struct Existing {
     pub sight: Sight,
     /// Its version: `v1.36.3`.
     pub version: String,
-    /// As whom the API server takes us.
-    pub user: String,
     /// The API server's address.
     pub server: String,
     /// Which cluster it is, whatever leads to it.
     identity: String,
-    /// Tells when the admin is answered 401.
-    refused: Arc<Notify>,
     /// How many API servers it has; `None` if it does not tell.
     pub api_servers: Option<usize>,
-    /// With what its nodes pull our image; `None` if they need nothing.
-    pub pull: Option<PullCredentials>,
 }
 
 impl Existing {
@@ -113,9 +109,8 @@ impl Existing {
             server: server.clone(),
             cause: Box::new(cause),
         };
-        let refused = Arc::new(Notify::new());
-        let admin =
-            telling_client(config.clone(), &pace, Arc::clone(&refused)).map_err(unusable)?;
+        let refused = Refused::default();
+        let admin = telling_client(config.clone(), &pace, &refused).map_err(unusable)?;
         let version = admin.apiserver_version().await.map_err(unusable)?.git_version;
         let user = who_am_i(&admin).await.map_err(unusable)?;
         let api_servers = api_servers(&admin).await;
@@ -123,15 +118,16 @@ impl Existing {
             Some(1) if rights::may(&admin, &watching_leases()).await.map_err(unusable)? => {
                 Servers::One(Pulse::of(admin.clone()))
             }
-            _ => servers::behind(&config, &pace, &user).await,
+            _ => servers::behind(&config, &pace, &user, &refused).await.map_err(unusable)?,
         };
-        let user = user.username.unwrap_or_default();
         let access = Access {
             node_name: a_node(&admin).await,
             image: image.unwrap_or(NO_IMAGE).to_owned(),
             stream_protocols: STREAM_PROTOCOLS,
             pace,
             questions: Arc::new(Semaphore::new(AT_A_TIME)),
+            user: user.username,
+            refused,
             config,
             admin,
         };
@@ -146,27 +142,16 @@ impl Existing {
             controllers: true,
         };
         let identity = identity(&access.admin, &server).await.map_err(unusable)?;
-        Ok(Existing {
-            way,
-            access,
-            sight,
-            version,
-            user,
-            server,
-            identity,
-            refused,
-            api_servers,
-            pull: None,
-        })
+        Ok(Existing { way, access, sight, version, server, identity, api_servers })
     }
 
     /// Waits until the API server takes our own credentials no longer.
     pub fn ended(&self) -> impl Future<Output = ClusterError> + Send + use<> {
-        let (way, admin, refused) =
-            (self.way.clone(), self.access.admin.clone(), Arc::clone(&self.refused));
+        let Access { admin, refused, .. } = self.access.clone();
+        let way = self.way.clone();
         async move {
             loop {
-                refused.notified().await;
+                refused.told().await;
                 // A refusal may be another server's, and forwarded: so it is asked.
                 match who_am_i(&admin).await {
                     Err(kube::Error::Api(status)) if status.code == 401 => {
@@ -198,13 +183,18 @@ impl Existing {
         };
         let servers = match self.sight.servers {
             Servers::One(_) => servers,
-            Servers::OneAConnection => format!("{servers}, one for each connection"),
+            Servers::OneAConnection(_) => format!("{servers}, one for each connection"),
             Servers::Unknown => format!("{servers}, and nothing shows which of them answers"),
         };
         let proxy = self.access.config.proxy_url.as_ref().map(ToString::to_string);
         let proxy = proxy.map(|proxy| format!(" by way of {}", without_credentials(&proxy)));
         let server = format!("{}{}", self.server, proxy.unwrap_or_default());
-        format!("reached {server} as {}, {}, {servers}", self.user, self.version)
+        format!("reached {server} as {}, {}, {servers}", self.user(), self.version)
+    }
+
+    /// As whom the API server takes us.
+    fn user(&self) -> &str {
+        self.access.user.as_deref().unwrap_or_default()
     }
 
     /// What is read of its log, for a person.

@@ -107,7 +107,10 @@ impl Existing {
     ///
     /// # Errors
     /// When it cannot be read, or holds no credentials.
-    pub async fn read_pull_secret(&mut self, from: &PullSecret) -> Result<(), PullSecretError> {
+    pub async fn pull_credentials(
+        &self,
+        from: &PullSecret,
+    ) -> Result<PullCredentials, PullSecretError> {
         let (text, from) = match from {
             PullSecret::File(path) => {
                 let unreadable = |cause| PullSecretError::Unreadable { path: path.clone(), cause };
@@ -120,8 +123,7 @@ impl Existing {
                 (self.held_by(place).await?, written.clone())
             }
         };
-        self.pull = Some(PullCredentials::of(&text, &self.access.image, &from)?);
-        Ok(())
+        PullCredentials::of(&text, &self.access.image, &from)
     }
 
     /// What a Secret of the cluster's holds.

@@ -49,7 +49,7 @@ impl Existing {
         let (mut missing, asked) =
             missing(&self.access.admin, warrant.claims()).await.map_err(unusable)?;
         // Leases show which API server answers, where connections do not.
-        if matches!(self.sight.servers, Servers::OneAConnection) {
+        if matches!(self.sight.servers, Servers::OneAConnection(_)) {
             missing.retain(|claim| claim.right.resource != "leases");
         }
         let told = |claims: &BTreeSet<Claim>| -> BTreeSet<String> {
@@ -59,13 +59,13 @@ impl Existing {
         if !of_all.is_empty() {
             return Err(ReachError::Unauthorized {
                 way: self.way.clone(),
-                user: self.user.clone(),
+                user: self.user().to_owned(),
                 missing: of_all.into_iter().collect(),
             });
         }
         let why = warrant.each.iter().filter_map(|(id, claims)| {
             let told: Vec<String> = told(claims).into_iter().collect();
-            let why = || format!("needs {}, which {} may not", first_of(&told, TOLD), self.user);
+            let why = || format!("needs {}, which {} may not", first_of(&told, TOLD), self.user());
             (!told.is_empty()).then(|| (id.clone(), why()))
         });
         Ok(Unmet { asked, why: why.collect() })

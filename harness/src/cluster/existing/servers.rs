@@ -6,31 +6,37 @@
 use http::StatusCode;
 use k8s_openapi::api::authentication::v1::UserInfo;
 use kube::Config;
-use kube::client::Body;
 use kube::config::AuthInfo;
 use ring::digest::{SHA256, digest};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use crate::cluster::{Pace, Servers, client};
+use crate::cluster::{
+    AUDIT_ID, Connections, Pace, Refused, Servers, client, exchange, is_without_id,
+};
 use crate::text::{base64, hex, random_hex};
 
 /// By what a user is known who was authenticated, since Kubernetes 1.32
 /// (`staging/src/k8s.io/apiserver/pkg/authentication/user`).
 const CREDENTIAL: &str = "authentication.kubernetes.io/credential-id";
 
-/// The API server brings back what a request carries under this name, whatever it answers.
-const AUDIT_ID: &str = "Audit-ID";
-
 /// What everybody may ask, without any credentials too, where anonymous requests are let in at all.
 const ALIVE: &str = "/livez";
 
 /// The API servers of a cluster that has several, or may have, as they are reached by this configuration.
-pub(super) async fn behind(config: &Config, pace: &Pace, user: &UserInfo) -> Servers {
+///
+/// # Errors
+/// When its credentials cannot be used.
+pub(super) async fn behind(
+    config: &Config,
+    pace: &Pace,
+    user: &UserInfo,
+    refused: &Refused,
+) -> Result<Servers, kube::Error> {
     match is_known_by_certificate(&config.auth_info, user) || minds_certificate(config, pace).await
     {
-        true => Servers::OneAConnection,
-        false => Servers::Unknown,
+        true => Ok(Servers::OneAConnection(Connections::of(config, pace, refused)?)),
+        false => Ok(Servers::Unknown),
     }
 }
 
@@ -94,8 +100,7 @@ async fn answered(
     config.auth_info = auth_info;
     let client = client(config, pace).ok()?;
     let id = format!("brinell-{}-{number}", random_hex(3));
-    let request = http::Request::get(ALIVE).header(AUDIT_ID, &id).body(Body::empty()).ok()?;
-    let response = client.send(request).await.ok()?;
-    let came_back = response.headers().get(AUDIT_ID).is_some_and(|back| back == id.as_str());
-    came_back.then(|| response.status())
+    let request = http::Request::get(ALIVE).header(AUDIT_ID, &id).body(Vec::new()).ok()?;
+    let response = exchange(&client, request).await.ok()?;
+    (!is_without_id(&response)).then(|| response.status())
 }

@@ -23,8 +23,8 @@ pub use kind::{KindError, NoCluster, node_image};
 pub use second::Second;
 pub use settings::{LOGS, SETTINGS, Settings};
 
-use super::access::{AT_A_TIME, client, first_node};
-use super::{Access, ClusterError, Group, Pace, RunFolder, Sight, StandIn};
+use super::access::{AT_A_TIME, client, first_node, who_am_i};
+use super::{Access, ClusterError, Group, Pace, Refused, RunFolder, Sight, StandIn};
 
 /// A cluster of our own. Only such a cluster has a second API server and takes settings, so that nothing else can be
 /// weakened:
@@ -182,7 +182,16 @@ async fn access(
     let pace = Pace::free();
     let admin = client(config.clone(), &pace)?;
     let (node_name, address) = first_node(&admin).await?;
-    let image = image_name(run);
-    let questions = Arc::new(Semaphore::new(AT_A_TIME));
-    Ok((Access { config, admin, node_name, image, stream_protocols, pace, questions }, address))
+    let access = Access {
+        user: who_am_i(&admin).await?.username,
+        config,
+        admin,
+        node_name,
+        image: image_name(run),
+        stream_protocols,
+        pace,
+        questions: Arc::new(Semaphore::new(AT_A_TIME)),
+        refused: Refused::default(),
+    };
+    Ok((access, address))
 }

@@ -114,8 +114,12 @@ pub fn may_be_forwarded(sent: &Sent) -> bool {
     foreign || !is_plain(path) || path.split('/').any(|part| part == "proxy") || is_kubelets(sent)
 }
 
+/// Whether nothing of a path can be read in two ways. One that is of no resource may end in a slash, as `/debug/pprof/` does:
+/// it is served by the API server itself. Of a resource it may be left out by whoever routes, so that such a path asks a kubelet.
 fn is_plain(path: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._:".contains(c);
+    let is_of_resource = ["/api/", "/apis/"].iter().any(|root| path.starts_with(root));
+    let path = path.strip_suffix('/').filter(|_| !is_of_resource).unwrap_or(path);
     path.strip_prefix('/').is_some_and(|path| {
         path.split('/').all(|part| !["", ".", ".."].contains(&part) && part.chars().all(plain))
     })
@@ -254,6 +258,24 @@ mod tests {
         assert!(matches!(decision, Decision::Denied(_)), "{decision:?}");
         let log = read(vec![event(&sent.uri, json!({"code": 200}))]);
         assert_eq!(attribute(&sent, &Answer::Http(page), &log), Decision::LetIn);
+    }
+
+    #[test]
+    fn what_ends_in_a_slash_is_forwarded_where_it_may_be_a_resource() {
+        for (uri, may_be) in [
+            ("/debug/pprof/", false),
+            ("/logs/?x=/", false),
+            ("/", true),
+            ("/debug//", true),
+            ("//debug/", true),
+            ("/debug/../api/v1/nodes/", true),
+            ("/debug/%2e%2e/", true),
+            ("/api/v1/namespaces/a/pods/p/log/", true),
+            ("/api/v1/pods/", true),
+            ("/apis/apps/", true),
+        ] {
+            assert_eq!(may_be_forwarded(&sent(uri)), may_be, "{uri}");
+        }
     }
 
     #[test]

@@ -252,26 +252,31 @@ fn a_restart_takes_back_what_rests_on_authorization_and_nothing_else() {
         "pods \"p\" is forbidden: violates PodSecurity \"restricted:latest\": privileged (x)";
     let attack = turn(Role::Attack, blocked(&layers));
     let works = Expectation::Succeeds(Succeeds::default(), None);
-    let turns = [attack.clone(), attack, turn(Role::Permit, works)];
+    let permit = turn(Role::Permit, works);
+    let turns = [attack.clone(), attack, permit.clone(), permit];
     let all = || {
         record(vec![
             seen("k7f3-1", 403, FORBIDDEN),
             seen("k7f3-2", 403, violates),
             seen("k7f3-3", 201, ""),
+            seen("k7f3-4", 403, FORBIDDEN),
         ])
     };
     let steady = judged(&turns, all());
-    assert_eq!(verdicts(&steady), [Verdict::Passed; 3]);
+    let expected = [Verdict::Passed, Verdict::Passed, Verdict::Passed, Verdict::Failed];
+    assert_eq!(verdicts(&steady), expected);
+    assert_eq!(steady.attempts[3].judgement.causes, [""; 0]);
     for (steadiness, words) in [
         (Steadiness::Restarted, "the API server restarted meanwhile"),
         (Steadiness::Unknown, "which API server answered is not known here"),
     ] {
         let judged = judged(&turns, Record { steadiness, ..all() });
-        let expected = [Verdict::Inconclusive, Verdict::Passed, Verdict::Passed];
+        let expected = [Verdict::Inconclusive, Verdict::Passed, Verdict::Passed, Verdict::Failed];
         assert_eq!(verdicts(&judged), expected);
-        assert_eq!(judged.verdict, Verdict::Inconclusive);
-        let causes = &judged.attempts[0].judgement.causes;
-        assert!(causes[0].starts_with(words), "{causes:?}");
+        for doubted in [0, 3] {
+            let causes = &judged.attempts[doubted].judgement.causes;
+            assert!(causes[0].starts_with(words), "{causes:?}");
+        }
     }
 }
 

@@ -6,7 +6,8 @@ use super::end::End;
 use super::{Stage, StageError};
 use crate::attack::closed;
 use crate::catalog::{Grounded, Values, namespace};
-use crate::cluster::{Existing, Sight};
+use crate::cluster::{Existing, PullCredentials, Sight};
+use crate::model::Door;
 use crate::run::Plan;
 use crate::text::count;
 
@@ -16,6 +17,7 @@ impl Stage {
         existing: &Existing,
         plan: &Plan<'_>,
         values: Values,
+        pull: Option<PullCredentials>,
     ) -> Result<Stage, StageError> {
         let Existing { access, sight, .. } = existing;
         // A log that is gone leaves the cluster: what was made there is still to be removed. Without credentials
@@ -24,8 +26,10 @@ impl Stage {
         let (run, rights) = (values.run.clone(), Arc::clone(&plan.rights));
         let mut stage =
             Stage::new(access.clone(), sight.clone(), None, values, rights, end).await?;
-        stage.applier = stage.applier.pulling(existing.pull.clone());
-        stage.world.closed = Arc::new(closed(access, &run).await);
+        stage.applier = stage.applier.pulling(pull);
+        if plan.turns().any(|turn| Door::STREAMS.contains(&turn.door)) {
+            stage.world.closed = Arc::new(closed(access, &run).await);
+        }
         Ok(stage)
     }
 
