@@ -147,7 +147,7 @@ async fn probe<T: DeserializeOwned>(
     command: &[&str],
 ) -> Result<Result<T, NoAnswer>, ActionError> {
     let (namespace, name) = place(pod, &attempt.target.namespace);
-    let stream = run(attempt.world, namespace, name, command).await?;
+    let stream = run(attempt.world, namespace, name, command, None).await?;
     read(&stream.stdout)
         .map_err(|_| ActionError::Probe { answer: format!("{}{}", stream.stdout, stream.stderr) })
 }

@@ -11,7 +11,7 @@ use kube::api::PostParams;
 use kube::{Api, Client, Config};
 use tokio::sync::OnceCell;
 
-use super::Observation;
+use super::{ActionError, Observation};
 use crate::cluster::{
     Access, Connections, CredentialsError, Pace, Refused, Taken, take, telling_client,
 };
@@ -138,9 +138,20 @@ impl Identity {
         self.connections.get_or_try_init(open).await
     }
 
-    /// The bearer token, for what asks another server than the API server. Never printed.
-    pub fn token(&self) -> Option<&str> {
-        self.token.as_deref()
+    /// What shows to another server than the API server who acts: the bearer token, never printed; none for whoever has
+    /// no credentials at all.
+    ///
+    /// # Errors
+    /// When only the API server can be shown it: by a certificate, or by asking to impersonate.
+    pub fn token(&self) -> Result<Option<&str>, ActionError> {
+        let is_shown = self.token.is_some() || self.taken.is_none();
+        if self.impersonated.is_some() || !is_shown {
+            return Err(ActionError::Missing(format!(
+                "{} has no token by which a kubelet knows who asks",
+                self.name
+            )));
+        }
+        Ok(self.token.as_deref())
     }
 }
 

@@ -1,11 +1,17 @@
-//! The kubelet's own port, asked from a container beside the node. The API server never sees this.
+//! The kubelet's own port, asked from a container beside the node or from a pod on it. The API server never sees this.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
 
 use super::http::name;
-use super::{ActionError, Attempt, Observation, silence};
+use super::stream::run;
+use super::{ActionError, Attempt, Observation, World, silence};
+use crate::cluster::NodePorts;
 use crate::model::{Answer, Effect, Kubelet, Response, Silence};
-use crate::pod::probe::{RequestAnswer, RequestOrder, Scheme};
+use crate::pod::probe::{NoAnswer, RequestAnswer, RequestOrder, Scheme, read};
 use crate::text::cut;
 
 /// The port on which the kubelet asks who is calling.
@@ -16,12 +22,13 @@ pub(super) async fn send(
     attempt: &Attempt<'_>,
     kubelet: &Kubelet,
 ) -> Result<Observation, ActionError> {
-    let order = order(attempt, kubelet.port, name(kubelet.method), &kubelet.path)?;
-    let answer = match attempt.world.node()?.request(&order).await? {
+    let node = Neighbour::of(attempt).await?;
+    let order = order(attempt, node.at(kubelet.port), name(kubelet.method), &kubelet.path)?;
+    let answer = match node.request(&order).await? {
         Ok(answer) => Answer::Http(response(&answer)),
         // A closed port says something only when the node itself is reached.
         Err(none) => Answer::Nothing(Silence {
-            listener_proven: node_answers(attempt).await?,
+            listener_proven: node.answers(attempt).await?,
             ..silence(none)
         }),
     };
@@ -35,19 +42,71 @@ pub(super) async fn send(
     })
 }
 
+/// From where a kubelet is asked.
+enum Neighbour<'a> {
+    /// A container beside the node.
+    Container(&'a NodePorts),
+    /// The target's pod, on the node that it runs on: every pod reaches its node, where nothing forbids that.
+    Pod { world: &'a World, namespace: &'a str, name: &'a str, node: IpAddr },
+}
+
+impl<'a> Neighbour<'a> {
+    async fn of(attempt: &Attempt<'a>) -> Result<Neighbour<'a>, ActionError> {
+        if let Some(node) = &attempt.world.sight.node {
+            return Ok(Neighbour::Container(node));
+        }
+        let (namespace, name) = (attempt.target.namespace.as_str(), attempt.target.pod());
+        let name = name.ok_or(ActionError::NoPod)?;
+        let pods = Api::<Pod>::namespaced(attempt.world.access.admin.clone(), namespace);
+        let node = pods.get(name).await?.status.and_then(|status| status.host_ip?.parse().ok());
+        let node = node.ok_or_else(|| {
+            ActionError::Missing(format!("on which node pod {namespace}/{name} runs is not known"))
+        })?;
+        Ok(Neighbour::Pod { world: attempt.world, namespace, name, node })
+    }
+
+    /// Where a port of the node is.
+    fn at(&self, port: u16) -> SocketAddr {
+        match self {
+            Neighbour::Container(node) => node.at(port),
+            Neighbour::Pod { node, .. } => SocketAddr::new(*node, port),
+        }
+    }
+
+    async fn request(
+        &self,
+        order: &RequestOrder,
+    ) -> Result<Result<RequestAnswer, NoAnswer>, ActionError> {
+        let (world, namespace, name) = match self {
+            Neighbour::Container(node) => return Ok(node.request(order).await?),
+            Neighbour::Pod { world, namespace, name, .. } => (world, namespace, name),
+        };
+        let order = serde_json::to_string(order).expect("an order is JSON");
+        let stream = run(world, namespace, name, &["probe", "request"], Some(&order)).await?;
+        let answer = || format!("{}{}", stream.stdout, stream.stderr);
+        read(&stream.stdout).map_err(|_| ActionError::Probe { answer: answer() })
+    }
+
+    /// Whether the kubelet answers at the port that it always has.
+    async fn answers(&self, attempt: &Attempt<'_>) -> Result<bool, ActionError> {
+        let order = order(attempt, self.at(SECURE_PORT), "GET", "/healthz")?;
+        Ok(self.request(&order).await?.is_ok())
+    }
+}
+
 fn order(
     attempt: &Attempt<'_>,
-    port: u16,
+    address: SocketAddr,
     method: &str,
     path: &str,
 ) -> Result<RequestOrder, ActionError> {
     let mut headers = BTreeMap::from([("User-Agent".to_owned(), attempt.user_agent.to_owned())]);
-    if let Some(token) = attempt.identity.token() {
+    if let Some(token) = attempt.identity.token()? {
         headers.insert("Authorization".to_owned(), format!("Bearer {token}"));
     }
     Ok(RequestOrder {
-        scheme: if port == SECURE_PORT { Scheme::Https } else { Scheme::Http },
-        address: attempt.world.node()?.at(port),
+        scheme: if address.port() == SECURE_PORT { Scheme::Https } else { Scheme::Http },
+        address,
         server_name: None,
         method: method.to_owned(),
         path: path.to_owned(),
@@ -57,13 +116,9 @@ fn order(
         ca: None,
         client_cert: None,
         client_key: None,
-        timeout_ms: 10_000,
+        // A pod is listened to for ten seconds.
+        timeout_ms: 8_000,
     })
-}
-
-async fn node_answers(attempt: &Attempt<'_>) -> Result<bool, ActionError> {
-    let order = order(attempt, SECURE_PORT, "GET", "/healthz")?;
-    Ok(attempt.world.node()?.request(&order).await?.is_ok())
 }
 
 /// Of a success only the code is kept: what the kubelet says about pods is not needed, and may be secret.

@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 use crate::audit::LogError;
 use crate::catalog::{KnownRights, Target};
-use crate::cluster::{AUDIT_ID, Access, ClusterError, Etcd, NodePorts, ServerSettings, Sight};
+use crate::cluster::{AUDIT_ID, Access, ClusterError, Etcd, ServerSettings, Sight};
 use crate::model::{Action, Answer, AuditLogSearch, Door, Effect, Event, Need, Sent, Silence};
 use crate::pod::probe::NoAnswer;
 
@@ -69,11 +69,6 @@ impl World {
         // Any answer will do: each comes with an audit event.
         self.access.admin.send(request).await.map_err(unsent)?;
         log.wait_for(audit_id, log.patience()).await
-    }
-
-    /// The node's own ports.
-    fn node(&self) -> Result<&NodePorts, ActionError> {
-        self.sight.node.as_ref().ok_or(ActionError::Unmet(Need::KubeletPort))
     }
 
     /// How the API server was started.

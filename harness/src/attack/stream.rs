@@ -75,19 +75,21 @@ pub(super) async fn port_forward(
     Ok(opened(attempt, &uri, answer))
 }
 
-/// Runs a command as the admin, who only looks, and returns what it printed.
+/// Runs a command as the admin, who only looks, and returns what it printed. An `order` is a line on its standard input,
+/// which no audit log holds.
 pub(super) async fn run(
     world: &World,
     namespace: &str,
     pod: &str,
     command: &[&str],
+    order: Option<&str>,
 ) -> Result<Stream, ActionError> {
     let command: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
     let pods = Api::<Pod>::namespaced(world.access.admin.clone(), namespace);
     // Of several containers one must be named. They share the pod's network, and each of ours has the probe.
     let spec = pods.get(pod).await?.spec.unwrap_or_default();
     let container = spec.containers.first().map(|container| container.name.as_str());
-    let uri = exec_uri(namespace, pod, &command, &options(container, false, false));
+    let uri = exec_uri(namespace, pod, &command, &options(container, order.is_some(), false));
     let request = http::Request::builder().method("GET").uri(uri);
     let request = upgrade(request, Door::GetWebsocket, command_protocols(world))
         .body(Body::empty())
@@ -97,7 +99,7 @@ pub(super) async fn run(
         let answer = read(response).await;
         return Err(ActionError::Missing(format!("the admin could not exec: {answer:?}")));
     }
-    Ok(converse(response, false, Until::End).await)
+    Ok(converse(response, order, Until::End).await)
 }
 
 fn exec_uri(namespace: &str, pod: &str, command: &[String], options: &str) -> String {
@@ -148,7 +150,7 @@ async fn open(
             read(response).await
         }
         Ok(response) if attempt.door == Door::GetWebsocket => {
-            Answer::Stream(converse(response, types, until).await)
+            Answer::Stream(converse(response, types.then_some(TYPED), until).await)
         }
         Ok(_) => Answer::Stream(Stream::default()),
     };
@@ -207,16 +209,16 @@ pub(super) fn upgrade(
 }
 
 /// Talks over an opened WebSocket until enough was heard.
-async fn converse(response: http::Response<Body>, types: bool, until: Until) -> Stream {
+async fn converse(response: http::Response<Body>, typed: Option<&str>, until: Until) -> Stream {
     let mut stream = Stream::default();
     let Ok(upgraded) = hyper::upgrade::on(response).await else {
         return stream;
     };
     let mut socket =
         WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Client, None).await;
-    if types {
+    if let Some(typed) = typed {
         let mut line = vec![STDIN];
-        line.extend_from_slice(format!("{TYPED}\n").as_bytes());
+        line.extend_from_slice(format!("{typed}\n").as_bytes());
         // A stream that is closed already says why in its closing frame.
         let _ = socket.send(Message::binary(line)).await;
     }

@@ -51,12 +51,13 @@ impl Entry {
             | Action::PortForward(_)
             | Action::Ephemeral(_)
             | Action::Connect(_)
-            | Action::Resolve(_) => true,
+            | Action::Resolve(_)
+            // Where nothing of ours stands beside a node, a pod on it asks.
+            | Action::Kubelet(_) => true,
             Action::Request(request) => ApiPath::parse(&request.path).is_some_and(|path| {
                 path.resource == "pods" && !path.name.is_empty() && self.target.has(&path.namespace)
             }),
             Action::Pod(_)
-            | Action::Kubelet(_)
             | Action::Etcd(_)
             | Action::AuditLog(_)
             | Action::Grants(_)

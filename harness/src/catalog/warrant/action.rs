@@ -32,8 +32,10 @@ pub(super) fn looked(entry: &Entry, turn: &Turn) -> Vec<Right> {
             needed.extend(to.is_none().then(granted).into_iter().flatten());
             needed
         }
-        // Neither a kubelet's port nor etcd is reached on an existing cluster.
-        Action::Kubelet(_) | Action::Etcd(_) => Vec::new(),
+        // A pod on the node asks it.
+        Action::Kubelet(_) => entered(entry.target.pod().unwrap_or_default(), namespace),
+        // It is not reached on an existing cluster.
+        Action::Etcd(_) => Vec::new(),
     }
 }
 

@@ -209,8 +209,7 @@ impl Existing {
 
 /// What scenarios cannot have on the existing cluster of a context.
 pub fn lacks(context: &str, sees_log: bool, has_image: bool) -> Lacks {
-    let mut needs =
-        vec![Need::KubeletPort, Need::Etcd, Need::Settings, Need::Players, Need::Effects];
+    let mut needs = vec![Need::Etcd, Need::Settings, Need::Players, Need::Effects];
     needs.extend((!sees_log).then_some(Need::AuditLog));
     needs.extend((!has_image).then_some(Need::OwnPods));
     Lacks {

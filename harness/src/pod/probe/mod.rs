@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use serde::de::DeserializeOwned;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, BufReader};
 
 use super::tls::TlsError;
 
@@ -74,9 +74,9 @@ pub enum Verb {
         /// The name.
         name: String,
     },
-    /// Send the HTTP request that standard input orders, as JSON.
+    /// Send the HTTP request that a line of standard input orders, as JSON.
     Request,
-    /// Read all of etcd as standard input orders, as JSON.
+    /// Read all of etcd as a line of standard input orders, as JSON.
     Etcd,
 }
 
@@ -168,13 +168,14 @@ pub fn harmless(command: &[String]) -> Option<Verb> {
 
 async fn order<T: DeserializeOwned>(input: &mut (impl AsyncRead + Unpin)) -> Result<T, ProbeError> {
     let mut text = Vec::new();
-    input.take(ORDER_LIMIT).read_to_end(&mut text).await?;
+    // Not every way into a pod can close its standard input: the line's end is the order's.
+    BufReader::new(input.take(ORDER_LIMIT)).read_until(b'\n', &mut text).await?;
     serde_json::from_slice(&text).map_err(|error| {
         // The error's own words may quote a token or a key.
         let place = format!("line {}, column {}", error.line(), error.column());
         let limit = ORDER_LIMIT / 1024;
         ProbeError::Order(format!(
-            "expected one JSON object of at most {limit} KiB on standard input, with the documented \
+            "expected one JSON object of at most {limit} KiB in a line of standard input, with the documented \
              fields and no others; it stops making sense at {place}"
         ))
     })

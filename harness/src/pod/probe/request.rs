@@ -14,7 +14,7 @@ use super::{NoAnswer, ProbeError};
 use crate::pod::tls::client_config;
 
 /// How much of a body is kept.
-const BODY_LIMIT: usize = 16 * 1024;
+const BODY_LIMIT: usize = 512;
 
 /// The request to send.
 #[derive(Serialize, Deserialize)]
@@ -67,7 +67,7 @@ pub struct RequestAnswer {
     pub code: u16,
     /// The Content-Type header.
     pub content_type: Option<String>,
-    /// The body's first 16 KiB.
+    /// The body's first 512 bytes.
     pub body: String,
     /// Whether that is the whole body. When it is not, the body was longer, or its rest did not come
     /// in time.
