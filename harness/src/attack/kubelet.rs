@@ -81,7 +81,8 @@ impl<'a> Neighbour<'a> {
             Neighbour::Container(node) => return Ok(node.request(order).await?),
             Neighbour::Pod { world, namespace, name, .. } => (world, namespace, name),
         };
-        let order = serde_json::to_string(order).expect("an order is JSON");
+        let order = serde_json::to_string(order);
+        let order = order.map_err(|error| ActionError::Missing(error.to_string()))?;
         let stream = run(world, namespace, name, &["probe", "request"], Some(&order)).await?;
         let answer = || format!("{}{}", stream.stdout, stream.stderr);
         read(&stream.stdout).map_err(|_| ActionError::Probe { answer: answer() })
