@@ -11,9 +11,10 @@ use brinell::cluster::{DEFAULT_VERSION, Existing, Pace, Way};
 use brinell::model::{Answer, Context, Judgement, Reason, Results, Verdict};
 use futures::StreamExt;
 use k8s_openapi::api::authentication::v1::TokenRequest;
-use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
+use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
+use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, Client, ResourceExt};
@@ -362,18 +363,19 @@ impl Held {
         attempts.map(|attempt| attempt.judgement).collect()
     }
 
-    /// What the API server answers the visitor who reads a pod that is not there.
-    pub(super) fn pod_as_visitor(&self) -> Result<Pod, kube::Error> {
-        let options = KubeConfigOptions {
-            context: Some("visitor".to_owned()),
-            ..KubeConfigOptions::default()
-        };
+    /// The UID of the flow schema by which what the visitor asks of pods is served; `None` if none is told.
+    pub(super) fn flow_schema(&self) -> Option<String> {
+        let context = Some("visitor".to_owned());
+        let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
         let way = Kubeconfig::read_from(self.folder.path().join("way")).expect("a kubeconfig");
-        self.runtime.block_on(async {
+        let asked = http::Request::get("/api/v1/namespaces/default/pods").body(Body::empty());
+        let answer = self.runtime.block_on(async {
             let config = kube::Config::from_custom_kubeconfig(way, &options).await;
-            let client = Client::try_from(config.expect("a way"))?;
-            Api::<Pod>::namespaced(client, "default").get("none").await
-        })
+            let client = Client::try_from(config.expect("a way")).expect("a client");
+            client.send(asked.expect("a request")).await.expect("an answer")
+        });
+        let uid = answer.headers().get("X-Kubernetes-PF-FlowSchema-UID")?;
+        Some(uid.to_str().expect("text").to_owned())
     }
 
     pub(super) fn command(&self, words: &[&str], context: &str) -> Command {
