@@ -33,6 +33,9 @@ pub struct Ground {
 /// The keys of a scenario's file in which namespaces are meant. Elsewhere a word that is a namespace's name too is a word.
 const MEANT: [&str; 2] = ["attacks", "permits"];
 
+/// The keys below them that name a persona or a control, which may be called as a namespace is.
+const NAMED: [&str; 2] = ["as", "by"];
+
 impl Catalog {
     /// The catalog and a profile of it as they are tried on an existing cluster.
     ///
@@ -179,6 +182,21 @@ impl Moved<'_> {
         fill_texts(value, &|text| self.text(text))
     }
 
+    /// A part of a scenario, in which personas and controls keep their names.
+    fn meant(&self, part: &Value) -> Value {
+        match part {
+            Value::Array(items) => items.iter().map(|item| self.meant(item)).collect(),
+            Value::Object(fields) => {
+                let moved = |(key, value): (&String, &Value)| {
+                    let is_name = value.is_string() && NAMED.contains(&key.as_str());
+                    (key.clone(), if is_name { value.clone() } else { self.meant(value) })
+                };
+                fields.iter().map(moved).collect()
+            }
+            other => self.value(other),
+        }
+    }
+
     fn target(&self, target: &Target) -> Arc<Target> {
         let document = |it: &Document| {
             let mut object = self.value(&it.object);
@@ -316,7 +334,7 @@ impl Moved<'_> {
     fn scenario(&self, catalog: &Catalog, entry: &Entry) -> Result<Entry, Problem> {
         let mut document: Value = source(entry, &entry.text)?.parse()?;
         for key in MEANT {
-            document[key] = self.value(&document[key]);
+            document[key] = self.meant(&document[key]);
         }
         let mut says: Scenario = source(entry, &document.to_string())?.parse()?;
         if !self.ground.sees_log {

@@ -38,12 +38,14 @@ const OF_CONTROL: [&str; 6] = [
 ];
 
 /// The names in these files, and what each becomes where the control is called `NAME`.
-const NAMES: [(&str, &str); 5] = [
+const NAMES: [(&str, &str); 7] = [
     ("images-from-our-registry", "NAME"),
     ("image-from-elsewhere", "NAME"),
     ("image-of-a-workload", "NAME-by-a-workload"),
     ("example.com/images", "example.com/NAME"),
-    ("payments", "NAME"),
+    ("scenarios/payments", "scenarios/NAME"),
+    ("payments-developer", "NAME-developer"),
+    ("payments", "NAME-app"),
 ];
 
 const SCENARIO: &str = "\

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use brinell::catalog::{Catalog, Ground, ProfileError, SetUp};
+use brinell::catalog::{Catalog, Ground, New, ProfileError, SetUp};
 use brinell::model::Layer;
 
 use crate::command_line::{NO_ENGINE, brinell, ran};
@@ -79,6 +79,28 @@ fn on_an_existing_cluster_its_file_declares_a_control() {
 }
 
 /// A control of the reader's that takes the file of one of ours is told when both are asked for, and only then.
+/// The namespace of its target is called as the control is: only the namespace has another name there.
+#[test]
+fn a_control_may_be_called_as_a_namespace_is() {
+    let home = Home::new();
+    let own = home.path("mine");
+    for file in New::Control.files("images") {
+        let place = own.join(&file.place);
+        fs::create_dir_all(place.parent().expect("a folder")).expect("made");
+        fs::write(place, file.text.replace("images-app", "images")).expect("written");
+    }
+    let folder = own.join("manifests/targets");
+    fs::rename(folder.join("images-app.yaml"), folder.join("images.yaml")).expect("renamed");
+    let catalog = Catalog::load(Some(&*own)).unwrap_or_else(|problems| panic!("{problems}"));
+    let profile = catalog.profile("found").expect("ours");
+    let ground = Ground { prefix: "brinell-run".to_owned(), sees_log: false, kubeconfig: None };
+    let grounded = catalog.on(&ground, &profile).unwrap_or_else(|problems| panic!("{problems}"));
+    let own = grounded.catalog.scenarios.iter().find(|it| it.id == "images");
+    let own = own.expect("there");
+    assert_eq!(own.target.namespace, "brinell-run-images");
+    assert_eq!(own.scenario.attacks[0].r#as, "images-developer");
+}
+
 #[test]
 fn controls_that_do_not_fit_together_are_told_of_the_profile_that_has_both() {
     let folder = tempfile::tempdir().expect("a folder");
