@@ -36,6 +36,28 @@ impl Write for Shared {
     }
 }
 
+/// A result of every kind of run, and of a proof. `text` is what a hostile cluster said to one of them.
+pub(crate) fn every_kind(text: &str) -> Vec<Results> {
+    let runs = [
+        passing(),
+        failing(),
+        mixed(),
+        aborted(),
+        unmet(),
+        nothing(),
+        waived(),
+        hostile(text),
+        proof(),
+    ];
+    runs.iter().map(|events| results(events)).collect()
+}
+
+/// Those of them that are runs, each with an id of its own, so that they can be merged.
+pub(crate) fn told_apart(results: &[Results]) -> Vec<Results> {
+    let runs = results.iter().filter(|it| it.proof.is_none()).enumerate();
+    runs.map(|(number, it)| Results { run: format!("k{number}"), ..it.clone() }).collect()
+}
+
 pub(crate) fn results(events: &[RunEvent]) -> Results {
     let mut results = Results::default();
     events.iter().cloned().for_each(|event| results.on(event));

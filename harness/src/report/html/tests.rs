@@ -4,7 +4,7 @@ use roxmltree::{Document, ParsingOptions};
 
 use super::*;
 use crate::compare::Comparison;
-use crate::model::{RunEvent, ScenarioResult};
+use crate::model::ScenarioResult;
 use crate::report::{Shown, sample, show_comparison, show_trend};
 use crate::text::is_harmless;
 use crate::trend::Trend;
@@ -14,21 +14,8 @@ const HOSTILE: &str = "</code></details><script>alert(1)</script><img src=x oner
 
 /// Every page of every kind of result.
 fn pages() -> Vec<String> {
-    let runs: [Vec<RunEvent>; 9] = [
-        sample::passing(),
-        sample::failing(),
-        sample::mixed(),
-        sample::aborted(),
-        sample::unmet(),
-        sample::nothing(),
-        sample::waived(),
-        sample::hostile(HOSTILE),
-        sample::proof(),
-    ];
-    let mut results: Vec<Results> = runs.iter().map(|events| sample::results(events)).collect();
-    let each = results.iter().filter(|it| it.proof.is_none()).enumerate();
-    let each = each.map(|(number, it)| Results { run: format!("k{number}"), ..it.clone() });
-    let each: Vec<Results> = each.collect();
+    let mut results = sample::every_kind(HOSTILE);
+    let each = sample::told_apart(&results);
     results.push(Results::merged(each.clone()));
     results.push(Results::default());
     let mut pages: Vec<Vec<u8>> = results.iter().map(|it| render(it).unwrap()).collect();

@@ -17,21 +17,8 @@ fn document(results: &Results) -> String {
 }
 
 fn every_kind_of_run() -> Vec<Results> {
-    let runs = [
-        sample::passing(),
-        sample::failing(),
-        sample::mixed(),
-        sample::aborted(),
-        sample::unmet(),
-        sample::nothing(),
-        sample::hostile(HOSTILE),
-        sample::waived(),
-        sample::proof(),
-    ];
-    let mut results: Vec<_> = runs.iter().map(|events| sample::results(events)).collect();
-    let each = results.iter().filter(|it| it.proof.is_none()).enumerate();
-    let each = each.map(|(number, it)| Results { run: format!("k{number}"), ..it.clone() });
-    results.push(Results::merged(each.collect()));
+    let mut results = sample::every_kind(HOSTILE);
+    results.push(Results::merged(sample::told_apart(&results)));
     results.push(Results::default());
     results
 }
