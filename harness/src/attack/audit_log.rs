@@ -17,7 +17,7 @@ pub(super) async fn search(attempt: &Attempt<'_>) -> Result<Observation, ActionE
         "metadata": {"name": unique},
         "stringData": {"value": attempt.world.canary},
     });
-    let (sent, made) = attempt.create(&path, body).await;
+    let (sent, made) = attempt.create(&path, body).await?;
     let answer = match &made {
         Answer::Http(response) if response.is_success() => {
             let read = read(attempt, &path).await;

@@ -1,7 +1,7 @@
 //! What attempts make: stamped and written down before it is sent, looked for by its stamp, and removed by its UID. What
 //! was there before has no such stamp and is never touched, whatever its name.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Client;
@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::http::{Content, metadata_only};
 use super::{ActionError, Attempt, mutation};
-use crate::cluster::PAGE;
+use crate::cluster::{Outside, PAGE};
 use crate::model::{Answer, Effect, LeftOver, Method, Sent};
 use crate::text::encode;
 
@@ -26,6 +26,7 @@ pub struct Ledger {
     admin: Client,
     run: String,
     unique: String,
+    outside: Option<Arc<Outside>>,
     entries: Mutex<Vec<Entry>>,
 }
 
@@ -43,12 +44,13 @@ struct Entry {
 }
 
 impl Ledger {
-    /// An empty one. `id` is an id that nothing else in the run has.
-    pub fn new(admin: Client, run: &str, id: &str) -> Self {
+    /// An empty one. `id` is an id that nothing else in the run has, `outside` what is written down on an existing cluster.
+    pub fn new(admin: Client, run: &str, id: &str, outside: Option<Arc<Outside>>) -> Self {
         Ledger {
             admin,
             run: run.to_owned(),
             unique: format!("brinell-{id}"),
+            outside,
             entries: Mutex::default(),
         }
     }
@@ -59,12 +61,21 @@ impl Ledger {
     }
 
     /// Stamps an object and writes it down as what this attempt may make in a collection.
-    pub(super) fn enter(&self, attempt: &str, collection: &str, object: &mut Value) {
+    ///
+    /// # Errors
+    /// When it cannot be written down: then it must not be sent.
+    pub(super) fn enter(
+        &self,
+        attempt: &str,
+        collection: &str,
+        object: &mut Value,
+    ) -> Result<(), ActionError> {
         if let Some(labels) = labels(object) {
             labels[RUN] = self.run.clone().into();
             labels[ATTEMPT] = attempt.into();
         }
         let collection = collection.split('?').next().unwrap_or_default().trim_end_matches('/');
+        self.enter_outside(collection)?;
         let name = object["metadata"]["name"].as_str().filter(|name| !name.is_empty());
         let kind = object["kind"].as_str().unwrap_or("object");
         self.entries().push(Entry {
@@ -73,6 +84,23 @@ impl Ledger {
             what: format!("{kind} {}", name.unwrap_or("of a chosen name")),
             attempt: attempt.to_owned(),
         });
+        Ok(())
+    }
+
+    /// Writes down that something with the run's label may be made in a collection, by whomever.
+    ///
+    /// # Errors
+    /// When it cannot be written down.
+    pub(super) fn enter_outside(&self, collection: &str) -> Result<(), ActionError> {
+        let entered = self.outside.as_ref().map(|outside| outside.enter(collection));
+        entered.unwrap_or(Ok(())).map_err(ActionError::Unwritten)
+    }
+
+    /// Labels what others make for an attempt.
+    pub(super) fn label(&self, template: &mut Value) {
+        if let Some(labels) = labels(template) {
+            labels[RUN] = self.run.clone().into();
+        }
     }
 
     /// Removes everything that is still written down, the latest first, and returns what may stay: what could not be
@@ -226,9 +254,14 @@ fn page(uri: &str, token: &str) -> String {
 
 impl Attempt<'_> {
     /// Sends the creation of an object, which [`Attempt::made`] looks for afterwards.
-    pub(super) async fn create(&self, collection: &str, mut object: Value) -> (Sent, Answer) {
-        self.ledger.enter(self.audit_id, collection, &mut object);
-        self.ask(Method::Post, collection, Some(Content::json("application/json", &object))).await
+    pub(super) async fn create(
+        &self,
+        collection: &str,
+        mut object: Value,
+    ) -> Result<(Sent, Answer), ActionError> {
+        self.ledger.enter(self.audit_id, collection, &mut object)?;
+        let content = Content::json("application/json", &object);
+        Ok(self.ask(Method::Post, collection, Some(content)).await)
     }
 
     /// What is there of what this attempt may have made, and whether it is as it was `asked` for. It goes at once,

@@ -185,6 +185,9 @@ pub enum ActionError {
         /// Its answer's start.
         answer: String,
     },
+    /// What an attempt may make could not be written down.
+    #[error("what it may make could not be written down in the run's folder, and is not sent: {0}")]
+    Unwritten(std::io::Error),
     /// Something else that was needed did not come.
     #[error("{0}")]
     Missing(String),

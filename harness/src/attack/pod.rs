@@ -29,7 +29,7 @@ async fn directly(attempt: &Attempt<'_>, action: &PodAction) -> Result<Observati
         &mut pod,
         &json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": attempt.unique()}}),
     );
-    let (sent, answer) = attempt.create(&path, pod).await;
+    let (sent, answer) = attempt.create(&path, pod).await?;
     let effect = attempt.made(&answer, &asked).await?;
     Ok(Observation { sent, answer, effect, traced: None })
 }

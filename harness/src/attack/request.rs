@@ -18,7 +18,7 @@ pub(super) async fn send(
     let mut request = filled(request, &attempt.world.access.node_name, attempt.ledger.unique());
     let change = Change::of(attempt, &request).await?;
     if let (Change::Makes { collection }, Some(body)) = (&change, &mut request.body) {
-        attempt.ledger.enter(attempt.audit_id, collection, body);
+        attempt.ledger.enter(attempt.audit_id, collection, body)?;
     }
     let content = request.body.as_ref().map(|body| match attempt.door {
         Door::ApplyYaml => Content::yaml(media_type(&request), body),

@@ -51,11 +51,16 @@ pub(super) async fn send(
     workload: Workload,
 ) -> Result<Observation, ActionError> {
     let collection = collection(workload, &attempt.target.namespace);
-    let template = template(attempt, action).await?;
+    let mut template = template(attempt, action).await?;
     let asked = asked(action, &template);
+    // Its pods go with it, but later.
+    attempt.ledger.label(&mut template);
+    attempt
+        .ledger
+        .enter_outside(&format!("/api/v1/namespaces/{}/pods", attempt.target.namespace))?;
     let body = body(workload, &attempt.unique(), attempt.audit_id, template);
     let before = latest_event(attempt).await?;
-    let (sent, answer) = attempt.create(&collection, body).await;
+    let (sent, answer) = attempt.create(&collection, body).await?;
     let (answer, traced) = match answer {
         Answer::Http(accepted) if accepted.is_success() && attempt.world.sight.controllers => {
             if workload == Workload::CronJob {

@@ -1,6 +1,6 @@
 //! What the catalog holds: each file with what it says, and the very things that it names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -158,6 +158,8 @@ pub struct Target {
     pub objects: Vec<Document>,
     /// The name of its first object, a Namespace.
     pub namespace: String,
+    /// Those of its namespaces that are there already.
+    pub given: BTreeSet<String>,
     /// Its pods by namespace and name, in order.
     pub pods: Vec<(String, String)>,
 }

@@ -26,6 +26,8 @@ pub struct Ground {
     pub prefix: String,
     /// Whether its audit log is read.
     pub sees_log: bool,
+    /// Whether objects may be made outside of our namespaces.
+    pub effects: bool,
     /// The kubeconfig that its context is in; `None` is the one that kubectl would read.
     pub kubeconfig: Option<PathBuf>,
 }
@@ -43,8 +45,11 @@ impl Catalog {
     /// When the profile weakens a control: what is not ours is never weakened.
     pub fn on(&self, ground: &Ground, profile: &ProfileEntry) -> Result<Grounded, Problems> {
         see_declared(self, profile)?;
-        let names = self.own_namespaces(&ground.prefix);
-        let moved = Moved { names: &names, says: &profile.profile, ground };
+        let there = profile.profile.cluster.as_ref();
+        let given = there.map(|it| it.namespaces.clone()).unwrap_or_default();
+        let names = self.own_namespaces(&ground.prefix, &given);
+        let given: BTreeSet<String> = given.into_values().collect();
+        let moved = Moved { names: &names, given: &given, says: &profile.profile, ground };
         let targets = self.targets.iter().map(|(name, it)| (name.clone(), moved.target(it)));
         let personas = self.personas.iter().map(|(name, it)| (name.clone(), moved.persona(it)));
         let controls = self.controls.iter().map(|(id, it)| (id.clone(), moved.control(it)));
@@ -62,17 +67,38 @@ impl Catalog {
         }
         let profile = declared(&catalog, profile)?;
         let accounts = moved.accounts();
-        Ok(Grounded { catalog, profile, accounts, prefix: ground.prefix.clone() })
+        let (prefix, effects) = (ground.prefix.clone(), ground.effects);
+        Ok(Grounded { catalog, profile, accounts, given, effects, prefix })
     }
 
     /// What every namespace that targets and personas make is called there, by its name here.
-    fn own_namespaces(&self, prefix: &str) -> BTreeMap<String, String> {
-        let objects = self.targets.values().flat_map(|target| &target.objects);
-        let made = objects.filter_map(|document| namespace(&document.object)).chain([PERSONAS]);
-        let moved =
-            |name: &str| format!("{prefix}-{}", name.strip_prefix("brinell-").unwrap_or(name));
-        made.map(|name| (name.to_owned(), moved(name))).collect()
+    fn own_namespaces(
+        &self,
+        prefix: &str,
+        given: &BTreeMap<String, String>,
+    ) -> BTreeMap<String, String> {
+        let moved = |name: &str| {
+            let end = end_of(name);
+            given.get(end).cloned().unwrap_or_else(|| format!("{prefix}-{end}"))
+        };
+        self.namespaces().map(|name| (name.to_owned(), moved(name))).collect()
     }
+
+    /// The names of all namespaces that targets and personas make.
+    fn namespaces(&self) -> impl Iterator<Item = &str> + Clone {
+        let objects = self.targets.values().flat_map(|target| &target.objects);
+        objects.filter_map(|document| namespace(&document.object)).chain([PERSONAS])
+    }
+
+    /// How a profile calls the namespaces that take their place.
+    pub(super) fn namespace_ends(&self) -> impl Iterator<Item = &str> + Clone {
+        self.namespaces().map(end_of)
+    }
+}
+
+/// What a namespace's name on an existing cluster ends with.
+pub(super) fn end_of(name: &str) -> &str {
+    name.strip_prefix("brinell-").unwrap_or(name)
 }
 
 /// The catalog on an existing cluster.
@@ -83,11 +109,38 @@ pub struct Grounded {
     pub profile: ProfileEntry,
     /// The Namespace of the personas' accounts.
     pub accounts: Document,
+    /// The namespaces that are there already, in the place of ours. Where there are any, none is made.
+    pub given: BTreeSet<String>,
+    /// Whether objects may be made outside of our namespaces.
+    pub effects: bool,
     /// What the names of our namespaces begin with.
     pub prefix: String,
 }
 
 impl Grounded {
+    /// The personas as whose accounts these act.
+    fn borrowed(&self, personas: &[&PersonaEntry]) -> impl Iterator<Item = &PersonaEntry> {
+        let by = personas.iter().filter_map(|persona| match &persona.who {
+            Persona::Impersonated(it) => it.by.clone().map(Persona::ServiceAccount),
+            _ => None,
+        });
+        let by: Vec<Persona> = by.collect();
+        let all = self.catalog.personas.values().map(Arc::as_ref);
+        all.filter(move |persona| persona.has_own_account && by.contains(&persona.who))
+    }
+
+    /// The namespaces of the personas' accounts and of targets, as they must be there.
+    pub fn namespaces<'a>(&'a self, targets: &[&'a Target]) -> impl Iterator<Item = &'a Document> {
+        let of_targets = targets.iter().flat_map(|target| &target.objects);
+        let all = [&self.accounts].into_iter().chain(of_targets.collect::<Vec<_>>());
+        all.filter(|it| namespace(&it.object).is_some())
+    }
+
+    /// Whether a namespace is there already.
+    pub(super) fn is_given(&self, object: &Value) -> bool {
+        namespace(object).is_some_and(|name| self.given.contains(name))
+    }
+
     /// What is made there for scenarios to act on and with: namespaces first, pods last because they may run as an
     /// account that is among the others, each object once.
     pub fn documents(
@@ -100,12 +153,12 @@ impl Grounded {
         let mut documents: Vec<Document> =
             [&self.accounts].into_iter().chain(of_targets).cloned().collect();
         documents.retain(|it| with_pods || it.object["kind"] != "Pod");
-        let made: BTreeSet<String> =
-            documents.iter().filter_map(|it| namespace(&it.object)).map(str::to_owned).collect();
-        let made: BTreeSet<&str> = made.iter().map(String::as_str).collect();
-        for persona in personas {
+        let made = self.namespaces(targets).filter_map(|it| namespace(&it.object)).collect();
+        documents.retain(|it| !self.is_given(&it.object));
+        for persona in personas.iter().copied().chain(self.borrowed(personas)) {
             let written = |role: &str| self.catalog.written_rules(role);
-            documents.extend(persona.objects_in(&made, written));
+            let everywhere = self.effects.then_some(self.prefix.as_str());
+            documents.extend(persona.objects_in(&made, everywhere, written));
         }
         documents.sort_by_key(|it| match it.object["kind"].as_str() {
             Some("Namespace") => 0,
@@ -158,6 +211,7 @@ fn declared(catalog: &Catalog, profile: &ProfileEntry) -> Result<ProfileEntry, P
 /// What is ours, moved to an existing cluster.
 struct Moved<'a> {
     names: &'a BTreeMap<String, String>,
+    given: &'a BTreeSet<String>,
     says: &'a Profile,
     ground: &'a Ground,
 }
@@ -207,9 +261,13 @@ impl Moved<'_> {
         };
         let pods =
             target.pods.iter().map(|(namespace, pod)| (self.text(namespace), self.text(pod)));
+        let objects: Vec<Document> = target.objects.iter().map(document).collect();
+        let own = objects.iter().filter_map(|it| namespace(&it.object)).map(str::to_owned);
+        let own: BTreeSet<String> = own.collect();
         Arc::new(Target {
             name: target.name.clone(),
-            objects: target.objects.iter().map(document).collect(),
+            given: &own & self.given,
+            objects,
             namespace: self.text(&target.namespace),
             pods: pods.collect(),
         })

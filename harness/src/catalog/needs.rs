@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::Value;
+
 use super::persona::namespace;
+use super::warrant;
 use super::{ControlEntry, Entry, PersonaEntry, Target};
 use crate::model::{
-    Action, ApiPath, Attack, Bound, HeldRole, Method, Need, Persona, Request, ServiceAccount,
+    Action, Aim, ApiPath, Attack, Bound, HeldRole, Method, Need, Persona, Request, ServiceAccount,
     is_question,
 };
 
@@ -36,11 +39,16 @@ impl Entry {
         let log = self.scenario.is_logged().then_some(Need::AuditLog);
         let pods = self.turns.iter().any(|turn| self.enters(&turn.action));
         let effects = self.target.reaches_out()
-            || self.turns.iter().any(|turn| {
-                turn.persona.reaches_out(&self.target) || self.reaches_out(&turn.action)
-            });
-        let derived = [pods.then_some(Need::OwnPods), effects.then_some(Need::Effects)];
-        attacks.chain(permits).copied().chain(log).chain(derived.into_iter().flatten()).collect()
+            || self.turns.iter().any(|turn| turn.persona.reaches_out(&self.target));
+        let own_namespaces = self.target.has_own_namespaces();
+        let derived = [
+            pods.then_some(Need::OwnPods),
+            effects.then_some(Need::Effects),
+            own_namespaces.then_some(Need::OwnNamespaces),
+        ];
+        let written = self.turns.iter().filter_map(|turn| self.writes(&turn.action));
+        let derived = derived.into_iter().flatten().chain(written);
+        attacks.chain(permits).copied().chain(log).chain(derived).collect()
     }
 
     /// Whether an action goes into a pod of the target, or to one by its name.
@@ -66,19 +74,27 @@ impl Entry {
         }
     }
 
-    /// Whether an action may change what is outside of the target's namespaces.
-    fn reaches_out(&self, action: &Action) -> bool {
-        match action {
-            Action::Request(request) => {
-                let is_own = ApiPath::parse(&request.path).is_some_and(|path| {
-                    self.target.has(&path.namespace) || is_question(&path.group)
-                });
-                request.method != Method::Get
-                    && !request.is_dry_run()
-                    && (!is_own || binds_ours(request))
-            }
-            // The rest acts in the target's namespace, or only reads.
-            _ => false,
+    /// What it takes that an action may write; `None` where it writes nothing, or in namespaces that are made for it alone.
+    fn writes(&self, action: &Action) -> Option<Need> {
+        // The rest acts on what the target has, or makes something in its namespace, or only reads.
+        let Action::Request(request) = action else { return None };
+        if request.method == Method::Get || request.is_dry_run() {
+            return None;
+        }
+        if binds_ours(request) {
+            return Some(Need::OwnClusterRole);
+        }
+        let Some(path) = ApiPath::parse(&request.path) else { return Some(Need::Changes) };
+        let (has, is_given) =
+            (self.target.has(&path.namespace), self.target.given.contains(&path.namespace));
+        let is_ours = request.aim() == Aim::Make
+            || path.name.contains("${unique}")
+            || self.target.makes(&path);
+        match (is_ours, is_given) {
+            _ if is_question(&path.group) || has && !is_given => None,
+            (false, _) => Some(Need::Changes),
+            (true, true) => None,
+            (true, false) => Some(Need::Effects),
         }
     }
 }
@@ -96,6 +112,24 @@ impl Target {
     /// Whether a namespace is made for it.
     fn has(&self, name: &str) -> bool {
         self.objects.iter().any(|document| namespace(&document.object) == Some(name))
+    }
+
+    /// Whether a namespace of its own is not there already.
+    fn has_own_namespaces(&self) -> bool {
+        let mut namespaces = self.objects.iter().filter_map(|it| namespace(&it.object));
+        namespaces.any(|name| !self.given.contains(name))
+    }
+
+    /// Whether an object is made for it.
+    fn makes(&self, path: &ApiPath) -> bool {
+        let is_meant = |object: &Value| {
+            let metadata = &object["metadata"];
+            let kind = warrant::resource(object);
+            kind.is_some_and(|(group, resource)| group == path.group && resource == path.resource)
+                && metadata["name"] == path.name.as_str()
+                && metadata["namespace"].as_str().unwrap_or_default() == path.namespace
+        };
+        self.objects.iter().any(|document| is_meant(&document.object))
     }
 
     /// Whether it has objects outside of its own namespaces.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::ground::end_of;
 use super::{Document, Target, identity};
 use crate::model::{Bound, HeldRole, PERSONAS, Persona, Rule, ServiceAccount};
 
@@ -166,10 +167,12 @@ impl PersonaEntry {
 
 impl PersonaEntry {
     /// Its account, its roles and their bindings in these namespaces alone. A role whose rules are `written` in personas'
-    /// files is a Role in each of them; any other is a ClusterRole that the cluster has.
+    /// files is a Role in each of them; any other is a ClusterRole that the cluster has. Roles that it holds everywhere are
+    /// ClusterRoles whose names begin with `everywhere`; none where that is `None`.
     pub fn objects_in(
         &self,
         namespaces: &BTreeSet<&str>,
+        everywhere: Option<&str>,
         written: impl Fn(&str) -> Option<Vec<Rule>>,
     ) -> Vec<Document> {
         let account = match &self.who {
@@ -189,9 +192,36 @@ impl PersonaEntry {
                 binding["roleRef"]["kind"] = kind.into();
                 objects.push(binding);
             }
+            if let (Bound::Everywhere, Some(prefix)) = (&role.bound, everywhere) {
+                objects.extend(self.everywhere(role, prefix, rules, &subject));
+            }
         }
         let document = |object| Document { file: self.file.clone(), object };
         objects.into_iter().map(document).collect()
+    }
+}
+
+impl PersonaEntry {
+    /// A role that it holds everywhere, and its binding, by names of a run's own; a ClusterRole that the cluster has keeps
+    /// its name.
+    fn everywhere(
+        &self,
+        role: &HeldRole,
+        prefix: &str,
+        rules: Option<Vec<Rule>>,
+        subject: &Value,
+    ) -> Vec<Value> {
+        let own = |name: &str| format!("{prefix}-{}", end_of(name));
+        let mut role = role.clone();
+        let mut objects = Vec::new();
+        if let Some(rules) = rules {
+            role.cluster_role = own(&role.cluster_role);
+            role.rules = rules;
+            objects.push(role.object());
+        }
+        let name = role.binding.name.as_ref().unwrap_or(&self.name);
+        objects.push(role.binding("ClusterRoleBinding", json!({"name": own(name)}), subject));
+        objects
     }
 }
 

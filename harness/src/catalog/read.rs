@@ -1,7 +1,7 @@
 //! Reading: every file once, each problem told. Names are still names.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry::{Occupied, Vacant};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
@@ -268,7 +268,8 @@ fn target(source: &Source) -> Result<Target, Problem> {
     let (name, namespace) = (stem(&source.file).to_owned(), namespace.to_owned());
     let pods = pods.collect();
     let document = |object| Document { file: source.file.clone(), object };
-    Ok(Target { name, objects: objects.into_iter().map(document).collect(), namespace, pods })
+    let objects = objects.into_iter().map(document).collect();
+    Ok(Target { name, objects, namespace, given: BTreeSet::new(), pods })
 }
 
 /// A file that is a list.

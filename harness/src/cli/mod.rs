@@ -236,57 +236,75 @@ pub struct PlanArguments {
         long,
         value_name = "SUBJECT",
         conflicts_with = "cluster",
-        help_heading = "Existing cluster"
+        help_heading = EXISTING
     )]
     pub rbac: Option<Grantee>,
 }
 
 /// Which runs are swept.
 #[derive(Debug, Args)]
+#[command(mut_arg("kubeconfig", |kubeconfig| kubeconfig.requires("context")))]
 pub struct SweepArguments {
     /// One run, even one that was kept or was started elsewhere
     pub run: Option<String>,
-    /// What runs left on the existing cluster of this context of the kubeconfig
+    /// Where they left something, if it is no cluster of ours.
+    #[command(flatten)]
+    pub there: There,
+}
+
+/// The heading of what is said of an existing cluster.
+const EXISTING: &str = "Existing cluster";
+
+/// How an existing cluster is found.
+#[derive(Debug, Args)]
+pub struct There {
+    /// An existing cluster: the one of this context of the kubeconfig
     #[arg(long, value_name = "NAME")]
     pub context: Option<String>,
-    /// The kubeconfig of --context
-    #[arg(long, value_name = "FILE", requires = "context")]
-    pub kubeconfig: Option<PathBuf>,
-    /// What runs left on the cluster of the pod that brinell runs in
-    #[arg(long, conflicts_with = "context")]
+    /// An existing cluster: the one of the pod that brinell runs in, as its ServiceAccount
+    #[arg(long, conflicts_with_all = ["context", "kubeconfig"])]
     pub in_cluster: bool,
+    /// The kubeconfig [default: the one that kubectl reads]
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
 }
 
 /// An existing cluster, which brinell did not make. A proof takes none: what is not ours is never weakened.
 #[derive(Debug, Args)]
+#[command(
+    mut_arg("context", |it| it.conflicts_with("cluster").help_heading(EXISTING)),
+    mut_arg("in_cluster", |it| it.conflicts_with("cluster").help_heading(EXISTING)),
+    mut_arg("kubeconfig", |it| it.help_heading(EXISTING))
+)]
 pub struct ExistingArguments {
-    /// Test an existing cluster, as it is found: the one of this context of the kubeconfig
+    /// Which.
+    #[command(flatten)]
+    pub there: There,
+    /// The image of brinell that its nodes can pull; without one, what needs running pods is skipped
+    #[arg(long, value_name = "IMAGE", help_heading = EXISTING)]
+    pub image: Option<String>,
+    /// Requests a second at most; 0 is as fast as it answers [default: 20]
+    #[arg(long, value_name = "N", help_heading = EXISTING)]
+    pub rate: Option<u32>,
+    /// Attacks that may make objects of the whole cluster, or in namespaces that are not brinell's: these objects are
+    /// labelled, and removed by their UID
+    #[arg(long, value_name = "WHAT", help_heading = EXISTING)]
+    pub allow: Option<Allowance>,
+    /// The context again, where its name looks like production
     #[arg(
         long,
         value_name = "NAME",
-        conflicts_with = "cluster",
-        help_heading = "Existing cluster"
+        conflicts_with = "in_cluster",
+        help_heading = EXISTING
     )]
-    pub context: Option<String>,
-    /// Test the cluster of the pod that brinell runs in, as its ServiceAccount
-    #[arg(
-        long,
-        conflicts_with_all = ["cluster", "context", "kubeconfig", "allow_production"],
-        help_heading = "Existing cluster"
-    )]
-    pub in_cluster: bool,
-    /// The kubeconfig [default: the one that kubectl reads]
-    #[arg(long, value_name = "FILE", help_heading = "Existing cluster")]
-    pub kubeconfig: Option<PathBuf>,
-    /// The image of brinell that its nodes can pull; without one, what needs running pods is skipped
-    #[arg(long, value_name = "IMAGE", help_heading = "Existing cluster")]
-    pub image: Option<String>,
-    /// Requests a second at most; 0 is as fast as it answers [default: 20]
-    #[arg(long, value_name = "N", help_heading = "Existing cluster")]
-    pub rate: Option<u32>,
-    /// The context again, where its name looks like production
-    #[arg(long, value_name = "NAME", help_heading = "Existing cluster")]
     pub allow_production: Option<String>,
+}
+
+/// What is not done on an existing cluster unless it is allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Allowance {
+    /// Objects outside of namespaces of brinell's own
+    ClusterEffects,
 }
 
 /// What a run can be told.

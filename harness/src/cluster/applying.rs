@@ -1,12 +1,15 @@
 //! Applying Kubernetes objects: those of controls and of targets, each with the run's label.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::LocalBoxFuture;
 use k8s_openapi::api::core::v1::{Pod, Secret, ServiceAccount};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{
+    ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams,
+};
 use kube::core::GroupVersionKind;
 use kube::discovery::{Discovery, pinned_kind};
 use kube::runtime::wait::await_condition;
@@ -15,7 +18,7 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 
 use crate::catalog::{Document, Values};
-use crate::cluster::{ClusterError, PullCredentials, RUN_LABEL};
+use crate::cluster::{ClusterError, Outside, PullCredentials, RUN_LABEL};
 use crate::text::api_words;
 
 /// Who the API server says made the objects.
@@ -63,6 +66,17 @@ pub enum ApplyError {
         /// Its name.
         name: String,
     },
+    /// Something of another run is there already.
+    #[error(
+        "{place} holds something of run {run}: two runs cannot share a namespace; where that one is over, \
+         `brinell sweep --context NAME` removes it"
+    )]
+    Occupied {
+        /// The collection.
+        place: String,
+        /// The run.
+        run: String,
+    },
     /// The cluster failed to do itself what it does in the place of the object.
     #[error("{file}: {source}")]
     Cluster {
@@ -98,6 +112,7 @@ pub struct Applier {
     discovery: Arc<Discovery>,
     values: Values,
     pull: Option<PullCredentials>,
+    outside: Option<Arc<Outside>>,
 }
 
 impl Applier {
@@ -111,12 +126,13 @@ impl Applier {
         values: Values,
     ) -> Result<Self, kube::Error> {
         let discovery = Arc::new(Discovery::new(client.clone()).run_aggregated().await?);
-        Ok(Applier { client, stand_in, discovery, values, pull: None })
+        Ok(Applier { client, stand_in, discovery, values, pull: None, outside: None })
     }
 
-    /// The same with credentials for a registry, by which pods of ours get their image.
-    pub fn pulling(self, pull: Option<PullCredentials>) -> Self {
-        Applier { pull, ..self }
+    /// The same on an existing cluster: with credentials for a registry, by which pods of ours get their image, and with
+    /// where it is written down what is made outside of our own namespaces.
+    pub fn visiting(self, pull: Option<PullCredentials>, outside: Arc<Outside>) -> Self {
+        Applier { pull, outside: Some(outside), ..self }
     }
 
     /// The same by another way in to the same cluster.
@@ -127,6 +143,7 @@ impl Applier {
             discovery: Arc::clone(&self.discovery),
             values: self.values.clone(),
             pull: self.pull.clone(),
+            outside: self.outside.clone(),
         }
     }
 
@@ -166,13 +183,48 @@ impl Applier {
             let name = made.metadata.name.clone().unwrap_or_default();
             let parameters =
                 PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..Default::default() };
-            let created = self.api(file, &made).await?.create(&parameters, &made).await;
+            let api = self.api(file, &made).await?;
+            // A namespace of ours is known by its name and its label.
+            if object["kind"] != "Namespace" {
+                self.enter(file, api.resource_url())?;
+            }
+            let created = api.create(&parameters, &made).await;
             created.map_err(|error| refused(file, &made, &error))?;
             if object["kind"] == "Namespace" {
                 self.make_habitable(&name).await.map_err(|error| refused(file, &made, &error))?;
             }
         }
         Ok(())
+    }
+
+    /// Sees that nothing of another run's is where these objects go.
+    ///
+    /// # Errors
+    /// When something is, or it cannot be looked at.
+    pub async fn see_free(&self, documents: &[&Document]) -> Result<(), ApplyError> {
+        let mut seen = BTreeSet::new();
+        for Document { file, object } in documents {
+            let made = dynamic(file, &self.values.fill_object(object))?;
+            let api = self.api(file, &made).await?;
+            if !seen.insert(api.resource_url().to_owned()) {
+                continue;
+            }
+            let any = ListParams::default().labels(RUN_LABEL).limit(1);
+            let found = api.list_metadata(&any).await;
+            let found = found.map_err(|error| refused(file, &made, &error))?.items;
+            let labels = found.into_iter().find_map(|it| it.metadata.labels);
+            if let Some(run) = labels.and_then(|mut labels| labels.remove(RUN_LABEL)) {
+                return Err(ApplyError::Occupied { place: api.resource_url().to_owned(), run });
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes down that something is made in a collection outside of our own namespaces.
+    fn enter(&self, file: &str, collection: &str) -> Result<(), ApplyError> {
+        let entered = self.outside.as_ref().map(|outside| outside.enter(collection));
+        let entered = entered.unwrap_or(Ok(())).map_err(ClusterError::Folder);
+        entered.map_err(|source| ApplyError::Cluster { file: file.to_owned(), source })
     }
 
     /// Whether an object is sent to the API server: the cluster may stand in for it.
@@ -238,28 +290,29 @@ impl Applier {
             Err(kube::Error::Api(status)) if status.is_already_exists() => {}
             made => made.map(drop)?,
         }
+        self.bring_secret(namespace).await?;
         match &self.pull {
-            Some(pull) => self.let_pull(namespace, &accounts, pull).await,
+            Some(pull) => let_pull(&accounts, pull).await,
             None => Ok(()),
         }
     }
 
-    /// Has the default account's pods pull their image with credentials.
-    async fn let_pull(
-        &self,
-        namespace: &str,
-        accounts: &Api<ServiceAccount>,
-        pull: &PullCredentials,
-    ) -> Result<(), kube::Error> {
+    /// Puts the credentials for a registry, where there are any, into a namespace: pods and accounts of ours name them.
+    ///
+    /// # Errors
+    /// When they cannot be made there.
+    pub async fn bring_secret(&self, namespace: &str) -> Result<(), kube::Error> {
+        let Some(pull) = &self.pull else { return Ok(()) };
         let mut secret = pull.secret();
         label(&mut secret, &self.values.run);
         let secret = serde_json::from_value(secret).map_err(kube::Error::SerdeError)?;
         let secrets = Api::<Secret>::namespaced(self.client.clone(), namespace);
-        secrets.create(&PostParams::default(), &secret).await?;
-        let mut account = json!({"kind": "ServiceAccount", "apiVersion": "v1"});
-        pull.give(&mut account);
-        let changed = Patch::Merge(account);
-        accounts.patch("default", &PatchParams::default(), &changed).await.map(drop)
+        if let Some(outside) = &self.outside {
+            outside
+                .enter(secrets.resource_url())
+                .map_err(|error| kube::Error::Service(error.into()))?;
+        }
+        secrets.create(&PostParams::default(), &secret).await.map(drop)
     }
 
     async fn api(
@@ -300,6 +353,17 @@ fn refused(file: &str, object: &DynamicObject, error: &kube::Error) -> ApplyErro
         object: format!("{kind} {name}"),
         words: api_words(error),
     }
+}
+
+/// Has the default account's pods pull their image with credentials.
+async fn let_pull(
+    accounts: &Api<ServiceAccount>,
+    pull: &PullCredentials,
+) -> Result<(), kube::Error> {
+    let mut account = json!({"kind": "ServiceAccount", "apiVersion": "v1"});
+    pull.give(&mut account);
+    let changed = Patch::Merge(account);
+    accounts.patch("default", &PatchParams::default(), &changed).await.map(drop)
 }
 
 fn all(client: &Client, resource: &ApiResource) -> Api<DynamicObject> {

@@ -36,7 +36,8 @@ pub(crate) use exchange::{ANSWERING, AUDIT_ID, exchange, is_without_id, silence}
 pub use existing::sweep as sweep_existing;
 pub(crate) use existing::{CredentialsError, Taken, take};
 pub use existing::{
-    Existing, PullCredentials, PullSecretError, ReachError, Unmet, Way, lacks, namespace_prefix,
+    Existing, Gone, Means, Outside, PullCredentials, PullSecretError, ReachError, Unmet, Way,
+    lacks, namespace_prefix,
 };
 pub(crate) use image::can_run_in_pods;
 pub use image::{Image, ImageError};
@@ -159,6 +160,14 @@ pub enum ClusterError {
         waited: Duration,
         /// What its conditions say.
         state: String,
+    },
+    /// Something that a run made is still there although it was deleted.
+    #[error("{waited:?} after its deletion there is still {what}")]
+    NotRemoved {
+        /// What, with why it may not be deleted.
+        what: String,
+        /// How long it was waited for.
+        waited: Duration,
     },
     /// Something never starts as it is.
     #[error("{what} cannot start: {state}")]

@@ -61,6 +61,11 @@ impl RunFolder {
         }
     }
 
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Where a file of the run lies.
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)

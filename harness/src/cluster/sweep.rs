@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::existing;
+use super::existing::{self, Gone};
 use super::own::{embedded, kind};
 use super::run_folder::Takeover;
 use crate::cluster::{ClusterError, ProcessError, RunFolder, commands};
@@ -14,8 +14,8 @@ const KEPT: &str = "kept";
 /// What became of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Swept {
-    /// Removed, so many things; on an existing cluster these are namespaces.
-    Removed(usize),
+    /// Removed, and what.
+    Removed(String),
     /// It is alive.
     Alive,
     /// Its cluster was kept on purpose.
@@ -44,8 +44,8 @@ pub fn keep(folder: &RunFolder) -> std::io::Result<()> {
 pub enum Removed {
     /// Its cluster, of so many things.
     Cluster(usize),
-    /// So many namespaces on an existing cluster.
-    Namespaces(usize),
+    /// What it made on an existing cluster.
+    Existing(Gone),
 }
 
 impl Swept {
@@ -56,19 +56,24 @@ impl Swept {
 }
 
 impl Removed {
-    /// How many things, the run's folder among them.
-    pub fn count(self) -> usize {
+    /// What is told of sweeping it. The run's folder is among the things.
+    fn swept(self) -> Swept {
         match self {
-            Removed::Cluster(count) | Removed::Namespaces(count) => count + 1,
+            Removed::Cluster(count) => things(count + 1),
+            Removed::Existing(gone) => Swept::Removed(gone.to_string()),
         }
     }
+}
+
+fn things(count: usize) -> Swept {
+    Swept::Removed(format!("{count} things"))
 }
 
 impl fmt::Display for Removed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Removed::Cluster(_) => f.write_str("Cluster"),
-            Removed::Namespaces(count) => f.write_str(&crate::text::count(*count, "namespace")),
+            Removed::Existing(gone) => gone.fmt(f),
         }
     }
 }
@@ -79,9 +84,9 @@ impl fmt::Display for Removed {
 /// # Errors
 /// When the engine, the existing cluster or the folder cannot be cleared, or a process of the run cannot be ended.
 pub async fn remove(run: &str, folder: &RunFolder) -> Result<Removed, ClusterError> {
-    if let Some(namespaces) = existing::remove(run, folder).await? {
+    if let Some(gone) = existing::remove(run, folder).await? {
         folder.remove().map_err(ClusterError::Folder)?;
-        return Ok(Removed::Namespaces(namespaces));
+        return Ok(Removed::Existing(gone));
     }
     let embedded = folder.file(embedded::MARK).exists();
     let removed = match embedded {
@@ -115,9 +120,9 @@ pub async fn sweep(named: Option<&str>) -> Result<Sweeping, ClusterError> {
             became.unwrap_or_else(|error| Some(Swept::Failed(error.to_string())))
         } else if named.is_some() {
             let orphans = commands::end_orphans(&run).await;
-            Some(Swept::Removed(orphans + kind::remove(&run).await?))
+            Some(things(orphans + kind::remove(&run).await?))
         } else if orphaned.contains(&run) {
-            Some(Swept::Removed(commands::end_orphans(&run).await))
+            Some(things(commands::end_orphans(&run).await))
         } else {
             Some(Swept::Elsewhere)
         };
@@ -136,7 +141,7 @@ async fn sweep_local(run: &str, named: bool) -> Result<Option<Swept>, ClusterErr
     if folder.file(KEPT).exists() && !named {
         return Ok(Some(Swept::Kept));
     }
-    Ok(Some(Swept::Removed(remove(run, &folder).await?.count())))
+    Ok(Some(remove(run, &folder).await?.swept()))
 }
 
 fn answers_badly(error: &ProcessError) -> bool {

@@ -265,6 +265,7 @@ impl Error {
             | Error::Reach(
                 ReachError::Api { .. }
                 | ReachError::Unauthorized { .. }
+                | ReachError::Unfit { .. }
                 | ReachError::PullSecret(PullSecretError::Unread { .. }),
             )
             | Error::Image(_)

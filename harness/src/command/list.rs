@@ -72,7 +72,8 @@ pub async fn plan(arguments: PlanArguments) -> Result<ExitCode, Error> {
         reached.ask(&mut plan).await?;
         // A run would end where it cannot be read.
         reached.pull_credentials().await?;
-        return show(&plan, &profile, &format!("existing ({})", reached.existing.told()));
+        let (told, meant) = (reached.existing.told(), reached.meant());
+        return show(&plan, &profile, &format!("existing ({told}{meant})"));
     }
     let choice = Choice::make(selection.cluster).await;
     let plan = Plan::new(&catalog, &profile, choice.cluster, entries);

@@ -1,24 +1,24 @@
 //! Removing what ended runs left behind.
 
-use brinell::cli::SweepArguments;
+use brinell::cli::{SweepArguments, There};
 use brinell::cluster::{self, Swept, Way};
 use brinell::model::Context;
 use brinell::report::ExitCode;
-use brinell::text;
 
 use super::{Error, print};
 
 /// Sweeps every run, or the one that is named; on an existing cluster, if its context is given.
 pub async fn sweep(arguments: SweepArguments) -> Result<ExitCode, Error> {
-    let SweepArguments { run: named, context, kubeconfig, in_cluster } = arguments;
+    let SweepArguments { run: named, there: There { context, kubeconfig, in_cluster } } = arguments;
     let context = context.map(|context| Way::Context(Context { kubeconfig, context }));
     if let Some(way) = context.or(in_cluster.then_some(Way::InCluster)) {
         return there(&way, named.as_deref()).await;
     }
     let sweeping = cluster::sweep(named.as_deref()).await.map_err(Error::Sweep)?;
-    let told = sweeping.swept.iter().map(|(run, became)| {
-        told(run, became, |count| format!("{count} things"), &format!("brinell sweep {run}"))
-    });
+    let told = sweeping
+        .swept
+        .iter()
+        .map(|(run, became)| told(run, became, &format!("brinell sweep {run}")));
     let (lines, stays) = (told.collect(), stays(sweeping.swept.iter().map(|(_, became)| became)));
     match sweeping.unasked {
         Some(error) if stays == 0 => {
@@ -35,7 +35,7 @@ async fn there(way: &Way, named: Option<&str>) -> Result<ExitCode, Error> {
     let place = way.arguments();
     let told = swept.iter().map(|(run, became)| {
         let command = format!("brinell sweep {place} {run}");
-        told(run, became, |count| text::count(count, "namespace"), &command)
+        told(run, became, &command)
     });
     say(told.collect(), stays(swept.values()))
 }
@@ -58,9 +58,9 @@ fn say(lines: String, stays: usize) -> Result<ExitCode, Error> {
 }
 
 /// What became of a run, for a person. The command removes it all the same.
-fn told(run: &str, became: &Swept, counted: impl Fn(usize) -> String, command: &str) -> String {
+fn told(run: &str, became: &Swept, command: &str) -> String {
     let told = match became {
-        Swept::Removed(count) => format!("removed, {}", counted(*count)),
+        Swept::Removed(what) => format!("removed, {what}"),
         Swept::Alive => "is running".to_owned(),
         Swept::Failed(why) => format!("could not be removed: {why}"),
         Swept::Kept => format!("was kept on purpose; `{command}` removes it"),

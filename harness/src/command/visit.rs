@@ -1,10 +1,14 @@
 //! A run on an existing cluster: reached before anything is planned, because what runs depends on what can be seen there.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use brinell::catalog::{Catalog, Grantee, Ground, Grounded, Lacks, ProfileEntry, Values};
-use brinell::cli::{ExistingArguments, PlanArguments, RunArguments, Selection};
-use brinell::cluster::{Existing, Pace, PullCredentials, ReachError, Way, lacks, namespace_prefix};
+use brinell::catalog::{Catalog, Entry, Grantee, Ground, Grounded, Lacks, ProfileEntry, Values};
+use brinell::cli::{Allowance, ExistingArguments, PlanArguments, RunArguments, Selection, There};
+use brinell::cluster::{
+    Existing, Means, Pace, PullCredentials, ReachError, Way, lacks, namespace_prefix,
+};
 use brinell::model::{AuditSource, Context, RunEvent, WaiverEntry, Whereabouts};
 use brinell::report::ExitCode;
 use brinell::run::{self, Plan, Progress, Visit};
@@ -26,10 +30,8 @@ pub struct Reached {
     pub existing: Existing,
     /// What is tried there.
     grounded: Grounded,
-    /// What the cluster does not have.
-    lacks: Lacks,
-    /// Whether pods of ours run there.
-    with_pods: bool,
+    /// What scenarios can have there.
+    means: Means,
 }
 
 /// Where the existing cluster is, and what may be used there.
@@ -50,7 +52,7 @@ impl Place {
         arguments: &ExistingArguments,
         says: &Whereabouts,
     ) -> Result<Option<Place>, Error> {
-        let way = selection.cluster.is_none().then(|| way(arguments, says)).flatten();
+        let way = selection.cluster.is_none().then(|| way(&arguments.there, says)).flatten();
         see_meant(arguments, way.as_ref())?;
         let image = arguments.image.as_ref().or(says.image.as_ref()).cloned();
         Ok(way.map(|way| Place { way, image }))
@@ -58,24 +60,25 @@ impl Place {
 }
 
 /// How the cluster is found. What an argument says stands before what the profile says.
-fn way(arguments: &ExistingArguments, says: &Whereabouts) -> Option<Way> {
-    if arguments.in_cluster || arguments.context.is_none() && says.in_cluster {
+fn way(there: &There, says: &Whereabouts) -> Option<Way> {
+    if there.in_cluster || there.context.is_none() && says.in_cluster {
         return Some(Way::InCluster);
     }
-    let context = arguments.context.as_ref().or(says.context.as_ref())?.clone();
-    let kubeconfig = arguments.kubeconfig.as_ref().or(says.kubeconfig.as_ref()).cloned();
+    let context = there.context.as_ref().or(says.context.as_ref())?.clone();
+    let kubeconfig = there.kubeconfig.as_ref().or(says.kubeconfig.as_ref()).cloned();
     Some(Way::Context(Context { kubeconfig, context }))
 }
 
 /// Sees that no argument is given of which nothing would come.
 fn see_meant(arguments: &ExistingArguments, way: Option<&Way>) -> Result<(), Error> {
-    let ExistingArguments { kubeconfig, image, rate, allow_production, .. } = arguments;
+    let ExistingArguments { there, image, rate, allow, allow_production } = arguments;
     let has_context = matches!(way, Some(Way::Context(_)));
     let given = [
-        ("kubeconfig", kubeconfig.is_some() && !has_context),
+        ("kubeconfig", there.kubeconfig.is_some() && !has_context),
         ("allow-production", allow_production.is_some() && !has_context),
         ("image", image.is_some() && way.is_none()),
         ("rate", rate.is_some() && way.is_none()),
+        ("allow", allow.is_some() && way.is_none()),
     ];
     match given.into_iter().find(|(_, is_vain)| *is_vain) {
         Some((flag, _)) => Err(Error::NoPlace { flag }),
@@ -98,11 +101,10 @@ pub async fn look(
     place: Place,
     arguments: &ExistingArguments,
 ) -> Result<Reached, Error> {
-    let with_pods = place.image.is_some();
     let existing = reach(place, arguments).await?;
     // Nothing is made: the id only shows what namespaces would be called.
     let run = text::random_hex(3);
-    Reached::new(catalog, profile, existing, &run, names_log(profile), with_pods)
+    Reached::new(catalog, profile, existing, &run, means(profile, arguments, names_log(profile)))
 }
 
 /// Whether a profile says where the cluster's log comes from.
@@ -117,14 +119,27 @@ pub fn roles(
     arguments: &PlanArguments,
     grantee: &Grantee,
 ) -> Result<String, Error> {
+    let means = means(profile, &arguments.existing, names_log(profile));
+    let grounded = catalog.on(&ground("run", means, None), profile)?;
+    let plan = plan(&grounded, lacks("", means), &arguments.selection)?;
+    Ok(grounded.warrant(&plan.scenarios, means.has_image).manifest(grantee))
+}
+
+/// What scenarios can have on a cluster.
+fn means(profile: &ProfileEntry, arguments: &ExistingArguments, sees_log: bool) -> Means {
     let there = profile.profile.cluster.as_ref();
-    let with_pods =
-        arguments.existing.image.is_some() || there.is_some_and(|it| it.image.is_some());
-    let sees_log = names_log(profile);
-    let ground = Ground { prefix: namespace_prefix("run"), sees_log, kubeconfig: None };
-    let grounded = catalog.on(&ground, profile)?;
-    let plan = plan(&grounded, lacks("", sees_log, with_pods), &arguments.selection)?;
-    Ok(grounded.warrant(&plan.scenarios, with_pods).manifest(grantee))
+    Means {
+        sees_log,
+        has_image: arguments.image.is_some() || there.is_some_and(|it| it.image.is_some()),
+        is_given: there.is_some_and(|it| !it.namespaces.is_empty()),
+        effects: arguments.allow == Some(Allowance::ClusterEffects),
+    }
+}
+
+/// What a cluster gives to the scenarios of a run.
+fn ground(run: &str, means: Means, kubeconfig: Option<PathBuf>) -> Ground {
+    let Means { sees_log, effects, .. } = means;
+    Ground { prefix: namespace_prefix(run), sees_log, effects, kubeconfig }
 }
 
 /// What runs of what is selected.
@@ -144,19 +159,26 @@ impl Reached {
         profile: &ProfileEntry,
         existing: Existing,
         run: &str,
-        sees_log: bool,
-        with_pods: bool,
+        means: Means,
     ) -> Result<Reached, Error> {
         let kubeconfig = existing.way.kubeconfig().cloned();
-        let ground = Ground { prefix: namespace_prefix(run), sees_log, kubeconfig };
-        let grounded = catalog.on(&ground, profile)?;
-        let lacks = lacks(existing.way.name(), sees_log, with_pods);
-        Ok(Reached { existing, grounded, lacks, with_pods })
+        let grounded = catalog.on(&ground(run, means, kubeconfig), profile)?;
+        Ok(Reached { existing, grounded, means })
+    }
+
+    /// What is meant beside the making of our own namespaces, for a person.
+    pub fn meant(&self) -> String {
+        let Means { is_given, effects, .. } = self.means;
+        let given = is_given.then_some("; no namespace is made, and those that are given are used");
+        let effects = effects.then_some(
+            "; objects may be made outside of brinell's namespaces, and are removed by their UID",
+        );
+        given.into_iter().chain(effects).collect()
     }
 
     /// What runs there of what is selected, as far as it can be told without asking.
     pub fn plan(&self, selection: &Selection) -> Result<Plan<'_>, Error> {
-        plan(&self.grounded, self.lacks.clone(), selection)
+        plan(&self.grounded, lacks(self.existing.way.name(), self.means), selection)
     }
 
     /// Asks the cluster for the rights that the plan needs, and skips what lacks any. Returns how many questions that took.
@@ -164,9 +186,11 @@ impl Reached {
         if plan.scenarios.is_empty() {
             return Ok(0);
         }
-        let warrant = self.grounded.warrant(&plan.scenarios, self.with_pods);
+        let warrant = self.grounded.warrant(&plan.scenarios, self.means.has_image);
         let unmet = self.existing.unmet(&warrant).await?;
         plan.skip(&unmet.why);
+        let unfit = self.existing.unfit(&self.grounded, &plan.targets()).await?;
+        plan.skip(&unfit_for(&plan.scenarios, &unfit));
         Ok(unmet.asked)
     }
 
@@ -183,6 +207,15 @@ impl Reached {
     }
 }
 
+/// Why scenarios fall away whose namespaces cannot be used, by their id.
+fn unfit_for(entries: &[&Entry], unfit: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let why = |entry: &&Entry| {
+        let why = entry.target.given.iter().find_map(|name| unfit.get(name))?;
+        Some((entry.id.clone(), why.clone()))
+    };
+    entries.iter().filter_map(why).collect()
+}
+
 /// Runs there.
 pub async fn start(
     arguments: RunArguments,
@@ -194,15 +227,14 @@ pub async fn start(
     let started = Instant::now();
     let reporter = reporter(&arguments.output)?.waiving(waivers);
     let run = text::random_hex(3);
-    let with_pods = place.image.is_some();
     let mut existing = reach(place, &arguments.existing).await?;
     let values = run::values(&run, &existing.access.image).map_err(run::StageError::from)?;
     let unread = match &profile.profile.audit {
         Some(source) => existing.read_log(source, &run, &values.canary).await?,
         None => None,
     };
-    let sees_log = existing.sight.log.is_some();
-    let reached = Reached::new(catalog, profile, existing, &run, sees_log, with_pods)?;
+    let means = means(profile, &arguments.existing, existing.sight.log.is_some());
+    let reached = Reached::new(catalog, profile, existing, &run, means)?;
     let work = async |made: &Made, progress: &Progress| {
         begin(&reached, values, unread, &arguments, made, progress).await
     };
@@ -229,6 +261,7 @@ async fn begin(
     });
     let mut told = format!("{}, {}", existing.told(), existing.told_log());
     told.extend(unread.iter().flat_map(|why| [": ", why]));
+    told.push_str(&reached.meant());
     let reaching = async { Ok::<_, Error>(((), told)) };
     progress.step("cluster", "reaching it", reaching).await?;
     let asking = async {
@@ -240,14 +273,16 @@ async fn begin(
     if plan.scenarios.is_empty() {
         return Ok(Duration::ZERO);
     }
+    let pull = reached.pull_credentials().await?;
+    let folder = made.folder(&values.run)?;
+    let outside = existing.mark(&values.run, &folder, reached.means.is_given);
     let visit = Visit {
-        with_pods: reached.with_pods,
-        pull: reached.pull_credentials().await?,
+        outside: outside.map_err(run::StageError::from)?,
+        with_pods: reached.means.has_image,
+        pull,
         jobs: arguments.conditions.jobs.into(),
         deadline: arguments.conditions.deadline.map_or(DEADLINE, Duration::from_secs),
     };
-    let folder = made.folder(&values.run)?;
-    existing.mark(&folder).map_err(run::StageError::from)?;
-    run::visit(&plan, grounded, existing, values, &visit, progress).await?;
+    run::visit(&plan, grounded, existing, values, visit, progress).await?;
     Ok(Duration::ZERO)
 }

@@ -74,6 +74,10 @@ pub struct Whereabouts {
     /// With what the nodes pull that image; `None` if they need nothing.
     #[serde(default)]
     pub pull_secret: Option<PullSecret>,
+    /// Namespaces that are there already and take the place of ours, by the end of the name that ours would have:
+    /// `production-app`, `personas`. Where there are any, no namespace is made.
+    #[serde(default)]
+    pub namespaces: BTreeMap<String, String>,
     /// Labels that every namespace of ours gets, beside those that a target gives it.
     #[serde(default)]
     pub namespace_labels: BTreeMap<String, String>,

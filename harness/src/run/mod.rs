@@ -20,7 +20,9 @@ pub(crate) use stage::{OwnStage, SecondStage, Stage};
 
 use crate::catalog::{Grounded, Values};
 use crate::cluster::assets::{self, Assets};
-use crate::cluster::{ClusterType, Existing, PullCredentials, RunFolder, Wanted, image_name, own};
+use crate::cluster::{
+    ClusterType, Existing, Outside, PullCredentials, RunFolder, Wanted, image_name, own,
+};
 use crate::model::{RunEvent, Verdict};
 use crate::pod::guard::certificates;
 
@@ -75,8 +77,9 @@ pub async fn run(
 }
 
 /// How a run on an existing cluster is run.
-#[derive(Clone)]
 pub struct Visit {
+    /// Where it is written down what is made outside of our own namespaces.
+    pub outside: Outside,
     /// Whether the cluster's nodes can have our image, so that pods of ours run.
     pub with_pods: bool,
     /// With what they pull it; `None` if they need nothing.
@@ -87,20 +90,20 @@ pub struct Visit {
     pub deadline: Duration,
 }
 
-/// Makes our own namespaces on an existing cluster and runs the plan's scenarios there. Whatever becomes of it, the caller
+/// Makes what scenarios act on, on an existing cluster, and runs the plan's scenarios there. Whatever becomes of it, the caller
 /// tidies up.
 pub async fn visit(
     plan: &Plan<'_>,
     grounded: &Grounded,
     existing: &Existing,
     values: Values,
-    visit: &Visit,
+    visit: Visit,
     progress: &Progress,
 ) -> Result<(), StageError> {
-    let stage = Stage::on(existing, plan, values, visit.pull.clone()).await?;
+    let stage = Stage::on(existing, plan, values, visit.pull, visit.outside).await?;
     let furnishing =
         async { stage.while_there(stage.furnish(plan, grounded, visit.with_pods)).await? };
-    progress.step("staged", "making namespaces of our own", furnishing).await?;
+    progress.step("staged", "making what scenarios act on", furnishing).await?;
     let deadline = tokio::time::Instant::now() + visit.deadline;
     match &existing.sight.log {
         Some(log) if !log.is_in_order() => {

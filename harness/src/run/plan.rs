@@ -10,7 +10,9 @@ use crate::catalog::{
     Question, SetUp, Target, Turn, Values, identity, join, namespace, people,
 };
 use crate::cluster::Settings;
-use crate::model::{Action, Deviation, Expectation, Holder, Layer, Need, Rights};
+use crate::model::{
+    Action, Deviation, Expectation, Holder, Impersonated, Layer, Need, Persona, Rights,
+};
 use crate::pod::probe::harmless;
 
 /// All that a run will do.
@@ -185,7 +187,12 @@ fn reads_along(target: &Target, action: &Action) -> bool {
 /// Whether what roles of ours allow is all that a scenario shows of authorization. On a cluster of ours they are what is
 /// tested.
 fn proves_our_roles(catalog: &Catalog, entry: &Entry) -> bool {
-    let is_ours = |persona: &PersonaEntry| !persona.roles.is_empty() && !persona.played;
+    // Who impersonates by an account of ours has its roles.
+    let by_ours = |persona: &PersonaEntry| {
+        matches!(&persona.who, Persona::Impersonated(Impersonated { by: Some(_), .. }))
+    };
+    let is_ours =
+        |persona: &PersonaEntry| (!persona.roles.is_empty() || by_ours(persona)) && !persona.played;
     entry.turns.iter().any(|turn| {
         let by_authorization = match &turn.expected {
             Expectation::Blocked(blocked, _) => {

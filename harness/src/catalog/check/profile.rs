@@ -1,8 +1,11 @@
 //! Profiles: their controls are there, and can act together.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{Check, keys};
 use crate::catalog::SetUp;
-use crate::model::{Layer, Profile, Setting};
+use crate::catalog::ground::end_of;
+use crate::model::{Layer, PERSONAS, Profile, Setting};
 
 impl Check<'_> {
     pub(super) fn profile(&mut self, profile: &Profile) {
@@ -40,15 +43,43 @@ impl Check<'_> {
         }
     }
 
-    /// The pod that we run in and a context are two clusters.
+    /// Where an existing cluster is, and what may be used there.
     fn whereabouts(&mut self, profile: &Profile) {
-        let Some(cluster) = profile.cluster.as_ref().filter(|it| it.in_cluster) else { return };
+        let Some(cluster) = &profile.cluster else { return };
+        self.namespaces(&cluster.namespaces);
+        if !cluster.in_cluster {
+            return;
+        }
+        // The pod that we run in and a context are two clusters.
         let hint = "leave one of them out";
         if cluster.context.is_some() {
             self.wrong("/cluster/in-cluster", "`in-cluster` stands beside `context`", hint);
         }
         if cluster.kubeconfig.is_some() {
             self.wrong("/cluster/in-cluster", "`in-cluster` stands beside `kubeconfig`", hint);
+        }
+    }
+
+    /// Namespaces that are there: each takes the place of one of ours, and none is the cluster's own.
+    fn namespaces(&mut self, given: &BTreeMap<String, String>) {
+        let pointer = "/cluster/namespaces";
+        let catalog = self.catalog;
+        if !given.is_empty() && !given.contains_key(end_of(PERSONAS)) {
+            let hint = "the accounts of personas are made in one, too: `personas: NAME`";
+            self.wrong(pointer, "there is no `personas` among them", hint);
+        }
+        let mut seen = BTreeSet::new();
+        for (end, name) in given {
+            let pointer = format!("{pointer}/{end}");
+            self.known("namespace", end, &pointer, catalog.namespace_ends());
+            if !seen.insert(name) {
+                let hint = "what is made in one of them would be in the way of the other: name two";
+                self.wrong(&pointer, &format!("`{name}` takes the place of two"), hint);
+            }
+            if name.starts_with("kube-") {
+                let hint = "attacks are for a namespace that holds nothing of anybody's";
+                self.wrong(&pointer, &format!("`{name}` is Kubernetes' own"), hint);
+            }
         }
     }
 

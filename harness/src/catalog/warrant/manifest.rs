@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde_json::{Value, json};
 
-use super::{RBAC, Warrant};
+use super::{RBAC, Warrant, is_ours};
 use crate::model::Right;
 
 /// What all that is printed is called.
@@ -101,17 +101,13 @@ impl Warrant {
         let mut everywhere = Rules::default();
         let mut there: BTreeMap<String, Rules> = BTreeMap::new();
         for claim in self.claims() {
-            match claim.right.r#in.as_ref().filter(|namespace| !self.is_ours(namespace)) {
+            match claim.right.r#in.as_ref().filter(|namespace| !is_ours(namespace, &self.prefix)) {
                 Some(namespace) => there.entry(namespace.clone()).or_default().add(&claim.right),
                 None => everywhere.add(&claim.right.everywhere()),
             }
         }
         let there = there.into_iter().map(|(namespace, rules)| (namespace, rules.written()));
         (everywhere.written(), there.collect())
-    }
-
-    fn is_ours(&self, namespace: &str) -> bool {
-        namespace.strip_prefix(&self.prefix).is_some_and(|rest| rest.starts_with('-'))
     }
 
     /// Roles with exactly this, bound to somebody, as YAML for `kubectl apply -f -`.

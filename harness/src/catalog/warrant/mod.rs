@@ -8,10 +8,13 @@ mod object;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Entry, Grounded, PersonaEntry, Turn, namespace};
-use crate::model::{Bound, Expectation, HeldRole, Impersonated, Layer, Persona, PullSecret, Right};
+use super::{Document, Entry, Grounded, PersonaEntry, Turn, namespace};
+use crate::model::{
+    Bound, Expectation, HeldRole, Impersonated, Layer, Persona, PullSecret, Right, is_question,
+};
 
 pub use manifest::{Grantee, NoGrantee};
+pub(super) use object::resource;
 
 /// A right that brinell needs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,18 +78,56 @@ fn within(rights: Vec<Right>, namespace: &str) -> Vec<Right> {
 impl Grounded {
     /// What brinell must be allowed to run these scenarios there, with pods of ours or without.
     pub fn warrant(&self, entries: &[&Entry], with_pods: bool) -> Warrant {
-        let mut all: BTreeSet<Claim> = object::made(&self.accounts, &[]).into_iter().collect();
+        let mut all: BTreeSet<Claim> = self.place(&self.accounts).into_iter().collect();
         // Which cluster it is, and what is left to be removed.
         let system = within(rights(&["get"], "", "namespaces"), SYSTEM);
-        let left = rights(&["list", "watch"], "", "namespaces");
+        let left = match self.given.is_empty() {
+            true => rights(&["list", "watch"], "", "namespaces"),
+            false => Vec::new(),
+        };
         let pulled = self.pull_secret().and_then(PullSecret::place);
         let pulled = pulled.into_iter().flat_map(|(namespace, name)| {
             within(named(rights(&["get"], "", "secrets"), name), namespace)
         });
         all.extend(system.into_iter().chain(left).chain(pulled).map(Claim::from));
         all.extend(self.pulling(namespace(&self.accounts.object)));
+        let all = self.with_removal(all);
         let each = entries.iter().map(|entry| (entry.id.clone(), self.claims(entry, with_pods)));
         Warrant { all, each: each.collect(), prefix: self.prefix.clone() }
+    }
+
+    /// What it takes that a namespace is there.
+    fn place(&self, document: &Document) -> Vec<Claim> {
+        match namespace(&document.object).filter(|_| self.is_given(&document.object)) {
+            Some(name) => {
+                let looked = within(rights(&["get"], "", "namespaces"), name);
+                looked.into_iter().map(Claim::from).collect()
+            }
+            None => object::made(document, &[]),
+        }
+    }
+
+    /// The same with what it takes to find and remove, one by one, what is made outside of namespaces of our own.
+    fn with_removal(&self, mut claims: BTreeSet<Claim>) -> BTreeSet<Claim> {
+        let is_kept = |right: &Right| {
+            let is_made = ["create", "delete"].contains(&right.verb.as_str());
+            // Namespaces are listed in any case.
+            let is_object = !right.resource.contains('/') && right.resource != "namespaces";
+            is_made && is_object && !is_question(&right.group)
+        };
+        let made = claims.iter().filter(|claim| claim.or.is_none() && is_kept(&claim.right));
+        let outside = made.filter(|claim| {
+            let place = claim.right.r#in.as_deref();
+            !place.is_some_and(|name| is_ours(name, &self.prefix))
+        });
+        let removal = outside.flat_map(|claim| {
+            let of =
+                |verb: &str| Right { verb: verb.to_owned(), named: None, ..claim.right.clone() };
+            [of("list"), of("delete")]
+        });
+        let removal: Vec<Claim> = removal.map(Claim::from).collect();
+        claims.extend(removal);
+        claims
     }
 
     fn claims(&self, entry: &Entry, with_pods: bool) -> BTreeSet<Claim> {
@@ -94,8 +135,12 @@ impl Grounded {
             entry.turns.iter().map(|turn| (turn.persona.name.as_str(), &*turn.persona)).collect();
         let personas: Vec<&PersonaEntry> = personas.into_values().collect();
         let documents = self.documents(&[&entry.target], &personas, with_pods);
-        let ours: Vec<&str> = documents.iter().filter_map(|it| namespace(&it.object)).collect();
-        let made = documents.iter().flat_map(|document| object::made(document, &documents));
+        let targets = [&*entry.target];
+        let places: Vec<&Document> = self.namespaces(&targets).collect();
+        let ours: Vec<&str> = places.iter().filter_map(|it| namespace(&it.object)).collect();
+        let placed = places.iter().flat_map(|document| self.place(document));
+        let made = documents.iter().filter(|it| namespace(&it.object).is_none());
+        let made = made.flat_map(|document| object::made(document, &documents)).chain(placed);
         let acting = personas.iter().flat_map(|persona| identified(persona, &ours));
         let sent = entry.turns.iter().flat_map(|turn| {
             let looked = judged(turn).into_iter().chain(action::looked(entry, turn));
@@ -106,7 +151,8 @@ impl Grounded {
             looked.map(Claim::from).chain(own)
         });
         let pulling = self.pulling(ours.iter().copied());
-        made.chain(acting.map(Claim::from)).chain(sent).chain(pulling).collect()
+        let all = made.chain(acting.map(Claim::from)).chain(sent).chain(pulling);
+        self.with_removal(all.collect())
     }
 
     /// With what nodes pull our image, where the profile says it.
@@ -116,9 +162,15 @@ impl Grounded {
 
     /// What it takes to have the pods of these namespaces pull our image with it.
     fn pulling<'a>(&self, namespaces: impl IntoIterator<Item = &'a str>) -> Vec<Claim> {
-        let pulling = self.pull_secret().map(|_| namespaces.into_iter().flat_map(object::pulling));
+        let pulling = |name| object::pulling(name, !self.given.contains(name));
+        let pulling = self.pull_secret().map(|_| namespaces.into_iter().flat_map(pulling));
         pulling.into_iter().flatten().collect()
     }
+}
+
+/// Whether a namespace is made by the run whose namespaces begin with this prefix.
+fn is_ours(namespace: &str, prefix: &str) -> bool {
+    namespace.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('-'))
 }
 
 /// What giving a persona its identity takes.

@@ -2,13 +2,16 @@
 //! were. Nothing here can weaken one.
 
 mod credentials;
+mod given;
 mod log;
+mod outside;
 mod pull;
 mod removal;
 mod rights;
 mod servers;
 mod way;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use k8s_openapi::api::coordination::v1::Lease;
@@ -27,8 +30,9 @@ use crate::model::{Need, Right};
 use crate::text::without_credentials;
 
 pub use credentials::{CredentialsError, Taken, take};
+pub use outside::Outside;
 pub use pull::{PullCredentials, PullSecretError};
-pub use removal::{remove, sweep};
+pub use removal::{Gone, remove, sweep};
 pub use rights::Unmet;
 pub use way::{ReachError, Way};
 
@@ -56,12 +60,15 @@ struct Mark {
     way: Way,
     /// Which cluster it is: a context may lead to another one later.
     identity: String,
+    /// Whether its namespaces were there before, so that none is looked for.
+    #[serde(default)]
+    is_given: bool,
 }
 
 impl Mark {
     /// What the folder of a run says; `None` if it is a run on a cluster of ours.
-    fn read(folder: &RunFolder) -> Result<Option<Mark>, ClusterError> {
-        match std::fs::read(folder.file(MARK)) {
+    fn read(folder: &Path) -> Result<Option<Mark>, ClusterError> {
+        match std::fs::read(folder.join(MARK)) {
             Ok(mark) => {
                 let mark = serde_json::from_slice(&mark);
                 mark.map(Some).map_err(|error| ClusterError::Folder(error.into()))
@@ -145,6 +152,12 @@ impl Existing {
         Ok(Existing { way, access, sight, version, server, identity, api_servers })
     }
 
+    /// The error where it does not answer as it should.
+    fn unusable(&self, cause: kube::Error) -> ReachError {
+        let (way, server) = (self.way.clone(), self.server.clone());
+        ReachError::Api { way, server, cause: Box::new(cause) }
+    }
+
     /// Waits until the API server takes our own credentials no longer.
     pub fn ended(&self) -> impl Future<Output = ClusterError> + Send + use<> {
         let Access { admin, refused, .. } = self.access.clone();
@@ -163,16 +176,23 @@ impl Existing {
         }
     }
 
-    /// Marks a run as one on this cluster, before anything is made.
+    /// Marks a run as one on this cluster, before anything is made, in namespaces that are given or in its own. Returns where
+    /// it writes down what it makes elsewhere.
     ///
     /// # Errors
     /// When the run's folder cannot be written.
-    pub fn mark(&self, folder: &RunFolder) -> Result<(), ClusterError> {
+    pub fn mark(
+        &self,
+        run: &str,
+        folder: &RunFolder,
+        is_given: bool,
+    ) -> Result<Outside, ClusterError> {
         // What is read again later may be read from another folder.
         let way = self.way.absolute().map_err(ClusterError::Folder)?;
-        let mark = Mark { way, identity: self.identity.clone() };
+        let mark = Mark { way, identity: self.identity.clone(), is_given };
         let mark = serde_json::to_vec(&mark).expect("a few texts are JSON");
-        folder.write(MARK, &mark).map(drop).map_err(ClusterError::Folder)
+        folder.write(MARK, &mark).map_err(ClusterError::Folder)?;
+        Ok(Outside::new(run, folder))
     }
 
     /// Where it is and as whom, for a person.
@@ -207,11 +227,27 @@ impl Existing {
     }
 }
 
+/// What scenarios can have on an existing cluster.
+#[derive(Debug, Clone, Copy)]
+pub struct Means {
+    /// Whether its log is read.
+    pub sees_log: bool,
+    /// Whether its nodes can have our image.
+    pub has_image: bool,
+    /// Whether only namespaces are used that are given.
+    pub is_given: bool,
+    /// Whether objects may be made outside of our namespaces.
+    pub effects: bool,
+}
+
 /// What scenarios cannot have on the existing cluster of a context.
-pub fn lacks(context: &str, sees_log: bool, has_image: bool) -> Lacks {
-    let mut needs = vec![Need::Etcd, Need::Settings, Need::Players, Need::Effects];
-    needs.extend((!sees_log).then_some(Need::AuditLog));
-    needs.extend((!has_image).then_some(Need::OwnPods));
+pub fn lacks(context: &str, means: Means) -> Lacks {
+    let mut needs =
+        vec![Need::Etcd, Need::Settings, Need::Players, Need::Changes, Need::OwnClusterRole];
+    needs.extend((!means.sees_log).then_some(Need::AuditLog));
+    needs.extend((!means.has_image).then_some(Need::OwnPods));
+    needs.extend(means.is_given.then_some(Need::OwnNamespaces));
+    needs.extend((!means.effects).then_some(Need::Effects));
     Lacks {
         who: context.to_owned(),
         said: "brinell does not have here".to_owned(),

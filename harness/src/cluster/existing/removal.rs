@@ -1,7 +1,8 @@
 //! Removing what a run made on an existing cluster: its own namespaces, known by name and label together, deleted by
-//! UID.
+//! UID; and what it made outside of them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -11,13 +12,13 @@ use kube::runtime::conditions::is_deleted;
 use kube::runtime::wait::await_condition;
 use kube::{Api, Client};
 
-use super::{Mark, Way, identity, namespace_prefix};
-use crate::cluster::run_folder::Takeover;
+use super::{Mark, Way, identity, namespace_prefix, outside};
+use crate::cluster::run_folder::{self, Takeover};
 use crate::cluster::{ClusterError, Pace, RUN_LABEL, RunFolder, Swept, client, pages};
-use crate::text::without_credentials;
+use crate::text::{count, without_credentials};
 
 /// How long a namespace may take to be gone. One that holds pods takes as long as these take to end.
-const TERMINATING: Duration = Duration::from_secs(120);
+pub(super) const TERMINATING: Duration = Duration::from_secs(120);
 
 /// The cluster that is swept.
 struct There {
@@ -32,18 +33,53 @@ struct Found {
     uid: String,
 }
 
-/// Removes what the run of this folder made on its existing cluster; `None` if it is a run on one of ours. Returns how
-/// many namespaces.
+/// What was removed of a run on an existing cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gone {
+    /// Its own namespaces, with all that was in them.
+    pub namespaces: usize,
+    /// What it made elsewhere.
+    pub objects: usize,
+}
+
+impl fmt::Display for Gone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let namespaces = count(self.namespaces, "namespace");
+        match (self.namespaces, self.objects) {
+            (_, 0) => f.write_str(&namespaces),
+            (0, objects) => f.write_str(&count(objects, "object")),
+            (_, objects) => write!(f, "{namespaces} and {}", count(objects, "object")),
+        }
+    }
+}
+
+/// Removes what the run of this folder made on its existing cluster; `None` if it is a run on one of ours.
 ///
 /// # Errors
-/// When the cluster cannot be reached, or a namespace does not go.
-pub async fn remove(run: &str, folder: &RunFolder) -> Result<Option<usize>, ClusterError> {
-    let Some(Mark { way, identity }) = Mark::read(folder)? else { return Ok(None) };
-    let there = way.there().await?;
-    if there.identity != identity {
-        return Err(ClusterError::OtherCluster { way });
+/// When the cluster cannot be reached, or something does not go.
+pub async fn remove(run: &str, folder: &RunFolder) -> Result<Option<Gone>, ClusterError> {
+    let Some(mark) = Mark::read(folder.path())? else { return Ok(None) };
+    let there = mark.way.there().await?;
+    if there.identity != mark.identity {
+        return Err(ClusterError::OtherCluster { way: mark.way });
     }
-    Ok(Some(remove_run(&there.admin, run).await?))
+    Ok(Some(remove_all(&there.admin, run, folder, &mark).await?))
+}
+
+/// Removes a run's own namespaces, and what it made outside of them.
+async fn remove_all(
+    admin: &Client,
+    run: &str,
+    folder: &RunFolder,
+    mark: &Mark,
+) -> Result<Gone, ClusterError> {
+    let namespaces = match mark.is_given {
+        true => Ok(0),
+        false => remove_namespaces(admin, run).await,
+    };
+    // What does not go keeps none of the others.
+    let objects = outside::remove(admin, run, folder).await;
+    Ok(Gone { namespaces: namespaces?, objects: objects? })
 }
 
 /// Sweeps every run that left something on an existing cluster, or the one that is named, which goes even if it was
@@ -56,7 +92,14 @@ pub async fn sweep(
     named: Option<&str>,
 ) -> Result<BTreeMap<String, Swept>, ClusterError> {
     let there = way.there().await?;
-    let found: BTreeSet<String> = all(&there.admin).await?.into_iter().map(|it| it.run).collect();
+    let mut found = started_here(&there)?;
+    match all(&there.admin).await {
+        Ok(namespaces) => found.extend(namespaces.into_iter().map(|it| it.run)),
+        // Who only works in namespaces that are given need not know of others.
+        Err(ClusterError::Api(kube::Error::Api(status)))
+            if status.code == 403 && !found.is_empty() => {}
+        Err(error) => return Err(error),
+    }
     let mut swept = BTreeMap::new();
     for run in found.into_iter().filter(|run| named.is_none_or(|named| named == run)) {
         let became = sweep_run(&there, &run, named.is_some()).await;
@@ -67,6 +110,18 @@ pub async fn sweep(
     Ok(swept)
 }
 
+/// The runs that were started from here on this cluster, alive or not.
+fn started_here(there: &There) -> Result<BTreeSet<String>, ClusterError> {
+    let mut found = BTreeSet::new();
+    for run in RunFolder::all().map_err(ClusterError::Folder)? {
+        let folder = run_folder::path(&run).map_err(ClusterError::Folder)?;
+        // What a folder that is just being made says is not there yet.
+        let mark = Mark::read(&folder).ok().flatten();
+        found.extend(mark.filter(|mark| mark.identity == there.identity).map(|_| run));
+    }
+    Ok(found)
+}
+
 async fn sweep_run(there: &There, run: &str, named: bool) -> Result<Swept, ClusterError> {
     let folder = match RunFolder::take_over(run).map_err(ClusterError::Folder)? {
         Takeover::Taken(folder) => Some(folder),
@@ -74,17 +129,23 @@ async fn sweep_run(there: &There, run: &str, named: bool) -> Result<Swept, Clust
         Takeover::Absent => None,
     };
     // A folder of the same name may be that of a run on another cluster.
-    let mark = folder.as_ref().map(Mark::read).transpose()?.flatten();
-    let folder = folder.filter(|_| mark.is_some_and(|mark| mark.identity == there.identity));
-    if folder.is_none() && !named {
-        return Ok(Swept::Elsewhere);
+    let mark = folder.as_ref().map(|folder| Mark::read(folder.path())).transpose()?.flatten();
+    let mark = mark.filter(|mark| mark.identity == there.identity);
+    match folder.zip(mark) {
+        Some((folder, mark)) => {
+            let gone = remove_all(&there.admin, run, &folder, &mark).await?;
+            folder.remove().map_err(ClusterError::Folder)?;
+            Ok(Swept::Removed(gone.to_string()))
+        }
+        None if named => {
+            let namespaces = remove_namespaces(&there.admin, run).await?;
+            Ok(Swept::Removed(Gone { namespaces, objects: 0 }.to_string()))
+        }
+        None => Ok(Swept::Elsewhere),
     }
-    let removed = remove_run(&there.admin, run).await?;
-    folder.map(|folder| folder.remove()).transpose().map_err(ClusterError::Folder)?;
-    Ok(Swept::Removed(removed))
 }
 
-async fn remove_run(admin: &Client, run: &str) -> Result<usize, ClusterError> {
+async fn remove_namespaces(admin: &Client, run: &str) -> Result<usize, ClusterError> {
     let found = all(admin).await?.into_iter().filter(|found| found.run == run);
     // One that does not go keeps none of the others.
     let removed = join_all(found.map(|found| delete(admin, found))).await;

@@ -11,7 +11,7 @@ use super::{AT_A_TIME, Existing, ReachError};
 use crate::catalog::{Claim, Warrant};
 use crate::cluster::Servers;
 use crate::model::Right;
-use crate::text::{first_of, without_credentials};
+use crate::text::first_of;
 
 /// How many missing rights are told of a scenario.
 const TOLD: usize = 5;
@@ -41,13 +41,8 @@ impl Existing {
     /// # Errors
     /// When something is missing that every run needs, and when the cluster does not answer.
     pub async fn unmet(&self, warrant: &Warrant) -> Result<Unmet, ReachError> {
-        let unusable = |cause| ReachError::Api {
-            way: self.way.clone(),
-            server: without_credentials(&self.server),
-            cause: Box::new(cause),
-        };
-        let (mut missing, asked) =
-            missing(&self.access.admin, warrant.claims()).await.map_err(unusable)?;
+        let asking = missing(&self.access.admin, warrant.claims()).await;
+        let (mut missing, asked) = asking.map_err(|cause| self.unusable(cause))?;
         // Leases show which API server answers, where connections do not.
         if matches!(self.sight.servers, Servers::OneAConnection(_)) {
             missing.retain(|claim| claim.right.resource != "leases");

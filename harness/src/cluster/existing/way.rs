@@ -96,6 +96,12 @@ pub enum ReachError {
         /// Why not.
         cause: Box<kube::Error>,
     },
+    /// The namespace that is given for the accounts of personas cannot be used.
+    #[error("nothing can be made for personas: {why}")]
+    Unfit {
+        /// Why not.
+        why: String,
+    },
     /// Rights are missing that every run needs.
     #[error(
         "{way} acts as {user}, who may not do what every run needs: {}; `brinell plan --rbac SUBJECT` prints roles with \

@@ -24,8 +24,14 @@ pub enum Need {
     OwnPods,
     /// Somebody of the cluster's in the place of a persona of ours: what a role of ours allows says nothing of theirs.
     Players,
-    /// That something outside of our own namespaces is made, changed or borrowed.
+    /// That something outside of our own namespaces is made or borrowed.
     Effects,
+    /// That something is changed or deleted which we have not made.
+    Changes,
+    /// A ClusterRole of ours, by its name.
+    OwnClusterRole,
+    /// A namespace of ours for each that the target has.
+    OwnNamespaces,
 }
 
 impl fmt::Display for Need {
@@ -39,7 +45,14 @@ impl fmt::Display for Need {
             Need::Settings => "the API server's settings",
             Need::OwnPods => "running pods of brinell's own (--image)",
             Need::Players => "somebody of the cluster's own as persona (`personas:` in a profile)",
-            Need::Effects => "effects outside of brinell's own namespaces",
+            Need::Effects => {
+                "effects outside of brinell's own namespaces (--allow cluster-effects)"
+            }
+            Need::Changes => "changes of what brinell has not made",
+            Need::OwnClusterRole => "a ClusterRole of brinell's own, which is a Role in each namespace there",
+            Need::OwnNamespaces => {
+                "a namespace in the place of each of its target's (`cluster.namespaces` in a profile)"
+            }
         })
     }
 }

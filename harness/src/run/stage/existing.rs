@@ -1,12 +1,13 @@
-//! An existing cluster with our own namespaces on it: targets, and personas with their roles. Nothing else is touched.
+//! An existing cluster with our own namespaces on it, or with what we make in those that are given: targets, and personas
+//! with their roles. Nothing else is touched.
 
 use std::sync::Arc;
 
 use super::end::End;
 use super::{Stage, StageError};
 use crate::attack::closed;
-use crate::catalog::{Grounded, Values, namespace};
-use crate::cluster::{Existing, PullCredentials, Sight};
+use crate::catalog::{Document, Grounded, Values, namespace};
+use crate::cluster::{Existing, Outside, PullCredentials, Sight};
 use crate::model::Door;
 use crate::run::Plan;
 use crate::text::count;
@@ -18,6 +19,7 @@ impl Stage {
         plan: &Plan<'_>,
         values: Values,
         pull: Option<PullCredentials>,
+        outside: Outside,
     ) -> Result<Stage, StageError> {
         let Existing { access, sight, .. } = existing;
         // A log that is gone leaves the cluster: what was made there is still to be removed. Without credentials
@@ -26,14 +28,16 @@ impl Stage {
         let (run, rights) = (values.run.clone(), Arc::clone(&plan.rights));
         let mut stage =
             Stage::new(access.clone(), sight.clone(), None, values, rights, end).await?;
-        stage.applier = stage.applier.pulling(pull);
+        let outside = Arc::new(outside);
+        stage.applier = stage.applier.visiting(pull, Arc::clone(&outside));
+        stage.outside = Some(outside);
         if plan.turns().any(|turn| Door::STREAMS.contains(&turn.door)) {
             stage.world.closed = Arc::new(closed(access, &run).await);
         }
         Ok(stage)
     }
 
-    /// Makes our namespaces with what scenarios act on, and gives personas their identities.
+    /// Makes our namespaces, where they are not given, with what scenarios act on, and gives personas their identities.
     pub(in crate::run) async fn furnish(
         &self,
         plan: &Plan<'_>,
@@ -41,13 +45,25 @@ impl Stage {
         with_pods: bool,
     ) -> Result<((), String), StageError> {
         self.identify_own(plan).await?;
-        let documents = grounded.documents(&plan.targets(), &plan.personas(), with_pods);
+        let targets = plan.targets();
+        let documents = grounded.documents(&targets, &plan.personas(), with_pods);
+        let in_given = |it: &&Document| {
+            it.object["metadata"]["namespace"]
+                .as_str()
+                .is_some_and(|it| grounded.given.contains(it))
+        };
+        self.applier.see_free(&documents.iter().filter(in_given).collect::<Vec<_>>()).await?;
+        for name in grounded.namespaces(&targets).filter_map(|it| namespace(&it.object)) {
+            if grounded.given.contains(name) {
+                self.applier.bring_secret(name).await?;
+            }
+        }
         self.applier.create(&documents).await?;
         if with_pods {
             self.until_targets_ready(plan).await?;
         }
         self.identify_all(plan).await?;
-        let namespaces = documents.iter().filter_map(|it| namespace(&it.object)).count();
+        let namespaces = grounded.namespaces(&targets).count();
         let personas = count(plan.personas().len(), "persona");
         Ok(((), format!("{}, {personas}", count(namespaces, "namespace"))))
     }

@@ -18,7 +18,9 @@ use crate::attack::{Ledger, World};
 use crate::audit::LogError;
 use crate::catalog::{KnownRights, Values};
 use crate::cluster::assets::AssetError;
-use crate::cluster::{Access, Applier, ApplyError, ClusterError, Group, Own, Sight, StandIn};
+use crate::cluster::{
+    Access, Applier, ApplyError, ClusterError, Group, Outside, Own, Sight, StandIn,
+};
 use crate::model::AUDIT_POLICY;
 pub use assembly::stage;
 use end::End;
@@ -120,6 +122,8 @@ pub struct Stage {
     pub applier: Applier,
     /// What only this run knows.
     pub values: Values,
+    /// Where it is written down what is made outside of our own namespaces on an existing cluster.
+    outside: Option<Arc<Outside>>,
     end: End,
     ids: Arc<AuditIds>,
 }
@@ -172,6 +176,7 @@ impl Stage {
             identities: Identities::default(),
             end,
             applier,
+            outside: None,
             ids: Arc::new(AuditIds::new(&values.run)),
             values,
         })
@@ -220,7 +225,8 @@ impl Stage {
 
     /// An empty ledger, with a name of its own.
     pub fn ledger(&self) -> Ledger {
-        Ledger::new(self.world.access.admin.clone(), &self.values.run, &self.next_id())
+        let admin = self.world.access.admin.clone();
+        Ledger::new(admin, &self.values.run, &self.next_id(), self.outside.clone())
     }
 
     /// The next Audit-ID.

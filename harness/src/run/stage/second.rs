@@ -85,6 +85,7 @@ impl Stage {
             world: World { access, sight, ..self.world.clone() },
             identities: Identities::default(),
             values: self.values.clone(),
+            outside: self.outside.clone(),
             ids: Arc::clone(&self.ids),
         }
     }

@@ -236,11 +236,7 @@ fn a_run_that_is_killed_at_any_step_is_swept(open: &Open) {
         lines.find(|line| line.contains(step)).unwrap_or_else(|| panic!("{step} is not told"));
         run.kill().expect("it runs");
         run.wait().expect("ended");
-        let mut sweep = std::process::Command::new(env!("CARGO_BIN_EXE_brinell"));
-        sweep.args(["sweep", "--context", "admin", "--kubeconfig", "way"]);
-        let folder = open.held.folder.path();
-        let sweep = sweep.current_dir(folder).env("XDG_STATE_HOME", folder.join("theirs"));
-        let swept: Ran = sweep.output().expect("started").into();
+        let swept = open.held.sweep("admin");
         assert_eq!(swept.code, Some(0), "{step}: {swept:?}");
         assert_eq!(open.namespaces(), [""; 0], "{step}: {swept:?}");
     }

@@ -7,16 +7,19 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use brinell::catalog::Catalog;
 use brinell::cluster::{DEFAULT_VERSION, Existing, Pace, Way};
 use brinell::model::{Answer, Context, Judgement, Reason, Results, Verdict};
 use futures::StreamExt;
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::RoleBinding;
-use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, GroupVersionKind};
+use kube::discovery::{Discovery, verbs};
+use kube::runtime::wait::await_condition;
 use kube::{Api, Client, ResourceExt};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
@@ -149,6 +152,153 @@ fn what_is_printed_is_what_is_needed(scenarios: &'static [&'static str]) {
         assert!(held.soon(|plan| !lacks(plan)), "it is whole again");
     }
     held.assert_falls_away(&printed[0], &all);
+    if !scenarios.is_empty() {
+        namespaces_that_are_given_are_left_as_they_were(&held, &all);
+        what_is_made_in_the_whole_cluster_is_removed(&held);
+    }
+}
+
+/// Scenarios that make objects of the whole cluster: one of ours, by its target, and one that makes a role.
+const EFFECTS: [&str; 2] = ["pod-runtime-class", "cluster-role"];
+
+const CLUSTER_ROLE: &str = r#"
+title: A role of the whole cluster
+why: It is made, and holds nothing.
+fix: Nothing is to be done.
+target: web-app
+attacks:
+- name: a role
+  as: admin
+  do:
+    request:
+      method: POST
+      path: /apis/rbac.authorization.k8s.io/v1/clusterroles
+      body: {apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: "${unique}"}, rules: []}
+  succeeds: {}
+  logged: {level: Metadata}
+- name: the node's root
+  as: deployer
+  do: {pod: {spec: {volumes: [{name: root, hostPath: {path: /}}]}}}
+  blocked: {by: pod-security, saying: restricted volume types}
+  logged: {level: Request}
+permits:
+- name: the version, for who holds a role of the whole cluster
+  as: monitoring
+  do: {request: {method: GET, path: /version}}
+  succeeds: {}
+  logged: {level: Metadata}
+"#;
+
+fn what_is_made_in_the_whole_cluster_is_removed(held: &Held) {
+    let own = held.folder.path().join("effects");
+    fs::create_dir(&own).expect("a folder");
+    fs::write(own.join("cluster-role.yaml"), CLUSTER_ROLE).expect("written");
+    let command = |words: &[&str], context: &str| {
+        let mut command = held.brinell(words, context, "./held.yaml");
+        command.args(["--scenarios", "effects"]);
+        command.args(EFFECTS.iter().flat_map(|id| ["--scenario", id]));
+        command
+    };
+    let ran = |words: &[&str], context: &str| -> Ran {
+        command(words, context).output().expect("started").into()
+    };
+    let allow = ["--allow", "cluster-effects"];
+    let skipped = ran(&["--json", "effects.json"], "visitor");
+    assert_eq!(held.verdicts_in("effects.json", EFFECTS), [Verdict::Skipped; 2], "{skipped:?}");
+
+    let grantee = ["plan", "--rbac", "ServiceAccount/default/visitor"];
+    let printed = documents(&ran(&[&grantee[..], &allow].concat(), "admin").stdout);
+    printed.iter().for_each(|document| held.apply(document));
+    let plan = || ran(&[&["plan"][..], &allow].concat(), "visitor").told();
+    assert!((0..20).any(|_| !is_missing(&plan())), "{}", plan());
+    assert!(plan().contains("objects may be made outside of brinell's namespaces"), "{}", plan());
+    let before = held.objects();
+    let allowed = ran(&[&["--json", "effects.json"][..], &allow].concat(), "visitor");
+    assert_eq!(held.verdicts_in("effects.json", EFFECTS), [Verdict::Passed; 2], "{allowed:?}");
+    assert!(allowed.stdout.contains(" objects deleted, nothing left behind"), "{allowed:?}");
+    assert_eq!(held.objects(), before);
+
+    kill(command(&allow, "visitor"));
+    let left = held.objects();
+    let is_made = |kind: &str, name: &str| {
+        left.keys().any(|key| key.starts_with(kind) && key.ends_with(name))
+    };
+    for (kind, name) in [("ClusterRole ", "-monitoring"), ("RuntimeClass ", "/brinell-sandbox")] {
+        assert!(is_made(kind, name), "{kind} {:?}", left.keys());
+    }
+    let swept = held.sweep("visitor");
+    assert!(swept.code == Some(0) && swept.stdout.contains(" objects\n"), "{swept:?}");
+    assert_eq!(held.objects(), before);
+}
+
+/// Kills a run when everything is there that its scenarios act on.
+fn kill(mut command: Command) {
+    let mut run = command.stdout(Stdio::piped()).spawn().expect("started");
+    let lines = BufReader::new(run.stdout.take().expect("piped")).lines();
+    let mut lines = lines.map(|line| line.expect("text in UTF-8"));
+    lines.find(|line| line.contains(" personas")).expect("it goes on");
+    run.kill().expect("it runs");
+    run.wait().expect("ended");
+}
+
+/// Namespaces that somebody has made, in the place of ours.
+const GIVEN: [(&str, &str); 4] = [
+    ("billing-app", "billing"),
+    ("payroll-app", "payroll"),
+    ("personas", "people"),
+    ("web-app", "web"),
+];
+
+/// What a cluster changes by itself while nobody does anything.
+const RESTLESS: [&str; 3] = ["Event", "Lease", "Node"];
+
+/// What is tried in them, and whether it can be: one changes a namespace's labels, the target of one is not given.
+const TRIED: [(&str, bool); 5] = [
+    ("exec-relabelled-namespace", false),
+    ("exec-relabelled-pod", true),
+    ("hostpath-root", true),
+    ("pod-through-workloads", true),
+    ("rights-anonymous", false),
+];
+
+fn namespaces_that_are_given_are_left_as_they_were(
+    held: &Held,
+    all: &BTreeMap<String, Vec<Verdict>>,
+) {
+    held.give();
+    let manifest = held.in_given(&["plan", "--rbac", "ServiceAccount/default/visitor"], "admin");
+    let printed = documents(&manifest.stdout);
+    let rules = printed.iter().filter_map(|it| it["rules"].as_array()).flatten();
+    let rights: Vec<String> =
+        rules.flat_map(granted).filter(|it| it.ends_with(" namespaces")).collect();
+    assert!(rights.iter().all(|it| it.starts_with("get ")), "{rights:?}");
+    printed.iter().for_each(|document| held.apply(document));
+    let plan = || held.in_given(&["plan"], "visitor").told();
+    assert!((0..20).any(|_| !is_missing(&plan())), "{}", plan());
+    let unfit = "exec-relabelled-pod: the namespace payroll has not the labels of a target";
+    assert!(plan().contains(unfit), "{}", plan());
+    held.apply(&json!({
+        "apiVersion": "v1", "kind": "Namespace",
+        "metadata": {"name": "payroll", "labels": {"brinell.dev/exec-guard": "enforce"}},
+    }));
+    let before = held.objects();
+
+    let ran = held.in_given(&["--json", "given.json"], "visitor");
+    assert!(ran.stdout.contains(" objects deleted, nothing left behind"), "{ran:?}");
+    let verdicts = held.verdicts_in("given.json", TRIED.map(|(id, _)| id));
+    for ((id, is_tried), verdict) in TRIED.into_iter().zip(verdicts) {
+        let expected = if is_tried { all[id][0] } else { Verdict::Skipped };
+        assert_eq!(verdict, expected, "{id}: {ran:?}");
+    }
+    assert_eq!(held.objects(), before);
+
+    kill(held.given_command(&[], "visitor"));
+    assert_ne!(held.objects(), before);
+    let occupied = held.in_given(&[], "visitor");
+    assert!(occupied.stdout.contains("holds something of run"), "{occupied:?}");
+    let swept = held.sweep("visitor");
+    assert!(swept.code == Some(0) && swept.stdout.contains(" objects\n"), "{swept:?}");
+    assert_eq!(held.objects(), before);
 }
 
 /// More objects than are read at once.
@@ -189,7 +339,12 @@ fn without(role: &Value, position: usize) -> Value {
 /// Whether a plan says that a right is missing, or that it goes without: where leases do not show which API server answers,
 /// each attempt has a connection of its own.
 fn lacks(plan: &str) -> bool {
-    MISSING.iter().chain(&["one for each connection"]).any(|words| plan.contains(words))
+    is_missing(plan) || plan.contains("one for each connection")
+}
+
+/// Whether a plan says that a right is missing.
+fn is_missing(plan: &str) -> bool {
+    MISSING.iter().any(|words| plan.contains(words))
 }
 
 /// The documents of a manifest, each JSON within YAML.
@@ -393,10 +548,81 @@ impl Held {
         command
     }
 
+    /// Makes namespaces with something in them, as targets label theirs; all but one.
+    fn give(&self) {
+        let catalog = Catalog::load(None).expect("our own catalog");
+        for (target, name) in GIVEN {
+            let ours = catalog.targets.get(target).filter(|_| name != "payroll");
+            let labels = ours.map(|it| it.objects[0].object["metadata"]["labels"].clone());
+            self.apply(&json!({
+                "apiVersion": "v1", "kind": "Namespace",
+                "metadata": {"name": name, "labels": labels.unwrap_or_else(|| json!({}))},
+            }));
+            let metadata = json!({"name": "theirs", "namespace": name});
+            self.apply(&json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}));
+            let accounts = Api::<ServiceAccount>::namespaced(self.client.clone(), name);
+            let is_there = |it: Option<&ServiceAccount>| it.is_some();
+            let default = await_condition(accounts, "default", is_there);
+            self.runtime.block_on(default).expect("watched");
+        }
+        let names: Vec<String> =
+            GIVEN.iter().map(|(ours, name)| format!("{ours}: {name}")).collect();
+        let place = format!("{{namespaces: {{{}}}, ", names.join(", "));
+        let held = fs::read_to_string(self.folder.path().join("held.yaml")).expect("readable");
+        let given = held.replace("cluster: {", &format!("cluster: {place}"));
+        fs::write(self.folder.path().join("given.yaml"), given).expect("written");
+    }
+
+    fn given_command(&self, words: &[&str], context: &str) -> Command {
+        let mut command = self.brinell(words, context, "./given.yaml");
+        command.args(TRIED.iter().flat_map(|(id, _)| ["--scenario", id]));
+        command
+    }
+
+    fn in_given(&self, words: &[&str], context: &str) -> Ran {
+        self.given_command(words, context).output().expect("started").into()
+    }
+
+    /// The verdicts on scenarios in a file of results.
+    fn verdicts_in<const N: usize>(&self, file: &str, ids: [&str; N]) -> [Verdict; N] {
+        let json = fs::read(self.folder.path().join(file)).expect("written");
+        let verdicts = verdicts(&Results::read(&json).expect("results"));
+        ids.map(|id| verdicts[id][0])
+    }
+
+    pub(super) fn sweep(&self, context: &str) -> Ran {
+        let folder = self.folder.path();
+        let mut sweep = Command::new(env!("CARGO_BIN_EXE_brinell"));
+        sweep.args(["sweep", "--context", context, "--kubeconfig", "way"]);
+        let sweep = sweep.current_dir(folder).env("XDG_STATE_HOME", folder.join("theirs"));
+        sweep.output().expect("started").into()
+    }
+
+    /// Every object of the cluster by kind, namespace and name, but what it changes by itself.
+    fn objects(&self) -> BTreeMap<String, Value> {
+        self.runtime.block_on(async {
+            let discovery = Discovery::new(self.client.clone()).run().await.expect("told");
+            let kinds = discovery.groups().flat_map(|group| group.recommended_resources());
+            let mut objects = BTreeMap::new();
+            let listed = kinds.filter(|(kind, can)| {
+                can.supports_operation(verbs::LIST) && !RESTLESS.contains(&kind.kind.as_str())
+            });
+            for (kind, _) in listed {
+                let api = Api::<DynamicObject>::all_with(self.client.clone(), &kind);
+                for object in api.list(&ListParams::default()).await.expect("listed") {
+                    let namespace = object.namespace().unwrap_or_default();
+                    let key = format!("{} {namespace}/{}", kind.kind, object.name_any());
+                    objects.insert(key, serde_json::to_value(object).expect("JSON"));
+                }
+            }
+            objects
+        })
+    }
+
     fn plan(&self, context: &str, more: &[&str]) -> String {
         let ran: Ran =
             self.command(&["plan"], context).args(more).output().expect("started").into();
-        ran.stdout + &ran.stderr
+        ran.told()
     }
 
     /// Whether a plan is soon so: who may do what, the API server learns by a watch of its own.

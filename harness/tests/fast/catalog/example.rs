@@ -66,7 +66,7 @@ fn on_an_existing_cluster_its_file_declares_a_control() {
     let profile = catalog.profile("found").expect("ours");
     let prefix = "brinell-run".to_owned();
     let grounded = catalog
-        .on(&Ground { prefix, sees_log: false, kubeconfig: None }, &profile)
+        .on(&Ground { prefix, sees_log: false, effects: false, kubeconfig: None }, &profile)
         .unwrap_or_else(|problems| panic!("{problems}"));
     let controls = &grounded.profile.controls;
     let declared = controls.iter().find(|it| it.control.id == "images-from-our-registry");

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use brinell::catalog::{Catalog, Ground, Grounded};
+use brinell::catalog::{Catalog, Ground, Grounded, identity};
 use brinell::model::{Action, AuditFrom, Context, Credentials, Expectation, Need, Persona};
 use serde_json::Value;
 
@@ -17,7 +17,7 @@ fn grounded(profile: &str, sees_log: bool) -> Result<Grounded, String> {
     let catalog = Catalog::load(None).expect("our own catalog");
     let profile = catalog.profile(&file.to_string_lossy()).map_err(|error| error.to_string())?;
     let kubeconfig = Some("run.kc".into());
-    let ground = Ground { prefix: PREFIX.to_owned(), sees_log, kubeconfig };
+    let ground = Ground { prefix: PREFIX.to_owned(), sees_log, effects: false, kubeconfig };
     catalog.on(&ground, &profile).map_err(|problems| problems.to_string())
 }
 
@@ -136,7 +136,7 @@ controls: {}";
     let Grounded { catalog, .. } = grounded(profile, true).expect("it is only declared");
     let reader = &catalog.personas["reader"];
     assert!(reader.played && reader.has_own_account);
-    let made = reader.objects_in(&["brinell-k7f3-plain-app"].into(), |_| None);
+    let made = reader.objects_in(&["brinell-k7f3-plain-app"].into(), None, |_| None);
     let made: Vec<&Value> = made.iter().map(|document| &document.object).collect();
     assert_eq!(made[0]["metadata"]["namespace"], "brinell-k7f3-personas");
     assert_eq!(made[1]["roleRef"]["kind"], "ClusterRole");
@@ -155,7 +155,7 @@ fn somebody_plays_a_persona_by_credentials_of_their_own() {
         let Grounded { catalog, .. } = grounded(&profile, true).expect("it is only declared");
         let operator = &catalog.personas["operator"];
         assert!(operator.played && !operator.has_own_account && operator.roles.is_empty());
-        assert!(operator.objects_in(&["brinell-k7f3-plain-app"].into(), |_| None).is_empty());
+        assert!(operator.objects_in(&["brinell-k7f3-plain-app"].into(), None, |_| None).is_empty());
         let Persona::Credentials(credentials) = &operator.who else { panic!("{player}") };
         credentials.clone()
     };
@@ -214,11 +214,25 @@ fn a_persona_of_ours_holds_its_roles_in_our_namespaces_alone() {
     let made: BTreeSet<&str> = ["brinell-k7f3-plain-app", "brinell-k7f3-personas"].into();
     for persona in catalog.personas.values() {
         let written = |role: &str| catalog.written_rules(role);
-        for document in persona.objects_in(&made, written) {
+        for document in persona.objects_in(&made, None, written) {
             let namespace = document.object["metadata"]["namespace"].as_str();
             assert!(namespace.is_some_and(|it| made.contains(it)), "{document:?}");
         }
     }
+}
+
+#[test]
+fn what_a_persona_holds_everywhere_has_a_name_of_the_runs_own() {
+    let Grounded { catalog, .. } = found();
+    let monitoring = &catalog.personas["monitoring"];
+    let made = |everywhere| {
+        let made =
+            monitoring.objects_in(&BTreeSet::new(), everywhere, |role| catalog.written_rules(role));
+        made.into_iter().map(|it| identity(&it.object)).collect::<Vec<_>>()
+    };
+    assert_eq!(made(None), ["ServiceAccount/brinell-k7f3-personas/monitoring"]);
+    let named = "ClusterRole/brinell-k7f3-monitoring";
+    assert_eq!(made(Some(PREFIX))[1..], [named, "ClusterRoleBinding/brinell-k7f3-monitoring"]);
 }
 
 #[test]
@@ -243,6 +257,49 @@ controls:
     assert_eq!(labels["brinell.dev/exec-guard"], "enforce");
 }
 
+/// Namespaces that are there already.
+const GIVEN: &str = "
+title: x
+cluster: {namespaces: {personas: people, billing-app: billing, plain-app: plain}}
+controls: {}";
+
+#[test]
+fn what_is_made_in_namespaces_that_are_given_changes_nothing_of_theirs() {
+    let grounded = grounded(GIVEN, true).expect("it is only declared");
+    let catalog = &grounded.catalog;
+    let plain = &*catalog.targets["plain-app"];
+    assert_eq!((plain.namespace.as_str(), &plain.given), ("plain", &["plain".to_owned()].into()));
+    let reader = &*catalog.personas["reader"];
+    let made = grounded.documents(&[plain], &[reader], true);
+    assert!(made.iter().all(|document| document.object["kind"] != "Namespace"), "{made:?}");
+    let places = namespaces(made.iter().map(|document| &document.object));
+    assert_eq!(places, BTreeSet::from(["people", "plain"]));
+    let entry = |id: &str| catalog.scenarios.iter().find(|it| it.id == id).expect(id);
+    for (id, need) in [
+        ("exec-relabelled-namespace", Some(Need::Changes)),
+        ("exec-relabelled-pod", Some(Need::OwnNamespaces)),
+        ("rights-anonymous", None),
+    ] {
+        let needs = entry(id).needs();
+        let unmet = [Need::Changes, Need::Effects, Need::OwnNamespaces];
+        assert_eq!(unmet.into_iter().find(|it| needs.contains(it)), need, "{id}");
+    }
+}
+
+#[test]
+fn a_namespace_is_given_once_and_is_not_kubernetes_own() {
+    for (given, words) in [
+        ("{plain-app: a}", "there is no `personas` among them"),
+        ("{personas: a, plain-app: a}", "`a` takes the place of two"),
+        ("{personas: kube-system}", "`kube-system` is Kubernetes' own"),
+        ("{personas: a, plain-ap: b}", "did you mean plain-app?"),
+    ] {
+        let profile = format!("{{title: x, cluster: {{namespaces: {given}}}, controls: {{}}}}");
+        let refused = grounded(&profile, true).err().expect("refused");
+        assert!(refused.contains(words), "{given}: {refused}");
+    }
+}
+
 /// What people copy works.
 #[test]
 fn the_profile_of_the_page_about_staging_is_one() {
@@ -263,7 +320,8 @@ title: x
 personas: {reader: {service-account: {roles: [view, company-debug]}}}
 controls: {}";
     let Grounded { catalog, .. } = grounded(profile, true).expect("it is only declared");
-    let made = catalog.personas["reader"].objects_in(&["brinell-k7f3-plain-app"].into(), |_| None);
+    let made =
+        catalog.personas["reader"].objects_in(&["brinell-k7f3-plain-app"].into(), None, |_| None);
     let bindings = made.iter().filter(|document| document.object["kind"] == "RoleBinding");
     let names: BTreeSet<&str> =
         bindings.filter_map(|it| it.object["metadata"]["name"].as_str()).collect();
@@ -312,5 +370,5 @@ fn who_is_granted_something_is_known_where_the_authorizers_are() {
     let needs = |id: &str| catalog.scenarios.iter().find(|it| it.id == id).expect(id).needs();
     assert!(needs("exec-grants-reviewed").contains(&Need::Settings));
     // It binds a ClusterRole of ours, which is a Role there.
-    assert!(needs("role-bind-used").contains(&Need::Effects));
+    assert!(needs("role-bind-used").contains(&Need::OwnClusterRole));
 }

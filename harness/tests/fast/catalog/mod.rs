@@ -180,8 +180,9 @@ fn controls_and_needs_follow_from_the_scenario() {
     let controls = |id: &str| entry(id).scenario.controls();
     assert!(controls("exec-interactive").into_iter().eq(["audit-policy", "exec-guard"]));
     assert!(controls("egress-database").into_iter().eq(["network-policy"]));
-    assert!(entry("exec-interactive").needs().into_iter().eq([Need::AuditLog, Need::OwnPods]));
-    let in_pods = [Need::RealNode, Need::PodNetwork, Need::OwnPods];
+    let own = [Need::AuditLog, Need::OwnPods, Need::OwnNamespaces];
+    assert!(entry("exec-interactive").needs().into_iter().eq(own));
+    let in_pods = [Need::RealNode, Need::PodNetwork, Need::OwnPods, Need::OwnNamespaces];
     assert!(entry("egress-database").needs().into_iter().eq(in_pods));
 }
 
