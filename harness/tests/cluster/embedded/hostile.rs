@@ -51,8 +51,9 @@ pub fn trials() -> Vec<Trial> {
             ("without basic-user", a_cluster_without_basic_user_is_judged),
         ] {
             let bed = Arc::clone(&bed);
-            let trial =
-                Trial::test(format!("embedded/{name}/{version}"), move || check(bed.results()?));
+            let trial = Trial::test(format!("embedded/hostile/{version}/{name}"), move || {
+                check(bed.results()?)
+            });
             trials.push(or_ignored(trial, version, is_there));
         }
         let restarted = move || a_restarted_api_server_is_noticed(version);

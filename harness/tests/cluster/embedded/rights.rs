@@ -14,7 +14,7 @@ use futures::StreamExt;
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::RoleBinding;
-use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, GroupVersionKind};
@@ -111,7 +111,7 @@ const GUARDED: &str = "exec-relabelled-pod";
 const MISSING: [&str; 2] = ["who may not do what every run needs: `", ": needs `"];
 
 fn what_is_printed_is_what_is_needed(scenarios: &'static [&'static str]) {
-    let held = Held::start(scenarios);
+    let held = Held::start(scenarios, None);
     let uninvited: Ran = held.command(&[], "visitor").output().expect("started").into();
     assert_eq!(uninvited.code, Some(4), "{uninvited:?}");
     assert!(uninvited.stdout.contains("Nothing was made."), "{uninvited:?}");
@@ -420,7 +420,7 @@ permits:
 ";
 
 /// How often it asks. An answer is listened to for 40 seconds.
-const TIMES: usize = 25;
+const TIMES: usize = 60;
 
 /// An embedded cluster that is somebody else's for these tests: a run of its own holds it.
 pub(super) struct Held {
@@ -434,7 +434,8 @@ pub(super) struct Held {
 }
 
 impl Held {
-    pub(super) fn start(scenarios: &'static [&'static str]) -> Held {
+    /// With the programs in a folder, as far as one is named and they are there.
+    pub(super) fn start(scenarios: &'static [&'static str], programs: Option<&Path>) -> Held {
         let folder = tempfile::tempdir().expect("a folder");
         let own = folder.path().join("hold");
         fs::create_dir_all(own.join("scenarios")).expect("a folder");
@@ -448,7 +449,8 @@ impl Held {
         let permits: String = (0..TIMES).map(permit).collect();
         fs::write(own.join("scenarios/hold.yaml"), format!("{HOLD}{permits}")).expect("written");
         let mut run = brinell(folder.path());
-        run.args(["--scenario", "hold", "--deadline", "1200", "--catalog"]).arg(&own);
+        run.envs(programs.map(|folder| ("KUBEBUILDER_ASSETS", folder)));
+        run.args(["--scenario", "hold", "--deadline", "3000", "--catalog"]).arg(&own);
         let mut run = run.stdout(Stdio::piped()).spawn().expect("started");
         // It is whole when its controls were seen acting.
         let lines = BufReader::new(run.stdout.take().expect("piped")).lines();
@@ -495,21 +497,62 @@ impl Held {
             {"name": "visitor", "context": {"cluster": cluster, "user": "visitor"}},
         ]);
         fs::write(self.folder.path().join("way"), way.to_string()).expect("written");
-        self.declare("held.yaml", GUARD);
+        self.declare("held", GUARD, "", "");
     }
 
-    /// Writes a profile that says this of the guard.
-    fn declare(&self, file: &str, guard: &str) {
+    /// Writes a profile of this name that says this of the guard, with one thing said otherwise.
+    fn declare(&self, name: &str, guard: &str, said: &str, otherwise: &str) {
         let run = self.way.parent().and_then(Path::file_name).expect("a run's folder");
-        let profile = PROFILE.replace("LOG", &self.log.to_string_lossy());
+        assert!(PROFILE.contains(said), "{said}");
+        let profile = PROFILE.replace(said, otherwise);
+        let profile = profile.replace("LOG", &self.log.to_string_lossy());
         let profile = profile.replace("GUARD", guard).replace("RUN", &run.to_string_lossy());
-        fs::write(self.folder.path().join(file), profile).expect("written");
+        fs::write(self.folder.path().join(format!("{name}.yaml")), profile).expect("written");
+    }
+
+    /// Writes down what the cluster is said to be, with one thing said otherwise, as a profile of this name.
+    pub(super) fn profile(&self, name: &str, said: &str, otherwise: &str) {
+        self.declare(name, GUARD, said, otherwise);
+    }
+
+    /// Gives the admin a context of this name: by way of another server, or with other credentials.
+    pub(super) fn context(&self, name: &str, server: Option<String>, user: Option<Value>) {
+        let path = self.folder.path().join("way");
+        let text = fs::read_to_string(&path).expect("readable");
+        let mut way: Value = serde_json::from_str(&text).expect("JSON");
+        let mut context = way["contexts"][0]["context"].clone();
+        let mut cluster = way["clusters"][0]["cluster"].clone();
+        if let Some(server) = server {
+            cluster["server"] = json!(server);
+            context["cluster"] = json!(name);
+        }
+        if user.is_some() {
+            context["user"] = json!(name);
+        }
+        for (kind, entry) in [
+            ("clusters", json!({"name": name, "cluster": cluster})),
+            ("users", json!({"name": name, "user": user})),
+            ("contexts", json!({"name": name, "context": context})),
+        ] {
+            let entries = way[kind].as_array_mut().expect("a list");
+            entries.retain(|entry| entry["name"] != name);
+            entries.push(entry);
+        }
+        fs::write(&path, way.to_string()).expect("written");
+    }
+
+    /// Where the cluster's API server listens.
+    pub(super) fn server(&self) -> String {
+        let text = fs::read_to_string(self.folder.path().join("way")).expect("readable");
+        let way: Value = serde_json::from_str(&text).expect("JSON");
+        let server = way["clusters"][0]["cluster"]["server"].as_str().expect("an address");
+        server.trim_start_matches("https://").trim_end_matches('/').to_owned()
     }
 
     /// What is told of attempts at what the guard keeps, where this is declared of it.
     fn guarded(&self, guard: &str) -> Vec<Judgement> {
-        self.declare("other.yaml", guard);
-        let mut command = self.brinell(&["--json", "other.json"], "admin", "./other.yaml");
+        self.declare("other", guard, "", "");
+        let mut command = self.brinell(&["--json", "other.json"], "admin", "other");
         let ran: Ran = command.args(["--scenario", GUARDED]).output().expect("started").into();
         let json = fs::read(self.folder.path().join("other.json"));
         let results = Results::read(&json.unwrap_or_else(|error| panic!("{error}: {ran:?}")));
@@ -534,7 +577,12 @@ impl Held {
     }
 
     pub(super) fn command(&self, words: &[&str], context: &str) -> Command {
-        let mut command = self.brinell(words, context, "./held.yaml");
+        self.command_by("held", words, context)
+    }
+
+    /// The same by another profile.
+    pub(super) fn command_by(&self, profile: &str, words: &[&str], context: &str) -> Command {
+        let mut command = self.brinell(words, context, profile);
         command.args(self.scenarios.iter().flat_map(|it| ["--scenario", it]));
         command
     }
@@ -543,7 +591,8 @@ impl Held {
         let folder = self.folder.path();
         let mut command = Command::new(env!("CARGO_BIN_EXE_brinell"));
         command.args(words).current_dir(folder).env("XDG_STATE_HOME", folder.join("theirs"));
-        command.args(["--context", context, "--kubeconfig", "way", "--profile", profile]);
+        command.args(["--context", context, "--kubeconfig", "way"]);
+        command.args(["--profile", &format!("./{profile}.yaml")]);
         command.args(["--rate", "0"]);
         command
     }
@@ -682,17 +731,30 @@ impl Held {
     }
 
     pub(super) fn apply(&self, document: &Value) {
-        let object: DynamicObject = serde_json::from_value(document.clone()).expect("an object");
-        let types = object.types.clone().expect("types");
-        let kind = ApiResource::from_gvk(&GroupVersionKind::try_from(&types).expect("a kind"));
-        let api: Api<DynamicObject> = match object.namespace() {
-            Some(namespace) => Api::namespaced_with(self.client.clone(), &namespace, &kind),
-            None => Api::all_with(self.client.clone(), &kind),
-        };
+        let (api, object) = self.object(document);
         let parameters = PatchParams::apply("theirs").force();
         let applying =
             async { api.patch(&object.name_any(), &parameters, &Patch::Apply(&object)).await };
         self.runtime.block_on(applying).expect("applied");
+    }
+
+    /// Deletes what was applied, if it is there.
+    pub(super) fn delete(&self, document: &Value) {
+        let (api, object) = self.object(document);
+        let deleting = async { api.delete(&object.name_any(), &DeleteParams::default()).await };
+        // What stays is seen by what it does.
+        let _ = self.runtime.block_on(deleting);
+    }
+
+    fn object(&self, document: &Value) -> (Api<DynamicObject>, DynamicObject) {
+        let object: DynamicObject = serde_json::from_value(document.clone()).expect("an object");
+        let types = object.types.clone().expect("types");
+        let kind = ApiResource::from_gvk(&GroupVersionKind::try_from(&types).expect("a kind"));
+        let api = match object.namespace() {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), &namespace, &kind),
+            None => Api::all_with(self.client.clone(), &kind),
+        };
+        (api, object)
     }
 
     /// What the log holds of the visitor.

@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
-use brinell::cluster::{Existing, Pace, Way};
+use brinell::cluster::{DEFAULT_VERSION, Existing, Pace, Way};
 use brinell::model::Context;
 use brinell::text::random_hex;
 use k8s_openapi::api::authentication::v1::TokenRequest;
@@ -21,14 +22,25 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use super::engine::image;
-use super::trial;
+use super::{nightly, trial, ways};
+use crate::server::{self, HAPROXY, REGISTRY, SQUID};
+use crate::shared::Shared;
 use crate::support::{Home, Ran};
 
-/// All tests on such clusters.
+/// All tests on such a cluster, which is one for all of them.
 pub fn trials() -> Vec<Trial> {
+    let theirs = Shared::new(Theirs::make);
+    let on = |test: fn(&Theirs)| {
+        let theirs = Arc::clone(&theirs);
+        move || theirs.with(test)
+    };
+    let name = |name: &str| format!("existing/{DEFAULT_VERSION}/{name}");
+    let ways_name = format!("kind/{}", name("ways"));
     vec![
-        trial("existing/left-as-it-was", is_left_as_it_was),
-        trial("existing/credentials-of-their-own", are_played_by_their_own_credentials),
+        trial(name("left-as-it-was"), on(is_left_as_it_was)),
+        trial(name("credentials-of-their-own"), on(are_played_by_their_own_credentials)),
+        trial(name("nightly"), on(nightly::results_stay)),
+        server::trial(&ways_name, &[HAPROXY, SQUID, REGISTRY], on(ways::lead_there)),
     ]
 }
 
@@ -41,9 +53,8 @@ const LOOK: Duration = Duration::from_secs(2);
 /// Scenarios that make pods, through workloads too.
 const PODS: [&str; 4] = ["--scenario", "hostpath-*", "--scenario", "pod-*"];
 
-fn is_left_as_it_was() {
-    let theirs = Theirs::make();
-    let before = theirs.objects();
+fn is_left_as_it_was(theirs: &Theirs) {
+    let before = theirs.settled();
 
     let ran = theirs.run(&["--profile", "found"]);
     assert_eq!(ran.code, Some(1), "namespaces without labels admit every pod: {ran:?}");
@@ -80,9 +91,8 @@ fn is_left_as_it_was() {
 }
 
 /// Who plays a persona by credentials of their own must be somebody on this very cluster, and is who the results name.
-fn are_played_by_their_own_credentials() {
-    let theirs = Theirs::make();
-    let before = theirs.objects();
+fn are_played_by_their_own_credentials(theirs: &Theirs) {
+    let before = theirs.settled();
     let token = theirs.token("kube-system", "namespace-controller");
     std::fs::write(theirs.home.path("token"), format!("{token}\n")).expect("written");
     let plays = |player: &str| {
@@ -142,10 +152,7 @@ pub(super) struct Theirs {
 
 impl Theirs {
     pub(super) fn make() -> Theirs {
-        let kind = |_: &Home| json!({"kind": "Cluster", "apiVersion": "kind.x-k8s.io/v1alpha4"});
-        let theirs = Theirs::with(kind);
-        theirs.settle();
-        theirs
+        Theirs::with(|_| json!({"kind": "Cluster", "apiVersion": "kind.x-k8s.io/v1alpha4"}))
     }
 
     /// One with a configuration of kind's, which may name files of its home.
@@ -170,8 +177,19 @@ impl Theirs {
         Theirs { home, name, runtime, client }
     }
 
-    /// Waits until its own pods are ready: until then it goes on changing.
-    fn settle(&self) {
+    /// Puts our image into its node, as a registry would.
+    pub(super) fn load_image(&self) {
+        let archive = self.home.path("brinell.tar");
+        let made = self.home.brinell().arg("image").arg(&archive).output().expect("started");
+        assert!(made.status.success(), "{made:?}");
+        let mut kind = Command::new("kind");
+        kind.args(["load", "image-archive", "--name", &self.name]).arg(&archive);
+        let loaded = kind.output().expect("started");
+        assert!(loaded.status.success(), "{loaded:?}");
+    }
+
+    /// Every object of it when its own pods are ready: until then it goes on changing.
+    fn settled(&self) -> BTreeMap<String, Value> {
         self.runtime.block_on(async {
             let pods = Api::<Pod>::namespaced(self.client.clone(), "kube-system");
             for pod in pods.list(&ListParams::default()).await.expect("listed") {
@@ -188,7 +206,7 @@ impl Theirs {
             std::thread::sleep(LOOK);
             let now = self.objects();
             if now == seen {
-                return;
+                return now;
             }
             seen = now;
         }
@@ -296,10 +314,10 @@ fn is_ready(pod: &Pod) -> bool {
     conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
-/// An object without what a kubelet reports of its node every few seconds.
+/// An object without what a kubelet reports, of its node every few seconds and of a pod whenever a probe of it fails.
 fn still(kind: &str, object: DynamicObject) -> Value {
     let mut object = serde_json::to_value(object).expect("JSON");
-    if kind == "Node" {
+    if ["Node", "Pod"].contains(&kind) {
         object["status"] = Value::Null;
         object["metadata"]["managedFields"] = Value::Null;
         object["metadata"]["resourceVersion"] = Value::Null;

@@ -3,7 +3,7 @@
 
 mod broken;
 pub mod engine;
-mod existing;
+pub mod existing;
 mod nightly;
 mod profile;
 mod real_nodes;
@@ -21,9 +21,6 @@ pub fn trials() -> Vec<Trial> {
     trials.extend(tidy::trials());
     trials.extend(broken::trials());
     trials.extend(real_nodes::trials());
-    trials.extend(existing::trials());
-    trials.extend(nightly::trials());
-    trials.extend(ways::trials());
     trials.extend(replicas::trials());
     trials
 }

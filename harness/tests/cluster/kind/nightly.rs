@@ -8,15 +8,8 @@ use k8s_openapi::api::batch::v1::{CronJob, Job};
 use kube::api::{DeleteParams, ObjectMeta, PostParams};
 use kube::runtime::wait::await_condition;
 use kube::{Api, ResourceExt};
-use libtest_mimic::Trial;
 
 use super::existing::Theirs;
-use super::trial;
-
-/// All tests of it.
-pub fn trials() -> Vec<Trial> {
-    vec![trial("nightly/results-stay", results_stay)]
-}
 
 /// The image as `manifests/nightly` names it, and as it is in the node.
 const IMAGE: [&str; 2] = ["registry.example.com/brinell:0.1.0", "brinell:0.1.0"];
@@ -29,8 +22,8 @@ const VOLUME: &str = r#"{"apiVersion": "v1", "kind": "PersistentVolume", "metada
     "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"],
     "hostPath": {"path": "/var/results", "type": "Directory"}}}"#;
 
-fn results_stay() {
-    let theirs = Theirs::make();
+/// A night's results are in the volume when its pod is gone.
+pub(super) fn results_stay(theirs: &Theirs) {
     theirs.load_image();
     theirs.in_node(&["mkdir", "--mode", "777", "/var/results"], "");
     theirs.kubectl_apply(VOLUME);
@@ -73,17 +66,6 @@ impl Theirs {
         self.in_node(&[&kubectl[..], &["apply", "--filename", "-"]].concat(), manifest);
     }
 
-    /// Puts our image into the node, as a registry would.
-    fn load_image(&self) {
-        let archive = self.home.path("brinell.tar");
-        let made = self.home.brinell().arg("image").arg(&archive).output().expect("started");
-        assert!(made.status.success(), "{made:?}");
-        let mut kind = Command::new("kind");
-        kind.args(["load", "image-archive", "--name", &self.name]).arg(&archive);
-        let loaded = kind.output().expect("started");
-        assert!(loaded.status.success(), "{loaded:?}");
-    }
-
     /// Begins a night now and waits for its end. Returns how it ended.
     fn night(&self, name: &str) -> &'static str {
         self.runtime.block_on(async {
@@ -99,6 +81,8 @@ impl Theirs {
             });
             let ended = ended.await.expect("watched").expect("there");
             jobs.delete(&job, &DeleteParams::background()).await.expect("deleted");
+            // The next night is nobody's.
+            cron_jobs.delete("brinell", &DeleteParams::background()).await.expect("deleted");
             how(&ended).expect("ended")
         })
     }

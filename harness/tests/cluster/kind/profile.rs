@@ -42,7 +42,7 @@ const UNBOUND: [&str; 5] = [
 static GOLDEN: LazyLock<Golden> =
     LazyLock::new(|| Golden::read(["kind", "open", DEFAULT_VERSION], &open().results));
 
-/// All tests of both profiles. Those of the two take turns, so that their runs go on at the same time.
+/// All tests of both profiles.
 pub fn trials() -> Vec<Trial> {
     let on_hardened = |name: &str| format!("hardened/{DEFAULT_VERSION}/{name}");
     let on_open = |name: &str| format!("open/{DEFAULT_VERSION}/{name}");

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use brinell::cluster::{Existing, Pace, Way};
@@ -16,30 +15,24 @@ use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
 use kube::api::{ListParams, PostParams};
 use kube::config::{Cluster, Kubeconfig};
 use kube::{Api, ResourceExt};
-use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use super::engine::docker;
 use super::existing::Theirs;
-use crate::server::{self, HAPROXY, REGISTRY, SQUID, Server, haproxy, registry, squid};
+use crate::server::{Server, haproxy, registry, squid};
 use crate::support::{Home, Ran};
 
-/// All tests of such ways.
-pub fn trials() -> Vec<Trial> {
-    vec![server::trial("kind/ways", &[HAPROXY, SQUID, REGISTRY], ways)]
-}
-
-/// All of them on one cluster.
-fn ways() {
-    let theirs = Theirs::make();
-    a_load_balancer_leads_there(&theirs);
-    load_our_image(&theirs);
-    a_proxy_leads_there(&theirs);
-    let fronted = Fronted::new(&theirs);
+/// Every way leads there, and what answers in the cluster's place is told from it.
+pub(super) fn lead_there(theirs: &Theirs) {
+    a_load_balancer_leads_there(theirs);
+    theirs.load_image();
+    std::fs::write(theirs.home.path("streams.yaml"), STREAMED).expect("written");
+    a_proxy_leads_there(theirs);
+    let fronted = Fronted::new(theirs);
     a_path_prefix_leads_there(&fronted);
     what_answers_itself_is_no_control(&fronted);
     a_way_without_streams_is_told(&fronted);
-    an_image_behind_a_password_is_pulled(&theirs);
+    an_image_behind_a_password_is_pulled(theirs);
 }
 
 /// Scenarios that need no pods of ours: of callers without credentials, and of what admission refuses.
@@ -325,18 +318,6 @@ async fn token(theirs: &Theirs) -> String {
 
 fn object<T: serde::de::DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).expect("an object")
-}
-
-/// Puts our image on the cluster's node.
-fn load_our_image(theirs: &Theirs) {
-    let archive = theirs.home.path("image.tar");
-    let written = theirs.home.brinell().arg("image").arg(&archive).output().expect("started");
-    assert!(written.status.success(), "{written:?}");
-    let mut kind = Command::new("kind");
-    kind.args(["load", "image-archive", "--name", &theirs.name]).arg(&archive);
-    let loaded = kind.output().expect("started");
-    assert!(loaded.status.success(), "{}", String::from_utf8_lossy(&loaded.stderr));
-    std::fs::write(theirs.home.path("streams.yaml"), STREAMED).expect("written");
 }
 
 /// The address of the cluster's node, which is not this machine's.

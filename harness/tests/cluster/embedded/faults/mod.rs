@@ -1,16 +1,24 @@
 //! What goes wrong around a run on a cluster that is there: it ends, with the verdicts that are true or with none, and leaves
 //! nothing that a sweep does not find. One control is open on that cluster, so that a false pass would show.
 
+mod credentials;
+mod log;
+mod network;
+mod objects;
+mod server;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, TcpListener};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::Stdio;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use brinell::cluster::DEFAULT_VERSION;
-use brinell::model::{Results, Verdict};
+use brinell::model::{AttemptResult, Results, Verdict};
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::flowcontrol::v1::FlowSchema;
@@ -19,26 +27,39 @@ use kube::{Api, ResourceExt};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
+use self::network::Network;
+use self::server::Server;
 use super::rights::Held;
 use super::{is_there, or_ignored, wait_until};
+use crate::shared::Shared;
 use crate::support::Ran;
 
 /// What goes wrong, and how it is tried.
 type Test = (&'static str, fn(&Open));
 
-/// All of these tests.
+/// All of these tests, on one cluster.
 pub fn trials() -> Vec<Trial> {
     let is_there = is_there(DEFAULT_VERSION);
-    let tests: [Test; 5] = [
+    let tests: [Test; 13] = [
         ("network gone", a_network_that_is_gone_for_a_while_forges_nothing),
         ("flow control", requests_that_flow_control_drops_decide_nothing),
         ("slow webhook", a_webhook_that_times_out_is_no_control),
         ("two runs", two_runs_side_by_side_do_not_meet),
         ("killed", a_run_that_is_killed_at_any_step_is_swept),
+        ("late events", log::late_events_are_waited_for),
+        ("never in time", log::events_that_come_too_late_are_not_missing),
+        ("rotated log", log::a_log_that_is_rotated_loses_nothing),
+        ("posted events", log::posted_events_are_read),
+        ("evicted pods", objects::pods_that_somebody_evicts_are_no_pass),
+        ("stuck namespace", objects::a_namespace_that_stays_is_named_and_swept_later),
+        ("ended persona", credentials::a_persona_whose_certificate_ends_is_not_refused),
+        ("ended admin", credentials::a_run_whose_own_certificate_ends_ends),
     ];
+    let open = Shared::new(Open::start);
     let trial = |(name, test): Test| {
+        let open = Arc::clone(&open);
         let trial = Trial::test(format!("embedded/faults/{DEFAULT_VERSION}/{name}"), move || {
-            test(&Open::start());
+            open.with(test);
             Ok(())
         });
         or_ignored(trial, DEFAULT_VERSION, is_there)
@@ -55,13 +76,15 @@ type Verdicts = BTreeMap<String, Vec<Verdict>>;
 /// A cluster that is there, on which nothing guards exec any more.
 struct Open {
     held: Held,
+    server: Server,
     /// What is true.
     truth: Verdicts,
 }
 
 impl Open {
     fn start() -> Open {
-        let held = Held::start(&SCENARIOS);
+        let server = Server::prepare();
+        let held = Held::start(&SCENARIOS, Some(server.folder.path()));
         held.runtime.block_on(async {
             let webhooks = Api::<ValidatingWebhookConfiguration>::all(held.client.clone());
             webhooks.delete("exec-guard", &DeleteParams::default()).await.expect("deleted");
@@ -72,7 +95,7 @@ impl Open {
         let truth = truths.find(is_open).expect("nothing guards exec any more");
         assert_eq!(truth.values().filter(|it| it[0] == Verdict::Passed).count(), 3, "{truth:?}");
         drop(truths);
-        Open { held, truth }
+        Open { held, server, truth }
     }
 
     /// Sees that a run said what is true, or that it does not know. Returns how many attempts it does not know of.
@@ -93,8 +116,13 @@ impl Open {
 
     /// Runs, and does something when everything is there and attacks begin.
     fn run(&self, context: &str, meanwhile: impl FnOnce()) -> (Results, Ran) {
+        self.run_by("held", context, meanwhile)
+    }
+
+    /// The same by another profile.
+    fn run_by(&self, profile: &str, context: &str, meanwhile: impl FnOnce()) -> (Results, Ran) {
         let json = self.held.folder.path().join("fault.json");
-        let mut command = self.held.command(&["--json", "fault.json"], context);
+        let mut command = self.held.command_by(profile, &["--json", "fault.json"], context);
         let mut run = command.stdout(Stdio::piped()).spawn().expect("started");
         let lines = BufReader::new(run.stdout.take().expect("piped")).lines();
         let mut lines = lines.map(|line| line.expect("text in UTF-8"));
@@ -106,12 +134,66 @@ impl Open {
         (results, Ran { code, stdout: stdout.join("\n"), stderr: String::new() })
     }
 
+    /// Runs, while somebody does something again and again from when attacks begin.
+    fn run_while(&self, again: fn(&Open)) -> (Results, Ran) {
+        let is_over = &AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let begin = move || {
+                scope.spawn(move || {
+                    while !is_over.load(Ordering::Relaxed) {
+                        again(self);
+                    }
+                });
+            };
+            let ran = catch_unwind(AssertUnwindSafe(|| self.run("admin", begin)));
+            is_over.store(true, Ordering::Relaxed);
+            ran.unwrap_or_else(|panic| resume_unwind(panic))
+        })
+    }
+
+    /// Does something while these objects are there.
+    fn beside(&self, objects: &[Value], test: impl FnOnce()) {
+        let beside = Beside { open: self, objects };
+        objects.iter().for_each(|object| self.held.apply(object));
+        test();
+        drop(beside);
+        // The API server learns by watches that they are gone: it is asked until it has.
+        let is_as_before = (0..10).any(|_| self.held.verdicts("admin") == self.truth);
+        assert!(is_as_before, "what was beside it still acts");
+    }
+
+    /// Sweeps as whoever started the runs.
+    fn sweep(&self) -> Ran {
+        let folder = self.held.folder.path();
+        let mut sweep = std::process::Command::new(env!("CARGO_BIN_EXE_brinell"));
+        sweep.args(["sweep", "--context", "admin", "--kubeconfig", "way"]);
+        sweep.current_dir(folder).env("XDG_STATE_HOME", folder.join("theirs"));
+        sweep.output().expect("started").into()
+    }
+
     fn namespaces(&self) -> Vec<String> {
         let namespaces = Api::<Namespace>::all(self.held.client.clone());
         let labelled = ListParams::default().labels("brinell.dev/run");
         let found = self.held.runtime.block_on(namespaces.list(&labelled)).expect("listed");
         let names = found.into_iter().map(|namespace| namespace.name_any());
         names.filter(|name| name.starts_with("brinell-") && name.contains("-app")).collect()
+    }
+}
+
+/// All attempts of a run.
+fn attempts(told: &Results) -> impl Iterator<Item = &AttemptResult> {
+    told.scenarios.iter().flat_map(|scenario| &scenario.attempts)
+}
+
+/// Objects of somebody's that are there until this is dropped.
+struct Beside<'a> {
+    open: &'a Open,
+    objects: &'a [Value],
+}
+
+impl Drop for Beside<'_> {
+    fn drop(&mut self) {
+        self.objects.iter().for_each(|object| self.open.held.delete(object));
     }
 }
 
@@ -126,6 +208,8 @@ fn a_network_that_is_gone_for_a_while_forges_nothing(open: &Open) {
         network.go_on();
     });
     open.assert_true(&told);
+    let waited = told.scenarios.iter().filter(|scenario| scenario.took >= GONE).count();
+    assert!(waited > 0, "nothing was outstanding while it was gone: {ran:?}");
     assert!(ran.stdout.contains("nothing left behind"), "{ran:?}");
     assert_eq!(open.namespaces(), [""; 0]);
 }
@@ -135,14 +219,14 @@ fn a_network_that_is_gone_for_a_while_forges_nothing(open: &Open) {
 /// so that scenarios side by side meet there. The admin and controllers are served: their schemas come before this one.
 fn requests_that_flow_control_drops_decide_nothing(open: &Open) {
     let version = "flowcontrol.apiserver.k8s.io/v1";
-    open.held.apply(&json!({
+    let level = json!({
         "apiVersion": version, "kind": "PriorityLevelConfiguration", "metadata": {"name": "none"},
         "spec": {"type": "Limited", "limited": {
             "nominalConcurrencyShares": 0, "lendablePercent": 0, "borrowingLimitPercent": 0,
             "limitResponse": {"type": "Reject"},
         }},
-    }));
-    open.held.apply(&json!({
+    });
+    let schema = json!({
         "apiVersion": version, "kind": "FlowSchema", "metadata": {"name": "none"},
         "spec": {
             "priorityLevelConfiguration": {"name": "none"}, "matchingPrecedence": 1000,
@@ -151,9 +235,9 @@ fn requests_that_flow_control_drops_decide_nothing(open: &Open) {
                 "resourceRules": [{"verbs": ["*"], "apiGroups": [""], "resources": ["pods"], "namespaces": ["*"]}],
             }],
         },
-    }));
+    });
     let silent = Silent::listen();
-    open.held.apply(&json!({
+    let webhook = json!({
         "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
         "metadata": {"name": "slow"},
         "webhooks": [{
@@ -162,15 +246,17 @@ fn requests_that_flow_control_drops_decide_nothing(open: &Open) {
             "matchConditions": [{"name": "not-the-admin", "expression": "!('system:masters' in request.userInfo.groups)"}],
             "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
         }],
-    }));
-    let schemas = Api::<FlowSchema>::all(open.held.client.clone());
-    let schema = open.held.runtime.block_on(schemas.get("none")).expect("there").metadata.uid;
-    let acts = wait_until("it acts", || open.held.flow_schema() == schema);
-    assert!(acts.is_ok(), "{:?}", open.held.flow_schema());
-    let (told, ran) = open.run("admin", || ());
-    let unknown = open.assert_true(&told);
-    assert!(unknown > 0, "nothing was dropped: {ran:?}");
-    assert!(format!("{told:?}").contains("flow control turned it away (429)"), "{told:#?}");
+    });
+    open.beside(&[level, schema, webhook], || {
+        let schemas = Api::<FlowSchema>::all(open.held.client.clone());
+        let schema = open.held.runtime.block_on(schemas.get("none")).expect("there").metadata.uid;
+        let acts = wait_until("it acts", || open.held.flow_schema() == schema);
+        assert!(acts.is_ok(), "{:?}", open.held.flow_schema());
+        let (told, ran) = open.run("admin", || ());
+        let unknown = open.assert_true(&told);
+        assert!(unknown > 0, "nothing was dropped: {ran:?}");
+        assert!(format!("{told:?}").contains("flow control turned it away (429)"), "{told:#?}");
+    });
 }
 
 /// A webhook that takes every connection and answers none.
@@ -190,7 +276,7 @@ impl Silent {
 /// A webhook that never answers refuses by its failure policy, in the place of the control that is gone.
 fn a_webhook_that_times_out_is_no_control(open: &Open) {
     let silent = Silent::listen();
-    open.held.apply(&json!({
+    let configuration = json!({
         "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
         "metadata": {"name": "silent"},
         "webhooks": [{
@@ -199,21 +285,17 @@ fn a_webhook_that_times_out_is_no_control(open: &Open) {
             "clientConfig": {"url": silent.url},
             "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CONNECT"], "resources": ["pods/exec"]}],
         }],
-    }));
-    let json = open.held.folder.path().join("fault.json");
-    // The API server learns by a watch of the webhook: it is asked until it has.
-    let told = (0..10).map(|_| {
-        let mut command = open.held.command(&["--json", "fault.json"], "admin");
-        let ran: Ran = command.output().expect("started").into();
-        let results = Results::read(&fs::read(&json).expect("written")).expect("results");
-        (results, ran)
     });
-    let mut told = told.filter(|(_, ran)| ran.stdout.contains("silent.example.com"));
-    let (told, ran) = told.next().expect("it refuses");
-    let exec = told.scenarios.iter().find(|it| it.id == "exec-interactive").expect("there");
-    assert_ne!(exec.verdict, Verdict::Passed, "{ran:?}");
-    let attempts = exec.attempts.iter().map(|attempt| attempt.judgement.verdict);
-    assert!(!attempts.clone().any(|it| it == Verdict::Passed), "{ran:?}");
+    open.beside(&[configuration], || {
+        // The API server learns by a watch of the webhook: it is asked until it has.
+        let mut told = (0..10).map(|_| open.run("admin", || ()));
+        let (told, ran) =
+            told.find(|(_, ran)| ran.stdout.contains("silent.example.com")).expect("it refuses");
+        let exec = told.scenarios.iter().find(|it| it.id == "exec-interactive").expect("there");
+        assert_ne!(exec.verdict, Verdict::Passed, "{ran:?}");
+        let mut attempts = exec.attempts.iter().map(|attempt| attempt.judgement.verdict);
+        assert!(!attempts.any(|it| it == Verdict::Passed), "{ran:?}");
+    });
 }
 
 fn two_runs_side_by_side_do_not_meet(open: &Open) {
@@ -236,73 +318,8 @@ fn a_run_that_is_killed_at_any_step_is_swept(open: &Open) {
         lines.find(|line| line.contains(step)).unwrap_or_else(|| panic!("{step} is not told"));
         run.kill().expect("it runs");
         run.wait().expect("ended");
-        let swept = open.held.sweep("admin");
+        let swept = open.sweep();
         assert_eq!(swept.code, Some(0), "{step}: {swept:?}");
         assert_eq!(open.namespaces(), [""; 0], "{step}: {swept:?}");
-    }
-}
-
-/// A way to the cluster that can be stopped: what is sent meanwhile comes later, as TCP has it.
-struct Network {
-    flows: Arc<(Mutex<bool>, Condvar)>,
-}
-
-impl Network {
-    /// Lays it before the cluster, as a context of its own.
-    fn before(held: &Held) -> Network {
-        let path = held.folder.path().join("way");
-        let text = fs::read_to_string(&path).expect("readable");
-        let mut way: Value = serde_json::from_str(&text).expect("JSON");
-        let mut cluster = way["clusters"][0].clone();
-        let server = cluster["cluster"]["server"].as_str().expect("an address");
-        let there = server.trim_start_matches("https://").trim_end_matches('/').to_owned();
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-        let port = listener.local_addr().expect("an address").port();
-        cluster["name"] = json!("network");
-        cluster["cluster"]["server"] = json!(format!("https://127.0.0.1:{port}"));
-        way["clusters"].as_array_mut().expect("clusters").push(cluster);
-        let user = way["contexts"][0]["context"]["user"].clone();
-        let context = json!({"name": "network", "context": {"cluster": "network", "user": user}});
-        way["contexts"].as_array_mut().expect("contexts").push(context);
-        fs::write(&path, way.to_string()).expect("written");
-        let flows = Arc::new((Mutex::new(true), Condvar::new()));
-        let network = Network { flows: Arc::clone(&flows) };
-        std::thread::spawn(move || {
-            for here in listener.incoming().flatten() {
-                let Ok(there) = TcpStream::connect(&there) else { continue };
-                for (from, to) in [(&here, &there), (&there, &here)] {
-                    let (from, to) = (from.try_clone(), to.try_clone());
-                    let flows = Arc::clone(&flows);
-                    std::thread::spawn(move || pass(from?, to?, &flows));
-                }
-            }
-        });
-        network
-    }
-
-    fn stop(&self) {
-        *self.flows.0.lock().expect("no panic") = false;
-    }
-
-    fn go_on(&self) {
-        *self.flows.0.lock().expect("no panic") = true;
-        self.flows.1.notify_all();
-    }
-}
-
-fn pass(
-    mut from: TcpStream,
-    mut to: TcpStream,
-    flows: &(Mutex<bool>, Condvar),
-) -> std::io::Result<()> {
-    let mut piece = [0; 16 * 1024];
-    loop {
-        let read = from.read(&mut piece)?;
-        let flowing = flows.1.wait_while(flows.0.lock().expect("no panic"), |flows| !*flows);
-        drop(flowing.expect("no panic"));
-        if read == 0 {
-            return to.shutdown(Shutdown::Write);
-        }
-        to.write_all(&piece[..read])?;
     }
 }
