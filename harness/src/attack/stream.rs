@@ -39,7 +39,8 @@ const STATUS: u8 = 3;
 pub(super) async fn exec(attempt: &Attempt<'_>, exec: &Exec) -> Result<Observation, ActionError> {
     let pod = attempt.pod(exec.pod.as_ref())?;
     let options = options(exec.container.as_deref(), exec.stdin, exec.tty);
-    let uri = exec_uri(&attempt.target.namespace, pod, &exec.command, &options);
+    let namespace = exec.namespace.as_ref().unwrap_or(&attempt.target.namespace);
+    let uri = exec_uri(namespace, pod, &exec.command, &options);
     let until = if exec.stdin || exec.tty { Until::Echo } else { Until::End };
     open(attempt, &uri, exec.stdin, until).await
 }

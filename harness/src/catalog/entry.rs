@@ -27,6 +27,9 @@ pub struct Entry {
     pub target: Arc<Target>,
     /// Every attempt, in the order in which they are made: attacks through each of their doors, permits through one.
     pub turns: Vec<Turn>,
+    /// Whether its pods are not made, and its permits have one of the cluster's: what must be refused before a pod is
+    /// looked up can be tried all the same.
+    pub without_pods: bool,
 }
 
 impl Entry {

@@ -15,9 +15,10 @@ use super::{
     ProfileEntry, SetUp, Target, fill_texts, identity, resolve, substitutions,
 };
 use crate::model::{
-    Binding, Bound, Context, Credentials, Expectation, HeldRole, Impersonated, PERSONAS, Persona,
-    Player, Profile, Scenario, ServiceAccount, Setting,
+    Action, Binding, Bound, Context, Credentials, Exec, Expectation, HeldRole, Impersonated, LentPod,
+    PERSONAS, Permit, Persona, Player, Profile, Scenario, ServiceAccount, Setting, Succeeds,
 };
+use crate::text::encode;
 
 /// What an existing cluster gives to scenarios.
 #[derive(Debug, Clone)]
@@ -26,6 +27,8 @@ pub struct Ground {
     pub prefix: String,
     /// Whether its audit log is read.
     pub sees_log: bool,
+    /// Whether its nodes can have our image, so that pods of ours run.
+    pub has_image: bool,
     /// Whether objects may be made outside of our namespaces.
     pub effects: bool,
     /// The kubeconfig that its context is in; `None` is the one that kubectl would read.
@@ -169,6 +172,21 @@ impl Grounded {
         documents.retain(|it| known.insert(identity(&it.object)));
         documents
     }
+
+    /// Why scenarios fall away of which the cluster refuses something, by their ids.
+    pub fn unmade(
+        &self,
+        entries: &[&Entry],
+        refusals: &BTreeMap<String, String>,
+        with_pods: bool,
+    ) -> BTreeMap<String, String> {
+        let why = |entry: &&Entry| {
+            let documents = self.documents(&[&entry.target], &entry.personas(), with_pods);
+            let why = documents.iter().find_map(|it| refusals.get(&identity(&it.object)))?;
+            Some((entry.id.clone(), format!("this cluster refuses what it needs: {why}")))
+        };
+        entries.iter().filter_map(why).collect()
+    }
 }
 
 /// Sees that a profile only declares, and gives roles where they can be held.
@@ -214,6 +232,25 @@ struct Moved<'a> {
     given: &'a BTreeSet<String>,
     says: &'a Profile,
     ground: &'a Ground,
+}
+
+/// Has a permit run its command in a pod of theirs: another command, with another output.
+fn enter(permit: &mut Permit, lent: &LentPod) {
+    let Action::Exec(Exec { stdin: false, tty: false, .. }) = permit.r#do else { return };
+    let LentPod { namespace, name, container, command } = lent.clone();
+    permit.succeeds = Succeeds::default();
+    permit.logged.iter_mut().for_each(|logged| {
+        let typed = command.iter().map(|word| format!("command={}", encode(word)));
+        logged.uri = logged.uri.take().and(typed.last());
+    });
+    permit.r#do = Action::Exec(Exec {
+        namespace: Some(namespace),
+        pod: Some(name),
+        container,
+        command,
+        stdin: false,
+        tty: false,
+    });
 }
 
 impl Moved<'_> {
@@ -401,8 +438,20 @@ impl Moved<'_> {
         for attack in &mut says.attacks {
             self.expect(&mut attack.expected);
         }
+        let lent = self.lent_pod();
+        if let Some(lent) = lent {
+            says.permits.iter_mut().for_each(|permit| enter(permit, lent));
+        }
         let source = source(entry, &entry.text)?;
-        resolve::scenario(catalog, Parsed { name: entry.id.clone(), source, says })
+        let parsed = Parsed { name: entry.id.clone(), source, says };
+        let entry = resolve::scenario(catalog, parsed)?;
+        Ok(Entry { without_pods: lent.is_some(), ..entry })
+    }
+
+    /// The pod of theirs that permits have in the place of ours; `None` where ours run, and where none is named.
+    fn lent_pod(&self) -> Option<&LentPod> {
+        let named = self.says.cluster.as_ref().and_then(|cluster| cluster.pod.as_ref());
+        named.filter(|_| !self.ground.has_image)
     }
 
     /// Where a control is declared with layers of its own, what it says is the profile's to know.

@@ -1,15 +1,15 @@
 //! What a cluster must have for an action to tell anything. Derived, so that nobody can forget it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use super::persona::namespace;
 use super::warrant;
-use super::{ControlEntry, Entry, PersonaEntry, Target};
+use super::{ControlEntry, Entry, PersonaEntry, Target, Turn};
 use crate::model::{
-    Action, Aim, ApiPath, Attack, Bound, HeldRole, Method, Need, Persona, Request, ServiceAccount,
-    is_question,
+    Action, Aim, ApiPath, Attack, Bound, Door, Expectation, HeldRole, Method, Need, Persona, Request,
+    ServiceAccount, is_question,
 };
 
 /// What a cluster has not of what actions may need, and whose lack it is.
@@ -32,12 +32,19 @@ impl Lacks {
 }
 
 impl Entry {
+    /// Those who act in it, each once.
+    pub(super) fn personas(&self) -> Vec<&PersonaEntry> {
+        let by_name: BTreeMap<&str, &PersonaEntry> =
+            self.turns.iter().map(|turn| (turn.persona.name.as_str(), &*turn.persona)).collect();
+        by_name.into_values().collect()
+    }
+
     /// What all its attacks and permits need together.
     pub fn needs(&self) -> BTreeSet<Need> {
         let attacks = self.scenario.attacks.iter().flat_map(Attack::needs);
         let permits = self.scenario.permits.iter().flat_map(|permit| permit.r#do.facts().needs);
         let log = self.scenario.is_logged().then_some(Need::AuditLog);
-        let pods = self.turns.iter().any(|turn| self.enters(&turn.action));
+        let pods = self.turns.iter().any(|turn| self.needs_pod(turn));
         let effects = self.target.reaches_out()
             || self.turns.iter().any(|turn| turn.persona.reaches_out(&self.target));
         let own_namespaces = self.target.has_own_namespaces();
@@ -51,11 +58,19 @@ impl Entry {
         attacks.chain(permits).copied().chain(log).chain(derived).collect()
     }
 
+    /// Whether a pod of the target must run for it. Exec and its like are refused before their pod is looked up
+    /// (`k8s.io/apiserver/pkg/endpoints/handlers/rest.go`, `ConnectResource`).
+    fn needs_pod(&self, turn: &Turn) -> bool {
+        let is_blocked = matches!(turn.expected, Expectation::Blocked(..));
+        let is_stream = Door::STREAMS.contains(&turn.door);
+        self.enters(&turn.action) && !(self.without_pods && is_blocked && is_stream)
+    }
+
     /// Whether an action goes into a pod of the target, or to one by its name.
     fn enters(&self, action: &Action) -> bool {
         match action {
-            Action::Exec(_)
-            | Action::Attach(_)
+            Action::Exec(exec) => exec.namespace.as_ref().is_none_or(|it| self.target.has(it)),
+            Action::Attach(_)
             | Action::PortForward(_)
             | Action::Ephemeral(_)
             | Action::Connect(_)

@@ -57,6 +57,7 @@ pub(super) fn scenario(catalog: &Catalog, read: Parsed<Scenario>) -> Result<Entr
         scenario: read.says,
         target,
         turns,
+        without_pods: false,
     })
 }
 

@@ -1,6 +1,6 @@
 //! Applying Kubernetes objects: those of controls and of targets, each with the run's label.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use kube::core::GroupVersionKind;
 use kube::discovery::{Discovery, pinned_kind};
 use kube::runtime::wait::await_condition;
 use kube::runtime::wait::conditions::is_crd_established;
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 
-use crate::catalog::{Document, Values};
+use crate::catalog::{Document, Values, identity};
 use crate::cluster::{ClusterError, Outside, PullCredentials, RUN_LABEL};
 use crate::text::api_words;
 
@@ -55,6 +55,8 @@ pub enum ApplyError {
         file: String,
         /// Kind and name.
         object: String,
+        /// The code of its answer; `None` where there is none.
+        code: Option<u16>,
         /// Its answer.
         words: String,
     },
@@ -86,6 +88,13 @@ pub enum ApplyError {
         source: ClusterError,
     },
 }
+
+/// What a cluster refuses to have made, in its words, by the object's identity.
+pub type Refusals = BTreeMap<String, String>;
+
+/// What an API server says where a webhook would have to be asked that may do more than answer
+/// (<https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#side-effects>).
+const NO_DRY_RUN: &str = "does not support dry run";
 
 /// What a cluster does itself in the place of some objects.
 pub trait StandIn: Send + Sync {
@@ -170,31 +179,83 @@ impl Applier {
         Ok(())
     }
 
-    /// Makes every object, in this order, where nothing has its name: what is there is never changed.
+    /// Makes every object, in this order, where nothing has its name: what is there is never changed. Returns what this cluster
+    /// refuses, which takes with it what is in a namespace that is refused.
     ///
     /// # Errors
-    /// When the cluster does not know its kind, or refuses it, also because the name is taken.
-    pub async fn create(&self, documents: &[Document]) -> Result<(), ApplyError> {
+    /// When a name is taken, and when the API server does not answer.
+    pub async fn create(&self, documents: &[Document]) -> Result<Refusals, ApplyError> {
+        let mut refusals = Refusals::new();
         for Document { file, object } in documents {
-            let mut object = self.values.fill_object(object);
-            label(&mut object, &self.values.run);
-            self.pull.iter().for_each(|pull| pull.give(&mut object));
-            let made = dynamic(file, &object)?;
-            let name = made.metadata.name.clone().unwrap_or_default();
-            let parameters =
-                PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..Default::default() };
-            let api = self.api(file, &made).await?;
-            // A namespace of ours is known by its name and its label.
-            if object["kind"] != "Namespace" {
-                self.enter(file, api.resource_url())?;
+            let place = object["metadata"]["namespace"].as_str().unwrap_or_default();
+            let why = match refusals.get(&format!("Namespace/{place}")) {
+                Some(why) => Some(why.clone()),
+                None => refusal(self.make(file, object).await)?,
+            };
+            refusals.extend(why.map(|why| (identity(object), why)));
+        }
+        Ok(refusals)
+    }
+
+    /// Asks by dry runs what of it this cluster would refuse. What goes into a namespace that is not there yet, or rests on
+    /// another of these objects, cannot be asked.
+    ///
+    /// # Errors
+    /// When the API server does not answer.
+    pub async fn would_refuse(&self, documents: &[Document]) -> Result<Refusals, ApplyError> {
+        let made: BTreeSet<String> = documents.iter().map(|it| identity(&it.object)).collect();
+        let mut refusals = Refusals::new();
+        for Document { file, object } in documents {
+            if rests_on(object, &made) {
+                continue;
             }
-            let created = api.create(&parameters, &made).await;
-            created.map_err(|error| refused(file, &made, &error))?;
-            if object["kind"] == "Namespace" {
-                self.make_habitable(&name).await.map_err(|error| refused(file, &made, &error))?;
-            }
+            let (made, api) = self.prepared(file, object).await?;
+            let why = refusal(self.post(file, &api, &made, true).await)?;
+            let why = why.filter(|why| !why.contains(NO_DRY_RUN));
+            refusals.extend(why.map(|why| (identity(object), why)));
+        }
+        Ok(refusals)
+    }
+
+    async fn make(&self, file: &str, object: &Value) -> Result<(), ApplyError> {
+        let (made, api) = self.prepared(file, object).await?;
+        let is_namespace = object["kind"] == "Namespace";
+        // A namespace of ours is known by its name and its label.
+        if !is_namespace {
+            self.enter(file, api.resource_url())?;
+        }
+        self.post(file, &api, &made, false).await?;
+        if is_namespace {
+            let made_habitable = self.make_habitable(&made.name_any()).await;
+            made_habitable.map_err(|error| refused(file, &made, &error))?;
         }
         Ok(())
+    }
+
+    /// An object as it is sent, and where to.
+    async fn prepared(
+        &self,
+        file: &str,
+        object: &Value,
+    ) -> Result<(DynamicObject, Api<DynamicObject>), ApplyError> {
+        let mut object = self.values.fill_object(object);
+        label(&mut object, &self.values.run);
+        self.pull.iter().for_each(|pull| pull.give(&mut object));
+        let made = dynamic(file, &object)?;
+        let api = self.api(file, &made).await?;
+        Ok((made, api))
+    }
+
+    async fn post(
+        &self,
+        file: &str,
+        api: &Api<DynamicObject>,
+        object: &DynamicObject,
+        dry_run: bool,
+    ) -> Result<(), ApplyError> {
+        let parameters = PostParams { dry_run, field_manager: Some(FIELD_MANAGER.to_owned()) };
+        let posted = api.create(&parameters, object).await;
+        posted.map(drop).map_err(|error| refused(file, object, &error))
     }
 
     /// Sees that nothing of another run's is where these objects go.
@@ -351,8 +412,36 @@ fn refused(file: &str, object: &DynamicObject, error: &kube::Error) -> ApplyErro
     ApplyError::Refused {
         file: file.to_owned(),
         object: format!("{kind} {name}"),
+        code: match error {
+            kube::Error::Api(status) => Some(status.code),
+            _ => None,
+        },
         words: api_words(error),
     }
+}
+
+/// Why an object is refused for good; `None` if it was made.
+///
+/// # Errors
+/// What says nothing of the object: a name that is taken, and whatever is no answer.
+fn refusal(made: Result<(), ApplyError>) -> Result<Option<String>, ApplyError> {
+    match made {
+        Ok(()) => Ok(None),
+        Err(ApplyError::Refused { object, code: Some(400 | 403 | 422 | 500), words, .. }) => {
+            Ok(Some(format!("{object}: {words}")))
+        }
+        Err(ApplyError::UnknownKind { kind, .. }) => Ok(Some(format!("it has no {kind}"))),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether an object cannot be without another of these: its namespace, its account, the role that it binds.
+fn rests_on(object: &Value, made: &BTreeSet<String>) -> bool {
+    let place = object["metadata"]["namespace"].as_str().unwrap_or_default();
+    let account = object["spec"]["serviceAccountName"].as_str().unwrap_or_default();
+    made.contains(&format!("Namespace/{place}"))
+        || made.contains(&format!("ServiceAccount/{place}/{account}"))
+        || object["roleRef"].is_object()
 }
 
 /// Has the default account's pods pull their image with credentials.

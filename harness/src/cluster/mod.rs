@@ -28,6 +28,7 @@ use std::time::Duration;
 
 pub use access::{Access, Refused, client};
 pub(crate) use access::{telling_client, who_am_i};
+pub use applying::Refusals;
 pub(crate) use applying::{Applier, ApplyError, StandIn, is_pod_ready, until_pod_ready};
 pub use ask::ask;
 pub use commands::RUN_VARIABLE;

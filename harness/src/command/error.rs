@@ -264,6 +264,7 @@ impl Error {
             | Error::NoCluster(_)
             | Error::Reach(
                 ReachError::Api { .. }
+                | ReachError::Apply(_)
                 | ReachError::Unauthorized { .. }
                 | ReachError::Unfit { .. }
                 | ReachError::PullSecret(PullSecretError::Unread { .. }),

@@ -70,6 +70,7 @@ pub async fn plan(arguments: PlanArguments) -> Result<ExitCode, Error> {
         let reached = visit::look(&catalog, &profile, place, there).await?;
         let mut plan = reached.plan(selection)?;
         reached.ask(&mut plan).await?;
+        reached.try_out(&mut plan).await?;
         // A run would end where it cannot be read.
         reached.pull_credentials().await?;
         let (told, meant) = (reached.existing.told(), reached.meant());

@@ -47,7 +47,7 @@ async fn begin(
     progress: &Progress,
 ) -> Result<Duration, Error> {
     progress.tell(begun(options.run.clone(), &choice, options, plan));
-    run::skip(plan, arguments.output.require_all, progress);
+    run::skip(&plan.skipped, arguments.output.require_all, progress);
     if plan.scenarios.is_empty() {
         return Ok(Duration::ZERO);
     }

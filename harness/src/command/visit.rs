@@ -32,6 +32,8 @@ pub struct Reached {
     grounded: Grounded,
     /// What scenarios can have there.
     means: Means,
+    /// The run's id.
+    run: String,
 }
 
 /// Where the existing cluster is, and what may be used there.
@@ -138,8 +140,8 @@ fn means(profile: &ProfileEntry, arguments: &ExistingArguments, sees_log: bool) 
 
 /// What a cluster gives to the scenarios of a run.
 fn ground(run: &str, means: Means, kubeconfig: Option<PathBuf>) -> Ground {
-    let Means { sees_log, effects, .. } = means;
-    Ground { prefix: namespace_prefix(run), sees_log, effects, kubeconfig }
+    let Means { sees_log, has_image, effects, .. } = means;
+    Ground { prefix: namespace_prefix(run), sees_log, has_image, effects, kubeconfig }
 }
 
 /// What runs of what is selected.
@@ -163,7 +165,7 @@ impl Reached {
     ) -> Result<Reached, Error> {
         let kubeconfig = existing.way.kubeconfig().cloned();
         let grounded = catalog.on(&ground(run, means, kubeconfig), profile)?;
-        Ok(Reached { existing, grounded, means })
+        Ok(Reached { existing, grounded, means, run: run.to_owned() })
     }
 
     /// What is meant beside the making of our own namespaces, for a person.
@@ -192,6 +194,16 @@ impl Reached {
         let unfit = self.existing.unfit(&self.grounded, &plan.targets()).await?;
         plan.skip(&unfit_for(&plan.scenarios, &unfit));
         Ok(unmet.asked)
+    }
+
+    /// Asks the cluster what it would refuse of what scenarios act on, and skips what needs that.
+    pub async fn try_out(&self, plan: &mut Plan<'_>) -> Result<(), Error> {
+        let Reached { existing, grounded, means: Means { has_image, .. }, run } = self;
+        let values = run::values(run, &existing.access.image).map_err(run::StageError::from)?;
+        let documents = grounded.documents(&plan.targets(), &plan.personas(), *has_image);
+        let refusals = existing.would_refuse(&documents, values).await?;
+        plan.skip(&grounded.unmade(&plan.scenarios, &refusals, *has_image));
+        Ok(())
     }
 
     /// Reads what the nodes pull our image with, once it is known that it may be read; `None` if they need nothing.
@@ -269,7 +281,7 @@ async fn begin(
         Ok::<_, Error>(((), text::count(asked, "question")))
     };
     progress.step("rights", "asking what brinell may do", asking).await?;
-    run::skip(&plan, arguments.output.require_all, progress);
+    run::skip(&plan.skipped, arguments.output.require_all, progress);
     if plan.scenarios.is_empty() {
         return Ok(Duration::ZERO);
     }
@@ -280,9 +292,10 @@ async fn begin(
         outside: outside.map_err(run::StageError::from)?,
         with_pods: reached.means.has_image,
         pull,
+        require_all: arguments.output.require_all,
         jobs: arguments.conditions.jobs.into(),
         deadline: arguments.conditions.deadline.map_or(DEADLINE, Duration::from_secs),
     };
-    run::visit(&plan, grounded, existing, values, visit, progress).await?;
+    run::visit(&mut plan, grounded, existing, values, visit, progress).await?;
     Ok(Duration::ZERO)
 }

@@ -71,6 +71,10 @@ pub struct Whereabouts {
     /// of ours is skipped.
     #[serde(default)]
     pub image: Option<String>,
+    /// A pod of the cluster's, in which permits run a command where there is no image of ours; `None` if there is none, and
+    /// what needs pods of ours is skipped.
+    #[serde(default)]
+    pub pod: Option<LentPod>,
     /// With what the nodes pull that image; `None` if they need nothing.
     #[serde(default)]
     pub pull_secret: Option<PullSecret>,
@@ -81,6 +85,22 @@ pub struct Whereabouts {
     /// Labels that every namespace of ours gets, beside those that a target gives it.
     #[serde(default)]
     pub namespace_labels: BTreeMap<String, String>,
+}
+
+/// A running pod of an existing cluster's, and what may be run in it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LentPod {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The container; needed where it has several.
+    #[serde(default)]
+    pub container: Option<String>,
+    /// A command that does no harm, and ends by itself without an error.
+    #[schemars(length(min = 1))]
+    pub command: Vec<String>,
 }
 
 /// A context of a kubeconfig.

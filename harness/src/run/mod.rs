@@ -18,7 +18,7 @@ pub use stage::StageError;
 use stage::stage;
 pub(crate) use stage::{OwnStage, SecondStage, Stage};
 
-use crate::catalog::{Grounded, Values};
+use crate::catalog::{Entry, Grounded, Values};
 use crate::cluster::assets::{self, Assets};
 use crate::cluster::{
     ClusterType, Existing, Outside, PullCredentials, RunFolder, Wanted, image_name, own,
@@ -52,9 +52,9 @@ pub struct Options {
     pub deadline: Duration,
 }
 
-/// Tells of the plan's scenarios that cannot run, which takes no cluster.
-pub fn skip(plan: &Plan<'_>, require_all: bool, progress: &Progress) {
-    for (entry, cause) in &plan.skipped {
+/// Tells of scenarios that cannot run, and why.
+pub fn skip(skipped: &[(&Entry, String)], require_all: bool, progress: &Progress) {
+    for (entry, cause) in skipped {
         let verdict = if require_all { Verdict::Inconclusive } else { Verdict::Skipped };
         let skipped = execute::without_attempts(entry, verdict, cause.clone());
         progress.tell(RunEvent::ScenarioFinished(Box::new(skipped)));
@@ -84,6 +84,8 @@ pub struct Visit {
     pub with_pods: bool,
     /// With what they pull it; `None` if they need nothing.
     pub pull: Option<PullCredentials>,
+    /// Whether a scenario that cannot run is inconclusive.
+    pub require_all: bool,
     /// How many scenarios at a time.
     pub jobs: usize,
     /// How long the scenarios may take altogether.
@@ -93,7 +95,7 @@ pub struct Visit {
 /// Makes what scenarios act on, on an existing cluster, and runs the plan's scenarios there. Whatever becomes of it, the caller
 /// tidies up.
 pub async fn visit(
-    plan: &Plan<'_>,
+    plan: &mut Plan<'_>,
     grounded: &Grounded,
     existing: &Existing,
     values: Values,
@@ -101,9 +103,15 @@ pub async fn visit(
     progress: &Progress,
 ) -> Result<(), StageError> {
     let stage = Stage::on(existing, plan, values, visit.pull, visit.outside).await?;
-    let furnishing =
-        async { stage.while_there(stage.furnish(plan, grounded, visit.with_pods)).await? };
+    let planned = plan.skipped.len();
+    let furnishing = async {
+        let refusals = stage.furnish(plan, grounded, visit.with_pods).await?;
+        plan.skip(&grounded.unmade(&plan.scenarios, &refusals, visit.with_pods));
+        stage.settle(plan, grounded, visit.with_pods).await
+    };
+    let furnishing = async { stage.while_there(furnishing).await? };
     progress.step("staged", "making what scenarios act on", furnishing).await?;
+    skip(&plan.skipped[planned..], visit.require_all, progress);
     let deadline = tokio::time::Instant::now() + visit.deadline;
     match &existing.sight.log {
         Some(log) if !log.is_in_order() => {

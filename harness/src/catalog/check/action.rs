@@ -59,7 +59,7 @@ impl Check<'_> {
         }
     }
 
-    fn command(&mut self, command: &[String], pointer: &str) {
+    pub(super) fn command(&mut self, command: &[String], pointer: &str) {
         if command.is_empty() {
             let hint = "write the program and its arguments: `command: [id]`";
             self.wrong(pointer, "no command", hint);
@@ -128,7 +128,9 @@ struct NamedPod<'a> {
 impl Action {
     fn named_pod(&self) -> Option<NamedPod<'_>> {
         let (namespace, pod, pointer) = match self {
-            Action::Exec(exec) => (None, exec.pod.as_deref(), "exec/pod"),
+            Action::Exec(exec) => {
+                (exec.namespace.as_deref(), exec.pod.as_deref(), "exec/pod")
+            }
             Action::Attach(attach) => (None, attach.pod.as_deref(), "attach/pod"),
             Action::PortForward(forward) => (None, forward.pod.as_deref(), "port-forward/pod"),
             Action::Ephemeral(ephemeral) => {

@@ -10,13 +10,14 @@ const OURS: &str = "brinell.dev/";
 impl Check<'_> {
     /// The container that exec and attach enter: the API server takes none by itself where there are several.
     pub(super) fn container(&mut self, action: &Action, target: &Target, pointer: &str) {
-        let (kind, pod, container) = match action {
-            Action::Exec(exec) => ("exec", &exec.pod, &exec.container),
-            Action::Attach(attach) => ("attach", &attach.pod, &attach.container),
+        let (kind, namespace, pod, container) = match action {
+            Action::Exec(exec) => ("exec", &exec.namespace, &exec.pod, &exec.container),
+            Action::Attach(attach) => ("attach", &None, &attach.pod, &attach.container),
             _ => return,
         };
         let Some(pod) = pod.as_deref().or(target.pod()) else { return };
-        let containers = target.containers(&target.namespace, pod);
+        let namespace = namespace.as_ref().unwrap_or(&target.namespace);
+        let containers = target.containers(namespace, pod);
         let names: Vec<&str> = containers.iter().filter_map(|it| it["name"].as_str()).collect();
         let pointer = format!("{pointer}/do/{kind}");
         match container {

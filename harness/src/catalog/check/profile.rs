@@ -47,6 +47,9 @@ impl Check<'_> {
     fn whereabouts(&mut self, profile: &Profile) {
         let Some(cluster) = &profile.cluster else { return };
         self.namespaces(&cluster.namespaces);
+        if let Some(lent) = &cluster.pod {
+            self.command(&lent.command, "/cluster/pod/command");
+        }
         if !cluster.in_cluster {
             return;
         }

@@ -42,7 +42,7 @@ pub(super) fn looked(entry: &Entry, turn: &Turn) -> Vec<Right> {
 /// What sending an action takes, where the admin does it.
 pub(super) fn sent(entry: &Entry, turn: &Turn, documents: &[Document]) -> Vec<Claim> {
     let namespace = entry.target.namespace.as_str();
-    let stream = |named_pod: Option<&String>, below: &str| {
+    let stream = |namespace: &str, named_pod: Option<&String>, below: &str| {
         let pod = named_pod.map(String::as_str).or(entry.target.pod()).unwrap_or_default();
         // By GET, too, a stream takes `create`, from Kubernetes 1.35 on.
         let verbs: &[&str] =
@@ -50,9 +50,11 @@ pub(super) fn sent(entry: &Entry, turn: &Turn, documents: &[Document]) -> Vec<Cl
         within(named(rights(verbs, "", &format!("pods/{below}")), pod), namespace)
     };
     let needed = match &turn.action {
-        Action::Exec(exec) => stream(exec.pod.as_ref(), "exec"),
-        Action::Attach(attach) => stream(attach.pod.as_ref(), "attach"),
-        Action::PortForward(forward) => stream(forward.pod.as_ref(), "portforward"),
+        Action::Exec(exec) => {
+            stream(exec.namespace.as_deref().unwrap_or(namespace), exec.pod.as_ref(), "exec")
+        }
+        Action::Attach(attach) => stream(namespace, attach.pod.as_ref(), "attach"),
+        Action::PortForward(forward) => stream(namespace, forward.pod.as_ref(), "portforward"),
         Action::Ephemeral(ephemeral) => {
             let (namespace, pod) = debugged(entry, ephemeral);
             let verb = if turn.door == Door::Put { "update" } else { "patch" };

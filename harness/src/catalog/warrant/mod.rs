@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Document, Entry, Grounded, PersonaEntry, Turn, namespace};
 use crate::model::{
-    Bound, Expectation, HeldRole, Impersonated, Layer, Persona, PullSecret, Right, is_question,
+    Action, Bound, Expectation, HeldRole, Impersonated, Layer, Persona, PullSecret, Right, is_question,
 };
 
 pub use manifest::{Grantee, NoGrantee};
@@ -131,9 +131,7 @@ impl Grounded {
     }
 
     fn claims(&self, entry: &Entry, with_pods: bool) -> BTreeSet<Claim> {
-        let personas: BTreeMap<&str, &PersonaEntry> =
-            entry.turns.iter().map(|turn| (turn.persona.name.as_str(), &*turn.persona)).collect();
-        let personas: Vec<&PersonaEntry> = personas.into_values().collect();
+        let personas = entry.personas();
         let documents = self.documents(&[&entry.target], &personas, with_pods);
         let targets = [&*entry.target];
         let places: Vec<&Document> = self.namespaces(&targets).collect();
@@ -219,15 +217,16 @@ fn impersonated(somebody: &Impersonated) -> Vec<Right> {
     needed
 }
 
-/// What must be read to judge a refusal that is expected: which process of the API server answered, because a starting one
-/// refuses everybody; whose webhook a webhook's name is.
+/// What must be read to judge what is expected to be stopped: which process of the API server answered, because a starting
+/// one refuses everybody, and a log of several is not searched; whose webhook a webhook's name is.
 fn judged(turn: &Turn) -> Vec<Right> {
     let Expectation::Blocked(blocked, _) = &turn.expected else { return Vec::new() };
     let decides = &blocked.by.control.decides;
     let mut needed = Vec::new();
-    if decides.iter().any(|layer| {
+    let by_authorization = |layer: &Layer| {
         matches!(layer, Layer::Authorization | Layer::Impersonation | Layer::UpgradeCheck)
-    }) {
+    };
+    if matches!(turn.action, Action::AuditLog(_)) || decides.iter().any(by_authorization) {
         let leases = rights(&["list", "watch"], "coordination.k8s.io", "leases");
         needed.extend(within(leases, SYSTEM));
     }

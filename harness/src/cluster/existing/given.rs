@@ -1,4 +1,5 @@
-//! Namespaces that are there already and that a profile gives us: they are looked at, and never changed.
+//! What is there already and what may be made there: namespaces that a profile gives us are looked at and never changed, and
+//! the cluster is asked what of ours it would refuse.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +7,8 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 
 use super::{Existing, ReachError};
-use crate::catalog::{Document, Grounded, Target, namespace};
+use crate::catalog::{Document, Grounded, Target, Values, namespace};
+use crate::cluster::{Applier, Refusals};
 
 impl Existing {
     /// Why namespaces that are given cannot be used for these targets, by their names.
@@ -31,6 +33,20 @@ impl Existing {
             Some(why) => Err(ReachError::Unfit { why }),
             None => Ok(unfit),
         }
+    }
+
+    /// What the cluster would refuse of these objects, by dry runs.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn would_refuse(
+        &self,
+        documents: &[Document],
+        values: Values,
+    ) -> Result<Refusals, ReachError> {
+        let applier = Applier::new(self.access.admin.clone(), None, values).await;
+        let applier = applier.map_err(|cause| self.unusable(cause))?;
+        Ok(applier.would_refuse(documents).await?)
     }
 
     /// Why a namespace is not what ours would be; `None` if it is.

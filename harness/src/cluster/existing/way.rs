@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::PullSecretError;
 use crate::audit::source::SourceError;
 use crate::catalog::did_you_mean;
+use crate::cluster::ApplyError;
 use crate::cluster::plug_in::run_by_us;
 use crate::cluster::proxy::{self, ProxyError};
 use crate::model::Context;
@@ -86,6 +87,9 @@ pub enum ReachError {
     /// The log cannot be read.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// What would be made there cannot be asked about.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
     /// The API server does not answer as it should.
     #[error("the cluster of {way} at {server} cannot be used: {}", api_words(cause))]
     Api {

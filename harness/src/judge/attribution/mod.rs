@@ -71,6 +71,9 @@ fn by_api_server(sent: &Sent, response: &Response, events: &[Event]) -> Decision
             false => Decision::LetIn,
         };
     }
+    if is_stream(sent) && response.code == 404 {
+        return unclear(response, NO_POD);
+    }
     match layer_of(sent, response, reached) {
         Some(layer) => denied(layer, response.words()),
         None if asks_kubelet(sent) && is_refusal(response) => unclear(response, KUBELET_REFUSED),
@@ -105,6 +108,10 @@ fn unspoken(sent: &Sent, response: &Response, events: &[Event]) -> Decision {
 /// Something on the way to the API server may have answered in its place.
 const STRANGE: &str =
     "the answer does not bring our Audit-ID back, and no audit event vouches for it";
+
+/// The pod is looked up last.
+const NO_POD: &str =
+    "nobody refused it, but who goes by the labels of a pod could not look at one that is not there";
 
 /// The API server let the caller in and was then refused itself, so nobody refused the caller.
 const KUBELET_REFUSED: &str = "the kubelet refused the API server, not the caller";

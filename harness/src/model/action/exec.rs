@@ -9,6 +9,9 @@ use super::{Door, Facts, Need};
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Exec {
+    /// The pod's namespace; without it the target's own.
+    #[serde(default)]
+    pub namespace: Option<String>,
     /// The pod; without it the target's first.
     #[serde(default)]
     pub pod: Option<String>,

@@ -207,7 +207,7 @@ mod tests {
             let command: Vec<String> = line.split(' ').map(str::to_owned).collect();
             let is_run = harmless(&command).is_some();
             let (pod, container, stdin, tty) = (None, None, false, false);
-            let exec = crate::model::Exec { pod, container, command, stdin, tty };
+            let exec = crate::model::Exec { namespace: None, pod, container, command, stdin, tty };
             assert_eq!(exec.is_harmless(), is_run, "{line}");
             is_run
         };

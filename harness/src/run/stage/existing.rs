@@ -7,7 +7,7 @@ use super::end::End;
 use super::{Stage, StageError};
 use crate::attack::closed;
 use crate::catalog::{Document, Grounded, Values, namespace};
-use crate::cluster::{Existing, Outside, PullCredentials, Sight};
+use crate::cluster::{Existing, Outside, PullCredentials, Refusals, Sight};
 use crate::model::Door;
 use crate::run::Plan;
 use crate::text::count;
@@ -37,13 +37,13 @@ impl Stage {
         Ok(stage)
     }
 
-    /// Makes our namespaces, where they are not given, with what scenarios act on, and gives personas their identities.
+    /// Makes our namespaces, where they are not given, with what scenarios act on. Returns what the cluster refuses of it.
     pub(in crate::run) async fn furnish(
         &self,
         plan: &Plan<'_>,
         grounded: &Grounded,
         with_pods: bool,
-    ) -> Result<((), String), StageError> {
+    ) -> Result<Refusals, StageError> {
         self.identify_own(plan).await?;
         let targets = plan.targets();
         let documents = grounded.documents(&targets, &plan.personas(), with_pods);
@@ -58,12 +58,21 @@ impl Stage {
                 self.applier.bring_secret(name).await?;
             }
         }
-        self.applier.create(&documents).await?;
+        Ok(self.applier.create(&documents).await?)
+    }
+
+    /// Waits until what was made can be acted on, and gives personas their identities.
+    pub(in crate::run) async fn settle(
+        &self,
+        plan: &Plan<'_>,
+        grounded: &Grounded,
+        with_pods: bool,
+    ) -> Result<((), String), StageError> {
         if with_pods {
             self.until_targets_ready(plan).await?;
         }
         self.identify_all(plan).await?;
-        let namespaces = grounded.namespaces(&targets).count();
+        let namespaces = grounded.namespaces(&plan.targets()).count();
         let personas = count(plan.personas().len(), "persona");
         Ok(((), format!("{}, {personas}", count(namespaces, "namespace"))))
     }

@@ -153,9 +153,77 @@ fn what_is_printed_is_what_is_needed(scenarios: &'static [&'static str]) {
     }
     held.assert_falls_away(&printed[0], &all);
     if !scenarios.is_empty() {
+        what_the_cluster_refuses_falls_away(&held, &all);
+        a_pod_of_theirs_is_enough_for_permits(&held);
         namespaces_that_are_given_are_left_as_they_were(&held, &all);
         what_is_made_in_the_whole_cluster_is_removed(&held);
     }
+}
+
+/// Scenarios of exec: one is refused by a webhook, the other by authorization.
+const STREAMS: [&str; 2] = ["exec-interactive", "exec-denied-by-rbac"];
+
+/// Without an image their attacks are refused before a pod is looked up, and their permits enter a pod that is there.
+fn a_pod_of_theirs_is_enough_for_permits(held: &Held) {
+    let declared = |pod: &str| {
+        let operator = "personas:\n  operator: {impersonated: {user: root, groups: [\"system:masters\"]}}\n  reader: {service-account: {roles: [view]}}\n";
+        held.profile("lent", "personas:\n", operator);
+        let file = held.folder.path().join("lent.yaml");
+        let text = fs::read_to_string(&file).expect("readable");
+        let text = text.replace("{image: brinell.example/harness}", pod);
+        fs::write(&file, text).expect("written");
+        let mut command = held.brinell(&["--json", "lent.json"], "admin", "lent");
+        command.args(STREAMS.iter().flat_map(|id| ["--scenario", id]));
+        let ran: Ran = command.output().expect("started").into();
+        (held.verdicts_in("lent.json", STREAMS), ran)
+    };
+    let (verdicts, ran) = declared("{}");
+    assert_eq!(verdicts, [Verdict::Skipped; 2], "{ran:?}");
+    let lent = |command: &str| {
+        format!("{{pod: {{namespace: plain-app, name: app, command: {command}}}}}")
+    };
+    let (verdicts, ran) = declared(&lent("[probe, echo, theirs]"));
+    assert_eq!(verdicts, [Verdict::Passed; 2], "{ran:?}");
+    // A permit that does not work is one here too.
+    let (verdicts, ran) = declared(&lent("[probe, nothing]"));
+    assert_eq!(verdicts, [Verdict::Failed; 2], "{ran:?}");
+}
+
+/// A policy of theirs that has no place for one namespace of ours, and none for the pods of another.
+const UNWELCOME: [&str; 2] = [
+    r#"{"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy", "metadata": {"name": "theirs"},
+    "spec": {"matchConstraints": {"resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"],
+    "resources": ["namespaces", "pods"]}]}, "validations": [{"expression":
+    "object.kind == 'Pod' ? !object.metadata.namespace.endsWith('-debugged-app') : !object.metadata.name.endsWith('-payroll-app')",
+    "message": "not on this cluster"}]}}"#,
+    r#"{"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
+    "metadata": {"name": "theirs"}, "spec": {"policyName": "theirs", "validationActions": ["Deny"]}}"#,
+];
+
+/// What needs the one and the other.
+const UNMADE: [(&str, &str); 2] =
+    [("exec-relabelled-pod", "Namespace brinell-"), ("ephemeral-audited", "Pod ")];
+
+/// A plan knows it of a namespace, a run of a pod too, and all else is tried.
+fn what_the_cluster_refuses_falls_away(held: &Held, all: &BTreeMap<String, Vec<Verdict>>) {
+    let policy = documents(&UNWELCOME.join("\n---\n"));
+    policy.iter().for_each(|document| held.apply(document));
+    let refused = "exec-relabelled-pod: this cluster refuses what it needs: Namespace brinell-";
+    assert!(held.soon(|plan| plan.contains(refused)), "{}", held.plan("visitor", &[]));
+
+    let told = held.results("visitor");
+    for (id, object) in UNMADE {
+        let cause = &told.scenarios.iter().find(|it| it.id == id).expect("it is there").cause;
+        let words = [object, "ValidatingAdmissionPolicy 'theirs'", "not on this cluster"];
+        assert!(words.iter().all(|words| cause.contains(words)), "{id}: {cause}");
+    }
+    for (id, verdicts) in verdicts(&told) {
+        let is_unmade = UNMADE.iter().any(|(unmade, _)| *unmade == id);
+        let expected = if is_unmade { &vec![Verdict::Skipped] } else { &all[&id] };
+        assert_eq!(verdicts, *expected, "{id}");
+    }
+    policy.iter().for_each(|document| held.delete(document));
+    assert!(held.soon(|plan| !plan.contains(refused)), "it is welcome again");
 }
 
 /// Scenarios that make objects of the whole cluster: one of ours, by its target, and one that makes a role.
@@ -190,12 +258,12 @@ permits:
 "#;
 
 fn what_is_made_in_the_whole_cluster_is_removed(held: &Held) {
-    let own = held.folder.path().join("effects");
-    fs::create_dir(&own).expect("a folder");
+    let own = held.folder.path().join("effects/scenarios/rbac");
+    fs::create_dir_all(&own).expect("a folder");
     fs::write(own.join("cluster-role.yaml"), CLUSTER_ROLE).expect("written");
     let command = |words: &[&str], context: &str| {
-        let mut command = held.brinell(words, context, "./held.yaml");
-        command.args(["--scenarios", "effects"]);
+        let mut command = held.brinell(words, context, "held");
+        command.args(["--catalog", "effects"]);
         command.args(EFFECTS.iter().flat_map(|id| ["--scenario", id]));
         command
     };
@@ -623,7 +691,7 @@ impl Held {
     }
 
     fn given_command(&self, words: &[&str], context: &str) -> Command {
-        let mut command = self.brinell(words, context, "./given.yaml");
+        let mut command = self.brinell(words, context, "given");
         command.args(TRIED.iter().flat_map(|(id, _)| ["--scenario", id]));
         command
     }

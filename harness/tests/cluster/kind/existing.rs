@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use super::engine::image;
-use super::{nightly, trial, ways};
+use super::{kubelet, nightly, trial, ways};
 use crate::server::{self, HAPROXY, REGISTRY, SQUID};
 use crate::shared::Shared;
 use crate::support::{Home, Ran};
@@ -41,6 +41,8 @@ pub fn trials() -> Vec<Trial> {
         trial(name("credentials-of-their-own"), on(are_played_by_their_own_credentials)),
         trial(name("nightly"), on(nightly::results_stay)),
         server::trial(&ways_name, &[HAPROXY, SQUID, REGISTRY], on(ways::lead_there)),
+        // The last: it starts the node's kubelet anew.
+        trial(name("kubelet"), on(kubelet::is_asked_from_a_pod)),
     ]
 }
 
@@ -189,7 +191,7 @@ impl Theirs {
     }
 
     /// Every object of it when its own pods are ready: until then it goes on changing.
-    fn settled(&self) -> BTreeMap<String, Value> {
+    pub(super) fn settled(&self) -> BTreeMap<String, Value> {
         self.runtime.block_on(async {
             let pods = Api::<Pod>::namespaced(self.client.clone(), "kube-system");
             for pod in pods.list(&ListParams::default()).await.expect("listed") {
@@ -219,7 +221,7 @@ impl Theirs {
         brinell
     }
 
-    fn run(&self, arguments: &[&str]) -> Ran {
+    pub(super) fn run(&self, arguments: &[&str]) -> Ran {
         let arguments = [arguments, &["--rate", "0"]].concat();
         self.brinell(&self.home, &arguments).output().expect("started").into()
     }
@@ -300,7 +302,7 @@ impl Theirs {
         })
     }
 
-    fn assert_same(&self, before: &BTreeMap<String, Value>) {
+    pub(super) fn assert_same(&self, before: &BTreeMap<String, Value>) {
         let after = self.objects();
         let keys = before.keys().chain(after.keys());
         let changed: Vec<_> = keys.filter(|key| before.get(*key) != after.get(*key)).collect();

@@ -4,6 +4,7 @@
 mod broken;
 pub mod engine;
 pub mod existing;
+mod kubelet;
 mod nightly;
 mod profile;
 mod real_nodes;

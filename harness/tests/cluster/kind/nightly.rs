@@ -48,7 +48,7 @@ pub(super) fn results_stay(theirs: &Theirs) {
 
 impl Theirs {
     /// Runs a program in the node, which has kubectl as every node that kind makes.
-    fn in_node(&self, program: &[&str], input: &str) -> String {
+    pub(super) fn in_node(&self, program: &[&str], input: &str) -> String {
         use std::io::Write;
         let node = format!("{}-control-plane", self.name);
         let mut command = Command::new("docker");

@@ -11,13 +11,18 @@ const PREFIX: &str = "brinell-k7f3";
 
 /// Our own catalog there, with a profile that says this.
 fn grounded(profile: &str, sees_log: bool) -> Result<Grounded, String> {
+    grounded_with(profile, sees_log, true)
+}
+
+/// The same, where its nodes can have our image or not.
+fn grounded_with(profile: &str, sees_log: bool, has_image: bool) -> Result<Grounded, String> {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("theirs.yaml");
     fs::write(&file, profile).expect("written");
     let catalog = Catalog::load(None).expect("our own catalog");
     let profile = catalog.profile(&file.to_string_lossy()).map_err(|error| error.to_string())?;
     let kubeconfig = Some("run.kc".into());
-    let ground = Ground { prefix: PREFIX.to_owned(), sees_log, effects: false, kubeconfig };
+    let ground = Ground { prefix: PREFIX.to_owned(), sees_log, has_image, effects: false, kubeconfig };
     catalog.on(&ground, &profile).map_err(|problems| problems.to_string())
 }
 
@@ -362,6 +367,46 @@ fn what_a_profile_declares_tells_one_reason_from_another() {
     let is_told = refused.contains("there is no persona `raeder`")
         && refused.contains("did you mean reader?");
     assert!(is_told, "{refused}");
+}
+
+#[test]
+fn without_an_image_what_is_refused_before_a_pod_is_looked_up_needs_none() {
+    let lent = "{title: t, cluster: {pod: {namespace: shop, name: web-0, container: web, command: [nginx, -v]}}, controls: {}}";
+    let needing = |profile: &str, has_image: bool| -> BTreeSet<String> {
+        let Grounded { catalog, .. } = grounded_with(profile, true, has_image).expect("declared");
+        let needing = catalog.scenarios.iter().filter(|it| it.needs().contains(&Need::OwnPods));
+        needing.map(|it| it.id.clone()).collect()
+    };
+    let all = needing("{title: t, controls: {}}", false);
+    assert_eq!(needing(lent, true), all);
+    let left = needing(lent, false);
+    let tried: BTreeSet<&str> = all.difference(&left).map(String::as_str).collect();
+    for id in ["exec-interactive", "exec-denied-by-rbac", "exec-get-only-role"] {
+        assert!(tried.contains(id), "{id}: {tried:?}");
+    }
+    // One changes the labels of a pod, in one a command must be let in, one is a debug container.
+    for id in ["exec-relabelled-pod", "exec-audited", "ephemeral-denied-by-rbac"] {
+        assert!(left.contains(id), "{id}: {left:?}");
+    }
+
+    let Grounded { catalog, .. } = grounded_with(lent, true, false).expect("declared");
+    let entry = catalog.scenarios.iter().find(|it| it.id == "exec-interactive").expect("ours");
+    let permit = entry.scenario.permits.first().expect("a permit");
+    let Action::Exec(exec) = &permit.r#do else { panic!("{permit:?}") };
+    assert_eq!(exec.namespace.as_deref(), Some("shop"));
+    assert_eq!(exec.command, ["nginx", "-v"]);
+    assert_eq!(permit.succeeds.stdout, None);
+    assert_eq!(permit.logged.as_ref().and_then(|it| it.uri.as_deref()), Some("command=-v"));
+}
+
+#[test]
+fn the_search_of_the_log_takes_the_leases_that_show_who_answers() {
+    let grounded = grounded("{title: t, controls: {audit-policy: {}}}", true).expect("declared");
+    let chosen = |id: &str| grounded.catalog.scenarios.iter().find(|it| it.id == id);
+    let entry = chosen("secret-value-unlogged").expect("a scenario of ours");
+    let warrant = grounded.warrant(&[entry], false);
+    let mut rights = warrant.claims().into_iter().map(|claim| &claim.right);
+    assert!(rights.any(|right| right.resource == "leases" && right.verb == "watch"));
 }
 
 #[test]
