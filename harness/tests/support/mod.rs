@@ -111,13 +111,6 @@ pub struct Ran {
     pub stderr: String,
 }
 
-impl Ran {
-    /// All that it printed.
-    pub fn told(self) -> String {
-        self.stdout + &self.stderr
-    }
-}
-
 impl From<Output> for Ran {
     fn from(output: Output) -> Ran {
         let text = |bytes| String::from_utf8(bytes).expect("text in UTF-8");

@@ -381,11 +381,11 @@ fn without_an_image_what_is_refused_before_a_pod_is_looked_up_needs_none() {
     assert_eq!(needing(lent, true), all);
     let left = needing(lent, false);
     let tried: BTreeSet<&str> = all.difference(&left).map(String::as_str).collect();
-    for id in ["exec-interactive", "exec-denied-by-rbac", "exec-get-only-role"] {
+    for id in ["exec-interactive", "exec-other-team", "bindings-reviewed"] {
         assert!(tried.contains(id), "{id}: {tried:?}");
     }
-    // One changes the labels of a pod, in one a command must be let in, one is a debug container.
-    for id in ["exec-relabelled-pod", "exec-audited", "ephemeral-denied-by-rbac"] {
+    // One changes the labels of a pod, one reads it, in one a command must be let in, one is a debug container.
+    for id in ["exec-relabelled-pod", "exec-denied-by-rbac", "exec-audited", "ephemeral-denied-by-rbac"] {
         assert!(left.contains(id), "{id}: {left:?}");
     }
 
