@@ -110,6 +110,9 @@ pub enum Command {
     Image {
         /// The archive, as `docker load` and `skopeo copy docker-archive:…` take it; `-` is standard output
         file: PathBuf,
+        /// The brinell that it holds, where it is not the one that runs: a build for the other architecture of your nodes
+        #[arg(long, value_name = "FILE")]
+        executable: Option<PathBuf>,
     },
     /// Print a result in another format, from the JSON that a run or a proof wrote
     Report {

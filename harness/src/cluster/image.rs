@@ -39,21 +39,38 @@ pub struct Image {
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
     /// The executable could not be opened or read.
-    #[error("cannot read our own executable, which is the image's content: {0}")]
-    Executable(io::Error),
+    #[error("cannot read {}, which is the image's content: {source}", .path.display())]
+    Executable {
+        /// The executable.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Which executable runs is not known.
+    #[error("our own executable, which is the image's content, is not found: {0}")]
+    Unknown(io::Error),
     /// It is for another system.
     #[error(
-        "our own executable cannot run in a container of a cluster: {0}. The containers of a \
-         cluster run Linux: use a brinell built for Linux on x86-64 or AArch64"
+        "{} cannot run in a container of a cluster: {source}. The containers of a cluster run \
+         Linux: use a brinell built for Linux on x86-64 or AArch64", .path.display()
     )]
-    Elf(ElfError),
+    Elf {
+        /// The executable.
+        path: PathBuf,
+        /// Why not.
+        source: ElfError,
+    },
     /// It needs a C library, which the image does not hold.
     #[error(
-        "our own executable is linked dynamically, and the image holds no C library for it. \
+        "{} is linked dynamically, and the image holds no C library for it. \
          RUSTFLAGS in the environment overrides .cargo/config.toml, which links it statically: \
-         unset RUSTFLAGS, or add -C target-feature=+crt-static to it, and build again"
+         unset RUSTFLAGS, or add -C target-feature=+crt-static to it, and build again",
+        .path.display()
     )]
-    Dynamic,
+    Dynamic {
+        /// The executable.
+        path: PathBuf,
+    },
     /// The archive could not be written.
     #[error("cannot write the image to {path}: {source}")]
     Write {
@@ -74,18 +91,21 @@ impl Image {
         tag: String,
         labels: BTreeMap<String, String>,
     ) -> Result<Self, ImageError> {
-        let executable = own_executable().and_then(File::open).map_err(ImageError::Executable)?;
-        Image::of(executable, tag, labels)
+        Image::of(&own_executable().map_err(ImageError::Unknown)?, tag, labels)
     }
 
-    /// The image of the executable that is running, named by its version.
+    /// The image of an executable of this version, named by the version; without a path that of the one that is running.
     ///
     /// # Errors
     /// When the executable cannot be read, is not for Linux, or is linked dynamically.
-    pub fn of_this_version() -> Result<Self, ImageError> {
+    pub fn of_this_version(executable: Option<&Path>) -> Result<Self, ImageError> {
         let version = env!("CARGO_PKG_VERSION");
+        let tag = format!("brinell:{version}");
         let label = ("org.opencontainers.image.version".to_owned(), version.to_owned());
-        Image::of_this_executable(format!("brinell:{version}"), [label].into())
+        match executable {
+            Some(path) => Image::of(path, tag, [label].into()),
+            None => Image::of_this_executable(tag, [label].into()),
+        }
     }
 
     /// Its name, as an engine knows it once it is loaded.
@@ -98,16 +118,20 @@ impl Image {
         format!("linux/{}", self.elf.machine.architecture())
     }
 
-    fn of(
-        mut executable: File,
-        tag: String,
-        labels: BTreeMap<String, String>,
-    ) -> Result<Self, ImageError> {
-        let elf = Elf::read(&mut executable).map_err(ImageError::Elf)?;
+    fn of(path: &Path, tag: String, labels: BTreeMap<String, String>) -> Result<Self, ImageError> {
+        let path = path.to_owned();
+        let unreadable = |source| ImageError::Executable { path: path.clone(), source };
+        // A pipe would be waited for.
+        let size = match path.metadata().map_err(unreadable)? {
+            file if file.is_file() => file.len(),
+            _ => return Err(unreadable(io::Error::other("it is no file"))),
+        };
+        let mut executable = File::open(&path).map_err(unreadable)?;
+        let elf = Elf::read(&mut executable);
+        let elf = elf.map_err(|source| ImageError::Elf { path: path.clone(), source })?;
         if elf.dynamic {
-            return Err(ImageError::Dynamic);
+            return Err(ImageError::Dynamic { path });
         }
-        let size = executable.metadata().map_err(ImageError::Executable)?.len();
         Ok(Image { executable, size, elf, tag, labels })
     }
 

@@ -9,8 +9,8 @@ use brinell::report::{ExitCode, ReportError};
 use super::Error;
 
 /// Writes the archive to a file, or to standard output for `-`, and says what it is and how it is pushed.
-pub fn image(target: &Path) -> Result<ExitCode, Error> {
-    let image = Image::of_this_version()?;
+pub fn image(target: &Path, executable: Option<&Path>) -> Result<ExitCode, Error> {
+    let image = Image::of_this_version(executable)?;
     let size = if target == Path::new("-") {
         let output = std::io::stdout();
         if output.is_terminal() {

@@ -34,6 +34,42 @@ fn the_archive_is_what_is_said_of_it() {
     assert_eq!(home.touched(&["image.tar"]), [""; 0]);
 }
 
+/// An executable for AArch64 that has one program header and nothing to run.
+fn foreign() -> Vec<u8> {
+    let mut file = vec![0; 64 + 56];
+    file[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+    for (at, value) in [(18, 183), (32, 64), (54, 56), (56, 1), (64, 1)] {
+        file[at] = value;
+    }
+    file
+}
+
+#[test]
+fn the_image_of_another_architecture_is_written_here() {
+    let home = Home::new();
+    fs::write(home.path("foreign"), foreign()).expect("written");
+    let image = |executable: &str| {
+        ran(brinell(&home, NO_ENGINE).args(["image", "image.tar", "--executable", executable]))
+    };
+    let written = image("foreign");
+    assert_eq!(written.code, Some(0), "{written:?}");
+    assert!(written.stderr.contains(&format!("{NAME} for linux/arm64")), "{written:?}");
+    let archive = fs::read(home.path("image.tar")).expect("there");
+    let archive = String::from_utf8_lossy(&archive);
+    assert!(archive.contains(r#""architecture":"arm64""#) && !archive.contains("amd64"));
+
+    fs::write(home.path("text"), "no executable").expect("written");
+    for (executable, words) in [
+        ("none", "cannot read none, which is the image's content: No such file"),
+        ("tmp", "cannot read tmp, which is the image's content: it is no file"),
+        ("text", "text cannot run in a container of a cluster: it is no Linux executable"),
+    ] {
+        let refused = image(executable);
+        assert_eq!(refused.code, Some(4), "{executable}: {refused:?}");
+        assert!(refused.stderr.contains(words), "{executable}: {}", refused.stderr);
+    }
+}
+
 #[test]
 fn standard_output_gets_the_same_bytes() {
     let home = Home::new();

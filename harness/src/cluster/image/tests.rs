@@ -82,9 +82,9 @@ fn the_same_executable_gives_the_same_bytes() {
 }
 
 fn of(content: &[u8]) -> ImageError {
-    let mut file = tempfile::tempfile().expect("a file");
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
     file.write_all(content).expect("written");
-    Image::of(file, TAG.to_owned(), BTreeMap::new()).expect_err("no image")
+    Image::of(file.path(), TAG.to_owned(), BTreeMap::new()).expect_err("no image")
 }
 
 #[test]

@@ -158,48 +158,12 @@ fn what_is_printed_is_what_is_needed(scenarios: &'static [&'static str]) {
     }
     held.assert_falls_away(&printed[0], &all);
     if !scenarios.is_empty() {
+        held.apply(&printed[0]);
+        assert!(held.soon(|plan| !lacks(plan)), "it is whole again");
         what_the_cluster_refuses_falls_away(&held, &all);
-        a_pod_of_theirs_is_enough_for_permits(&held);
         namespaces_that_are_given_are_left_as_they_were(&held, &all);
         what_is_made_in_the_whole_cluster_is_removed(&held);
     }
-}
-
-/// Scenarios of exec: one is refused by a webhook, the other by authorization.
-const STREAMS: [&str; 2] = ["exec-interactive", "exec-named-pod-only"];
-
-/// Who acts in them: both may exec in a namespace of theirs, and one of them in ours.
-const BOUND: &str = r#"{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-    "metadata": {"name": "theirs", "namespace": "plain-app"},
-    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"}, "subjects": [
-    {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "jane"},
-    {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "john"}]}"#;
-
-/// Without an image their attacks are refused before a pod is looked up, and their permits enter a pod that is there.
-fn a_pod_of_theirs_is_enough_for_permits(held: &Held) {
-    documents(BOUND).iter().for_each(|document| held.apply(document));
-    let personas = "personas:\n  operator: {impersonated: {user: jane, roles: [edit]}}\n  caretaker: {impersonated: {user: john}}\n";
-    let with = |pod: &str| {
-        held.profile("lent", "personas:\n", personas);
-        let file = held.folder.path().join("lent.yaml");
-        let text = fs::read_to_string(&file).expect("readable");
-        let text = text.replace("{image: brinell.example/harness}", pod);
-        fs::write(&file, text).expect("written");
-        let mut command = held.brinell(&["--json", "lent.json"], "admin", "lent");
-        command.args(STREAMS.iter().flat_map(|id| ["--scenario", id]));
-        let ran: Ran = command.output().expect("started").into();
-        (held.verdicts_in("lent.json", STREAMS), ran)
-    };
-    let (verdicts, ran) = with("{}");
-    assert_eq!(verdicts, [Verdict::Skipped; 2], "{ran:?}");
-    let lent = |command: &str| {
-        format!("{{pod: {{namespace: plain-app, name: app, command: {command}}}}}")
-    };
-    let (verdicts, ran) = with(&lent("[probe, echo, theirs]"));
-    assert_eq!(verdicts, [Verdict::Passed; 2], "{ran:?}");
-    // A permit that does not work is one here too.
-    let (verdicts, ran) = with(&lent("[probe, nothing]"));
-    assert_eq!(verdicts, [Verdict::Failed; 2], "{ran:?}");
 }
 
 /// A policy of theirs that has no place for one namespace of ours, and none for the pods of another.

@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use super::engine::image;
-use super::{kubelet, nightly, trial, ways};
+use super::{kubelet, lent, nightly, trial, ways};
 use crate::server::{self, HAPROXY, REGISTRY, SQUID};
 use crate::shared::Shared;
 use crate::support::{Home, Ran};
@@ -39,6 +39,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         trial(name("left-as-it-was"), on(is_left_as_it_was)),
         trial(name("credentials-of-their-own"), on(are_played_by_their_own_credentials)),
+        trial(name("lent pod"), on(lent::is_enough_for_permits)),
         trial(name("nightly"), on(nightly::results_stay)),
         server::trial(&ways_name, &[HAPROXY, SQUID, REGISTRY], on(ways::lead_there)),
         // The last: it starts the node's kubelet anew.

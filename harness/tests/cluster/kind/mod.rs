@@ -5,6 +5,7 @@ mod broken;
 pub mod engine;
 pub mod existing;
 mod kubelet;
+mod lent;
 mod nightly;
 mod profile;
 mod real_nodes;

@@ -26,11 +26,11 @@ const VOLUME: &str = r#"{"apiVersion": "v1", "kind": "PersistentVolume", "metada
 pub(super) fn results_stay(theirs: &Theirs) {
     theirs.load_image();
     theirs.in_node(&["mkdir", "--mode", "777", "/var/results"], "");
-    theirs.kubectl_apply(VOLUME);
+    theirs.kubectl(&["apply"], VOLUME);
     for file in ["nightly.yaml", "rbac.yaml"] {
         let path = format!("{}/../manifests/nightly/{file}", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(path).expect("a file");
-        theirs.kubectl_apply(&text.replace(IMAGE[0], IMAGE[1]));
+        theirs.kubectl(&["apply"], &text.replace(IMAGE[0], IMAGE[1]));
     }
 
     let ended = theirs.night("tonight");
@@ -61,9 +61,10 @@ impl Theirs {
         String::from_utf8(ended.stdout).expect("text in UTF-8")
     }
 
-    fn kubectl_apply(&self, manifest: &str) {
+    /// Does something with the objects of a manifest.
+    pub(super) fn kubectl(&self, words: &[&str], manifest: &str) {
         let kubectl = ["kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf"];
-        self.in_node(&[&kubectl[..], &["apply", "--filename", "-"]].concat(), manifest);
+        self.in_node(&[&kubectl[..], words, &["--filename", "-"]].concat(), manifest);
     }
 
     /// Begins a night now and waits for its end. Returns how it ended.
