@@ -173,11 +173,12 @@ impl Target {
         self.pods.first().map(|(_, pod)| pod.as_str())
     }
 
-    /// One of its objects, by kind, namespace and name.
+    /// One of its objects, by kind, namespace and name; of no namespace where that is empty.
     pub fn object(&self, kind: &str, namespace: &str, name: &str) -> Option<&Value> {
         let found = |object: &&Value| {
             let metadata = &object["metadata"];
-            object["kind"] == kind && metadata["namespace"] == namespace && metadata["name"] == name
+            let place = metadata["namespace"].as_str().unwrap_or_default();
+            object["kind"] == kind && place == namespace && metadata["name"] == name
         };
         self.objects.iter().map(|document| &document.object).find(found)
     }

@@ -181,8 +181,10 @@ impl Grounded {
         with_pods: bool,
     ) -> BTreeMap<String, String> {
         let why = |entry: &&Entry| {
-            let documents = self.documents(&[&entry.target], &entry.personas(), with_pods);
-            let why = documents.iter().find_map(|it| refusals.get(&identity(&it.object)))?;
+            let targets = [&*entry.target];
+            let documents = self.documents(&targets, &entry.personas(), with_pods);
+            let mut all = documents.iter().chain(self.namespaces(&targets));
+            let why = all.find_map(|it| refusals.get(&identity(&it.object)))?;
             Some((entry.id.clone(), format!("this cluster refuses what it needs: {why}")))
         };
         entries.iter().filter_map(why).collect()
@@ -224,6 +226,11 @@ fn declared(catalog: &Catalog, profile: &ProfileEntry) -> Result<ProfileEntry, P
     };
     let controls = profile.profile.controls.keys().map(planned).collect::<Result<_, Problem>>()?;
     Ok(ProfileEntry { controls, ..profile.clone() })
+}
+
+/// The words of a text that could be names.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !(c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'))
 }
 
 /// What is ours, moved to an existing cluster.
@@ -445,7 +452,31 @@ impl Moved<'_> {
         let source = source(entry, &entry.text)?;
         let parsed = Parsed { name: entry.id.clone(), source, says };
         let entry = resolve::scenario(catalog, parsed)?;
-        Ok(Entry { without_pods: lent.is_some(), ..entry })
+        let target = self.with_elsewhere(catalog, &entry);
+        Ok(Entry { target, without_pods: lent.is_some(), ..entry })
+    }
+
+    /// The target of a scenario, with the Namespaces of others that it names. On a cluster of ours the roles of personas are in all of
+    /// them whatever runs; there they are made for who needs them alone.
+    fn with_elsewhere(&self, catalog: &Catalog, entry: &Entry) -> Arc<Target> {
+        let texts: String = entry.turns.iter().map(|turn| format!("{:?} ", turn.action)).collect();
+        let named: BTreeSet<&str> = words(&texts).collect();
+        let all = catalog.targets.values().flat_map(|target| &target.objects);
+        let is_elsewhere = |it: &&Document| {
+            namespace(&it.object).is_some_and(|name| named.contains(name) && !entry.target.has(name))
+        };
+        let more: Vec<Document> = all.filter(is_elsewhere).cloned().collect();
+        if more.is_empty() {
+            return Arc::clone(&entry.target);
+        }
+        let given = more.iter().filter_map(|it| namespace(&it.object));
+        let given = given.filter(|name| self.given.contains(*name)).map(str::to_owned);
+        Arc::new(Target {
+            name: format!("{} as {} has it", entry.target.name, entry.id),
+            given: entry.target.given.iter().cloned().chain(given).collect(),
+            objects: entry.target.objects.iter().cloned().chain(more).collect(),
+            ..Target::clone(&entry.target)
+        })
     }
 
     /// The pod of theirs that permits have in the place of ours; `None` where ours run, and where none is named.

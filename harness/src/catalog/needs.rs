@@ -1,6 +1,7 @@
 //! What a cluster must have for an action to tell anything. Derived, so that nobody can forget it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -8,7 +9,7 @@ use super::persona::namespace;
 use super::warrant;
 use super::{ControlEntry, Entry, PersonaEntry, Target, Turn};
 use crate::model::{
-    Action, Aim, ApiPath, Attack, Bound, Door, Expectation, HeldRole, Method, Need, Persona, Request,
+    Action, Aim, ApiPath, Attack, Blocked, Bound, Door, Expectation, HeldRole, Layer, Method, Need, Persona, Request,
     ServiceAccount, is_question,
 };
 
@@ -59,17 +60,35 @@ impl Entry {
     }
 
     /// Whether a pod of the target must run for it. Exec and its like are refused before their pod is looked up
-    /// (`k8s.io/apiserver/pkg/endpoints/handlers/rest.go`, `ConnectResource`).
+    /// (`k8s.io/apiserver/pkg/endpoints/handlers/rest.go`, `ConnectResource`). Who looks for it all the same may refuse
+    /// because it is not there: only words tell that from what is meant.
     fn needs_pod(&self, turn: &Turn) -> bool {
-        let is_blocked = matches!(turn.expected, Expectation::Blocked(..));
+        let is_known_by_words = match &turn.expected {
+            Expectation::Blocked(blocked, _) => blocked.saying.is_some() || is_by_rights(blocked),
+            Expectation::Sound(_) | Expectation::Succeeds(..) | Expectation::Recorded(_) => false,
+        };
         let is_stream = Door::STREAMS.contains(&turn.door);
-        self.enters(&turn.action) && !(self.without_pods && is_blocked && is_stream)
+        self.enters(&turn.action) && !(self.without_pods && is_known_by_words && is_stream)
+    }
+
+    /// The namespace of the pod that its permits are lent, where they prove something of an admission: it must act there.
+    pub fn lent_place(&self) -> Option<&str> {
+        let is_admission = |turn: &&Turn| match &turn.expected {
+            Expectation::Blocked(blocked, _) => !is_by_rights(blocked) && self.enters(&turn.action),
+            Expectation::Sound(_) | Expectation::Succeeds(..) | Expectation::Recorded(_) => false,
+        };
+        self.turns.iter().find(is_admission).filter(|_| self.without_pods)?;
+        self.scenario.permits.iter().find_map(|permit| match &permit.r#do {
+            Action::Exec(exec) => exec.namespace.as_deref(),
+            _ => None,
+        })
     }
 
     /// Whether an action goes into a pod of the target, or to one by its name.
     fn enters(&self, action: &Action) -> bool {
         match action {
-            Action::Exec(exec) => exec.namespace.as_ref().is_none_or(|it| self.target.has(it)),
+            // One that is lent is none of the target's, wherever it is.
+            Action::Exec(exec) => !self.without_pods || exec.namespace.is_none(),
             Action::Attach(_)
             | Action::PortForward(_)
             | Action::Ephemeral(_)
@@ -114,6 +133,12 @@ impl Entry {
     }
 }
 
+/// Whether authorization alone decides it.
+fn is_by_rights(blocked: &Blocked<Arc<ControlEntry>>) -> bool {
+    let by_rights = |layer: &Layer| matches!(layer, Layer::Authorization | Layer::UpgradeCheck);
+    blocked.by.control.decides.iter().all(by_rights)
+}
+
 /// Whether it binds a ClusterRole of ours, which is a Role in each namespace on an existing cluster.
 fn binds_ours(request: &Request) -> bool {
     let role = request.body.as_ref().map(|body| &body["roleRef"]);
@@ -125,7 +150,7 @@ fn binds_ours(request: &Request) -> bool {
 
 impl Target {
     /// Whether a namespace is made for it.
-    fn has(&self, name: &str) -> bool {
+    pub(super) fn has(&self, name: &str) -> bool {
         self.objects.iter().any(|document| namespace(&document.object) == Some(name))
     }
 

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::ground::end_of;
 use super::{Document, Target, identity};
-use crate::model::{Bound, HeldRole, PERSONAS, Persona, Rule, ServiceAccount};
+use crate::model::{
+    Impersonated,Bound, HeldRole, PERSONAS, Persona, Rule, ServiceAccount};
 
 /// The ServiceAccounts.
 pub(super) const ACCOUNTS: &str = "personas/accounts";
@@ -121,7 +122,20 @@ pub(crate) fn namespace(object: &Value) -> Option<&str> {
     object["metadata"]["name"].as_str().filter(|_| object["kind"] == "Namespace")
 }
 
+/// How the namespaces are named in which controllers make accounts.
+const SYSTEM: &str = "kube-";
+
 impl PersonaEntry {
+    /// The account of one of the cluster's own controllers, as which it acts; `None` if it does not.
+    pub(crate) fn controllers_account(&self) -> Option<&ServiceAccount> {
+        let (Persona::ServiceAccount(account)
+        | Persona::Impersonated(Impersonated { by: Some(account), .. })) = &self.who
+        else {
+            return None;
+        };
+        Some(account).filter(|account| account.namespace.starts_with(SYSTEM))
+    }
+
     /// The objects that its file makes.
     pub(super) fn objects(&self) -> Vec<Made> {
         let mut objects = Vec::new();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::LocalBoxFuture;
-use k8s_openapi::api::core::v1::{Pod, Secret, ServiceAccount};
+use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{
     ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams,
@@ -55,8 +55,8 @@ pub enum ApplyError {
         file: String,
         /// Kind and name.
         object: String,
-        /// The code of its answer; `None` where there is none.
-        code: Option<u16>,
+        /// Whether it said so of this object, and would again.
+        for_good: bool,
         /// Its answer.
         words: String,
     },
@@ -91,6 +91,9 @@ pub enum ApplyError {
 
 /// What a cluster refuses to have made, in its words, by the object's identity.
 pub type Refusals = BTreeMap<String, String>;
+
+/// Where the Secret comes from with which nodes pull our image.
+const PULL_SECRET: &str = "the profile's pull-secret";
 
 /// What an API server says where a webhook would have to be asked that may do more than answer
 /// (<https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#side-effects>).
@@ -179,13 +182,22 @@ impl Applier {
         Ok(())
     }
 
-    /// Makes every object, in this order, where nothing has its name: what is there is never changed. Returns what this cluster
-    /// refuses, which takes with it what is in a namespace that is refused.
+    /// Makes every object, in this order, where nothing has its name: what is there is never changed. Pods of namespaces that are
+    /// there already have credentials for a registry brought there first. Returns what this cluster refuses, which takes with it
+    /// what is in a namespace that is refused.
     ///
     /// # Errors
     /// When a name is taken, and when the API server does not answer.
-    pub async fn create(&self, documents: &[Document]) -> Result<Refusals, ApplyError> {
+    pub async fn create(
+        &self,
+        documents: &[Document],
+        pulling: &BTreeSet<&str>,
+    ) -> Result<Refusals, ApplyError> {
         let mut refusals = Refusals::new();
+        for name in pulling {
+            let why = refusal(self.bring_secret(name).await)?;
+            refusals.extend(why.map(|why| (format!("Namespace/{name}"), why)));
+        }
         for Document { file, object } in documents {
             let place = object["metadata"]["namespace"].as_str().unwrap_or_default();
             let why = match refusals.get(&format!("Namespace/{place}")) {
@@ -226,8 +238,7 @@ impl Applier {
         }
         self.post(file, &api, &made, false).await?;
         if is_namespace {
-            let made_habitable = self.make_habitable(&made.name_any()).await;
-            made_habitable.map_err(|error| refused(file, &made, &error))?;
+            self.make_habitable(file, &made).await?;
         }
         Ok(())
     }
@@ -266,7 +277,12 @@ impl Applier {
         let mut seen = BTreeSet::new();
         for Document { file, object } in documents {
             let made = dynamic(file, &self.values.fill_object(object))?;
-            let api = self.api(file, &made).await?;
+            let api = match self.api(file, &made).await {
+                Ok(api) => api,
+                // There is none of what the cluster does not know.
+                Err(ApplyError::UnknownKind { .. }) => continue,
+                Err(error) => return Err(error),
+            };
             if !seen.insert(api.resource_url().to_owned()) {
                 continue;
             }
@@ -322,9 +338,7 @@ impl Applier {
             .await
             .map_err(|error| refused(file, &dynamic, &error))?;
         match object["kind"].as_str() {
-            Some("Namespace") => {
-                self.make_habitable(&name).await.map_err(|error| refused(file, &dynamic, &error))
-            }
+            Some("Namespace") => self.make_habitable(file, &dynamic).await,
             Some("CustomResourceDefinition") => self.until_established(file, &name).await,
             _ => Ok(()),
         }
@@ -342,38 +356,41 @@ impl Applier {
 
     /// Gives a new namespace the ServiceAccount without which no pod is admitted. A controller makes it too, when it has
     /// started; waiting for that took half of all the time that staging took (measured on embedded clusters).
-    async fn make_habitable(&self, namespace: &str) -> Result<(), kube::Error> {
-        let accounts = Api::<ServiceAccount>::namespaced(self.client.clone(), namespace);
+    async fn make_habitable(
+        &self,
+        file: &str,
+        namespace: &DynamicObject,
+    ) -> Result<(), ApplyError> {
+        let name = namespace.name_any();
+        let accounts = Api::<ServiceAccount>::namespaced(self.client.clone(), &name);
         let account =
             json!({"metadata": {"name": "default", "labels": {RUN_LABEL: self.values.run}}});
-        let account = serde_json::from_value(account).map_err(kube::Error::SerdeError)?;
+        let account = serde_json::from_value(account).expect("a name and a label are an account");
         match accounts.create(&PostParams::default(), &account).await {
             Err(kube::Error::Api(status)) if status.is_already_exists() => {}
-            made => made.map(drop)?,
+            made => drop(made.map_err(|error| refused(file, namespace, &error))?),
         }
-        self.bring_secret(namespace).await?;
-        match &self.pull {
+        self.bring_secret(&name).await?;
+        let pulling = match &self.pull {
             Some(pull) => let_pull(&accounts, pull).await,
             None => Ok(()),
-        }
+        };
+        pulling.map_err(|error| refused(file, namespace, &error))
     }
 
     /// Puts the credentials for a registry, where there are any, into a namespace: pods and accounts of ours name them.
     ///
     /// # Errors
     /// When they cannot be made there.
-    pub async fn bring_secret(&self, namespace: &str) -> Result<(), kube::Error> {
+    async fn bring_secret(&self, namespace: &str) -> Result<(), ApplyError> {
         let Some(pull) = &self.pull else { return Ok(()) };
         let mut secret = pull.secret();
+        secret["metadata"]["namespace"] = namespace.into();
         label(&mut secret, &self.values.run);
-        let secret = serde_json::from_value(secret).map_err(kube::Error::SerdeError)?;
-        let secrets = Api::<Secret>::namespaced(self.client.clone(), namespace);
-        if let Some(outside) = &self.outside {
-            outside
-                .enter(secrets.resource_url())
-                .map_err(|error| kube::Error::Service(error.into()))?;
-        }
-        secrets.create(&PostParams::default(), &secret).await.map(drop)
+        let secret = dynamic(PULL_SECRET, &secret)?;
+        let secrets = self.api(PULL_SECRET, &secret).await?;
+        self.enter(PULL_SECRET, secrets.resource_url())?;
+        self.post(PULL_SECRET, &secrets, &secret, false).await
     }
 
     async fn api(
@@ -390,7 +407,12 @@ impl Applier {
         let (resource, capabilities) = match self.discovery.resolve_gvk(&kind) {
             Some(known) => known,
             // It may have been defined since.
-            None => pinned_kind(&self.client, &kind).await.map_err(|_| unknown())?,
+            None => match pinned_kind(&self.client, &kind).await {
+                Ok(known) => known,
+                Err(kube::Error::Discovery(_)) => return Err(unknown()),
+                Err(kube::Error::Api(status)) if status.code == 404 => return Err(unknown()),
+                Err(error) => return Err(refused(file, object, &error)),
+            },
         };
         Ok(match &object.metadata.namespace {
             Some(namespace) if capabilities.scope == kube::discovery::Scope::Namespaced => {
@@ -412,9 +434,11 @@ fn refused(file: &str, object: &DynamicObject, error: &kube::Error) -> ApplyErro
     ApplyError::Refused {
         file: file.to_owned(),
         object: format!("{kind} {name}"),
-        code: match error {
-            kube::Error::Api(status) => Some(status.code),
-            _ => None,
+        for_good: match error {
+            // A quota that others change at the same moment is a conflict, and no name that is taken.
+            kube::Error::Api(status) if status.code == 409 => !status.is_already_exists(),
+            kube::Error::Api(status) => matches!(status.code, 400 | 403 | 422 | 500),
+            _ => false,
         },
         words: api_words(error),
     }
@@ -427,7 +451,7 @@ fn refused(file: &str, object: &DynamicObject, error: &kube::Error) -> ApplyErro
 fn refusal(made: Result<(), ApplyError>) -> Result<Option<String>, ApplyError> {
     match made {
         Ok(()) => Ok(None),
-        Err(ApplyError::Refused { object, code: Some(400 | 403 | 422 | 500), words, .. }) => {
+        Err(ApplyError::Refused { object, for_good: true, words, .. }) => {
             Ok(Some(format!("{object}: {words}")))
         }
         Err(ApplyError::UnknownKind { kind, .. }) => Ok(Some(format!("it has no {kind}"))),

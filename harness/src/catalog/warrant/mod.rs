@@ -139,6 +139,8 @@ impl Grounded {
         let placed = places.iter().flat_map(|document| self.place(document));
         let made = documents.iter().filter(|it| namespace(&it.object).is_none());
         let made = made.flat_map(|document| object::made(document, &documents)).chain(placed);
+        let lent = entry.lent_place().into_iter();
+        let lent = lent.flat_map(|place| within(rights(&["get"], "", "namespaces"), place));
         let acting = personas.iter().flat_map(|persona| identified(persona, &ours));
         let sent = entry.turns.iter().flat_map(|turn| {
             let looked = judged(turn).into_iter().chain(action::looked(entry, turn));
@@ -148,8 +150,10 @@ impl Grounded {
             };
             looked.map(Claim::from).chain(own)
         });
-        let pulling = self.pulling(ours.iter().copied());
-        let all = made.chain(acting.map(Claim::from)).chain(sent).chain(pulling);
+        let placed_there = outside(&documents, &ours);
+        let pulling = self.pulling(ours.iter().copied().chain(placed_there));
+        let looked = acting.chain(lent).map(Claim::from);
+        let all = made.chain(looked).chain(sent).chain(pulling);
         self.with_removal(all.collect())
     }
 
@@ -160,10 +164,17 @@ impl Grounded {
 
     /// What it takes to have the pods of these namespaces pull our image with it.
     fn pulling<'a>(&self, namespaces: impl IntoIterator<Item = &'a str>) -> Vec<Claim> {
-        let pulling = |name| object::pulling(name, !self.given.contains(name));
+        let pulling = |name| object::pulling(name, is_ours(name, &self.prefix));
         let pulling = self.pull_secret().map(|_| namespaces.into_iter().flat_map(pulling));
         pulling.into_iter().flatten().collect()
     }
+}
+
+/// The namespaces outside of these in which pods of ours are.
+pub(crate) fn outside<'a>(documents: &'a [Document], ours: &[&str]) -> BTreeSet<&'a str> {
+    let pods = documents.iter().map(|it| &it.object).filter(|object| object["kind"] == "Pod");
+    let places = pods.filter_map(|object| object["metadata"]["namespace"].as_str());
+    places.filter(|place| !ours.contains(place)).collect()
 }
 
 /// Whether a namespace is made by the run whose namespaces begin with this prefix.
@@ -182,6 +193,9 @@ fn identified(persona: &PersonaEntry, ours: &[&str]) -> Vec<Right> {
         Persona::Impersonated(somebody) => impersonated(somebody),
         _ => Vec::new(),
     };
+    needed.extend(persona.controllers_account().into_iter().flat_map(|account| {
+        within(named(rights(&["get"], "", "serviceaccounts"), &account.name), &account.namespace)
+    }));
     // The roles that a controller makes up are looked at: on a cluster that is there they need not be waited for.
     let is_here = |role: &&HeldRole| match &role.bound {
         Bound::In(namespaces) => namespaces.iter().any(|it| ours.contains(&it.as_str())),

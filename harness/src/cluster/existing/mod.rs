@@ -1,6 +1,7 @@
 //! Clusters that brinell did not make: found by a context, acted on in namespaces of the run's own, and left as they
 //! were. Nothing here can weaken one.
 
+mod beforehand;
 mod credentials;
 mod given;
 mod log;

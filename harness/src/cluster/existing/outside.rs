@@ -15,12 +15,15 @@ use kube::core::{ObjectList, PartialObjectMeta, Request};
 
 use super::namespace_prefix;
 use super::removal::TERMINATING;
-use crate::cluster::{ClusterError, RUN_LABEL, RunFolder, pages};
+use crate::cluster::{ClusterError, Pace, RUN_LABEL, RunFolder, pages};
 use crate::poll;
 use crate::text::{api_words, first_of};
 
 /// The file in a run's folder that holds the paths of such collections, one a line.
 const FILE: &str = "outside";
+
+/// How many collections are asked a second, again and again while something stays.
+const A_SECOND: u32 = 50;
 
 /// How many objects are told of those that stay.
 const TOLD: usize = 5;
@@ -50,7 +53,8 @@ impl Outside {
             return Ok(());
         }
         let mut file = File::options().create(true).append(true).mode(0o600).open(&self.file)?;
-        writeln!(file, "{collection}")?;
+        // One piece, on a line of its own even after a piece that was written in part.
+        file.write_all(format!("\n{collection}\n").as_bytes())?;
         file.sync_data()?;
         known.insert(collection.to_owned());
         Ok(())
@@ -63,7 +67,7 @@ fn collections(folder: &RunFolder) -> Result<Vec<String>, ClusterError> {
         // After what is not ended by a line break nothing was sent.
         Ok(text) => {
             let whole = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
-            Ok(whole.map(str::to_owned).collect())
+            Ok(whole.filter(|line| !line.is_empty()).map(str::to_owned).collect())
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(ClusterError::Folder(error)),
@@ -81,40 +85,50 @@ pub(super) async fn remove(
 ) -> Result<usize, ClusterError> {
     let collections = collections(folder)?;
     let mut deleted = BTreeMap::new();
-    let removing = async || match delete_all(admin, run, &collections, &mut deleted).await {
-        Ok(stays) if !stays.is_empty() => Err(stays),
-        done => Ok(done),
+    let pace = Pace::of(A_SECOND);
+    let removing = async || match delete_all(admin, &pace, run, &collections, &mut deleted).await {
+        stays if stays.is_empty() => Ok(()),
+        stays => Err(stays),
     };
-    match poll::until(TERMINATING, removing).await {
-        Ok(done) => drop(done?),
-        Err(stays) => {
-            let what = first_of(&stays.unwrap_or_default(), TOLD);
-            return Err(ClusterError::NotRemoved { what, waited: TERMINATING });
-        }
-    }
-    Ok(deleted.len())
+    let removed = poll::until(TERMINATING, removing).await;
+    removed.map(|()| deleted.len()).map_err(|stays| {
+        let what = first_of(&stays.unwrap_or_default(), TOLD);
+        ClusterError::NotRemoved { what, waited: TERMINATING }
+    })
 }
 
-/// Deletes each object once, and returns those that are still there, each with why it may not be deleted. What a
-/// controller made goes with what it was made for.
+/// Deletes each object once, and returns those that are still there, each with why it may not be deleted, and those collections
+/// that do not tell what is in them: one of these keeps none of the others. What a controller made goes with what it was made for.
 async fn delete_all(
     admin: &Client,
+    pace: &Pace,
     run: &str,
     collections: &[String],
     deleted: &mut BTreeMap<Option<String>, String>,
-) -> Result<Vec<String>, kube::Error> {
+) -> Vec<String> {
     let mut stays = Vec::new();
     for collection in collections {
-        for object in labelled(admin, collection, run).await? {
-            let uid = object.uid.clone();
-            if !deleted.contains_key(&uid) {
-                let told = delete(admin, collection, object).await?;
-                deleted.insert(uid.clone(), told);
+        pace.turn().await;
+        let objects = match labelled(admin, collection, run).await {
+            Ok(objects) => objects,
+            Err(error) => {
+                stays.push(format!("what is in {collection} ({})", api_words(&error)));
+                continue;
             }
-            stays.push(deleted[&uid].clone());
+        };
+        for object in objects {
+            let uid = object.uid.clone();
+            let told = match deleted.get(&uid) {
+                Some(told) => told.clone(),
+                None => match delete(admin, collection, object).await {
+                    Ok(told) => deleted.entry(uid).or_insert(told).clone(),
+                    Err(told) => told,
+                },
+            };
+            stays.push(told);
         }
     }
-    Ok(stays)
+    stays
 }
 
 /// The objects of a collection that carry a run's label; none where its kind is not there any more.
@@ -131,28 +145,33 @@ async fn labelled(
         admin.request::<Listed>(list).await
     };
     match pages(labelled, read).await {
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
+        // What has no list is not stored.
+        Err(kube::Error::Api(status)) if [404, 405].contains(&status.code) => Ok(Vec::new()),
         found => Ok(found?.into_iter().map(|it| it.metadata).collect()),
     }
 }
 
 /// Deletes an object. Returns its path, with why it may not be deleted.
-async fn delete(
-    admin: &Client,
-    collection: &str,
-    object: ObjectMeta,
-) -> Result<String, kube::Error> {
+///
+/// # Errors
+/// The same where it is worth to ask again.
+async fn delete(admin: &Client, collection: &str, object: ObjectMeta) -> Result<String, String> {
     let precondition = Preconditions { uid: object.uid, resource_version: None };
     let parameters = DeleteParams::background().grace_period(0).preconditions(precondition);
     let name = object.name.unwrap_or_default();
+    let path = format!("{collection}/{name}");
     let delete = Request::new(collection).delete(&name, &parameters);
-    match admin.request_text(delete.map_err(kube::Error::BuildRequest)?).await {
+    let deleted = match delete.map_err(kube::Error::BuildRequest) {
+        Ok(delete) => admin.request_text(delete).await.map(drop),
+        Err(error) => Err(error),
+    };
+    match deleted {
         // It is gone, or what has its name now is another one.
-        Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => {}
-        Err(error @ kube::Error::Api(_)) => {
-            return Ok(format!("{collection}/{name} ({})", api_words(&error)));
+        Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => Ok(path),
+        Err(kube::Error::Api(status)) if status.code < 500 && status.code != 429 => {
+            Ok(format!("{path} ({})", api_words(&kube::Error::Api(status))))
         }
-        deleted => drop(deleted?),
+        Err(error) => Err(format!("{path} ({})", api_words(&error))),
+        Ok(()) => Ok(path),
     }
-    Ok(format!("{collection}/{name}"))
 }

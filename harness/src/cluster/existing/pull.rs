@@ -73,7 +73,10 @@ impl PullCredentials {
 
     /// The Secret with them, in a namespace of ours.
     pub fn secret(&self) -> Value {
-        json!({"metadata": {"name": NAME}, "type": TYPE, "stringData": {KEY: self.0}})
+        json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": NAME}, "type": TYPE,
+            "stringData": {KEY: self.0},
+        })
     }
 
     /// Has an object of ours use them, if it is a pod or an account, whose pods use them then.

@@ -20,6 +20,10 @@ use crate::text::{count, without_credentials};
 /// How long a namespace may take to be gone. One that holds pods takes as long as these take to end.
 pub(super) const TERMINATING: Duration = Duration::from_secs(120);
 
+/// What cannot be told of a run without its folder.
+const UNKNOWN: &str =
+    "what it made outside of its own namespaces is known only where it was started";
+
 /// The cluster that is swept.
 struct There {
     admin: Client,
@@ -95,9 +99,9 @@ pub async fn sweep(
     let mut found = started_here(&there)?;
     match all(&there.admin).await {
         Ok(namespaces) => found.extend(namespaces.into_iter().map(|it| it.run)),
-        // Who only works in namespaces that are given need not know of others.
+        // Who only works in namespaces that are given need not know of others, but for a run that is not known here.
         Err(ClusterError::Api(kube::Error::Api(status)))
-            if status.code == 403 && !found.is_empty() => {}
+            if status.code == 403 && named.is_none_or(|named| found.contains(named)) => {}
         Err(error) => return Err(error),
     }
     let mut swept = BTreeMap::new();
@@ -139,7 +143,8 @@ async fn sweep_run(there: &There, run: &str, named: bool) -> Result<Swept, Clust
         }
         None if named => {
             let namespaces = remove_namespaces(&there.admin, run).await?;
-            Ok(Swept::Removed(Gone { namespaces, objects: 0 }.to_string()))
+            let gone = Gone { namespaces, objects: 0 };
+            Ok(Swept::Removed(format!("{gone}; {UNKNOWN}")))
         }
         None => Ok(Swept::Elsewhere),
     }

@@ -111,7 +111,7 @@ const STRANGE: &str =
 
 /// The pod is looked up last.
 const NO_POD: &str =
-    "nobody refused it, but who goes by the labels of a pod could not look at one that is not there";
+    "nobody refused it, and there is no such pod: who goes by a pod's labels could not look at it";
 
 /// The API server let the caller in and was then refused itself, so nobody refused the caller.
 const KUBELET_REFUSED: &str = "the kubelet refused the API server, not the caller";

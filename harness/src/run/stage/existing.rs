@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::end::End;
 use super::{Stage, StageError};
 use crate::attack::closed;
-use crate::catalog::{Document, Grounded, Values, namespace};
+use crate::catalog::{Document, Grounded, Values, namespace, outside};
 use crate::cluster::{Existing, Outside, PullCredentials, Refusals, Sight};
 use crate::model::Door;
 use crate::run::Plan;
@@ -53,12 +53,11 @@ impl Stage {
                 .is_some_and(|it| grounded.given.contains(it))
         };
         self.applier.see_free(&documents.iter().filter(in_given).collect::<Vec<_>>()).await?;
-        for name in grounded.namespaces(&targets).filter_map(|it| namespace(&it.object)) {
-            if grounded.given.contains(name) {
-                self.applier.bring_secret(name).await?;
-            }
-        }
-        Ok(self.applier.create(&documents).await?)
+        let places = grounded.namespaces(&targets).filter_map(|it| namespace(&it.object));
+        let places: Vec<&str> = places.collect();
+        let given = places.iter().copied().filter(|name| grounded.given.contains(*name));
+        let pulling = given.chain(outside(&documents, &places)).collect();
+        Ok(self.applier.create(&documents, &pulling).await?)
     }
 
     /// Waits until what was made can be acted on, and gives personas their identities.

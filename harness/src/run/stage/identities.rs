@@ -12,11 +12,8 @@ use super::{Stage, StageError, not_ready};
 use crate::attack::{Identity, IdentityError};
 use crate::catalog::PersonaEntry;
 use crate::cluster::STARTING;
-use crate::model::{Impersonated, Persona};
+use crate::model::Persona;
 use crate::run::Plan;
-
-/// How the namespaces are named in which controllers make accounts.
-const SYSTEM: &str = "kube-";
 
 /// The identities that were made on a stage, by the persona's name.
 #[derive(Default)]
@@ -56,14 +53,7 @@ impl Stage {
 
     /// Waits until the account of a persona that is a controller is there: the controllers make their own when they start.
     pub(super) async fn see_account(&self, persona: &PersonaEntry) -> Result<(), StageError> {
-        let (Persona::ServiceAccount(account)
-        | Persona::Impersonated(Impersonated { by: Some(account), .. })) = &persona.who
-        else {
-            return Ok(());
-        };
-        if !account.namespace.starts_with(SYSTEM) {
-            return Ok(());
-        }
+        let Some(account) = persona.controllers_account() else { return Ok(()) };
         let admin = self.world.access.admin.clone();
         let accounts = Api::<Account>::namespaced(admin, &account.namespace);
         let made = await_condition(accounts, &account.name, |it: Option<&Account>| it.is_some());

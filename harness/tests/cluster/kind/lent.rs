@@ -37,9 +37,10 @@ spec:
   matchResources: {namespaceSelector: {matchLabels: {environment: production}}}
 "#;
 
+const SYSTEM: &str = "{apiVersion: v1, kind: Namespace, metadata: {name: kube-system}}";
+
 /// Attacks are refused before a pod is looked up, and permits enter the one that is lent.
 pub(super) fn is_enough_for_permits(theirs: &Theirs) {
-    let before = theirs.settled();
     theirs.kubectl(&["apply"], BOUND);
     theirs.kubectl(&["apply"], POLICY);
     let (verdicts, ran) = tried(theirs, "");
@@ -53,19 +54,26 @@ pub(super) fn is_enough_for_permits(theirs: &Theirs) {
     };
     let works = lent("[kube-scheduler, --version]");
     let (verdicts, ran) = tried(theirs, &works);
+    assert_eq!(verdicts, [Verdict::Skipped, Verdict::Passed], "the policy is not there: {ran:?}");
+    assert!(ran.stdout.contains("kubectl label namespace kube-system environment=prod"), "{ran:?}");
+
+    theirs.kubectl(&["label", "environment=production"], SYSTEM);
+    let before = theirs.settled();
+    let (verdicts, ran) = tried(theirs, &works);
     assert_eq!(verdicts, [Verdict::Passed; 2], "{ran:?}");
     let (verdicts, ran) = tried(theirs, &lent("[kube-scheduler, --nothing]"));
     assert_eq!(verdicts, [Verdict::Failed; 2], "{ran:?}");
     assert!(ran.stdout.matches("PERMIT BROKEN").count() == 2, "{ran:?}");
 
+    theirs.assert_same(&before);
     theirs.kubectl(&["delete"], POLICY);
     // An API server knows a moment later that a policy is gone.
     let unknown = (0..10).map(|_| tried(theirs, &works)).find(|(it, _)| it[0] != Verdict::Passed);
     let (verdicts, ran) = unknown.expect("nobody refuses it any more");
     assert_eq!(verdicts, [Verdict::Inconclusive, Verdict::Passed], "{ran:?}");
-    assert!(ran.stdout.contains("could not look at one that is not there"), "{ran:?}");
+    assert!(ran.stdout.contains("could not look at it"), "{ran:?}");
     theirs.kubectl(&["delete"], BOUND);
-    theirs.assert_same(&before);
+    theirs.kubectl(&["label", "environment-"], SYSTEM);
 }
 
 /// The verdicts of a run where this is said of the cluster.

@@ -67,6 +67,22 @@ fn no_action_names_a_namespace_that_is_not_made() {
 }
 
 #[test]
+fn a_scenario_has_every_namespace_that_it_names() {
+    let is_part = |c: char| !(c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+    let mut named = BTreeSet::new();
+    for entry in &found().catalog.scenarios {
+        let made = entry.target.objects.iter().map(|document| &document.object);
+        let made = namespaces(made.filter(|object| object["kind"] == "Namespace"));
+        let text = format!("{:?}", entry.turns.iter().map(|turn| &turn.action).collect::<Vec<_>>());
+        let words = text.split(is_part).filter(|word| word.starts_with("brinell-k7f3-"));
+        let elsewhere = words.filter(|word| !made.contains(word)).map(str::to_owned);
+        named.extend(elsewhere);
+    }
+    // The accounts of personas are in a namespace that every run has.
+    assert_eq!(named, BTreeSet::from(["brinell-k7f3-personas".to_owned()]));
+}
+
+#[test]
 fn prose_stays_as_it_is() {
     let here = Catalog::load(None).expect("our own catalog");
     for (entry, moved) in here.scenarios.iter().zip(&found().catalog.scenarios) {
