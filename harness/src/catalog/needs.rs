@@ -71,17 +71,21 @@ impl Entry {
         self.enters(&turn.action) && !(self.without_pods && is_known_by_words && is_stream)
     }
 
-    /// The namespace of the pod that its permits are lent, where they prove something of an admission: it must act there.
-    pub fn lent_place(&self) -> Option<&str> {
-        let is_admission = |turn: &&Turn| match &turn.expected {
-            Expectation::Blocked(blocked, _) => !is_by_rights(blocked) && self.enters(&turn.action),
-            Expectation::Sound(_) | Expectation::Succeeds(..) | Expectation::Recorded(_) => false,
-        };
-        self.turns.iter().find(is_admission).filter(|_| self.without_pods)?;
-        self.scenario.permits.iter().find_map(|permit| match &permit.r#do {
+    /// The control of which its permits prove something in a pod that they are lent, and the namespace of that: it must act
+    /// there. Authorization goes by roles, wherever they are held.
+    pub fn lent_place(&self) -> Option<(&ControlEntry, &str)> {
+        let mut admissions = self.turns.iter().filter_map(|turn| match &turn.expected {
+            Expectation::Blocked(blocked, _) if !is_by_rights(blocked) => {
+                self.enters(&turn.action).then_some(&*blocked.by)
+            }
+            _ => None,
+        });
+        let control = admissions.next().filter(|_| self.without_pods)?;
+        let place = self.scenario.permits.iter().find_map(|permit| match &permit.r#do {
             Action::Exec(exec) => exec.namespace.as_deref(),
             _ => None,
-        })
+        });
+        Some((control, place?))
     }
 
     /// Whether an action goes into a pod of the target, or to one by its name.
@@ -135,8 +139,9 @@ impl Entry {
 
 /// Whether authorization alone decides it.
 fn is_by_rights(blocked: &Blocked<Arc<ControlEntry>>) -> bool {
-    let by_rights = |layer: &Layer| matches!(layer, Layer::Authorization | Layer::UpgradeCheck);
-    blocked.by.control.decides.iter().all(by_rights)
+    let decides = blocked.by.control.decides.as_slice();
+    let layers = blocked.at.as_ref().map_or(decides, std::slice::from_ref);
+    layers.iter().all(|it| matches!(it, Layer::Authorization | Layer::UpgradeCheck))
 }
 
 /// Whether it binds a ClusterRole of ours, which is a Role in each namespace on an existing cluster.

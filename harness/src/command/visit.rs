@@ -193,7 +193,7 @@ impl Reached {
         plan.skip(&unmet.why);
         let unfit = self.existing.unfit(&self.grounded, &plan.targets()).await?;
         plan.skip(&unfit_for(&plan.scenarios, &unfit));
-        plan.skip(&self.existing.wanting(&plan.scenarios).await?);
+        plan.skip(&self.existing.wanting(&self.grounded, &plan.scenarios).await?);
         Ok(unmet.asked)
     }
 

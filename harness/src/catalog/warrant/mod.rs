@@ -140,7 +140,7 @@ impl Grounded {
         let made = documents.iter().filter(|it| namespace(&it.object).is_none());
         let made = made.flat_map(|document| object::made(document, &documents)).chain(placed);
         let lent = entry.lent_place().into_iter();
-        let lent = lent.flat_map(|place| within(rights(&["get"], "", "namespaces"), place));
+        let lent = lent.flat_map(|(_, place)| within(rights(&["get"], "", "namespaces"), place));
         let acting = personas.iter().flat_map(|persona| identified(persona, &ours));
         let sent = entry.turns.iter().flat_map(|turn| {
             let looked = judged(turn).into_iter().chain(action::looked(entry, turn));

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::Api;
+use serde_json::json;
 
 use super::given::why_not;
 use super::{Existing, ReachError};
-use crate::catalog::{Document, Entry, Values};
+use crate::catalog::{Document, Entry, Grounded, Values};
 use crate::cluster::{Applier, Refusals};
 
 impl Existing {
@@ -19,13 +20,14 @@ impl Existing {
     /// When the cluster does not answer.
     pub async fn wanting(
         &self,
+        grounded: &Grounded,
         entries: &[&Entry],
     ) -> Result<BTreeMap<String, String>, ReachError> {
         let mut wanting = BTreeMap::new();
         for entry in entries {
             let why = match self.absent_account(entry).await? {
                 Some(why) => Some(why),
-                None => self.why_not_lent(entry).await?,
+                None => self.why_not_lent(grounded, entry).await?,
             };
             wanting.extend(why.map(|why| (entry.id.clone(), why)));
         }
@@ -45,10 +47,19 @@ impl Existing {
     }
 
     /// Why the pod that permits are lent is not where the control acts; `None` if it is.
-    async fn why_not_lent(&self, entry: &Entry) -> Result<Option<String>, ReachError> {
-        let Some(place) = entry.lent_place() else { return Ok(None) };
+    async fn why_not_lent(
+        &self,
+        grounded: &Grounded,
+        entry: &Entry,
+    ) -> Result<Option<String>, ReachError> {
+        let Some((control, place)) = entry.lent_place() else { return Ok(None) };
+        let controls = &grounded.profile.profile.controls;
+        let declared = controls.get(&control.id).filter(|setting| !setting.decides.is_empty());
         let own = entry.target.object("Namespace", "", &entry.target.namespace);
-        let wanted = own.map(|own| own["metadata"]["labels"].clone()).unwrap_or_default();
+        let wanted = match declared {
+            Some(setting) => json!(setting.namespace_labels),
+            None => own.map(|own| own["metadata"]["labels"].clone()).unwrap_or_default(),
+        };
         let why = why_not(place, self.look(place).await?.as_ref(), &wanted);
         Ok(why.map(|why| format!("its permits would prove nothing where the pod is lent: {why}")))
     }

@@ -221,7 +221,7 @@ attacks:
       path: /apis/rbac.authorization.k8s.io/v1/clusterroles
       body: {apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: "${unique}"}, rules: []}
   succeeds: {}
-  logged: {level: Metadata}
+  logged: {level: Request}
 - name: the node's root
   as: deployer
   do: {pod: {spec: {volumes: [{name: root, hostPath: {path: /}}]}}}

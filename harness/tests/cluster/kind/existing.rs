@@ -41,9 +41,9 @@ pub fn trials() -> Vec<Trial> {
         trial(name("credentials-of-their-own"), on(are_played_by_their_own_credentials)),
         trial(name("lent pod"), on(lent::is_enough_for_permits)),
         trial(name("nightly"), on(nightly::results_stay)),
-        server::trial(&ways_name, &[HAPROXY, SQUID, REGISTRY], on(ways::lead_there)),
-        // The last: it starts the node's kubelet anew.
         trial(name("kubelet"), on(kubelet::is_asked_from_a_pod)),
+        // The last: it takes our image away from the node.
+        server::trial(&ways_name, &[HAPROXY, SQUID, REGISTRY], on(ways::lead_there)),
     ]
 }
 
@@ -145,6 +145,19 @@ cluster: {namespace-labels: {pod-security.kubernetes.io/enforce: restricted}}
 controls: {pod-security: {}}
 ";
 
+/// What is kept of requests: whole streams, and of the rest that they were sent.
+const POLICY: &str = "
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- {level: RequestResponse, resources: [{group: '', resources: [pods/exec, pods/attach]}]}
+- {level: Metadata}
+";
+
+/// Where a node has the policies and the logs.
+pub(super) const FOLDER: &str = "/etc/kubernetes/audit";
+
 /// Somebody else's cluster, deleted at the end.
 pub(super) struct Theirs {
     pub(super) home: Home,
@@ -155,16 +168,31 @@ pub(super) struct Theirs {
 
 impl Theirs {
     pub(super) fn make() -> Theirs {
-        Theirs::with(|_| json!({"kind": "Cluster", "apiVersion": "kind.x-k8s.io/v1alpha4"}))
+        Theirs::logging(POLICY)
     }
 
-    /// One with a configuration of kind's, which may name files of its home.
-    pub(super) fn with(config: impl FnOnce(&Home) -> Value) -> Theirs {
+    /// One with an audit log by this policy, in `audit/first.log` of its home.
+    pub(super) fn logging(policy: &str) -> Theirs {
         let home = Home::new();
         let name = format!("theirs-{}", random_hex(3));
         let kubeconfig = home.path("theirs");
         let file = home.path("kind.json");
-        std::fs::write(&file, config(&home).to_string()).expect("written");
+        let folder = home.path("audit");
+        std::fs::create_dir(&folder).expect("made");
+        std::fs::write(folder.join("first.yaml"), policy).expect("written");
+        let flags = json!({"apiServer": {
+            "extraArgs": [
+                {"name": "audit-log-path", "value": format!("{FOLDER}/first.log")},
+                {"name": "audit-policy-file", "value": format!("{FOLDER}/first.yaml")},
+            ],
+            "extraVolumes": [{"name": "audit", "hostPath": FOLDER, "mountPath": FOLDER}],
+        }, "kind": "ClusterConfiguration"});
+        let config = json!({"kind": "Cluster", "apiVersion": "kind.x-k8s.io/v1alpha4", "nodes": [{
+            "role": "control-plane",
+            "kubeadmConfigPatches": [flags.to_string()],
+            "extraMounts": [{"hostPath": folder, "containerPath": FOLDER}],
+        }]});
+        std::fs::write(&file, config.to_string()).expect("written");
         let mut kind = Command::new("kind");
         kind.args(["create", "cluster", "--wait", "120s", "--name", &name, "--image", &image()]);
         kind.arg("--config").arg(&file);

@@ -55,7 +55,7 @@ pub(super) fn is_enough_for_permits(theirs: &Theirs) {
     let works = lent("[kube-scheduler, --version]");
     let (verdicts, ran) = tried(theirs, &works);
     assert_eq!(verdicts, [Verdict::Skipped, Verdict::Passed], "the policy is not there: {ran:?}");
-    assert!(ran.stdout.contains("kubectl label namespace kube-system environment=prod"), "{ran:?}");
+    assert_says(&ran, "kubectl label namespace kube-system environment=production");
 
     theirs.kubectl(&["label", "environment=production"], SYSTEM);
     let before = theirs.settled();
@@ -71,18 +71,27 @@ pub(super) fn is_enough_for_permits(theirs: &Theirs) {
     let unknown = (0..10).map(|_| tried(theirs, &works)).find(|(it, _)| it[0] != Verdict::Passed);
     let (verdicts, ran) = unknown.expect("nobody refuses it any more");
     assert_eq!(verdicts, [Verdict::Inconclusive, Verdict::Passed], "{ran:?}");
-    assert!(ran.stdout.contains("could not look at it"), "{ran:?}");
+    assert_says(&ran, "nobody refused it, and there is no such pod");
     theirs.kubectl(&["delete"], BOUND);
     theirs.kubectl(&["label", "environment-"], SYSTEM);
+}
+
+/// Sees that these words were told, on however many lines.
+fn assert_says(ran: &Ran, words: &str) {
+    let told: Vec<&str> = ran.stdout.split_whitespace().collect();
+    assert!(told.join(" ").contains(words), "{words}: {ran:?}");
 }
 
 /// The verdicts of a run where this is said of the cluster.
 fn tried(theirs: &Theirs, cluster: &str) -> ([Verdict; 2], Ran) {
     let profile = format!(
-        "title: lent\n{cluster}personas:
+        "title: lent
+audit: {{file: audit/first.log}}
+{cluster}personas:
   operator: {{impersonated: {{user: jane, roles: [edit]}}}}
   caretaker: {{impersonated: {{user: john}}}}
 controls:
+  audit-policy: {{}}
   least-privilege: {{}}
   exec-policy:
     decides: [{{policy: theirs}}]

@@ -11,7 +11,7 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use super::engine::docker;
-use super::existing::Theirs;
+use super::existing::{FOLDER, Theirs};
 use crate::server::{self, HAPROXY, Server, haproxy};
 
 /// All tests of such clusters.
@@ -117,9 +117,6 @@ fn a_balancer_that_ends_tls_is_told(two: &Two) {
     assert_eq!(verdicts, [Verdict::Inconclusive], "{found:?}");
 }
 
-/// Where the API servers' files are in the node.
-const FOLDER: &str = "/etc/kubernetes/audit";
-
 /// Which logs brinell is given.
 type Logs = &'static [&'static str];
 const BOTH: Logs = &["first.log", "second.log"];
@@ -167,23 +164,7 @@ struct Two {
 
 impl Two {
     fn make() -> Two {
-        let theirs = Theirs::with(|home| {
-            let folder = home.path("audit");
-            std::fs::create_dir(&folder).expect("made");
-            std::fs::write(folder.join("first.yaml"), POLICY).expect("written");
-            let flags = json!({"apiServer": {
-                "extraArgs": [
-                    {"name": "audit-log-path", "value": format!("{FOLDER}/first.log")},
-                    {"name": "audit-policy-file", "value": format!("{FOLDER}/first.yaml")},
-                ],
-                "extraVolumes": [{"name": "audit", "hostPath": FOLDER, "mountPath": FOLDER}],
-            }, "kind": "ClusterConfiguration"});
-            json!({"kind": "Cluster", "apiVersion": "kind.x-k8s.io/v1alpha4", "nodes": [{
-                "role": "control-plane",
-                "kubeadmConfigPatches": [flags.to_string()],
-                "extraMounts": [{"hostPath": folder, "containerPath": FOLDER}],
-            }]})
-        });
+        let theirs = Theirs::logging(POLICY);
         let node = format!("{}-control-plane", theirs.name);
         std::fs::write(theirs.home.path("replicas.yaml"), PROFILE).expect("written");
         Two { theirs, node }

@@ -62,7 +62,11 @@ pub fn trials() -> Vec<Trial> {
             open.with(test);
             Ok(())
         });
-        or_ignored(trial, DEFAULT_VERSION, is_there)
+        match name {
+            // It is waited for two minutes: ci/nightly asks for it.
+            "stuck namespace" => trial.with_kind("nightly").with_ignored_flag(true),
+            _ => or_ignored(trial, DEFAULT_VERSION, is_there),
+        }
     };
     tests.into_iter().map(trial).collect()
 }
