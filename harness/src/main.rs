@@ -53,9 +53,7 @@ fn follow(cli: Cli) -> Result<Code, Error> {
             let output = arguments.output.clone();
             in_runtime(async { reported(prove::start(arguments).await, &output) })
         }
-        Some(Command::Image { file, executable }) => {
-            image::image(&file, executable.as_deref())
-        }
+        Some(Command::Image { file, executable }) => image::image(&file, executable.as_deref()),
         Some(Command::Merge(arguments)) => {
             // What is read is not written: a merge that fails would leave nothing of it.
             if let Some(flag) = arguments.reports.over(&arguments.results) {

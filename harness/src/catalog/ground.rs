@@ -15,8 +15,9 @@ use super::{
     ProfileEntry, SetUp, Target, fill_texts, identity, resolve, substitutions,
 };
 use crate::model::{
-    Action, Binding, Bound, Context, Credentials, Exec, Expectation, HeldRole, Impersonated, LentPod,
-    PERSONAS, Permit, Persona, Player, Profile, Scenario, ServiceAccount, Setting, Succeeds,
+    Action, Binding, Bound, Context, Credentials, Exec, Expectation, HeldRole, Impersonated,
+    LentPod, PERSONAS, Permit, Persona, Player, Profile, Scenario, ServiceAccount, Setting,
+    Succeeds,
 };
 use crate::text::encode;
 
@@ -247,8 +248,8 @@ fn enter(permit: &mut Permit, lent: &LentPod) {
     let LentPod { namespace, name, container, command } = lent.clone();
     permit.succeeds = Succeeds::default();
     permit.logged.iter_mut().for_each(|logged| {
-        let typed = command.iter().map(|word| format!("command={}", encode(word)));
-        logged.uri = logged.uri.take().and(typed.last());
+        let last = command.last().map(|word| format!("command={}", encode(word)));
+        logged.uri = logged.uri.take().and(last);
     });
     permit.r#do = Action::Exec(Exec {
         namespace: Some(namespace),
@@ -463,7 +464,8 @@ impl Moved<'_> {
         let named: BTreeSet<&str> = words(&texts).collect();
         let all = catalog.targets.values().flat_map(|target| &target.objects);
         let is_elsewhere = |it: &&Document| {
-            namespace(&it.object).is_some_and(|name| named.contains(name) && !entry.target.has(name))
+            namespace(&it.object)
+                .is_some_and(|name| named.contains(name) && !entry.target.has(name))
         };
         let more: Vec<Document> = all.filter(is_elsewhere).cloned().collect();
         if more.is_empty() {

@@ -9,8 +9,8 @@ use super::persona::namespace;
 use super::warrant;
 use super::{ControlEntry, Entry, PersonaEntry, Target, Turn};
 use crate::model::{
-    Action, Aim, ApiPath, Attack, Blocked, Bound, Door, Expectation, HeldRole, Layer, Method, Need, Persona, Request,
-    ServiceAccount, is_question,
+    Action, Aim, ApiPath, Attack, Blocked, Bound, Door, Expectation, HeldRole, Layer, Method, Need,
+    Persona, Request, ServiceAccount, is_question,
 };
 
 /// What a cluster has not of what actions may need, and whose lack it is.

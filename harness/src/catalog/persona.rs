@@ -7,8 +7,7 @@ use serde_json::{Value, json};
 
 use super::ground::end_of;
 use super::{Document, Target, identity};
-use crate::model::{
-    Impersonated,Bound, HeldRole, PERSONAS, Persona, Rule, ServiceAccount};
+use crate::model::{Bound, HeldRole, Impersonated, PERSONAS, Persona, Rule, ServiceAccount};
 
 /// The ServiceAccounts.
 pub(super) const ACCOUNTS: &str = "personas/accounts";

@@ -128,9 +128,7 @@ struct NamedPod<'a> {
 impl Action {
     fn named_pod(&self) -> Option<NamedPod<'_>> {
         let (namespace, pod, pointer) = match self {
-            Action::Exec(exec) => {
-                (exec.namespace.as_deref(), exec.pod.as_deref(), "exec/pod")
-            }
+            Action::Exec(exec) => (exec.namespace.as_deref(), exec.pod.as_deref(), "exec/pod"),
             Action::Attach(attach) => (None, attach.pod.as_deref(), "attach/pod"),
             Action::PortForward(forward) => (None, forward.pod.as_deref(), "port-forward/pod"),
             Action::Ephemeral(ephemeral) => {

@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Document, Entry, Grounded, PersonaEntry, Turn, namespace};
 use crate::model::{
-    Action, Bound, Expectation, HeldRole, Impersonated, Layer, Persona, PullSecret, Right, is_question,
+    Action, Bound, Expectation, HeldRole, Impersonated, Layer, Persona, PullSecret, Right,
+    is_question,
 };
 
 pub use manifest::{Grantee, NoGrantee};

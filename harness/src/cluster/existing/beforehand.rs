@@ -40,7 +40,9 @@ impl Existing {
             let accounts = Api::<ServiceAccount>::namespaced(self.access.admin.clone(), place);
             let found = accounts.get_opt(name).await.map_err(|cause| self.unusable(cause))?;
             if found.is_none() {
-                return Ok(Some(format!("needs the ServiceAccount {place}/{name}: it is not there")));
+                return Ok(Some(format!(
+                    "needs the ServiceAccount {place}/{name}: it is not there"
+                )));
             }
         }
         Ok(None)

@@ -122,7 +122,14 @@ mod tests {
 
     fn exec(command: &[&str]) -> Action {
         let command = command.iter().map(|word| (*word).to_owned()).collect();
-        Action::Exec(Exec { namespace: None, pod: None, container: None, command, stdin: false, tty: false })
+        Action::Exec(Exec {
+            namespace: None,
+            pod: None,
+            container: None,
+            command,
+            stdin: false,
+            tty: false,
+        })
     }
 
     fn get(path: &str) -> Action {

@@ -48,9 +48,7 @@ pub(super) fn is_enough_for_permits(theirs: &Theirs) {
 
     let pod = format!("kube-scheduler-{}-control-plane", theirs.name);
     let lent = |command: &str| {
-        format!(
-            "cluster: {{pod: {{namespace: kube-system, name: {pod}, command: {command}}}}}\n"
-        )
+        format!("cluster: {{pod: {{namespace: kube-system, name: {pod}, command: {command}}}}}\n")
     };
     let works = lent("[kube-scheduler, --version]");
     let (verdicts, ran) = tried(theirs, &works);

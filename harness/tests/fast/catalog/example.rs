@@ -66,7 +66,10 @@ fn on_an_existing_cluster_its_file_declares_a_control() {
     let profile = catalog.profile("found").expect("ours");
     let prefix = "brinell-run".to_owned();
     let grounded = catalog
-        .on(&Ground { prefix, sees_log: false, has_image: true, effects: false, kubeconfig: None }, &profile)
+        .on(
+            &Ground { prefix, sees_log: false, has_image: true, effects: false, kubeconfig: None },
+            &profile,
+        )
         .unwrap_or_else(|problems| panic!("{problems}"));
     let controls = &grounded.profile.controls;
     let declared = controls.iter().find(|it| it.control.id == "images-from-our-registry");
@@ -93,7 +96,13 @@ fn a_control_may_be_called_as_a_namespace_is() {
     fs::rename(folder.join("images-app.yaml"), folder.join("images.yaml")).expect("renamed");
     let catalog = Catalog::load(Some(&*own)).unwrap_or_else(|problems| panic!("{problems}"));
     let profile = catalog.profile("found").expect("ours");
-    let ground = Ground { prefix: "brinell-run".to_owned(), sees_log: false, has_image: true, effects: false, kubeconfig: None };
+    let ground = Ground {
+        prefix: "brinell-run".to_owned(),
+        sees_log: false,
+        has_image: true,
+        effects: false,
+        kubeconfig: None,
+    };
     let grounded = catalog.on(&ground, &profile).unwrap_or_else(|problems| panic!("{problems}"));
     let own = grounded.catalog.scenarios.iter().find(|it| it.id == "images");
     let own = own.expect("there");

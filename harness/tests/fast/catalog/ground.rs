@@ -22,7 +22,8 @@ fn grounded_with(profile: &str, sees_log: bool, has_image: bool) -> Result<Groun
     let catalog = Catalog::load(None).expect("our own catalog");
     let profile = catalog.profile(&file.to_string_lossy()).map_err(|error| error.to_string())?;
     let kubeconfig = Some("run.kc".into());
-    let ground = Ground { prefix: PREFIX.to_owned(), sees_log, has_image, effects: false, kubeconfig };
+    let ground =
+        Ground { prefix: PREFIX.to_owned(), sees_log, has_image, effects: false, kubeconfig };
     catalog.on(&ground, &profile).map_err(|problems| problems.to_string())
 }
 
@@ -401,7 +402,9 @@ fn without_an_image_what_is_refused_before_a_pod_is_looked_up_needs_none() {
         assert!(tried.contains(id), "{id}: {tried:?}");
     }
     // One changes the labels of a pod, one reads it, in one a command must be let in, one is a debug container.
-    for id in ["exec-relabelled-pod", "exec-denied-by-rbac", "exec-audited", "ephemeral-denied-by-rbac"] {
+    for id in
+        ["exec-relabelled-pod", "exec-denied-by-rbac", "exec-audited", "ephemeral-denied-by-rbac"]
+    {
         assert!(left.contains(id), "{id}: {left:?}");
     }
 
