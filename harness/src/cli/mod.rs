@@ -77,7 +77,7 @@ pub struct Cli {
 /// What is not a run.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Show what a scenario does, why, and what to change where it fails
+    /// Tell what a scenario does, who should stop it, what is lost, and what to change where it fails
     Explain(ExplainArguments),
     /// Show what would run, be set up and be skipped; changes nothing
     Plan(PlanArguments),
@@ -173,8 +173,11 @@ pub struct Catalogs {
 /// What is explained.
 #[derive(Debug, Args)]
 pub struct ExplainArguments {
-    /// The scenario's id
+    /// The scenario's id, or a glob
     pub id: String,
+    /// Print the file as it stands
+    #[arg(long)]
+    pub yaml: bool,
     /// Where else it may be.
     #[command(flatten)]
     pub catalogs: Catalogs,
@@ -452,7 +455,7 @@ pub enum AssetsWork {
 /// How scenarios are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ListFormat {
-    /// A line each.
+    /// By family, for people.
     Text,
     /// One JSON document.
     Json,

@@ -23,6 +23,7 @@ mod paint;
 mod proof;
 mod sarif;
 mod screen;
+mod story;
 mod terminal;
 mod text;
 mod trend;
@@ -44,6 +45,7 @@ pub use exit::{ExitCode, Meaning};
 pub use file::ReportFile;
 pub(crate) use format::endings;
 pub use format::{Format, NoEnding};
+pub use story::{all_needs, listing, story};
 pub use terminal::{Detail, Terminal, one_line};
 
 /// Every format, in the order in which files of them are written.

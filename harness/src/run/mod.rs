@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use execute::together;
-pub use plan::Plan;
+pub use plan::{Plan, needs};
 pub use progress::Progress;
 pub use stage::StageError;
 use stage::stage;
