@@ -6,7 +6,9 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{ControlFile, Document, Parts, PersonaEntry, SetUp, WeakenError};
-use crate::model::{Action, Control, Door, Expectation, Profile, Ready, Role, Scenario, Weakening};
+use crate::model::{
+    Action, Control, Door, Expectation, Profile, Ready, Role, Scenario, Weakening, who,
+};
 
 /// A scenario with where it comes from.
 #[derive(Debug, Clone)]
@@ -51,6 +53,13 @@ pub struct Turn {
     pub door: Door,
     /// What must come of it.
     pub expected: Expectation<Arc<ControlEntry>>,
+}
+
+impl Turn {
+    /// Who acts, and how, as results name it: `a shell, operator, GET WebSocket`.
+    pub fn who(&self) -> String {
+        who(&self.name, &self.persona.name, self.door.label())
+    }
 }
 
 /// A control with its files.
