@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::source::outline;
 use super::{ControlFile, Document, Parts, PersonaEntry, SetUp, WeakenError};
 use crate::model::{
     Action, Control, Door, Expectation, Profile, Ready, Role, Scenario, Weakening, who,
@@ -36,6 +37,13 @@ impl Entry {
     pub fn users_file(&self) -> Option<String> {
         (!self.built_in).then(|| self.file.clone())
     }
+
+    /// The line in the file at which the attack or permit of each turn begins.
+    pub fn lines(&self) -> Vec<Option<usize>> {
+        let outline = outline(&self.text);
+        let line = |turn: &Turn| Some(outline.as_ref()?.place(&turn.pointer)?.0);
+        self.turns.iter().map(line).collect()
+    }
 }
 
 /// One attempt that a scenario asks for: an attack, a step or a permit, through one door.
@@ -43,6 +51,8 @@ impl Entry {
 pub struct Turn {
     /// The attack's or permit's name.
     pub name: String,
+    /// Where it stands in the scenario's file, as a JSON pointer.
+    pub pointer: String,
     /// Which of them it is.
     pub role: Role,
     /// Who acts.

@@ -325,6 +325,10 @@ pub struct RunArguments {
     /// YAML of failures that are known, each with who answers for it until when
     #[arg(long, value_name = "FILE", help_heading = "Results")]
     pub expected: Option<PathBuf>,
+    /// Keep the audit log's lines behind each attempt in this folder, which must be empty: a file a scenario, without what
+    /// Secrets and tokens hold
+    #[arg(long, value_name = "DIR", help_heading = "Results")]
+    pub keep_evidence: Option<PathBuf>,
     /// Keep the cluster, to look at it
     #[arg(long, conflicts_with_all = ["context", "in_cluster"], help_heading = "Cluster")]
     pub keep: bool,

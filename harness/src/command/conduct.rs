@@ -186,6 +186,7 @@ pub fn options(
         node_image: cluster.node_image(version, conditions.node_image.as_deref())?,
         jobs: conditions.jobs.into(),
         deadline: conditions.deadline.map_or(deadline, Duration::from_secs),
+        keeps_lines: false,
     })
 }
 

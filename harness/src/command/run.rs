@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use brinell::cli::RunArguments;
 use brinell::cluster::Choice;
-use brinell::report::ExitCode;
+use brinell::report::{ExitCode, KeptLines};
 use brinell::run::{self, Options, Plan, Progress};
 
 use super::conduct::{Made, begun, conduct, options, reporter};
@@ -25,11 +25,15 @@ pub async fn start(arguments: RunArguments) -> Result<ExitCode, Error> {
         return visit::start(arguments, waivers, &catalog, &profile, place).await;
     }
     let choice = Choice::make(arguments.selection.cluster).await;
-    let options = options(&arguments.conditions, choice.cluster, DEADLINE)?;
+    let options = Options {
+        keeps_lines: arguments.keep_evidence.is_some(),
+        ..options(&arguments.conditions, choice.cluster, DEADLINE)?
+    };
     if arguments.keep {
         choice.cluster.see_keepable()?;
     }
-    let reporter = reporter(&arguments.output)?.waiving(waivers);
+    let lines = arguments.keep_evidence.as_deref().map(KeptLines::open).transpose()?;
+    let reporter = reporter(&arguments.output)?.waiving(waivers).keeping(lines);
     let plan = Plan::new(&catalog, &profile, choice.cluster, entries);
     let work = async |made: &Made, progress: &Progress| {
         begin(&plan, &options, &arguments, choice, made, progress).await

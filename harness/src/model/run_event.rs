@@ -139,6 +139,10 @@ pub struct ScenarioResult {
     /// What of it is waived; `None` where nothing is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waived: Option<Waived>,
+    /// The file with the lines of the audit log behind its attempts, in the folder that `--keep-evidence` named; `None` where
+    /// none were kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit_lines: Option<String>,
     /// What was sent and what came of it, in order.
     pub attempts: Vec<AttemptResult>,
     /// From the first attempt to the last evidence.
@@ -159,6 +163,9 @@ pub struct AttemptResult {
     pub persona: String,
     /// The door's label, empty where there is one only.
     pub door: String,
+    /// The line at which it begins in the scenario's file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
     /// The verdict.
     pub judgement: Judgement,
     /// What it rests on; `None` when the attempt could not be made.

@@ -294,6 +294,7 @@ mod tests {
                 role: Role::Attack,
                 persona: String::new(),
                 door: String::new(),
+                line: None,
                 judgement: Judgement {
                     verdict,
                     outcome: String::new(),

@@ -302,6 +302,7 @@ pub(crate) fn hostile(text: &str) -> Vec<RunEvent> {
         verdict: Verdict::Failed,
         cause: None,
         waived: None,
+        audit_lines: None,
         attempts: vec![attempt],
         took: Duration::from_millis(5),
     };
@@ -404,6 +405,7 @@ fn exec_interactive(verdict: Verdict, attempts: Vec<AttemptResult>) -> ScenarioR
         verdict,
         cause: None,
         waived: None,
+        audit_lines: None,
         attempts,
         took: Duration::from_millis(600),
     }
@@ -494,6 +496,7 @@ fn attempt(
         role,
         persona: "operator".to_owned(),
         door: door.label().to_owned(),
+        line: Some(11),
         judgement,
         evidence: Some(Evidence {
             sent: Sent {
@@ -521,6 +524,7 @@ fn permit(judgement: Judgement) -> AttemptResult {
     AttemptResult {
         name: "a single command".to_owned(),
         door: "WebSocket".to_owned(),
+        line: Some(27),
         ..attempt(Role::Permit, 4, Door::GetWebsocket, judgement, stream())
     }
 }

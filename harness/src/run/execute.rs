@@ -114,6 +114,7 @@ pub fn without_attempts(entry: &Entry, verdict: Verdict, cause: String) -> Scena
         verdict,
         cause: Some(cause),
         waived: None,
+        audit_lines: None,
         attempts: Vec::new(),
         took: Duration::ZERO,
     }

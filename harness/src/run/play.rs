@@ -85,8 +85,11 @@ impl<'a> Play<'a> {
         self.tell(sent, "removing what it made");
         let left_over = self.tidy().await;
         let record = Record { attempts, steadiness, left_over, cause };
-        let Judged { verdict, cause, attempts } =
+        let Judged { verdict, cause, mut attempts } =
             judge(&self.entry.turns, record, &self.stage.values);
+        for (attempt, line) in attempts.iter_mut().zip(self.entry.lines()) {
+            attempt.line = line;
+        }
         ScenarioResult {
             cause,
             attempts,
