@@ -11,7 +11,7 @@ use super::conduct::{Made, begun, conduct, options, reporter};
 use super::{Asked, Error, asked, catalog, visit};
 
 /// How long the scenarios of a run may take altogether.
-const DEADLINE: Duration = Duration::from_secs(600);
+pub(super) const DEADLINE: Duration = Duration::from_secs(600);
 
 /// Validates what can be validated without a cluster, then runs.
 pub async fn start(arguments: RunArguments) -> Result<ExitCode, Error> {
@@ -36,22 +36,22 @@ pub async fn start(arguments: RunArguments) -> Result<ExitCode, Error> {
     let reporter = reporter(&arguments.output)?.waiving(waivers).keeping(lines);
     let plan = Plan::new(&catalog, &profile, choice.cluster, entries);
     let work = async |made: &Made, progress: &Progress| {
-        begin(&plan, &options, &arguments, choice, made, progress).await
+        begin(&plan, &options, arguments.output.require_all, choice, made, progress).await
     };
     conduct(work, &arguments.output, arguments.keep, reporter, started).await
 }
 
 /// Says what is begun, and runs.
-async fn begin(
+pub(super) async fn begin(
     plan: &Plan<'_>,
     options: &Options,
-    arguments: &RunArguments,
+    require_all: bool,
     choice: Choice,
     made: &Made,
     progress: &Progress,
 ) -> Result<Duration, Error> {
     progress.tell(begun(options.run.clone(), &choice, options, plan));
-    run::skip(plan, arguments.output.require_all, progress);
+    run::skip(plan, require_all, progress);
     if plan.scenarios.is_empty() {
         return Ok(Duration::ZERO);
     }

@@ -27,6 +27,8 @@ const TICK: Duration = Duration::from_millis(500);
 pub enum Detail {
     /// What did not pass, and the summary.
     Quiet,
+    /// Every step, and the summary.
+    Steps,
     /// Every step and every attempt.
     Normal,
     /// Each attempt's request, Audit-ID and answer too.
@@ -189,8 +191,10 @@ impl<W: Write + Send + 'static> Terminal<W> {
 
     fn end_scenario(&mut self, result: &ScenarioResult) -> io::Result<()> {
         self.screen().end(&result.id);
-        if self.detail == Detail::Quiet && !result.is_bad() {
-            return Ok(());
+        match self.detail {
+            Detail::Steps => return Ok(()),
+            Detail::Quiet if !result.is_bad() => return Ok(()),
+            Detail::Quiet | Detail::Normal | Detail::Verbose => {}
         }
         let verbose = self.detail == Detail::Verbose;
         self.print_apart(&block::scenario(result, verbose, self.paint()))
