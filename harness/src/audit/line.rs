@@ -89,7 +89,8 @@ fn without_named(body: &mut Value) {
     match body {
         Value::Array(items) => items.iter_mut().for_each(without_named),
         Value::Object(fields) => {
-            if fields.get("kind").and_then(Value::as_str).is_some_and(|kind| KINDS.contains(&kind)) {
+            if fields.get("kind").and_then(Value::as_str).is_some_and(|kind| KINDS.contains(&kind))
+            {
                 *body = LEFT_OUT.into();
                 return;
             }

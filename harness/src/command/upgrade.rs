@@ -27,7 +27,8 @@ pub async fn upgrade(arguments: UpgradeArguments) -> Result<ExitCode, Error> {
         let choice = Choice::make(arguments.selection.cluster).await;
         // Both are seen to be there before the first one is made.
         let options = options(&conditions(&arguments, version), choice.cluster, DEADLINE)?;
-        let file = arguments.results.as_deref().map(|folder| report(folder, version)).transpose()?;
+        let file =
+            arguments.results.as_deref().map(|folder| report(folder, version)).transpose()?;
         told.push((choice, options, file));
     }
     let mut ended = Vec::new();

@@ -155,7 +155,8 @@ impl Rule {
 /// `get, create pods/exec, pods/attach`, `list deployments of apps`, `get /metrics`.
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what: Vec<&str> = self.resources.iter().chain(&self.non_resource_urls).map(String::as_str).collect();
+        let what: Vec<&str> =
+            self.resources.iter().chain(&self.non_resource_urls).map(String::as_str).collect();
         write!(f, "{} {}", self.verbs.join(", "), what.join(", "))?;
         if !self.resource_names.is_empty() {
             write!(f, " called {}", self.resource_names.join(", "))?;

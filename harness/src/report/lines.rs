@@ -68,7 +68,8 @@ mod tests {
     fn with_lines() -> ScenarioResult {
         let mut result = sample::results(&sample::failing()).scenarios.remove(0);
         for (number, attempt) in result.attempts.iter_mut().enumerate() {
-            let Some(Log::Read { events, .. }) = attempt.evidence.as_mut().map(|it| &mut it.log) else {
+            let Some(Log::Read { events, .. }) = attempt.evidence.as_mut().map(|it| &mut it.log)
+            else {
                 continue;
             };
             for event in events {

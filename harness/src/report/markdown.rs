@@ -219,7 +219,8 @@ fn scenarios(text: &mut String, results: &Results) {
         // Indented, so that nothing in it can end the block.
         let block = block::scenario(result, true, Paint::PLAIN);
         let block: String = block.lines().map(|line| format!("    {line}\n")).collect();
-        let heading = format!("<b>{}</b> {}: {}", word(result), in_html(&result.id), in_html(&result.title));
+        let heading =
+            format!("<b>{}</b> {}: {}", word(result), in_html(&result.id), in_html(&result.title));
         folded(text, &heading, &block);
     }
     if !green.is_empty() {
@@ -232,7 +233,8 @@ fn scenarios(text: &mut String, results: &Results) {
 /// `1 failed, 1 inconclusive, 0 waived, 1 skipped, 1 passed`
 fn score(results: &Results) -> String {
     let of = |verdict: Verdict| {
-        let counted = results.scenarios.iter().filter(|it| it.verdict == verdict && !it.is_waived());
+        let counted =
+            results.scenarios.iter().filter(|it| it.verdict == verdict && !it.is_waived());
         format!("{} {}", counted.count(), verdict.label())
     };
     let waived = results.scenarios.iter().filter(|it| it.is_waived()).count();
@@ -254,7 +256,10 @@ fn table(results: &[&ScenarioResult]) -> String {
         let word = word(result);
         let verdict = if result.is_bad() { bold(&word) } else { word };
         let (id, title) = (plain(&result.id), plain(&result.title));
-        push(&mut text, format_args!("| {verdict} | {id} | {title} | {} |\n", seconds(result.took)));
+        push(
+            &mut text,
+            format_args!("| {verdict} | {id} | {title} | {} |\n", seconds(result.took)),
+        );
     }
     text
 }
@@ -295,7 +300,8 @@ mod tests {
     #[test]
     fn the_worst_comes_first_and_evidence_is_folded() {
         let text = markdown(&sample::results(&sample::mixed()));
-        let place = |part: &str| text.find(part).unwrap_or_else(|| panic!("{part} is not in\n{text}"));
+        let place =
+            |part: &str| text.find(part).unwrap_or_else(|| panic!("{part} is not in\n{text}"));
         let order = [
             "\n1 failed, 1 inconclusive, 0 waived, 1 skipped, 1 passed\n",
             "| **failed** | exec-interactive |",
@@ -329,7 +335,9 @@ mod tests {
         }
         let shown = lines.into_iter().filter(|line| !line.starts_with("    "));
         let text = shown.collect::<Vec<_>>().join("\n");
-        for drawn in ["<script", "\u{1b}", "https://", "www.", "@team", "~~", "</summary></details>"] {
+        for drawn in
+            ["<script", "\u{1b}", "https://", "www.", "@team", "~~", "</summary></details>"]
+        {
             assert!(!text.contains(drawn), "{drawn} in {text}");
         }
         let headings = text.lines().filter(|line| line.starts_with('#'));

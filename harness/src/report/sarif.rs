@@ -110,7 +110,8 @@ fn found((index, result): (usize, &ScenarioResult)) -> Vec<Value> {
     };
     let mut all: Vec<Value> = Vec::new();
     for reason in result.reasons() {
-        let line = first_line(result, |it| it.judgement.findings.iter().any(|it| it.reason == reason));
+        let line =
+            first_line(result, |it| it.judgement.findings.iter().any(|it| it.reason == reason));
         all.push(of("fail", reason.label(), failed(result, reason), line));
     }
     if result.verdict == Verdict::Inconclusive {
@@ -124,7 +125,10 @@ fn found((index, result): (usize, &ScenarioResult)) -> Vec<Value> {
 }
 
 /// The line of the first attempt that is concerned.
-fn first_line(result: &ScenarioResult, is_concerned: impl Fn(&AttemptResult) -> bool) -> Option<usize> {
+fn first_line(
+    result: &ScenarioResult,
+    is_concerned: impl Fn(&AttemptResult) -> bool,
+) -> Option<usize> {
     result.attempts.iter().find(|attempt| is_concerned(attempt))?.line
 }
 

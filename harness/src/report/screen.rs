@@ -133,7 +133,8 @@ impl<W: Write> Screen<W> {
 
 /// How much is done, and what is waited for, with its time from the first second on.
 fn progress(done: &str, line: &str, elapsed: Duration) -> String {
-    let line = if done.is_empty() { line.to_owned() } else { format!("  {done}; {}", line.trim_start()) };
+    let line =
+        if done.is_empty() { line.to_owned() } else { format!("  {done}; {}", line.trim_start()) };
     let line: String = line.chars().take(NARROW - 8).collect();
     match elapsed.as_secs() {
         0 => line,

@@ -54,7 +54,8 @@ pub fn listing(catalog: &Catalog, entries: &[&Entry]) -> String {
     let mut lines: Vec<String> = Vec::new();
     for family in entries.chunk_by(|one, other| one.family == other.family) {
         let before = (!lines.is_empty()).then(String::new);
-        let heading = format!("{}, {}", visible(&family[0].family), count(family.len(), "scenario"));
+        let heading =
+            format!("{}, {}", visible(&family[0].family), count(family.len(), "scenario"));
         lines.extend(before.into_iter().chain([heading]));
         for entry in family {
             lines.extend(paragraph(2, &format!("{}: {}", entry.id, entry.scenario.title)));
@@ -158,7 +159,8 @@ fn evidence(logged: &Logged) -> String {
     let Logged { level, uri, received_only } = logged;
     let uri = uri.iter().map(|text| format!(", with {text:?} in its URI"));
     let doors = comma(received_only.iter().map(|door: &Door| door.label()));
-    let only = if doors.is_empty() { doors } else { format!(" (by {doors} only that it was received)") };
+    let only =
+        if doors.is_empty() { doors } else { format!(" (by {doors} only that it was received)") };
     format!("in the audit log at {level:?}{}{only}", uri.collect::<String>())
 }
 
@@ -196,10 +198,16 @@ fn who(persona: &Persona) -> String {
         Persona::ServiceAccount(it) => account(it),
         Persona::Impersonated(Impersonated { by, user, groups, .. }) => {
             let by = by.as_ref().map_or_else(|| "the administrator".to_owned(), account);
-            let groups = if groups.is_empty() { String::new() } else { format!(" in {}", groups.join(", ")) };
+            let groups = if groups.is_empty() {
+                String::new()
+            } else {
+                format!(" in {}", groups.join(", "))
+            };
             format!("{user}{groups}, as whom {by} acts")
         }
-        Persona::Credentials(_) => "somebody of the cluster's, by credentials of their own".to_owned(),
+        Persona::Credentials(_) => {
+            "somebody of the cluster's, by credentials of their own".to_owned()
+        }
     }
 }
 
@@ -240,7 +248,8 @@ fn weakenings(catalog: &Catalog, entry: &Entry) -> Vec<String> {
     });
     let told: Vec<_> = expecting.collect();
     if told.is_empty() {
-        let none = "none: no weakening names it, so that `brinell prove` does not show that it can fail";
+        let none =
+            "none: no weakening names it, so that `brinell prove` does not show that it can fail";
         return paragraph(2, none);
     }
     let each = |(name, why): &(String, &String)| [paragraph(2, name), paragraph(4, why)].concat();
@@ -270,7 +279,9 @@ fn standard(tag: &str) -> Option<String> {
             let page = technique(id)?;
             Some(format!("MITRE ATT&CK, https://attack.mitre.org/techniques/{page}/"))
         }
-        ("attack", tactic) => Some(format!("MITRE ATT&CK, the tactic {}", tactic.replace('-', " "))),
+        ("attack", tactic) => {
+            Some(format!("MITRE ATT&CK, the tactic {}", tactic.replace('-', " ")))
+        }
         ("cis", number) => Some(format!("CIS Kubernetes Benchmark, {number}")),
         _ => None,
     }
@@ -278,7 +289,8 @@ fn standard(tag: &str) -> Option<String> {
 
 /// `T1552/007` of `T1552.007`; `None` if it is no number of a technique.
 fn technique(id: &str) -> Option<String> {
-    let is_number = |text: &str, length| text.len() == length && text.bytes().all(|it| it.is_ascii_digit());
+    let is_number =
+        |text: &str, length| text.len() == length && text.bytes().all(|it| it.is_ascii_digit());
     let number = id.strip_prefix('T')?;
     match number.split_once('.') {
         None => is_number(number, 4).then(|| id.to_owned()),

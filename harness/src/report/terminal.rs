@@ -14,8 +14,8 @@ use super::screen::{Screen, Shows};
 use super::text::wrap_lines;
 use super::{ReportError, block, proof};
 use crate::model::{
-    ABORTED, NOT_ACTING, Outcome, Results, RunEvent, ScenarioResult, Summary, Unit, Verdict, WAIVED,
-    WaiverState, WeakeningResult,
+    ABORTED, NOT_ACTING, Outcome, Results, RunEvent, ScenarioResult, Summary, Unit, Verdict,
+    WAIVED, WaiverState, WeakeningResult,
 };
 use crate::text::{count, first_of, visible};
 

@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 use super::collect::collect;
 use super::execute::without_attempts;
-use super::send::{Sender, Sending};
 use super::progress::Progress;
+use super::send::{Sender, Sending};
 use super::stage::Stage;
 use crate::attack::Ledger;
 use crate::audit::Awaited;

@@ -153,7 +153,8 @@ fn the_list_tells_every_scenario_by_family() {
         assert!(ids.eq(family.iter().map(|entry| entry.id.as_str())), "{part}");
     }
     let told = say(&["--list", "-s", "kubelet-debug-paths"]).stdout;
-    for line in ["    tests     audit-policy, kubelet-auth\n", "a kubelet's own port", "cis/4.2.2"] {
+    for line in ["    tests     audit-policy, kubelet-auth\n", "a kubelet's own port", "cis/4.2.2"]
+    {
         assert!(told.contains(line), "{told}");
     }
     assert!(!told.contains("--image"), "what counts on an existing cluster alone: {told}");
@@ -208,7 +209,8 @@ fn explaining_tells_a_story_and_shows_the_file_on_request() {
         assert!(told.contains(part), "{part:?} is not in\n{told}");
     }
     let file = say(&["explain", "--yaml", "exec-interactive"]).stdout;
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/exec/exec-interactive.yaml");
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/exec/exec-interactive.yaml");
     assert_eq!(file, fs::read_to_string(path).expect("a file"));
     assert_refused(&["explain", "exec-intercative"], "did you mean exec-interactive");
 }
@@ -237,7 +239,8 @@ fn the_story_of_every_scenario_is_whole() {
 #[test]
 fn only_tags_of_standards_have_links() {
     let rights = say(&["explain", "rights-reader"]).stdout;
-    let source = "https://kubernetes.io/docs/concepts/security/rbac-good-practices/#listing-secrets\n";
+    let source =
+        "https://kubernetes.io/docs/concepts/security/rbac-good-practices/#listing-secrets\n";
     assert!(rights.contains(source), "{rights}");
     let home = Home::new();
     let made = ran(brinell(&home, NO_ENGINE).args(["new", "scenario", "mine", "--catalog", "own"]));
@@ -249,7 +252,10 @@ fn only_tags_of_standards_have_links() {
     let text: Vec<&str> = lines.chain([tags]).collect();
     fs::write(&path, text.join("\n")).expect("written");
     let told = ran(brinell(&home, NO_ENGINE).args(["explain", "mine", "--catalog", "own"])).stdout;
-    assert!(told.contains("  none: no weakening names it, so that `brinell prove` does not"), "{told}");
+    assert!(
+        told.contains("  none: no weakening names it, so that `brinell prove` does not"),
+        "{told}"
+    );
     let (_, written) = told.split_once("Where it is written\n").expect("a section");
     let expected = "  mitre/T1\n  mitre/T1609.4\n  attack/impact: MITRE ATT&CK, the tactic impact\n  \
                     cis/5.1.2: CIS Kubernetes Benchmark, 5.1.2\n  pci/1\n  own\n";
