@@ -310,6 +310,29 @@ fn a_name_that_nobody_knows_is_refused_with_the_nearest() {
 }
 
 #[test]
+fn an_upgrade_names_two_versions_that_are_there() {
+    let cluster = ["--cluster", "embedded"];
+    let to = [&["upgrade", "--from", "1.34", "--to", "1.2"][..], &cluster].concat();
+    assert_refused(&to, "1.34, 1.35, 1.36 can");
+    let from = [&["upgrade", "--from", "1.2", "--to", "1.36"][..], &cluster].concat();
+    assert_refused(&from, "1.34, 1.35, 1.36 can");
+    assert_refused(&["upgrade", "--from", "1.34"], "--to <X.Y>");
+}
+
+#[test]
+fn evidence_is_kept_in_a_folder_of_its_own() {
+    let home = Home::new();
+    fs::create_dir(home.path("used")).expect("a folder");
+    fs::write(home.path("used/exec-interactive.jsonl"), "of yesterday").expect("written");
+    let run = ["-s", "exec-interactive", "--cluster", "embedded", "--keep-evidence", "used"];
+    let ran = ran(brinell(&home, NO_ENGINE).args(run));
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.stderr.contains("there is something in it, which would be taken"), "{ran:?}");
+    let kept = fs::read_to_string(home.path("used/exec-interactive.jsonl")).expect("a file");
+    assert_eq!(kept, "of yesterday");
+}
+
+#[test]
 fn a_scenario_where_none_belongs_is_recognised() {
     let question = "did you mean `brinell --scenario exec-interactive`?";
     assert_refused(&["exec-interactive"], question);
