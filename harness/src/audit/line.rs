@@ -51,7 +51,7 @@ fn is_name(name: &str) -> bool {
 /// The line of an event as it may be kept; `None` if it is none.
 pub(super) fn keepable(line: &[u8], canaries: [&[u8]; 2]) -> Option<Arc<str>> {
     let Ok(Value::Object(mut event)) = serde_json::from_slice(line) else { return None };
-    for body in left_out(&event) {
+    for &body in left_out(&event) {
         if let Some(body) = event.get_mut(body) {
             *body = LEFT_OUT.into();
         }

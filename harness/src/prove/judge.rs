@@ -321,6 +321,7 @@ mod tests {
             verdict: worst.unwrap_or(Verdict::Passed),
             cause: None,
             waived: None,
+            audit_lines: None,
             attempts,
             took: Duration::ZERO,
         }

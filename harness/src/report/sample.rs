@@ -569,6 +569,7 @@ fn log(id: &str, notes: &[&str]) -> Log {
         response_object: false,
         request_received_timestamp: "2026-11-20T10:00:00.000000Z".to_owned(),
         unshown: BTreeSet::new(),
+        line: None,
     };
     let events = if id.is_empty() { vec![] } else { vec![event] };
     Log::Read { events, traces: vec![], fence: "k7f3-fence".to_owned() }

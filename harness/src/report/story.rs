@@ -58,7 +58,7 @@ pub fn listing(catalog: &Catalog, entries: &[&Entry]) -> String {
             format!("{}, {}", visible(&family[0].family), count(family.len(), "scenario"));
         lines.extend(before.into_iter().chain([heading]));
         for entry in family {
-            lines.extend(paragraph(2, &format!("{}: {}", entry.id, entry.scenario.title)));
+            lines.extend(headed(&format!("{}: {}", entry.id, entry.scenario.title)));
             lines.extend(field("tests", &comma(entry.scenario.controls())));
             let needs = all_needs(catalog, entry).into_iter().filter(|it| !it.is_of_existing());
             lines.extend(field("needs", &comma(needs)));
@@ -72,6 +72,14 @@ pub fn listing(catalog: &Catalog, entries: &[&Entry]) -> String {
 pub fn all_needs(catalog: &Catalog, entry: &Entry) -> BTreeSet<Need> {
     let of_controls = controls(catalog, entry).into_iter().flat_map(ControlEntry::needs);
     needs(catalog, entry).into_iter().chain(of_controls).collect()
+}
+
+/// What a part begins with, below which the rest of it stands further in.
+fn headed(text: &str) -> Vec<String> {
+    let lines = wrap(text.trim_end(), WIDTH - 4, ALL).into_iter().enumerate();
+    lines
+        .map(|(number, line)| format!("{}{line}", if number == 0 { "  " } else { "    " }))
+        .collect()
 }
 
 fn paragraph(indent: usize, text: &str) -> Vec<String> {
@@ -91,13 +99,16 @@ fn comma(all: impl IntoIterator<Item = impl ToString>) -> String {
     all.into_iter().map(|it| it.to_string()).collect::<Vec<_>>().join(", ")
 }
 
-/// The target's objects by kind: `1 Namespace, 2 Pods`.
+/// The target's objects by kind: `Namespace, Pod (3)`.
 fn objects(entry: &Entry) -> String {
     let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
     for document in &entry.target.objects {
         *kinds.entry(document.object["kind"].as_str().unwrap_or("object")).or_default() += 1;
     }
-    comma(kinds.into_iter().map(|(kind, number)| format!("{number} {kind}")))
+    comma(kinds.into_iter().map(|(kind, number)| match number {
+        1 => kind.to_owned(),
+        number => format!("{kind} ({number})"),
+    }))
 }
 
 /// The turns of each attack and permit: one a door.
@@ -110,7 +121,7 @@ fn tries(entry: &Entry) -> Vec<&[Turn]> {
 fn tried(turns: &[Turn]) -> Vec<String> {
     let first = &turns[0];
     let doors = turns.iter().map(|turn| turn.door.label()).filter(|label| !label.is_empty());
-    let mut lines = paragraph(2, &format!("{}: {}", first.role.label(), first.name));
+    let mut lines = headed(&format!("{}: {}", first.role.label(), first.name));
     lines.extend(field("as", &first.persona.name));
     lines.extend(field("sends", &action_words(&first.action)));
     lines.extend(field("through", &comma(doors)));
@@ -176,15 +187,15 @@ fn personas(entry: &Entry) -> Vec<&PersonaEntry> {
 }
 
 fn persona(persona: &PersonaEntry) -> Vec<String> {
-    let mut lines = paragraph(2, &format!("{}: {}", persona.name, who(&persona.who)));
+    let mut lines = headed(&format!("{}: {}", persona.name, who(&persona.who)));
     for role in &persona.roles {
         let place = match &role.bound {
             Bound::Everywhere => "everywhere".to_owned(),
             Bound::In(namespaces) => format!("in {}", namespaces.join(", ")),
         };
-        let rules = role.rules.iter().map(|rule| format!("; {rule}"));
-        let text = format!("{} {place}{}", role.cluster_role, rules.collect::<String>());
-        lines.extend(field("holds", &text));
+        lines.extend(field("holds", &format!("{} {place}", role.cluster_role)));
+        let rules: Vec<String> = role.rules.iter().map(ToString::to_string).collect();
+        lines.extend(field("may", &rules.join("; ")));
     }
     lines
 }
@@ -218,7 +229,7 @@ fn controls<'a>(catalog: &'a Catalog, entry: &Entry) -> Vec<&'a ControlEntry> {
 }
 
 fn control(entry: &ControlEntry) -> Vec<String> {
-    let mut lines = paragraph(2, &format!("{}: {}", entry.id, entry.control.title));
+    let mut lines = headed(&format!("{}: {}", entry.id, entry.control.title));
     lines.extend(field("layer", &any_of(&entry.control.decides)));
     lines.extend(field("look at", &entry.control.look_at));
     lines
@@ -232,7 +243,7 @@ fn needed(catalog: &Catalog, entry: &Entry) -> Vec<String> {
         any => paragraph(2, &comma(any)),
     };
     if !existing.is_empty() {
-        lines.extend(paragraph(2, &format!("where it is there already, also {}", comma(existing))));
+        lines.extend(paragraph(2, &format!("on an existing cluster also {}", comma(existing))));
     }
     lines
 }
@@ -252,7 +263,7 @@ fn weakenings(catalog: &Catalog, entry: &Entry) -> Vec<String> {
             "none: no weakening names it, so that `brinell prove` does not show that it can fail";
         return paragraph(2, none);
     }
-    let each = |(name, why): &(String, &String)| [paragraph(2, name), paragraph(4, why)].concat();
+    let each = |(name, why): &(String, &String)| [headed(name), paragraph(4, why)].concat();
     told.iter().flat_map(each).collect()
 }
 
@@ -268,7 +279,7 @@ fn written(catalog: &Catalog, entry: &Entry) -> Vec<String> {
             told.push(source.clone());
         }
     }
-    told.iter().flat_map(|text| paragraph(2, text)).collect()
+    told.iter().flat_map(|text| headed(text)).collect()
 }
 
 /// What a tag stands for, where it is of a standard. Of MITRE ATT&CK every technique has a page by its number, such as
