@@ -135,7 +135,10 @@ impl<W: Write> Screen<W> {
 fn progress(done: &str, line: &str, elapsed: Duration) -> String {
     let line =
         if done.is_empty() { line.to_owned() } else { format!("  {done}; {}", line.trim_start()) };
-    let line: String = line.chars().take(NARROW - 8).collect();
+    let line = match line.chars().count() > NARROW - 8 {
+        true => line.chars().take(NARROW - 10).chain(" …".chars()).collect(),
+        false => line,
+    };
     match elapsed.as_secs() {
         0 => line,
         seconds => format!("{line} {seconds} s"),
@@ -222,7 +225,7 @@ mod tests {
         assert_eq!(progress("", "creating …", Duration::from_millis(900)), "creating …");
         assert_eq!(progress("", "creating …", Duration::from_millis(12_900)), "creating … 12 s");
         let long = progress(&"x".repeat(200), "y", Duration::from_secs(9999));
-        assert!(long.chars().count() <= NARROW);
+        assert!(long.chars().count() <= NARROW && long.ends_with("x … 9999 s"), "{long}");
     }
 
     #[test]

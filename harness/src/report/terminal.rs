@@ -543,7 +543,7 @@ mod tests {
         let mut terminal = Terminal::new(shared.clone(), live, Detail::Normal);
         events.iter().for_each(|event| terminal.on(event).unwrap());
         let text = shared.text();
-        let shown = "  1 of 9 attempts; exec-interactive: a shell, operator, GET W";
+        let shown = "  1 of 9 attempts; exec-interactive: a shell, operator, GET";
         assert!(text.contains(shown), "{text:?}");
         assert_eq!(terminal.work.words(), "4 of 9 attempts");
         let plain = draw(&events, PLAIN, Detail::Normal);
