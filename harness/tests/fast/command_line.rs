@@ -4,11 +4,13 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::support::{self, Home, Ran};
 use brinell::catalog::Catalog;
-use brinell::report::{ExitCode, FORMATS, Meaning, story};
+use brinell::model::Need;
+use brinell::report::{ExitCode, FORMATS, Meaning, all_needs, listing, story};
 use brinell::text::visible;
 use roxmltree::{Document, Node};
 
@@ -233,6 +235,19 @@ fn the_story_of_every_scenario_is_whole() {
         }
         assert!(told.lines().all(|line| line.chars().count() <= 100 && visible(line) == line));
     }
+}
+
+/// A scenario falls away where its control cannot be had, so that what this needs is told of it.
+#[test]
+fn what_a_control_needs_is_told_of_its_scenarios() {
+    let mut catalog = Catalog::load(None).expect("whole");
+    let entry = catalog.scenarios.iter().find(|it| it.id == "exec-interactive").cloned();
+    let entry = entry.expect("ours");
+    assert!(!all_needs(&catalog, &entry).contains(&Need::RealNode));
+    let guard = catalog.controls.get_mut("exec-guard").expect("ours");
+    Arc::make_mut(guard).control.kubelet = Some(serde_json::json!({}));
+    assert!(all_needs(&catalog, &entry).contains(&Need::RealNode));
+    assert!(listing(&catalog, &[&entry]).contains("a node that really runs pods"));
 }
 
 #[test]
