@@ -20,6 +20,9 @@ use super::{Error, catalog, chosen, print};
 /// Runs on both versions, one after the other, and says what is worse, better or otherwise different on the second one. Where a
 /// run ended early there is nothing to compare.
 pub async fn upgrade(arguments: UpgradeArguments) -> Result<ExitCode, Error> {
+    if arguments.from == arguments.to {
+        return Err(Error::SameVersion(arguments.from));
+    }
     let catalog = catalog(&arguments.selection.catalogs)?;
     let (entries, profile) = chosen(&catalog, &arguments.selection)?;
     let mut told = Vec::new();

@@ -330,6 +330,8 @@ fn an_upgrade_names_two_versions_that_are_there() {
     assert_refused(&to, "1.34, 1.35, 1.36 can");
     let from = [&["upgrade", "--from", "1.2", "--to", "1.36"][..], &cluster].concat();
     assert_refused(&from, "1.34, 1.35, 1.36 can");
+    let same = ["upgrade", "--from", "1.36", "--to", "1.36"];
+    assert_refused(&same, "--from and --to are both 1.36: name the version that is there");
     assert_refused(&["upgrade", "--from", "1.34"], "--to <X.Y>");
 }
 
