@@ -218,7 +218,9 @@ impl<W: Write + Send + 'static> Terminal<W> {
         }
         let found = found(results, summary, &reports.join(", "));
         let waivers = waivers(results, self.paint());
-        let end = [found.trim_end(), &end(results, summary), &closer(results)].map(lines);
+        // Of steps alone there is no scenario to look at: what is different is told afterwards.
+        let closer = if self.detail == Detail::Steps { String::new() } else { closer(results) };
+        let end = [found.trim_end(), &end(results, summary), &closer].map(lines);
         let text = waivers + &end.concat();
         self.print_apart(&text)
     }
@@ -452,6 +454,13 @@ mod tests {
         insta::assert_snapshot!(draw(&sample::mixed(), PLAIN, Detail::Quiet));
         let passing = draw(&sample::passing(), PLAIN, Detail::Quiet);
         assert_eq!(passing.lines().count(), 2, "{passing}");
+    }
+
+    #[test]
+    fn steps_alone_name_no_scenario() {
+        let text = draw(&sample::failing(), PLAIN, Detail::Steps);
+        assert!(text.contains("  staged ") && text.contains("1 failed"), "{text}");
+        assert!(!text.contains("exec-interactive"), "{text}");
     }
 
     #[test]

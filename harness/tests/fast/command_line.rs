@@ -261,15 +261,19 @@ fn only_tags_of_standards_have_links() {
     assert_eq!(made.code, Some(0), "{made:?}");
     let path = home.path("own/scenarios/own/mine.yaml");
     let text = fs::read_to_string(&path).expect("a file");
-    let lines = text.lines().filter(|line| !line.starts_with("tags:"));
+    let lines =
+        text.lines().filter(|line| !line.starts_with("tags:") && !line.starts_with("why:"));
     let tags = "tags: [mitre/T1, mitre/T1609.4, attack/impact, cis/5.1.2, pci/1, own]";
-    let text: Vec<&str> = lines.chain([tags]).collect();
+    let why = r#"why: "\u001b[31m gone \u202e""#;
+    let text: Vec<&str> = lines.chain([tags, why]).collect();
     fs::write(&path, text.join("\n")).expect("written");
     let told = ran(brinell(&home, NO_ENGINE).args(["explain", "mine", "--catalog", "own"])).stdout;
     assert!(
         told.contains("  none: no weakening names it, so that `brinell prove` does not"),
         "{told}"
     );
+    assert!(told.contains(r"  \u{1b}[31m gone \u{202e}"), "{told}");
+    assert!(told.lines().all(|line| visible(line) == line), "{told}");
     let (_, written) = told.split_once("Where it is written\n").expect("a section");
     let expected = "  mitre/T1\n  mitre/T1609.4\n  attack/impact: MITRE ATT&CK, the tactic impact\n  \
                     cis/5.1.2: CIS Kubernetes Benchmark, 5.1.2\n  pci/1\n  own\n";
