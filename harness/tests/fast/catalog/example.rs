@@ -93,12 +93,7 @@ fn a_control_may_be_called_as_a_namespace_is() {
     fs::rename(folder.join("images-app.yaml"), folder.join("images.yaml")).expect("renamed");
     let catalog = Catalog::load(Some(&*own)).unwrap_or_else(|problems| panic!("{problems}"));
     let profile = catalog.profile("found").expect("ours");
-    let ground = Ground {
-        prefix: "brinell-run".to_owned(),
-        sees_log: false,
-        effects: false,
-        kubeconfig: None,
-    };
+    let ground = Ground { prefix: "brinell-run".to_owned(), sees_log: false, effects: false, kubeconfig: None };
     let grounded = catalog.on(&ground, &profile).unwrap_or_else(|problems| panic!("{problems}"));
     let own = grounded.catalog.scenarios.iter().find(|it| it.id == "images");
     let own = own.expect("there");
