@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use super::format::{
     ENOUGH, Element, Elements, Layout, Line, LineState, Undetected, detect, layout,
 };
+use super::line::keepable;
 use super::pieces::{Marks, Piece, Pieces};
 use super::source::Losses;
 use crate::model::{AuditSource, Event, Leak, LogFormat, Order};
@@ -45,6 +46,8 @@ struct State {
     /// The keys of `events`, the oldest first.
     requests: VecDeque<String>,
     traces: VecDeque<Event>,
+    /// Whether each event keeps the line that it was read from.
+    keeps_lines: bool,
     lines: u64,
     skipped_lines: u64,
     leaks: Leaks,
@@ -206,6 +209,11 @@ impl AuditLog {
     pub fn keep(&self, requests: usize) {
         let mut state = self.state();
         state.kept = state.kept.max(requests);
+    }
+
+    /// Keeps the line of each event from now on, without what Secrets and tokens hold.
+    pub fn keep_lines(&self) {
+        self.state().keeps_lines = true;
     }
 
     /// Why it can no longer be read; `None` while it can.
@@ -383,12 +391,15 @@ impl AuditLog {
         if !contains(line, self.run.as_bytes()) && !is_trace(line) {
             return;
         }
+        let kept = state.keeps_lines.then(|| keepable(line, canaries)).flatten();
         match serde_json::from_slice::<Event>(line) {
             Ok(event) if event.audit_id.starts_with(&self.run) => {
-                state.keep(event);
+                state.keep(Event { line: kept, ..event });
                 self.changed.send_replace(());
             }
-            Ok(event) => state.keep_trace(Event { attempt: labelled(line), ..event }),
+            Ok(event) => {
+                state.keep_trace(Event { attempt: labelled(line), line: kept, ..event });
+            }
             Err(_) => state.skipped_lines += 1,
         }
     }

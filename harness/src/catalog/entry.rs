@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::source::outline;
 use super::{ControlFile, Document, Parts, PersonaEntry, SetUp, WeakenError};
-use crate::model::{Action, Control, Door, Expectation, Profile, Ready, Role, Scenario, Weakening};
+use crate::model::{
+    Action, Control, Door, Expectation, Profile, Ready, Role, Scenario, Weakening, who,
+};
 
 /// A scenario with where it comes from.
 #[derive(Debug, Clone)]
@@ -37,6 +40,13 @@ impl Entry {
     pub fn users_file(&self) -> Option<String> {
         (!self.built_in).then(|| self.file.clone())
     }
+
+    /// The line in the file at which the attack or permit of each turn begins.
+    pub fn lines(&self) -> Vec<Option<usize>> {
+        let outline = outline(&self.text);
+        let line = |turn: &Turn| Some(outline.as_ref()?.place(&turn.pointer)?.0);
+        self.turns.iter().map(line).collect()
+    }
 }
 
 /// One attempt that a scenario asks for: an attack, a step or a permit, through one door.
@@ -44,6 +54,8 @@ impl Entry {
 pub struct Turn {
     /// The attack's or permit's name.
     pub name: String,
+    /// Where it stands in the scenario's file, as a JSON pointer.
+    pub pointer: String,
     /// Which of them it is.
     pub role: Role,
     /// Who acts.
@@ -54,6 +66,13 @@ pub struct Turn {
     pub door: Door,
     /// What must come of it.
     pub expected: Expectation<Arc<ControlEntry>>,
+}
+
+impl Turn {
+    /// Who acts, and how, as results name it: `a shell, operator, GET WebSocket`.
+    pub fn who(&self) -> String {
+        who(&self.name, &self.persona.name, self.door.label())
+    }
 }
 
 /// A control with its files.

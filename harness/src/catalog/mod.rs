@@ -26,6 +26,7 @@ mod source;
 mod substitution;
 mod waivers;
 mod warrant;
+mod words;
 
 pub use admission::join;
 pub use entry::*;
@@ -46,3 +47,4 @@ pub use set_up::*;
 pub(crate) use source::documents;
 pub use substitution::*;
 pub use warrant::*;
+pub(crate) use words::action_words;

@@ -83,16 +83,18 @@ impl Names<'_> {
     }
 
     fn turns(&self, scenario: &Scenario) -> Result<Vec<Turn>, Problem> {
-        let attacks = scenario.attacks.iter().flat_map(|attack| {
-            doors(attack).into_iter().map(move |door| self.attack(attack, door))
+        let attacks = scenario.attacks.iter().enumerate().flat_map(|(number, attack)| {
+            doors(attack).into_iter().map(move |door| self.attack(number, attack, door))
         });
-        attacks.chain(scenario.permits.iter().map(|permit| self.permit(permit))).collect()
+        let permits = scenario.permits.iter().enumerate();
+        attacks.chain(permits.map(|(number, permit)| self.permit(number, permit))).collect()
     }
 
-    fn attack(&self, attack: &Attack, door: Door) -> Result<Turn, Problem> {
+    fn attack(&self, number: usize, attack: &Attack, door: Door) -> Result<Turn, Problem> {
         let catalog = self.catalog;
         Ok(Turn {
             name: attack.name.clone(),
+            pointer: format!("/attacks/{number}"),
             role: attack.role(),
             persona: self.named("persona", &attack.r#as, &catalog.personas)?,
             action: attack.r#do.clone(),
@@ -101,9 +103,10 @@ impl Names<'_> {
         })
     }
 
-    fn permit(&self, permit: &Permit) -> Result<Turn, Problem> {
+    fn permit(&self, number: usize, permit: &Permit) -> Result<Turn, Problem> {
         Ok(Turn {
             name: permit.name.clone(),
+            pointer: format!("/permits/{number}"),
             role: Role::Permit,
             persona: self.named("persona", &permit.r#as, &self.catalog.personas)?,
             action: permit.r#do.clone(),

@@ -47,6 +47,11 @@ pub(crate) fn documents(text: &str) -> Result<Vec<serde_json::Value>, String> {
     serde_saphyr::from_multiple_with_options(text, options()).map_err(|error| error.to_string())
 }
 
+/// Where the parts of a file of one document are; `None` if it is none.
+pub(super) fn outline(text: &str) -> Option<Outline> {
+    serde_saphyr::from_str_with_options(text, options()).ok()
+}
+
 impl Source {
     /// A file that is text.
     pub(super) fn new(file: File) -> Result<Source, Problem> {

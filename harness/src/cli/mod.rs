@@ -43,6 +43,14 @@ is worse, and so is what fails for one reason more, or fails and was not there.
 Examples:
   brinell compare before.json after.json            the check after an upgrade or another change";
 
+const UPGRADE: &str = "\
+Each is a cluster that is made for its run and deleted after it. Where a run ends early, nothing is compared.
+With --results, `brinell compare` and `brinell report` show both once more, in any form.
+
+Examples:
+  brinell upgrade --from 1.34 --to 1.36 --cluster embedded
+  brinell upgrade --from 1.34 --to 1.36 --catalog hardening --profile payments --results upgrade";
+
 /// The end of a help: what belongs to the command, and the exit codes in the words that `said` chooses.
 fn after_help(about: &str, said: fn(Meaning) -> &'static str) -> String {
     let told = |code: &ExitCode| (*code as u8, said(code.meaning()).replace('\n', "\n     "));
@@ -77,7 +85,7 @@ pub struct Cli {
 /// What is not a run.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Show what a scenario does, why, and what to change where it fails
+    /// Tell what a scenario does, who should stop it, what is lost, and what to change where it fails
     Explain(ExplainArguments),
     /// Show what would run, be set up and be skipped; changes nothing
     Plan(PlanArguments),
@@ -97,6 +105,9 @@ pub enum Command {
         #[arg(long, value_name = "FORM", value_enum, default_value_t = Shown::Text)]
         r#as: Shown,
     },
+    /// Run on two minor versions of Kubernetes, one after the other, and say what is worse, better or otherwise different
+    #[command(after_help = after_help(UPGRADE, |meaning| meaning.comparison))]
+    Upgrade(UpgradeArguments),
     /// Say when each scenario turned and how long it takes, over many results
     Trend {
         /// Folders, of which every JSON of a run is read, and files
@@ -176,8 +187,11 @@ pub struct Catalogs {
 /// What is explained.
 #[derive(Debug, Args)]
 pub struct ExplainArguments {
-    /// The scenario's id
+    /// The scenario's id, or a glob
     pub id: String,
+    /// Print the file as it stands
+    #[arg(long)]
+    pub yaml: bool,
     /// Where else it may be.
     #[command(flatten)]
     pub catalogs: Catalogs,
@@ -242,6 +256,29 @@ pub struct PlanArguments {
         help_heading = EXISTING
     )]
     pub rbac: Option<Grantee>,
+}
+
+/// What is run before an upgrade.
+#[derive(Debug, Args)]
+pub struct UpgradeArguments {
+    /// The minor version that is there
+    #[arg(long, value_name = "X.Y", help_heading = "Cluster")]
+    pub from: String,
+    /// The minor version that comes
+    #[arg(long, value_name = "X.Y", help_heading = "Cluster")]
+    pub to: String,
+    /// Which scenarios, against which profile.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// Scenarios at a time
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: u16,
+    /// Seconds that the scenarios of each run may take altogether [default: 600]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=MAX_DEADLINE))]
+    pub deadline: Option<u64>,
+    /// Keep both results in this folder, as X.Y.json
+    #[arg(long, value_name = "DIR", help_heading = "Results")]
+    pub results: Option<PathBuf>,
 }
 
 /// Which runs are swept.
@@ -325,6 +362,10 @@ pub struct RunArguments {
     /// YAML of failures that are known, each with who answers for it until when
     #[arg(long, value_name = "FILE", help_heading = "Results")]
     pub expected: Option<PathBuf>,
+    /// Keep the audit log's lines behind each attempt in this folder, which must be empty: a file a scenario, without what
+    /// Secrets and tokens hold
+    #[arg(long, value_name = "DIR", help_heading = "Results")]
+    pub keep_evidence: Option<PathBuf>,
     /// Keep the cluster, to look at it
     #[arg(long, conflicts_with_all = ["context", "in_cluster"], help_heading = "Cluster")]
     pub keep: bool,
@@ -455,7 +496,7 @@ pub enum AssetsWork {
 /// How scenarios are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ListFormat {
-    /// A line each.
+    /// By family, for people.
     Text,
     /// One JSON document.
     Json,

@@ -3,16 +3,15 @@
 use std::path::Path;
 
 use brinell::compare::Comparison;
-use brinell::input;
 use brinell::model::{ReadError, Results};
 use brinell::report::{ExitCode, ReportError, Shown, show_comparison};
 
-use super::report::LARGEST;
+use super::report::read;
 use super::{Error, print};
 
 /// Reads two results, and says what of the first is worse, better or otherwise different in the second.
 pub fn compare(before: &Path, after: &Path, shown: Shown) -> Result<ExitCode, Error> {
-    let compared = Comparison::of(&read(before)?, &read(after)?);
+    let compared = Comparison::of(&read(before, parse)?, &read(after, parse)?);
     let compared = compared.map_err(|(cause, is_after)| {
         let path = if is_after { after } else { before }.to_owned();
         Error::NotCompared { path, cause }
@@ -21,13 +20,10 @@ pub fn compare(before: &Path, after: &Path, shown: Shown) -> Result<ExitCode, Er
     Ok(ExitCode::of_comparison(&compared))
 }
 
-/// Reads a result: all of it, or of another format what every format has.
-fn read(path: &Path) -> Result<Results, Error> {
-    let unreadable = |cause| Error::Unreadable { path: path.to_owned(), cause };
-    let document = input::read(path, LARGEST).map_err(unreadable)?;
-    let read = match Results::read(&document) {
-        Err(ReadError::Format(_)) => Results::read_core(&document),
+/// All of a result, or of another format what every format has.
+fn parse(document: &[u8]) -> Result<Results, ReadError> {
+    match Results::read(document) {
+        Err(ReadError::Format(_)) => Results::read_core(document),
         read => read,
-    };
-    read.map_err(|cause| Error::NoResults { path: path.to_owned(), cause })
+    }
 }

@@ -40,9 +40,20 @@ pub async fn conduct(
     work: impl AsyncFnOnce(&Made, &Progress) -> Result<Duration, Error>,
     output: &Output,
     keep: bool,
-    mut reporter: Reporter,
+    reporter: Reporter,
     started: Instant,
 ) -> Result<ExitCode, Error> {
+    conducted(work, output, keep, reporter, started).await.map(|(_, code)| code)
+}
+
+/// The same, with what came of it.
+pub async fn conducted(
+    work: impl AsyncFnOnce(&Made, &Progress) -> Result<Duration, Error>,
+    output: &Output,
+    keep: bool,
+    mut reporter: Reporter,
+    started: Instant,
+) -> Result<(Results, ExitCode), Error> {
     let mut signals = Signals::caught().map_err(Error::Signals)?;
     let (sender, mut events) = mpsc::unbounded_channel();
     let progress = Progress::new(sender);
@@ -79,7 +90,8 @@ pub async fn conduct(
     let reported = reported.map_err(Error::from).inspect_err(complain);
     let errors = ending.err().into_iter().chain(tidied.into_iter().filter_map(Result::err));
     let codes = errors.chain(reported.err()).map(|error| error.code());
-    Ok(codes.fold(ExitCode::of(&results, output.require_all), ExitCode::or_worse))
+    let code = codes.fold(ExitCode::of(&results, output.require_all), ExitCode::or_worse);
+    Ok((results, code))
 }
 
 async fn until_end(
@@ -186,6 +198,7 @@ pub fn options(
         node_image: cluster.node_image(version, conditions.node_image.as_deref())?,
         jobs: conditions.jobs.into(),
         deadline: conditions.deadline.map_or(deadline, Duration::from_secs),
+        keeps_lines: false,
     })
 }
 

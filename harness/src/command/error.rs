@@ -112,6 +112,9 @@ pub enum Error {
         /// Why.
         cause: NotCompared,
     },
+    /// There is nothing between a version and itself.
+    #[error("--from and --to are both {0}: name the version that is there and the one that comes")]
+    SameVersion(String),
     /// Two files to be merged say two things of one run.
     #[error(
         "{} and {} both hold run {run} and differ: one of them is older or was changed; leave it out",
@@ -249,6 +252,7 @@ impl Error {
             )
             | Error::MergedProof(_)
             | Error::NotCompared { .. }
+            | Error::SameVersion(_)
             | Error::TwoOfOneRun { .. }
             | Error::ImageToTerminal
             | Error::Report(ReportError::Open { .. })

@@ -4,24 +4,25 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::slice;
 
-use brinell::catalog::{Entry, Planned, ProfileEntry, page, select};
+use brinell::catalog::{Catalog, Entry, Planned, ProfileEntry, page, select};
 use brinell::cli::{Catalogs, ExplainArguments, ListFormat, PlanArguments, RunArguments};
 use brinell::cluster::Choice;
-use brinell::report::ExitCode;
+use brinell::report::{ExitCode, all_needs, listing, story};
 use brinell::run::Plan;
 use brinell::text::visible;
 
 use super::{Asked, Error, FOUND, asked, catalog, chosen, print, visit};
 
-/// Shows a scenario as its file has it.
+/// Tells what a scenario does, or shows its file.
 pub fn explain(arguments: &ExplainArguments) -> Result<ExitCode, Error> {
     let catalog = catalog(&arguments.catalogs)?;
     let entries = select(&catalog, slice::from_ref(&arguments.id), &[], &[])?;
-    let told = |entry: &&Entry| {
-        let origin = if entry.built_in { " (built in)" } else { "" };
-        format!("{}{origin}\n\n{}\n", visible(&entry.file), entry.text.trim_end())
+    let told = |entry: &&Entry| match arguments.yaml {
+        true => format!("{}\n", entry.text.trim_end()),
+        false => story(&catalog, entry),
     };
-    print(entries.iter().map(told).collect::<String>().as_bytes())
+    let told: Vec<String> = entries.iter().map(told).collect();
+    print(told.join("\n").as_bytes())
 }
 
 /// Prints the page of a catalog of the reader's.
@@ -37,16 +38,13 @@ pub fn list(arguments: &RunArguments) -> Result<ExitCode, Error> {
     let catalog = catalog(&arguments.selection.catalogs)?;
     let (entries, _) = chosen(&catalog, &arguments.selection)?;
     if arguments.list == Some(ListFormat::Json) {
-        let entries: Vec<_> = entries.iter().map(|entry| listed(entry)).collect();
+        let entries: Vec<_> = entries.iter().map(|entry| listed(&catalog, entry)).collect();
         return print(format!("{:#}\n", serde_json::Value::from(entries)).as_bytes());
     }
-    let width = entries.iter().map(|entry| entry.id.len()).max().unwrap_or_default();
-    let line =
-        |entry: &&Entry| format!("{:width$}  {}\n", entry.id, visible(&entry.scenario.title));
-    print(entries.iter().map(line).collect::<String>().as_bytes())
+    print(listing(&catalog, &entries).as_bytes())
 }
 
-fn listed(entry: &Entry) -> serde_json::Value {
+fn listed(catalog: &Catalog, entry: &Entry) -> serde_json::Value {
     serde_json::json!({
         "id": entry.id,
         "family": entry.family,
@@ -54,6 +52,7 @@ fn listed(entry: &Entry) -> serde_json::Value {
         "title": entry.scenario.title,
         "tags": entry.scenario.tags,
         "controls": entry.scenario.controls(),
+        "needs": all_needs(catalog, entry),
     })
 }
 

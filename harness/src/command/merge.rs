@@ -30,7 +30,7 @@ pub fn merge(arguments: &MergeArguments) -> Result<ExitCode, Error> {
 /// The runs of a file. One that had not begun has no id: it is known by its file, and by each that it was merged into, so
 /// that two which two jobs call alike stay two.
 fn of_file(path: &Path) -> Result<Vec<Results>, Error> {
-    let results = read(path)?;
+    let results = read(path, Results::read)?;
     if results.proof.is_some() {
         return Err(Error::MergedProof(path.to_owned()));
     }

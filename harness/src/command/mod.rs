@@ -13,6 +13,7 @@ pub mod report;
 pub mod run;
 pub mod sweep;
 pub mod trend;
+pub mod upgrade;
 mod visit;
 
 use std::io::{ErrorKind, Write};

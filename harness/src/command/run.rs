@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use brinell::cli::RunArguments;
 use brinell::cluster::Choice;
-use brinell::report::ExitCode;
+use brinell::report::{ExitCode, KeptLines};
 use brinell::run::{self, Options, Plan, Progress};
 
 use super::conduct::{Made, begun, conduct, options, reporter};
 use super::{Asked, Error, asked, catalog, visit};
 
 /// How long the scenarios of a run may take altogether.
-const DEADLINE: Duration = Duration::from_secs(600);
+pub(super) const DEADLINE: Duration = Duration::from_secs(600);
 
 /// Validates what can be validated without a cluster, then runs.
 pub async fn start(arguments: RunArguments) -> Result<ExitCode, Error> {
@@ -25,29 +25,33 @@ pub async fn start(arguments: RunArguments) -> Result<ExitCode, Error> {
         return visit::start(arguments, waivers, &catalog, &profile, place).await;
     }
     let choice = Choice::make(arguments.selection.cluster).await;
-    let options = options(&arguments.conditions, choice.cluster, DEADLINE)?;
+    let options = Options {
+        keeps_lines: arguments.keep_evidence.is_some(),
+        ..options(&arguments.conditions, choice.cluster, DEADLINE)?
+    };
     if arguments.keep {
         choice.cluster.see_keepable()?;
     }
-    let reporter = reporter(&arguments.output)?.waiving(waivers);
+    let lines = arguments.keep_evidence.as_deref().map(KeptLines::open).transpose()?;
+    let reporter = reporter(&arguments.output)?.waiving(waivers).keeping(lines);
     let plan = Plan::new(&catalog, &profile, choice.cluster, entries);
     let work = async |made: &Made, progress: &Progress| {
-        begin(&plan, &options, &arguments, choice, made, progress).await
+        begin(&plan, &options, arguments.output.require_all, choice, made, progress).await
     };
     conduct(work, &arguments.output, arguments.keep, reporter, started).await
 }
 
 /// Says what is begun, and runs.
-async fn begin(
+pub(super) async fn begin(
     plan: &Plan<'_>,
     options: &Options,
-    arguments: &RunArguments,
+    require_all: bool,
     choice: Choice,
     made: &Made,
     progress: &Progress,
 ) -> Result<Duration, Error> {
     progress.tell(begun(options.run.clone(), &choice, options, plan));
-    run::skip(&plan.skipped, arguments.output.require_all, progress);
+    run::skip(&plan.skipped, require_all, progress);
     if plan.scenarios.is_empty() {
         return Ok(Duration::ZERO);
     }

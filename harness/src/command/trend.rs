@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use brinell::input::Unreadable;
+use brinell::model::Results;
 use brinell::report::{ExitCode, ReportError, Shown, show_trend};
 use brinell::trend::Trend;
 
@@ -15,10 +16,10 @@ pub fn trend(paths: &[PathBuf], shown: Shown) -> Result<ExitCode, Error> {
     let mut results = Vec::new();
     for path in paths {
         if path.is_dir() {
-            let read = files(path)?.into_iter().map(|file| read(&file));
+            let read = files(path)?.into_iter().map(|file| read(&file, Results::read));
             results.extend(read.filter_map(|read| read.inspect_err(complain).ok()));
         } else {
-            results.push(read(path)?);
+            results.push(read(path, Results::read)?);
         }
     }
     let trend = Trend::of(&results);

@@ -10,7 +10,7 @@ use brinell::cluster::{
     Existing, Means, Pace, PullCredentials, ReachError, Way, lacks, namespace_prefix,
 };
 use brinell::model::{AuditSource, Context, RunEvent, WaiverEntry, Whereabouts};
-use brinell::report::ExitCode;
+use brinell::report::{ExitCode, KeptLines};
 use brinell::run::{self, Plan, Progress, Visit};
 use brinell::text;
 use k8s_openapi::jiff::Timestamp;
@@ -238,7 +238,8 @@ pub async fn start(
     place: Place,
 ) -> Result<ExitCode, Error> {
     let started = Instant::now();
-    let reporter = reporter(&arguments.output)?.waiving(waivers);
+    let lines = arguments.keep_evidence.as_deref().map(KeptLines::open).transpose()?;
+    let reporter = reporter(&arguments.output)?.waiving(waivers).keeping(lines);
     let run = text::random_hex(3);
     let mut existing = reach(place, &arguments.existing).await?;
     let values = run::values(&run, &existing.access.image).map_err(run::StageError::from)?;
@@ -296,6 +297,7 @@ async fn begin(
         require_all: arguments.output.require_all,
         jobs: arguments.conditions.jobs.into(),
         deadline: arguments.conditions.deadline.map_or(DEADLINE, Duration::from_secs),
+        keeps_lines: arguments.keep_evidence.is_some(),
     };
     run::visit(&mut plan, grounded, existing, values, visit, progress).await?;
     Ok(Duration::ZERO)

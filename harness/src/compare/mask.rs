@@ -5,13 +5,14 @@ use regex::{Captures, Regex};
 use crate::model::Results;
 
 /// What any run has of its own: UIDs, long hexadecimal numbers, times, addresses with their ports, and the ends of names that
-/// the API server chooses (k8s.io/apimachinery/pkg/util/rand: letters and digits that make no words).
+/// the API server chooses (k8s.io/apimachinery/pkg/util/rand: letters and digits that make no words), with the minute that a
+/// CronJob's pods have before it (getJobName in pkg/controller/cronjob/utils.go).
 const OF_ANY_RUN: &str = concat!(
     r"(?P<uid>\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b)",
     r"|(?P<hex>\b[0-9a-f]{16,}\b)",
     r"|(?P<time>\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z?)",
     r"|(?P<address>\b\d{1,3}(?:\.\d{1,3}){3}\b(?::\d{1,5}\b)?|\[[0-9a-f:]*:[0-9a-f:]*\](?::\d{1,5}\b)?|\blocalhost:\d{1,5}\b)",
-    r"|(?P<chosen>(?:-[bcdfghjklmnpqrstvwxz2456789]{8,10})?-[bcdfghjklmnpqrstvwxz2456789]{5}\b)",
+    r"|(?P<chosen>(?:-[bcdfghjklmnpqrstvwxz2456789]{8,10}|-\d{8})?-[bcdfghjklmnpqrstvwxz2456789]{5}\b)",
 );
 
 /// Masks what is of one run alone.
@@ -65,6 +66,7 @@ mod tests {
             ("https://[::1]:6443/api", "https://ADDRESS/api"),
             ("0e6b9a14-8a57-4d0c-9b6e-0f4a4a5b6c7d", "UID"),
             ("pods \"app-5d4f8c7b9d-x2k4z\" is", "pods \"app-CHOSEN\" is"),
+            ("pods \"app-29929818-x2k4z\" is", "pods \"app-CHOSEN\" is"),
             ("exec-guard, pod-security 403", "exec-guard, pod-security 403"),
             ("validating-admission-policy", "validating-admission-policy"),
             ("v1.36.3, port 6443, cis-5.1.2", "v1.36.3, port 6443, cis-5.1.2"),

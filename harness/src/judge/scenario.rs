@@ -62,6 +62,7 @@ fn attempt(turn: &Turn, record: AttemptRecord, values: &Values) -> AttemptResult
         role: turn.role,
         persona: turn.persona.name.clone(),
         door: turn.door.label().to_owned(),
+        line: None,
         judgement,
         evidence,
         too_soon,

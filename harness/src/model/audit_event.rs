@@ -2,6 +2,7 @@
 //! No body is kept: what a Secret holds must not reach a report.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -58,6 +59,10 @@ pub struct Event {
     /// API server's own log shows everything.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub unshown: BTreeSet<Part>,
+    /// The line that it was read from, where lines are kept (`--keep-evidence`), without what Secrets and tokens hold. It is
+    /// no part of results.
+    #[serde(skip)]
+    pub line: Option<Arc<str>>,
 }
 
 /// A part of an event that a log may not show.

@@ -79,6 +79,7 @@ impl Scenario {
             verdict,
             cause: None,
             waived: None,
+            audit_lines: None,
             attempts: attempts.into_iter().map(Attempt::result).collect(),
             took: Duration::ZERO,
         }
@@ -93,6 +94,7 @@ impl Attempt {
             role,
             persona,
             door,
+            line: None,
             judgement: Judgement::bare(judgement.verdict),
             evidence: None,
             too_soon: None,

@@ -1,6 +1,7 @@
 //! What a persona's file says, as types. A persona's name is the file's; it is not written in the file.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -148,6 +149,21 @@ impl Rule {
             && (holds(&self.resources, &right.resource)
                 || !subresource.is_empty() && self.resources.contains(&any))
             && (self.resource_names.is_empty() || right.named.as_ref().is_some_and(is_named))
+    }
+}
+
+/// `get, create pods/exec, pods/attach`, `list deployments of apps`, `get /metrics`.
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what: Vec<&str> =
+            self.resources.iter().chain(&self.non_resource_urls).map(String::as_str).collect();
+        write!(f, "{} {}", self.verbs.join(", "), what.join(", "))?;
+        if !self.resource_names.is_empty() {
+            write!(f, " called {}", self.resource_names.join(", "))?;
+        }
+        let groups: Vec<&str> =
+            self.api_groups.iter().map(String::as_str).filter(|it| !it.is_empty()).collect();
+        if groups.is_empty() { Ok(()) } else { write!(f, " of {}", groups.join(", ")) }
     }
 }
 

@@ -140,7 +140,9 @@ impl Results {
             }
             RunEvent::StepStarted { .. }
             | RunEvent::StepFinished { .. }
+            | RunEvent::Planned { .. }
             | RunEvent::ScenarioStarted { .. }
+            | RunEvent::ScenarioDoing { .. }
             | RunEvent::WeakeningStarted { .. } => {}
         }
     }

@@ -52,10 +52,26 @@ pub enum RunEvent {
         /// What went wrong and what to do.
         error: String,
     },
+    /// It is known how much there is to do.
+    Planned {
+        /// How much.
+        all: usize,
+        /// Of what: attempts of a run, weakenings of a proof.
+        of: Unit,
+    },
     /// A scenario begins.
     ScenarioStarted {
         /// Its id.
         id: String,
+    },
+    /// A scenario goes on to something.
+    ScenarioDoing {
+        /// Its id.
+        id: String,
+        /// What: an attempt, or what is waited for after the last of them.
+        doing: String,
+        /// How many of its attempts are over.
+        sent: usize,
     },
     /// A scenario ended.
     ScenarioFinished(Box<ScenarioResult>),
@@ -72,6 +88,25 @@ pub enum RunEvent {
     WaiversSettled(Vec<SettledWaiver>),
     /// The run is over and has tidied up.
     Finished(Summary),
+}
+
+/// What is counted while a run or a proof goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// An attempt of a run.
+    Attempt,
+    /// A weakening of a proof.
+    Weakening,
+}
+
+impl Unit {
+    /// As a sentence names one of them.
+    pub fn label(self) -> &'static str {
+        match self {
+            Unit::Attempt => "attempt",
+            Unit::Weakening => "weakening",
+        }
+    }
 }
 
 /// All that is known of one scenario of a run.
@@ -104,6 +139,10 @@ pub struct ScenarioResult {
     /// What of it is waived; `None` where nothing is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waived: Option<Waived>,
+    /// The file with the lines of the audit log behind its attempts, in the folder that `--keep-evidence` named; `None` where
+    /// none were kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit_lines: Option<String>,
     /// What was sent and what came of it, in order.
     pub attempts: Vec<AttemptResult>,
     /// From the first attempt to the last evidence.
@@ -124,6 +163,9 @@ pub struct AttemptResult {
     pub persona: String,
     /// The door's label, empty where there is one only.
     pub door: String,
+    /// The line at which it begins in the scenario's file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
     /// The verdict.
     pub judgement: Judgement,
     /// What it rests on; `None` when the attempt could not be made.
@@ -136,10 +178,14 @@ pub struct AttemptResult {
 impl AttemptResult {
     /// Who acted, and how: `a shell, operator, GET WebSocket`.
     pub fn who(&self) -> String {
-        let parts = [&self.name, &self.persona, &self.door];
-        let told = parts.into_iter().filter(|part| !part.is_empty()).map(String::as_str);
-        told.collect::<Vec<_>>().join(", ")
+        who(&self.name, &self.persona, &self.door)
     }
+}
+
+/// Who acts, and how: `a shell, operator, GET WebSocket`.
+pub fn who(name: &str, persona: &str, door: &str) -> String {
+    let parts = [name, persona, door].into_iter().filter(|part| !part.is_empty());
+    parts.collect::<Vec<_>>().join(", ")
 }
 
 /// What an attempt is in its scenario.

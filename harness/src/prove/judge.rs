@@ -294,6 +294,7 @@ mod tests {
                 role: Role::Attack,
                 persona: String::new(),
                 door: String::new(),
+                line: None,
                 judgement: Judgement {
                     verdict,
                     outcome: String::new(),
@@ -320,6 +321,7 @@ mod tests {
             verdict: worst.unwrap_or(Verdict::Passed),
             cause: None,
             waived: None,
+            audit_lines: None,
             attempts,
             took: Duration::ZERO,
         }

@@ -14,13 +14,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::try_join_all;
-use tokio::sync::mpsc;
 
 pub use trial::Trials;
 use trial::{Trial, Untried};
 
 use crate::cluster::RunFolder;
-use crate::model::{Outcome, RunEvent, ScenarioResult, WeakeningResult};
+use crate::model::{Outcome, RunEvent, ScenarioResult, Unit, WeakeningResult};
 use crate::run::{Options, Plan, Progress, StageError};
 use lane::Lane;
 
@@ -80,10 +79,11 @@ pub async fn prove(
         let making = lane_runs.iter().enumerate().map(|(position, lane_run)| {
             let options = Options { run: lane_run.run.clone(), ..options.clone() };
             // All clusters take the same steps: the first one shows them.
-            let progress = if position == 0 { progress.clone() } else { unheard() };
+            let progress = if position == 0 { progress.clone() } else { Progress::unheard() };
             async move { Lane::make(plan, options, Arc::clone(&lane_run.folder), &progress).await }
         });
         let lanes = try_join_all(making).await?;
+        progress.tell(RunEvent::Planned { all: trials.trials.len(), of: Unit::Weakening });
         let queue = Mutex::new(trials.trials.iter().collect::<VecDeque<_>>());
         let results = try_join_all(lanes.iter().map(|lane| work(lane, &queue, progress))).await?;
         let made_in = lanes.iter().map(Lane::made_in).max().unwrap_or_default();
@@ -106,10 +106,6 @@ pub async fn prove(
     let proof = judge::proof(plan, trials, results);
     progress.tell(RunEvent::Proven(Box::new(proof)));
     Ok(made_in)
-}
-
-fn unheard() -> Progress {
-    Progress::new(mpsc::unbounded_channel().0)
 }
 
 /// Takes trials from the queue until it is empty.

@@ -38,7 +38,10 @@ pub(crate) fn endings() -> String {
 
 impl Format {
     /// The format of a file by the end of its name.
-    pub(crate) fn of(path: &Path) -> Result<&'static Format, NoEnding> {
+    ///
+    /// # Errors
+    /// When it says none.
+    pub fn of(path: &Path) -> Result<&'static Format, NoEnding> {
         let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase());
         let name = name.unwrap_or_default();
         let ends =

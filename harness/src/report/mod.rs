@@ -17,12 +17,14 @@ mod format;
 mod html;
 mod json;
 mod junit;
+mod lines;
 mod markdown;
 mod open_metrics;
 mod paint;
 mod proof;
 mod sarif;
 mod screen;
+mod story;
 mod terminal;
 mod text;
 mod trend;
@@ -44,6 +46,8 @@ pub use exit::{ExitCode, Meaning};
 pub use file::ReportFile;
 pub(crate) use format::endings;
 pub use format::{Format, NoEnding};
+pub use lines::KeptLines;
+pub use story::{all_needs, listing, story};
 pub use terminal::{Detail, Terminal, one_line};
 
 /// Every format, in the order in which files of them are written.
@@ -111,13 +115,20 @@ pub struct Reporter<W: Write + Send + 'static = Stdout> {
     terminal: Terminal<W>,
     files: Vec<ReportFile>,
     waivers: Vec<WaiverEntry>,
+    lines: Option<KeptLines>,
     error: Option<ReportError>,
 }
 
 impl<W: Write + Send + 'static> Reporter<W> {
     /// Nothing has happened yet.
     pub fn new(terminal: Terminal<W>, files: Vec<ReportFile>) -> Self {
-        Reporter { results: Results::default(), terminal, files, waivers: Vec::new(), error: None }
+        let (results, waivers) = (Results::default(), Vec::new());
+        Reporter { results, terminal, files, waivers, lines: None, error: None }
+    }
+
+    /// The same, which keeps the lines of the audit log.
+    pub fn keeping(self, lines: Option<KeptLines>) -> Self {
+        Reporter { lines, ..self }
     }
 
     /// The same, with failures that somebody answers for.
@@ -130,6 +141,8 @@ impl<W: Write + Send + 'static> Reporter<W> {
     pub fn on(&mut self, mut event: RunEvent) {
         if let RunEvent::ScenarioFinished(result) = &mut event {
             waive(result, &self.waivers, self.results.day());
+            let kept = self.lines.as_ref().map_or(Ok(()), |lines| lines.keep(result));
+            self.keep(kept);
         }
         let shown = self.terminal.on(&event);
         self.keep(shown);

@@ -302,6 +302,7 @@ pub(crate) fn hostile(text: &str) -> Vec<RunEvent> {
         verdict: Verdict::Failed,
         cause: None,
         waived: None,
+        audit_lines: None,
         attempts: vec![attempt],
         took: Duration::from_millis(5),
     };
@@ -404,6 +405,7 @@ fn exec_interactive(verdict: Verdict, attempts: Vec<AttemptResult>) -> ScenarioR
         verdict,
         cause: None,
         waived: None,
+        audit_lines: None,
         attempts,
         took: Duration::from_millis(600),
     }
@@ -494,6 +496,7 @@ fn attempt(
         role,
         persona: "operator".to_owned(),
         door: door.label().to_owned(),
+        line: Some(11),
         judgement,
         evidence: Some(Evidence {
             sent: Sent {
@@ -521,6 +524,7 @@ fn permit(judgement: Judgement) -> AttemptResult {
     AttemptResult {
         name: "a single command".to_owned(),
         door: "WebSocket".to_owned(),
+        line: Some(27),
         ..attempt(Role::Permit, 4, Door::GetWebsocket, judgement, stream())
     }
 }
@@ -565,6 +569,7 @@ fn log(id: &str, notes: &[&str]) -> Log {
         response_object: false,
         request_received_timestamp: "2026-11-20T10:00:00.000000Z".to_owned(),
         unshown: BTreeSet::new(),
+        line: None,
     };
     let events = if id.is_empty() { vec![] } else { vec![event] };
     Log::Read { events, traces: vec![], fence: "k7f3-fence".to_owned() }

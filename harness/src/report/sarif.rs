@@ -92,7 +92,7 @@ fn invocation(results: &Results) -> Value {
 
 /// What came of a scenario that did not pass: a result for each reason, or one for what could not be told.
 fn found((index, result): (usize, &ScenarioResult)) -> Vec<Value> {
-    let of = |kind: &str, what: &str, text: String| {
+    let of = |kind: &str, what: &str, text: String, line: Option<usize>| {
         let level = if kind == "fail" { "error" } else { "none" };
         let mut found = json!({
             "ruleId": visible(&result.id),
@@ -100,7 +100,7 @@ fn found((index, result): (usize, &ScenarioResult)) -> Vec<Value> {
             "kind": kind,
             "level": level,
             "message": message(&text),
-            "locations": [location(result)],
+            "locations": [location(result, line)],
             "partialFingerprints": {"brinell/v1": format!("{}/{what}", visible(&result.id))},
         });
         if result.is_waived() {
@@ -110,15 +110,26 @@ fn found((index, result): (usize, &ScenarioResult)) -> Vec<Value> {
     };
     let mut all: Vec<Value> = Vec::new();
     for reason in result.reasons() {
-        all.push(of("fail", reason.label(), failed(result, reason)));
+        let line =
+            first_line(result, |it| it.judgement.findings.iter().any(|it| it.reason == reason));
+        all.push(of("fail", reason.label(), failed(result, reason), line));
     }
     if result.verdict == Verdict::Inconclusive {
+        let line = first_line(result, |it| !it.judgement.causes.is_empty());
         let causes = result.attempts.iter().flat_map(|attempt| &attempt.judgement.causes);
         let causes: Vec<String> = block::distinct(result.cause.iter().chain(causes));
         let label = result.verdict.label();
-        all.push(of("open", label, format!("{label}: {}", causes.join("; "))));
+        all.push(of("open", label, format!("{label}: {}", causes.join("; ")), line));
     }
     all
+}
+
+/// The line of the first attempt that is concerned.
+fn first_line(
+    result: &ScenarioResult,
+    is_concerned: impl Fn(&AttemptResult) -> bool,
+) -> Option<usize> {
+    result.attempts.iter().find(|attempt| is_concerned(attempt))?.line
 }
 
 /// `bypassed by a shell, operator, GET WebSocket and 2 more. Expected …; got …. Look at …`
@@ -144,8 +155,8 @@ fn failed(result: &ScenarioResult, reason: Reason) -> String {
     )
 }
 
-/// The scenario's file: the user's own, or the one in the sources of brinell.
-fn location(result: &ScenarioResult) -> Value {
+/// A line of the scenario's file, or its first: the file is the user's own, or the one in the sources of brinell.
+fn location(result: &ScenarioResult, line: Option<usize>) -> Value {
     let place = match &result.file {
         Some(file) => json!({"uri": uri(file)}),
         None => {
@@ -156,7 +167,7 @@ fn location(result: &ScenarioResult) -> Value {
     let controls =
         result.controls.iter().map(|control| json!({"name": visible(control), "kind": "resource"}));
     json!({
-        "physicalLocation": {"artifactLocation": place, "region": {"startLine": 1}},
+        "physicalLocation": {"artifactLocation": place, "region": {"startLine": line.unwrap_or(1)}},
         "logicalLocations": controls.collect::<Vec<Value>>(),
     })
 }
@@ -250,6 +261,34 @@ mod tests {
         }
         let notes = &document["runs"][0]["invocations"][0]["toolExecutionNotifications"];
         assert!(notes[0]["message"]["text"].as_str().unwrap().contains("egress-database"));
+    }
+
+    #[test]
+    fn a_result_points_at_the_first_attempt_that_it_is_about() {
+        let mut results = sample::results(&sample::mixed());
+        for result in &mut results.scenarios {
+            let lines = result.attempts.iter_mut().zip([Some(3), Some(5), None, Some(9)]);
+            lines.for_each(|(attempt, line)| attempt.line = line);
+        }
+        // Only its second attempt is inconclusive now.
+        results.scenarios[3].attempts[0].judgement.causes.clear();
+        let lines = |results: &Results| -> Vec<(String, u64)> {
+            let document = document(results);
+            let told = document["runs"][0]["results"].as_array().unwrap().iter().map(|it| {
+                let region = &it["locations"][0]["physicalLocation"]["region"];
+                let kind = it["partialFingerprints"]["brinell/v1"].as_str().unwrap();
+                (kind.to_owned(), region["startLine"].as_u64().unwrap())
+            });
+            told.collect()
+        };
+        let bypassed = ("exec-interactive/bypassed".to_owned(), 3);
+        let told = lines(&results);
+        assert!(told.contains(&bypassed), "{told:?}");
+        assert!(told.contains(&("secret-list-cluster/inconclusive".to_owned(), 5)), "{told:?}");
+        results.scenarios[1].attempts[0].judgement.findings.clear();
+        results.scenarios[1].attempts[1].line = None;
+        let told = lines(&results);
+        assert!(told.contains(&("exec-interactive/bypassed".to_owned(), 1)), "{told:?}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The run as a person reads it while it goes.
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Stdout, Write};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,12 +10,12 @@ use std::time::Duration;
 use anstream::{AutoStream, ColorChoice};
 
 use super::paint::Paint;
-use super::screen::Screen;
+use super::screen::{Screen, Shows};
 use super::text::wrap_lines;
 use super::{ReportError, block, proof};
 use crate::model::{
-    ABORTED, NOT_ACTING, Outcome, Results, RunEvent, ScenarioResult, Summary, Verdict, WAIVED,
-    WaiverState, WeakeningResult,
+    ABORTED, NOT_ACTING, Outcome, Results, RunEvent, ScenarioResult, Summary, Unit, Verdict,
+    WAIVED, WaiverState, WeakeningResult,
 };
 use crate::text::{count, first_of, visible};
 
@@ -26,6 +27,8 @@ const TICK: Duration = Duration::from_millis(500);
 pub enum Detail {
     /// What did not pass, and the summary.
     Quiet,
+    /// Every step, and the summary.
+    Steps,
     /// Every step and every attempt.
     Normal,
     /// Each attempt's request, Audit-ID and answer too.
@@ -48,6 +51,41 @@ pub struct Terminal<W: Write + Send + 'static = Stdout> {
     look: Look,
     detail: Detail,
     printed: bool,
+    work: Work,
+}
+
+/// How much there is to do, and how much of it is done.
+#[derive(Default)]
+struct Work {
+    /// All of it, and what it is; `None` while that is not known.
+    all: Option<(usize, Unit)>,
+    /// What is over.
+    done: usize,
+    /// What is over of scenarios that are not, by their ids.
+    begun: BTreeMap<String, usize>,
+}
+
+impl Work {
+    /// `23 of 311 attempts`; empty while it is not known how many there are.
+    fn words(&self) -> String {
+        let Some((all, of)) = self.all else { return String::new() };
+        format!("{} of {}", self.done + self.begun.values().sum::<usize>(), count(all, of.label()))
+    }
+
+    fn on(&mut self, event: &RunEvent) {
+        match event {
+            RunEvent::Planned { all, of } => self.all = Some((*all, *of)),
+            RunEvent::ScenarioDoing { id, sent, .. } => {
+                self.begun.insert(id.clone(), *sent);
+            }
+            RunEvent::ScenarioFinished(result) => {
+                self.begun.remove(&result.id);
+                self.done += result.attempts.len();
+            }
+            RunEvent::WeakeningFinished(_) => self.done += 1,
+            _ => {}
+        }
+    }
 }
 
 impl Terminal {
@@ -67,13 +105,19 @@ impl Terminal {
 impl<W: Write + Send + 'static> Terminal<W> {
     pub(super) fn new(output: W, look: Look, detail: Detail) -> Self {
         let look = Look { live: look.live && detail != Detail::Quiet, ..look };
-        let screen = Arc::new(Mutex::new(Screen::new(output, look.live)));
+        let shows = match (look.live, detail) {
+            (true, _) => Shows::Live,
+            (false, Detail::Quiet) => Shows::Nothing,
+            (false, _) => Shows::PLAIN,
+        };
+        let screen = Arc::new(Mutex::new(Screen::new(output, shows)));
         Terminal {
-            _ticker: look.live.then(|| Ticker::start(Arc::clone(&screen))),
+            _ticker: (shows != Shows::Nothing).then(|| Ticker::start(Arc::clone(&screen))),
             screen,
             look,
             detail,
             printed: false,
+            work: Work::default(),
         }
     }
 
@@ -93,6 +137,8 @@ impl<W: Write + Send + 'static> Terminal<W> {
 
     fn show(&mut self, event: &RunEvent) -> io::Result<()> {
         let quiet = self.detail == Detail::Quiet;
+        self.work.on(event);
+        self.screen().count(self.work.words());
         match event {
             RunEvent::Started { run, cluster, kubernetes, .. } => {
                 let header = format!("run {run}, Kubernetes {kubernetes} on {cluster}");
@@ -112,22 +158,27 @@ impl<W: Write + Send + 'static> Terminal<W> {
             RunEvent::ScenarioStarted { id } => {
                 self.screen().begin(id, format!("  {} …", visible(id)))
             }
+            RunEvent::ScenarioDoing { id, doing, .. } => {
+                self.screen().go_on(id, format!("  {}: {} …", visible(id), visible(doing)))
+            }
             RunEvent::ScenarioFinished(result) => self.end_scenario(result),
             RunEvent::WeakeningStarted { id } => {
                 self.screen().begin(id, format!("  {} …", visible(id)))
             }
             RunEvent::WeakeningFinished(result) => self.end_weakening(result),
-            RunEvent::Proven(_) | RunEvent::WaiversSettled(_) | RunEvent::Finished(_) => Ok(()),
+            RunEvent::Planned { .. }
+            | RunEvent::Proven(_)
+            | RunEvent::WaiversSettled(_)
+            | RunEvent::Finished(_) => Ok(()),
         }
     }
 
     fn begin_step(&mut self, name: &str, doing: &str) -> io::Result<()> {
         let line = block::step(name, &format!("{doing} …"), None);
-        if self.look.live {
-            self.screen().begin(name, line.lines().next().unwrap_or_default().to_owned())
-        } else {
-            self.print(&line)
+        if !self.look.live {
+            self.print(&line)?;
         }
+        self.screen().begin(name, line.lines().next().unwrap_or_default().to_owned())
     }
 
     /// `ABORTED  kind could not make the cluster: …`
@@ -140,8 +191,10 @@ impl<W: Write + Send + 'static> Terminal<W> {
 
     fn end_scenario(&mut self, result: &ScenarioResult) -> io::Result<()> {
         self.screen().end(&result.id);
-        if self.detail == Detail::Quiet && !result.is_bad() {
-            return Ok(());
+        match self.detail {
+            Detail::Steps => return Ok(()),
+            Detail::Quiet if !result.is_bad() => return Ok(()),
+            Detail::Quiet | Detail::Normal | Detail::Verbose => {}
         }
         let verbose = self.detail == Detail::Verbose;
         self.print_apart(&block::scenario(result, verbose, self.paint()))
@@ -165,7 +218,9 @@ impl<W: Write + Send + 'static> Terminal<W> {
         }
         let found = found(results, summary, &reports.join(", "));
         let waivers = waivers(results, self.paint());
-        let end = [found.trim_end(), &end(results, summary), &closer(results)].map(lines);
+        // Of steps alone there is no scenario to look at: what is different is told afterwards.
+        let closer = if self.detail == Detail::Steps { String::new() } else { closer(results) };
+        let end = [found.trim_end(), &end(results, summary), &closer].map(lines);
         let text = waivers + &end.concat();
         self.print_apart(&text)
     }
@@ -312,7 +367,7 @@ fn lock<W: Write>(screen: &Mutex<Screen<W>>) -> MutexGuard<'_, Screen<W>> {
     screen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Rewrites the transient line twice a second, until dropped.
+/// Shows what is going on anew twice a second, until dropped.
 struct Ticker {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -402,6 +457,13 @@ mod tests {
     }
 
     #[test]
+    fn steps_alone_name_no_scenario() {
+        let text = draw(&sample::failing(), PLAIN, Detail::Steps);
+        assert!(text.contains("  staged ") && text.contains("1 failed"), "{text}");
+        assert!(!text.contains("exec-interactive"), "{text}");
+    }
+
+    #[test]
     fn verbose_run() {
         insta::assert_snapshot!(draw(&sample::failing(), PLAIN, Detail::Verbose));
     }
@@ -474,6 +536,27 @@ mod tests {
         let expected: Vec<_> =
             plain.lines().filter(|line| !line.ends_with('…')).map(Some).collect();
         assert_eq!(kept, expected);
+    }
+
+    #[test]
+    fn a_terminal_shows_how_much_is_left_and_what_is_waited_for() {
+        let mut events = sample::passing();
+        let id = "exec-interactive".to_owned();
+        let doing = "a shell, operator, GET WebSocket".to_owned();
+        let begun = events.iter().position(|it| matches!(it, RunEvent::ScenarioStarted { .. }));
+        let begun = begun.unwrap();
+        events.insert(begun, RunEvent::Planned { all: 9, of: Unit::Attempt });
+        events.insert(begun + 2, RunEvent::ScenarioDoing { id, doing, sent: 1 });
+        let shared = Shared::default();
+        let live = Look { colour: false, live: true };
+        let mut terminal = Terminal::new(shared.clone(), live, Detail::Normal);
+        events.iter().for_each(|event| terminal.on(event).unwrap());
+        let text = shared.text();
+        let shown = "  1 of 9 attempts; exec-interactive: a shell, operator, GET";
+        assert!(text.contains(shown), "{text:?}");
+        assert_eq!(terminal.work.words(), "4 of 9 attempts");
+        let plain = draw(&events, PLAIN, Detail::Normal);
+        assert_eq!(plain, draw(&sample::passing(), PLAIN, Detail::Normal), "lines of their own");
     }
 
     #[test]

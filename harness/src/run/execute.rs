@@ -11,7 +11,7 @@ use super::play::Play;
 use super::stage::Stage;
 use super::{Plan, Progress};
 use crate::catalog::Entry;
-use crate::model::{Attack, RunEvent, ScenarioResult, Verdict};
+use crate::model::{Attack, RunEvent, ScenarioResult, Unit, Verdict};
 use crate::text::count;
 
 /// Runs every scenario of the plan, `jobs` at a time, until `deadline`.
@@ -22,6 +22,7 @@ pub async fn execute(
     deadline: Instant,
     progress: &Progress,
 ) {
+    tell_all(plan, progress);
     let running = begun(&plan.scenarios).into_iter().map(|(_, entry)| async move {
         let result = started(stage, entry, progress).run(Some(deadline)).await;
         progress.tell(RunEvent::ScenarioFinished(Box::new(result)));
@@ -37,6 +38,7 @@ pub async fn execute_late(
     deadline: Instant,
     progress: &Progress,
 ) {
+    tell_all(plan, progress);
     let trying = begun(&plan.scenarios).into_iter().map(|(_, entry)| async move {
         let play = started(stage, entry, progress);
         let tried = play.try_all(Some(deadline)).await;
@@ -56,10 +58,15 @@ pub async fn execute_late(
     }
 }
 
+/// Says how many attempts there are.
+fn tell_all(plan: &Plan<'_>, progress: &Progress) {
+    progress.tell(RunEvent::Planned { all: plan.turns().count(), of: Unit::Attempt });
+}
+
 /// Says that a scenario is begun.
-fn started<'a>(stage: &'a Stage, entry: &'a Entry, progress: &Progress) -> Play<'a> {
+fn started<'a>(stage: &'a Stage, entry: &'a Entry, progress: &'a Progress) -> Play<'a> {
     progress.tell(RunEvent::ScenarioStarted { id: entry.id.clone() });
-    Play::new(stage, entry)
+    Play::new(stage, entry, progress)
 }
 
 /// Runs these scenarios on a stage, `jobs` at a time, and returns their results in the same order.
@@ -68,8 +75,9 @@ pub(crate) async fn together(
     entries: &[&Entry],
     jobs: usize,
 ) -> Vec<ScenarioResult> {
+    let progress = &Progress::unheard();
     let running = begun(entries).into_iter().map(|(position, entry)| async move {
-        (position, Play::new(stage, entry).run(None).await)
+        (position, Play::new(stage, entry, progress).run(None).await)
     });
     let mut results: Vec<_> = futures::stream::iter(running).buffer_unordered(jobs).collect().await;
     results.sort_by_key(|(position, _)| *position);
@@ -106,6 +114,7 @@ pub fn without_attempts(entry: &Entry, verdict: Verdict, cause: String) -> Scena
         verdict,
         cause: Some(cause),
         waived: None,
+        audit_lines: None,
         attempts: Vec::new(),
         took: Duration::ZERO,
     }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use execute::together;
-pub use plan::Plan;
+pub use plan::{Plan, needs};
 pub use progress::Progress;
 pub use stage::StageError;
 use stage::stage;
@@ -50,6 +50,8 @@ pub struct Options {
     pub jobs: usize,
     /// How long the scenarios may take altogether.
     pub deadline: Duration,
+    /// Whether the lines of the audit log are kept.
+    pub keeps_lines: bool,
 }
 
 /// Tells of scenarios that cannot run, and why.
@@ -70,6 +72,7 @@ pub async fn run(
     progress: &Progress,
 ) -> Result<Duration, StageError> {
     let own = make_stage(plan, options, folder, progress).await?;
+    keep_lines(&own.stage, options.keeps_lines);
     let deadline = tokio::time::Instant::now() + options.deadline;
     execute::execute(plan, &own.stage, options.jobs, deadline, progress).await;
     // Fails if the cluster has ended. This waits for nothing: each scenario would have noticed the end.
@@ -90,6 +93,15 @@ pub struct Visit {
     pub jobs: usize,
     /// How long the scenarios may take altogether.
     pub deadline: Duration,
+    /// Whether the lines of the audit log are kept.
+    pub keeps_lines: bool,
+}
+
+/// Has the log keep its lines, where there is one.
+fn keep_lines(stage: &Stage, keeps_lines: bool) {
+    if let Some(log) = stage.world.sight.log.as_ref().filter(|_| keeps_lines) {
+        log.keep_lines();
+    }
 }
 
 /// Makes what scenarios act on, on an existing cluster, and runs the plan's scenarios there. Whatever becomes of it, the caller
@@ -112,6 +124,7 @@ pub async fn visit(
     let furnishing = async { stage.while_there(furnishing).await? };
     progress.step("staged", "making what scenarios act on", furnishing).await?;
     skip(&plan.skipped[planned..], visit.require_all, progress);
+    keep_lines(&stage, visit.keeps_lines);
     let deadline = tokio::time::Instant::now() + visit.deadline;
     match &existing.sight.log {
         Some(log) if !log.is_in_order() => {

@@ -99,14 +99,7 @@ impl<'a> Plan<'a> {
 
     /// Why a scenario cannot run here.
     fn why_not(&self, catalog: &Catalog, entry: &Entry) -> Option<String> {
-        let mut needs = entry.needs();
-        if proves_our_roles(catalog, entry) {
-            needs.insert(Need::Players);
-        }
-        if entry.scenario.actions().any(|action| reads_along(&entry.target, action)) {
-            needs.insert(Need::RealNode);
-        }
-        if let Some(why) = self.lacks.why_not(&needs) {
+        if let Some(why) = self.lacks.why_not(&needs(catalog, entry)) {
             return Some(why);
         }
         let set: BTreeSet<&str> = self.controls.iter().map(|it| it.control.id.as_str()).collect();
@@ -167,6 +160,14 @@ impl<'a> Plan<'a> {
         let by_name: BTreeMap<&str, &PersonaEntry> = all.map(|it| (it.name.as_str(), it)).collect();
         by_name.into_values().collect()
     }
+}
+
+/// What a cluster must have for a scenario. What its controls need is their own.
+pub fn needs(catalog: &Catalog, entry: &Entry) -> BTreeSet<Need> {
+    let players = proves_our_roles(catalog, entry).then_some(Need::Players);
+    let mut actions = entry.scenario.actions();
+    let node = actions.any(|action| reads_along(&entry.target, action)).then_some(Need::RealNode);
+    entry.needs().into_iter().chain(players).chain(node).collect()
 }
 
 /// Whether an action reads along with a main process that only a real node runs.

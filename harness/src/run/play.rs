@@ -6,14 +6,15 @@ use tokio::time::Instant;
 
 use super::collect::collect;
 use super::execute::without_attempts;
+use super::progress::Progress;
 use super::send::{Sender, Sending};
 use super::stage::Stage;
 use crate::attack::Ledger;
 use crate::audit::Awaited;
-use crate::catalog::Entry;
+use crate::catalog::{Entry, Turn};
 use crate::cluster::Servers;
 use crate::judge::{Judged, judge};
-use crate::model::{LeftOver, Record, ScenarioResult, Steadiness};
+use crate::model::{LeftOver, Record, RunEvent, ScenarioResult, Steadiness};
 
 /// How long the removal of what a scenario made may take: a moment, where the API server answers.
 const TIDYING: Duration = Duration::from_secs(10);
@@ -43,13 +44,20 @@ impl Tried {
 pub(super) struct Play<'a> {
     stage: &'a Stage,
     entry: &'a Entry,
+    progress: &'a Progress,
     ledger: Ledger,
 }
 
 impl<'a> Play<'a> {
     /// Nothing of it is tried yet.
-    pub(super) fn new(stage: &'a Stage, entry: &'a Entry) -> Self {
-        Play { stage, entry, ledger: stage.ledger() }
+    pub(super) fn new(stage: &'a Stage, entry: &'a Entry, progress: &'a Progress) -> Self {
+        Play { stage, entry, progress, ledger: stage.ledger() }
+    }
+
+    /// Says what is waited for.
+    fn tell(&self, sent: usize, doing: &str) {
+        let (id, doing) = (self.entry.id.clone(), doing.to_owned());
+        self.progress.tell(RunEvent::ScenarioDoing { id, doing, sent });
     }
 
     /// Tries everything, until the deadline or the end of the cluster. What was sent up to there is judged.
@@ -62,6 +70,7 @@ impl<'a> Play<'a> {
     pub(super) async fn try_all(&self, deadline: Option<Instant>) -> Tried {
         let started = Instant::now();
         let (sendings, process, cause) = self.send(deadline).await;
+        self.tell(sendings.len(), "what the audit log holds of it");
         Tried { sendings, process, cause, took: started.elapsed() }
     }
 
@@ -69,13 +78,18 @@ impl<'a> Play<'a> {
     pub(super) async fn conclude(&self, tried: Tried) -> ScenarioResult {
         let started = Instant::now();
         let Tried { sendings, process, cause, took } = tried;
+        let sent = sendings.len();
         let attempts = collect(self.stage, sendings).await;
         let steadiness = self.steadiness(process);
         let took = took + started.elapsed();
+        self.tell(sent, "removing what it made");
         let left_over = self.tidy().await;
         let record = Record { attempts, steadiness, left_over, cause };
-        let Judged { verdict, cause, attempts } =
+        let Judged { verdict, cause, mut attempts } =
             judge(&self.entry.turns, record, &self.stage.values);
+        for (attempt, line) in attempts.iter_mut().zip(self.entry.lines()) {
+            attempt.line = line;
+        }
         ScenarioResult {
             cause,
             attempts,
@@ -90,7 +104,8 @@ impl<'a> Play<'a> {
         let mut process = None;
         let sending = async {
             process = self.stage.awake().await;
-            Sender::new(self.stage, self.entry, &self.ledger).send_all(&mut sendings).await;
+            let tell = |sent, turn: &Turn| self.tell(sent, &turn.who());
+            Sender::new(self.stage, self.entry, &self.ledger).send_all(&mut sendings, tell).await;
         };
         let cause = tokio::select! {
             () = sending => None,

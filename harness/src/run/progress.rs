@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::{self, UnboundedSender};
 
 use crate::model::RunEvent;
 
@@ -14,6 +14,11 @@ impl Progress {
     /// Sends to `events`.
     pub fn new(events: UnboundedSender<RunEvent>) -> Self {
         Progress(events)
+    }
+
+    /// Sends to nobody.
+    pub fn unheard() -> Self {
+        Progress::new(mpsc::unbounded_channel().0)
     }
 
     /// Tells something.

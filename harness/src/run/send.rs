@@ -55,9 +55,14 @@ impl<'a> Sender<'a> {
         Sender { stage, entry, ledger, settled: None }
     }
 
-    /// Sends all attempts. Those that ended are kept in `sendings` even if this is dropped.
-    pub(super) async fn send_all(&mut self, sendings: &mut Vec<Sending>) {
+    /// Sends all attempts, and tells of each before. Those that ended are kept in `sendings` even if this is dropped.
+    pub(super) async fn send_all(
+        &mut self,
+        sendings: &mut Vec<Sending>,
+        tell: impl Fn(usize, &Turn),
+    ) {
         for turn in &self.entry.turns {
+            tell(sendings.len(), turn);
             sendings.push(self.settled(turn).await);
         }
     }

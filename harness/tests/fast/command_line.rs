@@ -4,11 +4,14 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::support::{self, Home, Ran};
 use brinell::catalog::Catalog;
-use brinell::report::{ExitCode, FORMATS, Meaning};
+use brinell::model::Need;
+use brinell::report::{ExitCode, FORMATS, Meaning, all_needs, listing, story};
+use brinell::text::visible;
 use roxmltree::{Document, Node};
 
 /// A machine on which nothing is installed.
@@ -139,14 +142,23 @@ fn help_says_what_every_exit_code_says() {
 }
 
 #[test]
-fn the_list_names_every_scenario() {
+fn the_list_tells_every_scenario_by_family() {
     let text = say(&["--list"]).stdout;
     let catalog = Catalog::load(None).expect("whole");
-    assert_eq!(text.lines().count(), catalog.scenarios.len());
-    for (line, entry) in text.lines().zip(&catalog.scenarios) {
-        assert_eq!(line.split_once(' ').map(|(id, _)| id), Some(entry.id.as_str()));
-        assert!(line.ends_with(&entry.scenario.title), "{line}");
+    let families = catalog.scenarios.chunk_by(|one, other| one.family == other.family);
+    assert_eq!(text.split("\n\n").count(), families.clone().count());
+    for (part, family) in text.split("\n\n").zip(families) {
+        let heading = format!("{}, {} scenarios\n", family[0].family, family.len());
+        assert!(part.starts_with(&heading), "{part}");
+        let heads = part.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+        let ids = heads.filter_map(|line| line.trim_start().split(": ").next());
+        assert!(ids.eq(family.iter().map(|entry| entry.id.as_str())), "{part}");
     }
+    let told = say(&["--list", "-s", "kubelet-debug-paths"]).stdout;
+    for line in ["    tests     kubelet-auth\n", "a kubelet's own port", "cis/4.2.2"] {
+        assert!(told.contains(line), "{told}");
+    }
+    assert!(!told.contains("--image"), "what counts on an existing cluster alone: {told}");
 }
 
 #[test]
@@ -159,14 +171,16 @@ fn the_list_for_machines_is_json() {
     assert_eq!(list[0]["family"], "exec");
     assert!(list[0]["file"].is_null(), "it is built in");
     assert_eq!(list[0]["controls"], serde_json::json!(["audit-policy", "exec-guard"]));
+    let needs = list[0]["needs"].as_array().expect("needs");
+    assert!(needs.contains(&"audit-log".into()), "{needs:?}");
 }
 
 #[test]
 fn globs_tags_and_skips_select() {
     let ids = |arguments: &[&str]| -> Vec<String> {
-        let ran = say(&[&["--list"], arguments].concat());
-        let id = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
-        ran.stdout.lines().map(id).collect()
+        let ran = say(&[&["--list", "json"], arguments].concat());
+        let list: Vec<serde_json::Value> = serde_json::from_str(&ran.stdout).expect("JSON");
+        list.iter().map(|it| it["id"].as_str().expect("an id").to_owned()).collect()
     };
     let policy = "exec-interactive-by-policy";
     assert_eq!(ids(&["-s", "exec-i*"]), ["exec-interactive", policy]);
@@ -176,13 +190,94 @@ fn globs_tags_and_skips_select() {
 }
 
 #[test]
-fn explaining_shows_the_file() {
-    let ran = say(&["explain", "exec-interactive"]);
-    assert_eq!(ran.code, Some(0));
-    let head = "scenarios/exec/exec-interactive.yaml (built in)\n\n";
-    assert!(ran.stdout.starts_with(head), "{}", ran.stdout);
-    assert!(ran.stdout.contains("blocked: {by: exec-guard, saying: interactive}"));
+fn explaining_tells_a_story_and_shows_the_file_on_request() {
+    let told = say(&["explain", "exec-interactive"]).stdout;
+    for part in [
+        "exec-interactive: An interactive shell in a production pod\n",
+        "scenarios/exec/exec-interactive.yaml, built in\n",
+        "\nWhat is lost where it works\n  What is typed into a shell never reaches the audit log;",
+        "  attack: a shell\n    as        operator\n    sends     exec `probe cat` with stdin and a terminal\n",
+        "    through   GET WebSocket, POST SPDY, GET SPDY\n",
+        "blocked by exec-guard (webhook exec-guard.brinell.dev), saying \"interactive\";",
+        "  permit: a single command\n",
+        "  operator: ServiceAccount brinell-personas/operator\n",
+        "get, create pods/exec, pods/attach, pods/portforward",
+        "    look at   ValidatingWebhookConfiguration exec-guard: failurePolicy (Fail)",
+        "\nWhat to change where it fails\n  Refuse exec and attach with stdin or tty at admission",
+        "  exec-guard/misses-attach, bypassed\n    pods/attach is a resource of its own",
+        "  mitre/T1609: MITRE ATT&CK, https://attack.mitre.org/techniques/T1609/\n",
+    ] {
+        assert!(told.contains(part), "{part:?} is not in\n{told}");
+    }
+    let file = say(&["explain", "--yaml", "exec-interactive"]).stdout;
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/exec/exec-interactive.yaml");
+    assert_eq!(file, fs::read_to_string(path).expect("a file"));
     assert_refused(&["explain", "exec-intercative"], "did you mean exec-interactive");
+}
+
+/// Whatever the catalog says of a scenario is told of it, and nothing that a terminal would follow.
+#[test]
+fn the_story_of_every_scenario_is_whole() {
+    let catalog = Catalog::load(None).expect("whole");
+    for entry in &catalog.scenarios {
+        let told = story(&catalog, entry);
+        let has = |text: &str| told.contains(text);
+        assert!(entry.turns.iter().all(|turn| has(&turn.name) && has(turn.door.label())), "{told}");
+        assert!(entry.turns.iter().all(|turn| has(&turn.persona.name)), "{told}");
+        assert!(entry.scenario.controls().iter().all(|id| has(&format!("\n  {id}: "))), "{told}");
+        assert!(entry.scenario.tags.iter().all(|tag| has(&format!("\n  {tag}"))), "{told}");
+        for control in catalog.controls.values() {
+            for (name, weakening) in &control.control.weaken {
+                let id = format!("\n  {}/{name}, ", control.id);
+                assert_eq!(has(&id), weakening.expect.contains_key(&entry.id), "{id}{told}");
+            }
+        }
+        assert!(told.lines().all(|line| line.chars().count() <= 100 && visible(line) == line));
+    }
+}
+
+/// A scenario falls away where its control cannot be had, so that what this needs is told of it.
+#[test]
+fn what_a_control_needs_is_told_of_its_scenarios() {
+    let mut catalog = Catalog::load(None).expect("whole");
+    let entry = catalog.scenarios.iter().find(|it| it.id == "exec-interactive").cloned();
+    let entry = entry.expect("ours");
+    assert!(!all_needs(&catalog, &entry).contains(&Need::RealNode));
+    let guard = catalog.controls.get_mut("exec-guard").expect("ours");
+    Arc::make_mut(guard).control.kubelet = Some(serde_json::json!({}));
+    assert!(all_needs(&catalog, &entry).contains(&Need::RealNode));
+    assert!(listing(&catalog, &[&entry]).contains("a node that really runs pods"));
+}
+
+#[test]
+fn only_tags_of_standards_have_links() {
+    let rights = say(&["explain", "rights-reader"]).stdout;
+    let source =
+        "https://kubernetes.io/docs/concepts/security/rbac-good-practices/#listing-secrets\n";
+    assert!(rights.contains(source), "{rights}");
+    let home = Home::new();
+    let made = ran(brinell(&home, NO_ENGINE).args(["new", "scenario", "mine", "--catalog", "own"]));
+    assert_eq!(made.code, Some(0), "{made:?}");
+    let path = home.path("own/scenarios/own/mine.yaml");
+    let text = fs::read_to_string(&path).expect("a file");
+    let lines =
+        text.lines().filter(|line| !line.starts_with("tags:") && !line.starts_with("why:"));
+    let tags = "tags: [mitre/T1, mitre/T1609.4, attack/impact, cis/5.1.2, pci/1, own]";
+    let why = r#"why: "\u001b[31m gone \u202e""#;
+    let text: Vec<&str> = lines.chain([tags, why]).collect();
+    fs::write(&path, text.join("\n")).expect("written");
+    let told = ran(brinell(&home, NO_ENGINE).args(["explain", "mine", "--catalog", "own"])).stdout;
+    assert!(
+        told.contains("  none: no weakening names it, so that `brinell prove` does not"),
+        "{told}"
+    );
+    assert!(told.contains(r"  \u{1b}[31m gone \u{202e}"), "{told}");
+    assert!(told.lines().all(|line| visible(line) == line), "{told}");
+    let (_, written) = told.split_once("Where it is written\n").expect("a section");
+    let expected = "  mitre/T1\n  mitre/T1609.4\n  attack/impact: MITRE ATT&CK, the tactic impact\n  \
+                    cis/5.1.2: CIS Kubernetes Benchmark, 5.1.2\n  pci/1\n  own\n";
+    assert_eq!(written, expected);
 }
 
 #[test]
@@ -230,6 +325,31 @@ fn a_name_that_nobody_knows_is_refused_with_the_nearest() {
     let unknown = ["--cluster", "kind", "--kubernetes-version", "1.2"];
     assert_refused(&unknown, "there is one for 1.34, ");
     assert_refused(&["--kubernetes-version", "1.2"], "1.34, 1.35, 1.36 can");
+}
+
+#[test]
+fn an_upgrade_names_two_versions_that_are_there() {
+    let cluster = ["--cluster", "embedded"];
+    let to = [&["upgrade", "--from", "1.34", "--to", "1.2"][..], &cluster].concat();
+    assert_refused(&to, "1.34, 1.35, 1.36 can");
+    let from = [&["upgrade", "--from", "1.2", "--to", "1.36"][..], &cluster].concat();
+    assert_refused(&from, "1.34, 1.35, 1.36 can");
+    let same = ["upgrade", "--from", "1.36", "--to", "1.36"];
+    assert_refused(&same, "--from and --to are both 1.36: name the version that is there");
+    assert_refused(&["upgrade", "--from", "1.34"], "--to <X.Y>");
+}
+
+#[test]
+fn evidence_is_kept_in_a_folder_of_its_own() {
+    let home = Home::new();
+    fs::create_dir(home.path("used")).expect("a folder");
+    fs::write(home.path("used/exec-interactive.jsonl"), "of yesterday").expect("written");
+    let run = ["-s", "exec-interactive", "--cluster", "embedded", "--keep-evidence", "used"];
+    let ran = ran(brinell(&home, NO_ENGINE).args(run));
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.stderr.contains("there is something in it, which would be taken"), "{ran:?}");
+    let kept = fs::read_to_string(home.path("used/exec-interactive.jsonl")).expect("a file");
+    assert_eq!(kept, "of yesterday");
 }
 
 #[test]

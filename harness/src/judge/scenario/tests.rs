@@ -25,6 +25,7 @@ fn turn(role: Role, expected: Expectation<Arc<ControlEntry>>) -> Turn {
     };
     Turn {
         name: "it".to_owned(),
+        pointer: "/attacks/0".to_owned(),
         role,
         persona: Arc::new(persona),
         action: Action::AuditLog(AuditLogSearch {}),

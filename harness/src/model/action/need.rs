@@ -34,6 +34,26 @@ pub enum Need {
     OwnNamespaces,
 }
 
+impl Need {
+    /// Whether every cluster of our own meets it, so that it counts on an existing one alone.
+    pub fn is_of_existing(self) -> bool {
+        match self {
+            Need::RealNode
+            | Need::PodNetwork
+            | Need::KubeletPort
+            | Need::Etcd
+            | Need::AuditLog
+            | Need::Settings => false,
+            Need::OwnPods
+            | Need::Players
+            | Need::Effects
+            | Need::Changes
+            | Need::OwnClusterRole
+            | Need::OwnNamespaces => true,
+        }
+    }
+}
+
 impl fmt::Display for Need {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -29,8 +29,9 @@ fn say(arguments: &[&str]) -> Ran {
 #[test]
 fn it_is_listed_planned_and_explained() {
     let listed = say(&["--list", "--only-mine"]).stdout;
-    let ids: Vec<_> = listed.lines().filter_map(|line| line.split(' ').next()).collect();
-    assert_eq!(ids, ["image-from-elsewhere", "image-of-a-workload", "load-balancer"]);
+    for id in ["image-from-elsewhere", "image-of-a-workload", "load-balancer"] {
+        assert!(listed.contains(&format!("\n  {id}: ")), "{listed}");
+    }
     let planned = say(&["plan", "--only-mine", "--profile", "payments", "--cluster", "embedded"]);
     for line in [
         "  control  images-from-our-registry: set up, seen acting\n",
@@ -41,9 +42,8 @@ fn it_is_listed_planned_and_explained() {
         assert!(planned.stdout.contains(line), "{}", planned.stdout);
     }
     let explained = say(&["explain", "load-balancer"]).stdout;
-    let file = folder().join("scenarios/payments/load-balancer.yaml");
-    let text = fs::read_to_string(&file).expect("a file");
-    assert_eq!(explained, format!("{}\n\n{}\n", file.display(), text.trim_end()));
+    let explained = explained.replace(&folder().display().to_string(), "hardening");
+    insta::assert_snapshot!(explained);
 }
 
 #[test]
@@ -149,8 +149,9 @@ fn first_files_run_as_they_are() {
         assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{ran:?}");
     }
     let listed = say(&["--list", "--only-mine", "--catalog", "mine"]);
-    let ids: Vec<_> = listed.stdout.lines().filter_map(|line| line.split(' ').next()).collect();
-    assert_eq!(ids, ["images", "images-by-a-workload", "a-shell"], "{listed:?}");
+    for id in ["images", "images-by-a-workload", "a-shell"] {
+        assert!(listed.stdout.contains(&format!("\n  {id}: ")), "{listed:?}");
+    }
     let again = say(&["new", "control", "images", "--catalog", "mine"]);
     assert_eq!(again.code, Some(2));
     assert!(again.stderr.contains("mine/manifests/controls/images/control.yaml"), "{again:?}");

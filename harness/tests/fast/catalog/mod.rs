@@ -87,6 +87,20 @@ fn ids(globs: &[&str], tags: &[&str], skips: &[&str]) -> Result<Vec<String>, Str
 }
 
 #[test]
+fn each_turn_knows_the_line_at_which_it_begins() {
+    let catalog = Catalog::load(None).unwrap_or_else(|problems| panic!("{problems}"));
+    for entry in &catalog.scenarios {
+        let text: Vec<&str> = entry.text.lines().collect();
+        let lines = entry.lines();
+        assert_eq!(lines.len(), entry.turns.len(), "{}", entry.id);
+        for (turn, line) in entry.turns.iter().zip(lines) {
+            let line = text[line.expect("a line") - 1];
+            assert!(line.starts_with("- ") && line.contains(&turn.name), "{}: {line}", entry.id);
+        }
+    }
+}
+
+#[test]
 fn everything_embedded_is_whole() {
     let catalog = embedded();
     assert!(catalog.scenarios.len() >= 50, "{}", catalog.scenarios.len());

@@ -89,6 +89,7 @@ fn silent(sent: &Sent, code: Option<u16>) -> Log {
         response_object: false,
         request_received_timestamp: String::new(),
         unshown: Default::default(),
+        line: None,
     });
     let events = event.into_iter().collect();
     Log::Read { events, traces: Vec::new(), fence: "fence".to_owned() }

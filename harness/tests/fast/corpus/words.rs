@@ -120,6 +120,7 @@ impl Noted {
             response_object: false,
             request_received_timestamp: String::new(),
             unshown: Default::default(),
+            line: None,
         };
         Log::Read { events: vec![event], traces: Vec::new(), fence: "k7f3-2".to_owned() }
     }
