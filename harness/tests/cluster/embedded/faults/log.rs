@@ -87,9 +87,9 @@ impl Relay {
             while !is_ending.load(Ordering::Relaxed) {
                 kept.extend(source.read().map(|piece| (Instant::now(), piece)));
                 let late = Duration::from_millis(how_late.load(Ordering::Relaxed));
-                let is_due = |it: &mut (Instant, Vec<u8>)| it.0.elapsed() >= late;
-                while let Some((_, piece)) = kept.pop_front_if(is_due) {
-                    into.write_all(&piece).expect("written");
+                while kept.front().is_some_and(|(written, _)| written.elapsed() >= late) {
+                    let piece: Option<(Instant, Vec<u8>)> = kept.pop_front();
+                    into.write_all(&piece.expect("it is there").1).expect("written");
                 }
                 // No event tells that another process has written.
                 std::thread::sleep(Duration::from_millis(20));
