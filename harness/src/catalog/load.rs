@@ -14,8 +14,8 @@ use super::nearest::did_you_mean;
 use super::printed::Print;
 use super::source::Source;
 use super::{
-    Clash, ControlEntry, Entry, File, Files, PersonaEntry, Problem, Problems, ProfileEntry, Target, check,
-    read, resolve,
+    Clash, ControlEntry, Entry, File, Files, PersonaEntry, Problem, Problems, ProfileEntry, Target,
+    check, read, resolve,
 };
 use crate::model::{Danger, Deviation};
 

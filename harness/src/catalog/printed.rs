@@ -32,14 +32,12 @@ impl<'a> Printer<'a> {
         let bytes = print(folder, self.command).map_err(|why| self.wrong(&why))?;
         let path = format!("{}: `{}`", self.entry.file, self.command.join(" "));
         let file = File { place: path.clone(), path, built_in: false, bytes: bytes.into() };
-        let printed = Source::new(file).map_err(|problem| self.no_yaml(&problem))?;
-        let printed = Source { is_printed: true, ..printed };
+        let printed = Source::printed(file).map_err(|problem| self.no_yaml(&problem))?;
         let objects = printed.parse_all().map_err(|problem| self.no_yaml(&problem))?;
         if objects.is_empty() {
             return Err(self.wrong(&format!("`{}` prints nothing", self.command.join(" "))));
         }
-        let document =
-            |(position, object)| Document { file: printed.document(position), object };
+        let document = |(position, object)| Document { file: printed.document(position), object };
         let documents = objects.into_iter().enumerate().map(document).collect();
         Ok((printed, documents))
     }

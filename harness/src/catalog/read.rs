@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use super::part::{Kind, name_in_control, stem};
 use super::persona::{self, PersonaEntry};
-use super::source::Source;
 use super::printed::{Print, Printer};
+use super::source::Source;
 use super::{
     Catalog, ControlEntry, ControlFile, Document, File, Files, Problem, Target, did_you_mean,
 };
@@ -222,14 +222,25 @@ impl Reader {
         }
     }
 
+    /// What our deviations say of a control or a scenario of ours says nothing of the reader's that took its place.
+    fn forget_deviations(&mut self) {
+        let controls = self.controls.values().filter(|it| !it.built_in).map(|it| it.id.as_str());
+        let scenarios = self.scenarios.iter().filter(|it| !it.source.built_in);
+        let theirs = controls.chain(scenarios.map(|it| it.name.as_str()));
+        let theirs: BTreeSet<&str> = theirs.collect();
+        for file in self.deviations.iter_mut().filter(|file| file.source.built_in) {
+            file.says.retain(|it| !it.names().into_iter().any(|name| theirs.contains(name)));
+        }
+    }
+
     fn end(mut self, manifests_are_whole: bool) -> (Read, Vec<Problem>) {
         let made = persona::parts(&self.personas, &self.targets);
         for entry in self.controls.values_mut() {
-            let named = made
-                .iter()
-                .filter(|(part, _)| entry.control.objects.names().contains(*part));
+            let named =
+                made.iter().filter(|(part, _)| entry.control.objects.names().contains(*part));
             entry.made = named.map(|(part, objects)| (*part, objects.clone())).collect();
         }
+        self.forget_deviations();
         let catalog = Catalog {
             controls: shared(self.controls),
             targets: shared(self.targets),

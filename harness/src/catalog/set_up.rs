@@ -257,8 +257,7 @@ fn rank(document: &Document) -> u8 {
 impl Parts<'_> {
     /// The objects of which a control names the files, or the personas' part, in the order in which they are applied.
     fn read(&self, names: &[&str]) -> Vec<Document> {
-        let mut objects: Vec<Document> =
-            names.iter().flat_map(|name| self.objects(name)).collect();
+        let mut objects: Vec<Document> = names.iter().flat_map(|name| self.objects(name)).collect();
         objects.sort_by_key(rank);
         objects
     }

@@ -72,6 +72,13 @@ impl Source {
         }
     }
 
+    /// What a command has printed, which is text.
+    pub(super) fn printed(file: File) -> Result<Source, Problem> {
+        let mut source = Source::new(file)?;
+        source.is_printed = true;
+        Ok(source)
+    }
+
     /// How one of its documents is named, counted from 0.
     pub(super) fn document(&self, position: usize) -> String {
         match self.is_printed {

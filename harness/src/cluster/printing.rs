@@ -23,8 +23,11 @@ pub enum PrintError {
     #[error(transparent)]
     Process(#[from] ProcessError),
     /// It prints too much.
-    #[error("`{0}` prints more than {} MiB", MOST >> 20)]
-    TooMuch(String),
+    #[error("`{command}` prints more than {} MiB", MOST >> 20)]
+    TooMuch {
+        /// The command.
+        command: String,
+    },
     /// It could not be run at all.
     #[error("no command can be run: {0}")]
     Runtime(#[from] io::Error),
@@ -63,7 +66,7 @@ async fn printed(
     };
     let ran = Outside::new(program, arguments).within(folder).read(within, read).await;
     if is_too_much.get() {
-        return Err(PrintError::TooMuch(command.join(" ")));
+        return Err(PrintError::TooMuch { command: command.join(" ") });
     }
     Ok(ran??)
 }

@@ -7,8 +7,7 @@ use serde_json::Value;
 
 use crate::catalog::{
     Catalog, ControlFile, Document, Entry, KnownRights, Lacks, PersonaEntry, Planned, ProfileEntry,
-    Question, SetUp, Target, Turn, Values, identity, join, join_flag,
-    namespace, people,
+    Question, SetUp, Target, Turn, Values, identity, join, join_flag, namespace, people,
 };
 use crate::cluster::Settings;
 use crate::model::{

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::{Check, keys};
 use crate::catalog::persona::PARTS;
 use crate::catalog::read::Parsed;
-use crate::catalog::{ControlEntry, SetUp, WeakenError, identity};
-use crate::model::{Layer, Need, Objects, Ready, Scenario, Weakening};
+use crate::catalog::{ControlEntry, Problem, SetUp, WeakenError, identity};
+use crate::model::{AUDIT_POLICY, Layer, Need, Objects, Ready, Scenario, Weakening};
 
 impl Check<'_> {
     pub(super) fn control(&mut self, entry: &ControlEntry, scenarios: &[Parsed<Scenario>]) {
@@ -114,6 +114,9 @@ impl Check<'_> {
                     let known = scenarios.iter().map(|scenario| scenario.name.as_str());
                     self.known("scenario", id, &pointer, known);
                 }
+                Some(scenario) if entry.built_in && !scenario.source.built_in => {
+                    self.takes_the_place(scenario, entry);
+                }
                 Some(scenario) if !scenario.says.controls().contains(entry.id.as_str()) => {
                     let message = format!("the scenario `{id}` does not test `{}`", entry.id);
                     self.wrong(
@@ -124,6 +127,32 @@ impl Check<'_> {
                 }
                 Some(_) => {}
             }
+        }
+    }
+
+    /// A scenario of the reader's that has the place of one of ours must test what ours did. It is told of their file: ours is
+    /// nothing that they could change.
+    fn takes_the_place(&mut self, scenario: &Parsed<Scenario>, entry: &ControlEntry) {
+        if scenario.says.controls().contains(entry.id.as_str()) {
+            return;
+        }
+        let control = &entry.id;
+        let message = format!(
+            "the built-in control `{control}` expects it to notice, and it does not test that control"
+        );
+        let hint = match control == AUDIT_POLICY {
+            true => {
+                "ask for evidence by `logged:`, call it otherwise, or replace the control as well"
+                    .to_owned()
+            }
+            false => format!(
+                "let an attack of it be `blocked: {{by: {control}}}`, call it otherwise, or replace the control as well"
+            ),
+        };
+        let problem = Problem::of_file(&scenario.source.file, &message).hint(&hint);
+        // More than one weakening may expect it.
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
         }
     }
 

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Check, keys};
-use crate::catalog::{ControlEntry, SetUp};
 use crate::catalog::ground::end_of;
 use crate::catalog::load::both_set;
+use crate::catalog::{ControlEntry, SetUp};
 use crate::model::{Layer, PERSONAS, Profile, Setting};
 
 impl Check<'_> {

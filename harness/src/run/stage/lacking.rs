@@ -137,9 +137,8 @@ mod tests {
 
     #[test]
     fn what_an_object_names_and_nobody_makes_is_told_by_its_name() {
-        let claim = |class: &str| {
-            object("v1", "PersistentVolumeClaim", json!({"storageClassName": class}))
-        };
+        let claim =
+            |class: &str| object("v1", "PersistentVolumeClaim", json!({"storageClassName": class}));
         assert_eq!(
             told(&[claim("fast")], &[]),
             "mine.yaml: PersistentVolumeClaim/it needs the StorageClass `fast`, which this cluster lacks and nothing makes: \

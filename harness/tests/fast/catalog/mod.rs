@@ -2,8 +2,10 @@
 
 mod example;
 mod folder;
+mod from;
 mod ground;
 mod limits;
+mod objects;
 mod personas;
 mod rights;
 
@@ -116,7 +118,7 @@ fn every_file_of_a_control_is_used() {
     for entry in embedded().controls.values() {
         for file in entry.files.keys() {
             let control = &entry.control;
-            let used = control.objects.contains(file)
+            let used = control.objects.names().contains(&file.as_str())
                 || control.api_server.files.contains(file)
                 || control.weaken.values().any(|weakening| {
                     let settings = weakening.api_server.iter().flat_map(|it| &it.files);
@@ -134,7 +136,7 @@ fn every_file_of_settings_is_named_by_a_flag_or_another_file() {
         for file in &settings.files {
             let place = format!("/etc/brinell/{file}");
             let mut others = settings.files.iter().filter(|other| *other != file);
-            let is_named = settings.flags.values().any(|value| *value == place)
+            let is_named = settings.flags.values().flatten().any(|value| *value == place)
                 || others.any(|other| entry.files[other].text.contains(&place));
             assert!(is_named, "{}/{file}", entry.id);
         }

@@ -1,7 +1,23 @@
 //! First files of a reader's own: each runs as it is, so that it can be changed from there.
 
+mod admission;
+mod audit;
+mod network;
+mod role;
+mod sample;
+mod sketch;
+mod yaml;
+
+use std::path::Path;
+
 use clap::ValueEnum;
 use include_dir::{Dir, include_dir};
+use serde_json::Value;
+
+use super::source::Source;
+use super::{File, Problem, identity};
+use sketch::Sketch;
+use yaml::fields;
 
 static EXAMPLE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../docs/example/hardening");
 
@@ -26,6 +42,20 @@ pub struct NewFile {
     /// What it says.
     pub text: String,
 }
+
+/// What the reader has, of which a control is made.
+struct Kept {
+    /// The file's name.
+    file: String,
+    /// What it says.
+    text: String,
+    /// Its objects.
+    objects: Vec<Value>,
+}
+
+/// What a control can be made of.
+const KINDS: &str = "it is to hold a ValidatingAdmissionPolicy with its binding, a ValidatingWebhookConfiguration or \
+                     MutatingWebhookConfiguration, a Role or ClusterRole with its binding, a NetworkPolicy, or an audit Policy";
 
 /// What of the example belongs to its first control.
 const OF_CONTROL: [&str; 6] = [
@@ -92,6 +122,64 @@ impl New {
             New::Persona => vec![file(format!("manifests/personas/{name}.yaml"), PERSONA)],
         }
     }
+}
+
+/// The files of a control that is made of what a file holds. It is called as is asked for, or as what is in the file.
+///
+/// # Errors
+/// When the file cannot be read, or holds nothing of which a control can be made.
+pub fn control_from(name: Option<&str>, file: &Path) -> Result<(String, Vec<NewFile>), Problem> {
+    let source = Source::new(File::read(file)?)?;
+    let objects: Vec<Value> = source.parse_all()?;
+    let is_of = |kinds: &[&str], it: &&Value| kinds.iter().any(|kind| it["kind"] == *kind);
+    let first = |kinds: &[&str]| objects.iter().find(|it| is_of(kinds, it));
+    let policy = first(&["ValidatingAdmissionPolicy"]);
+    let webhooks = first(&["ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"]);
+    let role = first(&["Role", "ClusterRole"]);
+    let network = first(&["NetworkPolicy"]);
+    let audit = objects.iter().find(|it| is_audit_policy(it));
+    let wrong = |message: &str| Problem::of_file(&source.file, message);
+    let Some(object) = policy.or(webhooks).or(role).or(network).or(audit) else {
+        let found: Vec<String> = objects.iter().map(identity).collect();
+        let found = if found.is_empty() { "nothing".to_owned() } else { found.join(", ") };
+        return Err(wrong(&format!("no control can be made of {found}")).hint(KINDS));
+    };
+    let name = name.map_or_else(|| id_of(object), str::to_owned);
+    let called = file.file_name().map(|it| it.to_string_lossy().into_owned()).unwrap_or_default();
+    // Beside `control.yaml` a file is read whose name ends so.
+    let called = match super::folder::is_yaml(Path::new(&called)) && called != "control.yaml" {
+        true => called,
+        false => "objects.yaml".to_owned(),
+    };
+    let kept = Kept { file: called, text: source.text.clone(), objects: objects.clone() };
+    let sketch = match object["kind"].as_str() {
+        Some("ValidatingAdmissionPolicy") => admission::policy(&kept, &name, object),
+        Some("Role" | "ClusterRole") => role::role(&kept, &name, object),
+        Some("NetworkPolicy") => network::network(&kept, &name, object),
+        Some("Policy") => audit::audit(&kept, object),
+        _ => admission::webhook(&kept, &name, object),
+    };
+    let sketch: Sketch = sketch.map_err(|message| wrong(&message))?;
+    Ok((sketch.name.clone(), sketch.into_files()))
+}
+
+fn is_audit_policy(object: &Value) -> bool {
+    object["kind"] == "Policy"
+        && object["apiVersion"].as_str().is_some_and(|it| it.starts_with("audit.k8s.io/"))
+}
+
+/// An object's name, as a control may be called.
+fn id_of(object: &Value) -> String {
+    let name = object["metadata"]["name"].as_str().unwrap_or("own").to_lowercase();
+    let allowed = |c: char| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' };
+    name.chars().map(allowed).collect()
+}
+
+/// A file of objects, each key of an object in a line.
+fn manifest(place: &str, comment: &str, objects: &[Value]) -> NewFile {
+    let documents = objects.iter().map(|object| fields(object).join("\n") + "\n");
+    let documents: Vec<String> = documents.collect();
+    NewFile { place: place.to_owned(), text: format!("{comment}{}", documents.join("---\n")) }
 }
 
 /// A text of the example's first control, where that is called so.
