@@ -302,6 +302,18 @@ mod tests {
     }
 
     #[test]
+    fn lists_of_several_controls_are_one() {
+        let with = |plug_in: &str| SetUp {
+            flags: BTreeMap::from([("enable-admission-plugins".to_owned(), plug_in.to_owned())]),
+            removed: BTreeSet::from([plug_in.to_owned()]),
+            ..SetUp::default()
+        };
+        let settings = settings([&with("A"), &with("B")].into_iter(), &Values::default());
+        assert_eq!(settings.flags["enable-admission-plugins"], "A,B");
+        assert_eq!(settings.removed.into_iter().collect::<Vec<_>>(), ["A", "B"]);
+    }
+
+    #[test]
     fn weakening_one_control_leaves_the_others_plug_in() {
         let (guard, pods) = ("ValidatingAdmissionWebhook", "PodSecurity");
         assert_eq!(plug_ins("exec-guard", None), [pods, guard]);

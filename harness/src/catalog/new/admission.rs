@@ -143,8 +143,10 @@ pub(super) fn policy(kept: &Kept, name: &str, policy: &Value) -> Result<Sketch, 
 pub(super) fn webhook(kept: &Kept, name: &str, webhooks: &Value) -> Result<Sketch, String> {
     let called = webhooks["metadata"]["name"].as_str().unwrap_or_default();
     let all_of_it = list(&webhooks["webhooks"]);
-    let Some(first) = all_of_it.first() else {
-        return Err(format!("`{called}` has no webhook: there is nothing that could refuse"));
+    let Some(first) = all_of_it.first().filter(|it| it["name"].is_string()) else {
+        return Err(format!(
+            "`{called}` has no webhook with a name: there is nothing that could refuse"
+        ));
     };
     let deciding = all_of_it.iter().map(|it| json!({"webhook": it["name"]}));
     let guard = Guard {
@@ -446,8 +448,15 @@ impl Guard<'_> {
         if let Some(saying) = &self.saying {
             blocked["saying"] = json!(saying);
         }
-        let (what, right) =
-            (it.tried(&self.target(), &guess, true), it.tried(&self.target(), &guess, false));
+        let what = it.tried(&self.target(), &guess, true);
+        // The images of a pod that is there may be none that it lets in.
+        let right = match it.is("pods/ephemeralcontainers") {
+            true => {
+                let path = format!("{}/app", it.resource.path(&self.target()));
+                json!({"request": {"method": "GET", "path": path}})
+            }
+            false => it.tried(&self.target(), &guess, false),
+        };
         let outcome = if it.is_exec() { json!({"stdout": "foo"}) } else { json!({}) };
         let doing = format!("{} of {}", it.operation, it.resource.full_name());
         Scene {

@@ -53,6 +53,10 @@ struct Kept {
     objects: Vec<Value>,
 }
 
+/// What is written beside it, so that it is called otherwise.
+const WRITTEN: [&str; 4] =
+    ["allow-all.yaml", "cluster-admin.yaml", "control.yaml", "everywhere.yaml"];
+
 /// What a control can be made of.
 const KINDS: &str = "it is to hold a ValidatingAdmissionPolicy with its binding, a ValidatingWebhookConfiguration or \
                      MutatingWebhookConfiguration, a Role or ClusterRole with its binding, a NetworkPolicy, or an audit Policy";
@@ -144,10 +148,14 @@ pub fn control_from(name: Option<&str>, file: &Path) -> Result<(String, Vec<NewF
         let found = if found.is_empty() { "nothing".to_owned() } else { found.join(", ") };
         return Err(wrong(&format!("no control can be made of {found}")).hint(KINDS));
     };
+    if !is_audit_policy(object) && !object["metadata"]["name"].is_string() {
+        return Err(wrong("the object says no `metadata.name`").hint("write it as it is applied"));
+    }
     let name = name.map_or_else(|| id_of(object), str::to_owned);
     let called = file.file_name().map(|it| it.to_string_lossy().into_owned()).unwrap_or_default();
     // Beside `control.yaml` a file is read whose name ends so.
-    let called = match super::folder::is_yaml(Path::new(&called)) && called != "control.yaml" {
+    let is_free = !WRITTEN.contains(&called.as_str());
+    let called = match super::folder::is_yaml(Path::new(&called)) && is_free {
         true => called,
         false => "objects.yaml".to_owned(),
     };
@@ -168,11 +176,13 @@ fn is_audit_policy(object: &Value) -> bool {
         && object["apiVersion"].as_str().is_some_and(|it| it.starts_with("audit.k8s.io/"))
 }
 
-/// An object's name, as a control may be called.
+/// The first part of an object's name, as a control may be called: names of namespaces are made of it, which have no dots
+/// and 63 characters at most.
 fn id_of(object: &Value) -> String {
-    let name = object["metadata"]["name"].as_str().unwrap_or("own").to_lowercase();
+    let name = object["metadata"]["name"].as_str().unwrap_or_default().to_lowercase();
+    let first = name.split(['.', ':']).find(|part| !part.is_empty()).unwrap_or("own");
     let allowed = |c: char| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' };
-    name.chars().map(allowed).collect()
+    first.chars().take(40).map(allowed).collect()
 }
 
 /// A file of objects, each key of an object in a line.

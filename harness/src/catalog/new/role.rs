@@ -346,8 +346,9 @@ impl Bound<'_> {
         let what = json!({"exec": {"command": ["probe", "echo", "foo"]}});
         let blocked =
             json!({"by": self.name, "at": "authorization", "saying": "resource \"pods/exec\""});
-        let asked = self
-            .grants("", "pods/exec", "create")
+        let asked = ["get", "create"]
+            .iter()
+            .any(|verb| self.grants("", "pods/exec", verb))
             .then_some("it grants this: take the attack out, and what expects it");
         Act::new("a command", &self.holder(), what, ("blocked", blocked)).asking(asked)
     }

@@ -129,6 +129,12 @@ spec:
     schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {begin: {type: string}}}}}}
 ";
 
+const AUTHORIZATION: &str = "\
+apiVersion: apiserver.config.k8s.io/v1
+kind: AuthorizationConfiguration
+authorizers: [{type: Node, name: node}, {type: RBAC, name: rbac}]
+";
+
 const REGISTRY: &str = "---
 apiVersion: example.com/v1
 kind: Registry
@@ -137,16 +143,19 @@ spec: {begin: registry.example.com/}
 ";
 
 /// A command prints a policy whose parameter is of a kind that it defines itself, later than what is of it. Without the
-/// definition it is told that the cluster has no such kind, and none is made.
+/// definition it is told that the cluster has no such kind, and none is made. A flag of ours gives way to a file.
 fn a_kind_comes_before_what_is_of_it() {
     let home = Home::new();
     let control = home.path("mine/manifests/controls/images");
+    // The API server does not start with both.
+    let server = "api-server:\n  flags: {authorization-mode: null, authorization-config: /etc/brinell/authorization.yaml}\n  \
+                  files: [authorization.yaml]\n";
     for file in New::Control.files("images") {
         let path = home.path("mine").join(&file.place);
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
         let text = file.text.replace("[policy.yaml]\n    expect", "[command]\n    expect");
         let command = "{command: [cat, registry.txt, definition.txt, policy.yaml]}";
-        let text = text.replace("objects: [policy.yaml]", &format!("objects: {command}"));
+        let text = text.replace("objects: [policy.yaml]", &format!("{server}objects: {command}"));
         let parameters = "paramKind: {apiVersion: example.com/v1, kind: Registry}";
         let text = text.replace(
             "  failurePolicy: Fail\n",
@@ -165,6 +174,7 @@ fn a_kind_comes_before_what_is_of_it() {
     assert!(text.contains("params.spec.begin") && text.contains("paramRef"), "{text}");
     std::fs::write(&policy, format!("---\n{text}")).expect("written");
     std::fs::write(control.join("registry.txt"), REGISTRY).expect("written");
+    std::fs::write(control.join("authorization.yaml"), AUTHORIZATION).expect("written");
     let run = || {
         let mut command = home.brinell();
         command.env("XDG_CACHE_HOME", cache()).args([
