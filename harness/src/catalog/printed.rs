@@ -20,14 +20,17 @@ pub(super) struct Printer<'a> {
 }
 
 impl<'a> Printer<'a> {
-    /// The command of a control whose file this is; `None` where it has none, or an empty one.
+    /// The command of a control whose file this is; `None` where its objects are files.
     pub(super) fn of(entry: &'a ControlEntry, source: &'a Source) -> Option<Printer<'a>> {
-        let command = entry.control.objects.command().filter(|command| !command.is_empty())?;
+        let command = entry.control.objects.command()?;
         Some(Printer { entry, source, command })
     }
 
     /// Runs it, and reads what it prints.
     pub(super) fn run(&self, print: Print<'_>) -> Result<(Source, Vec<Document>), Problem> {
+        if self.command.is_empty() {
+            return Err(self.wrong("no command"));
+        }
         let folder = Path::new(&self.entry.file).parent().unwrap_or(Path::new(""));
         let bytes = print(folder, self.command).map_err(|why| self.wrong(&why))?;
         let path = format!("{}: `{}`", self.entry.file, self.command.join(" "));

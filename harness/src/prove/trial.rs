@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::catalog::{Entry, Planned, Weakened};
-use crate::model::Attack;
+use crate::model::{AUDIT_POLICY, Attack};
 use crate::run::Plan;
 
 /// One weakening to be tried.
@@ -97,7 +97,10 @@ impl<'a> Trials<'a> {
 /// ask for evidence as well says nothing of the audit policy, unless they are about nothing else.
 pub fn about(entries: &[&Entry]) -> Vec<String> {
     let attacks = entries.iter().flat_map(|entry| &entry.scenario.attacks);
-    let controls: BTreeSet<&str> = attacks.filter_map(Attack::control).collect();
+    let mut controls: BTreeSet<&str> = attacks.filter_map(Attack::control).collect();
+    if controls.is_empty() {
+        controls.insert(AUDIT_POLICY);
+    }
     controls.into_iter().map(str::to_owned).collect()
 }
 

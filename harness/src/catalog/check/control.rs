@@ -157,13 +157,7 @@ impl Check<'_> {
     }
 
     fn objects(&mut self, entry: &ControlEntry) {
-        let Objects::Files(files) = &entry.control.objects else {
-            if entry.control.objects.command() == Some(&[]) {
-                let hint = "write the program and its arguments: `command: [kustomize, build, .]`";
-                self.wrong("/objects/command", "no command", hint);
-            }
-            return;
-        };
+        let Objects::Files(files) = &entry.control.objects else { return };
         for (position, name) in files.iter().enumerate() {
             let known = known_files(entry);
             let known = known.iter().copied().chain(PARTS);

@@ -105,7 +105,7 @@ pub(super) fn policy(kept: &Kept, name: &str, policy: &Value) -> Result<Sketch, 
     let all = |weak: Weak| guard.noticed_by_all(&asked, weak);
     let action = |it: &str| vec![set("/spec/validationActions", json!([it]))];
     sketch.weakenings.extend([
-        all(Weak::new("binding-gone", "a policy without a binding is accepted, listed, and decides nothing").delete(&bound)),
+        all(Weak::new("binding-gone", "a policy without a binding is accepted, listed, and decides nothing").delete(&[&bound])),
         all(Weak::new("audit-only", "a policy that was tried out first stays at Audit, and records what it should refuse")
             .patch(&[(&bound, action("Audit"))])),
         all(Weak::new("warn-only", "a warning is shown to whoever attacks, and to nobody else")
@@ -271,6 +271,13 @@ impl Guard<'_> {
         format!("{}-developer", self.name)
     }
 
+    /// Its objects: a policy and its binding, or a webhook configuration, which chooses namespaces itself.
+    fn objects(&self) -> Vec<&str> {
+        let mut objects = vec![self.ruled.0.as_str(), self.choosing.0.as_str()];
+        objects.dedup();
+        objects
+    }
+
     fn noticed_by_all(&self, asked: &[Asked], weak: Weak) -> Weak {
         asked.iter().fold(weak, |weak, it| weak.expect(&self.scenario(asked, it), Reason::Bypassed))
     }
@@ -283,7 +290,7 @@ impl Guard<'_> {
             self.noticed_by_all(
                 asked,
                 Weak::new("absent", "whoever may send the request decides alone what is in it")
-                    .delete(&kept.file),
+                    .delete(&self.objects()),
             ),
         ];
         weakenings.extend(self.rules_wrong(asked));
@@ -421,7 +428,9 @@ impl Guard<'_> {
     /// The question that shows it acting.
     fn ready(&self, asked: &Asked) -> Vec<String> {
         let what = asked.request(&self.target(), "marker", &self.guess(asked), true);
-        let mut lines = vec!["- as: admin".to_owned(), format!("  target: {}", self.target())];
+        // Admins are whom conditions often exempt.
+        let mut lines =
+            vec![format!("- as: {}", self.persona()), format!("  target: {}", self.target())];
         lines.extend(self.asks(asked).map(|it| format!("  {YOURS} {it}")));
         lines.push(format!("  do: {}", flow(&what)));
         lines.push(match &self.saying {
@@ -449,10 +458,10 @@ impl Guard<'_> {
             blocked["saying"] = json!(saying);
         }
         let what = it.tried(&self.target(), &guess, true);
-        // The images of a pod that is there may be none that it lets in.
-        let right = match it.is("pods/ephemeralcontainers") {
+        // What may be done to a subresource depends on what is there; to look at its object is always something else.
+        let right = match it.resource.subresource.is_some() && !it.is_exec() {
             true => {
-                let path = format!("{}/app", it.resource.path(&self.target()));
+                let path = format!("{}/{}", it.resource.path(&self.target()), it.there());
                 json!({"request": {"method": "GET", "path": path}})
             }
             false => it.tried(&self.target(), &guess, false),
@@ -538,7 +547,12 @@ impl Guard<'_> {
         let mut objects =
             vec![json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})];
         if asked.iter().any(Asked::enters_pod) {
-            objects.push(pod(&namespace, "app", &self.labels, &["probe", "tick"]));
+            let mut entered = pod(&namespace, "app", &self.labels, &["probe", "tick"]);
+            // What it lets in nowhere, it does not let in here.
+            if let Some(image) = self.guess(&asked[0]).image() {
+                entered["spec"]["containers"][0]["image"] = image.clone();
+            }
+            objects.push(entered);
         }
         for it in asked.iter().filter(|it| it.needs_object()) {
             let mut object = it.resource.object_with("kept", &self.guess(it).right);
@@ -549,8 +563,12 @@ impl Guard<'_> {
                 objects.push(object);
             }
         }
-        let comment = "# The namespace that it acts in, by the labels that it is chosen by, and what attacks act on.\n";
-        super::manifest(&format!("manifests/targets/{namespace}.yaml"), comment, &objects)
+        let mut comment = "# The namespace that it acts in, by the labels that it is chosen by, and what is acted on.\n".to_owned();
+        if objects.iter().any(|it| it["kind"] == "Pod") {
+            let asked = "images that your nodes can pull, where they really run pods";
+            comment.push_str(&format!("{YOURS} {asked}\n"));
+        }
+        super::manifest(&format!("manifests/targets/{namespace}.yaml"), &comment, &objects)
     }
 
     /// Whoever sends the attacks may do so as far as roles go.
@@ -594,16 +612,18 @@ impl Asked {
 
     /// Whether it needs a pod that can be entered.
     fn enters_pod(&self) -> bool {
-        self.is_exec()
-            || self.is("pods/attach")
-            || self.is("pods/ephemeralcontainers")
-            || self.operation == "CONNECT"
+        let is_pods = self.resource.group.is_empty() && self.resource.name == "pods";
+        is_pods && (self.operation == "CONNECT" || self.is("pods/ephemeralcontainers"))
     }
 
-    /// Whether it needs an object that is there.
+    /// Whether it needs another object that is there.
     fn needs_object(&self) -> bool {
-        ["UPDATE", "DELETE"].contains(&self.operation.as_str())
-            && !self.is("pods/ephemeralcontainers")
+        self.operation != "CREATE" && !self.enters_pod()
+    }
+
+    /// What the object is called that it acts on.
+    fn there(&self) -> &'static str {
+        if self.enters_pod() { "app" } else { "kept" }
     }
 
     /// What is sent: by the action that there is for it, or as a request.
@@ -649,13 +669,14 @@ impl Asked {
             "CONNECT" if self.is_exec() || self.is("pods/attach") => {
                 let query =
                     if is_attack { "stdin=true" } else { "command=probe&command=echo&stdout=true" };
-                json!({"request": {"method": "POST", "path": format!("{path}/app{below}?{query}")}})
+                json!({"request": {"method": "POST", "path": format!("{path}/{}{below}?{query}", self.there())}})
             }
             "CONNECT" => {
-                json!({"request": {"method": "GET", "path": format!("{path}/app{below}")}})
+                let path = format!("{path}/{}{below}", self.there());
+                json!({"request": {"method": "GET", "path": path}})
             }
             _ => {
-                let name = if below == "/ephemeralcontainers" { "app" } else { "kept" };
+                let name = self.there();
                 let mut body =
                     json!({"metadata": {"annotations": {"example.com/changed": "by-an-attack"}}});
                 crate::merge::lay_over(&mut body, part);

@@ -105,7 +105,7 @@ impl Network<'_> {
         let one = |place: &str, value: Value| vec![set(place, value)];
         let misses = json!({"matchLabels": {"brinell.dev/none": "none"}});
         let mut weakenings = vec![
-            everywhere(Weak::new("absent", "without a policy every pod reaches every other").delete(its)),
+            everywhere(Weak::new("absent", "without a policy every pod reaches every other").delete(&[its])),
             everywhere(
                 Weak::new("selector-misses", "labels were renamed and the selector was not; a policy that selects nobody is no error")
                     .patch(&[(its, one("/spec/podSelector", misses))]),

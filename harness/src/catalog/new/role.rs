@@ -18,6 +18,9 @@ const DANGEROUS: [(&str, &str, &str); 4] = [
     ("", "serviceaccounts", "create"),
 ];
 
+/// What an object is called that the role does not name.
+const ANOTHER: &str = "another";
+
 /// A role that is bound.
 struct Bound<'a> {
     kept: &'a Kept,
@@ -254,7 +257,7 @@ impl Bound<'_> {
             let other = Act::new(
                 "another of the same kind",
                 &self.holder(),
-                Self::request(&first.resource, &first.verb, &self.within(), Some("another"))
+                Self::request(&first.resource, &first.verb, &self.within(), Some(ANOTHER))
                     .unwrap_or_else(|| self.question(first)),
                 self.refused(&first.resource.full_name(), &first.verb),
             );
@@ -447,11 +450,15 @@ impl Bound<'_> {
             namespace(&self.elsewhere()),
         ];
         if let Some(named) = first.named.as_deref().filter(|_| first.resource.is_known()) {
-            let mut object = first.resource.object(named);
-            if first.resource.is_namespaced() {
-                object["metadata"]["namespace"] = json!(within);
+            let elsewhere = self.elsewhere();
+            let places = [(named, &within), (ANOTHER, &within), (named, &elsewhere)];
+            for (name, namespace) in &places[..if first.resource.is_namespaced() { 3 } else { 2 }] {
+                let mut object = first.resource.object(name);
+                if first.resource.is_namespaced() {
+                    object["metadata"]["namespace"] = json!(namespace);
+                }
+                objects.push(object);
             }
-            objects.push(object);
         }
         if self.subject["kind"] == "ServiceAccount" {
             let metadata =

@@ -110,6 +110,13 @@ pub(super) struct Guess {
     pub(super) right: Value,
 }
 
+impl Guess {
+    /// The image that is let in, where it is about images.
+    pub(super) fn image(&self) -> Option<&Value> {
+        self.right.pointer("/spec/containers/0/image")
+    }
+}
+
 impl Resource {
     /// The resource of a rule that an attack is for. `*` is pods.
     pub(super) fn of(group: &str, version: &str, resource: &str) -> Resource {

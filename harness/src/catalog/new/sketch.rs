@@ -49,9 +49,9 @@ impl Weak {
         &self.name
     }
 
-    /// Leaves an object or a file out.
-    pub(super) fn delete(mut self, name: &str) -> Weak {
-        self.change.push(format!("delete: {}", flow(&json!([name]))));
+    /// Leaves objects out.
+    pub(super) fn delete(mut self, objects: &[&str]) -> Weak {
+        self.change.push(format!("delete: {}", flow(&json!(objects))));
         self
     }
 

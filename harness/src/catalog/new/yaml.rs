@@ -38,7 +38,17 @@ pub(super) fn text(written: &str) -> String {
     let ends = !written.ends_with(' ');
     match begins && ends && !is_word && written.chars().all(is_plain) {
         true => written.to_owned(),
-        false => Value::from(written).to_string(),
+        false => Value::from(written).to_string().chars().map(escaped).collect(),
+    }
+}
+
+/// A character as it may stand in quotes: YAML takes fewer of them than JSON does.
+fn escaped(c: char) -> String {
+    match c {
+        '\u{7f}'..='\u{9f}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => {
+            format!("\\u{:04x}", u32::from(c))
+        }
+        _ => c.to_string(),
     }
 }
 

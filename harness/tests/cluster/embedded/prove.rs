@@ -187,12 +187,12 @@ fn a_kind_comes_before_what_is_of_it() {
         Ran::from(command.output().expect("started"))
     };
     std::fs::write(control.join("definition.txt"), "").expect("written");
-    let ran = run().told();
+    let ran = run().told().split_whitespace().collect::<Vec<_>>().join(" ");
     let said = "policy.yaml`, document 1: this cluster has no example.com/v1 Registry";
     assert!(ran.contains(said) && !ran.contains("creating"), "{ran}");
     std::fs::write(control.join("definition.txt"), DEFINITION).expect("written");
     let ran = run();
-    assert_eq!(ran.code, Some(0), "{}", ran.told());
+    assert!(ran.code == Some(0), "{ran:?}");
 }
 
 fn example() -> PathBuf {

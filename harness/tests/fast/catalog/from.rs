@@ -168,14 +168,24 @@ fn what_no_control_can_be_made_of_is_told() {
         assert!(!home.path("mine").exists());
         ran.stderr
     };
-    insta::assert_snapshot!(said("kind: ConfigMap\nmetadata: {name: it}\n"), @"");
-    insta::assert_snapshot!(said("# nothing\n"), @"");
-    insta::assert_snapshot!(said("{{ if }}\n"), @"");
+    insta::assert_snapshot!(said("kind: ConfigMap\nmetadata: {name: it}\n"), @"
+error: it.yaml: no control can be made of ConfigMap/it
+  it is to hold a ValidatingAdmissionPolicy with its binding, a ValidatingWebhookConfiguration or MutatingWebhookConfiguration, a Role or ClusterRole with its binding, a NetworkPolicy, or an audit Policy
+");
+    insta::assert_snapshot!(said("# nothing\n"), @"
+error: it.yaml: no control can be made of nothing
+  it is to hold a ValidatingAdmissionPolicy with its binding, a ValidatingWebhookConfiguration or MutatingWebhookConfiguration, a Role or ClusterRole with its binding, a NetworkPolicy, or an audit Policy
+");
+    insta::assert_snapshot!(said("{{ if }}\n"), @"
+error: it.yaml:1:2: expected string scalar
+  1 | {{ if }}
+    |  ^
+");
     let policy = fs::read_to_string(kept("policy.yaml")).expect("there");
     let bare = policy.split("---").next().expect("the policy");
-    insta::assert_snapshot!(said(bare), @"");
-    insta::assert_snapshot!(said("kind: Role\nmetadata: {name: it}\n"), @"");
-    insta::assert_snapshot!(said("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: None}]\n"), @"");
+    insta::assert_snapshot!(said(bare), @"error: it.yaml: the ValidatingAdmissionPolicy `images.example.com` has no binding in this file, without which it decides nothing: put its ValidatingAdmissionPolicyBinding into the file");
+    insta::assert_snapshot!(said("kind: Role\nmetadata: {name: it}\n"), @"error: it.yaml: the Role `it` has no binding in this file, so that nobody holds it: put its RoleBinding or ClusterRoleBinding into the file");
+    insta::assert_snapshot!(said("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: None}]\n"), @"error: it.yaml: the first rule that matches get of pods/exec says None, or none does: what an attacker does first is in no log; add a rule for it before the others");
     let other = ran(brinell(&home, NO_ENGINE).args([
         "new",
         "persona",

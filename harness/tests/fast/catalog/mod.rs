@@ -941,10 +941,10 @@ mine.yaml:3:27: there is no weakening `abset`
 fn two_controls_that_the_api_server_cannot_take_together() {
     let twice = "manifests/controls/pod-security/admission.yaml";
     let said = with_manifest(twice, "name: PodSecurity", "name: ValidatingAdmissionWebhook");
-    insta::assert_snapshot!(said.lines().next().unwrap_or_default(), @"manifests/profiles/hardened.yaml:12:3: `pod-security` and `exec-guard` both set the file admission.yaml");
+    insta::assert_snapshot!(said.lines().next().unwrap_or_default(), @"manifests/profiles/hardened.yaml:12:3: `pod-security` (manifests/controls/pod-security/control.yaml:8) and `exec-guard` (manifests/controls/exec-guard/control.yaml:10) both set the file admission.yaml");
     let flag = "manifests/controls/anonymous-auth/control.yaml";
     let said = with_manifest(flag, "  flags:\n", "  flags:\n    audit-log-maxsize: \"5\"\n");
-    insta::assert_snapshot!(said.lines().next().unwrap_or_default(), @"manifests/profiles/hardened.yaml:4:3: `audit-policy` and `anonymous-auth` both set --audit-log-maxsize");
+    insta::assert_snapshot!(said.lines().next().unwrap_or_default(), @"manifests/profiles/hardened.yaml:4:3: `audit-policy` (manifests/controls/audit-policy/control.yaml:8) and `anonymous-auth` (manifests/controls/anonymous-auth/control.yaml:6) both set --audit-log-maxsize");
 }
 
 #[test]

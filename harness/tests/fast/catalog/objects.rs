@@ -79,24 +79,62 @@ fn a_command_prints_them_in_the_folder_of_its_control() {
 #[test]
 fn a_command_that_prints_nothing_of_use_is_told_with_its_line() {
     let said = |script: &str| Mine::printing(script).said();
-    insta::assert_snapshot!(said("echo 'no such overlay' >&2; exit 3"), @"");
-    insta::assert_snapshot!(said("echo '{{ .Values.image }}'"), @"");
-    insta::assert_snapshot!(said("echo '# nothing'"), @"");
+    insta::assert_snapshot!(said("echo 'no such overlay' >&2; exit 3"), @"
+error: mine/manifests/controls/images/control.yaml:4:11: `./render prod` ended with exit status: 3: no such overlay
+  4 | objects: {command: [./render, prod]}
+    |           ^
+  it is run in this folder, without a shell, and prints Kubernetes objects as YAML: `command: [kustomize, build, overlays/prod]`
+");
+    insta::assert_snapshot!(said("echo '{{ .Values.image }}'"), @"
+error: mine/manifests/controls/images/control.yaml:4:11: `./render prod` prints no YAML: line 1: expected string scalar
+  4 | objects: {command: [./render, prod]}
+    |           ^
+  it is run in this folder, without a shell, and prints Kubernetes objects as YAML: `command: [kustomize, build, overlays/prod]`
+");
+    insta::assert_snapshot!(said("echo '# nothing'"), @"
+error: mine/manifests/controls/images/control.yaml:4:11: `./render prod` prints nothing
+  4 | objects: {command: [./render, prod]}
+    |           ^
+  it is run in this folder, without a shell, and prints Kubernetes objects as YAML: `command: [kustomize, build, overlays/prod]`
+");
     let missing = Mine::printing("");
     missing.change("./render", "brinell-has-no-such-program");
-    insta::assert_snapshot!(missing.said(), @"");
+    insta::assert_snapshot!(missing.said(), @"
+error: mine/manifests/controls/images/control.yaml:4:11: `brinell-has-no-such-program` could not be started: entity not found
+  4 | objects: {command: [brinell-has-no-such-program, prod]}
+    |           ^
+  it is run in this folder, without a shell, and prints Kubernetes objects as YAML: `command: [kustomize, build, overlays/prod]`
+");
     let empty = Mine::printing("");
     empty.change("[./render, prod]", "[]");
-    insta::assert_snapshot!(empty.said(), @"");
+    insta::assert_snapshot!(empty.said(), @"
+error: mine/manifests/controls/images/control.yaml:4:11: no command
+  4 | objects: {command: []}
+    |           ^
+  it is run in this folder, without a shell, and prints Kubernetes objects as YAML: `command: [kustomize, build, overlays/prod]`
+");
     let neither = Mine::printing("");
     neither.change("{command: [./render, prod]}", "{program: ./render}");
-    insta::assert_snapshot!(neither.said(), @"");
+    insta::assert_snapshot!(neither.said(), @"
+error: mine/manifests/controls/images/control.yaml:4:10: expected a list of files, or `command: [PROGRAM, ARGUMENT, …]`, which prints them
+  4 | objects: {program: ./render}
+    |          ^
+
+mine/manifests/controls/images/kept/template.yaml:1:2: expected string scalar
+  1 | {{ if .Values }}
+    |  ^
+");
 }
 
 #[test]
 fn what_is_printed_is_checked_as_a_file_is() {
     let mine = Mine::printing("echo '# one\n---'; sed s/policyName/policy/ kept/policy.txt");
-    insta::assert_snapshot!(mine.said(), @"");
+    insta::assert_snapshot!(mine.said(), @"
+error: mine/manifests/controls/images/control.yaml: `./render prod`, document 2:27:11: Kubernetes has no field `policy` here
+  27 |   policy: images.example.com
+     |           ^
+  did you mean policyName?
+");
 }
 
 #[test]
@@ -109,7 +147,12 @@ fn a_weakening_leaves_out_single_objects() {
         &format!("delete: [{binding}]"),
         "delete: [ValidatingAdmissionPolicyBinding/image]",
     );
-    insta::assert_snapshot!(mine.said(), @"");
+    insta::assert_snapshot!(mine.said(), @"
+error: mine/manifests/controls/images/control.yaml:26:14: there is no object or file `ValidatingAdmissionPolicyBinding/image`
+  26 |     delete: [ValidatingAdmissionPolicyBinding/image]
+     |              ^
+  did you mean ValidatingAdmissionPolicyBinding/images?
+");
 }
 
 /// A control whose objects are a folder, of which the kind of one comes in the last file.
