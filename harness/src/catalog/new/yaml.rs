@@ -68,8 +68,8 @@ mod tests {
         let read = crate::catalog::documents(&written).expect("YAML");
         assert_eq!(read, [value], "{written}");
         assert_eq!(
-            flow(&json!({"image": "example.org/a", "n": ["*"]})),
-            "{image: example.org/a, n: [\"*\"]}"
+            flow(&json!({"image": "example.org/a", "names": ["*"]})),
+            "{image: example.org/a, names: [\"*\"]}"
         );
     }
 }
