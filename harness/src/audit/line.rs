@@ -1,5 +1,5 @@
-//! A line of the log as it may be kept. What Secrets and tokens hold is left out, and so is whatever was read: the objects of
-//! others may hold anything.
+//! A line of the log as it may be kept. What Secrets and tokens hold is left out, and so is whatever the cluster gave: the objects of
+//! others may hold anything, and webhooks put into ours what they like.
 
 use std::sync::{Arc, LazyLock};
 
@@ -11,80 +11,97 @@ use crate::text::without_credentials;
 /// What stands in the place of what is left out.
 pub(super) const LEFT_OUT: &str = "left out by brinell";
 
-/// The bodies of an event.
-const BODIES: [&str; 2] = ["requestObject", "responseObject"];
+/// What was sent, and what was answered.
+const REQUEST: &str = "requestObject";
+const RESPONSE: &str = "responseObject";
 
-/// Resources, each with its subresource, whose bodies hold credentials.
+/// Resources, each with its subresource, of which what is sent holds credentials.
 const RESOURCES: [&str; 3] = ["secrets", "serviceaccounts/token", "tokenreviews"];
 
 /// Kinds of objects that hold credentials, wherever they stand.
 const KINDS: [&str; 4] = ["Secret", "SecretList", "TokenRequest", "TokenReview"];
 
-/// Verbs that only read.
-const READING: [&str; 3] = ["get", "list", "watch"];
-
 /// The annotation in which kubectl keeps an object once more, as text.
 const APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// What of a text looks like a credential: what follows `Bearer` or a query's parameter that is called so, a JSON Web Token,
-/// and a bootstrap token (<https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens/>).
+/// What the annotations of an event begin with in which the API server writes what a webhook changed
+/// (`k8s.io/apiserver/pkg/admission/plugin/webhook/mutating`).
+const PATCHES: &str = "patch.webhook.admission.k8s.io/";
+
+/// Fields of the API that are called as a credential is and say where one is.
+const PLACES: [&str; 6] =
+    ["imagePullSecrets", "secret", "secretKeyRef", "secretRef", "secrets", "serviceAccountToken"];
+
+/// What a credential is called.
+const WORDS: &str = "token|secret|passw|passphrase|credential|private.?key|api.?key|access.?key|key-data|dockerconfig";
+
+/// What of a text looks like a credential: what follows `Bearer` or `Basic` or something that is called so, written as it is or as
+/// in a URI, a JSON Web Token, and a bootstrap token
+/// (<https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens/>).
 static CREDENTIAL: LazyLock<Regex> = LazyLock::new(|| {
+    let schemes = r"bearer(?:[ +]|%20)+|authorization(?::|%3A)(?:[ +]|%20)*basic(?:[ +]|%20)+";
+    let named = format!("[a-z0-9_.-]*(?:{WORDS})[a-z0-9_.-]*(?:=|%3D)");
     let parts = [
-        r"(?P<before>(?i:\bbearer[ +]+|[?&][a-z_-]*(?:token|secret|passw)[a-z_-]*=))[^&\s]+",
-        r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{2,}\.[A-Za-z0-9_-]*",
-        r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b",
+        format!(r"(?P<before>(?i:{schemes}|{named}))[^&\s]+"),
+        r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{2,}\.[A-Za-z0-9_-]*".to_owned(),
+        r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b".to_owned(),
     ];
     Regex::new(&parts.join("|")).expect("an expression of ours")
 });
 
 /// A name whose value is a credential.
 static NAME: LazyLock<Regex> = LazyLock::new(|| {
-    let words = "token|secret|passw|passphrase|credential|private.?key|api.?key|access.?key|^authorization$";
-    Regex::new(&format!("(?i)({words})")).expect("an expression of ours")
+    Regex::new(&format!("(?i)({WORDS}|^auth$|^authorization$)")).expect("an expression of ours")
 });
 
 /// Whether it names a credential, and not where one is: `secretName`.
 fn is_name(name: &str) -> bool {
-    name == APPLIED || NAME.is_match(name) && !name.ends_with("Name")
+    name == APPLIED || NAME.is_match(name) && !name.ends_with("Name") && !PLACES.contains(&name)
 }
 
 /// The line of an event as it may be kept; `None` if it is none.
 pub(super) fn keepable(line: &[u8], canaries: [&[u8]; 2]) -> Option<Arc<str>> {
     let Ok(Value::Object(mut event)) = serde_json::from_slice(line) else { return None };
-    for &body in left_out(&event) {
-        if let Some(body) = event.get_mut(body) {
-            *body = LEFT_OUT.into();
+    let holds_credentials = holds_credentials(&event);
+    if let Some(sent) = event.get_mut(REQUEST) {
+        match holds_credentials {
+            true => *sent = LEFT_OUT.into(),
+            false => without_named(sent),
         }
     }
-    for body in BODIES {
-        if let Some(body) = event.get_mut(body) {
-            without_named(body);
-        }
+    // A Status is what the API server says itself.
+    if let Some(answer) = event.get_mut(RESPONSE).filter(|answer| answer["kind"] != "Status") {
+        *answer = LEFT_OUT.into();
+    }
+    let notes = event.get_mut("annotations").and_then(Value::as_object_mut);
+    for (_, note) in notes.into_iter().flatten().filter(|(name, _)| name.starts_with(PATCHES)) {
+        *note = LEFT_OUT.into();
+    }
+    for user in ["user", "impersonatedUser"] {
+        let extra = event.get_mut(user).and_then(|user| user.get_mut("extra"));
+        extra.into_iter().for_each(hide);
     }
     let mut event = Value::Object(event);
     without_texts(&mut event, canaries);
     Some(event.to_string().into())
 }
 
-/// The bodies that are left out whole.
-fn left_out(event: &Map<String, Value>) -> &'static [&'static str] {
-    let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
-    let of_object = |field: &str| text(event.get("objectRef").and_then(|object| object.get(field)));
+/// Whether what is sent holds credentials, or what it is of is not shown.
+fn holds_credentials(event: &Map<String, Value>) -> bool {
+    let of_object = |field: &str| {
+        let object = event.get("objectRef").and_then(|object| object.get(field));
+        object.and_then(Value::as_str).unwrap_or_default()
+    };
     let (resource, subresource) = (of_object("resource"), of_object("subresource"));
-    let holds = |known: &str| match known.split_once('/') {
+    let is_of = |known: &str| match known.split_once('/') {
         Some((of, sub)) => resource == of && subresource == sub,
         None => resource == known,
     };
-    if RESOURCES.into_iter().any(holds) {
-        return &BODIES;
-    }
-    match READING.contains(&text(event.get("verb")).as_str()) {
-        true => &BODIES[1..],
-        false => &[],
-    }
+    resource.is_empty() || RESOURCES.into_iter().any(is_of)
 }
 
-/// Leaves out of a body objects of kinds that hold credentials, and values whose names say that they are some.
+/// Leaves out of a body objects of kinds that hold credentials, and values whose names say that they are some; also of one that is
+/// written as text within it.
 fn without_named(body: &mut Value) {
     match body {
         Value::Array(items) => items.iter_mut().for_each(without_named),
@@ -94,18 +111,36 @@ fn without_named(body: &mut Value) {
                 *body = LEFT_OUT.into();
                 return;
             }
-            // An environment variable is a name and a value.
-            let is_named = fields.get("name").and_then(Value::as_str).is_some_and(is_name);
+            // An environment variable is a name and a value, an operation of a JSON patch a path and a value.
+            let names = ["name", "path"].map(|field| fields.get(field).and_then(Value::as_str));
+            let mut names = names.iter().flatten().filter_map(|name| name.rsplit('/').next());
+            let is_named = names.any(is_name);
             for (name, value) in fields.iter_mut() {
-                match value {
-                    Value::String(text) if is_name(name) || is_named && name == "value" => {
-                        LEFT_OUT.clone_into(text);
-                    }
-                    value => without_named(value),
+                match is_name(name) || is_named && name == "value" {
+                    true => hide(value),
+                    false => without_named(value),
                 }
             }
         }
+        Value::String(text) if text.trim_start().starts_with(['{', '[']) => {
+            let Ok(within) = serde_json::from_str::<Value>(text) else { return };
+            let mut kept = within.clone();
+            without_named(&mut kept);
+            if kept != within {
+                *text = kept.to_string();
+            }
+        }
         _ => {}
+    }
+}
+
+/// Leaves out every value below; whether something is so is none.
+fn hide(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(hide),
+        Value::Object(fields) => fields.values_mut().for_each(hide),
+        Value::String(_) | Value::Number(_) => *value = LEFT_OUT.into(),
+        Value::Bool(_) | Value::Null => {}
     }
 }
 
@@ -121,11 +156,15 @@ fn without_texts(value: &mut Value, canaries: [&[u8]; 2]) {
     }
 }
 
+/// How every PEM document begins in Base64.
+const ENCODED_PEM: &str = "LS0tLS1CRUdJTi";
+
 fn harmless(text: &str, canaries: [&[u8]; 2]) -> String {
     let holds = |canary: &[u8]| {
         !canary.is_empty() && memchr::memmem::find(text.as_bytes(), canary).is_some()
     };
-    if canaries.into_iter().any(holds) || text.contains("PRIVATE KEY-----") {
+    let is_key = text.contains("PRIVATE KEY-----") || text.contains(ENCODED_PEM);
+    if is_key || canaries.into_iter().any(holds) {
         return LEFT_OUT.to_owned();
     }
     let replaced = CREDENTIAL.replace_all(text, format!("${{before}}{LEFT_OUT}"));
@@ -175,6 +214,22 @@ mod tests {
             ("create", "serviceaccounts/token", &token),
             ("create", "tokenreviews", &json!({"spec": {"x": hidden}})),
             ("create", "things", &list),
+            ("patch", "", &patch),
+            (
+                "patch",
+                "configmaps",
+                &json!([{"op": "add", "path": "/data/password", "value": hidden}]),
+            ),
+            (
+                "create",
+                "configmaps",
+                &json!({"data": {"a.json": format!("{{\"password\":\"{hidden}\"}}")}}),
+            ),
+            (
+                "create",
+                "configmaps",
+                &json!({"data": {"passwords": [hidden], "token": {"a": hidden}, "auth": hidden}}),
+            ),
             ("create", "pods", &pod),
             ("create", "configmaps", &map),
         ] {
@@ -185,16 +240,40 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_is_left_out_and_what_was_sent_stays() {
-        let others = json!({"kind": "PodList", "items": [{"metadata": {"name": "of-others"}}]});
-        for verb in READING {
-            let line = kept(&event(verb, "pods", json!({"kind": "Options"}), others.clone()));
-            assert!(!line.contains("of-others") && line.contains("Options"), "{line}");
+    fn what_the_cluster_gave_is_left_out_and_what_was_sent_stays() {
+        let spec = json!({
+            "hostPID": true, "automountServiceAccountToken": false,
+            "volumes": [{"secret": {"secretName": "of-mine"}}],
+        });
+        let sent = json!({"kind": "Pod", "metadata": {"name": "own"}, "spec": spec});
+        let given = json!({"kind": "PodList", "items": [{"metadata": {"name": "of-others"}}]});
+        let mut both = event("create", "pods", sent.clone(), given.clone());
+        both["annotations"] = json!({format!("{PATCHES}round_0_index_0"): "of-others", "a": "b"});
+        both["user"] = json!({"username": "jane", "extra": {"assertion": ["of-others"]}});
+        let line = kept(&both);
+        assert!(!line.contains("of-others") && line.contains("jane"), "{line}");
+        let refused = json!({"kind": "Status", "message": "pods \"own\" is forbidden"});
+        let refused = event("create", "pods", sent, refused);
+        assert_eq!(kept(&refused), refused.to_string());
+    }
+
+    #[test]
+    fn a_command_in_a_uri_keeps_its_words_and_not_its_credentials() {
+        let hidden = "hidden-value";
+        for word in [
+            format!("Authorization: Bearer {hidden}"),
+            format!("Authorization: Basic {hidden}"),
+            format!("--password={hidden}"),
+            format!("PGPASSWORD={hidden}"),
+            format!("api_key={hidden}"),
+        ] {
+            let text =
+                format!("/exec?command=curl&command={}&stdin=true", crate::text::encode(&word));
+            for text in [text, word] {
+                let left = harmless(&text, [b"", b""]);
+                assert!(!left.contains(hidden) && left.contains(LEFT_OUT), "{text}: {left}");
+            }
         }
-        let spec = json!({"hostPID": true, "volumes": [{"secret": {"secretName": "of-mine"}}]});
-        let pod = json!({"kind": "Pod", "metadata": {"name": "own"}, "spec": spec});
-        let sent = event("create", "pods", pod.clone(), pod);
-        assert_eq!(kept(&sent), sent.to_string());
     }
 
     #[test]

@@ -391,14 +391,18 @@ impl AuditLog {
         if !contains(line, self.run.as_bytes()) && !is_trace(line) {
             return;
         }
-        let kept = state.keeps_lines.then(|| keepable(line, canaries)).flatten();
+        // Of traces those that carry an attempt's label: every controller of a cluster leaves others.
+        let keeps_lines = state.keeps_lines;
+        let kept =
+            |is_ours: bool| (keeps_lines && is_ours).then(|| keepable(line, canaries)).flatten();
         match serde_json::from_slice::<Event>(line) {
             Ok(event) if event.audit_id.starts_with(&self.run) => {
-                state.keep(Event { line: kept, ..event });
+                state.keep(Event { line: kept(true), ..event });
                 self.changed.send_replace(());
             }
             Ok(event) => {
-                state.keep_trace(Event { attempt: labelled(line), line: kept, ..event });
+                let attempt = labelled(line);
+                state.keep_trace(Event { line: kept(attempt.is_some()), attempt, ..event });
             }
             Err(_) => state.skipped_lines += 1,
         }

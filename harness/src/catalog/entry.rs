@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::source::outline;
-use super::{ControlFile, Document, Parts, PersonaEntry, SetUp, WeakenError};
+use super::source::{Source, outline};
+use super::{Clash, ControlFile, Document, File, Parts, PersonaEntry, SetUp, WeakenError};
 use crate::model::{
     Action, Control, Door, Expectation, Profile, Ready, Role, Scenario, Weakening, who,
 };
@@ -90,6 +90,10 @@ pub struct ControlEntry {
     pub files: BTreeMap<String, ControlFile>,
     /// What the personas' files make of the parts that it names.
     pub made: BTreeMap<&'static str, Vec<Document>>,
+    /// What its command has printed.
+    pub printed: Vec<Document>,
+    /// Its `control.yaml` as it stands.
+    pub text: String,
 }
 
 impl ControlEntry {
@@ -99,10 +103,23 @@ impl ControlEntry {
     /// When the weakening does not fit the control; the catalog has checked those that it holds.
     pub fn set_up(&self, weakening: Option<&Weakening>) -> Result<SetUp, WeakenError> {
         let folder = self.file.trim_end_matches("/control.yaml");
-        let parts = Parts { folder, files: &self.files, made: &self.made };
+        let Self { files, made, printed, .. } = self;
+        let parts = Parts { folder, files, made, printed };
         match weakening {
             None => Ok(SetUp::unweakened(&self.control, &parts)),
             Some(weakening) => SetUp::weakened(&self.control, weakening, &parts),
+        }
+    }
+
+    /// Where its file sets what another control sets as well: `FILE:LINE`.
+    pub(super) fn sets_at(&self, clash: &Clash) -> String {
+        let bytes = self.text.clone().into_bytes().into();
+        let (path, place) = (self.file.clone(), self.file.clone());
+        let source = Source::new(File { path, place, built_in: self.built_in, bytes });
+        let place = source.ok().and_then(|source| source.place(&clash.pointer()));
+        match place {
+            Some((line, _)) => format!("{}:{line}", self.file),
+            None => self.file.clone(),
         }
     }
 }

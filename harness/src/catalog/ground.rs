@@ -12,7 +12,7 @@ use super::read::Parsed;
 use super::source::Source;
 use super::{
     Catalog, ControlEntry, Document, Entry, File, PersonaEntry, Planned, Problem, Problems,
-    ProfileEntry, SetUp, Target, fill_texts, identity, resolve, substitutions,
+    ProfileEntry, SetUp, Target, identity, resolve, substitutions,
 };
 use crate::model::{
     Action, Binding, Bound, Context, Credentials, Exec, Expectation, HeldRole, Impersonated,
@@ -41,6 +41,9 @@ const MEANT: [&str; 2] = ["attacks", "permits"];
 
 /// The keys below them that name a persona or a control, which may be called as a namespace is.
 const NAMED: [&str; 2] = ["as", "by"];
+
+/// The key of a container, here and in objects, that names its image.
+const IMAGE: &str = "image";
 
 impl Catalog {
     /// The catalog and a profile of it as they are tried on an existing cluster.
@@ -277,8 +280,20 @@ impl Moved<'_> {
         moved + rest
     }
 
+    /// A value in which they have these names. A path of an image may hold the word, and means a registry's folder.
     fn value(&self, value: &Value) -> Value {
-        fill_texts(value, &|text| self.text(text))
+        match value {
+            Value::String(text) => Value::String(self.text(text)),
+            Value::Array(items) => items.iter().map(|item| self.value(item)).collect(),
+            Value::Object(fields) => {
+                let moved = |(key, value): (&String, &Value)| {
+                    let is_image = key == IMAGE && value.is_string();
+                    (key.clone(), if is_image { value.clone() } else { self.value(value) })
+                };
+                fields.iter().map(moved).collect()
+            }
+            other => other.clone(),
+        }
     }
 
     /// A part of a scenario, in which personas and controls keep their names.
@@ -287,8 +302,9 @@ impl Moved<'_> {
             Value::Array(items) => items.iter().map(|item| self.meant(item)).collect(),
             Value::Object(fields) => {
                 let moved = |(key, value): (&String, &Value)| {
-                    let is_name = value.is_string() && NAMED.contains(&key.as_str());
-                    (key.clone(), if is_name { value.clone() } else { self.meant(value) })
+                    let is_kept = NAMED.contains(&key.as_str()) || key == IMAGE;
+                    let is_kept = is_kept && value.is_string();
+                    (key.clone(), if is_kept { value.clone() } else { self.meant(value) })
                 };
                 fields.iter().map(moved).collect()
             }

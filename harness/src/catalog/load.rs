@@ -11,10 +11,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::nearest::did_you_mean;
+use super::printed::Print;
 use super::source::Source;
 use super::{
-    ControlEntry, Entry, File, Files, PersonaEntry, Problem, Problems, ProfileEntry, Target, check,
-    read, resolve,
+    Clash, ControlEntry, Entry, File, Files, PersonaEntry, Problem, Problems, ProfileEntry, Target,
+    check, read, resolve,
 };
 use crate::model::{Danger, Deviation};
 
@@ -55,25 +56,44 @@ pub enum ProfileError {
     Broken(#[from] Problems),
 }
 
-const CLASH: &str = "the API server takes one of them: name a profile of your own that leaves one out, or have yours \
-                     replace the other in `catalog.yaml`";
+/// Runs no command.
+const NOTHING_RUNS: Print<'static> = &|_, _| Err("no command is run here".to_owned());
 
 impl Catalog {
-    /// Our catalog, with catalogs of the reader's laid over it in this order.
+    /// Our catalog, with catalogs of the reader's laid over it in this order. `print` runs the commands that print objects
+    /// of their controls.
     ///
     /// # Errors
     /// When something in one of them cannot be read, names what is not there, or takes a name without replacing it.
-    pub fn load<'a>(catalogs: impl IntoIterator<Item = &'a Path>) -> Result<Catalog, Problems> {
+    pub fn load_with<'a>(
+        catalogs: impl IntoIterator<Item = &'a Path>,
+        print: Print<'_>,
+    ) -> Result<Catalog, Problems> {
         let mut files = Files::embedded();
         for folder in catalogs {
             files.lay(folder)?;
         }
-        Catalog::read(files)
+        Catalog::read_with(files, print)
     }
 
-    /// The catalog that these files are.
+    /// The same of catalogs in which objects are files: a command is a problem.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn load<'a>(catalogs: impl IntoIterator<Item = &'a Path>) -> Result<Catalog, Problems> {
+        Catalog::load_with(catalogs, NOTHING_RUNS)
+    }
+
+    /// The catalog that these files are, in which objects are files.
+    ///
+    /// # Errors
+    /// As above.
     pub fn read(files: Files) -> Result<Catalog, Problems> {
-        let (read, mut problems) = read::all(files);
+        Catalog::read_with(files, NOTHING_RUNS)
+    }
+
+    fn read_with(files: Files, print: Print<'_>) -> Result<Catalog, Problems> {
+        let (read, mut problems) = read::all(files, print);
         problems.extend(check::all(&read));
         Problems::none_or(problems)?;
         Ok(resolve::all(read)?)
@@ -106,9 +126,8 @@ impl Catalog {
             let planned = resolve::planned(self, &entry.file, &control.id, &setting)?;
             for there in &entry.controls {
                 if let Some(clash) = there.set_up.clash(&planned.set_up) {
-                    let message =
-                        format!("`{}` and `{}` both set {clash}", there.control.id, control.id);
-                    return Err(Problem::of_file(&control.file, &message).hint(CLASH).into());
+                    let message = both_set(&there.control, control, &clash);
+                    return Err(Problem::of_file(&entry.file, &message).hint(clash.hint()).into());
                 }
             }
             entry.profile.controls.insert(control.id.clone(), setting.clone());
@@ -132,4 +151,10 @@ impl Catalog {
         Problems::none_or(check::profile(self, &read))?;
         Ok(resolve::profile(self, read)?)
     }
+}
+
+/// That two controls cannot be had together, with both places.
+pub(super) fn both_set(one: &ControlEntry, other: &ControlEntry, clash: &Clash) -> String {
+    let (here, there) = (one.sets_at(clash), other.sets_at(clash));
+    format!("`{}` ({here}) and `{}` ({there}) both set {clash}", one.id, other.id)
 }

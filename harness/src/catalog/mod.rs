@@ -1,6 +1,5 @@
 //! The catalog: what scenarios, controls, profiles, targets and personas exist, and what each of them says.
 
-mod admission;
 mod check;
 mod entry;
 mod explain;
@@ -15,6 +14,7 @@ mod outline;
 mod page;
 mod part;
 mod persona;
+mod printed;
 mod problem;
 mod read;
 mod resolve;
@@ -22,28 +22,30 @@ mod rights;
 mod schema;
 mod select;
 mod set_up;
+mod shared;
 mod source;
 mod substitution;
 mod waivers;
 mod warrant;
 mod words;
 
-pub use admission::join;
 pub use entry::*;
 pub use file::*;
 pub use ground::*;
 pub use load::*;
 pub use nearest::did_you_mean;
 pub use needs::Lacks;
-pub use new::{New, NewFile};
+pub use new::{New, NewFile, control_from};
 pub use page::page;
 pub use persona::PersonaEntry;
 pub(crate) use persona::{namespace, people};
+pub use printed::Print;
 pub use problem::*;
 pub use rights::KnownRights;
 pub use schema::FileKind;
 pub use select::*;
 pub use set_up::*;
+pub use shared::{Clash, join, join_flag};
 pub(crate) use source::documents;
 pub use substitution::*;
 pub use warrant::*;

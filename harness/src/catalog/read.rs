@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::part::{Kind, name_in_control, stem};
 use super::persona::{self, PersonaEntry};
+use super::printed::{Print, Printer};
 use super::source::Source;
 use super::{
     Catalog, ControlEntry, ControlFile, Document, File, Files, Problem, Target, did_you_mean,
@@ -31,6 +32,8 @@ pub(super) struct Read {
     pub(super) profiles: Vec<Parsed<Profile>>,
     /// The manifests by path: a problem is shown with the line that it is in.
     pub(super) manifests: BTreeMap<String, Source>,
+    /// What the commands of controls have printed, by the control's id.
+    pub(super) printed: BTreeMap<String, Source>,
     /// Whether every manifest could be read. Where not, names cannot be judged.
     pub(super) manifests_are_whole: bool,
 }
@@ -45,8 +48,8 @@ pub(super) struct Parsed<T> {
     pub(super) says: T,
 }
 
-/// Reads every file that can be read. Returns what is wrong with the others.
-pub(super) fn all(mut files: Files) -> (Read, Vec<Problem>) {
+/// Reads every file that can be read, and what commands print. Returns what is wrong with the others.
+pub(super) fn all(mut files: Files, print: Print<'_>) -> (Read, Vec<Problem>) {
     let mut reader = Reader::default();
     // A control must be known before the files that stand beside it, and what is built in has its name whatever files
     // the reader has.
@@ -54,6 +57,7 @@ pub(super) fn all(mut files: Files) -> (Read, Vec<Problem>) {
     for file in files.manifests {
         reader.keep(file, Reader::manifest);
     }
+    reader.run_commands(print);
     let manifests_are_whole = reader.problems.is_empty();
     files.scenarios.sort_by_key(|file| !file.built_in);
     for file in files.scenarios {
@@ -89,6 +93,7 @@ struct Reader {
     dangers: Vec<Parsed<Vec<Danger>>>,
     profiles: Vec<Parsed<Profile>>,
     manifests: BTreeMap<String, Source>,
+    printed: BTreeMap<String, Source>,
     scenarios: Vec<Parsed<Scenario>>,
     /// The names that are taken, each with the file that has it, and whether that is built in.
     taken: BTreeMap<(Kind, String), (String, bool)>,
@@ -179,12 +184,17 @@ impl Reader {
                 self.controls.insert(entry.id.clone(), entry);
             }
             [_, "controls", id, _, ..] => {
-                let documents = source.parse_all()?;
                 let name = name_in_control(&source.place).unwrap_or_default();
                 let is_its = |entry: &&mut ControlEntry| {
                     source.file.strip_suffix(name) == entry.file.strip_suffix("control.yaml")
                 };
-                if let Some(entry) = self.controls.get_mut(*id).filter(is_its) {
+                let entry = self.controls.get_mut(*id).filter(is_its);
+                // What its command reads may be a template.
+                if entry.as_ref().is_some_and(|entry| entry.leaves_to_its_command(name)) {
+                    return Ok(());
+                }
+                let documents = source.parse_all()?;
+                if let Some(entry) = entry {
                     let text = source.text.clone();
                     entry.files.insert(name.to_owned(), ControlFile { text, documents });
                 }
@@ -197,14 +207,40 @@ impl Reader {
         Ok(())
     }
 
+    /// Runs the commands that print objects, each once.
+    fn run_commands(&mut self, print: Print<'_>) {
+        for entry in self.controls.values_mut() {
+            let Some(source) = self.manifests.get(&entry.file) else { continue };
+            let Some(printer) = Printer::of(entry, source) else { continue };
+            match printer.run(print) {
+                Ok((source, documents)) => {
+                    self.printed.insert(entry.id.clone(), source);
+                    entry.printed = documents;
+                }
+                Err(problem) => self.problems.push(problem),
+            }
+        }
+    }
+
+    /// What our deviations say of a control or a scenario of ours says nothing of the reader's that took its place.
+    fn forget_deviations(&mut self) {
+        let controls = self.controls.values().filter(|it| !it.built_in).map(|it| it.id.as_str());
+        let scenarios = self.scenarios.iter().filter(|it| !it.source.built_in);
+        let theirs = controls.chain(scenarios.map(|it| it.name.as_str()));
+        let theirs: BTreeSet<&str> = theirs.collect();
+        for file in self.deviations.iter_mut().filter(|file| file.source.built_in) {
+            file.says.retain(|it| !it.names().into_iter().any(|name| theirs.contains(name)));
+        }
+    }
+
     fn end(mut self, manifests_are_whole: bool) -> (Read, Vec<Problem>) {
         let made = persona::parts(&self.personas, &self.targets);
         for entry in self.controls.values_mut() {
-            let named = made
-                .iter()
-                .filter(|(part, _)| entry.control.objects.iter().any(|name| name == *part));
+            let named =
+                made.iter().filter(|(part, _)| entry.control.objects.names().contains(*part));
             entry.made = named.map(|(part, objects)| (*part, objects.clone())).collect();
         }
+        self.forget_deviations();
         let catalog = Catalog {
             controls: shared(self.controls),
             targets: shared(self.targets),
@@ -225,6 +261,7 @@ impl Reader {
             scenarios,
             profiles,
             manifests,
+            printed: self.printed,
             manifests_are_whole,
         };
         (read, self.problems)
@@ -244,6 +281,8 @@ fn control_entry(id: &str, source: &Source) -> Result<ControlEntry, Problem> {
         control: source.parse()?,
         files: BTreeMap::new(),
         made: BTreeMap::new(),
+        printed: Vec::new(),
+        text: source.text.clone(),
     })
 }
 

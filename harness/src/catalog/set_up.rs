@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::join;
-use crate::model::{ApiServer, Control, Weakening};
+use super::{Clash, join, join_flag};
+use crate::model::{ApiServer, Control, PRINTED, Weakening};
 
 /// One object, with the file that it stands in.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +40,8 @@ pub struct Parts<'a> {
     pub files: &'a BTreeMap<String, ControlFile>,
     /// The objects that the personas' files make, by their part: `personas/roles`.
     pub made: &'a BTreeMap<&'static str, Vec<Document>>,
+    /// What its command has printed.
+    pub printed: &'a [Document],
 }
 
 /// What is set up for a control.
@@ -49,6 +51,8 @@ pub struct SetUp {
     pub objects: Vec<Document>,
     /// Flags of the API server.
     pub flags: BTreeMap<String, String>,
+    /// Flags that are taken away, which the cluster has by itself.
+    pub removed: BTreeSet<String>,
     /// The files that the flags name, by name.
     pub files: BTreeMap<String, ControlFile>,
     /// Settings of the kubelet.
@@ -100,8 +104,9 @@ impl SetUp {
     /// A control as it stands.
     pub fn unweakened(control: &Control, parts: &Parts<'_>) -> SetUp {
         SetUp {
-            objects: parts.read(&control.objects),
-            flags: control.api_server.flags.clone(),
+            objects: parts.read(&control.objects.names()),
+            flags: set(&control.api_server),
+            removed: removed(&control.api_server),
             files: parts.settings(&control.api_server),
             kubelet: control.kubelet.clone(),
             stopped: None,
@@ -118,16 +123,21 @@ impl SetUp {
         parts: &Parts<'_>,
     ) -> Result<SetUp, WeakenError> {
         let unweakened = SetUp::unweakened(control, parts);
-        let kept = control.objects.iter().filter(|file| !weakening.delete.contains(file));
-        let names: Vec<String> = kept.chain(&weakening.add).cloned().collect();
+        let names = control.objects.names();
+        let (files, objects): (Vec<&str>, Vec<&str>) =
+            weakening.delete.iter().map(String::as_str).partition(|name| names.contains(name));
+        let kept = names.into_iter().filter(|name| !files.contains(name));
+        let names: Vec<&str> = kept.chain(weakening.add.iter().map(String::as_str)).collect();
         let settings = weakening.api_server.as_ref().unwrap_or(&control.api_server);
         let mut weakened = SetUp {
             objects: parts.read(&names),
-            flags: settings.flags.clone(),
+            flags: set(settings),
+            removed: removed(settings),
             files: parts.settings(settings),
             kubelet: weakening.kubelet.as_ref().or(control.kubelet.as_ref()).cloned(),
             stopped: weakening.stop.clone(),
         };
+        objects.into_iter().try_for_each(|name| weakened.leave_out(name))?;
         for (name, patch) in &weakening.patch {
             weakened.patch(name, patch)?;
         }
@@ -146,6 +156,14 @@ impl SetUp {
             return Err(WeakenError::Nothing);
         }
         Ok(weakened)
+    }
+
+    /// Takes one of its objects away.
+    fn leave_out(&mut self, name: &str) -> Result<(), WeakenError> {
+        let before = self.objects.len();
+        self.objects.retain(|it| identity(&it.object) != name);
+        let is_gone = self.objects.len() < before;
+        is_gone.then_some(()).ok_or_else(|| WeakenError::NoObject(name.to_owned()))
     }
 
     fn patch(&mut self, name: &str, patch: &json_patch::Patch) -> Result<(), WeakenError> {
@@ -183,22 +201,25 @@ impl SetUp {
         }
     }
 
-    /// What the API server cannot take from both: a flag with two values, or a file with two texts. Two
-    /// AdmissionConfigurations that share no plug-in are one.
-    pub fn clash(&self, other: &SetUp) -> Option<String> {
+    /// What the API server cannot take from both: a flag or a file that cannot be joined, or a flag that one of them
+    /// takes away.
+    pub fn clash(&self, other: &SetUp) -> Option<Clash> {
         let differs = |(flag, value): &(&String, &String)| {
-            other.flags.get(*flag).is_some_and(|theirs| theirs != *value)
+            other.removed.contains(*flag)
+                || other.flags.get(*flag).is_some_and(|it| join_flag(flag, value, it).is_none())
         };
         let unlike = |(name, file): &(&String, &ControlFile)| {
             other.files.get(*name).is_some_and(|theirs| join(file, theirs).is_none())
         };
-        let flag = self.flags.iter().find(differs).map(|(flag, _)| format!("--{flag}"));
-        flag.or_else(|| self.files.iter().find(unlike).map(|(name, _)| format!("the file {name}")))
+        let flag = self.flags.iter().find(differs).map(|(flag, _)| flag);
+        let flag = flag.or_else(|| self.removed.iter().find(|it| other.flags.contains_key(*it)));
+        let file = || self.files.iter().find(unlike).map(|(name, _)| Clash::File(name.clone()));
+        flag.map(|flag| Clash::Flag(flag.clone())).or_else(file)
     }
 
     /// Whether the API server is started with the same.
     pub fn same_api_server(&self, other: &SetUp) -> bool {
-        self.flags == other.flags && self.files == other.files
+        (&self.flags, &self.removed, &self.files) == (&other.flags, &other.removed, &other.files)
     }
 }
 
@@ -212,13 +233,39 @@ fn change(name: &str, value: &mut Value, patch: &json_patch::Patch) -> Result<()
     Ok(())
 }
 
+/// The flags that a control sets.
+fn set(settings: &ApiServer) -> BTreeMap<String, String> {
+    let set = |(flag, value): (&String, &Option<String>)| Some((flag.clone(), value.clone()?));
+    settings.flags.iter().filter_map(set).collect()
+}
+
+/// The flags that a control takes away.
+fn removed(settings: &ApiServer) -> BTreeSet<String> {
+    let removed = settings.flags.iter().filter(|(_, value)| value.is_none());
+    removed.map(|(flag, _)| flag.clone()).collect()
+}
+
+/// What must be there before others: namespaces before what is in them, kinds before what is of them.
+fn rank(document: &Document) -> u8 {
+    match document.object["kind"].as_str() {
+        Some("Namespace") => 0,
+        Some("CustomResourceDefinition") => 1,
+        _ => 2,
+    }
+}
+
 impl Parts<'_> {
-    /// The objects of which a control names the files, or the personas' part.
-    fn read(&self, names: &[String]) -> Vec<Document> {
-        names.iter().flat_map(|name| self.objects(name)).collect()
+    /// The objects of which a control names the files, or the personas' part, in the order in which they are applied.
+    fn read(&self, names: &[&str]) -> Vec<Document> {
+        let mut objects: Vec<Document> = names.iter().flat_map(|name| self.objects(name)).collect();
+        objects.sort_by_key(rank);
+        objects
     }
 
     fn objects(&self, name: &str) -> Vec<Document> {
+        if name == PRINTED && !self.printed.is_empty() {
+            return self.printed.to_vec();
+        }
         if let Some(made) = self.made.get(name) {
             return made.clone();
         }
@@ -297,6 +344,38 @@ mod tests {
         assert_eq!(names(&back.apply), ["Role/shop/b", "Role/shop/c"]);
         assert_eq!(back.apply[0].object, role("b", &["get"]));
         assert_eq!(names(&back.delete), ["Role/shop/d"]);
+    }
+
+    #[test]
+    fn what_others_rest_on_comes_first() {
+        let object = |kind: &str| json!({"kind": kind, "metadata": {"name": "a"}});
+        let kinds = ["Registry", "CustomResourceDefinition", "Role", "Namespace"];
+        let file = ControlFile { text: String::new(), documents: kinds.map(object).to_vec() };
+        let parts = Parts {
+            folder: "mine",
+            files: &BTreeMap::from([("all.yaml".to_owned(), file)]),
+            made: &BTreeMap::new(),
+            printed: &[],
+        };
+        let read = parts.read(&["all.yaml"]);
+        let expected = ["Namespace/a", "CustomResourceDefinition/a", "Registry/a", "Role/a"];
+        assert_eq!(names(&read), expected);
+    }
+
+    #[test]
+    fn a_flag_that_one_sets_and_another_takes_away_is_a_clash() {
+        let setting = |value: Option<&str>| {
+            let flags = BTreeMap::from([("profiling".to_owned(), value.map(str::to_owned))]);
+            let settings = ApiServer { flags, files: Vec::new() };
+            SetUp { flags: set(&settings), removed: removed(&settings), ..SetUp::default() }
+        };
+        let (on, off, gone) = (setting(Some("true")), setting(Some("false")), setting(None));
+        let clash = Some(Clash::Flag("profiling".to_owned()));
+        assert_eq!(on.clash(&gone), clash);
+        assert_eq!(gone.clash(&on), clash);
+        assert_eq!(on.clash(&off), clash);
+        assert_eq!(gone.clash(&gone), None);
+        assert!(!gone.same_api_server(&SetUp::default()));
     }
 
     #[test]

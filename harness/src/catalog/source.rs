@@ -15,6 +15,8 @@ pub(super) struct Source {
     pub(super) place: String,
     pub(super) built_in: bool,
     pub(super) text: String,
+    /// Whether it is what a command has printed, and no file: a place in it is named by its document, too.
+    pub(super) is_printed: bool,
     /// Of each document. Made once, when something is wrong: there may be thousands of mistakes.
     outlines: OnceCell<Vec<Outline>>,
 }
@@ -65,12 +67,28 @@ impl Source {
                 file: file.path,
                 place: file.place,
                 built_in: file.built_in,
+                is_printed: false,
                 outlines: OnceCell::new(),
             }),
             Err(wrong) => {
                 let line = file.bytes[..wrong].split(|byte| *byte == b'\n').count();
                 Err(Problem::of_file(&file.path, &format!("line {line} is not text in UTF-8")))
             }
+        }
+    }
+
+    /// What a command has printed, which is text.
+    pub(super) fn printed(file: File) -> Result<Source, Problem> {
+        let mut source = Source::new(file)?;
+        source.is_printed = true;
+        Ok(source)
+    }
+
+    /// How one of its documents is named, counted from 0.
+    pub(super) fn document(&self, position: usize) -> String {
+        match self.is_printed {
+            true => format!("{}, document {}", self.file, position + 1),
+            false => self.file.clone(),
         }
     }
 

@@ -203,9 +203,12 @@ pub struct NewArguments {
     /// What to begin
     #[arg(value_enum)]
     pub what: New,
-    /// Its name: lower-case letters, digits and dashes; a catalog needs none
-    #[arg(default_value = "own")]
-    pub name: String,
+    /// Its name: lower-case letters, digits and dashes [default: own, or with --from as what is in the file]
+    pub name: Option<String>,
+    /// Of a control: a file of what you have, of which it is made: an admission policy, a webhook configuration, a role (each
+    /// with its binding), a NetworkPolicy or an audit policy
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
     /// The catalog's folder
     #[arg(long, value_name = "DIR")]
     pub catalog: PathBuf,

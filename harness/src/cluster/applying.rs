@@ -40,13 +40,28 @@ pub enum ApplyError {
     },
     /// The cluster does not know the kind.
     #[error(
-        "{file}: this cluster has no {kind}; the CustomResourceDefinition of it belongs into `objects`, before what uses it"
+        "{file}: this cluster has no {kind}; the CustomResourceDefinition of it belongs into `objects`"
     )]
     UnknownKind {
         /// The file.
         file: String,
         /// Group, version and kind.
         kind: String,
+    },
+    /// The cluster lacks what an object names.
+    #[error(
+        "{file}: {object} needs the {kind} `{name}`, which this cluster lacks and nothing makes: add it to \
+         `objects`"
+    )]
+    Lacking {
+        /// The file.
+        file: String,
+        /// Kind and name.
+        object: String,
+        /// The kind of what is lacking.
+        kind: &'static str,
+        /// Its name.
+        name: String,
     },
     /// The API server refused it.
     #[error("{file}: {object} could not be applied or deleted: {words}")]

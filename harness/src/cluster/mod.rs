@@ -14,6 +14,7 @@ mod own;
 mod pace;
 mod pages;
 mod plug_in;
+mod printing;
 mod process;
 mod proxy;
 mod pulse;
@@ -52,8 +53,9 @@ pub use pace::Pace;
 pub(crate) use pages::{PAGE, all, pages};
 pub(crate) use plug_in::PlugIn;
 pub use plug_in::PlugInError;
+pub use printing::{PrintError, print};
 pub(crate) use process::Group;
-pub use process::ProcessError;
+pub use process::{PRINTING, ProcessError};
 pub(crate) use pulse::Pulse;
 pub use run_folder::RunFolder;
 pub(crate) use sight::{

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdout, Command};
 
 use super::supervisor::{self, Abandoned};
@@ -23,11 +23,17 @@ pub const SHOWING: Duration = Duration::from_secs(30);
 /// How long a command may take that makes, changes or removes something, an image of a gigabyte among them.
 pub const CHANGING: Duration = Duration::from_secs(120);
 
+/// How long a command of the reader's may take that prints objects.
+pub const PRINTING: Duration = Duration::from_secs(60);
+
 /// How long a download or a whole cluster may take.
 pub const MAKING: Duration = Duration::from_secs(15 * 60);
 
 /// How long a build from source may take.
 pub const BUILDING: Duration = Duration::from_secs(60 * 60);
+
+/// How many bytes are kept of what a program complains of.
+const LAST_BYTES: usize = 64 << 10;
 
 /// A command that could not be started, did not end in time or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +71,7 @@ pub struct Outside<'a> {
     program: &'a str,
     arguments: &'a [&'a str],
     environment: Vec<(&'a str, OsString)>,
+    folder: Option<&'a Path>,
     without_proxies: bool,
     has_secret_arguments: bool,
     input: &'a [u8],
@@ -78,6 +85,7 @@ impl<'a> Outside<'a> {
             program,
             arguments,
             environment: Vec::new(),
+            folder: None,
             without_proxies: false,
             has_secret_arguments: false,
             input: &[],
@@ -92,6 +100,12 @@ impl<'a> Outside<'a> {
     ) -> Self {
         let variables = variables.into_iter().map(|(name, value)| (name, value.into()));
         self.environment.extend(variables);
+        self
+    }
+
+    /// In a folder, by its absolute path, from which a program with a slash in its name is looked up as well.
+    pub fn within(mut self, folder: &'a Path) -> Self {
+        self.folder = Some(folder);
         self
     }
 
@@ -123,7 +137,7 @@ impl<'a> Outside<'a> {
     /// Starts it. What it prints is read while it goes, and it ends with the value.
     pub fn start(&self) -> Result<Group, ProcessError> {
         let failed = |source| ProcessError::Start { program: self.program.to_owned(), source };
-        let program = look_up(self.program).map_err(failed)?;
+        let program = look_up(self.program, self.folder).map_err(failed)?;
         let mut supervised = supervisor::command(self.input.len(), self.abandoned, &program);
         supervised
             .args(self.arguments)
@@ -131,6 +145,9 @@ impl<'a> Outside<'a> {
         if self.without_proxies {
             remove_proxies(&mut supervised);
         }
+        self.folder.iter().for_each(|folder| {
+            supervised.current_dir(folder);
+        });
         let child = Command::from(supervised)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -183,7 +200,7 @@ impl<'a> Outside<'a> {
         let stdout = group.stdout().ok_or_else(|| wrong(io::ErrorKind::BrokenPipe.into()))?;
         let stderr = group.child.stderr.take();
         let reading = async {
-            let (read, complained) = tokio::join!(read(stdout), read_all(stderr));
+            let (read, complained) = tokio::join!(read(stdout), read_end(stderr));
             (read, complained, group.ended().await)
         };
         match tokio::time::timeout(within, reading).await {
@@ -238,7 +255,7 @@ impl Group {
                 let _ = stdin.write_all(input).await;
             }
         };
-        let (printed, complained, ()) = tokio::join!(read_all(stdout), read_all(stderr), feed);
+        let (printed, complained, ()) = tokio::join!(read_all(stdout), read_end(stderr), feed);
         let status = self.child.wait().await?;
         Ok((status, printed, complained))
     }
@@ -261,11 +278,12 @@ pub(super) fn remove_proxies(command: &mut std::process::Command) {
     }
 }
 
-/// Where a program is. It is looked up here because its supervisor, which starts it, could not say that it is missing.
-fn look_up(program: &str) -> io::Result<PathBuf> {
+/// Where a program is that runs in a folder. It is looked up here because its supervisor, which starts it, could not say
+/// that it is missing.
+fn look_up(program: &str, folder: Option<&Path>) -> io::Result<PathBuf> {
     let folders = std::env::var_os("PATH").unwrap_or_default();
     let places: Vec<PathBuf> = match program.contains('/') {
-        true => vec![PathBuf::from(program)],
+        true => vec![folder.unwrap_or(Path::new("")).join(program)],
         false => std::env::split_paths(&folders).map(|folder| folder.join(program)).collect(),
     };
     let found = places.into_iter().find(|place| is_executable(place));
@@ -276,13 +294,27 @@ fn is_executable(file: &Path) -> bool {
     file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
-async fn read_all(source: Option<impl tokio::io::AsyncRead + Unpin>) -> Vec<u8> {
+async fn read_all(source: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
     let mut bytes = Vec::new();
     if let Some(mut source) = source {
         // A pipe that breaks ends like one that is closed: the exit status tells the rest.
         let _ = source.read_to_end(&mut bytes).await;
     }
     bytes
+}
+
+/// The end of what a program complains of, however much that is.
+async fn read_end(source: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
+    let mut end = Vec::new();
+    if let Some(mut source) = source {
+        // A pipe that breaks ends like one that is closed.
+        while source.read_buf(&mut end).await.is_ok_and(|count| count > 0) {
+            if end.len() > 2 * LAST_BYTES {
+                end.drain(..end.len() - LAST_BYTES);
+            }
+        }
+    }
+    end
 }
 
 /// The end of what a program printed, without what hides the cause, and without credentials.
@@ -333,10 +365,12 @@ mod tests {
 
     #[test]
     fn a_program_is_looked_up_as_a_shell_does() {
-        assert!(look_up("sh").is_ok_and(|path| path.is_absolute()));
-        assert!(look_up("/bin/sh").is_ok_and(|path| path == Path::new("/bin/sh")));
-        let missing = look_up("brinell-is-no-program").expect_err("missing");
+        let within = Some(Path::new("/bin"));
+        assert!(look_up("sh", None).is_ok_and(|path| path.is_absolute()));
+        assert!(look_up("/bin/sh", within).is_ok_and(|path| path == Path::new("/bin/sh")));
+        assert!(look_up("./sh", within).is_ok_and(|path| path == Path::new("/bin/./sh")));
+        let missing = look_up("brinell-is-no-program", within).expect_err("missing");
         assert_eq!(missing.kind(), io::ErrorKind::NotFound);
-        assert!(look_up("/etc").is_err());
+        assert!(look_up("/etc", None).is_err());
     }
 }

@@ -43,7 +43,20 @@ pub async fn conduct(
     reporter: Reporter,
     started: Instant,
 ) -> Result<ExitCode, Error> {
-    conducted(work, output, keep, reporter, started).await.map(|(_, code)| code)
+    conducted(work, output, keep, reporter, started).await.map(|conducted| conducted.code)
+}
+
+/// What came of a run.
+pub struct Conducted {
+    /// What was judged.
+    pub results: Results,
+    /// How it ended.
+    pub code: ExitCode,
+    /// How it ended whatever was judged.
+    pub own: ExitCode,
+    /// The signal that came while a run that had ended by itself was tidied up; `None` if none did. It ends nothing but what
+    /// would come after the run.
+    pub signalled: Option<ExitCode>,
 }
 
 /// The same, with what came of it.
@@ -53,7 +66,7 @@ pub async fn conducted(
     keep: bool,
     mut reporter: Reporter,
     started: Instant,
-) -> Result<(Results, ExitCode), Error> {
+) -> Result<Conducted, Error> {
     let mut signals = Signals::caught().map_err(Error::Signals)?;
     let (sender, mut events) = mpsc::unbounded_channel();
     let progress = Progress::new(sender);
@@ -71,9 +84,10 @@ pub async fn conducted(
     }
     let tidying = Instant::now();
     let is_signalled = matches!(ending, Err(Error::Interrupted | Error::Terminated));
+    let mut signalled = None;
     let tidied = tokio::select! {
         tidied = tidy_all(&made, keep) => tidied,
-        () = insisted(&mut signals, is_signalled) => not_tidied(&made),
+        () = insisted(&mut signals, is_signalled, &mut signalled) => not_tidied(&made),
     };
     let took_by_cluster = ending.as_ref().copied().unwrap_or_default() + tidying.elapsed();
     // The listener ends when the last sender of events is dropped.
@@ -90,8 +104,9 @@ pub async fn conducted(
     let reported = reported.map_err(Error::from).inspect_err(complain);
     let errors = ending.err().into_iter().chain(tidied.into_iter().filter_map(Result::err));
     let codes = errors.chain(reported.err()).map(|error| error.code());
-    let code = codes.fold(ExitCode::of(&results, output.require_all), ExitCode::or_worse);
-    Ok((results, code))
+    let own = codes.fold(ExitCode::Passed, ExitCode::or_worse);
+    let code = ExitCode::of(&results, output.require_all).or_worse(own);
+    Ok(Conducted { results, code, own, signalled })
 }
 
 async fn until_end(
@@ -108,10 +123,10 @@ async fn until_end(
 }
 
 /// Waits for the second signal, which ends tidying up too. If no signal has ended the run, two must come while it
-/// tidies up.
-async fn insisted(signals: &mut Signals, is_signalled: bool) {
+/// tidies up, of which the `first` is written down.
+async fn insisted(signals: &mut Signals, is_signalled: bool, first: &mut Option<ExitCode>) {
     if !is_signalled {
-        signals.next().await;
+        *first = Some(signals.next().await.code());
     }
     signals.next().await;
 }

@@ -40,6 +40,9 @@ pub enum Error {
     /// What is begun cannot be called so.
     #[error("`{0}` is no name: a name is lower-case letters, digits and dashes")]
     NoName(String),
+    /// Something else than a control was to be made of a file.
+    #[error("--from is for a control: `brinell new control --from FILE`")]
+    OnlyControlFrom,
     /// A first file of the reader's own could not be written.
     #[error("{}: could not be written: {cause}", path.display())]
     Unwritten {
@@ -227,6 +230,7 @@ impl Error {
             | Error::BareScenario(_)
             | Error::OldScenarios
             | Error::NoName(_)
+            | Error::OnlyControlFrom
             | Error::Unwritten { .. }
             | Error::UnknownControl { .. }
             | Error::NoPlace { .. }

@@ -18,11 +18,12 @@ pub fn explain(arguments: &ExplainArguments) -> Result<ExitCode, Error> {
     let catalog = catalog(&arguments.catalogs)?;
     let entries = select(&catalog, slice::from_ref(&arguments.id), &[], &[])?;
     let told = |entry: &&Entry| match arguments.yaml {
-        true => format!("{}\n", entry.text.trim_end()),
+        true => entry.text.clone(),
         false => story(&catalog, entry),
     };
     let told: Vec<String> = entries.iter().map(told).collect();
-    print(told.join("\n").as_bytes())
+    let between = if arguments.yaml { "---\n" } else { "\n" };
+    print(told.join(between).as_bytes())
 }
 
 /// Prints the page of a catalog of the reader's.

@@ -17,10 +17,11 @@ pub mod upgrade;
 mod visit;
 
 use std::io::{ErrorKind, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use brinell::catalog::{Catalog, Entry, ProfileEntry, select};
 use brinell::cli::{Catalogs, ExistingArguments, Output, Selection};
+use brinell::cluster::{self, PRINTING};
 use brinell::report::{ExitCode, ReportError};
 use brinell::text::{visible, without_credentials};
 
@@ -47,9 +48,13 @@ pub fn print(answer: &[u8]) -> Result<ExitCode, Error> {
     }
 }
 
-/// Our catalog with those of the reader's.
+/// Our catalog with those of the reader's. Their commands print objects now, before any cluster is made.
 fn catalog(catalogs: &Catalogs) -> Result<Catalog, Error> {
-    Ok(Catalog::load(catalogs.folders.iter().map(PathBuf::as_path))?)
+    let print = |folder: &Path, command: &[String]| {
+        let printed = cluster::print(folder, command, PRINTING);
+        printed.map_err(|error| error.to_string().replace(":\n", ": ").replace('\n', "; "))
+    };
+    Ok(Catalog::load_with(catalogs.folders.iter().map(PathBuf::as_path), &print)?)
 }
 
 /// How a command ended that writes reports. They say what is wrong as well.

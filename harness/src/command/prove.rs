@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use brinell::catalog::{Entry, did_you_mean};
 use brinell::cli::ProveArguments;
 use brinell::cluster::Choice;
-use brinell::prove::{LaneRun, Trials, prove};
+use brinell::prove::{LaneRun, Trials, about, prove};
 use brinell::report::ExitCode;
 use brinell::run::{Options, Plan, Progress};
 use brinell::text;
@@ -25,12 +25,16 @@ pub async fn start(arguments: ProveArguments) -> Result<ExitCode, Error> {
         let hint = did_you_mean(unknown, catalog.controls.keys().map(String::as_str));
         return Err(Error::UnknownControl { id: unknown.clone(), hint });
     }
-    entries.retain(|entry| tests_one_of(entry, &arguments.control));
+    let controls = match arguments.selection.only_mine && arguments.control.is_empty() {
+        true => about(&entries),
+        false => arguments.control.clone(),
+    };
+    entries.retain(|entry| tests_one_of(entry, &controls));
     let choice = Choice::make(arguments.selection.cluster).await;
     let options = options(&arguments.conditions, choice.cluster, DEADLINE)?;
     let reporter = reporter(&arguments.output)?;
     let plan = Plan::new(&catalog, &profile, choice.cluster, entries);
-    let trials = Trials::new(&plan, &arguments.control);
+    let trials = Trials::new(&plan, &controls);
     let clusters = arguments.clusters.map_or_else(|| choice.cluster.side_by_side(), usize::from);
     let clusters = clusters.min(trials.trials.len());
     let work = async |made: &Made, progress: &Progress| {

@@ -7,13 +7,13 @@ use brinell::catalog::{Catalog, Entry, ProfileEntry};
 use brinell::cli::{Conditions, Output, UpgradeArguments};
 use brinell::cluster::Choice;
 use brinell::compare::Comparison;
-use brinell::model::Results;
+use brinell::model::Verdict;
 use brinell::report::{
     Detail, ExitCode, Format, ReportError, ReportFile, Reporter, Shown, Terminal, show_comparison,
 };
 use brinell::run::{Options, Plan, Progress};
 
-use super::conduct::{Made, conducted, options};
+use super::conduct::{Conducted, Made, conducted, options};
 use super::run::{DEADLINE, begin};
 use super::{Error, catalog, chosen, print};
 
@@ -26,8 +26,11 @@ pub async fn upgrade(arguments: UpgradeArguments) -> Result<ExitCode, Error> {
     let catalog = catalog(&arguments.selection.catalogs)?;
     let (entries, profile) = chosen(&catalog, &arguments.selection)?;
     let mut told = Vec::new();
+    let mut cluster = arguments.selection.cluster;
     for version in [&arguments.from, &arguments.to] {
-        let choice = Choice::make(arguments.selection.cluster).await;
+        let choice = Choice::make(cluster).await;
+        // An engine that does not answer a second time changes nothing.
+        cluster = Some(choice.cluster);
         // Both are seen to be there before the first one is made.
         let options = options(&conditions(&arguments, version), choice.cluster, DEADLINE)?;
         let file =
@@ -37,15 +40,18 @@ pub async fn upgrade(arguments: UpgradeArguments) -> Result<ExitCode, Error> {
     let mut ended = Vec::new();
     for (choice, options, file) in told {
         let files = file.into_iter().collect();
-        let (results, code) = run(&catalog, &profile, &entries, choice, &options, files).await?;
-        if results.aborted.is_some() {
-            return Ok(if code.is_foreign() { code } else { ExitCode::Broken });
+        let ran = run(&catalog, &profile, &entries, choice, &options, files).await?;
+        if ran.results.aborted.is_some() {
+            return Ok(if ran.code.is_foreign() { ran.code } else { ExitCode::Broken });
         }
-        ended.push((results, code));
+        if let Some(code) = ran.signalled {
+            return Ok(code);
+        }
+        ended.push(ran);
     }
-    let is_broken = ended.iter().any(|(_, code)| *code == ExitCode::Broken);
-    let code = if is_broken { ExitCode::Broken } else { ExitCode::Passed };
-    let [(before, _), (after, _)] = ended.as_slice() else { return Ok(code) };
+    let [before, after] = ended.as_slice() else { return Ok(ExitCode::Broken) };
+    let code = of_runs(before, after);
+    let (before, after) = (&before.results, &after.results);
     let compared = Comparison::of(before, after).map_err(|(cause, is_after)| {
         let version = if is_after { &arguments.to } else { &arguments.from };
         Error::NotCompared { path: version.into(), cause }
@@ -53,6 +59,25 @@ pub async fn upgrade(arguments: UpgradeArguments) -> Result<ExitCode, Error> {
     print(b"\n")?;
     print(&show_comparison(&compared, Shown::Text).map_err(ReportError::Print)?)?;
     Ok(code.or_worse(ExitCode::of_comparison(&compared)))
+}
+
+/// What the two runs say, beside how they compare: that nothing is worse means nothing where nothing was told.
+fn of_runs(before: &Conducted, after: &Conducted) -> ExitCode {
+    let is = |conducted: &Conducted, verdicts: &[Verdict]| {
+        conducted.results.scenarios.iter().any(|it| verdicts.contains(&it.verdict))
+    };
+    let runs = [before, after];
+    let mut code = before.own.or_worse(after.own);
+    if runs.iter().any(|it| !it.results.unmet.is_empty()) {
+        code = code.or_worse(ExitCode::Broken);
+    }
+    if !runs.iter().all(|it| is(it, &[Verdict::Passed, Verdict::Failed])) {
+        code = code.or_worse(ExitCode::NothingJudged);
+    }
+    if is(after, &[Verdict::Inconclusive]) {
+        code = code.or_worse(ExitCode::Inconclusive);
+    }
+    code
 }
 
 /// The conditions of the run on one version.
@@ -82,11 +107,49 @@ async fn run(
     choice: Choice,
     options: &Options,
     files: Vec<ReportFile>,
-) -> Result<(Results, ExitCode), Error> {
+) -> Result<Conducted, Error> {
     let plan = Plan::new(catalog, profile, choice.cluster, entries.to_vec());
     let work = async |made: &Made, progress: &Progress| {
         begin(&plan, options, false, choice, made, progress).await
     };
     let reporter = Reporter::new(Terminal::standard(Detail::Steps), files);
     conducted(work, &Output::default(), false, reporter, Instant::now()).await
+}
+
+#[cfg(test)]
+mod tests {
+    use brinell::model::{Results, Unmet};
+    use serde_json::json;
+
+    use super::*;
+
+    /// A run with scenarios of these verdicts.
+    fn ran(verdicts: &[&str]) -> Conducted {
+        let scenario = |verdict: &&str| {
+            json!({
+                "id": "a", "family": "b", "file": null, "title": "", "why": "", "fix": "", "tags": [],
+                "controls": [], "verdict": verdict, "cause": null, "attempts": [], "took": 0.0,
+            })
+        };
+        let scenarios = verdicts.iter().map(scenario);
+        let scenarios = scenarios.map(|it| serde_json::from_value(it).expect("a scenario"));
+        let results = Results { scenarios: scenarios.collect(), ..Results::default() };
+        Conducted { results, code: ExitCode::Failed, own: ExitCode::Passed, signalled: None }
+    }
+
+    #[test]
+    fn that_nothing_is_worse_means_nothing_where_nothing_was_told() {
+        let sound = || ran(&["passed", "failed"]);
+        assert_eq!(of_runs(&sound(), &sound()), ExitCode::Passed);
+        assert_eq!(of_runs(&ran(&["skipped"]), &sound()), ExitCode::NothingJudged);
+        assert_eq!(of_runs(&sound(), &ran(&["passed", "inconclusive"])), ExitCode::Inconclusive);
+        assert_eq!(of_runs(&ran(&["inconclusive", "passed"]), &sound()), ExitCode::Passed);
+        // A scenario that failed hides neither.
+        let left_behind = Conducted { own: ExitCode::Broken, ..sound() };
+        assert_eq!(of_runs(&left_behind, &sound()), ExitCode::Broken);
+        let mut unmet = sound();
+        let (control, cause) = ("exec-guard".to_owned(), "it does not act".to_owned());
+        unmet.results.unmet.push(Unmet { run: None, control, cause });
+        assert_eq!(of_runs(&sound(), &unmet), ExitCode::Broken);
+    }
 }

@@ -27,10 +27,10 @@ pub struct Control {
     pub leaves: BTreeMap<String, String>,
     /// Where to look on a cluster when it did not act.
     pub look_at: String,
-    /// The files beside `control.yaml` that hold its objects, in the order in which they are applied. `personas/roles`
-    /// and the like are objects that the personas' files make.
+    /// Its objects. A Namespace is applied before what is in it, a kind before what is of it, everything else in the order
+    /// in which it stands.
     #[serde(default)]
-    pub objects: Vec<String>,
+    pub objects: Objects,
     /// Its settings of the API server.
     #[serde(default)]
     pub api_server: ApiServer,
@@ -44,13 +44,62 @@ pub struct Control {
     pub weaken: BTreeMap<String, Weakening>,
 }
 
+/// Where the objects of a control are.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(
+    untagged,
+    expecting = "expected a list of files, or `command: [PROGRAM, ARGUMENT, …]`, which prints them"
+)]
+pub enum Objects {
+    /// Files and folders beside `control.yaml`. `personas/roles` and the like are objects that the personas' files make.
+    Files(Vec<String>),
+    /// What a command of the reader's prints.
+    Printed(Printed),
+}
+
+/// A command that prints objects, as `kustomize build overlays/prod` does.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Printed {
+    /// The program and its arguments. It is run without a shell, in the control's folder, whenever the catalog is read.
+    pub command: Vec<String>,
+}
+
+/// What stands for all objects that a command prints.
+pub const PRINTED: &str = "command";
+
+impl Default for Objects {
+    fn default() -> Objects {
+        Objects::Files(Vec::new())
+    }
+}
+
+impl Objects {
+    /// What they are called where a weakening leaves some out: each file or folder, or [`PRINTED`].
+    pub fn names(&self) -> Vec<&str> {
+        match self {
+            Objects::Files(files) => files.iter().map(String::as_str).collect(),
+            Objects::Printed(_) => vec![PRINTED],
+        }
+    }
+
+    /// The command that prints them; `None` where they are files.
+    pub fn command(&self) -> Option<&[String]> {
+        match self {
+            Objects::Files(_) => None,
+            Objects::Printed(Printed { command }) => Some(command),
+        }
+    }
+}
+
 /// Flags of kube-apiserver and the files that they name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ApiServer {
-    /// Flags without their dashes. A file is named by its place on the node: `/etc/brinell/<file>`.
+    /// Flags without their dashes. A file is named by its place on the node: `/etc/brinell/<file>`. `null` takes a flag
+    /// away that the cluster has by itself.
     #[serde(default)]
-    pub flags: BTreeMap<String, String>,
+    pub flags: BTreeMap<String, Option<String>>,
     /// The files beside `control.yaml` that are put into `/etc/brinell` on the node, readable by root alone.
     #[serde(default)]
     pub files: Vec<String>,
@@ -78,7 +127,8 @@ pub struct Ready {
 pub struct Weakening {
     /// How it happens in practice, and what is lost.
     pub why: String,
-    /// Object files that are left out.
+    /// What is left out of its objects: files, all that its `command` prints, or single objects, each as `Kind/name` or
+    /// `Kind/namespace/name`.
     #[serde(default)]
     pub delete: Vec<String>,
     /// Object files that are applied as well.

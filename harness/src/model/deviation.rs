@@ -16,6 +16,22 @@ pub enum Deviation {
     Collateral(CollateralScenario),
 }
 
+impl Deviation {
+    /// The controls and scenarios that it is about.
+    pub fn names(&self) -> Vec<&str> {
+        match self {
+            Deviation::Missed(it) => vec![control_of(&it.weakening)],
+            Deviation::Vacuous(it) => vec![&it.scenario, &it.control],
+            Deviation::Collateral(it) => vec![control_of(&it.weakening), &it.scenario],
+        }
+    }
+}
+
+/// The control of a weakening.
+fn control_of(weakening: &str) -> &str {
+    weakening.split('/').next().unwrap_or_default()
+}
+
 /// A weakening that nobody can notice.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]

@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use futures::future::try_join_all;
 
-pub use trial::Trials;
 use trial::{Trial, Untried};
+pub use trial::{Trials, about};
 
 use crate::cluster::RunFolder;
 use crate::model::{Outcome, RunEvent, ScenarioResult, Unit, WeakeningResult};

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::catalog::{Entry, Planned, Weakened};
+use crate::model::{AUDIT_POLICY, Attack};
 use crate::run::Plan;
 
 /// One weakening to be tried.
@@ -92,6 +93,17 @@ impl<'a> Trials<'a> {
     }
 }
 
+/// The controls that scenarios are about: those that refuse in them, or of which they review the configuration. That they
+/// ask for evidence as well says nothing of the audit policy, unless they are about nothing else.
+pub fn about(entries: &[&Entry]) -> Vec<String> {
+    let attacks = entries.iter().flat_map(|entry| &entry.scenario.attacks);
+    let mut controls: BTreeSet<&str> = attacks.filter_map(Attack::control).collect();
+    if controls.is_empty() {
+        controls.insert(AUDIT_POLICY);
+    }
+    controls.into_iter().map(str::to_owned).collect()
+}
+
 /// Why a weakening is not tried. One that none of the chosen scenarios is expected to notice is tried for the sake of
 /// those of which nothing is expected: the user's own.
 fn why_not(
@@ -135,6 +147,8 @@ impl Trial<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::catalog::Catalog;
     use crate::cluster::ClusterType;
@@ -147,6 +161,24 @@ mod tests {
         let plan = Plan::new(&catalog, &profile, kind, entries);
         let controls: Vec<String> = controls.iter().map(ToString::to_string).collect();
         look(&Trials::new(&plan, &controls));
+    }
+
+    /// The example's scenarios ask for evidence: each weakening of the audit policy would be tried for their sake.
+    #[test]
+    fn what_a_readers_scenarios_are_about_is_tried_and_nothing_else() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/example/hardening");
+        let catalog = Catalog::load(Some(&*folder)).expect("the example");
+        let profile = catalog.profile("hardened").expect("a profile of ours");
+        let entries: Vec<&Entry> = catalog.scenarios.iter().filter(|it| !it.built_in).collect();
+        let controls = about(&entries);
+        assert_eq!(controls, ["images-from-our-registry", "no-load-balancers"]);
+        let plan = Plan::new(&catalog, &profile, ClusterType::Embedded, entries);
+        let tried = |controls: &[String]| {
+            let trials = Trials::new(&plan, controls).trials;
+            trials.iter().map(|trial| trial.planned.control.id.clone()).collect::<BTreeSet<_>>()
+        };
+        assert_eq!(tried(&controls), controls.iter().cloned().collect());
+        assert!(tried(&[]).contains("audit-policy"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::ReportError;
@@ -15,15 +15,22 @@ pub struct KeptLines(PathBuf);
 const NOT_EMPTY: &str =
     "there is something in it, which would be taken for evidence of this run; name an empty folder";
 
+const NOT_PRIVATE: &str =
+    "others may look into it; name a folder that is not there yet, or `chmod 700` it";
+
 impl KeptLines {
     /// Takes an empty folder, or makes one into which its owner alone may look.
     ///
     /// # Errors
-    /// When it cannot be made, or something is in it.
+    /// When it cannot be made, something is in it, or others may look into it.
     pub fn open(folder: &Path) -> Result<KeptLines, ReportError> {
         let taken = DirBuilder::new().recursive(true).mode(0o700).create(folder);
         let taken = taken.and_then(|()| fs::read_dir(folder)).and_then(|mut entries| {
             entries.next().map_or(Ok(()), |_| Err(io::Error::other(NOT_EMPTY)))
+        });
+        let taken = taken.and_then(|()| match folder.metadata()?.permissions().mode() & 0o077 {
+            0 => Ok(()),
+            _ => Err(io::Error::other(NOT_PRIVATE)),
         });
         let path = folder.to_owned();
         taken.map_err(|cause| ReportError::Open { path: path.clone(), cause })?;
@@ -42,8 +49,19 @@ impl KeptLines {
         let written = file.and_then(|mut file| file.write_all(lines.as_bytes()));
         written.map_err(|cause| ReportError::Write { path, cause })?;
         result.audit_lines = Some(name);
+        // They are in the file now, and a run holds its results to its end.
+        events_of(result).for_each(|event| event.line = None);
         Ok(())
     }
+}
+
+/// Every event behind its attempts.
+fn events_of(result: &mut ScenarioResult) -> impl Iterator<Item = &mut Event> {
+    let evidence = result.attempts.iter_mut().filter_map(|attempt| attempt.evidence.as_mut());
+    evidence.flat_map(|evidence| match &mut evidence.log {
+        Log::Read { events, traces, .. } => events.iter_mut().chain(traces).collect(),
+        Log::NotApplicable | Log::Disabled | Log::Unreadable(_) => Vec::<&mut Event>::new(),
+    })
 }
 
 /// Each line behind its attempts once, in their order.
@@ -59,8 +77,6 @@ fn lines(result: &ScenarioResult) -> Vec<&str> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
     use crate::report::sample;
 
@@ -114,6 +130,14 @@ mod tests {
         assert!(error.contains("there is something in it"), "{error}");
         let error = KeptLines::open(&folder.path().join("x")).err().unwrap();
         assert!(matches!(error, ReportError::Open { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_folder_into_which_others_may_look_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o750)).unwrap();
+        let error = KeptLines::open(folder.path()).err().unwrap().to_string();
+        assert!(error.contains("others may look into it"), "{error}");
     }
 
     #[test]

@@ -167,7 +167,7 @@ fn location(result: &ScenarioResult, line: Option<usize>) -> Value {
     let controls =
         result.controls.iter().map(|control| json!({"name": visible(control), "kind": "resource"}));
     json!({
-        "physicalLocation": {"artifactLocation": place, "region": {"startLine": line.unwrap_or(1)}},
+        "physicalLocation": {"artifactLocation": place, "region": {"startLine": line.unwrap_or(1).max(1)}},
         "logicalLocations": controls.collect::<Vec<Value>>(),
     })
 }

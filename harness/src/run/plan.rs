@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::catalog::{
     Catalog, ControlFile, Document, Entry, KnownRights, Lacks, PersonaEntry, Planned, ProfileEntry,
-    Question, SetUp, Target, Turn, Values, identity, join, namespace, people,
+    Question, SetUp, Target, Turn, Values, identity, join, join_flag, namespace, people,
 };
 use crate::cluster::Settings;
 use crate::model::{
@@ -227,7 +227,11 @@ fn settings<'s>(set_ups: impl Iterator<Item = &'s SetUp>, values: &Values) -> Se
     let mut settings = Settings::default();
     let mut files: BTreeMap<&String, ControlFile> = BTreeMap::new();
     for set_up in set_ups {
-        settings.flags.extend(set_up.flags.clone());
+        settings.removed.extend(set_up.removed.iter().cloned());
+        for (flag, value) in &set_up.flags {
+            let joined = settings.flags.get(flag).and_then(|it| join_flag(flag, it, value));
+            settings.flags.insert(flag.clone(), joined.unwrap_or_else(|| value.clone()));
+        }
         for (name, file) in &set_up.files {
             let joined = files.get(name).and_then(|there| join(there, file));
             files.insert(name, joined.unwrap_or_else(|| file.clone()));
@@ -296,6 +300,18 @@ mod tests {
         let configuration: Value = serde_saphyr::from_str(file).expect("YAML");
         let plug_ins = configuration["plugins"].as_array().expect("plug-ins").iter();
         plug_ins.map(|it| it["name"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
+    #[test]
+    fn lists_of_several_controls_are_one() {
+        let with = |plug_in: &str| SetUp {
+            flags: BTreeMap::from([("enable-admission-plugins".to_owned(), plug_in.to_owned())]),
+            removed: BTreeSet::from([plug_in.to_owned()]),
+            ..SetUp::default()
+        };
+        let settings = settings([&with("A"), &with("B")].into_iter(), &Values::default());
+        assert_eq!(settings.flags["enable-admission-plugins"], "A,B");
+        assert_eq!(settings.removed.into_iter().collect::<Vec<_>>(), ["A", "B"]);
     }
 
     #[test]

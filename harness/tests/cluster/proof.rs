@@ -10,7 +10,7 @@ use brinell::model::{Outcome, Proof};
 use brinell::prove::Trials;
 use brinell::run::Plan;
 
-use crate::support::Home;
+use crate::support::{Home, cache};
 
 /// A test that panics where something is not as it should be.
 pub type Test = Box<dyn FnOnce() + Send>;
@@ -97,12 +97,7 @@ impl Bed {
 /// brinell, about to prove at this home.
 pub fn brinell(home: &Home, cluster: ClusterType) -> Command {
     let mut command = home.brinell();
-    // The assets lie in the cache of whoever runs the tests.
-    if let Some(cache) = std::env::var_os("XDG_CACHE_HOME") {
-        command.env("XDG_CACHE_HOME", cache);
-    } else if let Some(home) = std::env::home_dir() {
-        command.env("XDG_CACHE_HOME", home.join(".cache"));
-    }
+    command.env("XDG_CACHE_HOME", cache());
     command.args(["prove", "--cluster", cluster.name()]);
     command
 }

@@ -20,6 +20,8 @@ pub fn trials() -> Vec<Trial> {
         trial("a command that hangs is ended with what it started", a_command_that_hangs_is_ended),
         trial("a command that fails says why", a_command_that_fails_says_why),
         trial("a command that is not there is told", a_missing_command_is_told),
+        trial("a command that hangs prints no objects", no_objects_of_a_command_that_hangs),
+        trial("a command that prints without end is ended", an_endless_command_is_ended),
         trial("a command is asked until it has everything", a_late_event_comes),
     ]
 }
@@ -82,6 +84,27 @@ fn a_command_that_hangs_is_ended() -> Result<(), Failed> {
         std::thread::sleep(Duration::from_millis(10));
     }
     Ok(())
+}
+
+/// What a command of a control's that is a shell's script prints, or why nothing.
+fn objects(script: &str, within: Duration) -> String {
+    let command = ["sh", "-c", script].map(str::to_owned);
+    let printed = brinell::cluster::print(Path::new("."), &command, within);
+    printed.map_or_else(|error| error.to_string(), |it| String::from_utf8_lossy(&it).into_owned())
+}
+
+fn no_objects_of_a_command_that_hangs() -> Result<(), Failed> {
+    let started = Instant::now();
+    let said = objects("echo kind: Role; sleep 4713", Duration::from_secs(1));
+    check(said.ends_with("did not end within 1 seconds, and was ended"), &said)?;
+    check(started.elapsed() < Duration::from_secs(20), started.elapsed())?;
+    let said = objects("pwd >&2; echo kind: Role", Duration::from_secs(20));
+    check(said == "kind: Role\n", said)
+}
+
+fn an_endless_command_is_ended() -> Result<(), Failed> {
+    let said = objects("yes kind: Role", Duration::from_secs(20));
+    check(said == "`sh -c yes kind: Role` prints more than 16 MiB", said)
 }
 
 fn a_command_that_fails_says_why() -> Result<(), Failed> {

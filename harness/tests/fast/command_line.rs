@@ -261,8 +261,7 @@ fn only_tags_of_standards_have_links() {
     assert_eq!(made.code, Some(0), "{made:?}");
     let path = home.path("own/scenarios/own/mine.yaml");
     let text = fs::read_to_string(&path).expect("a file");
-    let lines =
-        text.lines().filter(|line| !line.starts_with("tags:") && !line.starts_with("why:"));
+    let lines = text.lines().filter(|line| !line.starts_with("tags:") && !line.starts_with("why:"));
     let tags = "tags: [mitre/T1, mitre/T1609.4, attack/impact, cis/5.1.2, pci/1, own]";
     let why = r#"why: "\u001b[31m gone \u202e""#;
     let text: Vec<&str> = lines.chain([tags, why]).collect();

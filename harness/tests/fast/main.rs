@@ -13,3 +13,4 @@ mod plug_in;
 #[path = "../support/mod.rs"]
 mod support;
 mod try_it;
+mod your_own;

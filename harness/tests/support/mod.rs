@@ -1,6 +1,8 @@
 //! What the tests of both binaries need: golden files, and brinell as a user runs it, in a home of its own which shows
 //! afterwards what was touched.
 
+pub mod page;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -36,6 +38,12 @@ pub fn results(document: &[u8]) -> Results {
     Results::read(document).expect("results")
 }
 
+/// The cache of whoever runs the tests, in which the programs of embedded clusters lie.
+pub fn cache() -> PathBuf {
+    let named = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    named.or_else(|| Some(std::env::home_dir()?.join(".cache"))).unwrap_or_default()
+}
+
 /// A user's home.
 pub struct Home {
     folder: TempDir,
@@ -62,17 +70,22 @@ impl Home {
     /// brinell, at home here.
     pub fn brinell(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_brinell"));
+        self.at_home(&mut command);
+        // The real home says which engine to ask.
+        if let (None, Some(home)) = (std::env::var_os("DOCKER_CONFIG"), std::env::home_dir()) {
+            command.env("DOCKER_CONFIG", home.join(".docker"));
+        }
+        command
+    }
+
+    /// Has a command run here.
+    pub fn at_home(&self, command: &mut Command) {
         command
             .current_dir(self.folder.path())
             .env("HOME", self.folder.path())
             .env("XDG_STATE_HOME", self.path("state"))
             .env("TMPDIR", self.path("tmp"))
             .env("KUBECONFIG", self.path("named"));
-        // The real home says which engine to ask.
-        if let (None, Some(home)) = (std::env::var_os("DOCKER_CONFIG"), std::env::home_dir()) {
-            command.env("DOCKER_CONFIG", home.join(".docker"));
-        }
-        command
     }
 
     /// The runs that have a folder.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::{Check, keys};
 use crate::catalog::persona::PARTS;
 use crate::catalog::read::Parsed;
-use crate::catalog::{ControlEntry, SetUp};
-use crate::model::{Layer, Need, Ready, Scenario, Weakening};
+use crate::catalog::{ControlEntry, Problem, SetUp, WeakenError, identity};
+use crate::model::{AUDIT_POLICY, Layer, Need, Objects, Ready, Scenario, Weakening};
 
 impl Check<'_> {
     pub(super) fn control(&mut self, entry: &ControlEntry, scenarios: &[Parsed<Scenario>]) {
@@ -73,11 +73,10 @@ impl Check<'_> {
         if let Some(api_server) = &weakening.api_server {
             self.files(&api_server.files, &format!("{pointer}/api-server/files"), entry);
         }
-        for (position, file) in weakening.delete.iter().enumerate() {
-            let objects = entry.control.objects.iter().map(String::as_str);
-            self.known("object file", file, &format!("{pointer}/delete/{position}"), objects);
-        }
+        self.deleted(&weakening.delete, &format!("{pointer}/delete"), entry);
         match entry.set_up(Some(weakening)) {
+            // It was told of the name itself.
+            Err(WeakenError::NoObject(name)) if weakening.delete.contains(&name) => {}
             Err(error) => {
                 let hint = "a weakening that weakens nothing proves nothing";
                 self.wrong(&format!("{pointer}/patch"), &error.to_string(), hint);
@@ -115,6 +114,9 @@ impl Check<'_> {
                     let known = scenarios.iter().map(|scenario| scenario.name.as_str());
                     self.known("scenario", id, &pointer, known);
                 }
+                Some(scenario) if entry.built_in && !scenario.source.built_in => {
+                    self.takes_the_place(scenario, entry);
+                }
                 Some(scenario) if !scenario.says.controls().contains(entry.id.as_str()) => {
                     let message = format!("the scenario `{id}` does not test `{}`", entry.id);
                     self.wrong(
@@ -128,12 +130,53 @@ impl Check<'_> {
         }
     }
 
+    /// A scenario of the reader's that has the place of one of ours must test what ours did. It is told of their file: ours is
+    /// nothing that they could change.
+    fn takes_the_place(&mut self, scenario: &Parsed<Scenario>, entry: &ControlEntry) {
+        if scenario.says.controls().contains(entry.id.as_str()) {
+            return;
+        }
+        let control = &entry.id;
+        let message = format!(
+            "the built-in control `{control}` expects it to notice, and it does not test that control"
+        );
+        let hint = match control == AUDIT_POLICY {
+            true => {
+                "ask for evidence by `logged:`, call it otherwise, or replace the control as well"
+                    .to_owned()
+            }
+            false => format!(
+                "let an attack of it be `blocked: {{by: {control}}}`, call it otherwise, or replace the control as well"
+            ),
+        };
+        let problem = Problem::of_file(&scenario.source.file, &message).hint(&hint);
+        // More than one weakening may expect it.
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
+    }
+
     fn objects(&mut self, entry: &ControlEntry) {
-        for (position, name) in entry.control.objects.iter().enumerate() {
+        let Objects::Files(files) = &entry.control.objects else { return };
+        for (position, name) in files.iter().enumerate() {
             let known = known_files(entry);
             let known = known.iter().copied().chain(PARTS);
             let name = name.trim_end_matches('/');
             self.known("file", name, &format!("/objects/{position}"), known);
+        }
+    }
+
+    /// What is left out is one of the names in `objects`, or one of the objects.
+    fn deleted(&mut self, deleted: &[String], pointer: &str, entry: &ControlEntry) {
+        let files = entry.control.objects.names();
+        if deleted.iter().all(|name| files.contains(&name.as_str())) {
+            return;
+        }
+        let whole = entry.set_up(None).unwrap_or_default();
+        let objects: Vec<String> = whole.objects.iter().map(|it| identity(&it.object)).collect();
+        for (position, name) in deleted.iter().enumerate() {
+            let known = files.iter().copied().chain(objects.iter().map(String::as_str));
+            self.known("object or file", name, &format!("{pointer}/{position}"), known);
         }
     }
 

@@ -34,7 +34,7 @@ pub(super) fn all(read: &Read) -> Vec<Problem> {
     if !read.manifests_are_whole {
         return problems;
     }
-    let Read { catalog, deviations, dangers, scenarios, profiles, manifests, .. } = read;
+    let Read { catalog, deviations, dangers, scenarios, profiles, manifests, printed, .. } = read;
     let mut check = |source: Option<&Source>, look: &mut dyn FnMut(&mut Check<'_>)| {
         if let Some(source) = source {
             let mut check = Check { catalog, source, problems: Vec::new() };
@@ -64,6 +64,9 @@ pub(super) fn all(read: &Read) -> Vec<Problem> {
         for (file, documents) in entry.object_files() {
             check(manifests.get(&file), &mut |check| check.objects_of(documents.iter()));
         }
+        check(printed.get(&entry.id), &mut |check| {
+            check.objects_of(entry.printed.iter().map(|document| &document.object));
+        });
     }
     for profile in profiles {
         check(Some(&profile.source), &mut |check| check.profile(&profile.says));

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{Check, fields};
 use crate::catalog::set_up::named;
-use crate::catalog::{ControlEntry, did_you_mean};
+use crate::catalog::{ControlEntry, Problem, did_you_mean};
 use crate::model::Control;
 
 /// What every object says of itself, as JSON pointers, and how it is written.
@@ -46,7 +46,8 @@ impl Check<'_> {
     fn wrong_in(&mut self, document: usize, pointer: &str, message: &str, hint: &str) {
         let shown = self.is_next_shown();
         let place = shown.then(|| self.source.place_in(document, pointer)).flatten();
-        self.problems.push(self.source.problem(place, message, hint));
+        let problem = self.source.problem(place, message, hint);
+        self.problems.push(Problem { file: self.source.document(document), ..problem });
     }
 }
 
@@ -55,7 +56,8 @@ impl ControlEntry {
     pub(super) fn object_files(&self) -> impl Iterator<Item = (String, &[Value])> {
         let Control { objects, weaken, .. } = &self.control;
         let added = weaken.values().flat_map(|weakening| &weakening.add);
-        let mut names: Vec<&String> = objects.iter().chain(added).collect();
+        let added = added.map(String::as_str);
+        let mut names: Vec<&str> = objects.names().into_iter().chain(added).collect();
         names.sort();
         names.dedup();
         let folder = self.file.trim_end_matches("/control.yaml");

@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Check, keys};
-use crate::catalog::SetUp;
 use crate::catalog::ground::end_of;
+use crate::catalog::load::both_set;
+use crate::catalog::{ControlEntry, SetUp};
 use crate::model::{Layer, PERSONAS, Profile, Setting};
 
 impl Check<'_> {
     pub(super) fn profile(&mut self, profile: &Profile) {
         let catalog = self.catalog;
-        let mut set_ups: Vec<(&str, SetUp)> = Vec::new();
+        let mut set_ups: Vec<(&ControlEntry, SetUp)> = Vec::new();
         for (id, setting) in &profile.controls {
             let pointer = format!("/controls/{id}");
             let Some(entry) = catalog.controls.get(id) else {
@@ -31,11 +32,9 @@ impl Check<'_> {
             let clashes =
                 set_ups.iter().filter_map(|(other, theirs)| Some((other, theirs.clash(&set_up)?)));
             for (other, clash) in clashes {
-                let message = format!("`{id}` and `{other}` both set {clash}");
-                let hint = "the API server takes one of them: leave one control out";
-                self.wrong(&pointer, &message, hint);
+                self.wrong(&pointer, &both_set(entry, other, &clash), clash.hint());
             }
-            set_ups.push((id, set_up));
+            set_ups.push((entry, set_up));
         }
         self.whereabouts(profile);
         for name in profile.personas.keys() {

@@ -103,6 +103,11 @@ pub trait Own: Send + Sync {
     /// The kubelet; `None` if the node is simulated.
     fn kubelet(&self) -> Option<&dyn Kubelet>;
 
+    /// What a new one has beside what Kubernetes itself makes, as kind and name.
+    fn brings(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
+
     /// What the cluster does in the place of objects; `None` if it takes all as they are.
     fn stand_in(self: Arc<Self>) -> Option<Arc<dyn StandIn>>;
 }

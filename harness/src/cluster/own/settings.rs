@@ -1,6 +1,6 @@
 //! What a cluster of our own is made with, whichever kind it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -17,6 +17,8 @@ pub const LOGS: &str = "/var/log/brinell";
 pub struct Settings {
     /// The API server's flags, without dashes.
     pub flags: BTreeMap<String, String>,
+    /// Flags that the cluster has by itself and that are taken away.
+    pub removed: BTreeSet<String>,
     /// Files below [`SETTINGS`], by name.
     pub files: BTreeMap<String, String>,
     /// What is laid over the KubeletConfiguration.

@@ -5,8 +5,8 @@ use super::*;
 use crate::catalog::{ControlEntry, PersonaEntry};
 use crate::model::Steadiness;
 use crate::model::{
-    Action, Answer, ApiServer, AuditLogSearch, Door, Effect, Event, Level, Log, Logged, Persona,
-    Reason, Recorded, Response, Sent, Succeeds,
+    Action, Answer, ApiServer, AuditLogSearch, Door, Effect, Event, Level, Log, Logged, Objects,
+    Persona, Reason, Recorded, Response, Sent, Succeeds,
 };
 
 const DENIED: &str = "admission webhook \"guard.example\" denied the request: interactive";
@@ -45,7 +45,7 @@ fn guard(layers: &[Layer]) -> ControlEntry {
             decides: layers.to_vec(),
             leaves: BTreeMap::new(),
             look_at: "the guard".to_owned(),
-            objects: Vec::new(),
+            objects: Objects::default(),
             api_server: ApiServer::default(),
             kubelet: None,
             ready: Vec::new(),
@@ -53,6 +53,8 @@ fn guard(layers: &[Layer]) -> ControlEntry {
         },
         files: BTreeMap::new(),
         made: BTreeMap::new(),
+        printed: Vec::new(),
+        text: String::new(),
     }
 }
 

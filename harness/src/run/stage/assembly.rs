@@ -7,16 +7,14 @@ use futures::future::try_join_all;
 use serde_json::Value;
 
 use super::end::End;
+use super::lacking::{self, DEFINITION};
 use super::{OwnStage, Stage, StageError};
 use crate::audit::AuditLog;
 use crate::catalog::{Document, KnownRights, Values};
-use crate::cluster::{ApplyError, Created, Group, Own, Settings, Sight};
-use crate::model::{RunEvent, is_built_in};
+use crate::cluster::{Created, Group, Own, Settings, Sight};
+use crate::model::RunEvent;
 use crate::run::{Plan, Progress};
 use crate::text::count;
-
-/// The kind of object that defines others.
-const DEFINITION: &str = "CustomResourceDefinition";
 
 /// Makes the cluster, sets the profile up, and waits until it acts.
 pub async fn stage(
@@ -25,7 +23,7 @@ pub async fn stage(
     values: Values,
     progress: &Progress,
 ) -> Result<OwnStage, StageError> {
-    see_kinds(plan)?;
+    lacking::see_none(plan, cluster.brings())?;
     let settings = plan.settings(&values);
     let created = progress.step("cluster", "creating", create(&*cluster, &settings)).await?;
     let rights = Arc::clone(&plan.rights);
@@ -41,23 +39,6 @@ pub async fn stage(
         });
     }
     Ok(own)
-}
-
-/// Sees that a new cluster will know the kind of every object: its own kinds, and those that are defined among the objects.
-fn see_kinds(plan: &Plan<'_>) -> Result<(), ApplyError> {
-    let definitions = plan.objects().map(|it| &it.object).filter(|it| it["kind"] == DEFINITION);
-    let defined = definitions.map(|it| (&it["spec"]["group"], &it["spec"]["names"]["kind"]));
-    let defined: Vec<(&Value, &Value)> = defined.collect();
-    for Document { file, object } in plan.objects() {
-        let version = object["apiVersion"].as_str().unwrap_or_default();
-        let group = version.split_once('/').map_or("", |(group, _)| group);
-        let is_it = |(of, kind): &(&Value, &Value)| **of == group && **kind == object["kind"];
-        if !is_built_in(group) && !defined.iter().any(is_it) {
-            let kind = format!("{version} {}", object["kind"].as_str().unwrap_or_default());
-            return Err(ApplyError::UnknownKind { file: file.clone(), kind });
-        }
-    }
-    Ok(())
 }
 
 async fn create(cluster: &dyn Own, settings: &Settings) -> Result<(Created, String), StageError> {
@@ -124,6 +105,9 @@ impl OwnStage {
 
     async fn put_in_place(&self, plan: &Plan<'_>) -> Result<(), StageError> {
         let stage = &self.stage;
+        // One control may define what another one has, or a target.
+        let definitions = plan.objects().filter(|it| it.object["kind"] == DEFINITION);
+        stage.applier.apply(&definitions.cloned().collect::<Vec<Document>>()).await?;
         // An object may be both a target's and a control's: then it is as the control says, which may be weakened.
         stage.apply_targets(plan).await?;
         stage.applier.apply(&plan.people).await?;

@@ -4,6 +4,7 @@ mod assembly;
 mod end;
 mod existing;
 mod identities;
+mod lacking;
 mod readiness;
 mod rollout;
 mod second;

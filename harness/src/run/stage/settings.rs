@@ -1,11 +1,12 @@
 //! Settings that the running processes really have.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::{ACTING, ControlError, OwnStage, Stage, StageError};
-use crate::catalog::{Planned, Target};
+use crate::catalog::{Planned, SetUp, Target};
 use crate::cluster::{ClusterError, ReadBack, Settings};
 use crate::poll;
 use crate::run::Plan;
@@ -42,7 +43,7 @@ impl OwnStage {
         let (found, kubelet) = tokio::try_join!(self.cluster.read_back(settings), configuration)?;
         let mut unmet = Vec::new();
         for planned in &plan.controls {
-            unmet.extend(unmet_flags(planned, &found));
+            unmet.extend(unmet_flags(planned, settings, &found));
             unmet.extend(unmet_kubelet(planned, &kubelet));
         }
         unmet.extend(found.different.iter().map(|name| different(plan, name)));
@@ -50,12 +51,18 @@ impl OwnStage {
     }
 }
 
-/// The flags of a control that the API server does not run with.
-fn unmet_flags(planned: &Planned, found: &ReadBack) -> Vec<ControlError> {
-    let id = &planned.control.id;
-    let unmet = planned.set_up.flags.iter().filter_map(|(flag, expected)| {
-        let found = found.flags.get(flag).map_or("not set", String::as_str);
-        (found != expected).then(|| not_set(id, &format!("--{flag}"), expected, found))
+/// The flags of a control that the API server does not run with, or runs with although they are taken away. A list has what
+/// other controls add to it.
+fn unmet_flags(planned: &Planned, settings: &Settings, found: &ReadBack) -> Vec<ControlError> {
+    const NOT_SET: &str = "not set";
+    let SetUp { flags, removed, .. } = &planned.set_up;
+    let value = |flags: &BTreeMap<String, String>, flag: &str| {
+        flags.get(flag).map_or(NOT_SET.to_owned(), Clone::clone)
+    };
+    let unmet = flags.keys().chain(removed).filter_map(|flag| {
+        let (expected, found) = (value(&settings.flags, flag), value(&found.flags, flag));
+        let setting = format!("--{flag}");
+        (found != expected).then(|| not_set(&planned.control.id, &setting, &expected, &found))
     });
     unmet.collect()
 }

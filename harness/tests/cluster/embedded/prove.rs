@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use super::{is_there, or_ignored};
 use crate::proof::{self, Test};
-use crate::support::{Home, Ran};
-use brinell::catalog::Catalog;
+use crate::support::page::{commands, install, page};
+use crate::support::{Home, Ran, cache};
+use brinell::catalog::{Catalog, New};
 use brinell::cluster::{ClusterType, DEFAULT_VERSION};
 use libtest_mimic::Trial;
 
@@ -19,6 +20,8 @@ pub fn trials() -> Vec<Trial> {
     for (name, test) in [
         ("vacuous", a_scenario_that_catches_nothing_is_told as fn()),
         ("example", the_example_of_a_catalog_is_proved),
+        ("kinds", a_kind_comes_before_what_is_of_it),
+        ("your-own", the_page_about_catalogs_is_typed),
         ("red", nothing_is_proven_where_a_scenario_fails),
         ("interrupted", an_interrupted_proof_leaves_nothing),
     ] {
@@ -91,12 +94,106 @@ fn the_example_of_a_catalog_is_proved() {
     let home = Home::new();
     let mut command = proof::brinell(&home, ClusterType::Embedded);
     command.args(["--only-mine", "--profile", "payments", "--clusters", "1"]);
-    command.args(["--control", "images-from-our-registry", "--control", "no-load-balancers"]);
     command.arg("--catalog").arg(example());
     let ran = Ran::from(command.output().expect("started"));
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{}", ran.stdout);
     let told = "7 of 7 weakenings caught, 0 missed, 0 went wrong, 0 skipped; 3 scenarios, 0 vacuous; 0 collateral.";
     assert!(ran.stdout.contains(told), "{}", ran.stdout);
+}
+
+/// docs/your-own.md from its first command to its last.
+fn the_page_about_catalogs_is_typed() {
+    let home = Home::new();
+    install(&home);
+    let commands = commands(&page("your-own.md"));
+    assert!(commands.iter().filter(|it| it.makes_cluster()).count() >= 3);
+    for shown in commands {
+        let differs = shown.differs(&home);
+        assert_eq!(differs, None, "{}", differs.as_deref().unwrap_or_default());
+    }
+    assert_eq!(home.runs(), [""; 0]);
+}
+
+const DEFINITION: &str = "---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: registries.example.com}
+spec:
+  group: example.com
+  names: {kind: Registry, plural: registries, singular: registry}
+  scope: Cluster
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {begin: {type: string}}}}}}
+";
+
+const AUTHORIZATION: &str = "\
+apiVersion: apiserver.config.k8s.io/v1
+kind: AuthorizationConfiguration
+authorizers: [{type: Node, name: node}, {type: RBAC, name: rbac}]
+";
+
+const REGISTRY: &str = "---
+apiVersion: example.com/v1
+kind: Registry
+metadata: {name: ours}
+spec: {begin: registry.example.com/}
+";
+
+/// A command prints a policy whose parameter is of a kind that it defines itself, later than what is of it. Without the
+/// definition it is told that the cluster has no such kind, and none is made. A flag of ours gives way to a file.
+fn a_kind_comes_before_what_is_of_it() {
+    let home = Home::new();
+    let control = home.path("mine/manifests/controls/images");
+    // The API server does not start with both.
+    let server = "api-server:\n  flags: {authorization-mode: null, authorization-config: /etc/brinell/authorization.yaml}\n  \
+                  files: [authorization.yaml]\n";
+    for file in New::Control.files("images") {
+        let path = home.path("mine").join(&file.place);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        let text = file.text.replace("[policy.yaml]\n    expect", "[command]\n    expect");
+        let command = "{command: [cat, registry.txt, definition.txt, policy.yaml]}";
+        let text = text.replace("objects: [policy.yaml]", &format!("{server}objects: {command}"));
+        let parameters = "paramKind: {apiVersion: example.com/v1, kind: Registry}";
+        let text = text.replace(
+            "  failurePolicy: Fail\n",
+            &format!("  failurePolicy: Fail\n  {parameters}\n"),
+        );
+        let text = text.replace(
+            "\"registry.example.com/\"))\n    message",
+            "params.spec.begin))\n    message",
+        );
+        let bound = "policyName: images.example.com\n";
+        let reference = "  paramRef: {name: ours, parameterNotFoundAction: Deny}\n";
+        std::fs::write(path, text.replace(bound, &format!("{bound}{reference}"))).expect("written");
+    }
+    let policy = control.join("policy.yaml");
+    let text = std::fs::read_to_string(&policy).expect("read");
+    assert!(text.contains("params.spec.begin") && text.contains("paramRef"), "{text}");
+    std::fs::write(&policy, format!("---\n{text}")).expect("written");
+    std::fs::write(control.join("registry.txt"), REGISTRY).expect("written");
+    std::fs::write(control.join("authorization.yaml"), AUTHORIZATION).expect("written");
+    let run = || {
+        let mut command = home.brinell();
+        command.env("XDG_CACHE_HOME", cache()).args([
+            "--cluster",
+            "embedded",
+            "--only-mine",
+            "--catalog",
+            "mine",
+        ]);
+        Ran::from(command.output().expect("started"))
+    };
+    std::fs::write(control.join("definition.txt"), "").expect("written");
+    let ran = run();
+    let ran = (ran.stdout + &ran.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
+    let said = "policy.yaml`, document 1: this cluster has no example.com/v1 Registry";
+    assert!(ran.contains(said) && !ran.contains("creating"), "{ran}");
+    std::fs::write(control.join("definition.txt"), DEFINITION).expect("written");
+    let ran = run();
+    assert!(ran.code == Some(0), "{ran:?}");
 }
 
 fn example() -> PathBuf {

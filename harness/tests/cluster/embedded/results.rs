@@ -46,12 +46,14 @@ fn lines_are_kept_without_secrets() -> Result<(), Failed> {
         assert_eq!(fs::metadata(&path)?.permissions().mode() & 0o777, 0o600);
         let text = fs::read_to_string(&path)?;
         let lines: Vec<Value> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
-        let ids: BTreeSet<&str> = lines.iter().filter_map(|line| line["auditID"].as_str()).collect();
+        let ids: BTreeSet<&str> =
+            lines.iter().filter_map(|line| line["auditID"].as_str()).collect();
         for evidence in result.attempts.iter().filter_map(|attempt| attempt.evidence.as_ref()) {
             let id = evidence.sent.audit_id.as_deref();
             assert!(id.is_none_or(|id| ids.contains(id)), "{id:?} is not in {text}");
         }
-        let bodies = lines.iter().flat_map(|line| [&line["requestObject"], &line["responseObject"]]);
+        let bodies =
+            lines.iter().flat_map(|line| [&line["requestObject"], &line["responseObject"]]);
         let left_out = bodies.clone().filter(|body| **body == "left out by brinell").count();
         assert_eq!(left_out > 0, result.id.starts_with("secret"), "{text}");
         let is_secret = |body: &&Value| body["kind"] == "Secret" || body["kind"] == "SecretList";

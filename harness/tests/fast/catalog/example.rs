@@ -78,7 +78,11 @@ fn on_an_existing_cluster_its_file_declares_a_control() {
     let policy = Layer::Policy("images-from-our-registry.example.com".to_owned());
     assert_eq!(declared.control.control.decides, [policy]);
     let entry = grounded.catalog.scenarios.iter().find(|it| it.id == "image-from-elsewhere");
-    assert_eq!(entry.expect("there").target.namespace, "brinell-run-payments");
+    let entry = entry.expect("there");
+    assert_eq!(entry.target.namespace, "brinell-run-payments");
+    // The folder of a registry is called as the namespace is.
+    let sent = format!("{:?}", entry.turns.last().expect("a permit").action);
+    assert!(sent.contains("registry.example.com/payments"), "{sent}");
 }
 
 /// A control of the reader's that takes the file of one of ours is told when both are asked for, and only then.
@@ -136,7 +140,9 @@ fn controls_that_do_not_fit_together_are_told_of_the_profile_that_has_both() {
         panic!("both were taken")
     };
     let said = problems.to_string();
-    assert!(said.contains("`audit-policy` and `our-audit` both set --audit-policy-file"), "{said}");
+    let ours = "`audit-policy` (manifests/controls/audit-policy/control.yaml:";
+    let theirs = "/manifests/controls/our-audit/control.yaml:4) both set --audit-policy-file";
+    assert!(said.contains(ours) && said.contains(theirs), "{said}");
 }
 
 /// What `brinell new` writes is read, checked and planned as it is, and nothing is written over.

@@ -327,3 +327,14 @@ mine/scenarios/exec/exec-interactive.yaml: the name `exec-interactive` is taken 
   the built-in scenarios/exec/exec-interactive.yaml has it: give this one another name, or have it replace that one, by `replaces: {scenarios: [exec-interactive]}` in `catalog.yaml`
 ");
 }
+
+/// What takes the place of a scenario of ours is what our controls rest on: it is told of the reader's file.
+#[test]
+fn what_our_controls_expect_is_asked_of_what_takes_the_place() {
+    let folder = folder(&["scenarios/exec/exec-interactive.yaml"]);
+    write(folder.path(), "catalog.yaml", "replaces: {scenarios: [exec-interactive]}\n");
+    insta::assert_snapshot!(said(folder.path()), @"
+mine/scenarios/exec/exec-interactive.yaml: the built-in control `audit-policy` expects it to notice, and it does not test that control
+  ask for evidence by `logged:`, call it otherwise, or replace the control as well
+");
+}

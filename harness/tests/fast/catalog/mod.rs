@@ -2,8 +2,10 @@
 
 mod example;
 mod folder;
+mod from;
 mod ground;
 mod limits;
+mod objects;
 mod personas;
 mod rights;
 
@@ -130,7 +132,7 @@ fn every_file_of_a_control_is_used() {
     for entry in embedded().controls.values() {
         for file in entry.files.keys() {
             let control = &entry.control;
-            let used = control.objects.contains(file)
+            let used = control.objects.names().contains(&file.as_str())
                 || control.api_server.files.contains(file)
                 || control.weaken.values().any(|weakening| {
                     let settings = weakening.api_server.iter().flat_map(|it| &it.files);
@@ -148,7 +150,7 @@ fn every_file_of_settings_is_named_by_a_flag_or_another_file() {
         for file in &settings.files {
             let place = format!("/etc/brinell/{file}");
             let mut others = settings.files.iter().filter(|other| *other != file);
-            let is_named = settings.flags.values().any(|value| *value == place)
+            let is_named = settings.flags.values().flatten().any(|value| *value == place)
                 || others.any(|other| entry.files[other].text.contains(&place));
             assert!(is_named, "{}/{file}", entry.id);
         }
@@ -953,10 +955,10 @@ mine.yaml:3:27: there is no weakening `abset`
 fn two_controls_that_the_api_server_cannot_take_together() {
     let twice = "manifests/controls/pod-security/admission.yaml";
     let said = with_manifest(twice, "name: PodSecurity", "name: ValidatingAdmissionWebhook");
-    insta::assert_snapshot!(said.lines().next().unwrap_or_default(), @"manifests/profiles/hardened.yaml:12:3: `pod-security` and `exec-guard` both set the file admission.yaml");
+    insta::assert_snapshot!(said.lines().next().unwrap_or_default(), @"manifests/profiles/hardened.yaml:12:3: `pod-security` (manifests/controls/pod-security/control.yaml:8) and `exec-guard` (manifests/controls/exec-guard/control.yaml:10) both set the file admission.yaml");
     let flag = "manifests/controls/anonymous-auth/control.yaml";
     let said = with_manifest(flag, "  flags:\n", "  flags:\n    audit-log-maxsize: \"5\"\n");
-    insta::assert_snapshot!(said.lines().next().unwrap_or_default(), @"manifests/profiles/hardened.yaml:4:3: `audit-policy` and `anonymous-auth` both set --audit-log-maxsize");
+    insta::assert_snapshot!(said.lines().next().unwrap_or_default(), @"manifests/profiles/hardened.yaml:4:3: `audit-policy` (manifests/controls/audit-policy/control.yaml:8) and `anonymous-auth` (manifests/controls/anonymous-auth/control.yaml:6) both set --audit-log-maxsize");
 }
 
 #[test]

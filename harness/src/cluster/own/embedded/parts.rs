@@ -163,9 +163,11 @@ impl Embedded {
         ])
     }
 
-    /// kubeadm's flags with the profile's laid over them, and with the folders of this run.
+    /// kubeadm's flags, without those that the profile takes away, with its own laid over them and with the folders of
+    /// this run.
     fn all_flags(&self, seat: &Seat, settings: &Settings) -> BTreeMap<String, String> {
         let mut flags = self.api_server_defaults(seat.port);
+        flags.retain(|name, _| !settings.removed.contains(name));
         for (name, value) in &settings.flags {
             flags.insert(name.clone(), self.here(seat, value));
         }

@@ -363,6 +363,10 @@ impl Own for Kind {
         Some(self)
     }
 
+    fn brings(&self) -> &'static [(&'static str, &'static str)] {
+        &[("StorageClass", "standard"), ("Namespace", "local-path-storage")]
+    }
+
     fn stand_in(self: Arc<Self>) -> Option<Arc<dyn StandIn>> {
         None
     }

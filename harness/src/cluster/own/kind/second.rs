@@ -51,6 +51,7 @@ impl Kind {
         if let Some(first) = self.settings.get() {
             flags.retain(|flag, _| !first.flags.contains_key(flag));
         }
+        flags.retain(|flag, _| !settings.removed.contains(flag));
         for (flag, value) in &settings.flags {
             flags.insert(flag.clone(), moved(value));
         }
