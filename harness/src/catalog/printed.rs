@@ -5,6 +5,7 @@ use std::path::Path;
 use super::source::Source;
 use super::{ControlEntry, Document, File, Problem};
 use crate::model::{Objects, Weakening};
+use crate::text::without_credentials;
 
 /// Runs a command in a folder, and returns what it prints on standard output, or says why there is nothing.
 pub type Print<'p> = &'p dyn Fn(&Path, &[String]) -> Result<Vec<u8>, String>;
@@ -33,22 +34,27 @@ impl<'a> Printer<'a> {
         }
         let folder = Path::new(&self.entry.file).parent().unwrap_or(Path::new(""));
         let bytes = print(folder, self.command).map_err(|why| self.wrong(&why))?;
-        let path = format!("{}: `{}`", self.entry.file, self.command.join(" "));
+        let path = format!("{}: `{}`", self.entry.file, self.shown());
         let file = File { place: path.clone(), path, built_in: false, bytes: bytes.into() };
         let printed = Source::printed(file).map_err(|problem| self.no_yaml(&problem))?;
         let objects = printed.parse_all().map_err(|problem| self.no_yaml(&problem))?;
         if objects.is_empty() {
-            return Err(self.wrong(&format!("`{}` prints nothing", self.command.join(" "))));
+            return Err(self.wrong(&format!("`{}` prints nothing", self.shown())));
         }
         let document = |(position, object)| Document { file: printed.document(position), object };
         let documents = objects.into_iter().enumerate().map(document).collect();
         Ok((printed, documents))
     }
 
+    /// The command, for a person.
+    fn shown(&self) -> String {
+        without_credentials(&self.command.join(" "))
+    }
+
     fn no_yaml(&self, problem: &Problem) -> Problem {
         let line = problem.place.as_ref().map(|place| format!("line {}: ", place.line));
         let (line, words) = (line.unwrap_or_default(), &problem.message);
-        self.wrong(&format!("`{}` prints no YAML: {line}{words}", self.command.join(" ")))
+        self.wrong(&format!("`{}` prints no YAML: {line}{words}", self.shown()))
     }
 
     fn wrong(&self, message: &str) -> Problem {

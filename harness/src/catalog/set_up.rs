@@ -212,6 +212,7 @@ impl SetUp {
             other.files.get(*name).is_some_and(|theirs| join(file, theirs).is_none())
         };
         let flag = self.flags.iter().find(differs).map(|(flag, _)| flag);
+        let flag = flag.or_else(|| self.flags.keys().find(|flag| contradicts(self, other, flag)));
         let flag = flag.or_else(|| self.removed.iter().find(|it| other.flags.contains_key(*it)));
         let file = || self.files.iter().find(unlike).map(|(name, _)| Clash::File(name.clone()));
         flag.map(|flag| Clash::Flag(flag.clone())).or_else(file)
@@ -221,6 +222,17 @@ impl SetUp {
     pub fn same_api_server(&self, other: &SetUp) -> bool {
         (&self.flags, &self.removed, &self.files) == (&other.flags, &other.removed, &other.files)
     }
+}
+
+/// Whether a plug-in is switched on by one and off by the other, with which no API server starts.
+fn contradicts(one: &SetUp, other: &SetUp, flag: &str) -> bool {
+    const SWITCHES: [&str; 2] = ["enable-admission-plugins", "disable-admission-plugins"];
+    let Some(position) = SWITCHES.iter().position(|switch| *switch == flag) else { return false };
+    let plug_ins = |set_up: &SetUp, flag: &str| -> BTreeSet<String> {
+        let list = set_up.flags.get(flag).map(String::as_str).unwrap_or_default();
+        list.split(',').filter(|it| !it.is_empty()).map(str::to_owned).collect()
+    };
+    !plug_ins(one, flag).is_disjoint(&plug_ins(other, SWITCHES[1 - position]))
 }
 
 fn change(name: &str, value: &mut Value, patch: &json_patch::Patch) -> Result<(), WeakenError> {
@@ -375,6 +387,14 @@ mod tests {
         assert_eq!(gone.clash(&on), clash);
         assert_eq!(on.clash(&off), clash);
         assert_eq!(gone.clash(&gone), None);
+        let plug_in = |flag: &str| SetUp {
+            flags: BTreeMap::from([(flag.to_owned(), "A,PodSecurity".to_owned())]),
+            ..SetUp::default()
+        };
+        let (enabled, disabled) =
+            (plug_in("enable-admission-plugins"), plug_in("disable-admission-plugins"));
+        assert!(enabled.clash(&disabled).is_some() && disabled.clash(&enabled).is_some());
+        assert_eq!(enabled.clash(&enabled), None);
         assert!(!gone.same_api_server(&SetUp::default()));
     }
 

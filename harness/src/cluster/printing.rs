@@ -12,6 +12,7 @@ use tokio::runtime::Builder;
 
 use super::ProcessError;
 use super::process::Outside;
+use crate::text::without_credentials;
 
 /// How many bytes a command may print.
 const MOST: u64 = 16 << 20;
@@ -66,7 +67,7 @@ async fn printed(
     };
     let ran = Outside::new(program, arguments).within(folder).read(within, read).await;
     if is_too_much.get() {
-        return Err(PrintError::TooMuch { command: command.join(" ") });
+        return Err(PrintError::TooMuch { command: without_credentials(&command.join(" ")) });
     }
     Ok(ran??)
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::catalog::{Entry, Planned, Weakened};
-use crate::model::{AUDIT_POLICY, Attack};
+use crate::model::Attack;
 use crate::run::Plan;
 
 /// One weakening to be tried.
@@ -94,17 +94,17 @@ impl<'a> Trials<'a> {
 }
 
 /// The controls that scenarios are about: those that refuse in them, or of which they review the configuration. That they
-/// ask for evidence as well says nothing of the audit policy, unless they are about nothing else.
+/// ask for evidence as well says nothing of the audit policy; one that asks for nothing else is about it.
 pub fn about(entries: &[&Entry]) -> Vec<String> {
-    let attacks = entries.iter().flat_map(|entry| &entry.scenario.attacks);
-    let mut controls: BTreeSet<&str> = attacks.filter_map(Attack::control).collect();
-    if controls.is_empty() {
-        controls.insert(AUDIT_POLICY);
+    let mut controls: BTreeSet<&str> = BTreeSet::new();
+    for Entry { scenario, .. } in entries {
+        let decide: BTreeSet<&str> = scenario.attacks.iter().filter_map(Attack::control).collect();
+        controls.extend(if decide.is_empty() { scenario.controls() } else { decide });
     }
     controls.into_iter().map(str::to_owned).collect()
 }
 
-/// Why a weakening is not tried. One that none of the chosen scenarios is expected to notice is tried for the sake of
+/// Why a weakening is not tried. One that cannot be beside another control would not be in effect. One that none of the chosen scenarios is expected to notice is tried for the sake of
 /// those of which nothing is expected: the user's own.
 fn why_not(
     plan: &Plan<'_>,
@@ -112,6 +112,14 @@ fn why_not(
     weakened: &Weakened,
     scenarios: &[&Entry],
 ) -> Option<String> {
+    let mut others = plan.controls.iter().filter(|it| it.control.id != planned.control.id);
+    let clash = others.find_map(|other| Some((other, weakened.set_up.clash(&other.set_up)?)));
+    if let Some((other, clash)) = clash {
+        return Some(format!(
+            "{} sets {clash} too, and the API server cannot have both",
+            other.control.id
+        ));
+    }
     if scenarios.iter().any(|entry| weakened.expects(entry)) {
         return None;
     }

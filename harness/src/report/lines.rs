@@ -16,19 +16,19 @@ const NOT_EMPTY: &str =
     "there is something in it, which would be taken for evidence of this run; name an empty folder";
 
 const NOT_PRIVATE: &str =
-    "others may look into it; name a folder that is not there yet, or `chmod 700` it";
+    "others may write into it; name a folder that is not there yet, or `chmod 700` it";
 
 impl KeptLines {
     /// Takes an empty folder, or makes one into which its owner alone may look.
     ///
     /// # Errors
-    /// When it cannot be made, something is in it, or others may look into it.
+    /// When it cannot be made, something is in it, or others may write into it.
     pub fn open(folder: &Path) -> Result<KeptLines, ReportError> {
         let taken = DirBuilder::new().recursive(true).mode(0o700).create(folder);
         let taken = taken.and_then(|()| fs::read_dir(folder)).and_then(|mut entries| {
             entries.next().map_or(Ok(()), |_| Err(io::Error::other(NOT_EMPTY)))
         });
-        let taken = taken.and_then(|()| match folder.metadata()?.permissions().mode() & 0o077 {
+        let taken = taken.and_then(|()| match folder.metadata()?.permissions().mode() & 0o022 {
             0 => Ok(()),
             _ => Err(io::Error::other(NOT_PRIVATE)),
         });
@@ -133,11 +133,11 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_into_which_others_may_look_is_none() {
+    fn a_folder_into_which_others_may_write_is_none() {
         let folder = tempfile::tempdir().unwrap();
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o750)).unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o770)).unwrap();
         let error = KeptLines::open(folder.path()).err().unwrap().to_string();
-        assert!(error.contains("others may look into it"), "{error}");
+        assert!(error.contains("others may write into it"), "{error}");
     }
 
     #[test]

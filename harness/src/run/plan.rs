@@ -352,6 +352,21 @@ mod tests {
     }
 
     #[test]
+    fn no_weakening_of_ours_is_at_odds_with_another_control() {
+        let catalog = Catalog::load(None).expect("our own catalog");
+        let hardened = catalog.profile("hardened").expect("a profile of ours");
+        for planned in &hardened.controls {
+            let others = hardened.controls.iter().filter(|it| it.control.id != planned.control.id);
+            for other in others {
+                for weakened in &planned.weakenings {
+                    let clash = weakened.set_up.clash(&other.set_up);
+                    assert!(clash.is_none(), "{}: {}", weakened.name, other.control.id);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_users_scenario_is_skipped_for_one_action() {
         let catalog = Catalog::load(None).expect("our own catalog");
         let mut entry = catalog.scenarios[0].clone();

@@ -65,7 +65,12 @@ fn see_names(
         Some((it.object["kind"].as_str()?, it.object["metadata"]["name"].as_str()?))
     });
     let there = EVERYWHERE.into_iter().chain(brings.iter().copied());
-    let there: BTreeSet<(&str, &str)> = there.chain(made).collect();
+    // A claim is bound to a volume of its class, whether there is such a class or not.
+    let volumes = objects.iter().filter(|it| it.object["kind"] == "PersistentVolume");
+    let classes = volumes.filter_map(|it| {
+        Some(("StorageClass", it.object.pointer("/spec/storageClassName")?.as_str()?))
+    });
+    let there: BTreeSet<(&str, &str)> = there.chain(made).chain(classes).collect();
     for Document { file, object } in objects.iter().copied() {
         if let Some((kind, name)) = needed(object).into_iter().find(|it| !there.contains(it)) {
             let (file, object, name) = (file.clone(), identity(object), name.to_owned());
