@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::sample::{Guess, Resource, pod};
 use super::sketch::{Act, Scene, Sketch, Weak, YOURS, set};
 use super::yaml::{flow, text};
-use super::{Kept, NewFile};
+use super::{Kept, NewFile, untried};
 use crate::catalog::identity;
 use crate::model::{Reason, is_built_in};
 
@@ -23,9 +23,11 @@ struct Guard<'a> {
     /// The object that has the rules, and where in it they are.
     ruled: (String, &'static str),
     rules: Vec<Value>,
-    /// The object that chooses namespaces, and where in it it does.
-    choosing: (String, String),
-    /// How it chooses them.
+    /// The bindings of a policy, those that only record among them.
+    bindings: Vec<String>,
+    /// What chooses namespaces: each binding that denies, or a webhook.
+    choosing: Vec<Choosing>,
+    /// How what is tried chooses them.
     selectors: Vec<Value>,
     /// The labels that it chooses objects by.
     labels: Value,
@@ -33,6 +35,17 @@ struct Guard<'a> {
     /// What it says when it refuses, and all that it asks.
     saying: Option<String>,
     expressions: String,
+}
+
+/// An object that chooses namespaces.
+struct Choosing {
+    object: String,
+    /// Where in it it does, or what that is in where this may not be there yet.
+    place: String,
+    /// How it does.
+    selector: Value,
+    /// What a binding matches beside; `None` of a webhook.
+    matched: Option<Value>,
 }
 
 /// What one rule is asked about, and how it is tried.
@@ -44,6 +57,9 @@ struct Asked {
 
 /// The operations that admission knows, that which most attacks are first.
 const OPERATIONS: [&str; 4] = ["CREATE", "CONNECT", "UPDATE", "DELETE"];
+
+/// The label of a namespace that is its name.
+const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 
 const UNKNOWN: &str = "lay over this what it must refuse; nothing here says what that is";
 const GUESSED: &str = "guessed from its expressions; this is to be what it must refuse";
@@ -57,25 +73,24 @@ pub(super) fn policy(kept: &Kept, name: &str, policy: &Value) -> Result<Sketch, 
     let is_its = |it: &&Value| {
         it["kind"] == "ValidatingAdmissionPolicyBinding" && it["spec"]["policyName"] == called
     };
-    let Some(binding) = kept.objects.iter().find(is_its) else {
+    let bindings: Vec<&Value> = kept.objects.iter().filter(is_its).collect();
+    if bindings.is_empty() {
         return Err(format!(
             "the ValidatingAdmissionPolicy `{called}` has no binding in this file, without which it decides nothing: put its \
              ValidatingAdmissionPolicyBinding into the file"
         ));
+    }
+    let denies = |it: &&Value| list(&it["spec"]["validationActions"]).contains(&json!("Deny"));
+    let denying: Vec<&Value> = bindings.iter().copied().filter(denies).collect();
+    let Some(binding) = denying.first() else {
+        return Err(format!(
+            "no binding of the ValidatingAdmissionPolicy `{called}` has Deny among its `validationActions`, so that it refuses \
+             nothing: write `validationActions: [Deny]`"
+        ));
     };
     let constraints = &policy["spec"]["matchConstraints"];
     let matched = &binding["spec"]["matchResources"];
-    let validations = list(&policy["spec"]["validations"]);
-    let words = |field: &str| {
-        validations
-            .iter()
-            .filter_map(|it| it[field].as_str())
-            .map(str::to_owned)
-            .collect::<Vec<_>>()
-    };
-    let variables = list(&policy["spec"]["variables"]);
-    let variables = variables.iter().filter_map(|it| it["expression"].as_str()).map(str::to_owned);
-    let guard = Guard {
+    let mut guard = Guard {
         kept,
         name,
         decides: json!([{"policy": called}]),
@@ -83,17 +98,19 @@ pub(super) fn policy(kept: &Kept, name: &str, policy: &Value) -> Result<Sketch, 
         named: called.to_owned(),
         ruled: (identity(policy), "/spec/matchConstraints/resourceRules"),
         rules: list(&constraints["resourceRules"]),
-        choosing: (identity(binding), "/spec/matchResources/namespaceSelector".to_owned()),
+        bindings: bindings.iter().map(|it| identity(it)).collect(),
+        choosing: denying.iter().map(|it| Choosing::of_binding(it)).collect(),
         selectors: vec![
             constraints["namespaceSelector"].clone(),
             matched["namespaceSelector"].clone(),
         ],
         labels: labels(&[&constraints["objectSelector"], &matched["objectSelector"]]),
         conditions: expressions(&policy["spec"]["matchConditions"]),
-        saying: words("message").first().and_then(|it| saying(it)),
-        expressions: words("expression").into_iter().chain(variables).collect::<Vec<_>>().join(" "),
+        saying: None,
+        expressions: String::new(),
     };
     let asked = guard.asked()?;
+    guard.choose(&asked, &policy["spec"]);
     let title = format!("What the admission policy {called} refuses is refused");
     let look_at = format!(
         "ValidatingAdmissionPolicy {called}: failurePolicy (Fail), resourceRules; {}: validationActions (Deny), \
@@ -101,15 +118,20 @@ pub(super) fn policy(kept: &Kept, name: &str, policy: &Value) -> Result<Sketch, 
         identity(binding)
     );
     let mut sketch = guard.sketch(&asked, title, look_at);
-    let (its, bound) = (identity(policy), identity(binding));
+    let its = identity(policy);
+    let bound: Vec<&str> = guard.bindings.iter().map(String::as_str).collect();
     let all = |weak: Weak| guard.noticed_by_all(&asked, weak);
-    let action = |it: &str| vec![set("/spec/validationActions", json!([it]))];
+    let identities: Vec<String> = denying.iter().map(|it| identity(it)).collect();
+    let action = |it: &str| -> Vec<(&str, Vec<Value>)> {
+        let change = vec![set("/spec/validationActions", json!([it]))];
+        identities.iter().map(|binding| (binding.as_str(), change.clone())).collect()
+    };
     sketch.weakenings.extend([
-        all(Weak::new("binding-gone", "a policy without a binding is accepted, listed, and decides nothing").delete(&[&bound])),
+        all(Weak::new("binding-gone", "a policy without a binding is accepted, listed, and decides nothing").delete(&bound)),
         all(Weak::new("audit-only", "a policy that was tried out first stays at Audit, and records what it should refuse")
-            .patch(&[(&bound, action("Audit"))])),
+            .patch(&action("Audit"))),
         all(Weak::new("warn-only", "a warning is shown to whoever attacks, and to nobody else")
-            .patch(&[(&bound, action("Warn"))])),
+            .patch(&action("Warn"))),
         all(Weak::new("errors-ignored", "an expression that fails lets in where failurePolicy is Ignore").patch(&[(
             &its,
             vec![
@@ -126,15 +148,20 @@ pub(super) fn policy(kept: &Kept, name: &str, policy: &Value) -> Result<Sketch, 
         sketch.weakenings.pop();
     }
     if policy["spec"]["paramKind"].is_object() {
-        let reference = binding["spec"]["paramRef"].as_object().cloned().unwrap_or_default();
-        let mut reference = Value::Object(reference);
-        reference["name"] = json!("brinell-none");
-        reference["parameterNotFoundAction"] = json!("Allow");
+        let missing = |binding: &&Value| {
+            let reference = binding["spec"]["paramRef"].as_object().cloned().unwrap_or_default();
+            let mut reference = Value::Object(reference);
+            reference["name"] = json!("brinell-none");
+            reference["parameterNotFoundAction"] = json!("Allow");
+            vec![set("/spec/paramRef", reference)]
+        };
+        let patches: Vec<(&str, Vec<Value>)> =
+            identities.iter().map(String::as_str).zip(denying.iter().map(missing)).collect();
         sketch.weakenings.push(all(Weak::new(
             "parameters-missing",
             "with Allow, whoever deletes the parameters or mistypes their name turns it off",
         )
-        .patch(&[(&bound, vec![set("/spec/paramRef", reference)])])));
+        .patch(&patches)));
     }
     Ok(sketch)
 }
@@ -157,7 +184,13 @@ pub(super) fn webhook(kept: &Kept, name: &str, webhooks: &Value) -> Result<Sketc
         named: called.to_owned(),
         ruled: (identity(webhooks), "/webhooks/0/rules"),
         rules: list(&first["rules"]),
-        choosing: (identity(webhooks), "/webhooks/0/namespaceSelector".to_owned()),
+        bindings: Vec::new(),
+        choosing: vec![Choosing {
+            object: identity(webhooks),
+            place: "/webhooks/0/namespaceSelector".to_owned(),
+            selector: first["namespaceSelector"].clone(),
+            matched: None,
+        }],
         selectors: vec![first["namespaceSelector"].clone()],
         labels: labels(&[&first["objectSelector"]]),
         conditions: expressions(&first["matchConditions"]),
@@ -173,6 +206,8 @@ pub(super) fn webhook(kept: &Kept, name: &str, webhooks: &Value) -> Result<Sketc
     );
     let mut sketch = guard.sketch(&asked, title, look_at);
     sketch.set_up.insert(0, format!("{YOURS} {SERVER}"));
+    let others = all_of_it.iter().skip(1).filter_map(|it| it["name"].as_str());
+    sketch.set_up.extend(others.map(untried));
     let its = identity(webhooks);
     let every = |change: &dyn Fn(usize) -> Vec<Value>| {
         (0..all_of_it.len()).flat_map(change).collect::<Vec<_>>()
@@ -204,7 +239,49 @@ pub(super) fn webhook(kept: &Kept, name: &str, webhooks: &Value) -> Result<Sketc
     Ok(sketch)
 }
 
+impl Choosing {
+    fn of_binding(binding: &Value) -> Choosing {
+        let matched = &binding["spec"]["matchResources"];
+        Choosing {
+            object: identity(binding),
+            place: "/spec/matchResources".to_owned(),
+            selector: matched["namespaceSelector"].clone(),
+            matched: Some(if matched.is_object() { matched.clone() } else { json!({}) }),
+        }
+    }
+
+    /// The patch by which it chooses otherwise.
+    fn change(&self, selector: Value) -> (&str, Vec<Value>) {
+        let value = match &self.matched {
+            Some(matched) => {
+                let mut whole = matched.clone();
+                whole["namespaceSelector"] = selector;
+                whole
+            }
+            None => selector,
+        };
+        (&self.object, vec![set(&self.place, value)])
+    }
+}
+
 impl Guard<'_> {
+    /// The validation that is tried, with its own words: the first whose breach can be guessed, or else the first.
+    fn choose(&mut self, asked: &[Asked], spec: &Value) {
+        let (validations, variables) = (list(&spec["validations"]), list(&spec["variables"]));
+        let is_guessed = |it: &&Value| {
+            let said = said(it, &variables);
+            asked[0].resource.guess(&said, json!({})).wrong.is_some()
+        };
+        let Some(chosen) = validations.iter().find(is_guessed).or(validations.first()) else {
+            return;
+        };
+        self.expressions = said(chosen, &variables);
+        // What an expression says takes the place of the message
+        // (<https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/#message-expression>).
+        let message = chosen["message"].as_str().filter(|_| chosen["messageExpression"].is_null());
+        self.saying = message.and_then(saying);
+    }
+
     /// What it is asked about: of the first rule one operation on a resource, and of all rules the other operations and the
     /// subresources.
     fn asked(&self) -> Result<Vec<Asked>, String> {
@@ -214,12 +291,9 @@ impl Guard<'_> {
             let first = |of: &[Value], otherwise: &str| {
                 of.first().and_then(Value::as_str).unwrap_or(otherwise).to_owned()
             };
-            for resource in list(&rule["resources"]) {
-                let resource = Resource::of(
-                    &first(&groups, ""),
-                    &first(&versions, "v1"),
-                    resource.as_str().unwrap_or("*"),
-                );
+            for resource in list(&rule["resources"]).iter().flat_map(meant) {
+                let resource =
+                    Resource::of(&first(&groups, ""), &first(&versions, "v1"), &resource);
                 for operation in operations(rule).into_iter().filter(|it| resource.meets(it)) {
                     let is_there = |it: &&Asked| {
                         it.operation == operation && it.resource.full_name() == resource.full_name()
@@ -267,15 +341,32 @@ impl Guard<'_> {
         format!("{}-app", self.name)
     }
 
+    /// The namespace that it acts in: that which a selector names, or one of the target's name.
+    fn namespace(&self) -> String {
+        self.demanded().unwrap_or_else(|| self.target())
+    }
+
+    /// The name that a selector demands of a namespace; `None` where they demand none.
+    fn demanded(&self) -> Option<String> {
+        let of_one = |selector: &Value| {
+            let conditions = list(&selector["matchExpressions"]);
+            let is_its = |it: &&Value| it["key"] == NAMESPACE_NAME && it["operator"] == "In";
+            let named = selector["matchLabels"][NAMESPACE_NAME].as_str().map(str::to_owned);
+            named.or_else(|| {
+                let values = conditions.iter().find(is_its)?["values"][0].clone();
+                values.as_str().map(str::to_owned)
+            })
+        };
+        self.selectors.iter().find_map(of_one)
+    }
+
     fn persona(&self) -> String {
         format!("{}-developer", self.name)
     }
 
     /// Its objects: a policy and its binding, or a webhook configuration, which chooses namespaces itself.
     fn objects(&self) -> Vec<&str> {
-        let mut objects = vec![self.ruled.0.as_str(), self.choosing.0.as_str()];
-        objects.dedup();
-        objects
+        [&self.ruled.0].into_iter().chain(&self.bindings).map(String::as_str).collect()
     }
 
     fn noticed_by_all(&self, asked: &[Asked], weak: Weak) -> Weak {
@@ -342,10 +433,9 @@ impl Guard<'_> {
         for it in asked.iter().filter(|it| it.resource.subresource.is_some()) {
             let full = it.resource.full_name();
             let without = |rule: &Value| {
-                let left: Vec<Value> = list(&rule["resources"])
-                    .into_iter()
-                    .filter(|other| *other != full.as_str())
-                    .collect();
+                let resources = list(&rule["resources"]);
+                let left: Vec<String> =
+                    resources.iter().flat_map(meant).filter(|other| *other != full).collect();
                 if left.is_empty() { json!([it.resource.name]) } else { json!(left) }
             };
             let name = format!("misses-{}", it.resource.subresource.as_deref().unwrap_or_default());
@@ -374,36 +464,27 @@ impl Guard<'_> {
 
     /// Selectors that miss, or leave a namespace out.
     fn choosing_wrong(&self, asked: &[Asked]) -> [Weak; 2] {
-        let (object, place) = &self.choosing;
-        let last = self.selectors.last().cloned().unwrap_or_default();
-        let mut left_out = if last.is_object() { last } else { json!({}) };
-        let mut conditions = list(&left_out["matchExpressions"]);
-        conditions.push(json!({"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": [self.target()]}));
-        left_out["matchExpressions"] = json!(conditions);
-        let misses = json!({"matchLabels": {"brinell.dev/none": "none"}});
-        // The binding may have no matchResources yet.
-        let change = |selector: Value| match place.strip_suffix("/namespaceSelector") {
-            Some(parent) if parent.starts_with("/spec") => {
-                let mut whole = self.matched();
-                whole["namespaceSelector"] = selector;
-                vec![set(parent, whole)]
-            }
-            _ => vec![set(place, selector)],
+        let misses = |_: &Choosing| json!({"matchLabels": {"brinell.dev/none": "none"}});
+        let left_out = |it: &Choosing| {
+            let mut selector =
+                if it.selector.is_object() { it.selector.clone() } else { json!({}) };
+            let mut conditions = list(&selector["matchExpressions"]);
+            conditions.push(
+                json!({"key": NAMESPACE_NAME, "operator": "NotIn", "values": [self.namespace()]}),
+            );
+            selector["matchExpressions"] = json!(conditions);
+            selector
+        };
+        let change = |selector: &dyn Fn(&Choosing) -> Value| {
+            self.choosing.iter().map(|it| it.change(selector(it))).collect::<Vec<_>>()
         };
         let all = |weak: Weak| self.noticed_by_all(asked, weak);
         [
             all(Weak::new("selector-misses", "a selector that no namespace's labels meet is no error, and nobody is asked")
-                .patch(&[(object, change(misses))])),
+                .patch(&change(&misses))),
             all(Weak::new("namespace-left-out", "a namespace is left out by its name while it is in the way of an incident, and stays so")
-                .patch(&[(object, change(left_out))])),
+                .patch(&change(&left_out))),
         ]
-    }
-
-    /// What the binding matches already.
-    fn matched(&self) -> Value {
-        let binding = self.kept.objects.iter().find(|it| identity(it) == self.choosing.0);
-        let matched = binding.map(|it| it["spec"]["matchResources"].clone());
-        matched.filter(Value::is_object).unwrap_or_else(|| json!({}))
     }
 
     fn exempt(&self, asked: &[Asked]) -> Weak {
@@ -427,10 +508,12 @@ impl Guard<'_> {
 
     /// The question that shows it acting.
     fn ready(&self, asked: &Asked) -> Vec<String> {
-        let what = asked.request(&self.target(), "marker", &self.guess(asked), true);
+        let what = asked.request(&self.namespace(), "marker", &self.guess(asked), true);
         // Admins are whom conditions often exempt.
-        let mut lines =
-            vec![format!("- as: {}", self.persona()), format!("  target: {}", self.target())];
+        let mut lines = vec![
+            format!("- as: {}", text(&self.persona())),
+            format!("  target: {}", text(&self.target())),
+        ];
         lines.extend(self.asks(asked).map(|it| format!("  {YOURS} {it}")));
         lines.push(format!("  do: {}", flow(&what)));
         lines.push(match &self.saying {
@@ -457,14 +540,14 @@ impl Guard<'_> {
         if let Some(saying) = &self.saying {
             blocked["saying"] = json!(saying);
         }
-        let what = it.tried(&self.target(), &guess, true);
+        let what = it.tried(&self.namespace(), &guess, true);
         // What may be done to a subresource depends on what is there; to look at its object is always something else.
         let right = match it.resource.subresource.is_some() && !it.is_exec() {
             true => {
-                let path = format!("{}/{}", it.resource.path(&self.target()), it.there());
+                let path = format!("{}/{}", it.resource.path(&self.namespace()), it.there());
                 json!({"request": {"method": "GET", "path": path}})
             }
-            false => it.tried(&self.target(), &guess, false),
+            false => it.tried(&self.namespace(), &guess, false),
         };
         let outcome = if it.is_exec() { json!({"stdout": "foo"}) } else { json!({}) };
         let doing = format!("{} of {}", it.operation, it.resource.full_name());
@@ -506,17 +589,21 @@ impl Guard<'_> {
         if !core.is_empty() {
             what["group"] = json!(core);
         }
-        let chosen = labels(&self.selectors.iter().collect::<Vec<_>>());
+        let mut chosen = labels(&self.selectors.iter().collect::<Vec<_>>());
+        if let Some(name) = self.demanded() {
+            chosen[NAMESPACE_NAME] = json!(name);
+        }
         if chosen.as_object().is_some_and(|it| !it.is_empty()) {
             what["labels"] = chosen;
         }
         if !self.conditions.is_empty() {
             what["conditions"] = json!(self.conditions);
         }
-        let except =
-            self.selectors.iter().flat_map(|it| list(&it["matchExpressions"])).filter(|it| {
-                it["key"] == "kubernetes.io/metadata.name" && it["operator"] == "NotIn"
-            });
+        let except = self
+            .selectors
+            .iter()
+            .flat_map(|it| list(&it["matchExpressions"]))
+            .filter(|it| it["key"] == NAMESPACE_NAME && it["operator"] == "NotIn");
         let except: Vec<Value> = except.flat_map(|it| list(&it["values"])).collect();
         if !except.is_empty() {
             what["except"] = json!(except);
@@ -538,7 +625,7 @@ impl Guard<'_> {
     }
 
     fn target_file(&self, asked: &[Asked]) -> NewFile {
-        let namespace = self.target();
+        let namespace = self.namespace();
         let mut metadata = json!({"name": namespace});
         let chosen = labels(&self.selectors.iter().collect::<Vec<_>>());
         if chosen.as_object().is_some_and(|it| !it.is_empty()) {
@@ -568,24 +655,25 @@ impl Guard<'_> {
             let asked = "images that your nodes can pull, where they really run pods";
             comment.push_str(&format!("{YOURS} {asked}\n"));
         }
-        super::manifest(&format!("manifests/targets/{namespace}.yaml"), &comment, &objects)
+        super::manifest(&format!("manifests/targets/{}.yaml", self.target()), &comment, &objects)
     }
 
     /// Whoever sends the attacks may do so as far as roles go.
     fn persona_file(&self, asked: &[Asked]) -> NewFile {
         let name = self.persona();
+        let quoted = text(&name);
         let rules: Vec<Value> = asked.iter().flat_map(Asked::rights).collect();
         let is_within = asked.iter().all(|it| it.resource.is_namespaced());
         let bound = if is_within {
-            format!("{{in: [{}]}}", self.target())
+            flow(&json!({"in": [self.namespace()]}))
         } else {
             "everywhere".to_owned()
         };
         let rules = distinct(rules.iter().map(|rule| format!("  - {}\n", flow(rule)))).concat();
         let text = format!(
             "# May send what is attacked with, so that only {} stands in the way.\n\
-             who: {{service-account: {{namespace: brinell-personas, name: {name}}}}}\n\
-             roles:\n- cluster-role: {name}\n  rules:\n{rules}  bound: {bound}\n",
+             who: {{service-account: {{namespace: brinell-personas, name: {quoted}}}}}\n\
+             roles:\n- cluster-role: {quoted}\n  rules:\n{rules}  bound: {bound}\n",
             self.named,
         );
         NewFile { place: format!("manifests/personas/{name}.yaml"), text }
@@ -712,6 +800,36 @@ pub(super) fn list(value: &Value) -> Vec<Value> {
     value.as_array().cloned().unwrap_or_default()
 }
 
+/// The resources that one of a rule's means, as far as they are tried: `pods/*` is each subresource of pods, and not pods
+/// (<https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#matching-requests-rules>).
+fn meant(resource: &Value) -> Vec<String> {
+    let below = |name: &str| match name {
+        "pods" => vec!["pods/exec".to_owned(), "pods/ephemeralcontainers".to_owned()],
+        name => vec![format!("{name}/status")],
+    };
+    let resource = resource.as_str().unwrap_or("*");
+    match resource.split_once('/') {
+        Some(("*", "*")) => ["pods".to_owned()].into_iter().chain(below("pods")).collect(),
+        Some((name, "*")) => below(name),
+        Some(("*", subresource)) => vec![format!("pods/{subresource}")],
+        _ => vec![resource.to_owned()],
+    }
+}
+
+/// All that a validation asks: its expression, and those of the variables that it uses, each of which may use those before it.
+fn said(validation: &Value, variables: &[Value]) -> String {
+    let mut said = validation["expression"].as_str().unwrap_or_default().to_owned();
+    for variable in variables.iter().rev() {
+        let used = format!("variables.{}", variable["name"].as_str().unwrap_or_default());
+        let goes_on =
+            |rest: &str| rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
+        if said.split(&used).skip(1).any(|rest| !goes_on(rest)) {
+            said = format!("{said} {}", variable["expression"].as_str().unwrap_or_default());
+        }
+    }
+    said
+}
+
 /// The operations of a rule.
 fn operations(rule: &Value) -> Vec<String> {
     let named = list(&rule["operations"]);
@@ -726,14 +844,15 @@ fn operations(rule: &Value) -> Vec<String> {
 pub(super) fn labels(selectors: &[&Value]) -> Value {
     let mut labels = json!({});
     for selector in selectors {
-        for (key, value) in selector["matchLabels"].as_object().into_iter().flatten() {
+        let wanted = selector["matchLabels"].as_object().into_iter().flatten();
+        for (key, value) in wanted.filter(|(key, _)| *key != NAMESPACE_NAME) {
             labels[key] = value.clone();
         }
         for condition in list(&selector["matchExpressions"]) {
             let Some(key) = condition["key"].as_str() else { continue };
-            // A namespace's name is its own label, and says which it must not be.
+            // A namespace's name is a label that the API server writes.
             match condition["operator"].as_str() {
-                _ if key == "kubernetes.io/metadata.name" => {}
+                _ if key == NAMESPACE_NAME => {}
                 Some("In") => labels[key] = condition["values"][0].clone(),
                 Some("Exists") => labels[key] = json!("any"),
                 _ => {}

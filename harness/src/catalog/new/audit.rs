@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 
 use super::admission::list;
 use super::sketch::{Act, Scene, Sketch, Weak, YOURS};
+use super::yaml::{flow, text};
 use super::{Kept, NewFile};
+use crate::catalog::identity;
 use crate::model::{AUDIT_POLICY, Reason};
 
 /// A request as rules of an audit policy look at it.
@@ -29,7 +31,7 @@ const GROUPS: [&str; 3] =
 
 /// The control of an audit policy.
 pub(super) fn audit(kept: &Kept, policy: &Value) -> Result<Sketch, String> {
-    let rules = list(&policy["rules"]);
+    let (rules, its) = (list(&policy["rules"]), identity(policy));
     let levels = [EXEC, SECRET].map(|seen| level(&rules, &seen));
     let [Some(exec), Some(secret)] = levels else {
         let lost =
@@ -47,17 +49,17 @@ pub(super) fn audit(kept: &Kept, policy: &Value) -> Result<Sketch, String> {
             .expect("shell-on-record", Reason::Unlogged)
             .expect("secret-on-record", Reason::Unlogged),
         Weak::new("noise-first", "the first rule that matches decides, and one against noise that comes first silences attacks as well")
-            .patch(&[("Policy", first(json!({"level": "None", "userGroups": ["system:serviceaccounts"]})))])
+            .patch(&[(&its, first(json!({"level": "None", "userGroups": ["system:serviceaccounts"]})))])
             .expect("shell-on-record", Reason::Unlogged)
             .expect("secret-on-record", Reason::Unlogged),
         Weak::new("exec-create-only", "kubectl opens a shell by GET since it speaks WebSocket, and a rule for create keeps the fallback alone")
-            .patch(&[("Policy", first(json!({"level": "None", "verbs": ["get"], "resources": exec_only})))])
+            .patch(&[(&its, first(json!({"level": "None", "verbs": ["get"], "resources": exec_only})))])
             .expect("shell-on-record", Reason::Unlogged),
     ];
     if exec != "Metadata" {
         weakenings.push(
             Weak::new("subresources-shortened", "the status and the log of pods were to be shortened, and the star shortens exec as well")
-                .patch(&[("Policy", first(json!({"level": "Metadata", "resources": [{"group": "", "resources": ["pods/*"]}]})))])
+                .patch(&[(&its, first(json!({"level": "Metadata", "resources": [{"group": "", "resources": ["pods/*"]}]})))])
                 .expect("shell-on-record", Reason::WronglyLogged),
         );
     }
@@ -67,18 +69,18 @@ pub(super) fn audit(kept: &Kept, policy: &Value) -> Result<Sketch, String> {
                 "bodies-of-secrets",
                 "one rule for everything keeps bodies, and those of Secrets are credentials",
             )
-            .patch(&[("Policy", first(json!({"level": "RequestResponse"})))])
+            .patch(&[(&its, first(json!({"level": "RequestResponse"})))])
             .expect("secret-on-record", Reason::WronglyLogged),
         );
     }
     let mut set_up = vec![
         "api-server:".to_owned(),
         "  flags:".to_owned(),
-        format!("    audit-policy-file: /etc/brinell/{}", kept.file),
+        format!("    audit-policy-file: {}", text(&format!("/etc/brinell/{}", kept.file))),
         "    audit-log-path: /var/log/brinell/audit.log".to_owned(),
         "    audit-log-maxsize: \"100\"".to_owned(),
         "    audit-log-maxbackup: \"10\"  # A run must not lose its own beginning.".to_owned(),
-        format!("  files: [{}]", kept.file),
+        format!("  files: {}", flow(&json!([kept.file]))),
     ];
     if level(&rules, &FENCE).is_none() {
         let asked = "let a rule of level Metadata name the nonResourceURLs /apis/brinell.dev/*, by which the end of the log is known";

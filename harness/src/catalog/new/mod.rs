@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::source::Source;
 use super::{File, Problem, identity};
-use sketch::Sketch;
+use sketch::{Sketch, YOURS};
 use yaml::fields;
 
 static EXAMPLE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../docs/example/hardening");
@@ -60,6 +60,19 @@ const WRITTEN: [&str; 4] =
 /// What a control can be made of.
 const KINDS: &str = "it is to hold a ValidatingAdmissionPolicy with its binding, a ValidatingWebhookConfiguration or \
                      MutatingWebhookConfiguration, a Role or ClusterRole with its binding, a NetworkPolicy, or an audit Policy";
+
+/// The kinds of which a control is made, beside an audit policy.
+const GUARDS: [&str; 6] = [
+    "ValidatingAdmissionPolicy",
+    "ValidatingWebhookConfiguration",
+    "MutatingWebhookConfiguration",
+    "Role",
+    "ClusterRole",
+    "NetworkPolicy",
+];
+
+/// How long a control's name may be: a name of a namespace has 63 characters, and `-elsewhere` ends one.
+const LONGEST: usize = 63 - "-elsewhere".len();
 
 /// What of the example belongs to its first control.
 const OF_CONTROL: [&str; 6] = [
@@ -148,10 +161,19 @@ pub fn control_from(name: Option<&str>, file: &Path) -> Result<(String, Vec<NewF
         let found = if found.is_empty() { "nothing".to_owned() } else { found.join(", ") };
         return Err(wrong(&format!("no control can be made of {found}")).hint(KINDS));
     };
+    see_names(&objects).map_err(|message| wrong(&message))?;
     if !is_audit_policy(object) && !object["metadata"]["name"].is_string() {
         return Err(wrong("the object says no `metadata.name`").hint("write it as it is applied"));
     }
     let name = name.map_or_else(|| id_of(object), str::to_owned);
+    if name.len() > LONGEST {
+        let hint = "give it another by `brinell new control NAME --from FILE`";
+        let message = format!(
+            "`{name}` has {} characters: a control's name has {LONGEST} at most, since names of namespaces are made of it",
+            name.len()
+        );
+        return Err(wrong(&message).hint(hint));
+    }
     let called = file.file_name().map(|it| it.to_string_lossy().into_owned()).unwrap_or_default();
     // Beside `control.yaml` a file is read whose name ends so.
     let is_free = !WRITTEN.contains(&called.as_str());
@@ -167,8 +189,42 @@ pub fn control_from(name: Option<&str>, file: &Path) -> Result<(String, Vec<NewF
         Some("Policy") => audit::audit(&kept, object),
         _ => admission::webhook(&kept, &name, object),
     };
-    let sketch: Sketch = sketch.map_err(|message| wrong(&message))?;
+    let mut sketch: Sketch = sketch.map_err(|message| wrong(&message))?;
+    let others = objects.iter().filter(|it| is_guard(it) && identity(it) != identity(object));
+    sketch.set_up.extend(others.map(|it| untried(&identity(it))));
     Ok((sketch.name.clone(), sketch.into_files()))
+}
+
+/// Whether a control could be made of it.
+fn is_guard(object: &Value) -> bool {
+    GUARDS.iter().any(|kind| object["kind"] == *kind) || is_audit_policy(object)
+}
+
+/// Asks for what one control does not try.
+fn untried(what: &str) -> String {
+    format!("{YOURS} {what} is not tried here; begin a control of its own")
+}
+
+/// Names stand in comments and in other names, so that none may have a character that ends a line.
+fn see_names(objects: &[Value]) -> Result<(), String> {
+    let ends = |c: char| c.is_control() || ['\u{2028}', '\u{2029}'].contains(&c);
+    for object in objects {
+        let parts =
+            ["subjects", "webhooks"].iter().flat_map(|part| admission::list(&object[*part]));
+        let named = parts.chain([object["metadata"].clone(), object["roleRef"].clone()]);
+        for named in named {
+            for field in ["name", "namespace"] {
+                let Some(name) = named[field].as_str().filter(|it| it.contains(ends)) else {
+                    continue;
+                };
+                let kind = object["kind"].as_str().unwrap_or("object").escape_debug();
+                return Err(format!(
+                    "the {kind}'s {field} {name:?} has a character that no name has: write it as it is applied"
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn is_audit_policy(object: &Value) -> bool {
@@ -182,7 +238,9 @@ fn id_of(object: &Value) -> String {
     let name = object["metadata"]["name"].as_str().unwrap_or_default().to_lowercase();
     let first = name.split(['.', ':']).find(|part| !part.is_empty()).unwrap_or("own");
     let allowed = |c: char| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' };
-    first.chars().take(40).map(allowed).collect()
+    let id: String = first.chars().take(40).map(allowed).collect();
+    let id = id.trim_matches('-');
+    if id.is_empty() { "own".to_owned() } else { id.to_owned() }
 }
 
 /// A file of objects, each key of an object in a line.

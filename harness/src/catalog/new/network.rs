@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::admission::{labels, list};
 use super::sample::pod;
 use super::sketch::{Act, Scene, Sketch, Weak, YOURS, set};
-use super::yaml::flow;
+use super::yaml::{flow, text};
 use super::{Kept, NewFile};
 use crate::catalog::identity;
 use crate::model::Reason;
@@ -26,17 +26,45 @@ pub(super) fn network(kept: &Kept, name: &str, policy: &Value) -> Result<Sketch,
         true => kind == "Ingress" || spec[rules].is_array(),
         false => types.iter().any(|it| it == kind),
     };
+    let comes = is_about("Ingress", "ingress") && !is_open(&spec["ingress"], "from");
+    let leaves = is_about("Egress", "egress") && !is_open(&spec["egress"], "to");
+    if !comes && !leaves {
+        return Err(format!(
+            "{its} lets everybody through in each direction that it is about: there is nothing that could be refused"
+        ));
+    }
     let network = Network {
         kept,
         name,
         its,
         namespace,
         port: spec.pointer("/ingress/0/ports/0/port").and_then(Value::as_u64).unwrap_or(PORT),
-        comes: is_about("Ingress", "ingress"),
-        leaves: is_about("Egress", "egress"),
+        comes,
+        leaves,
+        names_ingress: is_about("Ingress", "ingress"),
         spec,
     };
     Ok(network.sketch())
+}
+
+/// Whether rules let everybody through, so that nothing is refused and nothing could open it further.
+fn is_open(rules: &Value, peers: &str) -> bool {
+    let is_empty = |selector: &Value| {
+        selector.as_object().is_some_and(|it| {
+            it.values().all(|part| {
+                part.as_object().is_some_and(serde_json::Map::is_empty) || part == &json!([])
+            })
+        })
+    };
+    let is_all = |peer: &Value| {
+        let whole = ["0.0.0.0/0", "::/0"].iter().any(|it| peer["ipBlock"]["cidr"] == *it);
+        let is_any_pod = peer["podSelector"].is_null() || is_empty(&peer["podSelector"]);
+        whole || is_any_pod && is_empty(&peer["namespaceSelector"])
+    };
+    list(rules).iter().any(|rule| {
+        let named = list(&rule[peers]);
+        named.is_empty() || named.iter().any(is_all)
+    })
 }
 
 struct Network<'a> {
@@ -45,10 +73,12 @@ struct Network<'a> {
     its: String,
     namespace: &'a str,
     port: u64,
-    /// Whether it is about what comes in.
+    /// Whether it keeps anybody from coming in.
     comes: bool,
-    /// Whether it is about what leaves.
+    /// Whether it keeps anybody from being called.
     leaves: bool,
+    /// Whether it is about what comes in, open or not.
+    names_ingress: bool,
     spec: &'a Value,
 }
 
@@ -142,7 +172,7 @@ impl Network<'_> {
                 .expect(&self.leaving(), Reason::Bypassed),
             );
         }
-        if self.comes && self.leaves {
+        if self.names_ingress && self.leaves {
             weakenings.push(
                 Weak::new("egress-forgotten", "without Egress among policyTypes it says nothing of what leaves, whatever rules it has")
                     .patch(&[(its, vec![set("/spec/policyTypes", json!(["Ingress"])), set("/spec/ingress", json!([]))])])
@@ -181,7 +211,7 @@ impl Network<'_> {
             set_up: vec![format!("objects: {}", flow(&json!([kept.file])))],
             ready: vec![
                 "- as: admin".to_owned(),
-                format!("  target: {}", self.target()),
+                format!("  target: {}", text(&self.target())),
                 format!("  do: {}", flow(&asked)),
             ],
             weakenings,

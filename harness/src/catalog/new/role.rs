@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::admission::list;
 use super::sample::{Resource, pod};
 use super::sketch::{Act, Scene, Sketch, Weak};
-use super::yaml::flow;
+use super::yaml::{flow, text};
 use super::{Kept, NewFile};
 use crate::catalog::identity;
 use crate::model::{PERSONAS, Reason};
@@ -20,6 +20,13 @@ const DANGEROUS: [(&str, &str, &str); 4] = [
 
 /// What an object is called that the role does not name.
 const ANOTHER: &str = "another";
+
+/// Verbs whose requests name no object, so that a rule with `resourceNames` does not allow them as they are asked here
+/// (<https://kubernetes.io/docs/reference/access-authn-authz/rbac/#referring-to-resources>).
+const NAMELESS: [&str; 4] = ["list", "watch", "create", "deletecollection"];
+
+/// The pod that is entered.
+const APP: &str = "app";
 
 /// A role that is bound.
 struct Bound<'a> {
@@ -62,7 +69,8 @@ pub(super) fn role(kept: &Kept, name: &str, role: &Value) -> Result<Sketch, Stri
     let granted = bound.granted();
     let Some(first) = granted.first() else {
         return Err(format!(
-            "{} grants nothing on any resource: there is nothing that could be wrong",
+            "{} grants nothing that can be asked for: a rule with resourceNames allows get, update, patch and delete of these, \
+             and no list, watch or create",
             identity(role)
         ));
     };
@@ -109,10 +117,15 @@ impl Bound<'_> {
                             group.as_str().unwrap_or_default(),
                             resource.as_str().unwrap_or_default(),
                         );
-                        let verb = verb.as_str().unwrap_or_default();
+                        let verb = match (verb.as_str().unwrap_or_default(), &named) {
+                            ("*", Some(_)) => "get",
+                            ("*", None) => "list",
+                            (verb, Some(_)) if NAMELESS.contains(&verb) => continue,
+                            (verb, _) => verb,
+                        };
                         granted.push(Granted {
                             resource: Resource::of(group, "v1", resource),
-                            verb: if verb == "*" { "list".to_owned() } else { verb.to_owned() },
+                            verb: verb.to_owned(),
                             named: named.clone(),
                         });
                     }
@@ -126,8 +139,19 @@ impl Bound<'_> {
         granted
     }
 
-    /// Whether it grants a verb on a resource, by a star as well.
+    /// Whether it grants a verb on every object of a resource, by a star as well.
     fn grants(&self, group: &str, resource: &str, verb: &str) -> bool {
+        self.grants_where(group, resource, verb, |names| names.is_empty())
+    }
+
+    /// Whether a rule for these names does.
+    fn grants_where(
+        &self,
+        group: &str,
+        resource: &str,
+        verb: &str,
+        is_for: impl Fn(&[Value]) -> bool,
+    ) -> bool {
         let has = |rule: &Value, field: &str, meant: &str| {
             list(&rule[field]).iter().any(|it| it == "*" || it == meant)
         };
@@ -135,6 +159,7 @@ impl Bound<'_> {
             has(rule, "apiGroups", group)
                 && has(rule, "resources", resource)
                 && has(rule, "verbs", verb)
+                && is_for(&list(&rule["resourceNames"]))
         })
     }
 
@@ -225,7 +250,7 @@ impl Bound<'_> {
                 text: format!(
                     "# Holds no role: whoever is somebody may do what this may.\nwho: {{service-account: {{namespace: {PERSONAS}, \
                      name: {}}}}}\n",
-                    self.stranger()
+                    text(&self.stranger())
                 ),
             },
         ];
@@ -253,24 +278,14 @@ impl Bound<'_> {
             self.scene(&exec, "A shell in a pod", vec![self.exec()], first),
             self.scene_of_a_stranger(first),
         ];
-        if first.named.is_some() && first.verb != "list" && first.verb != "create" {
-            let other = Act::new(
-                "another of the same kind",
-                &self.holder(),
-                Self::request(&first.resource, &first.verb, &self.within(), Some(ANOTHER))
-                    .unwrap_or_else(|| self.question(first)),
-                self.refused(&first.resource.full_name(), &first.verb),
-            );
-            let rules = list(&self.role["rules"]).into_iter().enumerate();
-            let rules = rules.filter(|(_, rule)| rule["resourceNames"].is_array());
-            let removed = rules.map(
-                |(at, _)| json!({"op": "remove", "path": format!("/rules/{at}/resourceNames")}),
-            );
-            weakenings.push(
-                Weak::new("every-name", "without resourceNames it holds for all of the kind, and for those still to come")
-                    .patch(&[(&its, removed.collect())])
-                    .expect(&self.file("other-name"), Reason::Bypassed),
-            );
+        // What no request can be made up for would be a question about the object that it does name.
+        let another = first.named.as_ref().and_then(|_| {
+            Self::request(&first.resource, &first.verb, &self.within(), Some(ANOTHER))
+        });
+        if let Some(another) = another {
+            let refused = self.refused(&first.resource.full_name(), &first.verb);
+            let other = Act::new("another of the same kind", &self.holder(), another, refused);
+            weakenings.push(self.every_name(&its));
             scenarios.push(self.scene(
                 &self.file("other-name"),
                 "Another of the same kind",
@@ -306,17 +321,38 @@ impl Bound<'_> {
         }
     }
 
+    /// Without the names, what it allows of one object it allows of all.
+    fn every_name(&self, its: &str) -> Weak {
+        let rules = list(&self.role["rules"]).into_iter().enumerate();
+        let named = rules.filter(|(_, rule)| !list(&rule["resourceNames"]).is_empty());
+        let removed = named
+            .map(|(at, _)| json!({"op": "remove", "path": format!("/rules/{at}/resourceNames")}));
+        let weak = Weak::new(
+            "every-name",
+            "without resourceNames it holds for all of the kind, and for those still to come",
+        )
+        .patch(&[(its, removed.collect())])
+        .expect(&self.file("other-name"), Reason::Bypassed);
+        let gained = |(group, resource, verb): (&str, &str, &str)| {
+            self.grants_where(group, resource, verb, |_| true)
+        };
+        match self.not_granted().any(gained) {
+            true => weak.expect(self.name, Reason::Bypassed),
+            false => weak,
+        }
+    }
+
     /// The first thing that it does not grant shows that others are refused.
     fn ready(&self) -> Vec<String> {
         let Some((group, resource, verb)) = self.not_granted().next() else { return Vec::new() };
         let what = Self::request(&Resource::of(group, "v1", resource), verb, &self.within(), None);
-        let mut lines =
-            vec![format!("- as: {}", self.holder()), format!("  target: {}", self.target())];
+        let mut lines = vec![
+            format!("- as: {}", text(&self.holder())),
+            format!("  target: {}", text(&self.target())),
+        ];
         lines.push(format!("  do: {}", flow(&what.unwrap_or_default())));
-        lines.push(format!(
-            "  saying: {}",
-            super::yaml::text(&format!("cannot {verb} resource \"{resource}\""))
-        ));
+        lines
+            .push(format!("  saying: {}", text(&format!("cannot {verb} resource \"{resource}\""))));
         lines
     }
 
@@ -351,7 +387,10 @@ impl Bound<'_> {
             json!({"by": self.name, "at": "authorization", "saying": "resource \"pods/exec\""});
         let asked = ["get", "create"]
             .iter()
-            .any(|verb| self.grants("", "pods/exec", verb))
+            .any(|verb| {
+                let is_for = |names: &[Value]| names.is_empty() || names.iter().any(|it| it == APP);
+                self.grants_where("", "pods/exec", verb, is_for)
+            })
             .then_some("it grants this: take the attack out, and what expects it");
         Act::new("a command", &self.holder(), what, ("blocked", blocked)).asking(asked)
     }
@@ -446,7 +485,7 @@ impl Bound<'_> {
         let namespace = |name: &str| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         let mut objects = vec![
             namespace(&within),
-            pod(&within, "app", &json!({"app": "app"}), &["probe", "tick"]),
+            pod(&within, APP, &json!({"app": "app"}), &["probe", "tick"]),
             namespace(&self.elsewhere()),
         ];
         if let Some(named) = first.named.as_deref().filter(|_| first.resource.is_known()) {
@@ -499,11 +538,11 @@ impl Bound<'_> {
             }
             _ => json!({"impersonated": {"user": name}}),
         };
-        let text = format!(
+        let written = format!(
             "# Holds the role by {}. What it grants is not repeated here: that is what is tried.\nwho: {}\n",
             identity(self.binding),
             flow(&who)
         );
-        NewFile { place: format!("manifests/personas/{}.yaml", self.holder()), text }
+        NewFile { place: format!("manifests/personas/{}.yaml", self.holder()), text: written }
     }
 }

@@ -88,7 +88,7 @@ impl Weak {
         lines.extend(self.change.iter().map(|line| format!("    {line}")));
         // A file writes the words of a label as one.
         let reason = |reason: &Reason| reason.label().replace(' ', "-");
-        let expected = self.expect.iter().map(|(id, it)| format!("{id}: {}", reason(it)));
+        let expected = self.expect.iter().map(|(id, it)| format!("{}: {}", text(id), reason(it)));
         let expected: Vec<String> = expected.collect();
         lines.push(format!("    expect: {{{}}}", expected.join(", ")));
         lines
@@ -143,7 +143,7 @@ impl Act {
     fn lines(&self) -> Vec<String> {
         let (outcome, value) = &self.outcome;
         let mut lines =
-            vec![format!("- name: {}", text(&self.name)), format!("  as: {}", self.who)];
+            vec![format!("- name: {}", text(&self.name)), format!("  as: {}", text(&self.who))];
         lines.extend(self.asked.iter().cloned());
         lines.push(format!("  do: {}", flow(&self.what)));
         lines.push(format!("  {outcome}: {}", flow(value)));
@@ -157,7 +157,7 @@ impl Scene {
             format!("title: {}", text(&self.title)),
             format!("why: {}", text(&self.why)),
             format!("fix: {}", text(&self.fix)),
-            format!("target: {}", self.target),
+            format!("target: {}", text(&self.target)),
             "attacks:".to_owned(),
         ];
         lines.extend(self.attacks.iter().flat_map(Act::lines));

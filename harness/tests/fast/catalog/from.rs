@@ -21,8 +21,12 @@ fn begin(home: &Home, file: &Path) -> Ran {
 
 /// The control of a file, in a catalog that is whole.
 fn begun(file: &str, look: impl Fn(&Catalog, &ControlEntry, &Path)) {
+    begun_of(&kept(file), look);
+}
+
+fn begun_of(file: &Path, look: impl Fn(&Catalog, &ControlEntry, &Path)) {
     let home = Home::new();
-    let made = begin(&home, &kept(file));
+    let made = begin(&home, file);
     assert_eq!((made.code, made.stderr.as_str()), (Some(0), ""), "{made:?}");
     let folder = home.path("mine");
     let catalog = Catalog::load(Some(&*folder)).unwrap_or_else(|problems| panic!("{problems}"));
@@ -32,9 +36,9 @@ fn begun(file: &str, look: impl Fn(&Catalog, &ControlEntry, &Path)) {
             control.control.weaken.values().filter(|it| it.expect.contains_key(&entry.id));
         assert!(noticed.count() > 0, "{}", entry.id);
     }
-    let written =
-        fs::read_to_string(home.path(&format!("mine/manifests/controls/{}/{file}", control.id)));
-    assert_eq!(written.expect("kept"), fs::read_to_string(kept(file)).expect("there"));
+    let called = file.file_name().expect("a name").to_string_lossy();
+    let written = text(&folder, &format!("manifests/controls/{}/{called}", control.id));
+    assert_eq!(written, fs::read_to_string(file).expect("there"));
     look(&catalog, control, &folder);
 }
 
@@ -131,11 +135,111 @@ fn of_a_role_and_of_a_cluster_role() {
 }
 
 #[test]
+fn of_a_role_that_names_its_objects() {
+    begun("named.yaml", |catalog, control, folder| {
+        let expected = ["tls", "tls-elsewhere", "tls-exec", "tls-other-name", "tls-stranger"];
+        assert_eq!(scenarios(catalog), expected);
+        let noticed: Vec<_> = control.control.weaken["every-name"].expect.keys().collect();
+        assert_eq!(noticed, ["tls", "tls-other-name"]);
+        // Who may get one of them may not list them: the list that a name allows asks for this name alone.
+        let written = text(folder, "scenarios/tls/tls.yaml");
+        assert!(written.contains("cannot list resource \\\"secrets\\\""), "{written}");
+        assert!(written.contains("secrets/app-tls}"), "{written}");
+    });
+}
+
+#[test]
 fn of_a_network_policy() {
     begun("network.yaml", |catalog, control, _| {
         assert_eq!(control.control.decides, [Layer::Network]);
         assert!(weakenings(control).contains(&"egress-forgotten"), "{:?}", weakenings(control));
         assert_eq!(scenarios(catalog), ["database", "database-leaving"]);
+    });
+}
+
+#[test]
+fn of_a_network_policy_that_is_open_in_one_direction() {
+    begun("open-egress.yaml", |catalog, control, _| {
+        let expected =
+            ["absent", "allow-all", "enforcement-stopped", "everybody-comes", "selector-misses"];
+        assert_eq!(weakenings(control), expected);
+        assert_eq!(scenarios(catalog), ["database"]);
+    });
+    begun("open-ingress.yaml", |catalog, control, _| {
+        let expected = [
+            "absent",
+            "allow-all",
+            "egress-forgotten",
+            "enforcement-stopped",
+            "everything-leaves",
+            "selector-misses",
+        ];
+        assert_eq!(weakenings(control), expected);
+        assert_eq!(scenarios(catalog), ["frontend"]);
+    });
+}
+
+#[test]
+fn of_a_policy_with_several_validations() {
+    // Its name is read as a number where it is not quoted.
+    begun("validations.yaml", |catalog, _, folder| {
+        assert_eq!(scenarios(catalog), ["123", "123-reviewed"]);
+        let written = text(folder, "scenarios/123/123.yaml");
+        assert!(written.contains("saying: no pod may use the network of its node"), "{written}");
+        assert!(written.contains("hostNetwork: true"), "{written}");
+        assert!(!written.contains("priorityClassName"), "{written}");
+        let target = text(folder, "manifests/targets/123-app.yaml");
+        assert!(target.contains("metadata: {name: orders}"), "{target}");
+        let persona = text(folder, "manifests/personas/123-developer.yaml");
+        assert!(persona.contains("bound: {in: [orders]}"), "{persona}");
+    });
+}
+
+#[test]
+fn of_a_file_with_several_of_a_kind() {
+    begun("several.yaml", |catalog, control, folder| {
+        assert_eq!(scenarios(catalog), ["shells", "shells-reviewed"]);
+        assert!(text(folder, "scenarios/shells/shells.yaml").contains("exec: {"));
+        let weaken = &control.control.weaken;
+        assert_eq!(weaken["binding-gone"].delete.len(), 3);
+        let patched: Vec<_> = weaken["audit-only"].patch.keys().collect();
+        let denying = [
+            "ValidatingAdmissionPolicyBinding/shells-all",
+            "ValidatingAdmissionPolicyBinding/shells-payments",
+        ];
+        assert_eq!(patched, denying);
+        let patched: Vec<_> = weaken["selector-misses"].patch.keys().collect();
+        assert_eq!(patched, denying);
+        let written = text(folder, "manifests/controls/shells/control.yaml");
+        let asked = "# YOURS: ValidatingAdmissionPolicy/another is not tried here; begin a control of its own";
+        assert!(written.contains(asked), "{written}");
+    });
+    begun("several-webhooks.yaml", |_, _, folder| {
+        let written = text(folder, "manifests/controls/guard/control.yaml");
+        let asked =
+            "# YOURS: services.guard.example.com is not tried here; begin a control of its own";
+        assert!(written.contains(asked), "{written}");
+    });
+}
+
+#[test]
+fn of_an_audit_policy_with_a_name() {
+    begun("audit-named.yaml", |_, control, _| {
+        let patched: Vec<_> = control.control.weaken["noise-first"].patch.keys().collect();
+        assert_eq!(patched, ["Policy/default"]);
+    });
+}
+
+#[test]
+fn of_a_file_whose_name_yaml_would_read_as_two() {
+    let home = Home::new();
+    let file = home.path("audit, ours.yaml");
+    fs::copy(kept("audit.yaml"), &file).expect("copied");
+    begun_of(&file, |_, control, _| {
+        assert_eq!(
+            control.control.api_server.files.iter().collect::<Vec<_>>(),
+            ["audit, ours.yaml"]
+        );
     });
 }
 
@@ -184,8 +288,17 @@ error: it.yaml:1:2: expected string scalar
     let policy = fs::read_to_string(kept("policy.yaml")).expect("there");
     let bare = policy.split("---").next().expect("the policy");
     insta::assert_snapshot!(said(bare), @"error: it.yaml: the ValidatingAdmissionPolicy `images.example.com` has no binding in this file, without which it decides nothing: put its ValidatingAdmissionPolicyBinding into the file");
+    insta::assert_snapshot!(said(&policy.replace("[Deny]", "[Audit, Warn]")), @"");
+    insta::assert_snapshot!(said(&policy.replace("name: images.example.com", "name: \"images\\nrules: []\"")), @"");
+    insta::assert_snapshot!(said(&format!("kind: Role\nmetadata: {{name: it}}\n---\nkind: RoleBinding\nroleRef: {{kind: Role, name: it}}\nsubjects: [{{kind: User, name: \"a\\nb\"}}]\nmetadata: {{name: \"i\\nt\"}}\n")), @"");
     insta::assert_snapshot!(said("kind: Role\nmetadata: {name: it}\n"), @"error: it.yaml: the Role `it` has no binding in this file, so that nobody holds it: put its RoleBinding or ClusterRoleBinding into the file");
     insta::assert_snapshot!(said("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: None}]\n"), @"error: it.yaml: the first rule that matches get of pods/exec says None, or none does: what an attacker does first is in no log; add a rule for it before the others");
+    let long = "long-".repeat(13);
+    let long = ran(brinell(&home, NO_ENGINE)
+        .args(["new", "control", &long, "--catalog", "mine", "--from"])
+        .arg(kept("role.yaml")));
+    assert_eq!(long.code, Some(2), "{long:?}");
+    assert!(long.stderr.contains("characters"), "{long:?}");
     let other = ran(brinell(&home, NO_ENGINE).args([
         "new",
         "persona",
