@@ -91,7 +91,9 @@ async fn all(attempt: &Attempt<'_>, of: &Holder) -> Result<Held, ActionError> {
     let (namespaces, roles) = tokio::try_join!(namespaces(world), Roles::read(admin))?;
     let expired = Expired::of(&roles, Timestamp::now());
     let subjects = subjects(world, of, &namespaces)?;
-    let asking = subjects.iter().map(|it| about(attempt, it, &namespaces, &roles, &expired));
+    let dangers = each(&world.rights.dangers);
+    let about = |it| about(attempt, it, &dangers, &namespaces, &roles, &expired);
+    let asking = subjects.iter().map(about);
     Ok(Held::together(try_join_all(asking).await?))
 }
 
@@ -153,6 +155,7 @@ async fn namespaces(world: &World) -> Result<Vec<String>, ActionError> {
 async fn about(
     attempt: &Attempt<'_>,
     subject: &Subject,
+    dangers: &Dangers<'_>,
     namespaces: &[String],
     roles: &Roles,
     expired: &Expired,
@@ -160,7 +163,6 @@ async fn about(
     let places = Places::of(roles, &subject.user.username, &subject.groups);
     let mut held = Held::default();
     let mut everywhere = HashSet::new();
-    let dangers = &attempt.world.rights.dangers;
     let asked = questions(dangers, subject, &places, None, &everywhere);
     for (right, breadth, said) in answers(attempt, subject, asked).await? {
         if said.allowed && breadth != Breadth::Cluster {
@@ -177,10 +179,18 @@ async fn about(
     Ok(held)
 }
 
+/// Each right that is dangerous, with why.
+type Dangers<'d> = Vec<(&'d Danger, Right)>;
+
+fn each(dangers: &[Danger]) -> Dangers<'_> {
+    let of = |danger| Danger::rights(danger).map(move |right| (danger, right));
+    dangers.iter().flat_map(of).collect()
+}
+
 /// What is asked about a subject in one namespace, or in the whole cluster: some of it in any case, and all that its roles
 /// may grant. What is held `everywhere` is not asked again.
 fn questions(
-    dangers: &[Danger],
+    dangers: &Dangers<'_>,
     subject: &Subject,
     places: &Places<'_>,
     namespace: Option<&str>,
@@ -188,25 +198,25 @@ fn questions(
 ) -> Vec<(Right, Breadth)> {
     let mut asked = Vec::new();
     let mut known = HashSet::new();
-    for danger in dangers {
-        for right in danger.rights().filter(|right| !everywhere.contains(right)) {
-            if danger.asked == Breadth::Cluster && namespace.is_some() {
-                continue;
+    for (danger, right) in dangers {
+        let mut is_asked = danger.is_first(right) && subject.is_asked(danger.asked, namespace);
+        let is_elsewhere = danger.asked == Breadth::Cluster && namespace.is_some();
+        let is_idle = !is_asked && !places.hold(namespace);
+        if is_elsewhere || is_idle || everywhere.contains(right) {
+            continue;
+        }
+        let mut names = BTreeSet::new();
+        for reach in places.reach(namespace, right) {
+            match reach {
+                Reach::All => is_asked = true,
+                Reach::Named(some) => names.extend(some),
             }
-            let mut names = BTreeSet::new();
-            let mut is_asked = danger.is_first(&right) && subject.is_asked(danger.asked, namespace);
-            for reach in places.reach(namespace, &right) {
-                match reach {
-                    Reach::All => is_asked = true,
-                    Reach::Named(some) => names.extend(some),
-                }
-            }
-            let named = names.into_iter().map(|name| Right { named: Some(name), ..right.clone() });
-            for right in is_asked.then(|| right.clone()).into_iter().chain(named) {
-                let right = namespace.map_or_else(|| right.clone(), |it| right.within(it));
-                if known.insert(right.clone()) {
-                    asked.push((right, danger.asked));
-                }
+        }
+        let named = names.into_iter().map(|name| Right { named: Some(name), ..right.clone() });
+        for right in is_asked.then(|| right.clone()).into_iter().chain(named) {
+            let right = namespace.map_or_else(|| right.clone(), |it| right.within(it));
+            if known.insert(right.clone()) {
+                asked.push((right, danger.asked));
             }
         }
     }
@@ -399,7 +409,7 @@ mod tests {
     /// What is asked there, each as it is told.
     fn asked(subject: &Subject, roles: &Roles, namespace: Option<&str>) -> Vec<String> {
         let places = Places::of(roles, &subject.user.username, &subject.groups);
-        let asked = questions(&dangers(), subject, &places, namespace, &HashSet::new());
+        let asked = questions(&each(&dangers()), subject, &places, namespace, &HashSet::new());
         asked.into_iter().map(|(right, _)| right.to_string()).collect()
     }
 
@@ -442,7 +452,7 @@ mod tests {
         let places = Places::of(&nothing, "ann", &[]);
         let list = dangers()[0].rights().next().expect("a right");
         let there = Some("kube-system");
-        let asked = questions(&dangers(), &subject, &places, there, &HashSet::from([list]));
+        let asked = questions(&each(&dangers()), &subject, &places, there, &HashSet::from([list]));
         let told: Vec<String> = asked.iter().map(|(right, _)| right.to_string()).collect();
         assert_eq!(told, ["patch namespaces"]);
         assert_eq!(asked[0].0.named.as_deref(), there, "a namespace has its own name");
@@ -456,8 +466,13 @@ mod tests {
         let places = Places::of(&roles, "ann", &[]);
         let mut known = BTreeSet::new();
         for namespace in [None, Some("kube-system"), Some("a")] {
-            let asked =
-                questions(&catalog.dangers, &somebody(), &places, namespace, &HashSet::new());
+            let asked = questions(
+                &each(&catalog.dangers),
+                &somebody(),
+                &places,
+                namespace,
+                &HashSet::new(),
+            );
             for (right, _) in asked {
                 assert!(known.insert(review(&somebody().user, &right).to_string()), "{right}");
             }

@@ -26,6 +26,11 @@ impl<'a> Places<'a> {
         Places(places)
     }
 
+    /// Whether any rules are held there.
+    pub(super) fn hold(&self, namespace: Option<&str>) -> bool {
+        self.0.contains_key(&namespace)
+    }
+
     /// What the rules that are held there say of a right.
     pub(super) fn reach(&self, namespace: Option<&str>, right: &Right) -> Vec<Reach> {
         let (resource, subresource) = right.resource_parts();
