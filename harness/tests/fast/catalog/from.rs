@@ -216,6 +216,7 @@ fn of_a_file_with_several_of_a_kind() {
         assert!(text(folder, "scenarios/shells/shells.yaml").contains("exec: {"));
         let weaken = &control.control.weaken;
         assert_eq!(weaken["binding-gone"].delete.len(), 3);
+        assert!(weaken.contains_key("misses-exec"), "{:?}", weakenings(control));
         let patched: Vec<_> = weaken["audit-only"].patch.keys().collect();
         let denying = [
             "ValidatingAdmissionPolicyBinding/shells-all",
@@ -318,7 +319,7 @@ error: it.yaml:1:2: expected string scalar
     let role = "kind: Role\nmetadata: {name: it}\nrules: [{apiGroups: [''], resources: [pods], verbs: [get]}]\n";
     let binding = "kind: RoleBinding\nmetadata: {name: \"i\\nt\"}\nroleRef: {kind: Role, name: it}\nsubjects: [{kind: User, name: jane}]\n";
     insta::assert_snapshot!(said(&format!("{role}---\n{binding}")), @r#"error: it.yaml: the RoleBinding's name "i\nt" has a character that no name has: write it as it is applied"#);
-    let open = "kind: NetworkPolicy\nmetadata: {name: it, namespace: it}\nspec: {podSelector: {}, ingress: [{}]}\n";
+    let open = "kind: NetworkPolicy\nmetadata: {name: it, namespace: it}\nspec: {podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 0.0.0.0/0}}]}]}\n";
     insta::assert_snapshot!(said(open), @"error: it.yaml: NetworkPolicy/it/it lets everybody through in each direction that it is about: there is nothing that could be refused");
     insta::assert_snapshot!(said("kind: Role\nmetadata: {name: it}\n"), @"error: it.yaml: the Role `it` has no binding in this file, so that nobody holds it: put its RoleBinding or ClusterRoleBinding into the file");
     insta::assert_snapshot!(said("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: None}]\n"), @"error: it.yaml: the first rule that matches get of pods/exec says None, or none does: what an attacker does first is in no log; add a rule for it before the others");
