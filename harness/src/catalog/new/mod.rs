@@ -8,6 +8,7 @@ mod sample;
 mod sketch;
 mod yaml;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use clap::ValueEnum;
@@ -15,7 +16,8 @@ use include_dir::{Dir, include_dir};
 use serde_json::Value;
 
 use super::source::Source;
-use super::{File, Problem, identity};
+use super::{ControlFile, File, Parts, Problem, SetUp, WeakenError, identity};
+use crate::model::Control;
 use sketch::{Sketch, YOURS};
 use yaml::fields;
 
@@ -192,7 +194,34 @@ pub fn control_from(name: Option<&str>, file: &Path) -> Result<(String, Vec<NewF
     let mut sketch: Sketch = sketch.map_err(|message| wrong(&message))?;
     let others = objects.iter().filter(|it| is_guard(it) && identity(it) != identity(object));
     sketch.set_up.extend(others.map(|it| untried(&identity(it))));
+    leave_out_unchanged(&mut sketch)?;
     Ok((sketch.name.clone(), sketch.into_files()))
+}
+
+/// What would change nothing, since it is so already, is no way to get this one wrong, and no catalog takes it.
+fn leave_out_unchanged(sketch: &mut Sketch) -> Result<(), Problem> {
+    let written = sketch.control();
+    let folder = Sketch::beside(&sketch.name, "");
+    let mut files = BTreeMap::new();
+    for file in &sketch.files {
+        let Some(called) = file.place.strip_prefix(&folder) else { continue };
+        let documents = source_of(file)?.parse_all()?;
+        files.insert(called.to_owned(), ControlFile { text: file.text.clone(), documents });
+    }
+    let control: Control = source_of(&written)?.parse()?;
+    let parts = Parts { folder: &folder, files: &files, made: &BTreeMap::new(), printed: &[] };
+    sketch.weakenings.retain(|weak| {
+        let weakened = control.weaken.get(weak.name());
+        let weakened = weakened.map(|it| SetUp::weakened(&control, it, &parts));
+        !matches!(weakened, Some(Err(WeakenError::Unchanged(_) | WeakenError::Nothing)))
+    });
+    Ok(())
+}
+
+fn source_of(file: &NewFile) -> Result<Source, Problem> {
+    let NewFile { place, text } = file;
+    let bytes = text.clone().into_bytes().into();
+    Source::new(File { path: place.clone(), place: place.clone(), built_in: false, bytes })
 }
 
 /// Whether a control could be made of it.

@@ -26,8 +26,11 @@ pub(super) fn network(kept: &Kept, name: &str, policy: &Value) -> Result<Sketch,
         true => kind == "Ingress" || spec[rules].is_array(),
         false => types.iter().any(|it| it == kind),
     };
-    let comes = is_about("Ingress", "ingress") && !is_open(&spec["ingress"], "from");
-    let leaves = is_about("Egress", "egress") && !is_open(&spec["egress"], "to");
+    let mut rules = list(&spec["ingress"]).into_iter();
+    let tried = rules.find(|rule| !is_for_all(rule, "from")).unwrap_or_default();
+    let port = tried.pointer("/ports/0/port").and_then(Value::as_u64).unwrap_or(PORT);
+    let comes = is_about("Ingress", "ingress") && !is_open(&spec["ingress"], "from", port);
+    let leaves = is_about("Egress", "egress") && !is_open(&spec["egress"], "to", PORT);
     if !comes && !leaves {
         return Err(format!(
             "{its} lets everybody through in each direction that it is about: there is nothing that could be refused"
@@ -38,7 +41,8 @@ pub(super) fn network(kept: &Kept, name: &str, policy: &Value) -> Result<Sketch,
         name,
         its,
         namespace,
-        port: spec.pointer("/ingress/0/ports/0/port").and_then(Value::as_u64).unwrap_or(PORT),
+        port,
+        peers: list(&tried["from"]),
         comes,
         leaves,
         names_ingress: is_about("Ingress", "ingress"),
@@ -47,24 +51,35 @@ pub(super) fn network(kept: &Kept, name: &str, policy: &Value) -> Result<Sketch,
     Ok(network.sketch())
 }
 
-/// Whether rules let everybody through, so that nothing is refused and nothing could open it further.
-fn is_open(rules: &Value, peers: &str) -> bool {
+/// Whether rules let everybody through to a port, so that nothing is refused there and nothing could open it further.
+fn is_open(rules: &Value, peers: &str, port: u64) -> bool {
+    let is_port = |it: &Value| {
+        let (first, last) = (it["port"].as_u64(), it["endPort"].as_u64());
+        // What a port is called says nothing of its number: it may be this one.
+        let is_in = first.is_none_or(|first| (first..=last.unwrap_or(first)).contains(&port));
+        is_in && (it["protocol"].is_null() || it["protocol"] == "TCP")
+    };
+    list(rules).iter().any(|rule| {
+        let ports = list(&rule["ports"]);
+        is_for_all(rule, peers) && (ports.is_empty() || ports.iter().any(is_port))
+    })
+}
+
+/// Whether a rule is for everybody: it names none, or all.
+fn is_for_all(rule: &Value, peers: &str) -> bool {
     let is_empty = |selector: &Value| {
-        selector.as_object().is_some_and(|it| {
-            it.values().all(|part| {
-                part.as_object().is_some_and(serde_json::Map::is_empty) || part == &json!([])
-            })
-        })
+        let has_any = |field: &str| selector[field].as_object().is_some_and(|it| !it.is_empty());
+        selector.is_object()
+            && !has_any("matchLabels")
+            && list(&selector["matchExpressions"]).is_empty()
     };
     let is_all = |peer: &Value| {
         let whole = ["0.0.0.0/0", "::/0"].iter().any(|it| peer["ipBlock"]["cidr"] == *it);
         let is_any_pod = peer["podSelector"].is_null() || is_empty(&peer["podSelector"]);
         whole || is_any_pod && is_empty(&peer["namespaceSelector"])
     };
-    list(rules).iter().any(|rule| {
-        let named = list(&rule[peers]);
-        named.is_empty() || named.iter().any(is_all)
-    })
+    let named = list(&rule[peers]);
+    named.is_empty() || named.iter().any(is_all)
 }
 
 struct Network<'a> {
@@ -73,6 +88,8 @@ struct Network<'a> {
     its: String,
     namespace: &'a str,
     port: u64,
+    /// Whom the rule names that is tried of what comes in.
+    peers: Vec<Value>,
     /// Whether it keeps anybody from coming in.
     comes: bool,
     /// Whether it keeps anybody from being called.
@@ -119,9 +136,10 @@ impl Network<'_> {
 
     /// The pods whom it lets in, by their labels; `None` where it lets in nobody in its own namespace.
     fn friend(&self) -> Option<Value> {
-        let peers = list(&self.spec["ingress"][0]["from"]).into_iter();
-        let mut own =
-            peers.filter(|it| it["podSelector"].is_object() && it["namespaceSelector"].is_null());
+        let mut own = self
+            .peers
+            .iter()
+            .filter(|it| it["podSelector"].is_object() && it["namespaceSelector"].is_null());
         own.next().map(|it| labels(&[&it["podSelector"]]))
     }
 

@@ -6,7 +6,7 @@ use super::admission::list;
 use super::sample::{Resource, pod};
 use super::sketch::{Act, Scene, Sketch, Weak};
 use super::yaml::{flow, text};
-use super::{Kept, NewFile};
+use super::{Kept, NewFile, untried};
 use crate::catalog::identity;
 use crate::model::{PERSONAS, Reason};
 
@@ -53,7 +53,8 @@ pub(super) fn role(kept: &Kept, name: &str, role: &Value) -> Result<Sketch, Stri
         let is_binding = it["kind"] == "RoleBinding" || it["kind"] == "ClusterRoleBinding";
         is_binding && it["roleRef"]["kind"] == *kind && it["roleRef"]["name"] == called
     };
-    let Some(binding) = kept.objects.iter().find(is_its) else {
+    let mut bindings = kept.objects.iter().filter(is_its);
+    let Some(binding) = bindings.next() else {
         let kind = kind.as_str().unwrap_or_default();
         return Err(format!(
             "the {kind} `{called}` has no binding in this file, so that nobody holds it: put its RoleBinding or \
@@ -74,7 +75,9 @@ pub(super) fn role(kept: &Kept, name: &str, role: &Value) -> Result<Sketch, Stri
             identity(role)
         ));
     };
-    Ok(bound.sketch(first))
+    let mut sketch = bound.sketch(first);
+    sketch.set_up.extend(bindings.map(|it| untried(&identity(it))));
+    Ok(sketch)
 }
 
 impl Bound<'_> {

@@ -174,8 +174,8 @@ impl Sketch {
         format!("manifests/controls/{name}/{file}")
     }
 
-    /// All its files.
-    pub(super) fn into_files(self) -> Vec<NewFile> {
+    /// Its `control.yaml`.
+    pub(super) fn control(&self) -> NewFile {
         let mut lines = vec![
             format!(
                 "# What is marked YOURS is yours to say; `brinell prove --control {}` shows what the rest is worth.",
@@ -185,16 +185,21 @@ impl Sketch {
             format!("decides: {}", flow(&self.decides)),
             format!("look-at: {}", text(&self.look_at)),
         ];
-        lines.extend(self.set_up);
+        lines.extend(self.set_up.iter().cloned());
         if !self.ready.is_empty() {
             lines.push("ready:".to_owned());
-            lines.extend(self.ready);
+            lines.extend(self.ready.iter().cloned());
         }
         lines.push("weaken:".to_owned());
         lines.extend(self.weakenings.iter().flat_map(Weak::lines));
         let place = Sketch::beside(&self.name, "control.yaml");
-        let control = NewFile { place, text: lines.join("\n") + "\n" };
-        let scenarios = self.scenarios.iter().map(|scene| scene.file(&self.name));
-        [control].into_iter().chain(self.files).chain(scenarios).collect()
+        NewFile { place, text: lines.join("\n") + "\n" }
+    }
+
+    /// All its files.
+    pub(super) fn into_files(self) -> Vec<NewFile> {
+        let scenarios: Vec<NewFile> =
+            self.scenarios.iter().map(|scene| scene.file(&self.name)).collect();
+        [self.control()].into_iter().chain(self.files).chain(scenarios).collect()
     }
 }

@@ -180,6 +180,20 @@ fn of_a_network_policy_that_is_open_in_one_direction() {
 }
 
 #[test]
+fn a_weakening_that_would_change_nothing_is_left_out() {
+    let home = Home::new();
+    let file = home.path("network.yaml");
+    let policy = fs::read_to_string(kept("network.yaml")).expect("there");
+    let policy =
+        policy.replace("matchLabels: {app: database}", "matchLabels: {brinell.dev/none: none}");
+    fs::write(&file, policy).expect("written");
+    begun_of(&file, |_, control, _| {
+        assert!(!weakenings(control).contains(&"selector-misses"), "{:?}", weakenings(control));
+        assert!(weakenings(control).contains(&"everybody-comes"), "{:?}", weakenings(control));
+    });
+}
+
+#[test]
 fn of_a_policy_with_several_validations() {
     // Its name is read as a number where it is not quoted.
     begun("validations.yaml", |catalog, _, folder| {
@@ -202,6 +216,7 @@ fn of_a_file_with_several_of_a_kind() {
         assert!(text(folder, "scenarios/shells/shells.yaml").contains("exec: {"));
         let weaken = &control.control.weaken;
         assert_eq!(weaken["binding-gone"].delete.len(), 3);
+        assert!(weaken.contains_key("misses-exec"), "{:?}", weakenings(control));
         let patched: Vec<_> = weaken["audit-only"].patch.keys().collect();
         let denying = [
             "ValidatingAdmissionPolicyBinding/shells-all",
@@ -213,6 +228,16 @@ fn of_a_file_with_several_of_a_kind() {
         let written = text(folder, "manifests/controls/shells/control.yaml");
         let asked = "# YOURS: ValidatingAdmissionPolicy/another is not tried here; begin a control of its own";
         assert!(written.contains(asked), "{written}");
+    });
+    let home = Home::new();
+    let file = home.path("role.yaml");
+    let role = fs::read_to_string(kept("role.yaml")).expect("there");
+    let (_, binding) = role.split_once("---\n").expect("a binding");
+    let another = binding.replace("metadata: {name: viewer,", "metadata: {name: another,");
+    fs::write(&file, format!("{role}---\n{another}")).expect("written");
+    begun_of(&file, |_, _, folder| {
+        let written = text(folder, "manifests/controls/viewer/control.yaml");
+        assert!(written.contains("# YOURS: RoleBinding/payments/another is not"), "{written}");
     });
     begun("several-webhooks.yaml", |_, _, folder| {
         let written = text(folder, "manifests/controls/guard/control.yaml");
@@ -288,9 +313,14 @@ error: it.yaml:1:2: expected string scalar
     let policy = fs::read_to_string(kept("policy.yaml")).expect("there");
     let bare = policy.split("---").next().expect("the policy");
     insta::assert_snapshot!(said(bare), @"error: it.yaml: the ValidatingAdmissionPolicy `images.example.com` has no binding in this file, without which it decides nothing: put its ValidatingAdmissionPolicyBinding into the file");
-    insta::assert_snapshot!(said(&policy.replace("[Deny]", "[Audit, Warn]")), @"");
-    insta::assert_snapshot!(said(&policy.replace("name: images.example.com", "name: \"images\\nrules: []\"")), @"");
-    insta::assert_snapshot!(said(&format!("kind: Role\nmetadata: {{name: it}}\n---\nkind: RoleBinding\nroleRef: {{kind: Role, name: it}}\nsubjects: [{{kind: User, name: \"a\\nb\"}}]\nmetadata: {{name: \"i\\nt\"}}\n")), @"");
+    insta::assert_snapshot!(said(&policy.replace("[Deny]", "[Audit, Warn]")), @"error: it.yaml: no binding of the ValidatingAdmissionPolicy `images.example.com` has Deny among its `validationActions`, so that it refuses nothing: write `validationActions: [Deny]`");
+    let broken = "name: \"images\\nrules: []\"";
+    insta::assert_snapshot!(said(&policy.replace("name: images.example.com", broken)), @r#"error: it.yaml: the ValidatingAdmissionPolicy's name "images\nrules: []" has a character that no name has: write it as it is applied"#);
+    let role = "kind: Role\nmetadata: {name: it}\nrules: [{apiGroups: [''], resources: [pods], verbs: [get]}]\n";
+    let binding = "kind: RoleBinding\nmetadata: {name: \"i\\nt\"}\nroleRef: {kind: Role, name: it}\nsubjects: [{kind: User, name: jane}]\n";
+    insta::assert_snapshot!(said(&format!("{role}---\n{binding}")), @r#"error: it.yaml: the RoleBinding's name "i\nt" has a character that no name has: write it as it is applied"#);
+    let open = "kind: NetworkPolicy\nmetadata: {name: it, namespace: it}\nspec: {podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 0.0.0.0/0}}]}]}\n";
+    insta::assert_snapshot!(said(open), @"error: it.yaml: NetworkPolicy/it/it lets everybody through in each direction that it is about: there is nothing that could be refused");
     insta::assert_snapshot!(said("kind: Role\nmetadata: {name: it}\n"), @"error: it.yaml: the Role `it` has no binding in this file, so that nobody holds it: put its RoleBinding or ClusterRoleBinding into the file");
     insta::assert_snapshot!(said("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: None}]\n"), @"error: it.yaml: the first rule that matches get of pods/exec says None, or none does: what an attacker does first is in no log; add a rule for it before the others");
     let long = "long-".repeat(13);
