@@ -7,7 +7,7 @@ use brinell::model::{AttemptResult, Verdict};
 use super::{Network, Open, attempts};
 
 /// How long a certificate is good: longer than it takes to make namespaces.
-const LIFE: Duration = Duration::from_secs(12);
+const LIFE: Duration = Duration::from_secs(20);
 
 /// What they then try nobody refused.
 pub(super) fn a_persona_whose_certificate_ends_is_not_refused(open: &Open) {
