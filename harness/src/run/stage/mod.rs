@@ -6,6 +6,7 @@ mod existing;
 mod identities;
 mod lacking;
 mod readiness;
+mod roles;
 mod rollout;
 mod second;
 mod settings;

@@ -30,8 +30,12 @@ impl OwnStage {
             plan.controls.iter().filter(|planned| planned.unweakened).collect();
         let asking = join_all(unweakened.iter().map(|planned| self.stage.see_control(planned)));
         let asking = async { Ok(asking.await) };
-        let (mut unmet, asked, ()) =
-            tokio::try_join!(self.read_back(plan, settings), asking, self.see_parts(plan))?;
+        let (mut unmet, asked, (), ()) = tokio::try_join!(
+            self.read_back(plan, settings),
+            asking,
+            self.see_parts(plan),
+            self.stage.see_roles()
+        )?;
         unmet.extend(asked.into_iter().filter_map(Result::err));
         if unweakened.iter().any(|planned| planned.set_up.flags.contains_key("audit-log-path")) {
             unmet.extend(self.stage.fence().await.err().map(ControlError::from));
