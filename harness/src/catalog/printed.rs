@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::source::Source;
 use super::{ControlEntry, Document, File, Problem};
-use crate::model::{Objects, Weakening};
+use crate::model::{Objects, ServedBy, Weakening, WebhookServer};
 use crate::text::without_credentials;
 
 /// Runs a command in a folder, and returns what it prints on standard output, or says why there is nothing.
@@ -63,7 +63,8 @@ impl<'a> Printer<'a> {
 }
 
 impl ControlEntry {
-    /// Whether a file beside `control.yaml` is for its command alone: nothing else names it.
+    /// Whether a file beside `control.yaml` is for a command alone: one that serves names it, or nothing else than one that
+    /// prints can.
     pub(super) fn leaves_to_its_command(&self, file: &str) -> bool {
         let is_in = |name: &String| {
             let name = name.trim_end_matches('/');
@@ -73,6 +74,11 @@ impl ControlEntry {
             let settings = weakening.api_server.iter().flat_map(|it| &it.files);
             weakening.add.iter().chain(settings).any(is_in)
         };
+        let is_word = |word: &String| word.strip_prefix("./").unwrap_or(word) == file;
+        let serves = |server: &WebhookServer| matches!(&server.by, ServedBy::Command(words) if words.iter().any(is_word));
+        if self.control.servers.iter().any(serves) {
+            return true;
+        }
         matches!(self.control.objects, Objects::Printed(_))
             && !self.control.api_server.files.iter().any(is_in)
             && !self.control.weaken.values().any(named)

@@ -13,11 +13,11 @@ pub struct Values {
     pub run: String,
     /// `${ca}`: the certificate of the CA that signed `cert`, PEM in base64.
     pub ca: String,
-    /// `${cert}`: the guard's certificate for `exec-guard.brinell-exec-guard.svc`, PEM in base64.
+    /// `${cert}`: a certificate for the Services of all webhooks, and for 127.0.0.1, PEM in base64.
     pub cert: String,
-    /// `${key}`: the guard's private key, PEM in base64.
+    /// `${key}`: its private key, PEM in base64.
     pub key: String,
-    /// `${client-cert}`: the certificate that the API server shows the guard, PEM in base64.
+    /// `${client-cert}`: the certificate that the API server shows exec-guard, PEM in base64.
     pub client_cert: String,
     /// `${client-key}`: its private key, PEM in base64.
     pub client_key: String,

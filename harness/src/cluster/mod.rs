@@ -45,8 +45,8 @@ pub(crate) use image::can_run_in_pods;
 pub use image::{Image, ImageError};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 pub use own::{
-    Choice, ChoiceError, ClusterType, DEFAULT_VERSION, NoCluster, Own, Second, Settings, assets,
-    node_image,
+    Choice, ChoiceError, ClusterType, DEFAULT_VERSION, NoCluster, Own, Second, Settings,
+    WebhookServers, assets, node_image,
 };
 pub(crate) use own::{Created, KindError, ReadBack, Wanted, image_name, own};
 pub use pace::Pace;

@@ -280,7 +280,7 @@ pub(super) fn remove_proxies(command: &mut std::process::Command) {
 
 /// Where a program is that runs in a folder. It is looked up here because its supervisor, which starts it, could not say
 /// that it is missing.
-fn look_up(program: &str, folder: Option<&Path>) -> io::Result<PathBuf> {
+pub(super) fn look_up(program: &str, folder: Option<&Path>) -> io::Result<PathBuf> {
     let folders = std::env::var_os("PATH").unwrap_or_default();
     let places: Vec<PathBuf> = match program.contains('/') {
         true => vec![folder.unwrap_or(Path::new("")).join(program)],

@@ -25,10 +25,6 @@ use crate::text::without_credentials;
 /// How long a killed program may take to be gone.
 const GOING: Duration = Duration::from_secs(5);
 
-/// How much garbage a program written in Go may gather before it collects: while they start, which is what a user
-/// waits for, the programs would collect again and again (0.3 s of 3.8 s, measured).
-const GARBAGE: &str = "400";
-
 /// How many lines of a program's log an error shows.
 const LAST_WORDS: usize = 8;
 
@@ -177,7 +173,7 @@ pub(super) fn command(input: usize, abandoned: Abandoned, program: &Path) -> Com
 /// A program under a supervisor, its output in a log.
 #[derive(Debug)]
 pub(super) struct Supervised {
-    name: &'static str,
+    name: String,
     supervisor: Pid,
     log: PathBuf,
     /// When this is closed, the supervisor ends the program.
@@ -187,21 +183,17 @@ pub(super) struct Supervised {
 }
 
 impl Supervised {
-    /// Starts it for a run. No proxy is between it and the others: all are on loopback.
+    /// Starts a supervised [`command`] for a run. No proxy is between it and the others: all are on loopback.
     pub(super) fn start(
         run: &str,
-        name: &'static str,
-        program: &Path,
-        arguments: &[String],
+        name: &str,
+        mut command: Command,
         log: &Path,
     ) -> Result<Self, ClusterError> {
-        let start = || {
+        let mut start = || {
             let output = File::create(log)?;
-            let mut command = command(0, Abandoned::Ends, program);
             remove_proxies(&mut command);
             command
-                .args(arguments)
-                .env("GOGC", GARBAGE)
                 .envs(commands::marks(run))
                 .stdin(Stdio::piped())
                 .stdout(output.try_clone()?)
@@ -221,7 +213,7 @@ impl Supervised {
             // It is no error if nothing waits for it any more.
             let _ = ended.send(Some(how));
         });
-        Ok(Supervised { name, supervisor, log: log.to_owned(), input, ending })
+        Ok(Supervised { name: name.to_owned(), supervisor, log: log.to_owned(), input, ending })
     }
 
     /// Whether it is the program of this name.
@@ -239,16 +231,16 @@ impl Supervised {
 
     /// Waits until it has ended, and says so with its last words.
     pub(super) fn ended(&self) -> impl Future<Output = ClusterError> + Send + use<> {
-        let (name, log, mut ending) = (self.name, self.log.clone(), self.ending.clone());
+        let (name, log, mut ending) = (self.name.clone(), self.log.clone(), self.ending.clone());
         async move {
             let how = ending.wait_for(Option::is_some).await.ok().and_then(|how| how.clone());
-            failure(name, &log, &how.unwrap_or_else(|| "is not watched any more".to_owned()))
+            failure(&name, &log, &how.unwrap_or_else(|| "is not watched any more".to_owned()))
         }
     }
 
     /// What became of it, in its own last words.
     pub(super) fn failure(&self, state: &str) -> ClusterError {
-        failure(self.name, &self.log, state)
+        failure(&self.name, &self.log, state)
     }
 
     fn has_ended(&self) -> bool {

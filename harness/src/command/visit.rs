@@ -1,6 +1,6 @@
 //! A run on an existing cluster: reached before anything is planned, because what runs depends on what can be seen there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -200,7 +200,8 @@ impl Reached {
     /// Asks the cluster what it would refuse of what scenarios act on, and skips what needs that.
     pub async fn try_out(&self, plan: &mut Plan<'_>) -> Result<(), Error> {
         let Reached { existing, grounded, means: Means { has_image, .. }, run } = self;
-        let values = run::values(run, &existing.access.image).map_err(run::StageError::from)?;
+        let values = run::values(run, &existing.access.image, &BTreeSet::new())
+            .map_err(run::StageError::from)?;
         let documents = grounded.documents(&plan.targets(), &plan.personas(), *has_image);
         let refusals = existing.would_refuse(&documents, values).await?;
         plan.skip(&grounded.unmade(&plan.scenarios, &refusals, *has_image));
@@ -242,7 +243,8 @@ pub async fn start(
     let reporter = reporter(&arguments.output)?.waiving(waivers).keeping(lines);
     let run = text::random_hex(3);
     let mut existing = reach(place, &arguments.existing).await?;
-    let values = run::values(&run, &existing.access.image).map_err(run::StageError::from)?;
+    let values = run::values(&run, &existing.access.image, &BTreeSet::new())
+        .map_err(run::StageError::from)?;
     let unread = match &profile.profile.audit {
         Some(source) => existing.read_log(source, &run, &values.canary).await?,
         None => None,

@@ -31,6 +31,12 @@ pub struct Control {
     /// in which it stands.
     #[serde(default)]
     pub objects: Objects,
+    /// What serves its webhooks on a cluster without nodes, where no pod runs.
+    #[serde(default)]
+    pub servers: Vec<WebhookServer>,
+    /// Images that are given to the nodes, from the engine that makes them. Others are pulled by the nodes.
+    #[serde(default)]
+    pub images: Vec<String>,
     /// Its settings of the API server.
     #[serde(default)]
     pub api_server: ApiServer,
@@ -89,6 +95,49 @@ impl Objects {
             Objects::Files(_) => None,
             Objects::Printed(Printed { command }) => Some(command),
         }
+    }
+}
+
+/// What serves a webhook in the place of its Deployment: as long as that has replicas.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct WebhookServer {
+    /// The Deployment, as `namespace/name`.
+    pub deployment: String,
+    /// The Service by which the webhooks' configurations name it, as `namespace/name`.
+    pub service: String,
+    /// What serves.
+    pub by: ServedBy,
+}
+
+/// What serves a webhook without a pod. It shows a certificate for 127.0.0.1.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServedBy {
+    /// A program with its arguments, run without a shell in the control's folder. It must listen on 127.0.0.1 at `${port}`, and
+    /// finds `tls.crt` and `tls.key`, which are `${cert}` and `${key}`, in the folder `${certificates}`. KUBECONFIG leads it to the cluster as the
+    /// Deployment's ServiceAccount.
+    Command(Vec<String>),
+    /// Where it listens already: `https://127.0.0.1:8443`.
+    Url(String),
+}
+
+/// What stands in a server's command for the port at which it must listen.
+pub const SERVER_PORT: &str = "${port}";
+
+/// What stands in a server's command for the folder of its certificate.
+pub const SERVER_CERTIFICATES: &str = "${certificates}";
+
+impl ServedBy {
+    /// The port of the URL; `None` of a command, and of a URL that is not one of this machine.
+    pub fn port(&self) -> Option<u16> {
+        let ServedBy::Url(url) = self else { return None };
+        let url: http::Uri = url.parse().ok()?;
+        let is_here = url.scheme_str() == Some("https")
+            && matches!(url.host(), Some("127.0.0.1" | "localhost"))
+            && url.path() == "/"
+            && url.query().is_none();
+        url.port_u16().filter(|_| is_here)
     }
 }
 

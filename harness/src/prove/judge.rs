@@ -124,7 +124,7 @@ pub(super) fn proof(
     let catching: BTreeSet<Test<'_>> = weakenings
         .iter()
         .flat_map(|it| it.cells.iter().map(|cell| (cell, it.control.as_str())))
-        .filter(|(cell, _)| cell.mark == Mark::Caught && !has_no_log(&cell.result))
+        .filter(|(cell, control)| cell.mark == Mark::Caught && tells(cell, control))
         .flat_map(|(cell, control)| caught(plan, cell, control))
         .collect();
     let pairs = trials.told();
@@ -172,10 +172,11 @@ fn caught<'a>(plan: &Plan<'a>, cell: &'a Cell, control: &'a str) -> Vec<Test<'a>
     red.map(|attempt| (cell.result.id.as_str(), attempt.name.as_str(), control)).collect()
 }
 
-/// Whether nothing at all was logged: whatever asks for an event fails then, and tells nothing of what it asks for.
-fn has_no_log(result: &ScenarioResult) -> bool {
-    let mut evidence = result.attempts.iter().filter_map(|attempt| attempt.evidence.as_ref());
-    evidence.any(|evidence| matches!(evidence.log, Log::Disabled))
+/// Whether what was caught tells anything of the control. Where nothing at all is logged, whatever asks for an event
+/// fails, and tells nothing of what it asks for; of the controls that refuse it tells as much as with a log.
+fn tells(cell: &Cell, control: &str) -> bool {
+    let mut evidence = cell.result.attempts.iter().filter_map(|attempt| attempt.evidence.as_ref());
+    control != AUDIT_POLICY || !evidence.any(|evidence| matches!(evidence.log, Log::Disabled))
 }
 
 /// Notes what the deviations say of a weakening.
@@ -512,17 +513,19 @@ mod tests {
     }
 
     #[test]
-    fn what_fails_because_nothing_is_logged_at_all_catches_nothing() {
+    fn what_fails_because_nothing_is_logged_at_all_tells_nothing_of_the_audit_policy() {
         let catalog = catalog();
         let entry = entry(&catalog, "exec-interactive");
-        let mut result = found(entry, &[("a shell", &[Reason::Unlogged])]);
-        assert!(!has_no_log(&result));
+        let result = found(entry, &[("a shell", &[Reason::Unlogged])]);
+        let mut cell = Cell { expected: None, mark: Mark::Caught, deviation: None, result };
+        assert!(tells(&cell, AUDIT_POLICY));
         let results = crate::report::sample::results(&crate::report::sample::proof());
         let mut cells = results.proof.iter().flat_map(|it| &it.weakenings).flat_map(|it| &it.cells);
         let evidence = cells.find_map(|cell| cell.result.attempts[0].evidence.clone());
         let evidence = evidence.expect("a sample with evidence");
-        result.attempts[0].evidence = Some(Evidence { log: Log::Disabled, ..evidence });
-        assert!(has_no_log(&result));
+        cell.result.attempts[0].evidence = Some(Evidence { log: Log::Disabled, ..evidence });
+        assert!(!tells(&cell, AUDIT_POLICY));
+        assert!(tells(&cell, "exec-guard"), "a refusal is told by its answer as well");
     }
 
     #[test]

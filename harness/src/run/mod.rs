@@ -8,6 +8,7 @@ mod progress;
 mod send;
 mod stage;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,8 +27,8 @@ use crate::cluster::{
 use crate::model::{RunEvent, Verdict};
 use crate::pod::guard::certificates;
 
-/// The names under which the API server reaches exec-guard: by its Service, or where the harness serves it.
-const GUARD: [&str; 2] = ["exec-guard.brinell-exec-guard.svc", "127.0.0.1"];
+/// Where webhooks are called on a cluster without nodes.
+const LOOPBACK: &str = "127.0.0.1";
 
 /// How many requests an attempt takes at most: it is sent again where it came too soon, each time with a marked one after it.
 const REQUESTS: usize = 4;
@@ -149,7 +150,7 @@ pub(crate) async fn make_stage(
     let wanted = Wanted { run, node_image, folder };
     let cluster = own(options.cluster, wanted, async || programs(kubernetes, progress).await);
     let cluster = cluster.await?;
-    let values = values(run, &image_name(run))?;
+    let values = values(run, &image_name(run), &plan.webhook_hosts())?;
     stage(plan, cluster, values, progress).await
 }
 
@@ -169,12 +170,13 @@ async fn programs(version: &str, progress: &Progress) -> Result<Assets, StageErr
     progress.step(ASSETS, "looking for them", finding).await
 }
 
-/// What only this run knows.
+/// What only this run knows, with a certificate for webhooks that are called by these names.
 ///
 /// # Errors
 /// When no certificate can be made.
-pub fn values(run: &str, image: &str) -> Result<Values, rcgen::Error> {
-    let certificates = certificates(&GUARD)?;
+pub fn values(run: &str, image: &str, hosts: &BTreeSet<String>) -> Result<Values, rcgen::Error> {
+    let hosts: Vec<&str> = hosts.iter().map(String::as_str).chain([LOOPBACK]).collect();
+    let certificates = certificates(&hosts)?;
     let base64 = |text: &str| crate::text::base64(text.as_bytes());
     Ok(Values {
         image: image.to_owned(),

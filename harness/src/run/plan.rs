@@ -1,17 +1,20 @@
 //! What would run: the scenarios, the profile with its weakenings applied, and what is skipped and why.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::catalog::{
-    Catalog, ControlFile, Document, Entry, KnownRights, Lacks, PersonaEntry, Planned, ProfileEntry,
-    Question, SetUp, Target, Turn, Values, identity, join, join_flag, namespace, people,
+    Catalog, ControlEntry, ControlFile, Document, Entry, KnownRights, Lacks, PersonaEntry, Planned,
+    ProfileEntry, Question, SetUp, Target, Turn, Values, identity, join, join_flag, namespace,
+    people,
 };
 use crate::cluster::Settings;
 use crate::model::{
     Action, Deviation, Expectation, Holder, Impersonated, Layer, Need, Persona, Rights,
+    WebhookServer,
 };
 use crate::pod::probe::harmless;
 
@@ -112,6 +115,34 @@ impl<'a> Plan<'a> {
         let names = unset.join(", ");
         (!unset.is_empty())
             .then(|| format!("the profile {} does not have the controls {names}", self.profile))
+    }
+
+    /// What serves the webhooks of its controls where there are no nodes, each with the folder in which a command is run.
+    pub fn servers(&self) -> Vec<(PathBuf, WebhookServer)> {
+        let of = |planned: &Planned| {
+            let ControlEntry { file, control, .. } = &*planned.control;
+            let folder = Path::new(file).parent().unwrap_or(Path::new("")).to_owned();
+            control.servers.iter().map(move |server| (folder.clone(), server.clone())).collect()
+        };
+        self.controls.iter().flat_map(|planned| -> Vec<_> { of(planned) }).collect()
+    }
+
+    /// The images that its controls give to the nodes, each once.
+    pub fn images(&self) -> BTreeSet<&str> {
+        let images = self.controls.iter().flat_map(|planned| &planned.control.control.images);
+        images.map(String::as_str).collect()
+    }
+
+    /// The names by which webhooks of its controls are called, each once: those of their Services.
+    pub fn webhook_hosts(&self) -> BTreeSet<String> {
+        let webhooks = self.objects().flat_map(|it| it.object["webhooks"].as_array());
+        let services = webhooks.flatten().map(|webhook| &webhook["clientConfig"]["service"]);
+        services
+            .filter_map(|service| {
+                let (name, namespace) = (&service["name"], &service["namespace"]);
+                Some(format!("{}.{}.svc", name.as_str()?, namespace.as_str()?))
+            })
+            .collect()
     }
 
     /// The API server's and the kubelet's settings of all controls together.

@@ -10,6 +10,7 @@ mod shared;
 mod source;
 #[path = "../support/mod.rs"]
 mod support;
+mod webhook;
 
 use std::collections::HashMap;
 use std::os::unix::process::CommandExt;
@@ -22,12 +23,11 @@ use libtest_mimic::{Arguments, Trial};
 const CLUSTERS: usize = 2;
 
 fn main() -> ExitCode {
-    // The library starts a supervisor as its own executable, which is this one here.
-    if std::env::args().nth(1).is_some_and(|first| first == "supervise") {
-        let error =
-            Command::new(env!("CARGO_BIN_EXE_brinell")).args(std::env::args_os().skip(1)).exec();
-        eprintln!("no supervisor: {error}");
-        return ExitCode::FAILURE;
+    match std::env::args().nth(1).as_deref() {
+        // The library starts a supervisor as its own executable, which is this one here.
+        Some("supervise") => return supervise(),
+        Some(webhook::SERVE) => return webhook::serve(std::env::args().skip(2)),
+        _ => {}
     }
     let mut trials = embedded::trials();
     trials.extend(kind::trials());
@@ -39,6 +39,13 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(CLUSTERS);
     libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn supervise() -> ExitCode {
+    let error =
+        Command::new(env!("CARGO_BIN_EXE_brinell")).args(std::env::args_os().skip(1)).exec();
+    eprintln!("no supervisor: {error}");
+    ExitCode::FAILURE
 }
 
 /// The first trial of each group, then the second of each, and so on. A group is what has the same first three parts of its

@@ -22,6 +22,7 @@ impl Check<'_> {
         }
         self.leaves(entry);
         self.objects(entry);
+        self.servers(entry);
         self.files(&control.api_server.files, "/api-server/files", entry);
         for (position, ready) in control.ready.iter().enumerate() {
             self.ready(ready, &control.decides, &format!("/ready/{position}"));

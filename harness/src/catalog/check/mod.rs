@@ -15,10 +15,12 @@ mod review;
 mod rights;
 mod saying;
 mod scenario;
+mod server;
 mod waiver;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use self::server::SERVERS_OWN;
 use super::nearest::did_you_mean;
 use super::part::Kind;
 use super::problem::SHOWN_PROBLEMS;
@@ -144,12 +146,15 @@ impl Check<'_> {
     }
 
     fn substitutions(&mut self) {
-        let names = Values::names();
+        // Those of a server's command stand nowhere else.
+        let is_control = self.source.file.ends_with("/control.yaml");
+        let servers = SERVERS_OWN.into_iter().filter(|_| is_control);
+        let names: Vec<&str> = Values::names().into_iter().chain(servers).collect();
         for name in substitutions(&self.source.text) {
             if !names.contains(&name) {
                 let place = self.source.text_place(&format!("${{{name}"));
                 let message = format!("nothing is known as `${{{name}}}`");
-                let hint = did_you_mean(name, names);
+                let hint = did_you_mean(name, names.iter().copied());
                 self.problems.push(self.source.problem(place, &message, &hint));
             }
         }

@@ -65,7 +65,8 @@ const UNKNOWN: &str = "lay over this what it must refuse; nothing here says what
 const GUESSED: &str = "guessed from its expressions; this is to be what it must refuse";
 const LET_IN: &str =
     "this is to be what it must let in, and to differ from the attack in one thing";
-const SERVER: &str = "what answers it must run: name its Deployment, its Service and its certificate in `objects:` as well";
+const SERVER: &str = "what answers it must run: name its Deployment, its Service and its certificate in `objects:` as \
+                      well, and in `servers:` what serves where there are no nodes";
 
 /// The control of a policy.
 pub(super) fn policy(kept: &Kept, name: &str, policy: &Value) -> Result<Sketch, String> {

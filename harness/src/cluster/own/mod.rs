@@ -7,6 +7,7 @@ mod second;
 mod settings;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ pub use settings::{LOGS, SETTINGS, Settings};
 
 use super::access::{AT_A_TIME, client, first_node, who_am_i};
 use super::{Access, ClusterError, Group, Pace, Refused, RunFolder, Sight, StandIn};
+use crate::model::WebhookServer;
 
 /// A cluster of our own. Only such a cluster has a second API server and takes settings, so that nothing else can be
 /// weakened:
@@ -108,8 +110,36 @@ pub trait Own: Send + Sync {
         &[]
     }
 
-    /// What the cluster does in the place of objects; `None` if it takes all as they are.
-    fn stand_in(self: Arc<Self>) -> Option<Arc<dyn StandIn>>;
+    /// Gives images of the engine's to the nodes, where there are any.
+    ///
+    /// # Errors
+    /// When the engine has no such image, or a node does not take it.
+    fn bring_images<'a>(
+        &'a self,
+        _images: &'a BTreeSet<&str>,
+    ) -> LocalBoxFuture<'a, Result<(), ClusterError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    /// What the cluster does in the place of objects, with these servers of webhooks where it has no nodes; `None` if it takes all as they are.
+    ///
+    /// # Errors
+    /// When no port can be opened.
+    fn stand_in(
+        self: Arc<Self>,
+        servers: WebhookServers,
+    ) -> Result<Option<Arc<dyn StandIn>>, ClusterError>;
+}
+
+/// What serves webhooks where there are no nodes.
+#[derive(Default)]
+pub struct WebhookServers {
+    /// Each with the folder in which its command is run.
+    pub servers: Vec<(PathBuf, WebhookServer)>,
+    /// The certificate that a command shows, PEM.
+    pub certificate: Vec<u8>,
+    /// Its key, PEM.
+    pub key: Vec<u8>,
 }
 
 /// A kubelet whose settings can be changed.

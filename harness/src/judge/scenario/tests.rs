@@ -46,6 +46,8 @@ fn guard(layers: &[Layer]) -> ControlEntry {
             leaves: BTreeMap::new(),
             look_at: "the guard".to_owned(),
             objects: Objects::default(),
+            servers: Vec::new(),
+            images: Vec::new(),
             api_server: ApiServer::default(),
             kubelet: None,
             ready: Vec::new(),

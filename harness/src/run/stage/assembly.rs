@@ -10,11 +10,11 @@ use super::end::End;
 use super::lacking::{self, DEFINITION};
 use super::{OwnStage, Stage, StageError};
 use crate::audit::AuditLog;
-use crate::catalog::{Document, KnownRights, Values};
-use crate::cluster::{Created, Group, Own, Settings, Sight};
+use crate::catalog::{Document, Values};
+use crate::cluster::{Created, Group, Own, Settings, Sight, WebhookServers};
 use crate::model::RunEvent;
 use crate::run::{Plan, Progress};
-use crate::text::count;
+use crate::text::{count, from_base64};
 
 /// Makes the cluster, sets the profile up, and waits until it acts.
 pub async fn stage(
@@ -26,8 +26,7 @@ pub async fn stage(
     lacking::see_none(plan, cluster.brings())?;
     let settings = plan.settings(&values);
     let created = progress.step("cluster", "creating", create(&*cluster, &settings)).await?;
-    let rights = Arc::clone(&plan.rights);
-    let mut own = OwnStage::new(cluster, created, values, &settings, rights).await?;
+    let mut own = OwnStage::new(plan, cluster, created, values, &settings).await?;
     progress.step("staged", "applying controls and targets", own.fill(plan)).await?;
     let acting = own.see_acting(plan, &settings);
     let seeing = progress.step(&plan.profile, "waiting until every control acts", acting);
@@ -52,6 +51,13 @@ pub(super) fn writes_log(settings: &Settings) -> bool {
     settings.flags.contains_key("audit-log-path")
 }
 
+/// What serves webhooks where there are no nodes.
+fn webhook_servers(plan: &Plan<'_>, values: &Values) -> WebhookServers {
+    let pem = |base64: &str| from_base64(base64).unwrap_or_default();
+    let (certificate, key) = (pem(&values.cert), pem(&values.key));
+    WebhookServers { servers: plan.servers(), certificate, key }
+}
+
 /// Reads an audit log from now on, where there is one.
 pub(super) fn follow(group: Option<Group>, values: &Values) -> (Option<AuditLog>, Option<Group>) {
     let Some(mut group) = group else { return (None, None) };
@@ -66,17 +72,19 @@ pub(super) fn follow(group: Option<Group>, values: &Values) -> (Option<AuditLog>
 impl OwnStage {
     /// The stage of a cluster that was just made: nothing is on it yet.
     async fn new(
+        plan: &Plan<'_>,
         cluster: Arc<dyn Own>,
         created: Created,
         values: Values,
         settings: &Settings,
-        rights: Arc<KnownRights>,
     ) -> Result<Self, StageError> {
         let Created { took, access, sight, .. } = created;
         let log = writes_log(settings).then(|| cluster.log()).transpose()?;
         let (log, following) = follow(log, &values);
         let sight = Sight { log, ..sight };
-        let stand_in = Arc::clone(&cluster).stand_in();
+        let servers = webhook_servers(plan, &values);
+        let stand_in = Arc::clone(&cluster).stand_in(servers)?;
+        let rights = Arc::clone(&plan.rights);
         let end = End::of(cluster.ended(), sight.clone());
         let stage = Stage::new(access, sight, stand_in, values, rights, end).await?;
         Ok(OwnStage { stage, made_in: took, unmet: Vec::new(), cluster, _following: following })
@@ -105,6 +113,7 @@ impl OwnStage {
 
     async fn put_in_place(&self, plan: &Plan<'_>) -> Result<(), StageError> {
         let stage = &self.stage;
+        self.cluster.bring_images(&plan.images()).await?;
         // One control may define what another one has, or a target.
         let definitions = plan.objects().filter(|it| it.object["kind"] == DEFINITION);
         stage.applier.apply(&definitions.cloned().collect::<Vec<Document>>()).await?;

@@ -51,7 +51,7 @@ fn brinell(state: &Path) -> Command {
 }
 
 /// Whether any process has a text in its command line.
-fn is_named_by_a_process(text: &str) -> bool {
+pub fn is_named_by_a_process(text: &str) -> bool {
     processes().iter().any(|(_, line)| line.contains(text))
 }
 

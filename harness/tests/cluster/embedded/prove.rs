@@ -9,6 +9,7 @@ use super::{is_there, or_ignored};
 use crate::proof::{self, Test};
 use crate::support::page::{commands, install, page};
 use crate::support::{Home, Ran, cache};
+use crate::webhook;
 use brinell::catalog::{Catalog, New};
 use brinell::cluster::{ClusterType, DEFAULT_VERSION};
 use libtest_mimic::Trial;
@@ -21,6 +22,9 @@ pub fn trials() -> Vec<Trial> {
         ("vacuous", a_scenario_that_catches_nothing_is_told as fn()),
         ("example", the_example_of_a_catalog_is_proved),
         ("kinds", a_kind_comes_before_what_is_of_it),
+        ("webhook-command", webhook::by_a_command),
+        ("webhook-ended", webhook::by_a_command_that_ends),
+        ("webhook-url", webhook::where_it_listens),
         ("your-own", the_page_about_catalogs_is_typed),
         ("red", nothing_is_proven_where_a_scenario_fails),
         ("interrupted", an_interrupted_proof_leaves_nothing),

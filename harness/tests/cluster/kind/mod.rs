@@ -24,6 +24,7 @@ pub fn trials() -> Vec<Trial> {
     trials.extend(broken::trials());
     trials.extend(real_nodes::trials());
     trials.extend(replicas::trials());
+    trials.push(trial("proof/webhook-image", crate::webhook::by_its_image));
     trials
 }
 

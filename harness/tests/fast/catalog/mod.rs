@@ -8,6 +8,7 @@ mod limits;
 mod objects;
 mod personas;
 mod rights;
+mod servers;
 
 use brinell::catalog::{Catalog, Document, File, Files, ProfileError, select};
 use brinell::model::{Need, Persona};

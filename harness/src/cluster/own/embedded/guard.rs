@@ -3,18 +3,16 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 
-use futures::FutureExt;
-use futures::future::LocalBoxFuture;
 use http::HeaderValue;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, Config};
 use rustls::ServerConfig;
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
 
 use super::keys::LOOPBACK;
+use super::servers::Served;
 use super::{Embedded, lock};
-use crate::cluster::{ClusterError, StandIn};
+use crate::cluster::ClusterError;
 use crate::pod::guard::{Faults, Guard, serve};
 use crate::pod::server_config_for;
 
@@ -24,17 +22,17 @@ const COMMAND: [&str; 3] = ["brinell", "in-cluster", "guard"];
 /// Its Service, as the API server calls it.
 const SERVICE: &str = "exec-guard.brinell-exec-guard.svc";
 
-/// The path on which it answers.
-const PATH: &str = "/validate";
+/// Its Service, as webhooks' configurations name it.
+pub(super) const SERVED: &str = "brinell-exec-guard/exec-guard";
 
 /// Whether a Deployment is exec-guard's.
-fn is_guard(object: &Value) -> bool {
+pub(super) fn is_guard(object: &Value) -> bool {
     object["kind"] == "Deployment"
         && object["spec"]["template"]["spec"]["containers"][0]["command"] == json!(COMMAND)
 }
 
 /// Whether it is scaled down to no pods.
-fn is_scaled_down(deployment: &Value) -> bool {
+pub(super) fn is_scaled_down(deployment: &Value) -> bool {
     deployment["spec"]["replicas"] == 0
 }
 
@@ -44,86 +42,28 @@ fn arguments(deployment: &Value) -> impl Iterator<Item = &str> {
     container["args"].as_array().into_iter().flatten().filter_map(Value::as_str)
 }
 
-/// The guard that is served.
-pub(super) struct Served {
-    /// To drop it asks the guard to end.
-    stop: oneshot::Sender<()>,
-    /// Closed when the guard has ended and its port is free.
-    ended: oneshot::Receiver<()>,
-}
-
-impl Served {
-    /// A guard that is served while the future is polled.
-    fn new(
-        listener: TcpListener,
-        tls: ServerConfig,
-        guard: Guard,
-    ) -> (Self, impl Future<Output = ()>) {
-        let (stop, stopped) = oneshot::channel::<()>();
-        let (ending, ended) = oneshot::channel::<()>();
-        let serving = async move {
-            // If it ends before it is stopped, the webhook fails as one that is down does.
-            let _ = serve(listener, tls, guard, async { stopped.await.unwrap_or_default() }).await;
-            drop(ending);
-        };
-        (Served { stop, ended }, serving)
-    }
-
-    /// Ends the guard and waits until its port is free.
-    async fn stop(self) {
-        drop(self.stop);
-        // Nothing is sent over the channel: it is closed.
-        let _ = self.ended.await;
-    }
-}
-
-/// Makes webhooks that name exec-guard's Service call the port at which the harness serves it.
-fn lead_here(object: &mut Value, port: u16) {
-    if !object["kind"].as_str().is_some_and(|kind| kind.ends_with("WebhookConfiguration")) {
-        return;
-    }
-    for webhook in object["webhooks"].as_array_mut().into_iter().flatten() {
-        let client = &mut webhook["clientConfig"];
-        if client["service"]["name"] == "exec-guard" {
-            client["url"] = json!(format!("https://{LOOPBACK}:{port}{PATH}"));
-            client.as_object_mut().map(|client| client.remove("service"));
-        }
-    }
-}
-
 /// Replaces the name of exec-guard's Service in a text by the address and port at which the harness serves it. The API
 /// server picks its credentials for a webhook by these.
 pub(super) fn called_here(text: &str, port: u16) -> String {
     text.replace(SERVICE, &format!("{LOOPBACK}:{port}"))
 }
 
-impl StandIn for Embedded {
-    fn replaces(&self, object: &Value) -> bool {
-        is_guard(object)
-    }
-
-    fn take<'a>(&'a self, object: &'a Value) -> LocalBoxFuture<'a, Result<(), ClusterError>> {
-        self.serve_guard(object).boxed_local()
-    }
-
-    fn release<'a>(&'a self, object: &'a Value) -> LocalBoxFuture<'a, ()> {
-        async move {
-            if is_guard(object) {
-                self.stop_guard().await;
-            }
-        }
-        .boxed_local()
-    }
-
-    fn adapt(&self, object: &mut Value) {
-        lead_here(object, self.ports.guard);
-    }
+/// A guard that is served while the future is polled.
+fn served(
+    listener: TcpListener,
+    tls: ServerConfig,
+    guard: Guard,
+) -> (Served, impl Future<Output = ()>) {
+    Served::new(move |stopped| async move {
+        // If it ends before it is stopped, the webhook fails as one that is down does.
+        let _ = serve(listener, tls, guard, async { stopped.await.unwrap_or_default() }).await;
+    })
 }
 
 impl Embedded {
     /// Serves what the Deployment would run, until the cluster ends; what was served before ends now. A Deployment of
     /// no replicas serves nothing.
-    async fn serve_guard(&self, deployment: &Value) -> Result<(), ClusterError> {
+    pub(super) async fn serve_guard(&self, deployment: &Value) -> Result<(), ClusterError> {
         self.stop_guard().await;
         if is_scaled_down(deployment) {
             return Ok(());
@@ -142,14 +82,14 @@ impl Embedded {
         let guard = Guard::new(self.run.clone(), acting_as(config, &user)?, faults);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.ports.guard))
             .map_err(ClusterError::Port)?;
-        let (served, serving) = Served::new(listener, tls, guard);
+        let (served, serving) = served(listener, tls, guard);
         self.spawn(serving);
         *lock(&self.guard) = Some(served);
         Ok(())
     }
 
     /// Stops the guard, if one is served.
-    async fn stop_guard(&self) {
+    pub(super) async fn stop_guard(&self) {
         let served = lock(&self.guard).take();
         if let Some(served) = served {
             served.stop().await;
@@ -168,21 +108,6 @@ fn acting_as(mut config: Config, user: &str) -> Result<Client, ClusterError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_webhooks_of_the_guards_service_are_led_here() {
-        let mut object = json!({
-            "kind": "ValidatingWebhookConfiguration",
-            "webhooks": [
-                {"clientConfig": {"caBundle": "x", "service": {"name": "exec-guard"}}},
-                {"clientConfig": {"service": {"name": "another"}}},
-            ],
-        });
-        lead_here(&mut object, 4711);
-        let ours = json!({"caBundle": "x", "url": "https://127.0.0.1:4711/validate"});
-        assert_eq!(object["webhooks"][0]["clientConfig"], ours);
-        assert_eq!(object["webhooks"][1]["clientConfig"]["service"]["name"], "another");
-    }
 
     #[test]
     fn a_user_for_the_guards_service_is_one_for_its_place_here() {
@@ -217,7 +142,7 @@ mod tests {
         let nobody = Config::new("http://127.0.0.1:1".parse().expect("a URL"));
         let client = Client::try_from(nobody).expect("a client");
         let guard = Guard::new("k7f3".to_owned(), client, Faults::default());
-        let (served, serving) = Served::new(listener, tls, guard);
+        let (served, serving) = served(listener, tls, guard);
         tokio::spawn(serving);
         let _connected = tokio::net::TcpStream::connect(address).await.expect("connected");
         served.stop().await;

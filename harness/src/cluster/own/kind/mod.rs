@@ -19,7 +19,9 @@ use kube::Client;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use super::{Created, Kubelet, LOGS, Own, ReadBack, SETTINGS, Second, Settings, image_name};
+use super::{
+    Created, Kubelet, LOGS, Own, ReadBack, SETTINGS, Second, Settings, WebhookServers, image_name,
+};
 use crate::cluster::image::Image;
 use crate::cluster::process::{
     ANSWERING, CHANGING, Group, MAKING, Outside, ProcessError, last_lines,
@@ -237,6 +239,16 @@ impl Kind {
         Ok(())
     }
 
+    /// Gives images of the engine's to the node.
+    async fn load_images(&self, images: &BTreeSet<&str>) -> Result<(), ClusterError> {
+        for image in images {
+            let name = self.name();
+            let arguments = ["load", "docker-image", image, "--name", &name];
+            self.kind(&arguments).await.output(CHANGING).await?;
+        }
+        Ok(())
+    }
+
     /// The admin's way in.
     async fn admin(&self) -> Result<kube::Config, ClusterError> {
         way_in(&self.folder.file("kubeconfig")).await
@@ -367,8 +379,18 @@ impl Own for Kind {
         &[("StorageClass", "standard"), ("Namespace", "local-path-storage")]
     }
 
-    fn stand_in(self: Arc<Self>) -> Option<Arc<dyn StandIn>> {
-        None
+    fn bring_images<'a>(
+        &'a self,
+        images: &'a BTreeSet<&str>,
+    ) -> LocalBoxFuture<'a, Result<(), ClusterError>> {
+        self.load_images(images).boxed_local()
+    }
+
+    fn stand_in(
+        self: Arc<Self>,
+        _servers: WebhookServers,
+    ) -> Result<Option<Arc<dyn StandIn>>, ClusterError> {
+        Ok(None)
     }
 }
 

@@ -1,0 +1,59 @@
+//! What serves a control's webhooks where there are no nodes, and the images that nodes are given.
+
+use std::collections::BTreeSet;
+
+use super::Check;
+use crate::catalog::{ControlEntry, Values, identity, substitutions};
+use crate::model::{SERVER_CERTIFICATES, SERVER_PORT, ServedBy, WebhookServer};
+
+/// What may stand between `${` and `}` in the command of a server.
+pub(super) const SERVERS_OWN: [&str; 2] = ["port", "certificates"];
+
+impl Check<'_> {
+    pub(super) fn servers(&mut self, entry: &ControlEntry) {
+        // What does not fit is told of the weakening.
+        let objects = entry.set_up(None).unwrap_or_default().objects;
+        let objects: BTreeSet<String> = objects.iter().map(|it| identity(&it.object)).collect();
+        for (position, server) in entry.control.servers.iter().enumerate() {
+            let pointer = format!("/servers/{position}");
+            let WebhookServer { deployment, service, by } = server;
+            for (kind, field, name) in
+                [("Deployment", "deployment", deployment), ("Service", "service", service)]
+            {
+                let of_kind =
+                    objects.iter().filter_map(|it| it.strip_prefix(kind)?.strip_prefix('/'));
+                self.known(kind, name, &format!("{pointer}/{field}"), of_kind);
+            }
+            self.served_by(by, &format!("{pointer}/by"));
+        }
+        for (position, image) in entry.control.images.iter().enumerate() {
+            if image.is_empty() || image.starts_with('-') || image.contains(char::is_whitespace) {
+                let hint = "an image as the engine names it: `registry.example/guard:1.4`";
+                self.wrong(&format!("/images/{position}"), "this is no image's name", hint);
+            }
+        }
+    }
+
+    fn served_by(&mut self, by: &ServedBy, pointer: &str) {
+        let words = match by {
+            ServedBy::Url(_) if by.port().is_some() => return,
+            ServedBy::Url(_) => {
+                let hint = "a server on this machine, by its port alone: `https://127.0.0.1:8443`; the path is the webhook's";
+                return self.wrong(&format!("{pointer}/url"), "nothing of this is called", hint);
+            }
+            ServedBy::Command(words) => words,
+        };
+        let pointer = format!("{pointer}/command");
+        let asked: BTreeSet<&str> = words.iter().flat_map(|word| substitutions(word)).collect();
+        for name in asked.iter().filter(|name| Values::names().contains(name)) {
+            let hint = format!("a command has {SERVER_PORT} and {SERVER_CERTIFICATES}");
+            self.wrong(&pointer, &format!("there is no `${{{name}}}` in a command"), &hint);
+        }
+        if !words.iter().any(|word| word.contains(SERVER_PORT)) {
+            let hint = format!(
+                "it must listen on 127.0.0.1 at the port that it is told: `[./guard, --port, \"{SERVER_PORT}\"]`"
+            );
+            self.wrong(&pointer, "it is not told where to listen", &hint);
+        }
+    }
+}
