@@ -14,11 +14,10 @@ use futures::StreamExt;
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::RoleBinding;
-use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, GroupVersionKind};
-use kube::discovery::{Discovery, verbs};
 use kube::runtime::wait::await_condition;
 use kube::{Api, Client, ResourceExt};
 use libtest_mimic::Trial;
@@ -27,6 +26,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use super::{brinell, is_there, or_ignored, signal};
+use crate::shared::objects;
 use crate::support::Ran;
 
 /// All of these tests.
@@ -693,25 +693,8 @@ impl Held {
         sweep.output().expect("started").into()
     }
 
-    /// Every object of the cluster by kind, namespace and name, but what it changes by itself.
     fn objects(&self) -> BTreeMap<String, Value> {
-        self.runtime.block_on(async {
-            let discovery = Discovery::new(self.client.clone()).run().await.expect("told");
-            let kinds = discovery.groups().flat_map(|group| group.recommended_resources());
-            let mut objects = BTreeMap::new();
-            let listed = kinds.filter(|(kind, can)| {
-                can.supports_operation(verbs::LIST) && !RESTLESS.contains(&kind.kind.as_str())
-            });
-            for (kind, _) in listed {
-                let api = Api::<DynamicObject>::all_with(self.client.clone(), &kind);
-                for object in api.list(&ListParams::default()).await.expect("listed") {
-                    let namespace = object.namespace().unwrap_or_default();
-                    let key = format!("{} {namespace}/{}", kind.kind, object.name_any());
-                    objects.insert(key, serde_json::to_value(object).expect("JSON"));
-                }
-            }
-            objects
-        })
+        self.runtime.block_on(objects(&self.client, &RESTLESS))
     }
 
     fn plan(&self, context: &str, more: &[&str]) -> String {

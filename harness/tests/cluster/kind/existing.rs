@@ -12,8 +12,7 @@ use brinell::model::Context;
 use brinell::text::random_hex;
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
-use kube::api::{DynamicObject, ListParams, PostParams};
-use kube::discovery::{Discovery, verbs};
+use kube::api::{ListParams, PostParams};
 use kube::runtime::wait::await_condition;
 use kube::{Api, Client, ResourceExt};
 use libtest_mimic::Trial;
@@ -22,9 +21,9 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use super::engine::image;
-use super::{kubelet, lent, nightly, trial, ways};
+use super::{catalog, kubelet, lent, nightly, trial, ways};
 use crate::server::{self, HAPROXY, REGISTRY, SQUID};
-use crate::shared::Shared;
+use crate::shared::{Shared, objects};
 use crate::support::{Home, Ran};
 
 /// All tests on such a cluster, which is one for all of them.
@@ -39,6 +38,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         trial(name("left-as-it-was"), on(is_left_as_it_was)),
         trial(name("credentials-of-their-own"), on(are_played_by_their_own_credentials)),
+        trial(name("catalog"), on(catalog::is_declared_by_its_own_files)),
         trial(name("lent pod"), on(lent::is_enough_for_permits)),
         trial(name("nightly"), on(nightly::results_stay)),
         trial(name("kubelet"), on(kubelet::is_asked_from_a_pod)),
@@ -310,25 +310,9 @@ impl Theirs {
         found.into_iter().map(|namespace| namespace.name_any()).collect()
     }
 
-    /// Every object of the cluster, by its kind, namespace and name.
     fn objects(&self) -> BTreeMap<String, Value> {
-        self.runtime.block_on(async {
-            let discovery = Discovery::new(self.client.clone()).run().await.expect("told");
-            let kinds = discovery.groups().flat_map(|group| group.recommended_resources());
-            let mut objects = BTreeMap::new();
-            let listed = kinds.filter(|(kind, can)| {
-                can.supports_operation(verbs::LIST) && !RESTLESS.contains(&kind.kind.as_str())
-            });
-            for (kind, _) in listed {
-                let api = Api::<DynamicObject>::all_with(self.client.clone(), &kind);
-                for object in api.list(&ListParams::default()).await.expect("listed") {
-                    let namespace = object.namespace().unwrap_or_default();
-                    let name = format!("{} {namespace}/{}", kind.kind, object.name_any());
-                    objects.insert(name, still(&kind.kind, object));
-                }
-            }
-            objects
-        })
+        let objects = self.runtime.block_on(objects(&self.client, &RESTLESS));
+        objects.into_iter().map(|(name, object)| (name.clone(), still(&name, object))).collect()
     }
 
     pub(super) fn assert_same(&self, before: &BTreeMap<String, Value>) {
@@ -346,9 +330,8 @@ fn is_ready(pod: &Pod) -> bool {
 }
 
 /// An object without what a kubelet reports, of its node every few seconds and of a pod whenever a probe of it fails.
-fn still(kind: &str, object: DynamicObject) -> Value {
-    let mut object = serde_json::to_value(object).expect("JSON");
-    if ["Node", "Pod"].contains(&kind) {
+fn still(name: &str, mut object: Value) -> Value {
+    if ["Node ", "Pod "].iter().any(|kind| name.starts_with(kind)) {
         object["status"] = Value::Null;
         object["metadata"]["managedFields"] = Value::Null;
         object["metadata"]["resourceVersion"] = Value::Null;

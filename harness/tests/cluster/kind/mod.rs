@@ -2,6 +2,7 @@
 //! their stages. `BRINELL_NODE_IMAGE` names the node image, `BRINELL_BLESS=1` writes golden files anew.
 
 mod broken;
+mod catalog;
 pub mod engine;
 pub mod existing;
 mod kubelet;
