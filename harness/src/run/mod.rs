@@ -73,7 +73,7 @@ pub async fn run(
     progress: &Progress,
 ) -> Result<Duration, StageError> {
     let own = make_stage(plan, options, folder, progress).await?;
-    keep_lines(&own.stage, options.keeps_lines);
+    keep_lines(&own.stage, options.keeps_lines, progress).await?;
     let deadline = tokio::time::Instant::now() + options.deadline;
     execute::execute(plan, &own.stage, options.jobs, deadline, progress).await;
     // Fails if the cluster has ended. This waits for nothing: each scenario would have noticed the end.
@@ -98,10 +98,23 @@ pub struct Visit {
     pub keeps_lines: bool,
 }
 
-/// Has the log keep its lines, where there is one.
-fn keep_lines(stage: &Stage, keeps_lines: bool) {
-    if let Some(log) = stage.world.sight.log.as_ref().filter(|_| keeps_lines) {
-        log.keep_lines();
+/// Has the log keep its lines, and says so where there is none.
+async fn keep_lines(
+    stage: &Stage,
+    keeps_lines: bool,
+    progress: &Progress,
+) -> Result<(), StageError> {
+    match &stage.world.sight.log {
+        Some(log) if keeps_lines => {
+            log.keep_lines();
+            Ok(())
+        }
+        None if keeps_lines => {
+            let none = "none is kept: there is no audit log here to keep lines of";
+            let looking = async { Ok::<_, StageError>(((), none.to_owned())) };
+            progress.step("evidence", "looking for the audit log", looking).await
+        }
+        _ => Ok(()),
     }
 }
 
@@ -125,7 +138,7 @@ pub async fn visit(
     let furnishing = async { stage.while_there(furnishing).await? };
     progress.step("staged", "making what scenarios act on", furnishing).await?;
     skip(&plan.skipped[planned..], visit.require_all, progress);
-    keep_lines(&stage, visit.keeps_lines);
+    keep_lines(&stage, visit.keeps_lines, progress).await?;
     let deadline = tokio::time::Instant::now() + visit.deadline;
     match &existing.sight.log {
         Some(log) if !log.is_in_order() => {

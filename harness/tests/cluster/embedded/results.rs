@@ -18,7 +18,12 @@ pub fn trials() -> Vec<Trial> {
     let both = is_there(old) && is_there(new);
     let kept = Trial::test(format!("embedded/kept lines/{new}"), lines_are_kept_without_secrets);
     let upgraded = Trial::test(format!("embedded/upgrade/{old} {new}"), an_upgrade_is_compared);
-    vec![or_ignored(kept, new, is_there(new)), or_ignored(upgraded, new, both)]
+    let none = Trial::test(format!("embedded/kept lines/{new}/none"), that_none_can_be_is_told);
+    vec![
+        or_ignored(kept, new, is_there(new)),
+        or_ignored(none, new, is_there(new)),
+        or_ignored(upgraded, new, both),
+    ]
 }
 
 /// A policy that logs Secrets whole is the worst that a cluster can have, and what is kept of it holds none.
@@ -61,6 +66,23 @@ fn lines_are_kept_without_secrets() -> Result<(), Failed> {
         // A body of another kind is what lines are kept for.
         let is_whole = bodies.into_iter().any(|body| body["spec"].is_object());
         assert_eq!(is_whole, result.id == "pod-resize-audited", "{text}");
+    }
+    Ok(())
+}
+
+fn that_none_can_be_is_told() -> Result<(), Failed> {
+    let state = tempfile::tempdir()?;
+    let folder = state.path().join("evidence");
+    let profile = state.path().join("silent.yaml");
+    fs::write(&profile, "title: Nothing is logged\ncontrols:\n  least-privilege: {}\n")?;
+    let mut run = brinell(state.path());
+    run.args(["-s", "rights-viewer", "--profile"]).arg(&profile);
+    let output = run.arg("--keep-evidence").arg(&folder).output()?;
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    let told: Vec<&str> = told.split_whitespace().collect();
+    let is_told = told.join(" ").contains("evidence none is kept: there is no audit log here");
+    if !is_told || fs::read_dir(&folder)?.next().is_some() {
+        return Err(format!("{output:?}").into());
     }
     Ok(())
 }
