@@ -22,10 +22,22 @@ use crate::support::Ran;
 /// How late events come.
 const LATE: Duration = Duration::from_secs(3);
 
+/// As late as a cloud's log may be.
+const HALF_A_MINUTE: Duration = Duration::from_secs(30);
+
 /// Where a delay is longer than events are late, all that is true is told.
 pub(super) fn late_events_are_waited_for(open: &Open) {
+    are_waited_for(open, "20s", LATE);
+}
+
+/// The same with a log as slow as a cloud's.
+pub(super) fn events_half_a_minute_late_are_waited_for(open: &Open) {
+    are_waited_for(open, "60s", HALF_A_MINUTE);
+}
+
+fn are_waited_for(open: &Open, delay: &str, by: Duration) {
     for source in ["file: FILE", "command: [cat, FILE]"] {
-        let (told, ran) = late(open, source, "20s", LATE);
+        let (told, ran) = late(open, source, delay, [by; 2]);
         assert_eq!(open.assert_true(&told), 0, "{source}: {ran:?}");
         assert!(are_read(&told), "{source}: {ran:?}");
     }
@@ -37,7 +49,7 @@ pub(super) fn events_that_come_too_late_are_not_missing(open: &Open) {
     for (source, at_first) in
         [("command: [cat, FILE]", LATE), ("file: FILE", LATE), ("file: FILE", Duration::ZERO)]
     {
-        let (told, ran) = late(open, source, "1s", at_first);
+        let (told, ran) = late(open, source, "1s", [at_first, LATE]);
         open.assert_true(&told);
         // What was answered last has not come, however long the rest took.
         assert!(are_missing(&told) || !are_read(&told), "{source}: {ran:?}");
@@ -51,12 +63,13 @@ pub(super) fn events_that_come_too_late_are_not_missing(open: &Open) {
     }
 }
 
-/// A run with a log of which each event comes so late at first, and is [`LATE`] when attacks have begun.
-fn late(open: &Open, source: &str, delay: &str, at_first: Duration) -> (Results, Ran) {
+/// A run with a log of which each event comes so late at first, and so late when attacks have begun.
+fn late(open: &Open, source: &str, delay: &str, late: [Duration; 2]) -> (Results, Ran) {
+    let [at_first, then] = late;
     let relay = Relay::start(open, at_first);
     let source = source.replace("FILE", &relay.file.to_string_lossy());
     open.held.profile("late", "file: LOG", &format!("{source}, delay: {delay}"));
-    open.run_by("late", "admin", || relay.be_late(LATE))
+    open.run_by("late", "admin", || relay.be_late(then))
 }
 
 /// Whether of an attempt it is not known what the log holds.

@@ -40,13 +40,14 @@ type Test = (&'static str, fn(&Open));
 /// All of these tests, on one cluster.
 pub fn trials() -> Vec<Trial> {
     let is_there = is_there(DEFAULT_VERSION);
-    let tests: [Test; 13] = [
+    let tests: [Test; 14] = [
         ("network gone", a_network_that_is_gone_for_a_while_forges_nothing),
         ("flow control", requests_that_flow_control_drops_decide_nothing),
         ("slow webhook", a_webhook_that_times_out_is_no_control),
         ("two runs", two_runs_side_by_side_do_not_meet),
         ("killed", a_run_that_is_killed_at_any_step_is_swept),
         ("late events", log::late_events_are_waited_for),
+        ("half a minute late", log::events_half_a_minute_late_are_waited_for),
         ("never in time", log::events_that_come_too_late_are_not_missing),
         ("rotated log", log::a_log_that_is_rotated_loses_nothing),
         ("posted events", log::posted_events_are_read),
@@ -63,8 +64,10 @@ pub fn trials() -> Vec<Trial> {
             Ok(())
         });
         match name {
-            // It is waited for two minutes: ci/nightly asks for it.
-            "stuck namespace" => trial.with_kind("nightly").with_ignored_flag(true),
+            // They take minutes: ci/nightly asks for them.
+            "stuck namespace" | "half a minute late" => {
+                trial.with_kind("nightly").with_ignored_flag(true)
+            }
             _ => or_ignored(trial, DEFAULT_VERSION, is_there),
         }
     };
