@@ -45,7 +45,7 @@ pub(crate) use image::can_run_in_pods;
 pub use image::{Image, ImageError};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 pub use own::{
-    Choice, ChoiceError, ClusterType, DEFAULT_VERSION, NoCluster, Own, Second, Settings,
+    Choice, ChoiceError, ClusterType, DEFAULT_VERSION, Needed, NoCluster, Own, Second, Settings,
     WebhookServers, assets, node_image,
 };
 pub(crate) use own::{Created, KindError, ReadBack, Wanted, image_name, own};

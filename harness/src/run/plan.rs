@@ -156,12 +156,21 @@ impl<'a> Plan<'a> {
         settings(others.map(|planned| &planned.set_up).chain([set_up]), values)
     }
 
-    /// What the controls that are not weakened are asked until they act.
+    /// The controls that are to be seen acting: those that are not weakened and could decide of anything that is tried.
+    pub fn deciding(&self) -> impl Iterator<Item = &Planned> {
+        self.controls.iter().filter(|planned| planned.unweakened && !self.is_out_of_play(planned))
+    }
+
+    /// Whether a control decides in a network into which no scenario goes. All others may refuse what is meant for another.
+    pub fn is_out_of_play(&self, planned: &Planned) -> bool {
+        let network = Need::PodNetwork;
+        planned.control.needs().contains(&network)
+            && !self.scenarios.iter().any(|entry| entry.needs().contains(&network))
+    }
+
+    /// What those controls are asked until they act.
     fn questions(&self) -> impl Iterator<Item = &Question> {
-        self.controls
-            .iter()
-            .filter(|planned| planned.unweakened)
-            .flat_map(|planned| &planned.questions)
+        self.deciding().flat_map(|planned| &planned.questions)
     }
 
     /// The targets that the scenarios and the controls' own questions act on, each once, in the order of their names.

@@ -92,14 +92,14 @@ pub trait Own: Send + Sync {
         settings: &'a Settings,
     ) -> LocalBoxFuture<'a, Result<Second, ClusterError>>;
 
-    /// Waits until the cluster's own pods run, as far as scenarios need them; `names` waits for DNS as well.
+    /// Waits until the cluster's own pods run, as far as scenarios need them.
     ///
     /// # Errors
     /// When they do not become ready.
     fn see_parts<'a>(
         &'a self,
         admin: &'a Client,
-        names: bool,
+        needed: Needed,
     ) -> LocalBoxFuture<'a, Result<(), ClusterError>>;
 
     /// The kubelet; `None` if the node is simulated.
@@ -140,6 +140,15 @@ pub struct WebhookServers {
     pub certificate: Vec<u8>,
     /// Its key, PEM.
     pub key: Vec<u8>,
+}
+
+/// The parts of a cluster that scenarios need beside those that let pods run, which every pod of a target has proved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Needed {
+    /// Names are looked up.
+    pub names: bool,
+    /// A request goes to a pod of the cluster's own.
+    pub pods: bool,
 }
 
 /// A kubelet whose settings can be changed.

@@ -8,9 +8,11 @@ use futures::future::join_all;
 use super::{ACTING, ControlError, OwnStage, Stage, StageError};
 use crate::attack::{Attempt, Observation};
 use crate::catalog::{Planned, Question, Target, Turn};
-use crate::cluster::Settings;
+use crate::cluster::{Needed, Settings};
 use crate::judge::{Signature, attribute};
-use crate::model::{Action, Answer, Decision, Evidence, Layer, Log, NOT_ACTING, Need, Ready, Role};
+use crate::model::{
+    Action, Answer, ApiPath, Decision, Evidence, Layer, Log, NOT_ACTING, Need, Ready, Role,
+};
 use crate::poll;
 use crate::run::Plan;
 
@@ -26,9 +28,8 @@ impl OwnStage {
         plan: &Plan<'_>,
         settings: &Settings,
     ) -> Result<(Vec<ControlError>, String), StageError> {
-        let unweakened: Vec<&Planned> =
-            plan.controls.iter().filter(|planned| planned.unweakened).collect();
-        let asking = join_all(unweakened.iter().map(|planned| self.stage.see_control(planned)));
+        let deciding: Vec<&Planned> = plan.deciding().collect();
+        let asking = join_all(deciding.iter().map(|planned| self.stage.see_control(planned)));
         let asking = async { Ok(asking.await) };
         let (mut unmet, asked, (), ()) = tokio::try_join!(
             self.read_back(plan, settings),
@@ -37,35 +38,58 @@ impl OwnStage {
             self.stage.see_roles()
         )?;
         unmet.extend(asked.into_iter().filter_map(Result::err));
-        if unweakened.iter().any(|planned| planned.set_up.flags.contains_key("audit-log-path")) {
+        if deciding.iter().any(|planned| planned.set_up.flags.contains_key("audit-log-path")) {
             unmet.extend(self.stage.fence().await.err().map(ControlError::from));
         }
-        let detail = acting(plan, unweakened.len(), &unmet);
+        let detail = acting(plan, deciding.len(), &unmet);
         Ok((unmet, detail))
     }
 
     /// Waits until the cluster's own parts run, and names are looked up where scenarios rest on it.
     async fn see_parts(&self, plan: &Plan<'_>) -> Result<(), StageError> {
-        let names = plan.scenarios.iter().any(|entry| entry.needs().contains(&Need::PodNetwork));
-        self.cluster.see_parts(&self.stage.world.access.admin, names).await?;
+        self.cluster.see_parts(&self.stage.world.access.admin, needed(plan)).await?;
         self.stage.await_names(plan).await;
         Ok(())
     }
 }
 
+/// The parts of the cluster that the scenarios need.
+fn needed(plan: &Plan<'_>) -> Needed {
+    Needed {
+        names: plan.scenarios.iter().any(|entry| entry.needs().contains(&Need::PodNetwork)),
+        pods: plan.turns().any(|turn| goes_to_own_pod(&turn.action)),
+    }
+}
+
+/// Whether a request goes to a pod of the cluster's own.
+fn goes_to_own_pod(action: &Action) -> bool {
+    let Action::Request(request) = action else { return false };
+    ApiPath::parse(&request.path).is_some_and(|path| {
+        path.namespace == "kube-system" && path.resource == "pods" && path.subresource == "proxy"
+    })
+}
+
 /// How many controls act, in words.
-fn acting(plan: &Plan<'_>, unweakened: usize, unmet: &[ControlError]) -> String {
+fn acting(plan: &Plan<'_>, deciding: usize, unmet: &[ControlError]) -> String {
     let failing: BTreeSet<&str> = unmet.iter().map(ControlError::control).collect();
-    let acting = unweakened.saturating_sub(failing.len());
-    let absent = plan.controls.len() - unweakened;
-    let mut detail = match (unweakened, absent) {
-        (unweakened, 0) => format!("{acting} of {unweakened} controls act, each seen acting"),
+    let acting = deciding.saturating_sub(failing.len());
+    let absent = plan.controls.iter().filter(|planned| !planned.unweakened).count();
+    let mut detail = match (deciding, absent) {
+        (deciding, 0) => format!("{acting} of {deciding} controls act, each seen acting"),
         (0, absent) => format!("{absent} of {absent} controls absent, as the profile says"),
         (_, absent) => format!("{acting} controls act, {absent} weakened"),
     };
     if !failing.is_empty() {
         let ids: Vec<&str> = failing.into_iter().collect();
         detail.push_str(&format!("; {}: {}", NOT_ACTING.to_uppercase(), ids.join(", ")));
+    }
+    let whole = plan.controls.iter().filter(|planned| planned.unweakened);
+    let idle: Vec<&str> = whole
+        .filter(|planned| plan.is_out_of_play(planned))
+        .map(|planned| planned.control.id.as_str())
+        .collect();
+    if !idle.is_empty() {
+        detail.push_str(&format!("; nothing is tried where {} decides", idle.join(" and ")));
     }
     if !plan.left_out.is_empty() {
         let ids: Vec<&str> = plan.left_out.iter().map(|(it, _)| it.control.id.as_str()).collect();

@@ -25,7 +25,7 @@ use kube::api::ListParams;
 use kube::{Api, Client, Config, ResourceExt};
 use tokio::task::JoinSet;
 
-use super::{Created, Kubelet, Own, ReadBack, Second, Settings, WebhookServers};
+use super::{Created, Kubelet, Needed, Own, ReadBack, Second, Settings, WebhookServers};
 use crate::cluster::process::{Group, Outside};
 use crate::cluster::supervisor::{self, Abandoned, Supervised};
 use crate::cluster::{
@@ -332,7 +332,7 @@ impl Own for Embedded {
     fn see_parts<'a>(
         &'a self,
         _admin: &'a Client,
-        _names: bool,
+        _needed: Needed,
     ) -> LocalBoxFuture<'a, Result<(), ClusterError>> {
         self.see_servers().boxed_local()
     }

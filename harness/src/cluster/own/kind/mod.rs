@@ -20,7 +20,8 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use super::{
-    Created, Kubelet, LOGS, Own, ReadBack, SETTINGS, Second, Settings, WebhookServers, image_name,
+    Created, Kubelet, LOGS, Needed, Own, ReadBack, SETTINGS, Second, Settings, WebhookServers,
+    image_name,
 };
 use crate::cluster::image::Image;
 use crate::cluster::process::{
@@ -366,9 +367,9 @@ impl Own for Kind {
     fn see_parts<'a>(
         &'a self,
         admin: &'a Client,
-        names: bool,
+        needed: Needed,
     ) -> LocalBoxFuture<'a, Result<(), ClusterError>> {
-        parts::see(admin, names).boxed_local()
+        parts::see(admin, needed).boxed_local()
     }
 
     fn kubelet(&self) -> Option<&dyn Kubelet> {

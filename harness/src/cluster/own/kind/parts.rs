@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ListParams, WatchEvent, WatchParams};
 use kube::{Api, Client};
 
+use crate::cluster::own::Needed;
 use crate::cluster::{ClusterError, STARTING, is_pod_ready};
 
 /// Where they run.
@@ -12,25 +13,28 @@ const NAMESPACE: &str = "kube-system";
 
 /// The parts, by the labels that their pods carry.
 const PARTS: [(&str, &str); 6] = [
-    ("component", "kube-apiserver"),
-    ("component", "etcd"),
-    ("component", "kube-controller-manager"),
-    ("component", "kube-scheduler"),
+    (STATIC, "kube-apiserver"),
+    (STATIC, "etcd"),
+    (STATIC, "kube-controller-manager"),
+    (STATIC, "kube-scheduler"),
     ("k8s-app", "kube-proxy"),
     ("k8s-app", DNS),
 ];
 
+/// The label of those that the kubelet starts from files. They run long before it says so: up to six seconds (measured).
+const STATIC: &str = "component";
+
 const DNS: &str = "kube-dns";
 
-/// Waits until every part runs. `names` asks for more of CoreDNS: to be ready.
-pub(super) async fn see(admin: &Client, names: bool) -> Result<(), ClusterError> {
+/// Waits until every part runs that is needed. Where names are looked up, CoreDNS must be ready.
+pub(super) async fn see(admin: &Client, needed: Needed) -> Result<(), ClusterError> {
     let pods = Api::<Pod>::namespaced(admin.clone(), NAMESPACE);
-    if let Ok(missing) = tokio::time::timeout(STARTING, watch(&pods, names)).await
+    if let Ok(missing) = tokio::time::timeout(STARTING, watch(&pods, needed)).await
         && missing?.is_empty()
     {
         return Ok(());
     }
-    let missing = missing(&pods.list(&ListParams::default()).await?.items, names);
+    let missing = missing(&pods.list(&ListParams::default()).await?.items, needed);
     Err(ClusterError::NotReady {
         what: "the cluster's own pods".to_owned(),
         state: format!("missing: {}", missing.join(", ")),
@@ -39,13 +43,13 @@ pub(super) async fn see(admin: &Client, names: bool) -> Result<(), ClusterError>
 
 /// Watches the pods until no part is missing, or until the server ends the watch, which it does after some minutes.
 /// Returns what is missing then.
-async fn watch(pods: &Api<Pod>, names: bool) -> Result<Vec<&'static str>, kube::Error> {
+async fn watch(pods: &Api<Pod>, needed: Needed) -> Result<Vec<&'static str>, kube::Error> {
     let first = pods.list(&ListParams::default()).await?;
     let mut present = first.items;
     let version = first.metadata.resource_version.unwrap_or_default();
     let changes = pods.watch(&WatchParams::default(), &version).await?;
     let mut changes = std::pin::pin!(changes);
-    while !missing(&present, names).is_empty() {
+    while !missing(&present, needed).is_empty() {
         match changes.try_next().await? {
             Some(WatchEvent::Added(pod) | WatchEvent::Modified(pod)) => {
                 present.retain(|other| other.metadata.name != pod.metadata.name);
@@ -55,13 +59,13 @@ async fn watch(pods: &Api<Pod>, names: bool) -> Result<Vec<&'static str>, kube::
             None => break,
         }
     }
-    Ok(missing(&present, names))
+    Ok(missing(&present, needed))
 }
 
 /// The parts of which no pod runs.
-fn missing(pods: &[Pod], names: bool) -> Vec<&'static str> {
+fn missing(pods: &[Pod], needed: Needed) -> Vec<&'static str> {
     let acts = |part: &str, pod: &Pod| match part {
-        DNS if names => is_pod_ready(pod),
+        DNS if needed.names => is_pod_ready(pod),
         _ => pod.status.as_ref().is_some_and(|status| status.phase.as_deref() == Some("Running")),
     };
     let is_there = |label: &str, part: &str| {
@@ -71,7 +75,9 @@ fn missing(pods: &[Pod], names: bool) -> Vec<&'static str> {
                 && acts(part, pod)
         })
     };
-    PARTS.iter().filter(|(label, part)| !is_there(label, part)).map(|(_, part)| *part).collect()
+    let is_needed = |label: &str| label != STATIC || needed.pods;
+    let missing = PARTS.iter().filter(|(label, part)| is_needed(label) && !is_there(label, part));
+    missing.map(|(_, part)| *part).collect()
 }
 
 #[cfg(test)]
@@ -91,8 +97,18 @@ mod tests {
     #[test]
     fn coredns_must_be_ready_only_where_names_are_looked_up() {
         let pods: Vec<Pod> = PARTS.iter().map(|part| pod(*part, "False")).collect();
-        assert_eq!(missing(&pods, false), [""; 0]);
-        assert_eq!(missing(&pods, true), [DNS]);
-        assert_eq!(missing(&pods[1..], false), ["kube-apiserver"]);
+        let needed = |names, pods| Needed { names, pods };
+        assert_eq!(missing(&pods, needed(false, true)), [""; 0]);
+        assert_eq!(missing(&pods, needed(true, true)), [DNS]);
+        assert_eq!(missing(&pods[1..], needed(false, true)), ["kube-apiserver"]);
+    }
+
+    #[test]
+    fn what_the_kubelet_starts_from_files_is_waited_for_only_where_requests_go_there() {
+        let pods: Vec<Pod> = PARTS[4..].iter().map(|part| pod(*part, "True")).collect();
+        let needed = |pods| Needed { names: true, pods };
+        assert_eq!(missing(&pods, needed(false)), [""; 0]);
+        assert_eq!(missing(&pods, needed(true)).len(), 4);
+        assert_eq!(missing(&pods[1..], needed(false)), ["kube-proxy"]);
     }
 }
