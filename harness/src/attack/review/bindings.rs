@@ -106,7 +106,8 @@ impl Absent {
             binding.subjects.iter().filter_map(|it| named(it, binding.namespace.as_deref()));
         let absent = names.filter(|name| {
             let is_one = name.starts_with("ServiceAccount/");
-            is_one && !EVERYBODYS.contains(&&*binding.role) && !self.accounts.contains(name) && !self.allowed.covers(name)
+            let is_known = self.accounts.contains(name) || self.allowed.covers(name);
+            is_one && !is_known && !EVERYBODYS.contains(&&*binding.role)
         });
         let tell = |name: String| {
             let (is, who) = match name.ends_with("/*") {

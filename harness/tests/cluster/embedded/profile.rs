@@ -7,9 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use super::{
-    brinell, is_named_by_a_process, is_there, or_ignored, processes, signal, wait_until,
-};
+use super::{brinell, is_named_by_a_process, is_there, or_ignored, processes, signal, wait_until};
 use brinell::catalog::{Catalog, Entry};
 use brinell::cluster::{ClusterType, assets};
 use brinell::model::Results;

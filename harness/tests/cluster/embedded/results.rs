@@ -19,7 +19,8 @@ pub fn trials() -> Vec<Trial> {
     let both = is_there(old) && is_there(new);
     let kept = Trial::test(format!("embedded/kept lines/{new}"), lines_are_kept_without_secrets);
     let upgraded = Trial::test(format!("embedded/upgrade/{old} {new}"), an_upgrade_is_compared);
-    let changed = Trial::test(format!("embedded/upgrade/{old} {NEWEST}"), what_versions_decide_shows);
+    let changed =
+        Trial::test(format!("embedded/upgrade/{old} {NEWEST}"), what_versions_decide_shows);
     vec![
         or_ignored(kept, new, is_there(new)),
         or_ignored(upgraded, new, both),
