@@ -22,7 +22,7 @@ pub enum Reply {
     Body(Body),
     /// The answer of ImagePolicyWebhook's webhook: it rejects what an annotation gives a reason for.
     Images,
-    /// An answer that ends in the middle.
+    /// An error whose answer ends in the middle.
     Cut,
     /// None.
     Silence,
@@ -85,7 +85,7 @@ async fn answer(
         }
         Some(Reply::Body(Body { code, json: None, text })) => whole(code, "text/plain", &text),
         Some(Reply::Images) => whole(200, "application/json", &images(&body)),
-        Some(Reply::Cut) => "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{".to_owned(),
+        Some(Reply::Cut) => "HTTP/1.1 502 .\r\nContent-Length: 100\r\n\r\n{".to_owned(),
         Some(Reply::Silence) => std::future::pending().await,
         None => whole(404, "text/plain", "not found\n"),
     };

@@ -48,8 +48,8 @@ Each is a cluster that is made for its run and deleted after it. Where a run end
 With --results, `brinell compare` and `brinell report` show both once more, in any form.
 
 Examples:
-  brinell upgrade --from 1.34 --to 1.36 --cluster embedded
-  brinell upgrade --from 1.34 --to 1.36 --catalog hardening --profile payments --results upgrade";
+  brinell upgrade --from 1.34 --to 1.37 --cluster embedded
+  brinell upgrade --from 1.34 --to 1.37 --catalog hardening --profile payments --results upgrade";
 
 /// The end of a help: what belongs to the command, and the exit codes in the words that `said` chooses.
 fn after_help(about: &str, said: fn(Meaning) -> &'static str) -> String {

@@ -1,6 +1,7 @@
-//! brinell on real clusters, and real commands that print a log. What needs an engine or Kubernetes' programs that are not there is ignored, and says so; never
-//! in CI.
+//! brinell on real clusters, real commands that print a log, and pages in a browser. What needs an engine, Kubernetes'
+//! programs or a browser that is not there is ignored, and says so; never in CI.
 
+mod browser;
 mod embedded;
 mod golden;
 mod kind;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
     let mut trials = embedded::trials();
     trials.extend(kind::trials());
     trials.extend(source::trials());
+    trials.extend(browser::trials());
     // A cluster that is kept from one trial to the next comes last, so that it is not kept while long ones run.
     trials.extend(embedded::faults::trials());
     trials.extend(kind::existing::trials());

@@ -323,16 +323,16 @@ fn a_name_that_nobody_knows_is_refused_with_the_nearest() {
     assert_refused(&["--profile", "./none.yaml"], "./none.yaml: cannot be read: No such file");
     let unknown = ["--cluster", "kind", "--kubernetes-version", "1.2"];
     assert_refused(&unknown, "there is one for 1.34, ");
-    assert_refused(&["--kubernetes-version", "1.2"], "1.34, 1.35, 1.36 can");
+    assert_refused(&["--kubernetes-version", "1.2"], "1.34, 1.35, 1.36, 1.37 can");
 }
 
 #[test]
 fn an_upgrade_names_two_versions_that_are_there() {
     let cluster = ["--cluster", "embedded"];
     let to = [&["upgrade", "--from", "1.34", "--to", "1.2"][..], &cluster].concat();
-    assert_refused(&to, "1.34, 1.35, 1.36 can");
+    assert_refused(&to, "1.34, 1.35, 1.36, 1.37 can");
     let from = [&["upgrade", "--from", "1.2", "--to", "1.36"][..], &cluster].concat();
-    assert_refused(&from, "1.34, 1.35, 1.36 can");
+    assert_refused(&from, "1.34, 1.35, 1.36, 1.37 can");
     let same = ["upgrade", "--from", "1.36", "--to", "1.36"];
     assert_refused(&same, "--from and --to are both 1.36: name the version that is there");
     assert_refused(&["upgrade", "--from", "1.34"], "--to <X.Y>");

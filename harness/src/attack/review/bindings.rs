@@ -87,8 +87,10 @@ fn over(binding: &Binding, review: &BindingReview, now: Timestamp) -> Option<Fla
 }
 
 /// What every ServiceAccount is granted by Kubernetes itself
-/// (<https://kubernetes.io/docs/reference/access-authn-authz/rbac/#discovery-roles>).
-const EVERYBODYS: &str = "system:service-account-issuer-discovery";
+/// (<https://kubernetes.io/docs/reference/access-authn-authz/rbac/#discovery-roles>): who issues tokens, and from 1.37 on
+/// whose certificates are trusted (`plugin/pkg/auth/authorizer/rbac/bootstrappolicy/policy.go`).
+const EVERYBODYS: [&str; 2] =
+    ["system:service-account-issuer-discovery", "system:cluster-trust-bundle-discovery"];
 
 /// Those who are there, and those who need not be.
 struct Absent {
@@ -103,8 +105,9 @@ impl Absent {
         let names =
             binding.subjects.iter().filter_map(|it| named(it, binding.namespace.as_deref()));
         let absent = names.filter(|name| {
-            let is_one = name.starts_with("ServiceAccount/") && binding.role != EVERYBODYS;
-            is_one && !self.accounts.contains(name) && !self.allowed.covers(name)
+            let is_one = name.starts_with("ServiceAccount/");
+            let is_known = self.accounts.contains(name) || self.allowed.covers(name);
+            is_one && !is_known && !EVERYBODYS.contains(&&*binding.role)
         });
         let tell = |name: String| {
             let (is, who) = match name.ends_with("/*") {
@@ -171,8 +174,10 @@ mod tests {
             accounts: BTreeSet::from(["ServiceAccount/a/here".to_owned()]),
             allowed: Allowed::of(&review().except).expect("patterns"),
         };
-        let find =
-            |subject: serde_json::Value| absent.subjects(&binding("view", None, &subject)).len();
+        let found = |role: &str, subject: &serde_json::Value| {
+            absent.subjects(&binding(role, None, subject)).len()
+        };
+        let find = |subject: serde_json::Value| found("view", &subject);
         for right in [
             json!({"kind": "ServiceAccount", "name": "here", "namespace": "a"}),
             json!({"kind": "ServiceAccount", "name": "here"}),
@@ -193,5 +198,7 @@ mod tests {
         ] {
             assert_eq!(find(wrong.clone()), 1, "{wrong}");
         }
+        let everybody = json!({"kind": "Group", "name": "system:serviceaccounts"});
+        assert_eq!(found("system:cluster-trust-bundle-discovery", &everybody), 0);
     }
 }

@@ -1,11 +1,12 @@
 //! A proof, as the page shows it: weakenings against scenarios, and what turned red.
 
-use super::run::Scenario;
-use crate::model::{Cell, Mark, Outcome, Proof, WeakeningResult};
+use super::run::{Count, Scenario};
+use crate::model::{Cell, Mark, Outcome, Proof, Verdict, WeakeningResult};
 use crate::report::proof::{Table, score, tables};
 
 /// A proof.
 pub(super) struct ProofView<'a> {
+    pub(super) counts: Vec<Count>,
     pub(super) score: Vec<String>,
     pub(super) tables: Vec<TableView<'a>>,
     pub(super) skipped: Vec<String>,
@@ -46,6 +47,7 @@ impl<'a> ProofView<'a> {
             format!("{}: {}", row.id(), row.cause.as_deref().unwrap_or_default())
         };
         ProofView {
+            counts: counts(proof),
             score: score(proof).lines().map(str::to_owned).collect(),
             tables: tables
                 .map(|(number, table)| table_view(&format!("p{run}-{number}"), table))
@@ -53,6 +55,21 @@ impl<'a> ProofView<'a> {
             skipped: skipped.map(told).collect(),
         }
     }
+}
+
+/// How many weakenings came out so, the worst first, each in a colour that the table has too.
+fn counts(proof: &Proof) -> Vec<Count> {
+    let outcomes = [
+        (Outcome::Missed, Mark::Collateral.label()),
+        (Outcome::Wrong, Mark::Wrong.label()),
+        (Outcome::Skipped, Verdict::Skipped.label()),
+        (Outcome::Caught, Mark::Caught.label()),
+    ];
+    let count = |(outcome, class)| {
+        let number = proof.weakenings.iter().filter(|row| row.outcome == outcome).count();
+        Count { class, number, label: outcome.label() }
+    };
+    outcomes.map(count).into()
 }
 
 fn table_view<'a>(anchor: &str, table: Table<'a>) -> TableView<'a> {

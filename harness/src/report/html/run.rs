@@ -24,7 +24,7 @@ pub(super) struct Run<'a> {
     pub(super) families: Vec<Family<'a>>,
 }
 
-/// How many scenarios came out so.
+/// How many scenarios, or weakenings of a proof, came out so.
 pub(super) struct Count {
     pub(super) class: &'static str,
     pub(super) number: usize,
@@ -90,7 +90,10 @@ pub(super) struct Attempt<'a> {
     pub(super) class: &'static str,
     pub(super) role: &'static str,
     pub(super) who: String,
+    /// Whether what came of it is not as expected.
     pub(super) is_bad: bool,
+    /// Whether the log is not.
+    pub(super) is_badly_logged: bool,
     pub(super) outcome: &'a str,
     pub(super) logged: &'a str,
     pub(super) findings: &'a [Finding],
@@ -141,6 +144,13 @@ impl<'a> Run<'a> {
     }
 }
 
+impl Run<'_> {
+    /// What the page counts first: of a proof its weakenings.
+    pub(super) fn headline(&self) -> &[Count] {
+        self.proof.as_ref().map_or(&self.counts, |proof| &proof.counts)
+    }
+}
+
 fn anchor(run: usize, position: usize) -> String {
     format!("s{run}-{position}")
 }
@@ -159,7 +169,9 @@ fn cluster(results: &Results) -> &str {
 
 fn facts(results: &Results) -> String {
     let took = results.summary.as_ref().map(|summary| format!("took {}", seconds(summary.took)));
-    let attempts = results.summary.as_ref().map(|summary| count(summary.attempts, "attempt"));
+    // A proof has scenarios of its own only where nothing was weakened.
+    let summary = results.summary.as_ref().filter(|_| results.proof.is_none());
+    let attempts = summary.map(|summary| count(summary.attempts, "attempt"));
     let told = |name: &str, text: &str| (!text.is_empty()).then(|| format!("{name} {text}"));
     let parts = [
         told("Kubernetes", &results.kubernetes),
@@ -250,11 +262,16 @@ impl<'a> Scenario<'a> {
 
 fn attempt(result: &AttemptResult) -> Attempt<'_> {
     let judgement = &result.judgement;
+    let of_log =
+        |finding: &Finding| [Reason::Unlogged, Reason::WronglyLogged].contains(&finding.reason);
+    let is_bad = judgement.verdict.is_bad();
+    let only_of_log = !judgement.findings.is_empty() && judgement.findings.iter().all(of_log);
     Attempt {
         class: judgement.verdict.label(),
         role: result.role.label(),
         who: result.who(),
-        is_bad: judgement.verdict.is_bad(),
+        is_bad: is_bad && !only_of_log,
+        is_badly_logged: is_bad && judgement.logged != "logged",
         outcome: &judgement.outcome,
         logged: &judgement.logged,
         findings: &judgement.findings,

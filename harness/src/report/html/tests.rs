@@ -4,7 +4,7 @@ use roxmltree::{Document, ParsingOptions};
 
 use super::*;
 use crate::compare::Comparison;
-use crate::model::ScenarioResult;
+use crate::model::{Reason, ScenarioResult};
 use crate::report::{Shown, sample, show_comparison, show_trend};
 use crate::text::is_harmless;
 use crate::trend::Trend;
@@ -81,6 +81,47 @@ fn what_did_not_hold_stands_first_with_what_was_expected_and_what_came() {
     let marks = document.descendants().filter(|node| node.has_tag_name("mark"));
     let marks: Vec<&str> = marks.filter_map(|mark| mark.text()).collect();
     assert!(marks.contains(&"101 Switching Protocols"), "{marks:?}");
+}
+
+/// What is marked of an attempt is what is wrong about it: it may be refused as it should and leave nothing in the log, and the
+/// other way round.
+#[test]
+fn what_came_of_it_and_the_log_are_marked_apart() {
+    let mut results = sample::results(&sample::failing());
+    for (reason, logged, expected) in [
+        (Reason::Bypassed, "logged", ("word", "faint")),
+        (Reason::Unlogged, "UNLOGGED", ("", "word")),
+    ] {
+        let judgement = &mut results.scenarios[0].attempts[0].judgement;
+        judgement.findings.iter_mut().for_each(|it| it.reason = reason);
+        judgement.logged = logged.to_owned();
+        let page = String::from_utf8(render(&results).unwrap()).unwrap();
+        let document = parsed(&page);
+        let summary = document.descendants().find(|node| {
+            node.has_tag_name("summary")
+                && node.parent().unwrap().attribute("class") == Some("attempt failed")
+        });
+        let classes: Vec<&str> =
+            summary.unwrap().children().filter_map(|node| node.attribute("class")).collect();
+        assert_eq!((classes[1], classes[2]), expected, "{reason:?}");
+    }
+}
+
+/// A page of a proof counts what became of its weakenings, and no scenarios.
+#[test]
+fn a_proof_counts_weakenings() {
+    let page = String::from_utf8(render(&sample::results(&sample::proof())).unwrap()).unwrap();
+    let document = parsed(&page);
+    let counts = document.descendants().find(|node| node.attribute("class") == Some("counts"));
+    let told: Vec<String> = counts
+        .unwrap()
+        .children()
+        .filter(|node| node.is_element())
+        .map(|node| node.descendants().filter_map(|it| it.text()).collect())
+        .collect();
+    let labels: Vec<&str> =
+        told.iter().filter_map(|it| it.trim().split_once(' ')).map(|it| it.1).collect();
+    assert_eq!(labels, ["missed", "went wrong", "skipped", "caught"], "{told:?}");
 }
 
 /// As many scenarios as the catalog has, with as many attempts as those of most doors.

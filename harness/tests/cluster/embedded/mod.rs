@@ -24,18 +24,19 @@ pub fn trials() -> Vec<Trial> {
     trials
 }
 
-/// The versions that are compared: the last one without the create check on exec by GET, and the newest one.
+/// The versions on which what tells much apart is tried: the last one without the create check on exec by GET, and the one that
+/// runs by default.
 const VERSIONS: [&str; 2] = ["1.34", "1.36"];
 
 /// Whether the programs of a version are there.
-fn is_there(version: &str) -> bool {
+pub fn is_there(version: &str) -> bool {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(assets::find_all(version)).is_ok_and(|found| found.is_ok())
 }
 
 /// libtest-mimic prints only that a trial is ignored, so that its kind says why. In CI none is: a run builds what is
 /// missing.
-fn or_ignored(trial: Trial, version: &str, is_there: bool) -> Trial {
+pub fn or_ignored(trial: Trial, version: &str, is_there: bool) -> Trial {
     if is_there || std::env::var_os("CI").is_some() {
         return trial;
     }

@@ -1,5 +1,5 @@
-//! Every scenario that an embedded cluster can hold, hardened and open, on each Kubernetes version whose programs
-//! are there. One cluster per profile and version; a trial per scenario.
+//! Every scenario that an embedded cluster can hold, hardened and open, on each Kubernetes version that can be
+//! embedded. One cluster per profile and version; a trial per scenario.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -7,11 +7,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use super::{
-    VERSIONS, brinell, is_named_by_a_process, is_there, or_ignored, processes, signal, wait_until,
-};
+use super::{brinell, is_named_by_a_process, is_there, or_ignored, processes, signal, wait_until};
 use brinell::catalog::{Catalog, Entry};
-use brinell::cluster::ClusterType;
+use brinell::cluster::{ClusterType, assets};
 use brinell::model::Results;
 use brinell::run::Plan;
 use libtest_mimic::{Failed, Trial};
@@ -22,7 +20,7 @@ use crate::golden::Golden;
 pub fn trials() -> Vec<Trial> {
     let catalog = Catalog::load(None).expect("our own catalog");
     let mut trials = Vec::new();
-    for version in VERSIONS {
+    for version in assets::versions() {
         let is_there = is_there(version);
         for profile in ["hardened", "open"] {
             let bed = Arc::new(Bed { profile, version, ran: OnceLock::new() });

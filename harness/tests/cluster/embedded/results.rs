@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use brinell::compare::Comparison;
 use brinell::model::Results;
 use libtest_mimic::{Failed, Trial};
 use serde_json::Value;
@@ -19,10 +20,13 @@ pub fn trials() -> Vec<Trial> {
     let kept = Trial::test(format!("embedded/kept lines/{new}"), lines_are_kept_without_secrets);
     let upgraded = Trial::test(format!("embedded/upgrade/{old} {new}"), an_upgrade_is_compared);
     let none = Trial::test(format!("embedded/kept lines/{new}/none"), that_none_can_be_is_told);
+    let changed =
+        Trial::test(format!("embedded/upgrade/{old} {NEWEST}"), what_versions_decide_shows);
     vec![
         or_ignored(kept, new, is_there(new)),
         or_ignored(none, new, is_there(new)),
         or_ignored(upgraded, new, both),
+        or_ignored(changed, NEWEST, is_there(old) && is_there(NEWEST)),
     ]
 }
 
@@ -87,10 +91,14 @@ fn that_none_can_be_is_told() -> Result<(), Failed> {
     Ok(())
 }
 
+/// The newest version that can be embedded.
+const NEWEST: &str = "1.37";
+
 fn an_upgrade_is_compared() -> Result<(), Failed> {
     let [old, new] = VERSIONS;
     let state = tempfile::tempdir()?;
-    let upgraded = upgrade(state.path(), old, new)?;
+    let role = ["-s", "exec-get-only-role"];
+    let upgraded = upgrade(state.path(), old, new, &role)?;
     let told = String::from_utf8_lossy(&upgraded.stdout).into_owned();
     // From 1.35 on, exec by GET asks for `create` as well.
     assert_eq!(upgraded.status.code(), Some(0), "{told}");
@@ -101,17 +109,71 @@ fn an_upgrade_is_compared() -> Result<(), Failed> {
         let results = Results::read(&fs::read(path)?)?;
         assert!(results.kubernetes == version && results.summary.is_some(), "{version}");
     }
-    let downgraded = upgrade(state.path(), new, old)?;
+    let downgraded = upgrade(state.path(), new, old, &role)?;
     let told = String::from_utf8_lossy(&downgraded.stdout).into_owned();
     assert_eq!(downgraded.status.code(), Some(1), "{told}");
     assert!(told.contains("WORSE  exec-get-only-role"), "{told}");
     Ok(())
 }
 
-/// What `brinell upgrade` says of a role that may only `get` exec.
-fn upgrade(state: &Path, from: &str, to: &str) -> Result<Output, Failed> {
+/// What is let in differs from version to version, and so does what a role is worth: with one that holds verbs which no
+/// older version asks for, whoever has it gains by the upgrade.
+fn what_versions_decide_shows() -> Result<(), Failed> {
+    let state = tempfile::tempdir()?;
+    let profile = state.path().join("early.yaml");
+    fs::write(
+        &profile,
+        "title: The verbs of 1.36 are granted already\ncontrols:\n  audit-policy: {}\n  pod-security: {}\n  \
+         least-privilege: {weakening: trainee-anybody}\n",
+    )?;
+    let scenarios = [
+        "exec-get-only-role",
+        "impersonation-constrained",
+        "pod-probe-host",
+        "pod-sysctls",
+        "pod-user-namespace",
+    ];
+    let mut arguments: Vec<&str> = scenarios.iter().flat_map(|id| ["-s", id]).collect();
+    let profile = profile.to_string_lossy();
+    arguments.extend(["--profile", &profile]);
+    let upgraded = upgrade(state.path(), VERSIONS[0], NEWEST, &arguments)?;
+    let told = String::from_utf8_lossy(&upgraded.stdout).into_owned();
+    assert_eq!(upgraded.status.code(), Some(1), "{told}");
+    let read = |version: &str| -> Result<Results, Failed> {
+        let path = state.path().join("results").join(format!("{version}.json"));
+        Ok(Results::read(&fs::read(path)?)?)
+    };
+    let (before, after) = (read(VERSIONS[0])?, read(NEWEST)?);
+    let compared = Comparison::of(&before, &after).map_err(|(error, _)| error)?;
+    let weights: Vec<(&str, &str)> =
+        compared.scenarios.iter().map(|it| (it.id.as_str(), it.weight.label())).collect();
+    let expected = [
+        // From 1.36 on its verbs are asked for.
+        ("impersonation-constrained", "worse"),
+        ("exec-get-only-role", "better"),
+        ("pod-sysctls", "other"),
+        ("pod-user-namespace", "other"),
+    ];
+    assert_eq!(weights, expected, "{told}");
+    // What is let in now, and was refused before.
+    for (id, name, layer) in [
+        ("impersonation-constrained", "as the scheduler, for what the role names", "impersonation"),
+        ("pod-sysctls", "one that counts as safe since Kubernetes 1.37", "Pod Security"),
+        ("pod-user-namespace", "as root in a user namespace of its own", "Pod Security"),
+        ("impersonation-constrained", "as the colleague, for what the role names", "impersonation"),
+    ] {
+        let scenario = compared.scenarios.iter().find(|it| it.id == id).ok_or(id)?;
+        let attempt = scenario.attempts.iter().find(|it| it.who.starts_with(name)).ok_or(name)?;
+        let change = attempt.changes.iter().find(|it| it.what == "layer").ok_or(name)?;
+        assert_eq!((&*change.before, &*change.after), (layer, "nobody refused"), "{told}");
+    }
+    Ok(())
+}
+
+/// What `brinell upgrade` says.
+fn upgrade(state: &Path, from: &str, to: &str, arguments: &[&str]) -> Result<Output, Failed> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_brinell"));
     command.args(["upgrade", "--from", from, "--to", to, "--cluster", "embedded"]);
-    command.args(["-s", "exec-get-only-role", "--results"]).arg(state.join("results"));
+    command.args(arguments).arg("--results").arg(state.join("results"));
     Ok(command.env("XDG_STATE_HOME", state).stdin(Stdio::null()).output()?)
 }

@@ -439,7 +439,7 @@ fn refused_but_to_be_recorded() {
     }
 }
 
-/// What the API server of 1.34 and 1.36 wrote is what the level promises.
+/// What the API server wrote is what the level promises.
 #[test]
 fn bodies_of_every_exchange() {
     for (name, exchange) in all() {
