@@ -36,7 +36,8 @@ pub use commands::RUN_VARIABLE;
 pub(crate) use connection::{Connection, Connections, Greeting};
 pub(crate) use exchange::{ANSWERING, AUDIT_ID, exchange, is_without_id, silence};
 pub use existing::sweep as sweep_existing;
-pub(crate) use existing::{CredentialsError, Taken, take};
+pub use existing::CredentialsError;
+pub(crate) use existing::{Taken, take};
 pub use existing::{
     Existing, Gone, Means, Outside, PullCredentials, PullSecretError, ReachError, Unmet, Way,
     lacks, namespace_prefix,
