@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use crate::catalog::{Document, Values, identity};
 use crate::cluster::{ClusterError, Outside, PullCredentials, RUN_LABEL};
-use crate::text::api_words;
+use crate::text::{api_words, encode};
 
 /// Who the API server says made the objects.
 const FIELD_MANAGER: &str = "brinell";
@@ -257,7 +257,9 @@ impl Applier {
         let refused = |error: kube::Error| refused(file, &taken, &error);
         let api = self.api(file, &taken).await?;
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
-        api.patch(&name, &parameters, &Patch::Apply(&object)).await.map_err(refused)?;
+        let patch = Patch::Apply(&object);
+        // The name of a role may hold nearly anything, and kube has it in its paths as it is.
+        api.patch(&encode(&name), &parameters, &patch).await.map_err(refused)?;
         match object["kind"].as_str() {
             Some("Namespace") => {
                 let accounts = Api::<ServiceAccount>::namespaced(self.client.clone(), &name);
@@ -399,7 +401,8 @@ impl Applier {
             }
             let object = dynamic(file, object)?;
             let name = object.metadata.name.clone().unwrap_or_default();
-            match self.api(file, &object).await?.delete(&name, &DeleteParams::background()).await {
+            let api = self.api(file, &object).await?;
+            match api.delete(&encode(&name), &DeleteParams::background()).await {
                 Err(kube::Error::Api(status)) if status.is_not_found() => {}
                 Err(error) => return Err(refused(file, &object, &error)),
                 Ok(_) => {}
@@ -413,7 +416,7 @@ impl Applier {
         let name = dynamic.metadata.name.clone().unwrap_or_default();
         let api = self.api(file, &dynamic).await?;
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
-        api.patch(&name, &parameters, &Patch::Apply(object))
+        api.patch(&encode(&name), &parameters, &Patch::Apply(object))
             .await
             .map_err(|error| refused(file, &dynamic, &error))?;
         match object["kind"].as_str() {

@@ -124,6 +124,7 @@ impl Rehearsed<'_> {
         let manner = self.manner(format!("existing ({}, rehearsed)", self.context), left_out);
         let reads_log = profile.profile.audit.is_some();
         let work = async |made: &Made, progress: &Progress| {
+            progress.tell(visit::started(&options.run, &options.kubernetes, profile, &manner));
             let folder = made.folder(&options.run)?;
             let rehearsal = run::rehearse(&plan, &options, folder, progress).await?;
             refused.clone_from(&rehearsal.refused);
@@ -132,7 +133,7 @@ impl Rehearsed<'_> {
             let means = visit::means(profile, &self.arguments.existing, sees_log);
             let reached = Reached::new(self.catalog, profile, existing, &options.run, means)?;
             let visiting = async {
-                let mut plan = visit::prepare(&reached, &options.run, unread, &manner, progress).await?;
+                let mut plan = visit::prepare(&reached, unread, &manner, progress).await?;
                 if plan.scenarios.is_empty() {
                     return Ok(());
                 }

@@ -310,7 +310,9 @@ pub async fn begin(
     progress: &Progress,
 ) -> Result<Duration, Error> {
     let Reached { existing, grounded, .. } = reached;
-    let mut plan = prepare(reached, &values.run, unread, manner, progress).await?;
+    let version = existing.version.trim_start_matches('v');
+    progress.tell(started(&values.run, version, &grounded.profile, manner));
+    let mut plan = prepare(reached, unread, manner, progress).await?;
     if plan.scenarios.is_empty() {
         return Ok(Duration::ZERO);
     }
@@ -323,10 +325,25 @@ pub async fn begin(
     Ok(Duration::ZERO)
 }
 
-/// Says where, and asks what can be tried there.
+/// The first event of a run.
+pub fn started(
+    run: &str,
+    version: &str,
+    profile: &ProfileEntry,
+    manner: &Manner<'_>,
+) -> RunEvent {
+    RunEvent::Started {
+        run: run.to_owned(),
+        at: format!("{:.0}", Timestamp::now()),
+        cluster: manner.called.clone(),
+        kubernetes: version.to_owned(),
+        profile: profile.name.clone(),
+    }
+}
+
+/// Says how it was reached, and asks what can be tried there.
 pub async fn prepare<'a>(
     reached: &'a Reached,
-    run: &str,
     unread: Option<String>,
     manner: &Manner<'_>,
     progress: &Progress,
@@ -334,13 +351,6 @@ pub async fn prepare<'a>(
     let existing = &reached.existing;
     let mut plan = reached.plan(manner.selection)?;
     plan.skip(&manner.left_out);
-    progress.tell(RunEvent::Started {
-        run: run.to_owned(),
-        at: format!("{:.0}", Timestamp::now()),
-        cluster: manner.called.clone(),
-        kubernetes: existing.version.trim_start_matches('v').to_owned(),
-        profile: plan.profile.clone(),
-    });
     let mut told = format!("{}, {}", existing.told(), existing.told_log());
     told.extend(unread.iter().flat_map(|why| [": ", why]));
     told.push_str(&reached.meant());

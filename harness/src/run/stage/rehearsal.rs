@@ -9,16 +9,19 @@ use kube::api::PostParams;
 use serde_json::{Value, json};
 
 use super::assembly::create;
-use super::{ACTING, OwnStage, Stage, StageError, not_ready};
+use super::{ACTING, ControlError, OwnStage, Stage, StageError};
 use crate::catalog::{CAPTURED, Document, Planned, Values};
 use crate::cluster::{Existing, Own, Outside, Refusals, RunFolder, Settings};
 use crate::model::RunEvent;
 use crate::poll;
 use crate::run::{Plan, Progress};
-use crate::text::count;
+use crate::text::{count, cut};
 
 /// Where the newest policy is asked.
 const PLACE: &str = "kube-system";
+
+/// The kind of policies that are waited for, and the plug-in that asks them.
+const POLICY: &str = "ValidatingAdmissionPolicy";
 
 /// Such a cluster. It ends with this value.
 pub struct Rehearsal {
@@ -111,8 +114,11 @@ impl OwnStage {
         let objects: Vec<Document> = objects.collect();
         let refused = self.stage.applier.take_over(&objects).await?;
         self.unmet = self.read_back(plan, settings).await?;
-        let acting = async { tokio::try_join!(self.stage.see_roles(), self.stage.see_policies()) };
-        self.stage.while_there(acting).await??;
+        let decides = !is_off(settings) && objects.iter().any(|it| it.object["kind"] == POLICY);
+        let policies = async { if decides { self.stage.see_policies().await } else { Ok(None) } };
+        let acting = async { tokio::try_join!(self.stage.see_roles(), policies) };
+        let ((), late) = self.stage.while_there(acting).await??;
+        self.unmet.extend(late);
         let taken = count(objects.len() - refused.len(), "object");
         let detail = match refused.len() {
             0 => taken,
@@ -124,7 +130,8 @@ impl OwnStage {
 
 impl Stage {
     /// Waits until the newest admission policy decides, and so do those before it: the API server follows them by a watch.
-    async fn see_policies(&self) -> Result<(), StageError> {
+    /// Returns that it does not, which is for the scenarios to find.
+    async fn see_policies(&self) -> Result<Option<ControlError>, StageError> {
         let name = self.next_id();
         let newest = newest(&name);
         self.applier.apply(&newest).await?;
@@ -139,10 +146,19 @@ impl Stage {
         });
         let decided = decided.await;
         self.applier.delete(&newest).await?;
-        decided.map_err(|last| {
-            not_ready("the newest admission policy".to_owned(), &last.unwrap_or_default())
-        })
+        let late = |last: Option<String>| ControlError::NotActing {
+            control: CAPTURED.to_owned(),
+            waited: ACTING,
+            last: cut(&last.unwrap_or_default(), 600),
+        };
+        Ok(decided.err().map(late))
     }
+}
+
+/// Whether no policy decides with these settings.
+fn is_off(settings: &Settings) -> bool {
+    let off = settings.flags.get("disable-admission-plugins");
+    off.is_some_and(|plug_ins| plug_ins.split(',').any(|plug_in| plug_in.trim() == POLICY))
 }
 
 /// A policy with its binding that refuses a ConfigMap of its own name, and nothing else.
@@ -161,7 +177,7 @@ fn newest(name: &str) -> [Document; 2] {
         json!({"expression": format!("object.metadata.name != '{name}'"), "message": name});
     let policy = json!({"matchConstraints": {"resourceRules": [rule]}, "validations": [validation]});
     [
-        document("ValidatingAdmissionPolicy", policy),
+        document(POLICY, policy),
         document(
             "ValidatingAdmissionPolicyBinding",
             json!({"policyName": name, "validationActions": ["Deny"]}),

@@ -206,7 +206,7 @@ impl Capture {
         for objects in self.objects.chunk_by(|one, other| rank(one) == rank(other)) {
             files.extend(pages(KINDS[rank(&objects[0])].1, objects));
         }
-        let mut counts = BTreeMap::new();
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
         for object in &self.objects {
             let kind = object["kind"].as_str().unwrap_or_default().to_owned();
             *counts.entry(kind).or_default() += 1;
@@ -220,6 +220,7 @@ impl Capture {
         files.push(profile(cluster));
         self.left_out.extend(self.owned.iter().map(|(owner, number)| owned(owner, *number)));
         self.left_out.extend(handed.left_out());
+        self.left_out.extend(idle(&counts));
         self.left_out.sort();
         let decides = self.objects.iter().filter_map(layer).collect();
         let (left_out, webhooks) = (together(self.left_out), self.webhooks);
@@ -239,18 +240,36 @@ fn together(left_out: Vec<LeftOut>) -> Vec<LeftOut> {
 
 /// What is left out since it would be there anyway.
 fn owned(owner: &Owner, number: usize) -> LeftOut {
-    let (one, why) = match owner {
+    let (what, why) = match owner {
         Owner::Roles => (
-            "default role or binding",
+            count(number, "default") + " among roles and bindings",
             "the API server makes its own, and nobody else has changed them",
         ),
         Owner::FlowControl => (
-            "default priority level or flow schema",
+            count(number, "default") + " among priority levels and flow schemas",
             "the API server makes its own, and keeps them so",
         ),
-        Owner::Brinell => ("object of brinell's", "a run has made it"),
+        Owner::Brinell => (count(number, "object") + " of brinell's", "a run has made them"),
     };
-    LeftOut { what: count(number, one), why: why.to_owned() }
+    LeftOut::new(&what, why)
+}
+
+/// What does less on an embedded cluster although it is captured.
+fn idle(counts: &BTreeMap<String, usize>) -> impl Iterator<Item = LeftOut> {
+    let idle = [
+        (
+            "NetworkPolicy",
+            "what NetworkPolicies stop",
+            "an embedded cluster has no pod network, so that they are only there",
+        ),
+        (
+            "ResourceQuota",
+            "what quotas have counted",
+            "an embedded cluster counts from zero, and what is deleted still counts",
+        ),
+    ];
+    let idle = idle.into_iter().filter(|(kind, ..)| counts.contains_key(*kind));
+    idle.map(|(_, what, why)| LeftOut::new(what, why))
 }
 
 /// What is not as it was of an object that is captured.

@@ -101,7 +101,7 @@ fn what_a_cluster_has_by_itself_is_not_captured_unless_somebody_changed_it() {
     let owned = [default("clusterrole-aggregation-controller", "true"), flow("true"), ours, in_ours];
     let captured = taken(&owned);
     assert_eq!(names(&captured), [""; 0]);
-    for what in ["1 default role", "1 default priority level", "1 object of brinell's"] {
+    for what in ["1 default among roles", "1 default among priority levels", "1 object of brinell's"] {
         assert_ne!(why(&captured, what), "", "{what}: {:?}", captured.left_out);
     }
     let changed = [default("kubectl-edit", "true")];
