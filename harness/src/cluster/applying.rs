@@ -235,7 +235,8 @@ impl Applier {
     /// When the API server does not answer.
     pub async fn take_over(&self, documents: &[Document]) -> Result<Refusals, ApplyError> {
         let mut refusals = Refusals::new();
-        let is_alike = |one: &Document, other: &Document| one.object["kind"] == other.object["kind"];
+        let is_alike =
+            |one: &Document, other: &Document| one.object["kind"] == other.object["kind"];
         for alike in documents.chunk_by(is_alike) {
             let taking = alike.iter().map(async |Document { file, object }| {
                 Ok::<_, ApplyError>((identity(object), not_taken(self.take(file, object).await)?))

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use brinell::catalog::{Problems, ProfileError, SelectError};
 use brinell::cluster::assets::AssetError;
 use brinell::cluster::{
-    ChoiceError, ClusterError, CredentialsError, ImageError, NoCluster, PlugInError, ProcessError, PullSecretError,
-    ReachError,
+    ChoiceError, ClusterError, CredentialsError, ImageError, NoCluster, PlugInError, ProcessError,
+    PullSecretError, ReachError,
 };
 use brinell::compare::NotCompared;
 use brinell::input::Unreadable;

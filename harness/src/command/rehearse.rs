@@ -1,7 +1,7 @@
 //! The check before an upgrade of a cluster that is there: what decides on it is captured and set up on a cluster of another
 //! minor version, and the same scenarios and profile are run on both.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder};
 use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
@@ -42,19 +42,24 @@ pub async fn rehearse(arguments: RehearseArguments) -> Result<ExitCode, Error> {
     see_log(&mut profile, &handed)?;
     let choice = Choice::to_rehearse();
     let options = options(&conditions(&arguments), choice.cluster, DEADLINE)?;
-    let file = |name: &str| arguments.results.as_deref().map(|folder| report(folder, name)).transpose();
+    let file =
+        |name: &str| arguments.results.as_deref().map(|folder| report(folder, name)).transpose();
     let files = [file(THERE)?, file(to)?].map(|file| file.into_iter().collect());
     see_empty(arguments.captured.as_deref())?;
 
     let existing = visit::reach(place, place_arguments).await?;
     let found = existing.read_what_decides().await.map_err(|cause| existing.unusable(cause))?;
     let context = existing.way.name().to_owned();
-    let captured = captured(found, &format!("{context}, Kubernetes {}", existing.version), &handed);
+    let called = format!("{context}, Kubernetes {}", existing.version);
+    let ours = of_ours(&profile);
+    let webhooks = ours.iter().flat_map(|(_, webhooks)| webhooks.clone()).collect();
+    let captured = captured(found, &called, &handed, webhooks);
     if let Some(folder) = &arguments.captured {
         write_all(folder, &captured.files)?;
     }
     print(show_captured(&captured, arguments.captured.as_deref()).as_bytes())?;
-    let ours = served(&profile, &captured);
+    let ours = ours.into_iter().filter(|(_, webhooks)| !webhooks.is_disjoint(&captured.served));
+    let ours: Vec<&Planned> = ours.map(|(planned, _)| planned).collect();
     let set_up = set_up(&captured, &ours, &profile)?;
     let other = for_other(&profile, &existing).await?;
 
@@ -229,15 +234,17 @@ fn see_log(profile: &mut ProfileEntry, handed: &Handed) -> Result<(), Error> {
     Ok(())
 }
 
-/// The controls of ours that serve what is there: their webhook is known as ours, and its configuration was found.
-fn served<'a>(profile: &'a ProfileEntry, captured: &Captured) -> Vec<&'a Planned> {
-    let is_served = |planned: &&Planned| {
+/// The controls that are known as ours, each with the webhook configurations that it has.
+fn of_ours(profile: &ProfileEntry) -> Vec<(&Planned, BTreeSet<String>)> {
+    let is_ours = |planned: &&Planned| {
         let setting = profile.profile.controls.get(&planned.control.id);
-        let is_ours = setting.is_some_and(|setting| setting.decides.is_empty());
-        let mut objects = planned.set_up.objects.iter();
-        is_ours && objects.any(|it| captured.webhooks.contains(&identity(&it.object)))
+        setting.is_some_and(|setting| setting.decides.is_empty())
     };
-    profile.controls.iter().filter(is_served).collect()
+    let webhooks = |planned: &Planned| {
+        let names = planned.set_up.objects.iter().map(|it| identity(&it.object));
+        names.filter(|name| name.contains("WebhookConfiguration/")).collect()
+    };
+    profile.controls.iter().filter(is_ours).map(|it| (it, webhooks(it))).collect()
 }
 
 /// What is set up on the second cluster: what was captured, and controls of ours that serve it. Nothing of them is asked: that

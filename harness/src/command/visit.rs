@@ -326,12 +326,7 @@ pub async fn begin(
 }
 
 /// The first event of a run.
-pub fn started(
-    run: &str,
-    version: &str,
-    profile: &ProfileEntry,
-    manner: &Manner<'_>,
-) -> RunEvent {
+pub fn started(run: &str, version: &str, profile: &ProfileEntry, manner: &Manner<'_>) -> RunEvent {
     RunEvent::Started {
         run: run.to_owned(),
         at: format!("{:.0}", Timestamp::now()),

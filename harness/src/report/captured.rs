@@ -42,7 +42,9 @@ pub fn show_not_taken(refused: &Refusals, version: &str) -> String {
 fn left_out(left: &LeftOut) -> Vec<String> {
     let told = format!("{}: {}", visible(&left.what), visible(&left.why));
     let lines = wrap(&told, WIDTH - 4, LINES).into_iter().enumerate();
-    lines.map(|(number, line)| format!("{}{line}", if number == 0 { "  " } else { "    " })).collect()
+    lines
+        .map(|(number, line)| format!("{}{line}", if number == 0 { "  " } else { "    " }))
+        .collect()
 }
 
 fn ended(lines: Vec<String>) -> String {

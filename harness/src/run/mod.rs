@@ -14,9 +14,9 @@ use std::time::Duration;
 pub(crate) use execute::together;
 pub use plan::{Plan, needs};
 pub use progress::Progress;
-pub use stage::{Rehearsal, StageError};
 use stage::stage;
 pub(crate) use stage::{OwnStage, SecondStage, Stage};
+pub use stage::{Rehearsal, StageError};
 
 use crate::catalog::{Entry, Grounded, Values};
 use crate::cluster::assets::{self, Assets};

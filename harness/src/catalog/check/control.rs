@@ -14,7 +14,7 @@ impl Check<'_> {
         let control = &entry.control;
         // What decides nothing is tested by nobody.
         if !control.decides.is_empty() && !control.weaken.contains_key("absent") {
-            let hint = "every control that decides says how a cluster is without it";
+            let hint = "every control says how a cluster is without it";
             self.wrong("/weaken", "there is no weakening `absent`", hint);
         }
         if control.decides.is_empty() && !control.ready.is_empty() {

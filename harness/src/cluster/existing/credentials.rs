@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use kube::Config;
 
-use super::{Existing, uid};
 use super::way::{ReachError, Way};
+use super::{Existing, uid};
 use crate::cluster::{Access, client, who_am_i};
 use crate::model::{Context, Credentials, Somebody};
 use crate::text::{api_words, without_credentials};

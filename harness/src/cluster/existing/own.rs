@@ -9,7 +9,12 @@ const CONTEXT: &str = "brinell";
 
 impl Existing {
     /// A cluster of a run of ours, of which nothing is seen but what is seen of one that is not ours.
-    pub(crate) fn of_ours(access: Access, sight: Sight, version: String, folder: &RunFolder) -> Existing {
+    pub(crate) fn of_ours(
+        access: Access,
+        sight: Sight,
+        version: String,
+        folder: &RunFolder,
+    ) -> Existing {
         let kubeconfig = Some(folder.file("kubeconfig"));
         let server = access.config.cluster_url.to_string();
         Existing {

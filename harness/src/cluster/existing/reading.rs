@@ -37,7 +37,12 @@ const KINDS: [Kind; 16] = [
     Kind(FLOW_CONTROL, &["v1"], "PriorityLevelConfiguration", "prioritylevelconfigurations"),
     Kind(FLOW_CONTROL, &["v1"], "FlowSchema", "flowschemas"),
     Kind(ADMISSION, &["v1"], "ValidatingAdmissionPolicy", "validatingadmissionpolicies"),
-    Kind(ADMISSION, &["v1"], "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings"),
+    Kind(
+        ADMISSION,
+        &["v1"],
+        "ValidatingAdmissionPolicyBinding",
+        "validatingadmissionpolicybindings",
+    ),
     Kind(ADMISSION, YOUNG, "MutatingAdmissionPolicy", "mutatingadmissionpolicies"),
     Kind(ADMISSION, YOUNG, "MutatingAdmissionPolicyBinding", "mutatingadmissionpolicybindings"),
     Kind(ADMISSION, &["v1"], "ValidatingWebhookConfiguration", "validatingwebhookconfigurations"),
@@ -58,8 +63,12 @@ impl Existing {
         for kind in &KINDS {
             self.read_kind(kind, &mut found).await?;
         }
-        let policies: Vec<Value> =
-            found.objects.iter().filter(|it| it["spec"]["paramKind"].is_object()).cloned().collect();
+        let policies: Vec<Value> = found
+            .objects
+            .iter()
+            .filter(|it| it["spec"]["paramKind"].is_object())
+            .cloned()
+            .collect();
         let kinds: BTreeSet<(String, String)> = policies.iter().map(named_kind).collect();
         for (version, kind) in kinds {
             self.read_parameters(&version, &kind, &policies, &mut found).await?;
@@ -77,7 +86,9 @@ impl Existing {
                 // It is served in another version, or not at all: then there is nothing of it.
                 Err(kube::Error::Api(status)) if status.code == 404 => {}
                 Err(error) => {
-                    found.left_out.push(LeftOut::new(&format!("every {}", kind.2), &unread(error)?));
+                    found
+                        .left_out
+                        .push(LeftOut::new(&format!("every {}", kind.2), &unread(error)?));
                     return Ok(());
                 }
             }
@@ -155,9 +166,9 @@ impl Existing {
         reference: &Value,
     ) -> Result<Vec<Value>, kube::Error> {
         let fields = [("name", &reference["name"]), ("namespace", &reference["namespace"])];
-        let fields = fields.into_iter().filter_map(|(field, value)| {
-            Some(format!("metadata.{field}={}", value.as_str()?))
-        });
+        let fields = fields
+            .into_iter()
+            .filter_map(|(field, value)| Some(format!("metadata.{field}={}", value.as_str()?)));
         let fields: Vec<String> = fields.collect();
         let mut list = ListParams::default().fields(&fields.join(","));
         let selector = serde_json::from_value::<LabelSelector>(reference["selector"].clone());
@@ -167,7 +178,11 @@ impl Existing {
         self.list(resource, list).await
     }
 
-    async fn list(&self, resource: &ApiResource, list: ListParams) -> Result<Vec<Value>, kube::Error> {
+    async fn list(
+        &self,
+        resource: &ApiResource,
+        list: ListParams,
+    ) -> Result<Vec<Value>, kube::Error> {
         let api = Api::<DynamicObject>::all_with(self.access.admin.clone(), resource);
         let objects = pages(list, async |page| api.list(page).await).await?;
         let typed = |object: DynamicObject| {

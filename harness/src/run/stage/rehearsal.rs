@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
 use kube::api::PostParams;
 use serde_json::{Value, json};
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 use super::assembly::create;
 use super::{ACTING, ControlError, OwnStage, Stage, StageError};
 use crate::catalog::{CAPTURED, Document, Planned, Values};
-use crate::cluster::{Existing, Own, Outside, Refusals, RunFolder, Settings};
+use crate::cluster::{Existing, Outside, Own, Refusals, RunFolder, Settings};
 use crate::model::RunEvent;
 use crate::poll;
 use crate::run::{Plan, Progress};
@@ -69,7 +70,10 @@ impl Rehearsal {
     ///
     /// # Errors
     /// When it does not answer.
-    pub async fn existing(&self, reads_log: bool) -> Result<(Existing, Option<String>), StageError> {
+    pub async fn existing(
+        &self,
+        reads_log: bool,
+    ) -> Result<(Existing, Option<String>), StageError> {
         let Stage { world, values, .. } = &self.own.stage;
         let (access, mut sight) = (world.access.clone(), world.sight.clone());
         sight.log = sight.log.filter(|_| reads_log);
@@ -88,10 +92,7 @@ impl Rehearsal {
     ///
     /// # Errors
     /// When the cluster or its log is gone before it is done.
-    pub async fn while_there<T>(
-        &self,
-        work: impl Future<Output = T>,
-    ) -> Result<T, StageError> {
+    pub async fn while_there<T>(&self, work: impl Future<Output = T>) -> Result<T, StageError> {
         self.own.stage.while_there(work).await
     }
 }
@@ -136,11 +137,15 @@ impl Stage {
         let newest = newest(&name);
         self.applier.apply(&newest).await?;
         let maps = Api::<ConfigMap>::namespaced(self.world.access.admin.clone(), PLACE);
-        let map = serde_json::from_value(json!({"metadata": {"name": name}}));
-        let map: ConfigMap = map.expect("a name is a ConfigMap");
+        let metadata = ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() };
+        let map = ConfigMap { metadata, ..ConfigMap::default() };
         let dry = PostParams { dry_run: true, ..PostParams::default() };
         let decided = poll::until(ACTING, async || match maps.create(&dry, &map).await {
-            Err(kube::Error::Api(status)) if status.message.contains(&name) && status.code == 422 => Ok(()),
+            Err(kube::Error::Api(status))
+                if status.message.contains(&name) && status.code == 422 =>
+            {
+                Ok(())
+            }
             Err(kube::Error::Api(status)) => Err(status.message),
             _ => Err("it lets in what it refuses".to_owned()),
         });
@@ -175,7 +180,8 @@ fn newest(name: &str) -> [Document; 2] {
     });
     let validation =
         json!({"expression": format!("object.metadata.name != '{name}'"), "message": name});
-    let policy = json!({"matchConstraints": {"resourceRules": [rule]}, "validations": [validation]});
+    let policy =
+        json!({"matchConstraints": {"resourceRules": [rule]}, "validations": [validation]});
     [
         document(POLICY, policy),
         document(

@@ -18,8 +18,13 @@ use crate::support::Ran;
 pub fn trials() -> Vec<Trial> {
     let [old, new] = VERSIONS;
     let both = is_there(old) && is_there(new);
-    let name = format!("embedded/rehearsal/{old} {new}/theirs");
-    vec![or_ignored(Trial::test(name, an_upgrade_of_theirs_is_rehearsed), new, both)]
+    let trial = |name: &str, test: fn() -> Result<(), Failed>| {
+        or_ignored(Trial::test(format!("embedded/rehearsal/{name}"), test), new, both)
+    };
+    vec![
+        trial(&format!("{old} {new}"), an_upgrade_of_theirs_is_rehearsed),
+        trial(&format!("{new} {old}"), what_another_version_lacks_is_told),
+    ]
 }
 
 /// A role that may only `get` exec, and an image that a policy of theirs refuses; one that embedded clusters cannot hold; and one
@@ -172,7 +177,8 @@ fn an_upgrade_of_theirs_is_rehearsed() -> Result<(), Failed> {
     let profile = given.path().join("held.yaml");
     fs::write(&profile, HELD)?;
     let profile = profile.to_string_lossy();
-    let held = Held::start_with(&SCENARIOS, None, &["--kubernetes-version", old, "--profile", &profile]);
+    let held =
+        Held::start_with(&SCENARIOS, None, &["--kubernetes-version", old, "--profile", &profile]);
     let folder = held.folder.path();
     fs::write(folder.join("theirs.yaml"), PROFILE.replace("LOG", &held.log.to_string_lossy()))?;
     fs::write(folder.join("worse.yaml"), WORSE)?;
@@ -183,7 +189,8 @@ fn an_upgrade_of_theirs_is_rehearsed() -> Result<(), Failed> {
 
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/example/hardening");
     let own = own.to_string_lossy();
-    let words = ["rehearse", "--to", new, "--catalog", &own, "--audit-policy", "audit.yaml", "--results"];
+    let words =
+        ["rehearse", "--to", new, "--catalog", &own, "--audit-policy", "audit.yaml", "--results"];
     let rehearsed = |results: &str, more: &[&str]| -> Ran {
         let words = [&words[..], &[results], more].concat();
         held.command_by("theirs", &words, "admin").output().expect("started").into()
@@ -203,7 +210,8 @@ fn an_upgrade_of_theirs_is_rehearsed() -> Result<(), Failed> {
         assert!(told.contains(words), "{words}: {told}");
     }
     assert!(!told.contains('\u{1b}'), "{told}");
-    let (there, here) = (results(folder, "better/there"), results(folder, &format!("better/{new}")));
+    let (there, here) =
+        (results(folder, "better/there"), results(folder, &format!("better/{new}")));
     let expected = |got: Verdict| {
         BTreeMap::from([
             ("egress-database", Verdict::Skipped),
@@ -257,14 +265,16 @@ fn the_captured_is_a_catalog(folder: &Path) -> Result<(), Failed> {
     for document in documents(THEIRS).iter().chain(&documents(POLICIES)) {
         let (kind, name) = (&document["kind"], &document["metadata"]["name"]);
         let (kind, name) = (kind.as_str().unwrap_or_default(), name.as_str().unwrap_or_default());
-        let is_left = kind == "Secret"
-            || kind == "ValidatingWebhookConfiguration"
-            || name == "by-a-secret";
+        let is_left =
+            kind == "Secret" || kind == "ValidatingWebhookConfiguration" || name == "by-a-secret";
         assert_eq!(has(kind, name), !is_left, "{kind} {name}");
     }
     for entry in fs::read_dir(captured.join("manifests/controls/captured"))? {
         let text = fs::read_to_string(entry?.path())?;
-        assert!(!text.contains("never-captured") && !text.contains("bmV2ZXItY2FwdHVyZWQ"), "{text}");
+        assert!(
+            !text.contains("never-captured") && !text.contains("bmV2ZXItY2FwdHVyZWQ"),
+            "{text}"
+        );
     }
     fs::write(folder.join("beside.yaml"), BESIDE)?;
     let mut beside = brinell(folder);
@@ -282,4 +292,71 @@ fn results(folder: &Path, name: &str) -> Results {
 
 fn verdicts(results: &Results) -> BTreeMap<&str, Verdict> {
     results.scenarios.iter().map(|it| (it.id.as_str(), it.verdict)).collect()
+}
+
+/// What is declared of a cluster that has what is ours, and somebody of theirs with credentials of their own.
+const OURS: &str = "
+title: theirs
+cluster: {image: brinell.example/harness}
+audit: {file: LOG}
+personas:
+  get-only: {context: visitor}
+  operator: {impersonated: {user: jane@example.com, groups: [developers], roles: [edit]}}
+controls: {audit-policy: {}, exec-guard: {}, least-privilege: {}}
+";
+
+/// What no older version takes, and what somebody of theirs may.
+const NEW: &str = r#"
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicy
+metadata: {name: newest}
+spec:
+  failurePolicy: Fail
+  reinvocationPolicy: Never
+  matchConstraints:
+    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [endpoints]}]
+  mutations:
+  - patchType: ApplyConfiguration
+    applyConfiguration: {expression: "Object{}"}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: look-only}
+rules:
+- {apiGroups: [""], resources: [pods, pods/exec], verbs: [get]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: look-only}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: look-only}
+subjects: [{kind: ServiceAccount, namespace: default, name: visitor}]
+"#;
+
+/// From a newer version to an older one: a kind that it has not, a shell that it lets in, a webhook of ours that serves what is
+/// there, and somebody whose credentials mean nothing there.
+fn what_another_version_lacks_is_told() -> Result<(), Failed> {
+    let [old, new] = VERSIONS;
+    let scenarios = &["exec-get-only-role", "exec-interactive"];
+    let held = Held::start_with(scenarios, None, &["--kubernetes-version", new]);
+    let folder = held.folder.path();
+    fs::write(folder.join("ours.yaml"), OURS.replace("LOG", &held.log.to_string_lossy()))?;
+    let policy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests/controls/audit-policy");
+    fs::copy(policy.join("audit-policy.yaml"), folder.join("audit.yaml"))?;
+    documents(NEW).iter().for_each(|document| held.make(document));
+    let before = held.objects();
+    let words = ["rehearse", "--to", old, "--audit-policy", "audit.yaml", "--results", "older"];
+    let ran: Ran = held.command_by("ours", &words, "admin").output()?.into();
+    let lacking = "MutatingAdmissionPolicy/newest: it has no admissionregistration.k8s.io/v1";
+    assert!(ran.stdout.contains(lacking), "{ran:?}");
+    assert!(ran.stdout.contains("WORSE  exec-get-only-role"), "{ran:?}");
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(!ran.stdout.contains("WebhookConfiguration/exec-guard"), "{ran:?}");
+    let here = results(folder, &format!("older/{old}"));
+    let guarded = here.scenarios.iter().find(|it| it.id == "exec-interactive");
+    assert!(guarded.is_some_and(|it| it.verdict == Verdict::Passed), "{ran:?}");
+    let acted = here.scenarios.iter().flat_map(|it| &it.attempts);
+    let acted = acted.filter_map(|it| it.evidence.as_ref());
+    assert!(acted.filter(|it| it.sent.impersonated.is_some()).count() > 2, "{ran:?}");
+    assert_eq!(held.objects(), before);
+    Ok(())
 }

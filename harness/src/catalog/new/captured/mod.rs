@@ -8,11 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use self::clean::{Owner, cleaned, converts, group, is_default, owner, strangers, substituted, unfit};
+use self::clean::{
+    Owner, cleaned, converts, group, is_default, owner, strangers, substituted, unfit,
+};
 pub use self::settings::Handed;
+use super::NewFile;
 use super::sketch::Sketch;
 use super::yaml::{block, flow, text};
-use super::NewFile;
 use crate::catalog::{documents, identity};
 use crate::model::{Layer, is_built_in};
 use crate::text::{count, first_of};
@@ -87,13 +89,19 @@ pub struct Captured {
     pub left_out: Vec<LeftOut>,
     /// The policies among them that can refuse.
     pub decides: Vec<Layer>,
-    /// The webhook configurations that are there, by kind and name.
-    pub webhooks: BTreeSet<String>,
+    /// The webhook configurations that are there and that a control of ours serves, by kind and name.
+    pub served: BTreeSet<String>,
 }
 
-/// What was captured of what was found on a cluster that is called so, and of what the reader hands in.
-pub fn captured(found: Found, cluster: &str, handed: &Handed) -> Captured {
-    let mut capture = Capture { left_out: found.left_out, ..Capture::default() };
+/// What was captured of what was found on a cluster that is called so, and of what the reader hands in. Some webhook
+/// configurations, by kind and name, are `served` by controls of ours that have them too.
+pub fn captured(
+    found: Found,
+    cluster: &str,
+    handed: &Handed,
+    served: BTreeSet<String>,
+) -> Captured {
+    let mut capture = Capture { left_out: found.left_out, served, ..Capture::default() };
     for object in &found.objects {
         capture.take(object);
     }
@@ -107,6 +115,7 @@ pub fn captured(found: Found, cluster: &str, handed: &Handed) -> Captured {
 struct Capture {
     objects: Vec<Value>,
     left_out: Vec<LeftOut>,
+    served: BTreeSet<String>,
     webhooks: BTreeSet<String>,
     /// The namespaces that are not captured, with all that is in them.
     closed: BTreeSet<String>,
@@ -143,16 +152,21 @@ impl Capture {
     }
 
     fn close(&mut self, object: &Value) {
-        if let (true, Some(name)) = (object["kind"] == "Namespace", object["metadata"]["name"].as_str()) {
+        if let (true, Some(name)) =
+            (object["kind"] == "Namespace", object["metadata"]["name"].as_str())
+        {
             self.closed.insert(name.to_owned());
         }
     }
 
     /// Whoever answers for a webhook is a program of theirs.
     fn leave_webhook(&mut self, object: &Value) {
-        let why = "a program of theirs answers, which an embedded cluster does not have";
-        self.left_out.push(LeftOut::new(&identity(object), why));
-        self.webhooks.insert(identity(object));
+        let name = identity(object);
+        if !self.served.contains(&name) {
+            let why = "a program of theirs answers, which an embedded cluster does not have";
+            self.left_out.push(LeftOut::new(&name, why));
+        }
+        self.webhooks.insert(name);
     }
 
     /// What is in a namespace needs that namespace: where it is left out the object is, where it was not to be read it is
@@ -170,19 +184,28 @@ impl Capture {
     }
 
     /// A policy whose parameters are not captured would decide otherwise than it does there.
-    fn leave_out_without_parameters(&mut self, found: &[Value], unread: &BTreeSet<(String, String)>) {
+    fn leave_out_without_parameters(
+        &mut self,
+        found: &[Value],
+        unread: &BTreeSet<(String, String)>,
+    ) {
         let defined: BTreeSet<(String, String)> = self.objects.iter().filter_map(defines).collect();
         let captured: BTreeSet<String> = self.objects.iter().map(identity).collect();
         let why = |policy: &Value| {
             let of = parameters(policy)?;
-            let is_one = |it: &&Value| (group(it), it["kind"].as_str()) == (of.0.as_str(), Some(of.1.as_str()));
+            let is_one = |it: &&Value| {
+                (group(it), it["kind"].as_str()) == (of.0.as_str(), Some(of.1.as_str()))
+            };
             let mut names = found.iter().filter(is_one).map(identity);
             if of == (String::new(), "Secret".to_owned()) {
                 Some("its parameters are Secrets, of which nothing is ever read".to_owned())
             } else if unread.contains(&of) {
                 Some("its parameters could not be read".to_owned())
             } else if !is_built_in(&of.0) && !defined.contains(&of) {
-                Some(format!("the CustomResourceDefinition of its parameters, {}.{}, is not captured", of.1, of.0))
+                Some(format!(
+                    "the CustomResourceDefinition of its parameters, {}.{}, is not captured",
+                    of.1, of.0
+                ))
             } else {
                 let missed = names.find(|name| !captured.contains(name))?;
                 Some(format!("its parameters {missed} are not captured"))
@@ -223,8 +246,8 @@ impl Capture {
         self.left_out.extend(idle(&counts));
         self.left_out.sort();
         let decides = self.objects.iter().filter_map(layer).collect();
-        let (left_out, webhooks) = (together(self.left_out), self.webhooks);
-        Captured { files, counts, left_out, decides, webhooks }
+        let served = &self.served & &self.webhooks;
+        Captured { files, counts, left_out: together(self.left_out), decides, served }
     }
 }
 
@@ -234,7 +257,8 @@ fn together(left_out: Vec<LeftOut>) -> Vec<LeftOut> {
     for LeftOut { what, why } in left_out {
         by_reason.entry(why).or_default().push(what);
     }
-    let together = by_reason.into_iter().map(|(why, what)| LeftOut { what: first_of(&what, TOLD), why });
+    let together =
+        by_reason.into_iter().map(|(why, what)| LeftOut { what: first_of(&what, TOLD), why });
     together.collect()
 }
 
@@ -279,7 +303,10 @@ fn limits(object: &Value) -> Option<LeftOut> {
         let who: Vec<&str> = strangers(object).into_iter().collect();
         let who = if who.is_empty() { "somebody".to_owned() } else { first_of(&who, TOLD) };
         let what = format!("what another version adds to {name}");
-        return Some(LeftOut { what, why: format!("{who} has changed this default, so that it is captured as it stands") });
+        return Some(LeftOut {
+            what,
+            why: format!("{who} has changed this default, so that it is captured as it stands"),
+        });
     }
     let why = "a webhook of theirs converts between its versions";
     converts(object).then(|| LeftOut::new(&format!("the conversion of {name}"), why))
@@ -288,7 +315,9 @@ fn limits(object: &Value) -> Option<LeftOut> {
 /// Why an object cannot be written down; `None` if it can, and is read as the same.
 fn unwritable(object: &Value) -> Option<String> {
     if let Some(substituted) = substituted(object) {
-        return Some(format!("it holds `{substituted}`, which a file of a catalog has for a value of the run's"));
+        return Some(format!(
+            "it holds `{substituted}`, which a file of a catalog has for a value of the run's"
+        ));
     }
     let written = written(object);
     if written.len() > LARGEST {

@@ -6,9 +6,9 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{KINDS, LeftOut};
+use crate::catalog::new::is_audit_policy;
 use crate::catalog::source::Source;
 use crate::catalog::{File, Problem};
-use crate::catalog::new::is_audit_policy;
 use crate::model::ApiServer;
 
 /// The file of the audit policy.
@@ -73,7 +73,10 @@ impl Handed {
                 return Err(wrong("a file's name cannot be so in a catalog", hint));
             }
             if is_taken(name) {
-                return Err(wrong("a file of what is captured is called so", "give it another name"));
+                return Err(wrong(
+                    "a file of what is captured is called so",
+                    "give it another name",
+                ));
             }
             let file = Source::new(File::read(&folder.join(name))?)?;
             for document in file.parse_all::<Value>()? {
