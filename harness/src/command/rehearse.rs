@@ -65,13 +65,14 @@ pub async fn rehearse(arguments: RehearseArguments) -> Result<ExitCode, Error> {
 
     let rehearsal = Rehearsed { arguments: &arguments, catalog: &catalog, context: &context };
     let [before, after] = files;
-    let (there, why) = rehearsal.run_there(&profile, existing, &captured, &ours, before).await?;
+    let (there, sees_log) =
+        rehearsal.run_there(&profile, existing, &captured, &ours, before).await?;
     if let Some(code) = early_end(&there) {
         return Ok(code);
     }
-    let left_out = skipped(&there, why);
+    let second = Second { profile: &other, set_up: &set_up, options, sees_log };
     let mut refused = Refusals::new();
-    let here = rehearsal.run_here(&other, &set_up, options, left_out, after, &mut refused).await?;
+    let here = rehearsal.run_here(second, skipped(&there), after, &mut refused).await?;
     print(show_not_taken(&refused, to).as_bytes())?;
     if let Some(code) = early_end(&here) {
         return Ok(code);
@@ -86,8 +87,20 @@ struct Rehearsed<'a> {
     context: &'a str,
 }
 
+/// What the second cluster is.
+struct Second<'a> {
+    /// The profile, as it is there.
+    profile: &'a ProfileEntry,
+    /// The catalog with what was captured, and the profile that sets it up.
+    set_up: &'a (Catalog, ProfileEntry),
+    /// How it is made.
+    options: Options,
+    /// Whether the log of the first one was read.
+    sees_log: bool,
+}
+
 impl Rehearsed<'_> {
-    /// Runs on the cluster that is there. Returns also why scenarios were left out.
+    /// Runs on the cluster that is there. Returns also whether its log was read.
     async fn run_there(
         &self,
         profile: &ProfileEntry,
@@ -95,7 +108,7 @@ impl Rehearsed<'_> {
         captured: &Captured,
         ours: &[&Planned],
         files: Vec<ReportFile>,
-    ) -> Result<(Conducted, BTreeMap<String, String>), Error> {
+    ) -> Result<(Conducted, bool), Error> {
         let run = text::random_hex(3);
         let values = run::values(&run, &existing.access.image).map_err(run::StageError::from)?;
         let unread = match &profile.profile.audit {
@@ -110,30 +123,26 @@ impl Rehearsed<'_> {
         let work = async |made: &Made, progress: &Progress| {
             visit::begin(&reached, values, unread, &manner, made, progress).await
         };
-        let ran = told(work, files).await?;
-        Ok((ran, manner.left_out))
+        Ok((told(work, files).await?, sees_log))
     }
 
     /// Runs on a cluster of ours with what was captured.
     async fn run_here(
         &self,
-        profile: &ProfileEntry,
-        set_up: &(Catalog, ProfileEntry),
-        options: Options,
+        second: Second<'_>,
         left_out: BTreeMap<String, String>,
         files: Vec<ReportFile>,
         refused: &mut Refusals,
     ) -> Result<Conducted, Error> {
-        let (with_captured, entry) = set_up;
+        let Second { profile, set_up: (with_captured, entry), options, sees_log } = second;
         let plan = Plan::new(with_captured, entry, options.cluster, Vec::new());
         let manner = self.manner(format!("existing ({}, rehearsed)", self.context), left_out);
-        let reads_log = profile.profile.audit.is_some();
         let work = async |made: &Made, progress: &Progress| {
             progress.tell(visit::started(&options.run, &options.kubernetes, profile, &manner));
             let folder = made.folder(&options.run)?;
             let rehearsal = run::rehearse(&plan, &options, folder, progress).await?;
             refused.clone_from(&rehearsal.refused);
-            let (existing, unread) = rehearsal.existing(reads_log).await?;
+            let (existing, unread) = rehearsal.existing(sees_log).await?;
             let sees_log = existing.sight.log.is_some();
             let means = visit::means(profile, &self.arguments.existing, sees_log);
             let reached = Reached::new(self.catalog, profile, existing, &options.run, means)?;
@@ -212,11 +221,10 @@ async fn told(
     conducted(work, &Output::default(), false, reporter, Instant::now()).await
 }
 
-/// Why scenarios are left out of the second run: what the first one did not try is compared with nothing.
-fn skipped(there: &Conducted, why: BTreeMap<String, String>) -> BTreeMap<String, String> {
+/// Why scenarios are left out of the second run, by their ids: what the first one did not try is compared with nothing.
+fn skipped(there: &Conducted) -> BTreeMap<String, String> {
     let skipped = there.results.scenarios.iter().filter(|it| it.verdict == Verdict::Skipped);
-    let told = skipped.map(|it| (it.id.clone(), it.cause.clone().unwrap_or_default()));
-    told.chain(why).collect()
+    skipped.map(|it| (it.id.clone(), it.cause.clone().unwrap_or_default())).collect()
 }
 
 /// The log is read on both clusters or on neither, and no pod of theirs is there on the second one.

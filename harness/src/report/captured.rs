@@ -6,14 +6,14 @@ use super::block::{WIDTH, entry};
 use super::text::wrap;
 use crate::catalog::{Captured, LeftOut};
 use crate::cluster::Refusals;
-use crate::text::{count, visible};
+use crate::text::visible;
 
 /// How many lines of one text are shown.
 const LINES: usize = 12;
 
 /// What was captured, where it was written, and what was left out.
 pub fn show_captured(captured: &Captured, folder: Option<&Path>) -> String {
-    let counts = captured.counts.iter().map(|(kind, number)| count(*number, kind));
+    let counts = captured.counts.iter().map(|(kind, number)| format!("{number} {kind}"));
     let mut told: Vec<String> = counts.collect();
     if told.is_empty() {
         told.push("nothing".to_owned());

@@ -112,15 +112,17 @@ impl OwnStage {
             self.stage.applier.apply(&planned.set_up.objects).await?;
         }
         let objects = captured.iter().flat_map(|planned| planned.set_up.objects.iter().cloned());
-        let objects: Vec<Document> = objects.collect();
-        let refused = self.stage.applier.take_over(&objects).await?;
+        let (deciding, others): (Vec<Document>, Vec<Document>) = objects.partition(is_of_admission);
+        let mut refused = self.stage.applier.take_over(&others).await?;
         self.unmet = self.read_back(plan, settings).await?;
-        let decides = !is_off(settings) && objects.iter().any(|it| it.object["kind"] == POLICY);
-        let policies = async { if decides { self.stage.see_policies().await } else { Ok(None) } };
-        let acting = async { tokio::try_join!(self.stage.see_roles(), policies) };
-        let ((), late) = self.stage.while_there(acting).await??;
-        self.unmet.extend(late);
-        let taken = count(objects.len() - refused.len(), "object");
+        // It makes roles of its own, which policies of theirs may refuse.
+        self.stage.while_there(self.stage.see_roles()).await??;
+        refused.extend(self.stage.applier.take_over(&deciding).await?);
+        if !is_off(settings) && deciding.iter().any(|it| it.object["kind"] == POLICY) {
+            let late = self.stage.while_there(self.stage.see_policies()).await??;
+            self.unmet.extend(late);
+        }
+        let taken = count(others.len() + deciding.len() - refused.len(), "object");
         let detail = match refused.len() {
             0 => taken,
             number => format!("{taken}, {number} not taken"),
@@ -158,6 +160,12 @@ impl Stage {
         };
         Ok(decided.err().map(late))
     }
+}
+
+/// Whether an object is a policy or its binding.
+fn is_of_admission(document: &Document) -> bool {
+    let version = document.object["apiVersion"].as_str();
+    version.is_some_and(|version| version.starts_with("admissionregistration.k8s.io/"))
 }
 
 /// Whether no policy decides with these settings.

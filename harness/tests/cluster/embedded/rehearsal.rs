@@ -10,7 +10,7 @@ use brinell::model::{Results, Verdict};
 use libtest_mimic::{Failed, Trial};
 use serde_json::Value;
 
-use super::rights::{Held, documents};
+use super::rights::{Held, documents, whole_list};
 use super::{VERSIONS, brinell, is_there, or_ignored};
 use crate::support::Ran;
 
@@ -248,6 +248,11 @@ fn an_upgrade_of_theirs_is_rehearsed() -> Result<(), Failed> {
     assert_eq!(uninvited.code, Some(4), "{uninvited:?}");
     assert!(uninvited.stdout.contains("every ClusterRole"), "{uninvited:?}");
     assert!(uninvited.stdout.contains("it could not be read"), "{uninvited:?}");
+    let events = held.events();
+    let read = events.iter().filter(|it| it["verb"] == "list").count();
+    assert!(read > 15, "{read} lists");
+    assert_eq!(events.iter().filter_map(whole_list).collect::<Vec<_>>(), [""; 0]);
+    assert!(events.iter().all(|it| it["objectRef"]["resource"] != "secrets"));
     assert_eq!(held.objects(), before);
     Ok(())
 }

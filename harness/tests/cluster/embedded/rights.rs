@@ -359,7 +359,7 @@ fn read_by(results: &Results, id: &str) -> usize {
 }
 
 /// A list of brinell's own that is asked for all at once. What attacks list names their scenario.
-fn whole_list(event: &Value) -> Option<String> {
+pub(super) fn whole_list(event: &Value) -> Option<String> {
     let text = |key: &str| event[key].as_str().unwrap_or_default();
     let is_attack = text("userAgent").contains(" scenario/");
     let is_whole = text("verb") == "list" && !text("requestURI").contains("limit=");
@@ -826,7 +826,7 @@ impl Held {
     }
 
     /// What the log holds of the visitor.
-    fn events(&self) -> Vec<Value> {
+    pub(super) fn events(&self) -> Vec<Value> {
         let log = fs::read_to_string(&self.log).expect("readable");
         let events = log.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
         events

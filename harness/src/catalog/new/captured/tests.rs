@@ -169,6 +169,10 @@ fn a_policy_comes_with_its_parameters_or_not_at_all() {
         "ValidatingAdmissionPolicyBinding/bound",
     ];
     assert_eq!(names(&whole), expected);
+    // It needs no weakening, whatever profile has all controls that are added.
+    for profile in ["open", "hardened", "found"] {
+        assert!(catalog(&whole).profile(profile).is_ok(), "{profile}");
+    }
     assert_eq!(whole.decides, [Layer::Policy("guard".to_owned())]);
     assert!(why(&whole, "the conversion of").contains("webhook of theirs"));
     let undefined = taken(&[binding(), policy("example.com/v1/Limit"), limit.clone()]);
