@@ -318,7 +318,8 @@ pub struct RehearseArguments {
     /// The audit policy of the cluster that is there; without it the audit log is read on neither
     #[arg(long, value_name = "FILE", help_heading = "Captured")]
     pub audit_policy: Option<PathBuf>,
-    /// The settings of its API server: YAML with `flags` and `files`, as `api-server` of a control has them
+    /// The settings of its API server: YAML with `flags` and `files`, as `api-server` of a control has them; without it, what
+    /// rests on them is tried on neither
     #[arg(long, value_name = "FILE", help_heading = "Captured")]
     pub settings: Option<PathBuf>,
     /// Scenarios at a time

@@ -14,7 +14,7 @@ use brinell::catalog::{
 };
 use brinell::cli::{Conditions, Output, RehearseArguments};
 use brinell::cluster::{Choice, Existing, Refusals};
-use brinell::model::{Layer, Player, Verdict};
+use brinell::model::{AUDIT_POLICY, Action, Layer, Player, Verdict};
 use brinell::report::{
     Detail, ExitCode, ReportFile, Reporter, Terminal, show_captured, show_not_taken,
 };
@@ -29,6 +29,13 @@ use super::{Asked, Error, asked, catalog, print};
 
 /// What the results of the cluster that is there are called.
 const THERE: &str = "there";
+
+/// What no API tells.
+const UNKNOWN: &str = "the API server's settings, which nobody handed in: --settings FILE, `flags: {}` where it has none of its own";
+
+/// Why no review is compared.
+const REVIEWS: &str =
+    "a review reads all that a cluster has, of which only what decides is captured";
 
 /// Captures what decides on the cluster that is there, runs on it and on an embedded one of the other version, and says what is
 /// worse, better or otherwise different there.
@@ -63,7 +70,8 @@ pub async fn rehearse(arguments: RehearseArguments) -> Result<ExitCode, Error> {
     let set_up = set_up(&captured, &ours, &profile)?;
     let other = for_other(&profile, &existing).await?;
 
-    let rehearsal = Rehearsed { arguments: &arguments, catalog: &catalog, context: &context };
+    let rehearsal =
+        Rehearsed { handed: &handed, arguments: &arguments, catalog: &catalog, context: &context };
     let [before, after] = files;
     let (there, sees_log) =
         rehearsal.run_there(&profile, existing, &captured, &ours, before).await?;
@@ -82,6 +90,7 @@ pub async fn rehearse(arguments: RehearseArguments) -> Result<ExitCode, Error> {
 
 /// What is the same of both runs.
 struct Rehearsed<'a> {
+    handed: &'a Handed,
     arguments: &'a RehearseArguments,
     catalog: &'a Catalog,
     context: &'a str,
@@ -175,8 +184,8 @@ impl Rehearsed<'_> {
         }
     }
 
-    /// Why scenarios are tried on neither cluster, by their ids: an embedded one lacks what they need, or whoever refuses there was
-    /// not captured.
+    /// Why scenarios are tried on neither cluster, by their ids: an embedded one lacks what they need, or what refuses there was not
+    /// captured.
     fn beyond(
         &self,
         reached: &Reached,
@@ -186,13 +195,22 @@ impl Rehearsed<'_> {
         let lacks = Lacks::from(Choice::to_rehearse().cluster);
         let grounded = &reached.grounded.catalog;
         let decides = |id: &str| grounded.controls.get(id).map(|it| it.control.decides.as_slice());
+        let rests_on_settings = |id: &str| {
+            let flags = grounded.controls.get(id).map(|it| &it.control.api_server.flags);
+            id != AUDIT_POLICY && flags.is_some_and(|flags| !flags.is_empty())
+        };
         let is_ours = |id: &str| ours.iter().any(|planned| planned.control.id == id);
         let plan = reached.plan(&self.arguments.selection)?;
         let why = plan.scenarios.iter().filter_map(|entry| {
-            let lacking = lacks.why_not(&run::needs(grounded, entry));
+            let is_review = |action: &Action| matches!(action, Action::Review(_));
+            let reviews = entry.scenario.actions().any(is_review).then(|| REVIEWS.to_owned());
+            let lacking = lacks.why_not(&run::needs(grounded, entry)).or(reviews);
             let mut tested = entry.scenario.controls().into_iter().filter(|id| !is_ours(id));
             let unknown = || {
                 tested.find_map(|id| {
+                    if !self.handed.has_settings() && rests_on_settings(id) {
+                        return Some(format!("{id} rests on {UNKNOWN}"));
+                    }
                     let layer = decides(id)?.iter().find(|layer| is_missing(layer, captured))?;
                     Some(format!("{id} is known by {layer}, which is not captured"))
                 })

@@ -55,6 +55,11 @@ impl Handed {
         Ok(handed)
     }
 
+    /// Whether the API server's settings are among it.
+    pub fn has_settings(&self) -> bool {
+        self.has_settings
+    }
+
     /// Whether an audit log is written with it.
     pub fn writes_log(&self) -> bool {
         self.has_policy
@@ -121,7 +126,8 @@ impl Handed {
         );
         let settings = LeftOut::new(
             "the API server's settings",
-            "no API tells them: `--settings FILE` hands them in, as `api-server` of a control has them",
+            "no API tells them: `--settings FILE` hands them in, as `api-server` of a control has them; without them what rests \
+             on them is tried on neither cluster",
         );
         let policy = (!self.has_policy).then_some(policy);
         policy.into_iter().chain((!self.has_settings).then_some(settings)).collect()
