@@ -208,11 +208,11 @@ impl Rehearsed<'_> {
             let mut tested = entry.scenario.controls().into_iter().filter(|id| !is_ours(id));
             let unknown = || {
                 tested.find_map(|id| {
-                    if !self.handed.has_settings() && rests_on_settings(id) {
-                        return Some(format!("{id} rests on {UNKNOWN}"));
-                    }
-                    let layer = decides(id)?.iter().find(|layer| is_missing(layer, captured))?;
-                    Some(format!("{id} is known by {layer}, which is not captured"))
+                    let missing = decides(id)?.iter().find(|layer| is_missing(layer, captured));
+                    let missing =
+                        missing.map(|it| format!("{id} is known by {it}, which is not captured"));
+                    let unset = !self.handed.has_settings() && rests_on_settings(id);
+                    missing.or_else(|| unset.then(|| format!("{id} rests on {UNKNOWN}")))
                 })
             };
             Some((entry.id.clone(), lacking.or_else(unknown)?))
