@@ -11,8 +11,8 @@ use brinell::report::ExitCode;
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser};
 use command::{
-    Error, assets, compare, complain, image, list, merge, new, print, prove, refuse, report,
-    reported, run, sweep, trend, upgrade,
+    Error, assets, compare, complain, image, list, merge, new, print, prove, refuse, rehearse,
+    report, reported, run, sweep, trend, upgrade,
 };
 
 fn main() -> Code {
@@ -64,6 +64,7 @@ fn follow(cli: Cli) -> Result<Code, Error> {
         }
         Some(Command::Compare { before, after, r#as }) => compare::compare(&before, &after, r#as),
         Some(Command::Upgrade(arguments)) => in_runtime(upgrade::upgrade(arguments)),
+        Some(Command::Rehearse(arguments)) => in_runtime(rehearse::rehearse(*arguments)),
         Some(Command::Trend { results, r#as }) => trend::trend(&results, r#as),
         Some(Command::Report { results, r#as }) => report::print_as(&results, r#as),
         Some(Command::Sweep(arguments)) => in_runtime(sweep::sweep(arguments)),

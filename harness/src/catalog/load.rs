@@ -17,7 +17,7 @@ use super::{
     Clash, ControlEntry, Entry, File, Files, PersonaEntry, Problem, Problems, ProfileEntry, Target,
     check, read, resolve,
 };
-use crate::model::{Danger, Deviation};
+use crate::model::{Danger, Deviation, Setting};
 
 /// Everything that can be run, checked and resolved: nothing in it is looked up by a name any more.
 #[derive(Debug, Clone, Default)]
@@ -123,6 +123,11 @@ impl Catalog {
         let named = entry.profile.controls.keys().cloned().collect::<BTreeSet<_>>();
         let is_added = |it: &&Arc<ControlEntry>| !it.built_in && !named.contains(&it.id);
         for control in self.controls.values().filter(is_added) {
+            // What decides nothing is weakened by nobody.
+            let setting = match control.control.decides.is_empty() {
+                true => Setting::default(),
+                false => setting.clone(),
+            };
             let planned = resolve::planned(self, &entry.file, &control.id, &setting)?;
             for there in &entry.controls {
                 if let Some(clash) = there.set_up.clash(&planned.set_up) {
@@ -130,7 +135,7 @@ impl Catalog {
                     return Err(Problem::of_file(&entry.file, &message).hint(clash.hint()).into());
                 }
             }
-            entry.profile.controls.insert(control.id.clone(), setting.clone());
+            entry.profile.controls.insert(control.id.clone(), setting);
             entry.controls.push(planned);
         }
         entry.controls.sort_by(|one, other| one.control.id.cmp(&other.control.id));

@@ -51,6 +51,18 @@ Examples:
   brinell upgrade --from 1.34 --to 1.37 --cluster embedded
   brinell upgrade --from 1.34 --to 1.37 --catalog hardening --profile payments --results upgrade";
 
+const REHEARSAL: &str = "\
+What decides on the cluster that is there is read, never changed: roles and bindings, admission policies with their bindings
+and parameters, namespaces' labels, NetworkPolicies, quotas, limit ranges, priority levels and flow schemas. Secrets are not
+read. What could not be captured is told by name. On both clusters brinell's own namespaces are made for the scenarios, and
+removed.
+
+Examples:
+  brinell rehearse --context staging --to 1.36
+  brinell rehearse --context staging --to 1.36 --captured captured --results rehearsal
+  brinell rehearse --profile ./staging.yaml --to 1.36 --audit-policy policy.yaml --settings api-server.yaml
+  brinell --catalog captured --profile captured --list    what was captured, read as a catalog";
+
 /// The end of a help: what belongs to the command, and the exit codes in the words that `said` chooses.
 fn after_help(about: &str, said: fn(Meaning) -> &'static str) -> String {
     let told = |code: &ExitCode| (*code as u8, said(code.meaning()).replace('\n', "\n     "));
@@ -108,6 +120,9 @@ pub enum Command {
     /// Run on two minor versions of Kubernetes, one after the other, and say what is worse, better or otherwise different
     #[command(after_help = after_help(UPGRADE, |meaning| meaning.comparison))]
     Upgrade(UpgradeArguments),
+    /// Set up what decides on a cluster that is there on one of another minor version, run on both, and say what would change
+    #[command(after_help = after_help(REHEARSAL, |meaning| meaning.comparison))]
+    Rehearse(Box<RehearseArguments>),
     /// Say when each scenario turned and how long it takes, over many results
     Trend {
         /// Folders, of which every JSON of a run is read, and files
@@ -280,6 +295,40 @@ pub struct UpgradeArguments {
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=MAX_DEADLINE))]
     pub deadline: Option<u64>,
     /// Keep both results in this folder, as X.Y.json
+    #[arg(long, value_name = "DIR", help_heading = "Results")]
+    pub results: Option<PathBuf>,
+}
+
+/// What is rehearsed.
+#[derive(Debug, Args)]
+#[command(mut_arg("cluster", |it| it.hide(true)))]
+pub struct RehearseArguments {
+    /// The minor version that comes
+    #[arg(long, value_name = "X.Y", help_heading = "Cluster")]
+    pub to: String,
+    /// Which scenarios, against which profile.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// On which existing cluster.
+    #[command(flatten)]
+    pub existing: ExistingArguments,
+    /// Write what is captured into this folder, which must be empty: a catalog to review, and for --catalog
+    #[arg(long, value_name = "DIR", help_heading = "Captured")]
+    pub captured: Option<PathBuf>,
+    /// The audit policy of the cluster that is there; without it the audit log is read on neither
+    #[arg(long, value_name = "FILE", help_heading = "Captured")]
+    pub audit_policy: Option<PathBuf>,
+    /// The settings of its API server: YAML with `flags` and `files`, as `api-server` of a control has them; without it, what
+    /// rests on them is tried on neither
+    #[arg(long, value_name = "FILE", help_heading = "Captured")]
+    pub settings: Option<PathBuf>,
+    /// Scenarios at a time
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: u16,
+    /// Seconds that the scenarios of each run may take altogether [default: 1800]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=MAX_DEADLINE))]
+    pub deadline: Option<u64>,
+    /// Keep both results in this folder, as there.json and X.Y.json
     #[arg(long, value_name = "DIR", help_heading = "Results")]
     pub results: Option<PathBuf>,
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::LocalBoxFuture;
+use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{
@@ -19,13 +20,16 @@ use serde_json::{Value, json};
 
 use crate::catalog::{Document, Values, identity};
 use crate::cluster::{ClusterError, Outside, PullCredentials, RUN_LABEL};
-use crate::text::api_words;
+use crate::text::{api_words, encode};
 
 /// Who the API server says made the objects.
 const FIELD_MANAGER: &str = "brinell";
 
 /// How long a kind that is defined may take until it can be used: the API server needs about a second.
 const DEFINED: Duration = Duration::from_secs(30);
+
+/// How many objects of somebody else's are applied at a time.
+const AT_A_TIME: usize = 8;
 
 /// An object could not be applied.
 #[derive(Debug, thiserror::Error)]
@@ -224,6 +228,69 @@ impl Applier {
         Ok(refusals)
     }
 
+    /// Applies objects of somebody else's as they are, without the run's label, those of one kind side by side, and each as a
+    /// version of its kind that this cluster serves. Returns what it does not take.
+    ///
+    /// # Errors
+    /// When the API server does not answer.
+    pub async fn take_over(&self, documents: &[Document]) -> Result<Refusals, ApplyError> {
+        let mut refusals = Refusals::new();
+        let is_alike =
+            |one: &Document, other: &Document| one.object["kind"] == other.object["kind"];
+        for alike in documents.chunk_by(is_alike) {
+            let taking = alike.iter().map(async |Document { file, object }| {
+                Ok::<_, ApplyError>((identity(object), not_taken(self.take(file, object).await)?))
+            });
+            let taken: Vec<(String, Option<String>)> =
+                stream::iter(taking).buffered(AT_A_TIME).try_collect().await?;
+            refusals.extend(taken.into_iter().filter_map(|(name, why)| Some((name, why?))));
+        }
+        Ok(refusals)
+    }
+
+    async fn take(&self, file: &str, object: &Value) -> Result<(), ApplyError> {
+        let mut object = object.clone();
+        if let Some(served) = self.served(&object) {
+            object["apiVersion"] = served.into();
+        }
+        let taken = dynamic(file, &object)?;
+        let name = taken.name_any();
+        let refused = |error: kube::Error| refused(file, &taken, &error);
+        let api = self.api(file, &taken).await?;
+        let parameters = PatchParams::apply(FIELD_MANAGER).force();
+        let patch = Patch::Apply(&object);
+        // The name of a role may hold nearly anything, and kube has it in its paths as it is.
+        api.patch(&encode(&name), &parameters, &patch).await.map_err(refused)?;
+        match object["kind"].as_str() {
+            Some("Namespace") => {
+                let accounts = Api::<ServiceAccount>::namespaced(self.client.clone(), &name);
+                make_default(&accounts, json!({})).await.map_err(refused)
+            }
+            Some("CustomResourceDefinition") => self.until_established(file, &name).await,
+            Some("ResourceQuota") => {
+                // A controller would count, and without a count nothing is admitted.
+                let hard = &object["spec"]["hard"];
+                let used = hard.as_object().into_iter().flatten();
+                let used: Value = used.map(|(what, _)| (what.clone(), json!("0"))).collect();
+                let counted = Patch::Merge(json!({"status": {"hard": hard, "used": used}}));
+                let patched = api.patch_status(&name, &PatchParams::default(), &counted).await;
+                patched.map(drop).map_err(refused)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The version in which an object's kind is served here, where that is another than its own.
+    fn served(&self, object: &Value) -> Option<String> {
+        let types = dynamic("", object).ok()?.types?;
+        let kind = GroupVersionKind::try_from(&types).ok()?;
+        if self.discovery.resolve_gvk(&kind).is_some() {
+            return None;
+        }
+        let (resource, _) = self.discovery.get(&kind.group)?.recommended_kind(&kind.kind)?;
+        Some(resource.api_version)
+    }
+
     /// Asks by dry runs what of it this cluster would refuse. What goes into a namespace that is not there yet, or rests on
     /// another of these objects, cannot be asked.
     ///
@@ -335,7 +402,8 @@ impl Applier {
             }
             let object = dynamic(file, object)?;
             let name = object.metadata.name.clone().unwrap_or_default();
-            match self.api(file, &object).await?.delete(&name, &DeleteParams::background()).await {
+            let api = self.api(file, &object).await?;
+            match api.delete(&encode(&name), &DeleteParams::background()).await {
                 Err(kube::Error::Api(status)) if status.is_not_found() => {}
                 Err(error) => return Err(refused(file, &object, &error)),
                 Ok(_) => {}
@@ -349,7 +417,7 @@ impl Applier {
         let name = dynamic.metadata.name.clone().unwrap_or_default();
         let api = self.api(file, &dynamic).await?;
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
-        api.patch(&name, &parameters, &Patch::Apply(object))
+        api.patch(&encode(&name), &parameters, &Patch::Apply(object))
             .await
             .map_err(|error| refused(file, &dynamic, &error))?;
         match object["kind"].as_str() {
@@ -378,13 +446,8 @@ impl Applier {
     ) -> Result<(), ApplyError> {
         let name = namespace.name_any();
         let accounts = Api::<ServiceAccount>::namespaced(self.client.clone(), &name);
-        let account =
-            json!({"metadata": {"name": "default", "labels": {RUN_LABEL: self.values.run}}});
-        let account = serde_json::from_value(account).expect("a name and a label are an account");
-        match accounts.create(&PostParams::default(), &account).await {
-            Err(kube::Error::Api(status)) if status.is_already_exists() => {}
-            made => drop(made.map_err(|error| refused(file, namespace, &error))?),
-        }
+        let made = make_default(&accounts, json!({RUN_LABEL: self.values.run})).await;
+        made.map_err(|error| refused(file, namespace, &error))?;
         self.bring_secret(&name).await?;
         let pulling = match &self.pull {
             Some(pull) => let_pull(&accounts, pull).await,
@@ -471,6 +534,29 @@ fn refusal(made: Result<(), ApplyError>) -> Result<Option<String>, ApplyError> {
         }
         Err(ApplyError::UnknownKind { kind, .. }) => Ok(Some(format!("it has no {kind}"))),
         Err(error) => Err(error),
+    }
+}
+
+/// Why a cluster does not take an object; `None` if it does.
+///
+/// # Errors
+/// What says nothing of the object.
+fn not_taken(taken: Result<(), ApplyError>) -> Result<Option<String>, ApplyError> {
+    match taken {
+        Ok(()) => Ok(None),
+        Err(ApplyError::Refused { words, .. }) => Ok(Some(words)),
+        Err(ApplyError::UnknownKind { kind, .. }) => Ok(Some(format!("it has no {kind}"))),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes the default account of a namespace, if no controller has.
+async fn make_default(accounts: &Api<ServiceAccount>, labels: Value) -> Result<(), kube::Error> {
+    let account = json!({"metadata": {"name": "default", "labels": labels}});
+    let account = serde_json::from_value(account).expect("a name and labels are an account");
+    match accounts.create(&PostParams::default(), &account).await {
+        Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
+        made => made.map(drop),
     }
 }
 

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use brinell::catalog::{Problems, ProfileError, SelectError};
 use brinell::cluster::assets::AssetError;
 use brinell::cluster::{
-    ChoiceError, ClusterError, ImageError, NoCluster, PlugInError, ProcessError, PullSecretError,
-    ReachError,
+    ChoiceError, ClusterError, CredentialsError, ImageError, NoCluster, PlugInError, ProcessError,
+    PullSecretError, ReachError,
 };
 use brinell::compare::NotCompared;
 use brinell::input::Unreadable;
@@ -118,6 +118,22 @@ pub enum Error {
     /// There is nothing between a version and itself.
     #[error("--from and --to are both {0}: name the version that is there and the one that comes")]
     SameVersion(String),
+    /// No cluster is named of which anything could be captured.
+    #[error(
+        "a rehearsal is of a cluster that is there: name it by --context NAME or --in-cluster, or in the profile's `cluster`"
+    )]
+    NothingToRehearse,
+    /// An audit policy was handed in where no log is read.
+    #[error(
+        "--audit-policy is for a cluster whose log is read: say in the profile's `audit` where it comes from, or leave it out"
+    )]
+    NoLogToRehearse,
+    /// What is captured would be mixed with something else.
+    #[error("{}: it is not empty; what is captured is written into a folder of its own", .0.display())]
+    NotEmpty(PathBuf),
+    /// Somebody's own credentials cannot be used.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
     /// Two files to be merged say two things of one run.
     #[error(
         "{} and {} both hold run {run} and differ: one of them is older or was changed; leave it out",
@@ -257,6 +273,9 @@ impl Error {
             | Error::MergedProof(_)
             | Error::NotCompared { .. }
             | Error::SameVersion(_)
+            | Error::NothingToRehearse
+            | Error::NoLogToRehearse
+            | Error::NotEmpty(_)
             | Error::TwoOfOneRun { .. }
             | Error::ImageToTerminal
             | Error::Report(ReportError::Open { .. })
@@ -279,6 +298,7 @@ impl Error {
             )
             | Error::Image(_)
             | Error::PlugIn(_)
+            | Error::Credentials(_)
             | Error::Folder(_)
             | Error::Stage(_)
             | Error::Proof(_)

@@ -9,6 +9,7 @@ pub mod list;
 pub mod merge;
 pub mod new;
 pub mod prove;
+pub mod rehearse;
 pub mod report;
 pub mod run;
 pub mod sweep;

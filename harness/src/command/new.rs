@@ -33,13 +33,18 @@ pub fn new(arguments: &NewArguments) -> Result<ExitCode, Error> {
             return Err(Error::Unwritten { path, cause });
         }
     }
-    let mut written = String::new();
+    write_all(catalog, &files)?;
+    let written = files.iter().map(|it| format!("{}\n", catalog.join(&it.place).display()));
+    print(written.collect::<String>().as_bytes())
+}
+
+/// Writes files of a catalog. What is there is never written over.
+pub fn write_all(catalog: &Path, files: &[NewFile]) -> Result<(), Error> {
     for NewFile { place, text } in files {
         let path = catalog.join(place);
-        write(&path, &text).map_err(|cause| Error::Unwritten { path: path.clone(), cause })?;
-        written.push_str(&format!("{}\n", path.display()));
+        write(&path, text).map_err(|cause| Error::Unwritten { path: path.clone(), cause })?;
     }
-    print(written.as_bytes())
+    Ok(())
 }
 
 fn see_name(name: &str) -> Result<(), Error> {

@@ -41,20 +41,33 @@ pub async fn upgrade(arguments: UpgradeArguments) -> Result<ExitCode, Error> {
     for (choice, options, file) in told {
         let files = file.into_iter().collect();
         let ran = run(&catalog, &profile, &entries, choice, &options, files).await?;
-        if ran.results.aborted.is_some() {
-            return Ok(if ran.code.is_foreign() { ran.code } else { ExitCode::Broken });
-        }
-        if let Some(code) = ran.signalled {
+        if let Some(code) = early_end(&ran) {
             return Ok(code);
         }
         ended.push(ran);
     }
     let [before, after] = ended.as_slice() else { return Ok(ExitCode::Broken) };
+    compare((before, &arguments.from), (after, &arguments.to))
+}
+
+/// The exit code of a run after which nothing is compared; `None` where it came to its end.
+pub(super) fn early_end(ran: &Conducted) -> Option<ExitCode> {
+    if ran.results.aborted.is_some() {
+        return Some(if ran.code.is_foreign() { ran.code } else { ExitCode::Broken });
+    }
+    ran.signalled
+}
+
+/// Says what is different between two runs, each with what it is called.
+pub(super) fn compare(
+    (before, old): (&Conducted, &str),
+    (after, new): (&Conducted, &str),
+) -> Result<ExitCode, Error> {
     let code = of_runs(before, after);
-    let (before, after) = (&before.results, &after.results);
-    let compared = Comparison::of(before, after).map_err(|(cause, is_after)| {
-        let version = if is_after { &arguments.to } else { &arguments.from };
-        Error::NotCompared { path: version.into(), cause }
+    let compared = Comparison::of(&before.results, &after.results);
+    let compared = compared.map_err(|(cause, is_after)| {
+        let path = if is_after { new } else { old };
+        Error::NotCompared { path: path.into(), cause }
     })?;
     print(b"\n")?;
     print(&show_comparison(&compared, Shown::Text).map_err(ReportError::Print)?)?;
@@ -90,9 +103,9 @@ fn conditions(arguments: &UpgradeArguments, version: &str) -> Conditions {
     }
 }
 
-/// The file in which the results on one version are kept: `1.36.json`.
-fn report(folder: &Path, version: &str) -> Result<ReportFile, Error> {
-    let path = folder.join(format!("{version}.json"));
+/// The file in which the results of one of the runs are kept: `1.36.json`.
+pub(super) fn report(folder: &Path, name: &str) -> Result<ReportFile, Error> {
+    let path = folder.join(format!("{name}.json"));
     let opened = |cause| ReportError::Open { path: path.clone(), cause };
     std::fs::create_dir_all(folder).map_err(opened)?;
     let format = Format::of(&path).map_err(std::io::Error::other).map_err(opened)?;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use brinell::catalog::{Catalog, Entry, Grantee, Ground, Grounded, Lacks, ProfileEntry, Values};
 use brinell::cli::{Allowance, ExistingArguments, PlanArguments, RunArguments, Selection, There};
 use brinell::cluster::{
-    Existing, Means, Pace, PullCredentials, ReachError, Way, lacks, namespace_prefix,
+    Existing, Means, Outside, Pace, PullCredentials, ReachError, Way, lacks, namespace_prefix,
 };
 use brinell::model::{AuditSource, Context, RunEvent, WaiverEntry, Whereabouts};
 use brinell::report::{ExitCode, KeptLines};
@@ -19,7 +19,7 @@ use super::conduct::{Made, conduct, reporter};
 use super::{Error, selected};
 
 /// How long the scenarios may take altogether.
-const DEADLINE: Duration = Duration::from_secs(1800);
+pub const DEADLINE: Duration = Duration::from_secs(1800);
 
 /// How many requests a second are sent at most, where nothing else is said: others use the cluster too.
 const RATE: u32 = 20;
@@ -29,7 +29,7 @@ pub struct Reached {
     /// The cluster.
     pub existing: Existing,
     /// What is tried there.
-    grounded: Grounded,
+    pub grounded: Grounded,
     /// What scenarios can have there.
     means: Means,
     /// The run's id.
@@ -89,7 +89,7 @@ fn see_meant(arguments: &ExistingArguments, way: Option<&Way>) -> Result<(), Err
 }
 
 /// Reaches the cluster.
-async fn reach(place: Place, arguments: &ExistingArguments) -> Result<Existing, Error> {
+pub async fn reach(place: Place, arguments: &ExistingArguments) -> Result<Existing, Error> {
     let Place { way, image } = place;
     let allowed = arguments.allow_production.as_deref();
     let pace = Pace::of(arguments.rate.unwrap_or(RATE));
@@ -128,7 +128,7 @@ pub fn roles(
 }
 
 /// What scenarios can have on a cluster.
-fn means(profile: &ProfileEntry, arguments: &ExistingArguments, sees_log: bool) -> Means {
+pub fn means(profile: &ProfileEntry, arguments: &ExistingArguments, sees_log: bool) -> Means {
     let there = profile.profile.cluster.as_ref();
     Means {
         sees_log,
@@ -156,7 +156,7 @@ fn plan<'a>(
 
 impl Reached {
     /// Moves the catalog there, for the run of this id.
-    fn new(
+    pub fn new(
         catalog: &Catalog,
         profile: &ProfileEntry,
         existing: Existing,
@@ -208,6 +208,24 @@ impl Reached {
         Ok(())
     }
 
+    /// How it is visited.
+    pub fn visit(
+        &self,
+        manner: &Manner<'_>,
+        outside: Outside,
+        pull: Option<PullCredentials>,
+    ) -> Visit {
+        Visit {
+            outside,
+            with_pods: self.means.has_image,
+            pull,
+            require_all: manner.require_all,
+            jobs: manner.jobs,
+            deadline: manner.deadline,
+            keeps_lines: manner.keeps_lines,
+        }
+    }
+
     /// Reads what the nodes pull our image with, once it is known that it may be read; `None` if they need nothing.
     pub async fn pull_credentials(&self) -> Result<Option<PullCredentials>, Error> {
         let says = self.grounded.profile.profile.cluster.as_ref();
@@ -251,30 +269,85 @@ pub async fn start(
     };
     let means = means(profile, &arguments.existing, existing.sight.log.is_some());
     let reached = Reached::new(catalog, profile, existing, &run, means)?;
+    let manner = Manner {
+        selection: &arguments.selection,
+        called: format!("existing ({})", reached.existing.way.name()),
+        left_out: BTreeMap::new(),
+        require_all: arguments.output.require_all,
+        jobs: arguments.conditions.jobs.into(),
+        deadline: arguments.conditions.deadline.map_or(DEADLINE, Duration::from_secs),
+        keeps_lines: arguments.keep_evidence.is_some(),
+    };
     let work = async |made: &Made, progress: &Progress| {
-        begin(&reached, values, unread, &arguments, made, progress).await
+        begin(&reached, values, unread, &manner, made, progress).await
     };
     conduct(work, &arguments.output, false, reporter, started).await
 }
 
+/// What is run there, and how.
+pub struct Manner<'a> {
+    /// Which scenarios.
+    pub selection: &'a Selection,
+    /// As the results name the cluster.
+    pub called: String,
+    /// Why scenarios are left out from the beginning, by their ids.
+    pub left_out: BTreeMap<String, String>,
+    /// Whether a scenario that cannot run is inconclusive.
+    pub require_all: bool,
+    /// How many scenarios at a time.
+    pub jobs: usize,
+    /// How long the scenarios may take altogether.
+    pub deadline: Duration,
+    /// Whether the lines of the audit log are kept.
+    pub keeps_lines: bool,
+}
+
 /// Says where, and runs.
-async fn begin(
+pub async fn begin(
     reached: &Reached,
     values: Values,
     unread: Option<String>,
-    arguments: &RunArguments,
+    manner: &Manner<'_>,
     made: &Made,
     progress: &Progress,
 ) -> Result<Duration, Error> {
     let Reached { existing, grounded, .. } = reached;
-    let mut plan = reached.plan(&arguments.selection)?;
-    progress.tell(RunEvent::Started {
-        run: values.run.clone(),
+    let version = existing.version.trim_start_matches('v');
+    progress.tell(started(&values.run, version, &grounded.profile, manner));
+    let mut plan = prepare(reached, unread, manner, progress).await?;
+    if plan.scenarios.is_empty() {
+        return Ok(Duration::ZERO);
+    }
+    let pull = reached.pull_credentials().await?;
+    let folder = made.folder(&values.run)?;
+    let outside = existing.mark(&values.run, &folder, reached.means.is_given);
+    let outside = outside.map_err(run::StageError::from)?;
+    let visit = reached.visit(manner, outside, pull);
+    run::visit(&mut plan, grounded, existing, values, visit, progress).await?;
+    Ok(Duration::ZERO)
+}
+
+/// The first event of a run.
+pub fn started(run: &str, version: &str, profile: &ProfileEntry, manner: &Manner<'_>) -> RunEvent {
+    RunEvent::Started {
+        run: run.to_owned(),
         at: format!("{:.0}", Timestamp::now()),
-        cluster: format!("existing ({})", existing.way.name()),
-        kubernetes: existing.version.trim_start_matches('v').to_owned(),
-        profile: plan.profile.clone(),
-    });
+        cluster: manner.called.clone(),
+        kubernetes: version.to_owned(),
+        profile: profile.name.clone(),
+    }
+}
+
+/// Says how it was reached, and asks what can be tried there.
+pub async fn prepare<'a>(
+    reached: &'a Reached,
+    unread: Option<String>,
+    manner: &Manner<'_>,
+    progress: &Progress,
+) -> Result<Plan<'a>, Error> {
+    let existing = &reached.existing;
+    let mut plan = reached.plan(manner.selection)?;
+    plan.skip(&manner.left_out);
     let mut told = format!("{}, {}", existing.told(), existing.told_log());
     told.extend(unread.iter().flat_map(|why| [": ", why]));
     told.push_str(&reached.meant());
@@ -285,22 +358,6 @@ async fn begin(
         Ok::<_, Error>(((), text::count(asked, "question")))
     };
     progress.step("rights", "asking what brinell may do", asking).await?;
-    run::skip(&plan.skipped, arguments.output.require_all, progress);
-    if plan.scenarios.is_empty() {
-        return Ok(Duration::ZERO);
-    }
-    let pull = reached.pull_credentials().await?;
-    let folder = made.folder(&values.run)?;
-    let outside = existing.mark(&values.run, &folder, reached.means.is_given);
-    let visit = Visit {
-        outside: outside.map_err(run::StageError::from)?,
-        with_pods: reached.means.has_image,
-        pull,
-        require_all: arguments.output.require_all,
-        jobs: arguments.conditions.jobs.into(),
-        deadline: arguments.conditions.deadline.map_or(DEADLINE, Duration::from_secs),
-        keeps_lines: arguments.keep_evidence.is_some(),
-    };
-    run::visit(&mut plan, grounded, existing, values, visit, progress).await?;
-    Ok(Duration::ZERO)
+    run::skip(&plan.skipped, manner.require_all, progress);
+    Ok(plan)
 }

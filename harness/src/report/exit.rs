@@ -93,7 +93,7 @@ impl ExitCode {
                 proof: "nothing was tried",
                 run_help: "nothing was judged: nothing selected, or everything skipped",
                 proof_help: "nothing was tried",
-                comparison: "the two have no scenario in common, or of one of `upgrade` nothing was judged",
+                comparison: "the two have no scenario in common, or of one run of `upgrade` or `rehearse` nothing was judged",
             },
             ExitCode::Broken => Meaning {
                 run: "the run ended early (no cluster could be made, or it was lost on the way), a control was not \
@@ -111,7 +111,7 @@ impl ExitCode {
                 proof_help: "a weakening went wrong: something else than the expected came of it; with --require-all \
                              also one that was\n\
                              skipped, or of which not everybody was asked who is expected to notice",
-                comparison: "by `upgrade`: a scenario is inconclusive on the version of `--to`",
+                comparison: "by `upgrade` and `rehearse`: a scenario is inconclusive on the version of `--to`",
             },
             ExitCode::Panicked => Meaning::same("a panic"),
             ExitCode::Interrupted => Meaning::same("SIGINT"),

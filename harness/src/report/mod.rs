@@ -9,6 +9,7 @@
 //! The terminal is told of each event as well, to show what goes on.
 
 mod block;
+mod captured;
 mod comparison;
 mod evidence;
 mod exit;
@@ -42,6 +43,7 @@ use crate::judge::{settle, waive};
 use crate::model::{Results, RunEvent, WaiverEntry};
 use crate::trend::Trend;
 
+pub use captured::{show_captured, show_not_taken};
 pub use exit::{ExitCode, Meaning};
 pub use file::ReportFile;
 pub(crate) use format::endings;

@@ -15,14 +15,14 @@ use std::time::Duration;
 pub(crate) use execute::together;
 pub use plan::{Plan, needs};
 pub use progress::Progress;
-pub use stage::StageError;
 use stage::stage;
 pub(crate) use stage::{OwnStage, SecondStage, Stage};
+pub use stage::{Rehearsal, StageError};
 
 use crate::catalog::{Entry, Grounded, Values};
 use crate::cluster::assets::{self, Assets};
 use crate::cluster::{
-    ClusterType, Existing, Outside, PullCredentials, RunFolder, Wanted, image_name, own,
+    ClusterType, Existing, Outside, Own, PullCredentials, RunFolder, Wanted, image_name, own,
 };
 use crate::model::{RunEvent, Verdict};
 use crate::pod::guard::certificates;
@@ -159,12 +159,36 @@ pub(crate) async fn make_stage(
     folder: Arc<RunFolder>,
     progress: &Progress,
 ) -> Result<OwnStage, StageError> {
+    let cluster = not_made(options, folder, progress).await?;
+    let values = values(&options.run, &image_name(&options.run), &plan.webhook_hosts())?;
+    stage(plan, cluster, values, progress).await
+}
+
+/// A cluster of our own that is not made yet.
+async fn not_made(
+    options: &Options,
+    folder: Arc<RunFolder>,
+    progress: &Progress,
+) -> Result<Arc<dyn Own>, StageError> {
     let Options { run, node_image, kubernetes, .. } = options;
     let wanted = Wanted { run, node_image, folder };
-    let cluster = own(options.cluster, wanted, async || programs(kubernetes, progress).await);
-    let cluster = cluster.await?;
-    let values = values(run, &image_name(run), &plan.webhook_hosts())?;
-    stage(plan, cluster, values, progress).await
+    own(options.cluster, wanted, async || programs(kubernetes, progress).await).await
+}
+
+/// Makes a cluster of our own and sets up on it what was captured of one that is there, which the plan has among its
+/// controls.
+///
+/// # Errors
+/// When it cannot be made, or what was captured does not act on it.
+pub async fn rehearse(
+    plan: &Plan<'_>,
+    options: &Options,
+    folder: Arc<RunFolder>,
+    progress: &Progress,
+) -> Result<Rehearsal, StageError> {
+    let cluster = not_made(options, Arc::clone(&folder), progress).await?;
+    let values = values(&options.run, &image_name(&options.run), &plan.webhook_hosts())?;
+    Rehearsal::make(plan, cluster, values, folder, progress).await
 }
 
 /// Finds the programs of a cluster, and builds those that are missing.

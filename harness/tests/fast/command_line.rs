@@ -1056,3 +1056,22 @@ fn the_current_context_is_never_meant() {
     assert_refused(&["plan", "--rbac", "jane"], "expected User/NAME, Group/NAME or Service");
     assert_refused(&["--context", "x"], "the kubeconfig cannot be used: ");
 }
+
+#[test]
+fn a_rehearsal_is_of_a_cluster_that_is_there_and_mixes_nothing() {
+    assert_refused(&["rehearse", "--to", "1.36"], "name it by --context NAME or --in-cluster");
+    let there = ["rehearse", "--context", "theirs"];
+    let refused = |more: &[&str], words: &str| assert_refused(&[&there[..], more].concat(), words);
+    refused(&["--to", "9.9"], "9.9");
+    refused(&["--to", "1.36", "--cluster", "embedded"], "--cluster");
+    let policy = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../manifests/controls/audit-policy/audit-policy.yaml"
+    );
+    refused(
+        &["--to", "1.36", "--audit-policy", policy],
+        "--audit-policy is for a cluster whose log is read",
+    );
+    refused(&["--to", "1.36", "--settings", "/nowhere.yaml"], "/nowhere.yaml: cannot be read");
+    refused(&["--to", "1.36", "--captured", env!("CARGO_MANIFEST_DIR")], "it is not empty");
+}

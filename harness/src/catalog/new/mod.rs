@@ -2,6 +2,7 @@
 
 mod admission;
 mod audit;
+mod captured;
 mod network;
 mod role;
 mod sample;
@@ -18,6 +19,7 @@ use serde_json::Value;
 use super::source::Source;
 use super::{ControlFile, File, Parts, Problem, SetUp, WeakenError, identity};
 use crate::model::Control;
+pub use captured::{CAPTURED, Captured, Found, Handed, LeftOut, captured};
 use sketch::{Sketch, YOURS};
 use yaml::fields;
 

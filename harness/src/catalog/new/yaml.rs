@@ -24,10 +24,31 @@ pub(super) fn flow(value: &Value) -> String {
 
 /// The fields of an object, each in a line of its own, those first that say what it is.
 pub(super) fn fields(object: &Value) -> Vec<String> {
+    sorted(object).map(|(key, value)| format!("{}: {}", text(key), flow(value))).collect()
+}
+
+/// The same with each part of a field that has some in a line of its own.
+pub(super) fn block(object: &Value) -> Vec<String> {
+    let field = |(key, value): (&String, &Value)| match value {
+        Value::Array(items) if !items.is_empty() => {
+            let items = items.iter().map(|item| format!("- {}", flow(item)));
+            std::iter::once(format!("{}:", text(key))).chain(items).collect()
+        }
+        Value::Object(parts) if !parts.is_empty() => {
+            let parts = fields(value).into_iter().map(|part| format!("  {part}"));
+            std::iter::once(format!("{}:", text(key))).chain(parts).collect()
+        }
+        _ => vec![format!("{}: {}", text(key), flow(value))],
+    };
+    sorted(object).flat_map(field).collect()
+}
+
+/// The fields of an object, those first that say what it is.
+fn sorted(object: &Value) -> impl Iterator<Item = (&String, &Value)> {
     let rank = |key: &str| FIRST.iter().position(|it| *it == key).unwrap_or(FIRST.len());
     let mut fields: Vec<(&String, &Value)> = object.as_object().into_iter().flatten().collect();
     fields.sort_by_key(|(key, _)| rank(key));
-    fields.into_iter().map(|(key, value)| format!("{}: {}", text(key), flow(value))).collect()
+    fields.into_iter()
 }
 
 /// A text, in quotes where it could be read as something else.
@@ -66,7 +87,9 @@ mod tests {
         });
         let written = flow(&value);
         let read = crate::catalog::documents(&written).expect("YAML");
-        assert_eq!(read, [value], "{written}");
+        assert_eq!(read, std::slice::from_ref(&value), "{written}");
+        let written = block(&value).join("\n");
+        assert_eq!(crate::catalog::documents(&written).expect("YAML"), [value], "{written}");
         assert_eq!(
             flow(&json!({"image": "example.org/a", "names": ["*"]})),
             "{image: example.org/a, names: [\"*\"]}"

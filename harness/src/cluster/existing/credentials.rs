@@ -6,10 +6,10 @@ use std::path::PathBuf;
 
 use kube::Config;
 
-use super::uid;
 use super::way::{ReachError, Way};
+use super::{Existing, uid};
 use crate::cluster::{Access, client, who_am_i};
-use crate::model::Credentials;
+use crate::model::{Context, Credentials, Somebody};
 use crate::text::{api_words, without_credentials};
 
 /// The user name of whoever sends no credentials.
@@ -92,6 +92,25 @@ pub async fn take(credentials: &Credentials, access: &Access) -> Result<Taken, C
             Ok(Taken { config, user, token, elsewhere })
         }
         _ => Err(CredentialsError::Nobody(whose)),
+    }
+}
+
+impl Existing {
+    /// As whom the API server takes credentials, so that somebody can act as them.
+    ///
+    /// # Errors
+    /// When they do not lead here, or are not taken.
+    pub async fn somebody(&self, credentials: &Credentials) -> Result<Somebody, CredentialsError> {
+        let mut credentials = credentials.clone();
+        if let Credentials::Context(Context { kubeconfig: it @ None, .. }) = &mut credentials {
+            *it = self.way.kubeconfig().cloned();
+        }
+        let Taken { config, user, .. } = take(&credentials, &self.access).await?;
+        let refused = |cause| CredentialsError::Refused { whose: user.clone(), cause };
+        let asking = client(config, &self.access.pace).map_err(refused)?;
+        let groups = who_am_i(&asking).await.map_err(refused)?.groups.unwrap_or_default();
+        let groups = groups.into_iter().filter(|group| group != "system:authenticated").collect();
+        Ok(Somebody { user, groups, roles: Vec::new() })
     }
 }
 

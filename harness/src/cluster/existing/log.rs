@@ -60,7 +60,7 @@ impl Existing {
     }
 
     /// Finds a request that the log holds, where it keeps order.
-    async fn choose_fence(&mut self, run: &str) -> Option<String> {
+    pub(super) async fn choose_fence(&mut self, run: &str) -> Option<String> {
         let keeps_order = |log: &AuditLog| log.is_in_order() || log.is_in_order_of_each();
         let log = self.sight.log.clone().filter(keeps_order)?;
         let mut ids = Vec::new();

@@ -6,7 +6,9 @@ mod credentials;
 mod given;
 mod log;
 mod outside;
+mod own;
 mod pull;
+mod reading;
 mod removal;
 mod rights;
 mod servers;
@@ -154,7 +156,7 @@ impl Existing {
     }
 
     /// The error where it does not answer as it should.
-    fn unusable(&self, cause: kube::Error) -> ReachError {
+    pub fn unusable(&self, cause: kube::Error) -> ReachError {
         let (way, server) = (self.way.clone(), self.server.clone());
         ReachError::Api { way, server, cause: Box::new(cause) }
     }

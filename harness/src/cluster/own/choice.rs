@@ -114,6 +114,12 @@ impl From<ClusterType> for Lacks {
 }
 
 impl Choice {
+    /// The type that is made beside a cluster that is there.
+    pub fn to_rehearse() -> Choice {
+        let why = "as a rehearsal is".to_owned();
+        Choice { cluster: ClusterType::Embedded, why, missing: None }
+    }
+
     /// The type that is asked for; else kind if a Docker engine and kind answer, and embedded elsewhere.
     pub async fn make(asked: Option<ClusterType>) -> Choice {
         if asked == Some(ClusterType::Embedded) {

@@ -40,7 +40,10 @@ pub async fn stage(
     Ok(own)
 }
 
-async fn create(cluster: &dyn Own, settings: &Settings) -> Result<(Created, String), StageError> {
+pub(super) async fn create(
+    cluster: &dyn Own,
+    settings: &Settings,
+) -> Result<(Created, String), StageError> {
     let created = cluster.create(settings).await?;
     let words = created.words.to_owned();
     Ok((created, words))
@@ -71,7 +74,7 @@ pub(super) fn follow(group: Option<Group>, values: &Values) -> (Option<AuditLog>
 
 impl OwnStage {
     /// The stage of a cluster that was just made: nothing is on it yet.
-    async fn new(
+    pub(super) async fn new(
         plan: &Plan<'_>,
         cluster: Arc<dyn Own>,
         created: Created,
@@ -96,16 +99,20 @@ impl OwnStage {
             true => (self.complete().await?, self.put_in_place(plan).await?),
             false => tokio::try_join!(self.complete(), self.put_in_place(plan))?,
         };
-        self.made_in += completing;
-        // Only now all its programs run, whose end is to be noticed.
-        self.stage.end = End::of(self.cluster.ended(), self.stage.world.sight.clone());
+        self.is_complete(completing);
         let (targets, personas) = (plan.targets().len(), plan.personas().len());
         let detail = format!("{}, {}", count(targets, "target"), count(personas, "persona"));
         Ok(((), detail))
     }
 
+    /// Notes that the cluster is complete, which took so long. Only now all its programs run, whose end is to be noticed.
+    pub(super) fn is_complete(&mut self, completing: Duration) {
+        self.made_in += completing;
+        self.stage.end = End::of(self.cluster.ended(), self.stage.world.sight.clone());
+    }
+
     /// Waits until the cluster is complete, and returns how long that took.
-    async fn complete(&self) -> Result<Duration, StageError> {
+    pub(super) async fn complete(&self) -> Result<Duration, StageError> {
         let started = Instant::now();
         self.cluster.complete().await?;
         Ok(started.elapsed())

@@ -6,6 +6,7 @@ mod existing;
 mod identities;
 mod lacking;
 mod readiness;
+mod rehearsal;
 mod roles;
 mod rollout;
 mod second;
@@ -27,6 +28,7 @@ use crate::model::AUDIT_POLICY;
 pub use assembly::stage;
 use end::End;
 use identities::Identities;
+pub use rehearsal::Rehearsal;
 pub(crate) use second::SecondStage;
 
 /// How long a control may take to act. Objects act within a second, a webhook's pod within a few (measured).

@@ -4,6 +4,7 @@ pub mod faults;
 mod hostile;
 mod profile;
 mod prove;
+mod rehearsal;
 mod results;
 mod rights;
 
@@ -19,6 +20,7 @@ pub fn trials() -> Vec<Trial> {
     let mut trials = profile::trials();
     trials.extend(hostile::trials());
     trials.extend(prove::trials());
+    trials.extend(rehearsal::trials());
     trials.extend(results::trials());
     trials.extend(rights::trials());
     trials

@@ -359,7 +359,7 @@ fn read_by(results: &Results, id: &str) -> usize {
 }
 
 /// A list of brinell's own that is asked for all at once. What attacks list names their scenario.
-fn whole_list(event: &Value) -> Option<String> {
+pub(super) fn whole_list(event: &Value) -> Option<String> {
     let text = |key: &str| event[key].as_str().unwrap_or_default();
     let is_attack = text("userAgent").contains(" scenario/");
     let is_whole = text("verb") == "list" && !text("requestURI").contains("limit=");
@@ -394,7 +394,7 @@ fn is_missing(plan: &str) -> bool {
 }
 
 /// The documents of a manifest, each JSON within YAML.
-fn documents(manifest: &str) -> Vec<Value> {
+pub(super) fn documents(manifest: &str) -> Vec<Value> {
     serde_saphyr::from_multiple(manifest).expect("YAML")
 }
 
@@ -482,6 +482,15 @@ pub(super) struct Held {
 impl Held {
     /// With the programs in a folder, as far as one is named and they are there.
     pub(super) fn start(scenarios: &'static [&'static str], programs: Option<&Path>) -> Held {
+        Held::start_with(scenarios, programs, &[])
+    }
+
+    /// The same where the run that holds it is told more.
+    pub(super) fn start_with(
+        scenarios: &'static [&'static str],
+        programs: Option<&Path>,
+        more: &[&str],
+    ) -> Held {
         let folder = tempfile::tempdir().expect("a folder");
         let own = folder.path().join("hold");
         fs::create_dir_all(own.join("scenarios")).expect("a folder");
@@ -496,7 +505,7 @@ impl Held {
         fs::write(own.join("scenarios/hold.yaml"), format!("{HOLD}{permits}")).expect("written");
         let mut run = brinell(folder.path());
         run.envs(programs.map(|folder| ("KUBEBUILDER_ASSETS", folder)));
-        run.args(["--scenario", "hold", "--deadline", "3000", "--catalog"]).arg(&own);
+        run.args(["--scenario", "hold", "--deadline", "3000", "--catalog"]).arg(&own).args(more);
         let mut run = run.stdout(Stdio::piped()).spawn().expect("started");
         // It is whole when its controls were seen acting.
         let lines = BufReader::new(run.stdout.take().expect("piped")).lines();
@@ -633,7 +642,7 @@ impl Held {
         command
     }
 
-    fn brinell(&self, words: &[&str], context: &str, profile: &str) -> Command {
+    pub(super) fn brinell(&self, words: &[&str], context: &str, profile: &str) -> Command {
         let folder = self.folder.path();
         let mut command = Command::new(env!("CARGO_BIN_EXE_brinell"));
         command.args(words).current_dir(folder).env("XDG_STATE_HOME", folder.join("theirs"));
@@ -693,7 +702,7 @@ impl Held {
         sweep.output().expect("started").into()
     }
 
-    fn objects(&self) -> BTreeMap<String, Value> {
+    pub(super) fn objects(&self) -> BTreeMap<String, Value> {
         self.runtime.block_on(objects(&self.client, &RESTLESS))
     }
 
@@ -766,6 +775,20 @@ impl Held {
         self.runtime.block_on(applying).expect("applied");
     }
 
+    /// Makes an object of any name, as soon as its kind is there.
+    pub(super) fn make(&self, document: &Value) {
+        let (api, object) = self.object(document);
+        let parameters = PostParams::default();
+        let made = (0..100).any(|_| {
+            let made = self.runtime.block_on(api.create(&parameters, &object)).is_ok();
+            if !made {
+                std::thread::sleep(std::time::Duration::from_millis(100));
+            }
+            made
+        });
+        assert!(made, "{document}");
+    }
+
     /// Deletes what was applied, if it is there.
     pub(super) fn delete(&self, document: &Value) {
         let (api, object) = self.object(document);
@@ -786,7 +809,7 @@ impl Held {
     }
 
     /// What the log holds of the visitor.
-    fn events(&self) -> Vec<Value> {
+    pub(super) fn events(&self) -> Vec<Value> {
         let log = fs::read_to_string(&self.log).expect("readable");
         let events = log.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
         events

@@ -1,0 +1,149 @@
+//! What no API tells and the reader hands in: the audit policy, and the API server's settings.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::{KINDS, LeftOut};
+use crate::catalog::new::is_audit_policy;
+use crate::catalog::source::Source;
+use crate::catalog::{File, Problem};
+use crate::model::ApiServer;
+
+/// The file of the audit policy.
+const AUDIT_POLICY: &str = "audit-policy.yaml";
+
+/// The flags with which an API server writes a log by it.
+const AUDIT_FLAGS: [(&str, &str); 4] = [
+    ("audit-policy-file", "/etc/brinell/audit-policy.yaml"),
+    ("audit-log-path", "/var/log/brinell/audit.log"),
+    ("audit-log-maxsize", "100"),
+    ("audit-log-maxbackup", "10"),
+];
+
+/// What is kept out of a folder that people review and pass on.
+const KEYS: [(&str, &str); 3] = [
+    ("Secret", "it is a Secret"),
+    ("EncryptionConfiguration", "it holds the keys with which Secrets are encrypted"),
+    ("Config", "it is a kubeconfig, which holds credentials"),
+];
+
+/// What the reader hands in.
+#[derive(Debug, Default)]
+pub struct Handed {
+    flags: BTreeMap<String, Option<String>>,
+    /// The files that the flags name, each with its text.
+    pub(super) files: BTreeMap<String, String>,
+    has_policy: bool,
+    has_settings: bool,
+}
+
+impl Handed {
+    /// Reads an audit policy, and a file with `flags` and `files` as `api-server` of a control has them, the files beside it.
+    ///
+    /// # Errors
+    /// When one of them cannot be read, is something else, or holds keys.
+    pub fn read(policy: Option<&Path>, settings: Option<&Path>) -> Result<Handed, Problem> {
+        let mut handed = Handed::default();
+        if let Some(path) = settings {
+            handed.read_settings(path)?;
+        }
+        if let Some(path) = policy {
+            handed.read_policy(path)?;
+        }
+        Ok(handed)
+    }
+
+    /// Whether the API server's settings are among it.
+    pub fn has_settings(&self) -> bool {
+        self.has_settings
+    }
+
+    /// Whether an audit log is written with it.
+    pub fn writes_log(&self) -> bool {
+        self.has_policy
+    }
+
+    fn read_settings(&mut self, path: &Path) -> Result<(), Problem> {
+        let source = Source::new(File::read(path)?)?;
+        let ApiServer { flags, files } = source.parse()?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        for (position, name) in files.iter().enumerate() {
+            let wrong = |message: &str, hint: &str| {
+                source.problem(source.place(&format!("/files/{position}")), message, hint)
+            };
+            if !is_plain(name) {
+                let hint = "put it beside this file, and name it by lower-case letters, digits, dashes and dots, `.yaml` at its end";
+                return Err(wrong("a file's name cannot be so in a catalog", hint));
+            }
+            if is_taken(name) {
+                return Err(wrong(
+                    "a file of what is captured is called so",
+                    "give it another name",
+                ));
+            }
+            let file = Source::new(File::read(&folder.join(name))?)?;
+            for document in file.parse_all::<Value>()? {
+                if let Some((_, why)) = KEYS.iter().find(|(kind, _)| document["kind"] == *kind) {
+                    let message = format!("`{name}` is not captured: {why}");
+                    let hint = "leave it out, with the flag that names it";
+                    return Err(wrong(&message, hint));
+                }
+            }
+            self.files.insert(name.clone(), file.text);
+        }
+        self.flags = flags;
+        self.has_settings = true;
+        Ok(())
+    }
+
+    fn read_policy(&mut self, path: &Path) -> Result<(), Problem> {
+        let source = Source::new(File::read(path)?)?;
+        let documents: Vec<Value> = source.parse_all()?;
+        if documents.len() != 1 || !is_audit_policy(&documents[0]) {
+            let problem = Problem::of_file(&source.file, "it is no audit policy");
+            return Err(problem.hint("it is to be one document, `kind: Policy` of audit.k8s.io/v1"));
+        }
+        self.files.insert(AUDIT_POLICY.to_owned(), source.text);
+        let flags = AUDIT_FLAGS.map(|(flag, value)| (flag.to_owned(), Some(value.to_owned())));
+        self.flags.extend(flags);
+        self.has_policy = true;
+        Ok(())
+    }
+
+    /// As a control has it.
+    pub(super) fn api_server(&self) -> Value {
+        let files: Vec<&String> = self.files.keys().collect();
+        json!({"flags": self.flags, "files": files})
+    }
+
+    /// What is not handed in.
+    pub(super) fn left_out(&self) -> Vec<LeftOut> {
+        let policy = LeftOut::new(
+            "the audit policy",
+            "no API tells it: `--audit-policy FILE` hands it in; without it the audit log is read on neither cluster",
+        );
+        let settings = LeftOut::new(
+            "the API server's settings",
+            "no API tells them: `--settings FILE` hands them in, as `api-server` of a control has them; without them what rests \
+             on them is tried on neither cluster",
+        );
+        let policy = (!self.has_policy).then_some(policy);
+        policy.into_iter().chain((!self.has_settings).then_some(settings)).collect()
+    }
+}
+
+/// Whether a file of this name can be beside a control, and nowhere else.
+fn is_plain(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
+    name.chars().all(allowed) && !name.starts_with('.') && name.ends_with(".yaml")
+}
+
+/// Whether what is captured has a file of this name.
+fn is_taken(name: &str) -> bool {
+    let stem = name.trim_end_matches(".yaml").trim_end_matches(|c: char| c.is_ascii_digit());
+    let stem = stem.trim_end_matches('-');
+    let own = ["control", AUDIT_POLICY.trim_end_matches(".yaml")];
+    own.contains(&stem) || KINDS.iter().any(|(_, file)| *file == stem)
+}

@@ -1,0 +1,334 @@
+//! The check before an upgrade of a cluster that is there: what decides on it is captured and set up on a cluster of another
+//! minor version, and the same scenarios and profile are run on both.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, DirBuilder};
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use brinell::catalog::{
+    CAPTURED, Captured, Catalog, File, Files, Handed, Lacks, NewFile, Planned, Problems,
+    ProfileEntry, captured, identity,
+};
+use brinell::cli::{Conditions, Output, RehearseArguments};
+use brinell::cluster::{Choice, Existing, Refusals};
+use brinell::model::{AUDIT_POLICY, Action, Layer, Player, Verdict};
+use brinell::report::{
+    Detail, ExitCode, ReportFile, Reporter, Terminal, show_captured, show_not_taken,
+};
+use brinell::run::{self, Options, Plan, Progress};
+use brinell::text;
+
+use super::conduct::{Conducted, Made, conducted, options};
+use super::new::write_all;
+use super::upgrade::{compare, early_end, report};
+use super::visit::{self, DEADLINE, Manner, Reached};
+use super::{Asked, Error, asked, catalog, print};
+
+/// What the results of the cluster that is there are called.
+const THERE: &str = "there";
+
+/// What no API tells.
+const UNKNOWN: &str = "the API server's settings, which nobody handed in: --settings FILE, `flags: {}` where it has none of its own";
+
+/// Why no review is compared.
+const REVIEWS: &str =
+    "a review reads all that a cluster has, of which only what decides is captured";
+
+/// Captures what decides on the cluster that is there, runs on it and on an embedded one of the other version, and says what is
+/// worse, better or otherwise different there.
+pub async fn rehearse(arguments: RehearseArguments) -> Result<ExitCode, Error> {
+    let RehearseArguments { to, existing: place_arguments, selection, .. } = &arguments;
+    let catalog = catalog(&selection.catalogs)?;
+    let Asked { mut profile, place, .. } = asked(&catalog, selection, place_arguments)?;
+    let place = place.ok_or(Error::NothingToRehearse)?;
+    let handed = Handed::read(arguments.audit_policy.as_deref(), arguments.settings.as_deref());
+    let handed = handed.map_err(Problems::from)?;
+    see_log(&mut profile, &handed)?;
+    let choice = Choice::to_rehearse();
+    let options = options(&conditions(&arguments), choice.cluster, DEADLINE)?;
+    let file =
+        |name: &str| arguments.results.as_deref().map(|folder| report(folder, name)).transpose();
+    let files = [file(THERE)?, file(to)?].map(|file| file.into_iter().collect());
+    see_empty(arguments.captured.as_deref())?;
+
+    let existing = visit::reach(place, place_arguments).await?;
+    let found = existing.read_what_decides().await.map_err(|cause| existing.unusable(cause))?;
+    let context = existing.way.name().to_owned();
+    let called = format!("{context}, Kubernetes {}", existing.version);
+    let ours = of_ours(&profile);
+    let webhooks = ours.iter().flat_map(|(_, webhooks)| webhooks.clone()).collect();
+    let captured = captured(found, &called, &handed, webhooks);
+    if let Some(folder) = &arguments.captured {
+        write_all(folder, &captured.files)?;
+    }
+    print(show_captured(&captured, arguments.captured.as_deref()).as_bytes())?;
+    let ours = ours.into_iter().filter(|(_, webhooks)| !webhooks.is_disjoint(&captured.served));
+    let ours: Vec<&Planned> = ours.map(|(planned, _)| planned).collect();
+    let set_up = set_up(&captured, &ours, &profile)?;
+    let other = for_other(&profile, &existing).await?;
+
+    let rehearsal =
+        Rehearsed { handed: &handed, arguments: &arguments, catalog: &catalog, context: &context };
+    let [before, after] = files;
+    let (there, sees_log) =
+        rehearsal.run_there(&profile, existing, &captured, &ours, before).await?;
+    if let Some(code) = early_end(&there) {
+        return Ok(code);
+    }
+    let second = Second { profile: &other, set_up: &set_up, options, sees_log };
+    let mut refused = Refusals::new();
+    let here = rehearsal.run_here(second, skipped(&there), after, &mut refused).await?;
+    print(show_not_taken(&refused, to).as_bytes())?;
+    if let Some(code) = early_end(&here) {
+        return Ok(code);
+    }
+    compare((&there, THERE), (&here, to))
+}
+
+/// What is the same of both runs.
+struct Rehearsed<'a> {
+    handed: &'a Handed,
+    arguments: &'a RehearseArguments,
+    catalog: &'a Catalog,
+    context: &'a str,
+}
+
+/// What the second cluster is.
+struct Second<'a> {
+    /// The profile, as it is there.
+    profile: &'a ProfileEntry,
+    /// The catalog with what was captured, and the profile that sets it up.
+    set_up: &'a (Catalog, ProfileEntry),
+    /// How it is made.
+    options: Options,
+    /// Whether the log of the first one was read.
+    sees_log: bool,
+}
+
+impl Rehearsed<'_> {
+    /// Runs on the cluster that is there. Returns also whether its log was read.
+    async fn run_there(
+        &self,
+        profile: &ProfileEntry,
+        mut existing: Existing,
+        captured: &Captured,
+        ours: &[&Planned],
+        files: Vec<ReportFile>,
+    ) -> Result<(Conducted, bool), Error> {
+        let run = text::random_hex(3);
+        let values = run::values(&run, &existing.access.image, &BTreeSet::new())
+            .map_err(run::StageError::from)?;
+        let unread = match &profile.profile.audit {
+            Some(source) => existing.read_log(source, &run, &values.canary).await?,
+            None => None,
+        };
+        let sees_log = existing.sight.log.is_some();
+        let means = visit::means(profile, &self.arguments.existing, sees_log);
+        let reached = Reached::new(self.catalog, profile, existing, &run, means)?;
+        let left_out = self.beyond(&reached, captured, ours)?;
+        let manner = self.manner(format!("existing ({})", self.context), left_out);
+        let work = async |made: &Made, progress: &Progress| {
+            visit::begin(&reached, values, unread, &manner, made, progress).await
+        };
+        Ok((told(work, files).await?, sees_log))
+    }
+
+    /// Runs on a cluster of ours with what was captured.
+    async fn run_here(
+        &self,
+        second: Second<'_>,
+        left_out: BTreeMap<String, String>,
+        files: Vec<ReportFile>,
+        refused: &mut Refusals,
+    ) -> Result<Conducted, Error> {
+        let Second { profile, set_up: (with_captured, entry), options, sees_log } = second;
+        let plan = Plan::new(with_captured, entry, options.cluster, Vec::new());
+        let manner = self.manner(format!("existing ({}, rehearsed)", self.context), left_out);
+        let work = async |made: &Made, progress: &Progress| {
+            progress.tell(visit::started(&options.run, &options.kubernetes, profile, &manner));
+            let folder = made.folder(&options.run)?;
+            let rehearsal = run::rehearse(&plan, &options, folder, progress).await?;
+            refused.clone_from(&rehearsal.refused);
+            let (existing, unread) = rehearsal.existing(sees_log).await?;
+            let sees_log = existing.sight.log.is_some();
+            let means = visit::means(profile, &self.arguments.existing, sees_log);
+            let reached = Reached::new(self.catalog, profile, existing, &options.run, means)?;
+            let visiting = async {
+                let mut plan = visit::prepare(&reached, unread, &manner, progress).await?;
+                if plan.scenarios.is_empty() {
+                    return Ok(());
+                }
+                let visit = reached.visit(&manner, rehearsal.outside(), None);
+                let Reached { existing, grounded, .. } = &reached;
+                let values = rehearsal.values();
+                run::visit(&mut plan, grounded, existing, values, visit, progress).await?;
+                Ok::<_, Error>(())
+            };
+            rehearsal.while_there(visiting).await??;
+            Ok(rehearsal.made_in())
+        };
+        told(work, files).await
+    }
+
+    fn manner(&self, called: String, left_out: BTreeMap<String, String>) -> Manner<'_> {
+        Manner {
+            selection: &self.arguments.selection,
+            called,
+            left_out,
+            require_all: false,
+            jobs: self.arguments.jobs.into(),
+            deadline: self.arguments.deadline.map_or(DEADLINE, Duration::from_secs),
+            keeps_lines: false,
+        }
+    }
+
+    /// Why scenarios are tried on neither cluster, by their ids: an embedded one lacks what they need, or what refuses there was not
+    /// captured.
+    fn beyond(
+        &self,
+        reached: &Reached,
+        captured: &Captured,
+        ours: &[&Planned],
+    ) -> Result<BTreeMap<String, String>, Error> {
+        let lacks = Lacks::from(Choice::to_rehearse().cluster);
+        let grounded = &reached.grounded.catalog;
+        let decides = |id: &str| grounded.controls.get(id).map(|it| it.control.decides.as_slice());
+        let rests_on_settings = |id: &str| {
+            let flags = grounded.controls.get(id).map(|it| &it.control.api_server.flags);
+            id != AUDIT_POLICY && flags.is_some_and(|flags| !flags.is_empty())
+        };
+        let is_ours = |id: &str| ours.iter().any(|planned| planned.control.id == id);
+        let plan = reached.plan(&self.arguments.selection)?;
+        let why = plan.scenarios.iter().filter_map(|entry| {
+            let is_review = |action: &Action| matches!(action, Action::Review(_));
+            let reviews = entry.scenario.actions().any(is_review).then(|| REVIEWS.to_owned());
+            let lacking = lacks.why_not(&run::needs(grounded, entry)).or(reviews);
+            let mut tested = entry.scenario.controls().into_iter().filter(|id| !is_ours(id));
+            let unknown = || {
+                tested.find_map(|id| {
+                    let missing = decides(id)?.iter().find(|layer| is_missing(layer, captured));
+                    let missing =
+                        missing.map(|it| format!("{id} is known by {it}, which is not captured"));
+                    let unset = !self.handed.has_settings() && rests_on_settings(id);
+                    missing.or_else(|| unset.then(|| format!("{id} rests on {UNKNOWN}")))
+                })
+            };
+            Some((entry.id.clone(), lacking.or_else(unknown)?))
+        });
+        Ok(why.collect())
+    }
+}
+
+/// Whether somebody refuses by this layer who was not captured.
+fn is_missing(layer: &Layer, captured: &Captured) -> bool {
+    match layer {
+        Layer::Webhook(_) | Layer::WebhookFailure(_) => true,
+        Layer::Policy(_) => !captured.decides.iter().any(|it| layer.covers(it)),
+        _ => false,
+    }
+}
+
+/// Runs and tells of it.
+async fn told(
+    work: impl AsyncFnOnce(&Made, &Progress) -> Result<Duration, Error>,
+    files: Vec<ReportFile>,
+) -> Result<Conducted, Error> {
+    let reporter = Reporter::new(Terminal::standard(Detail::Steps), files);
+    conducted(work, &Output::default(), false, reporter, Instant::now()).await
+}
+
+/// Why scenarios are left out of the second run, by their ids: what the first one did not try is compared with nothing.
+fn skipped(there: &Conducted) -> BTreeMap<String, String> {
+    let skipped = there.results.scenarios.iter().filter(|it| it.verdict == Verdict::Skipped);
+    skipped.map(|it| (it.id.clone(), it.cause.clone().unwrap_or_default())).collect()
+}
+
+/// The log is read on both clusters or on neither, and no pod of theirs is there on the second one.
+fn see_log(profile: &mut ProfileEntry, handed: &Handed) -> Result<(), Error> {
+    let has_log = profile.profile.audit.as_ref().is_some_and(|it| it.is_there());
+    if handed.writes_log() && !has_log {
+        return Err(Error::NoLogToRehearse);
+    }
+    if !handed.writes_log() {
+        profile.profile.audit = None;
+    }
+    if let Some(cluster) = &mut profile.profile.cluster {
+        cluster.pod = None;
+    }
+    Ok(())
+}
+
+/// The controls that are known as ours, each with the webhook configurations that it has.
+fn of_ours(profile: &ProfileEntry) -> Vec<(&Planned, BTreeSet<String>)> {
+    let is_ours = |planned: &&Planned| {
+        let setting = profile.profile.controls.get(&planned.control.id);
+        setting.is_some_and(|setting| setting.decides.is_empty())
+    };
+    let webhooks = |planned: &Planned| {
+        let names = planned.set_up.objects.iter().map(|it| identity(&it.object));
+        names.filter(|name| name.contains("WebhookConfiguration/")).collect()
+    };
+    profile.controls.iter().filter(is_ours).map(|it| (it, webhooks(it))).collect()
+}
+
+/// What is set up on the second cluster: what was captured, and controls of ours that serve it. Nothing of them is asked: that
+/// they act is for the scenarios to find.
+fn set_up(
+    captured: &Captured,
+    ours: &[&Planned],
+    profile: &ProfileEntry,
+) -> Result<(Catalog, ProfileEntry), Error> {
+    let mut files = Files::embedded();
+    files.manifests.extend(captured.files.iter().map(|NewFile { place, text }| File {
+        path: place.clone(),
+        place: place.clone(),
+        built_in: false,
+        bytes: text.clone().into_bytes().into(),
+    }));
+    let catalog = Catalog::read(files)?;
+    let mut entry = ProfileEntry { name: profile.name.clone(), ..catalog.profile(CAPTURED)? };
+    let unasked = |planned: &Planned| Planned { questions: Vec::new(), ..planned.clone() };
+    entry.controls.extend(ours.iter().map(|planned| unasked(planned)));
+    Ok((catalog, entry))
+}
+
+/// The profile as it is on the second cluster: nobody's credentials are taken there, so that the admin acts as them.
+async fn for_other(profile: &ProfileEntry, existing: &Existing) -> Result<ProfileEntry, Error> {
+    let mut profile = profile.clone();
+    for player in profile.profile.personas.values_mut() {
+        if let Player::Credentials(credentials) = player {
+            *player = Player::Impersonated(existing.somebody(credentials).await?);
+        }
+    }
+    if let Some(cluster) = &mut profile.profile.cluster {
+        cluster.pull_secret = None;
+    }
+    Ok(profile)
+}
+
+/// The conditions of the second cluster.
+fn conditions(arguments: &RehearseArguments) -> Conditions {
+    Conditions {
+        kubernetes_version: arguments.to.clone(),
+        node_image: None,
+        jobs: arguments.jobs,
+        deadline: arguments.deadline,
+    }
+}
+
+/// Makes the folder of what is captured for its owner alone, where it is not there. What is in one already is never mixed with it.
+fn see_empty(folder: Option<&Path>) -> Result<(), Error> {
+    let Some(folder) = folder else { return Ok(()) };
+    let unwritten = |cause| Error::Unwritten { path: folder.to_owned(), cause };
+    match fs::read_dir(folder).map(|mut inside| inside.next().is_none()) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Error::NotEmpty(folder.to_owned())),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unwritten)
+        }
+        Err(error) => Err(unwritten(error)),
+    }
+}

@@ -1,0 +1,199 @@
+//! A cluster of our own with what was captured of one that is there, to be tried as that is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Api;
+use kube::api::PostParams;
+use serde_json::{Value, json};
+
+use super::assembly::create;
+use super::{ACTING, ControlError, OwnStage, Stage, StageError};
+use crate::catalog::{CAPTURED, Document, Planned, Values};
+use crate::cluster::{Existing, Outside, Own, Refusals, RunFolder, Settings};
+use crate::model::RunEvent;
+use crate::poll;
+use crate::run::{Plan, Progress};
+use crate::text::{count, cut};
+
+/// Where the newest policy is asked.
+const PLACE: &str = "kube-system";
+
+/// The kind of policies that are waited for, and the plug-in that asks them.
+const POLICY: &str = "ValidatingAdmissionPolicy";
+
+/// Such a cluster. It ends with this value.
+pub struct Rehearsal {
+    own: OwnStage,
+    folder: Arc<RunFolder>,
+    /// What the cluster does not take of what was captured, and why, by the object's kind and name.
+    pub refused: Refusals,
+}
+
+impl Rehearsal {
+    /// Makes the cluster and sets up what was captured, which is one of the plan's controls. The others are ours and serve what
+    /// was captured.
+    pub(in crate::run) async fn make(
+        plan: &Plan<'_>,
+        cluster: Arc<dyn Own>,
+        values: Values,
+        folder: Arc<RunFolder>,
+        progress: &Progress,
+    ) -> Result<Rehearsal, StageError> {
+        let settings = plan.settings(&values);
+        let created = progress.step("cluster", "creating", create(&*cluster, &settings)).await?;
+        let mut own = OwnStage::new(plan, cluster, created, values, &settings).await?;
+        let taking = own.take_over(plan, &settings);
+        let refused = progress.step(CAPTURED, "setting it up", taking).await?;
+        for unmet in &own.unmet {
+            let (control, cause) = (unmet.control().to_owned(), unmet.to_string());
+            progress.tell(RunEvent::ControlUnmet { control, cause });
+        }
+        Ok(Rehearsal { own, folder, refused })
+    }
+
+    /// How long the cluster's own programs took to make it.
+    pub fn made_in(&self) -> Duration {
+        self.own.made_in
+    }
+
+    /// What only this run knows.
+    pub fn values(&self) -> Values {
+        self.own.stage.values.clone()
+    }
+
+    /// The cluster, seen as one that is there. Its log is read where that is so of the other one. Returns why it is of no use,
+    /// where it is of none.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn existing(
+        &self,
+        reads_log: bool,
+    ) -> Result<(Existing, Option<String>), StageError> {
+        let Stage { world, values, .. } = &self.own.stage;
+        let (access, mut sight) = (world.access.clone(), world.sight.clone());
+        sight.log = sight.log.filter(|_| reads_log);
+        let version = access.admin.apiserver_version().await?.git_version;
+        let mut existing = Existing::of_ours(access, sight, version, &self.folder);
+        let unread = existing.try_log(&values.run).await;
+        Ok((existing, unread))
+    }
+
+    /// Where it is written down what is made on it: it goes with the cluster.
+    pub fn outside(&self) -> Outside {
+        Existing::passing(&self.own.stage.values.run, &self.folder)
+    }
+
+    /// Does something that the end of the cluster ends.
+    ///
+    /// # Errors
+    /// When the cluster or its log is gone before it is done.
+    pub async fn while_there<T>(&self, work: impl Future<Output = T>) -> Result<T, StageError> {
+        self.own.stage.while_there(work).await
+    }
+}
+
+impl OwnStage {
+    async fn take_over(
+        &mut self,
+        plan: &Plan<'_>,
+        settings: &Settings,
+    ) -> Result<(Refusals, String), StageError> {
+        let completing = self.complete().await?;
+        self.is_complete(completing);
+        let (captured, ours): (Vec<&Planned>, Vec<&Planned>) =
+            plan.controls.iter().partition(|planned| planned.control.id == CAPTURED);
+        // What they have may refuse what is ours.
+        for planned in ours {
+            self.stage.applier.apply(&planned.set_up.objects).await?;
+        }
+        let objects = captured.iter().flat_map(|planned| planned.set_up.objects.iter().cloned());
+        let (deciding, others): (Vec<Document>, Vec<Document>) = objects.partition(is_of_admission);
+        let mut refused = self.stage.applier.take_over(&others).await?;
+        self.unmet = self.read_back(plan, settings).await?;
+        // It makes roles of its own, which policies of theirs may refuse.
+        self.stage.while_there(self.stage.see_roles()).await??;
+        refused.extend(self.stage.applier.take_over(&deciding).await?);
+        if !is_off(settings) && deciding.iter().any(|it| it.object["kind"] == POLICY) {
+            let late = self.stage.while_there(self.stage.see_policies()).await??;
+            self.unmet.extend(late);
+        }
+        let taken = count(others.len() + deciding.len() - refused.len(), "object");
+        let detail = match refused.len() {
+            0 => taken,
+            number => format!("{taken}, {number} not taken"),
+        };
+        Ok((refused, detail))
+    }
+}
+
+impl Stage {
+    /// Waits until the newest admission policy decides, and so do those before it: the API server follows them by a watch.
+    /// Returns that it does not, which is for the scenarios to find.
+    async fn see_policies(&self) -> Result<Option<ControlError>, StageError> {
+        let name = self.next_id();
+        let newest = newest(&name);
+        self.applier.apply(&newest).await?;
+        let maps = Api::<ConfigMap>::namespaced(self.world.access.admin.clone(), PLACE);
+        let metadata = ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() };
+        let map = ConfigMap { metadata, ..ConfigMap::default() };
+        let dry = PostParams { dry_run: true, ..PostParams::default() };
+        let decided = poll::until(ACTING, async || match maps.create(&dry, &map).await {
+            Err(kube::Error::Api(status))
+                if status.message.contains(&name) && status.code == 422 =>
+            {
+                Ok(())
+            }
+            Err(kube::Error::Api(status)) => Err(status.message),
+            _ => Err("it lets in what it refuses".to_owned()),
+        });
+        let decided = decided.await;
+        self.applier.delete(&newest).await?;
+        let late = |last: Option<String>| ControlError::NotActing {
+            control: CAPTURED.to_owned(),
+            waited: ACTING,
+            last: cut(&last.unwrap_or_default(), 600),
+        };
+        Ok(decided.err().map(late))
+    }
+}
+
+/// Whether an object is a policy or its binding.
+fn is_of_admission(document: &Document) -> bool {
+    let version = document.object["apiVersion"].as_str();
+    version.is_some_and(|version| version.starts_with("admissionregistration.k8s.io/"))
+}
+
+/// Whether no policy decides with these settings.
+fn is_off(settings: &Settings) -> bool {
+    let off = settings.flags.get("disable-admission-plugins");
+    off.is_some_and(|plug_ins| plug_ins.split(',').any(|plug_in| plug_in.trim() == POLICY))
+}
+
+/// A policy with its binding that refuses a ConfigMap of its own name, and nothing else.
+fn newest(name: &str) -> [Document; 2] {
+    let document = |kind: &str, spec: Value| {
+        let object = json!({
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": kind,
+            "metadata": {"name": name}, "spec": spec,
+        });
+        Document { file: format!("the newest {kind}"), object }
+    };
+    let rule = json!({
+        "apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"],
+    });
+    let validation =
+        json!({"expression": format!("object.metadata.name != '{name}'"), "message": name});
+    let policy =
+        json!({"matchConstraints": {"resourceRules": [rule]}, "validations": [validation]});
+    [
+        document(POLICY, policy),
+        document(
+            "ValidatingAdmissionPolicyBinding",
+            json!({"policyName": name, "validationActions": ["Deny"]}),
+        ),
+    ]
+}
