@@ -6,9 +6,11 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::source::{Source, outline};
-use super::{Clash, ControlFile, Document, File, Parts, PersonaEntry, SetUp, WeakenError};
+use super::{
+    Clash, ControlFile, Document, File, Lacks, Parts, PersonaEntry, SetUp, WeakenError, identity,
+};
 use crate::model::{
-    Action, Control, Door, Expectation, Profile, Ready, Role, Scenario, Weakening, who,
+    Action, Control, Door, Expectation, Need, Profile, Ready, Role, Scenario, Weakening, who,
 };
 
 /// A scenario with where it comes from.
@@ -156,6 +158,27 @@ impl Planned {
     /// Whether it is only declared: on an existing cluster nothing of it is set up.
     pub fn is_declared(&self) -> bool {
         self.set_up == SetUp::default()
+    }
+
+    /// The Deployment that a weakening changes in more than how many pods it has, where no pod of it runs: what serves in its
+    /// place stays the same.
+    pub fn changes_what_is_served(&self, weakened: &Weakened, lacks: &Lacks) -> Option<&str> {
+        if !lacks.needs.contains(&Need::RealNode) {
+            return None;
+        }
+        let but_replicas = |set_up: &SetUp, name: &str| {
+            let name = format!("Deployment/{name}");
+            let found = set_up.objects.iter().find(|it| identity(&it.object) == name)?;
+            let mut object = found.object.clone();
+            object["spec"]["replicas"] = Value::Null;
+            Some(object)
+        };
+        let served = self.control.control.servers.iter().map(|server| server.deployment.as_str());
+        let mut changed = served.filter(|name| {
+            let there = but_replicas(&weakened.set_up, name);
+            there.is_some() && there != but_replicas(&self.set_up, name)
+        });
+        changed.next()
     }
 }
 

@@ -104,8 +104,8 @@ impl Objects {
 pub struct WebhookServer {
     /// The Deployment, as `namespace/name`.
     pub deployment: String,
-    /// The Service by which the webhooks' configurations name it, as `namespace/name`.
-    pub service: String,
+    /// The Services by which webhooks' configurations name it, each as `namespace/name`.
+    pub services: Vec<String>,
     /// What serves.
     pub by: ServedBy,
 }

@@ -120,6 +120,11 @@ fn why_not(
             other.control.id
         ));
     }
+    if let Some(deployment) = planned.changes_what_is_served(weakened, &plan.lacks) {
+        return Some(format!(
+            "it changes Deployment {deployment}, and `servers` runs the same whatever that says"
+        ));
+    }
     if scenarios.iter().any(|entry| weakened.expects(entry)) {
         return None;
     }

@@ -76,6 +76,8 @@ pub async fn run(
     keep_lines(&own.stage, options.keeps_lines, progress).await?;
     let deadline = tokio::time::Instant::now() + options.deadline;
     execute::execute(plan, &own.stage, options.jobs, deadline, progress).await;
+    // What ended meanwhile, and let in what it should refuse, has last words.
+    own.stage.while_there(own.see_servers()).await??;
     // Fails if the cluster has ended. This waits for nothing: each scenario would have noticed the end.
     own.stage.while_there(std::future::ready(own.made_in)).await
 }

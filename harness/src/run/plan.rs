@@ -133,9 +133,12 @@ impl<'a> Plan<'a> {
         images.map(String::as_str).collect()
     }
 
-    /// The names by which webhooks of its controls are called, each once: those of their Services.
+    /// The names by which webhooks of its controls are called, weakened or not, each once: those of their Services.
     pub fn webhook_hosts(&self) -> BTreeSet<String> {
-        let webhooks = self.objects().flat_map(|it| it.object["webhooks"].as_array());
+        let weakenings = self.controls.iter().flat_map(|planned| &planned.weakenings);
+        let weakened = weakenings.flat_map(|weakened| &weakened.set_up.objects);
+        let objects = self.objects().chain(weakened);
+        let webhooks = objects.flat_map(|it| it.object["webhooks"].as_array());
         let services = webhooks.flatten().map(|webhook| &webhook["clientConfig"]["service"]);
         services
             .filter_map(|service| {
@@ -161,10 +164,11 @@ impl<'a> Plan<'a> {
         self.controls.iter().filter(|planned| planned.unweakened && !self.is_out_of_play(planned))
     }
 
-    /// Whether a control decides in a network into which no scenario goes. All others may refuse what is meant for another.
+    /// Whether a control decides in a network alone, into which no scenario goes. All others may refuse what is meant for
+    /// another.
     pub fn is_out_of_play(&self, planned: &Planned) -> bool {
         let network = Need::PodNetwork;
-        planned.control.needs().contains(&network)
+        planned.control.control.decides == [Layer::Network]
             && !self.scenarios.iter().any(|entry| entry.needs().contains(&network))
     }
 

@@ -16,13 +16,19 @@ impl Check<'_> {
         let objects: BTreeSet<String> = objects.iter().map(|it| identity(&it.object)).collect();
         for (position, server) in entry.control.servers.iter().enumerate() {
             let pointer = format!("/servers/{position}");
-            let WebhookServer { deployment, service, by } = server;
-            for (kind, field, name) in
-                [("Deployment", "deployment", deployment), ("Service", "service", service)]
-            {
-                let of_kind =
-                    objects.iter().filter_map(|it| it.strip_prefix(kind)?.strip_prefix('/'));
-                self.known(kind, name, &format!("{pointer}/{field}"), of_kind);
+            let WebhookServer { deployment, services, by } = server;
+            let of_kind = |kind: &'static str| {
+                objects.iter().filter_map(move |it| it.strip_prefix(kind)?.strip_prefix('/'))
+            };
+            let at = format!("{pointer}/deployment");
+            self.known("Deployment", deployment, &at, of_kind("Deployment"));
+            if entry.control.servers[..position].iter().any(|it| it.deployment == *deployment) {
+                let hint = "name all its `services` at the first";
+                self.wrong(&at, "something serves in its place already", hint);
+            }
+            for (position, service) in services.iter().enumerate() {
+                let at = format!("{pointer}/services/{position}");
+                self.known("Service", service, &at, of_kind("Service"));
             }
             self.served_by(by, &format!("{pointer}/by"));
         }

@@ -102,6 +102,14 @@ pub trait Own: Send + Sync {
         needed: Needed,
     ) -> LocalBoxFuture<'a, Result<(), ClusterError>>;
 
+    /// Waits until whatever serves webhooks in the place of Deployments does, where there are no nodes.
+    ///
+    /// # Errors
+    /// When something of it has ended by itself, or does not listen, with its last words.
+    fn see_servers(&self) -> LocalBoxFuture<'_, Result<(), ClusterError>> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// The kubelet; `None` if the node is simulated.
     fn kubelet(&self) -> Option<&dyn Kubelet>;
 

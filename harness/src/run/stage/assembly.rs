@@ -95,7 +95,8 @@ impl OwnStage {
 
     /// Puts controls, targets and personas in place while the cluster becomes complete.
     async fn fill(&mut self, plan: &Plan<'_>) -> Result<((), String), StageError> {
-        let (completing, ()) = match plan.objects().any(|it| rests_on_its_own(&it.object)) {
+        let is_late = |it: &Document| rests_on_its_own(&it.object) || guards_roles(&it.object);
+        let (completing, ()) = match plan.objects().any(is_late) {
             true => (self.complete().await?, self.put_in_place(plan).await?),
             false => tokio::try_join!(self.complete(), self.put_in_place(plan))?,
         };
@@ -127,7 +128,13 @@ impl OwnStage {
         // An object may be both a target's and a control's: then it is as the control says, which may be weakened.
         stage.apply_targets(plan).await?;
         stage.applier.apply(&plan.people).await?;
-        tokio::try_join!(stage.apply_controls(plan), stage.until_targets_ready(plan))?;
+        let (guards, others) = parts(plan);
+        tokio::try_join!(stage.apply_all(&others), stage.until_targets_ready(plan))?;
+        if guards.iter().any(|guard| !guard.is_empty()) {
+            // They may refuse those that are made to see it, and the controller that puts roles together.
+            stage.see_roles().await?;
+            stage.apply_all(&guards).await?;
+        }
         for labels in plan.controls.iter().filter_map(|planned| planned.set_up.stopped.as_deref()) {
             self.stop(labels).await?;
         }
@@ -153,10 +160,27 @@ fn rests_on_its_own(object: &Value) -> bool {
         || object["spec"]["priorityClassName"].is_string()
 }
 
+/// The objects of each control: those that guard roles, and all others.
+fn parts(plan: &Plan<'_>) -> (Vec<Vec<Document>>, Vec<Vec<Document>>) {
+    let parted = plan.controls.iter().map(|planned| {
+        planned.set_up.objects.iter().cloned().partition(|it| guards_roles(&it.object))
+    });
+    parted.unzip()
+}
+
+/// Whether admission is asked, by an object, of roles or of what binds them.
+pub(super) fn guards_roles(object: &Value) -> bool {
+    let items = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let of_webhooks = items(&object["webhooks"]).into_iter().flat_map(|it| items(&it["rules"]));
+    let of_policy = items(&object["spec"]["matchConstraints"]["resourceRules"]);
+    let mut groups = of_webhooks.chain(of_policy).flat_map(|rule| items(&rule["apiGroups"]));
+    groups.any(|group| group == "*" || group == "rbac.authorization.k8s.io")
+}
+
 impl Stage {
-    async fn apply_controls(&self, plan: &Plan<'_>) -> Result<(), StageError> {
-        let objects = plan.controls.iter().map(|planned| &planned.set_up.objects);
-        try_join_all(objects.map(|objects| self.applier.apply(objects))).await?;
+    /// Applies the objects of several controls, side by side.
+    async fn apply_all(&self, controls: &[Vec<Document>]) -> Result<(), StageError> {
+        try_join_all(controls.iter().map(|objects| self.applier.apply(objects))).await?;
         Ok(())
     }
 
@@ -210,5 +234,18 @@ mod tests {
         for object in [role("ClusterRoleBinding", "viewers"), pod(json!({"priority": null}))] {
             assert!(!rests_on_its_own(&object), "{object}");
         }
+    }
+
+    #[test]
+    fn what_guards_roles_is_known_by_its_rules() {
+        let webhooks = |groups: Value| json!({"kind": "ValidatingWebhookConfiguration", "webhooks": [{}, {"rules": [{"apiGroups": groups}]}]});
+        let policy = |groups: Value| json!({"kind": "ValidatingAdmissionPolicy", "spec": {"matchConstraints": {"resourceRules": [{"apiGroups": groups}]}}});
+        for groups in [json!(["", "rbac.authorization.k8s.io"]), json!(["*"])] {
+            assert!(guards_roles(&webhooks(groups.clone())), "{groups}");
+            assert!(guards_roles(&policy(groups.clone())), "{groups}");
+        }
+        assert!(!guards_roles(&webhooks(json!(["", "apps"]))));
+        assert!(!guards_roles(&policy(json!([]))));
+        assert!(!guards_roles(&json!({"kind": "ClusterRole", "rules": [{"apiGroups": ["*"]}]})));
     }
 }

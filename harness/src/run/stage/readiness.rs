@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
+use super::assembly::guards_roles;
 use super::{ACTING, ControlError, OwnStage, Stage, StageError};
 use crate::attack::{Attempt, Observation};
 use crate::catalog::{Planned, Question, Target, Turn};
@@ -35,7 +36,7 @@ impl OwnStage {
             self.read_back(plan, settings),
             asking,
             self.see_parts(plan),
-            self.stage.see_roles()
+            self.see_roles(plan)
         )?;
         unmet.extend(asked.into_iter().filter_map(Result::err));
         if deciding.iter().any(|planned| planned.set_up.flags.contains_key("audit-log-path")) {
@@ -45,9 +46,18 @@ impl OwnStage {
         Ok((unmet, detail))
     }
 
-    /// Waits until the cluster's own parts run, and names are looked up where scenarios rest on it.
+    /// Waits until all roles act. Where something guards them, that was seen before it was set up.
+    async fn see_roles(&self, plan: &Plan<'_>) -> Result<(), StageError> {
+        match plan.objects().any(|it| guards_roles(&it.object)) {
+            true => Ok(()),
+            false => self.stage.see_roles().await,
+        }
+    }
+
+    /// Waits until the cluster's own parts run and webhooks are served, and names are looked up where scenarios rest on it.
     async fn see_parts(&self, plan: &Plan<'_>) -> Result<(), StageError> {
         self.cluster.see_parts(&self.stage.world.access.admin, needed(plan)).await?;
+        self.see_servers().await?;
         self.stage.await_names(plan).await;
         Ok(())
     }
@@ -57,16 +67,23 @@ impl OwnStage {
 fn needed(plan: &Plan<'_>) -> Needed {
     Needed {
         names: plan.scenarios.iter().any(|entry| entry.needs().contains(&Need::PodNetwork)),
-        pods: plan.turns().any(|turn| goes_to_own_pod(&turn.action)),
+        pods: plan.targets().iter().any(|target| target.namespace == OWN)
+            || plan.turns().any(|turn| names_own_pod(&turn.action)),
     }
 }
 
-/// Whether a request goes to a pod of the cluster's own.
-fn goes_to_own_pod(action: &Action) -> bool {
-    let Action::Request(request) = action else { return false };
-    ApiPath::parse(&request.path).is_some_and(|path| {
-        path.namespace == "kube-system" && path.resource == "pods" && path.subresource == "proxy"
-    })
+/// Where the cluster's own pods are.
+const OWN: &str = "kube-system";
+
+/// Whether an action names a pod that may be the cluster's own.
+fn names_own_pod(action: &Action) -> bool {
+    match action {
+        Action::Request(request) => ApiPath::parse(&request.path).is_some_and(|path| {
+            path.namespace == OWN && path.resource == "pods" && !path.name.is_empty()
+        }),
+        Action::Exec(exec) => exec.namespace.as_deref() == Some(OWN),
+        _ => false,
+    }
 }
 
 /// How many controls act, in words.

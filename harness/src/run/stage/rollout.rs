@@ -20,6 +20,14 @@ const NAMESPACE: &str = "kube-system";
 const NOWHERE: &str = "brinell.dev/nowhere";
 
 impl OwnStage {
+    /// Waits until whatever serves webhooks in the place of Deployments does.
+    ///
+    /// # Errors
+    /// When something of it has ended by itself, or does not listen, with its last words.
+    pub async fn see_servers(&self) -> Result<(), StageError> {
+        Ok(self.cluster.see_servers().await?)
+    }
+
     /// Waits until only the newest pods of these Deployments are there: an older one may still answer.
     ///
     /// # Errors
@@ -29,7 +37,8 @@ impl OwnStage {
             it.object["kind"] == "Deployment" && self.stage.applier.is_sent(&it.object)
         };
         let deployments = documents.iter().filter(is_made);
-        try_join_all(deployments.map(|it| self.see_deployment(&it.object))).await.map(drop)
+        try_join_all(deployments.map(|it| self.see_deployment(&it.object))).await?;
+        self.see_servers().await
     }
 
     async fn see_deployment(&self, object: &Value) -> Result<(), StageError> {

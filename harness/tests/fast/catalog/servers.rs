@@ -38,7 +38,7 @@ fn said(lines: &str) -> (Option<i32>, String) {
 }
 
 fn served(by: &str) -> (Option<i32>, String) {
-    said(&format!("servers: [{{deployment: labels/labels, service: labels/labels, by: {by}}}]"))
+    said(&format!("servers: [{{deployment: labels/labels, services: [labels/labels], by: {by}}}]"))
 }
 
 #[test]
@@ -60,32 +60,32 @@ fn what_cannot_serve_is_told_at_its_place() {
         words
     };
     let nowhere = said(
-        "servers: [{deployment: labels/label, service: label/labels, by: {url: \"https://127.0.0.1:1\"}}]",
+        "servers: [{deployment: labels/label, services: [label/labels], by: {url: \"https://127.0.0.1:1\"}}]",
     );
     insta::assert_snapshot!(wrong(nowhere), @r#"
 error: mine/manifests/controls/images/control.yaml:5:24: there is no Deployment `labels/label`
-  5 | servers: [{deployment: labels/label, service: label/labels, by: {url: "https://127.0.0.1:1"}}]
+  5 | servers: [{deployment: labels/label, services: [label/labels], by: {url: "https://127.0.0.1:1"}}]
     |                        ^
   did you mean labels/labels?
 
 mine/manifests/controls/images/control.yaml:5:47: there is no Service `label/labels`
-  5 | servers: [{deployment: labels/label, service: label/labels, by: {url: "https://127.0.0.1:1"}}]
+  5 | servers: [{deployment: labels/label, services: [label/labels], by: {url: "https://127.0.0.1:1"}}]
     |                                               ^
   did you mean labels/labels?
 "#);
     insta::assert_snapshot!(wrong(served("{command: [./labels, \"${portal}\", \"${cert}\"]}")), @r#"
 error: mine/manifests/controls/images/control.yaml:5:68: there is no `${cert}` in a command
-  5 | ment: labels/labels, service: labels/labels, by: {command: [./labels, "${portal}", "${cert}"]}}]
+  5 | ment: labels/labels, services: [labels/labels], by: {command: [./labels, "${portal}", "${cert}"]}}]
     |                                                   ^
   a command has ${port} and ${certificates}
 
 mine/manifests/controls/images/control.yaml:5:68: it is not told where to listen
-  5 | ment: labels/labels, service: labels/labels, by: {command: [./labels, "${portal}", "${cert}"]}}]
+  5 | ment: labels/labels, services: [labels/labels], by: {command: [./labels, "${portal}", "${cert}"]}}]
     |                                                   ^
   it must listen on 127.0.0.1 at the port that it is told: `[./guard, --port, "${port}"]`
 
 mine/manifests/controls/images/control.yaml:5:89: nothing is known as `${portal}`
-  5 | service: labels/labels, by: {command: [./labels, "${portal}", "${cert}"]}}]
+  5 | services: [labels/labels], by: {command: [./labels, "${portal}", "${cert}"]}}]
     |                                                   ^
   did you mean port?
 "#);

@@ -328,13 +328,17 @@ impl Own for Embedded {
         self.second_server(settings).boxed_local()
     }
 
-    /// No part runs as a pod. What serves the reader's webhooks does so in the place of pods.
+    /// No part runs as a pod.
     fn see_parts<'a>(
         &'a self,
         _admin: &'a Client,
         _needed: Needed,
     ) -> LocalBoxFuture<'a, Result<(), ClusterError>> {
-        self.see_servers().boxed_local()
+        async { Ok(()) }.boxed_local()
+    }
+
+    fn see_servers(&self) -> LocalBoxFuture<'_, Result<(), ClusterError>> {
+        self.until_served().boxed_local()
     }
 
     fn kubelet(&self) -> Option<&dyn Kubelet> {
@@ -384,7 +388,9 @@ fn late(programs: &[Supervised]) -> ClusterError {
 impl Drop for Embedded {
     fn drop(&mut self) {
         lock(&self.tasks).abort_all();
-        supervisor::end(&mut lock(&self.programs));
+        let mut programs = lock(&self.programs);
+        programs.extend(self.stop_programs());
+        supervisor::end(&mut programs);
     }
 }
 

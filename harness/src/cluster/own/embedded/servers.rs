@@ -138,7 +138,9 @@ impl StandIn for Embedded {
     fn adapt(&self, object: &mut Value) {
         lead_here(object, guard::SERVED, self.ports.guard);
         for seated in self.all_seated() {
-            lead_here(object, &seated.server.service, seated.port);
+            for service in &seated.server.services {
+                lead_here(object, service, seated.port);
+            }
         }
     }
 }
@@ -181,8 +183,18 @@ impl Embedded {
         self.all_seated().iter().find(|seated| seated.replaces(object))
     }
 
+    /// The reader's commands that run, which are to be ended.
+    pub(super) fn stop_programs(&self) -> Vec<Supervised> {
+        let running = self.all_seated().iter().filter_map(|seated| lock(&seated.running).take());
+        let program = |running| match running {
+            Running::Program(program) => Some(program),
+            Running::Way(_) => None,
+        };
+        running.filter_map(program).collect()
+    }
+
     /// Waits until every server listens.
-    pub(super) async fn see_servers(&self) -> Result<(), ClusterError> {
+    pub(super) async fn until_served(&self) -> Result<(), ClusterError> {
         for seated in self.all_seated() {
             seated.until_listening().await?;
         }
