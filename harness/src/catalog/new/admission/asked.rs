@@ -123,6 +123,11 @@ impl Asked {
         if self.resource.subresource.is_some() {
             rules.push(rule(&self.resource.name, json!(["get"])));
         }
+        // Or the API server refuses to bind a role that one has not oneself
+        // (<https://kubernetes.io/docs/reference/access-authn-authz/rbac/#restrictions-on-role-binding-creation-or-update>).
+        if ["rolebindings", "clusterrolebindings"].contains(&self.resource.name.as_str()) {
+            rules.push(rule("clusterroles", json!(["bind"])));
+        }
         rules
     }
 }
