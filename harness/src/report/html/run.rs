@@ -272,13 +272,15 @@ fn attempt(result: &AttemptResult) -> Attempt<'_> {
     let of_log =
         |finding: &Finding| [Reason::Unlogged, Reason::WronglyLogged].contains(&finding.reason);
     let is_bad = judgement.verdict.is_bad();
-    let only_of_log = !judgement.findings.is_empty() && judgement.findings.iter().all(of_log);
+    let is_unclear = judgement.causes.len() > judgement.causes_of_log;
+    let is_of_log = !["", "logged"].contains(&&*judgement.logged) || judgement.causes_of_log > 0;
+    let is_of_answer = is_unclear || !judgement.findings.iter().all(of_log);
     Attempt {
         class: judgement.verdict.label(),
         role: result.role.label(),
         who: result.who(),
-        is_bad: is_bad && !only_of_log,
-        is_badly_logged: is_bad && judgement.logged != "logged",
+        is_bad: is_bad && is_of_answer,
+        is_badly_logged: is_bad && is_of_log,
         outcome: &judgement.outcome,
         logged: &judgement.logged,
         findings: &judgement.findings,

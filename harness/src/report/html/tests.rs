@@ -83,27 +83,39 @@ fn what_did_not_hold_stands_first_with_what_was_expected_and_what_came() {
     assert!(marks.contains(&"101 Switching Protocols"), "{marks:?}");
 }
 
-/// What is marked of an attempt is what is wrong about it: it may be refused as it should and leave nothing in the log, and the
-/// other way round.
+/// What is marked of an attempt is what is wrong about it: it may be refused as it should and leave nothing in the log, or not
+/// what the log can show, and the other way round.
 #[test]
 fn what_came_of_it_and_the_log_are_marked_apart() {
-    let mut results = sample::results(&sample::failing());
-    for (reason, logged, expected) in [
-        (Reason::Bypassed, "logged", ("word", "faint")),
-        (Reason::Unlogged, "UNLOGGED", ("", "word")),
+    let (answer, log, both) = (("word", "faint"), ("", "word"), ("word", "word"));
+    for (reason, logged, causes, causes_of_log, expected) in [
+        (Some(Reason::Bypassed), "logged", 0, 0, answer),
+        (Some(Reason::Unlogged), "UNLOGGED", 0, 0, log),
+        (Some(Reason::Unlogged), "UNLOGGED", 1, 0, both),
+        (Some(Reason::WronglyLogged), "WRONGLY LOGGED", 1, 1, log),
+        (Some(Reason::Bypassed), "NOT SHOWN", 1, 1, both),
+        (None, "NOT SHOWN", 1, 1, log),
+        (None, "logged", 1, 1, log),
+        (None, "logged", 1, 0, answer),
+        (None, "NO EVENT", 2, 1, both),
     ] {
+        let mut results = sample::results(&sample::failing());
         let judgement = &mut results.scenarios[0].attempts[0].judgement;
-        judgement.findings.iter_mut().for_each(|it| it.reason = reason);
+        judgement.findings.truncate(usize::from(reason.is_some()));
+        judgement.findings.iter_mut().zip(reason).for_each(|(it, reason)| it.reason = reason);
+        judgement.verdict = if reason.is_some() { Verdict::Failed } else { Verdict::Inconclusive };
         judgement.logged = logged.to_owned();
+        judgement.causes = vec!["a cause".to_owned(); causes];
+        judgement.causes_of_log = causes_of_log;
         let page = String::from_utf8(render(&results).unwrap()).unwrap();
         let document = parsed(&page);
         let summary = document.descendants().find(|node| {
             node.has_tag_name("summary")
-                && node.parent().unwrap().attribute("class") == Some("attempt failed")
+                && node.parent().unwrap().attribute("class").unwrap().starts_with("attempt ")
         });
         let classes: Vec<&str> =
             summary.unwrap().children().filter_map(|node| node.attribute("class")).collect();
-        assert_eq!((classes[1], classes[2]), expected, "{reason:?}");
+        assert_eq!((classes[1], classes[2]), expected, "{reason:?}, {logged}, {causes}");
     }
 }
 
