@@ -15,5 +15,6 @@ pub(super) fn ended(evidence: &Evidence, was_taken: bool) -> Option<Judgement> {
         logged: String::new(),
         findings: Vec::new(),
         causes: vec![format!("the credentials of {persona} are not accepted any more")],
+        causes_of_log: 0,
     })
 }

@@ -140,6 +140,7 @@ fn unmade(why: Unmade) -> Judgement {
         logged: String::new(),
         findings: Vec::new(),
         causes: vec![cause],
+        causes_of_log: 0,
     }
 }
 

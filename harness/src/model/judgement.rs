@@ -82,6 +82,9 @@ pub struct Judgement {
     pub findings: Vec<Finding>,
     /// What could not be told, when inconclusive.
     pub causes: Vec<String>,
+    /// How many of the causes are of the log alone, whatever came of the attempt.
+    #[serde(default, skip_serializing_if = "super::run_event::is_none")]
+    pub causes_of_log: usize,
 }
 
 impl Judgement {
@@ -107,6 +110,7 @@ impl Judgement {
             logged: String::new(),
             findings: Vec::new(),
             causes: Vec::new(),
+            causes_of_log: 0,
         }
     }
 }

@@ -257,8 +257,8 @@ fn is_not(is: &bool) -> bool {
     !is
 }
 
-/// Whether there are none: what the summary does not say then.
-fn is_none(count: &usize) -> bool {
+/// Whether there are none: what a result does not say then.
+pub(super) fn is_none(count: &usize) -> bool {
     *count == 0
 }
 

@@ -302,6 +302,7 @@ mod tests {
                     logged: String::new(),
                     findings: reasons.iter().map(finding).collect(),
                     causes: Vec::new(),
+                    causes_of_log: 0,
                 },
                 evidence: None,
                 too_soon: None,

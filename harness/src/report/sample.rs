@@ -282,6 +282,7 @@ pub(crate) fn hostile(text: &str) -> Vec<RunEvent> {
         logged: all(),
         findings: vec![finding(Reason::Bypassed), finding(Reason::LeftOver)],
         causes: vec![all()],
+        causes_of_log: 0,
     };
     let mut attempt = attempt(Role::Attack, 1, Door::GetWebsocket, judgement, denied());
     (attempt.name, attempt.persona, attempt.door) = (all(), all(), all());
@@ -478,6 +479,7 @@ fn judged(outcome: &str, logged: &str) -> Judgement {
         logged: logged.to_owned(),
         findings: Vec::new(),
         causes: Vec::new(),
+        causes_of_log: 0,
     }
 }
 

@@ -13,18 +13,49 @@ use crate::support::{Home, cache};
 /// Debian's package of the same name.
 const BROWSER: &str = "chromium";
 
+/// What the page holds that a browser is tried with.
+const MARKER: &str = "a browser was here";
+
 /// All of these tests.
 pub fn trials() -> Vec<Trial> {
-    let is_there = Command::new(BROWSER).arg("--version").output().is_ok();
     let in_ci = std::env::var_os("CI").is_some();
+    let lacking = if in_ci { None } else { lacking(BROWSER) };
     let pages = Trial::test("browser/pages", every_page_is_shown_without_an_error);
     let pages = or_ignored(pages, DEFAULT_VERSION, embedded::is_there(DEFAULT_VERSION));
     let error = Trial::test("browser/error", an_error_is_told_by_the_console);
-    [pages, error].map(|trial| ignored_without(trial, is_there || in_ci)).into()
+    let [pages, error] = [pages, error].map(|trial| ignored_for(trial, lacking));
+    let lacking = Trial::test("browser/lacking", what_opens_no_page_is_no_browser);
+    vec![pages, error, lacking]
 }
 
-fn ignored_without(trial: Trial, is_there: bool) -> Trial {
-    if is_there { trial } else { trial.with_kind("needs chromium").with_ignored_flag(true) }
+fn ignored_for(trial: Trial, lacking: Option<&str>) -> Trial {
+    let Some(lacking) = lacking else { return trial };
+    trial.with_kind(format!("needs {lacking}")).with_ignored_flag(true)
+}
+
+/// What a program lacks to be the browser of these tests; `None` if nothing. One that is confined, as a snap is, is there and
+/// does not see a temporary folder.
+fn lacking(browser: &str) -> Option<&'static str> {
+    let version = Command::new("timeout").args(["10", browser, "--version"]).output();
+    if !version.is_ok_and(|output| output.status.success()) {
+        return Some("chromium");
+    }
+    let opens = || {
+        let folder = tempfile::tempdir()?;
+        let page = folder.path().join("page.html");
+        std::fs::write(&page, format!("<p>{MARKER}</p>"))?;
+        Ok::<_, Failed>(opened(browser, &page)?.document.contains(MARKER))
+    };
+    let opens = opens().unwrap_or(false);
+    (!opens).then_some("a chromium that opens files of a temporary folder")
+}
+
+/// A program that is not there or fails, and one that ends well whatever it is asked and shows nothing.
+fn what_opens_no_page_is_no_browser() -> Result<(), Failed> {
+    assert_eq!(lacking("brinell-no-such-browser"), Some("chromium"));
+    assert_eq!(lacking("false"), Some("chromium"));
+    assert!(lacking("true").is_some_and(|it| it.contains("temporary folder")));
+    Ok(())
 }
 
 /// What the pages are made of: two runs and the proof of a weakening.
@@ -77,7 +108,7 @@ fn every_page_is_shown_without_an_error() -> Result<(), Failed> {
             ],
         ),
     ] {
-        let Opened { document, console } = opened(&home.path(page))?;
+        let Opened { document, console } = opened(BROWSER, &home.path(page))?;
         assert_eq!(console, [""; 0], "{page}");
         for part in parts {
             assert!(document.contains(part), "{page} does not hold {part}:\n{document}");
@@ -94,7 +125,7 @@ fn an_error_is_told_by_the_console() -> Result<(), Failed> {
     let page = String::from_utf8(made.stdout)?;
     let script = "<script>document.title = 'run'</script></main>";
     std::fs::write(home.path("page.html"), page.replace("</main>", script))?;
-    let Opened { document, console } = opened(&home.path("page.html"))?;
+    let Opened { document, console } = opened(BROWSER, &home.path("page.html"))?;
     assert!(console.iter().any(|line| line.contains("Content Security Policy")), "{console:?}");
     assert!(!document.contains("<title>run</title>"), "{document}");
     Ok(())
@@ -120,11 +151,11 @@ struct Opened {
 }
 
 /// Opens a page without a network, in a profile that is thrown away. `timeout` ends a browser that hangs.
-fn opened(page: &Path) -> Result<Opened, Failed> {
+fn opened(program: &str, page: &Path) -> Result<Opened, Failed> {
     let profile = tempfile::tempdir()?;
     let profile_flag = format!("--user-data-dir={}", profile.path().display());
     let mut browser = Command::new("timeout");
-    browser.args(["--kill-after=5", "60", BROWSER, "--headless", "--no-sandbox", "--disable-gpu"]);
+    browser.args(["--kill-after=5", "60", program, "--headless", "--no-sandbox", "--disable-gpu"]);
     browser.args(["--disable-dev-shm-usage", "--disable-background-networking"]);
     browser.args(["--proxy-server=127.0.0.1:9", "--enable-logging=stderr", &profile_flag]);
     browser.arg("--dump-dom").arg(address(page)).env("HOME", profile.path());

@@ -1,4 +1,4 @@
-//! What a rule grants, as RBAC evaluates it (`pkg/apis/rbac/v1/evaluation_helpers.go` of Kubernetes 1.34 to 1.36).
+//! What a rule grants, as RBAC evaluates it (`pkg/apis/rbac/v1/evaluation_helpers.go` of Kubernetes 1.34 to 1.37).
 
 use std::collections::BTreeSet;
 use std::fmt;

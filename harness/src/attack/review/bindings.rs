@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::ServiceAccount;
-use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding, Subject};
+use k8s_openapi::api::rbac::v1::{
+    ClusterRole, ClusterRoleBinding, PolicyRule, RoleBinding, Subject,
+};
 use k8s_openapi::jiff::Timestamp;
 use kube::{Client, ResourceExt};
 
@@ -26,18 +28,14 @@ struct Binding {
 
 /// Reads every binding and ServiceAccount.
 pub(super) async fn read(admin: &Client, review: &BindingReview) -> Result<Reviewed, ActionError> {
-    let (everywhere, somewhere, accounts) = futures::try_join!(
+    let (everywhere, somewhere, roles, accounts) = futures::try_join!(
         all::<ClusterRoleBinding>(admin),
         all::<RoleBinding>(admin),
+        all::<ClusterRole>(admin),
         all::<ServiceAccount>(admin)
     )?;
-    let everywhere = everywhere.into_iter().map(|binding| Binding {
-        object: format!("ClusterRoleBinding/{}", binding.name_any()),
-        namespace: None,
-        expires: binding.annotations().get(&review.expires).cloned(),
-        role: binding.role_ref.name,
-        subjects: binding.subjects.unwrap_or_default(),
-    });
+    let everywhere =
+        everywhere.into_iter().map(|binding| of_the_cluster(binding, &roles, &review.expires));
     let somewhere = somewhere.into_iter().map(|binding| Binding {
         object: format!(
             "RoleBinding/{}/{}",
@@ -58,6 +56,20 @@ pub(super) async fn read(admin: &Client, review: &BindingReview) -> Result<Revie
         over.into_iter().chain(absent.subjects(binding))
     });
     Ok(all_read(bindings.len(), flaws.collect()))
+}
+
+/// A ClusterRoleBinding, without the subject to whom Kubernetes itself binds its role.
+fn of_the_cluster(binding: ClusterRoleBinding, roles: &[ClusterRole], expires: &str) -> Binding {
+    let is_everybodys = is_everybodys(&binding, roles);
+    let mut subjects = binding.subjects.clone().unwrap_or_default();
+    subjects.retain(|it| !(is_everybodys && it.kind == "Group" && it.name == EVERYBODY));
+    Binding {
+        object: format!("ClusterRoleBinding/{}", binding.name_any()),
+        namespace: None,
+        expires: binding.annotations().get(expires).cloned(),
+        role: binding.role_ref.name,
+        subjects,
+    }
 }
 
 fn account(account: &ServiceAccount) -> String {
@@ -86,11 +98,45 @@ fn over(binding: &Binding, review: &BindingReview, now: Timestamp) -> Option<Fla
     }
 }
 
-/// What every ServiceAccount is granted by Kubernetes itself
+/// The group of every ServiceAccount.
+const EVERYBODY: &str = "system:serviceaccounts";
+
+/// What every ServiceAccount is granted by Kubernetes itself, by a ClusterRoleBinding of the role's name
 /// (<https://kubernetes.io/docs/reference/access-authn-authz/rbac/#discovery-roles>): who issues tokens, and from 1.37 on
 /// whose certificates are trusted (`plugin/pkg/auth/authorizer/rbac/bootstrappolicy/policy.go`).
 const EVERYBODYS: [&str; 2] =
     ["system:service-account-issuer-discovery", "system:cluster-trust-bundle-discovery"];
+
+/// Where it is told who issues tokens, and what signs them.
+const ISSUER: [&str; 4] = [
+    "/.well-known/openid-configuration",
+    "/.well-known/openid-configuration/",
+    "/openid/v1/jwks",
+    "/openid/v1/jwks/",
+];
+
+/// Whether it is Kubernetes' own binding of such a role, and the role grants no more than Kubernetes lets it.
+fn is_everybodys(binding: &ClusterRoleBinding, roles: &[ClusterRole]) -> bool {
+    let role = &binding.role_ref;
+    let is_own = role.kind == "ClusterRole"
+        && binding.name_any() == role.name
+        && EVERYBODYS.contains(&&*role.name);
+    let rules = roles.iter().find(|it| it.name_any() == role.name).map(|it| &it.rules);
+    is_own && rules.is_some_and(|rules| rules.iter().flatten().all(is_discovery))
+}
+
+/// Whether a rule lets somebody only read who issues tokens, or whose certificates are trusted.
+fn is_discovery(rule: &PolicyRule) -> bool {
+    let only = |list: &Option<Vec<String>>, known: &[&str]| {
+        list.iter().flatten().all(|it| known.contains(&&**it))
+    };
+    let reads = |known: &[&str]| rule.verbs.iter().all(|verb| known.contains(&&**verb));
+    let issuer = only(&rule.non_resource_urls, &ISSUER) && only(&rule.resources, &[]);
+    let trust = only(&rule.non_resource_urls, &[])
+        && only(&rule.resources, &["clustertrustbundles"])
+        && only(&rule.api_groups, &["certificates.k8s.io"]);
+    issuer && reads(&["get"]) || trust && reads(&["get", "list", "watch"])
+}
 
 /// Those who are there, and those who need not be.
 struct Absent {
@@ -107,7 +153,7 @@ impl Absent {
         let absent = names.filter(|name| {
             let is_one = name.starts_with("ServiceAccount/");
             let is_known = self.accounts.contains(name) || self.allowed.covers(name);
-            is_one && !is_known && !EVERYBODYS.contains(&&*binding.role)
+            is_one && !is_known
         });
         let tell = |name: String| {
             let (is, who) = match name.ends_with("/*") {
@@ -174,10 +220,8 @@ mod tests {
             accounts: BTreeSet::from(["ServiceAccount/a/here".to_owned()]),
             allowed: Allowed::of(&review().except).expect("patterns"),
         };
-        let found = |role: &str, subject: &serde_json::Value| {
-            absent.subjects(&binding(role, None, subject)).len()
-        };
-        let find = |subject: serde_json::Value| found("view", &subject);
+        let find =
+            |subject: serde_json::Value| absent.subjects(&binding("view", None, &subject)).len();
         for right in [
             json!({"kind": "ServiceAccount", "name": "here", "namespace": "a"}),
             json!({"kind": "ServiceAccount", "name": "here"}),
@@ -198,7 +242,83 @@ mod tests {
         ] {
             assert_eq!(find(wrong.clone()), 1, "{wrong}");
         }
-        let everybody = json!({"kind": "Group", "name": "system:serviceaccounts"});
-        assert_eq!(found("system:cluster-trust-bundle-discovery", &everybody), 0);
+    }
+
+    const TRUST: &str = "system:cluster-trust-bundle-discovery";
+
+    /// What is found in the binding of this name to this role of these rules, for this subject.
+    fn found(
+        (name, kind, role): (&str, &str, &str),
+        rules: &serde_json::Value,
+        subject: &serde_json::Value,
+    ) -> usize {
+        let binding = json!({
+            "metadata": {"name": name},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": role},
+            "subjects": [subject],
+        });
+        let binding: ClusterRoleBinding = serde_json::from_value(binding).expect("a binding");
+        let rules = json!({"metadata": {"name": role}, "rules": rules});
+        let roles = [serde_json::from_value(rules).expect("a role")];
+        let absent = Absent {
+            accounts: BTreeSet::new(),
+            allowed: Allowed::of(&review().except).expect("patterns"),
+        };
+        absent.subjects(&of_the_cluster(binding, &roles, "expires")).len()
+    }
+
+    fn everybody() -> serde_json::Value {
+        json!({"kind": "Group", "name": EVERYBODY, "apiGroup": "rbac.authorization.k8s.io"})
+    }
+
+    fn trust_bundles(verbs: &[&str]) -> serde_json::Value {
+        json!({"apiGroups": ["certificates.k8s.io"], "resources": ["clustertrustbundles"], "verbs": verbs})
+    }
+
+    #[test]
+    fn what_kubernetes_grants_to_every_service_account_is_no_flaw() {
+        let issuer = json!([{"nonResourceURLs": ISSUER, "verbs": ["get"]}]);
+        let trust = json!([trust_bundles(&["get", "list", "watch"])]);
+        for (role, rules) in [(EVERYBODYS[0], issuer), (TRUST, trust)] {
+            assert_eq!(found((role, "ClusterRole", role), &rules, &everybody()), 0, "{role}");
+        }
+    }
+
+    #[test]
+    fn only_kubernetes_own_binding_is_excused_and_only_for_its_own_subject() {
+        let trust = json!([trust_bundles(&["get", "list", "watch"])]);
+        let own = (TRUST, "ClusterRole", TRUST);
+        for of in
+            [("mine", "ClusterRole", TRUST), (TRUST, "Role", TRUST), (TRUST, "ClusterRole", "view")]
+        {
+            assert_eq!(found(of, &trust, &everybody()), 1, "{of:?}");
+        }
+        for subject in [
+            json!({"kind": "ServiceAccount", "name": "gone", "namespace": "a"}),
+            json!({"kind": "Group", "name": "system:serviceaccounts:a"}),
+        ] {
+            assert_eq!(found(own, &trust, &subject), 1, "{subject}");
+        }
+        // In a namespace its owner makes roles of any name.
+        let absent =
+            Absent { accounts: BTreeSet::new(), allowed: Allowed::of(&[]).expect("no pattern") };
+        assert_eq!(absent.subjects(&binding(TRUST, None, &everybody())).len(), 1);
+    }
+
+    #[test]
+    fn a_role_that_grants_more_than_kubernetes_lets_it_is_not_excused() {
+        for rule in [
+            trust_bundles(&["get", "update"]),
+            trust_bundles(&["*"]),
+            json!({"apiGroups": ["certificates.k8s.io"], "resources": ["*"], "verbs": ["get"]}),
+            json!({"apiGroups": ["*"], "resources": ["clustertrustbundles"], "verbs": ["get"]}),
+            json!({"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}),
+            json!({"nonResourceURLs": ["/metrics"], "verbs": ["get"]}),
+            json!({"nonResourceURLs": ["/openid/v1/jwks"], "verbs": ["get", "post"]}),
+            json!({"nonResourceURLs": ["/openid/*"], "verbs": ["get"]}),
+        ] {
+            let rules = json!([trust_bundles(&["get"]), rule]);
+            assert_eq!(found((TRUST, "ClusterRole", TRUST), &rules, &everybody()), 1, "{rules}");
+        }
     }
 }

@@ -92,9 +92,8 @@ fn is_upgrade_check(sent: &Sent, why: &str) -> bool {
 /// A reason of RBAC or of ABAC (`pkg/auth/authorizer/abac/abac.go`), the only ones that are known; from Kubernetes 1.37 on
 /// behind the authorizer's name, which is a name in DNS (`k8s.io/apiserver/pkg/authorization/union`, measured on 1.37.2).
 fn is_authorizers(reason: &str) -> bool {
-    let is_name = |text: &str| {
-        text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c))
-    };
+    let is_of_one = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
+    let is_name = |text: &str| !text.is_empty() && text.chars().all(is_of_one);
     let named = reason.split_once(": ").filter(|(name, _)| is_name(name));
     let reason = named.map_or(reason, |(_, reason)| reason);
     reason.starts_with("RBAC: ") || reason == "No policy matched."
@@ -166,6 +165,7 @@ mod tests {
         for other in [
             "No policy matched. Or so",
             "my guard: RBAC: not found",
+            ": RBAC: not found",
             "rbac: no",
             "RBAC: not found\nnot by me",
         ] {

@@ -26,6 +26,13 @@ const TRUNCATED: &str = "audit.k8s.io/truncated";
 impl Judging {
     pub(super) fn log(&mut self, logged: Option<&Logged>, evidence: &Evidence) {
         let Some(logged) = logged else { return };
+        let before = self.causes.len();
+        self.held(logged, evidence);
+        self.causes_of_log = self.causes.len() - before;
+    }
+
+    /// What the log holds of it.
+    fn held(&mut self, logged: &Logged, evidence: &Evidence) {
         match &evidence.log {
             Log::NotApplicable => self
                 .causes
@@ -459,7 +466,7 @@ mod tests {
             assert_eq!(judgement.verdict, Verdict::Inconclusive, "{field}: {judgement:?}");
             assert_eq!(judgement.logged, "NOT SHOWN", "{field}");
             let cause = format!("not shown by this log: {}", part.label());
-            assert_eq!(judgement.causes, [cause], "{field}");
+            assert_eq!((judgement.causes, judgement.causes_of_log), (vec![cause], 1), "{field}");
         }
     }
 

@@ -85,6 +85,7 @@ struct Judging {
     logged: String,
     findings: Vec<Finding>,
     causes: Vec<String>,
+    causes_of_log: usize,
 }
 
 impl Judging {
@@ -100,6 +101,7 @@ impl Judging {
             logged: self.logged,
             findings: self.findings,
             causes: self.causes,
+            causes_of_log: self.causes_of_log,
         }
     }
 

@@ -28,7 +28,7 @@ struct Page<'a> {
 pub(in crate::report) fn page(comparison: &Comparison) -> io::Result<Vec<u8>> {
     let count = |weight: Weight| {
         let label = weight.label();
-        Count { class: label, number: comparison.count(weight), label }
+        Count { class: label, number: comparison.count(weight), label: label.to_owned() }
     };
     document(&Page {
         title: "What is different between two results",

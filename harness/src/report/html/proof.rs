@@ -1,7 +1,9 @@
 //! A proof, as the page shows it: weakenings against scenarios, and what turned red.
 
 use super::run::{Count, Scenario};
-use crate::model::{Cell, Mark, Outcome, Proof, Verdict, WeakeningResult};
+use crate::model::{
+    AS_KNOWN, Cell, Mark, Outcome, Proof, STALE, VACUOUS, Verdict, WeakeningResult,
+};
 use crate::report::proof::{Table, score, tables};
 
 /// A proof.
@@ -57,19 +59,35 @@ impl<'a> ProofView<'a> {
     }
 }
 
-/// How many weakenings came out so, the worst first, each in a colour that the table has too.
+/// How many weakenings came out so, and what else must be mended, the worst first, each in a colour that the table has too.
+/// What a proof need not have is counted only where it has some.
 fn counts(proof: &Proof) -> Vec<Count> {
-    let outcomes = [
-        (Outcome::Missed, Mark::Collateral.label()),
-        (Outcome::Wrong, Mark::Wrong.label()),
-        (Outcome::Skipped, Verdict::Skipped.label()),
-        (Outcome::Caught, Mark::Caught.label()),
-    ];
-    let count = |(outcome, class)| {
-        let number = proof.weakenings.iter().filter(|row| row.outcome == outcome).count();
-        Count { class, number, label: outcome.label() }
+    let (red, known) = (Mark::Collateral.label(), Mark::Green.label());
+    let as_known = |label: &str| format!("{label}, {AS_KNOWN}");
+    let missed = |is_known: bool| {
+        let missed = proof.weakenings.iter().filter(|it| it.outcome == Outcome::Missed);
+        missed.filter(|it| it.deviation.is_some() == is_known).count()
     };
-    outcomes.map(count).into()
+    let vacuous = |is_known: bool| {
+        proof.vacuous.iter().filter(|it| it.deviation.is_some() == is_known).count()
+    };
+    let always = |class, number, outcome: Outcome| {
+        Some(Count { class, number, label: outcome.label().to_owned() })
+    };
+    let sometimes =
+        |class, number: usize, label| (number > 0).then_some(Count { class, number, label });
+    let counts = [
+        always(red, missed(false), Outcome::Missed),
+        sometimes(red, proof.collateral(), red.to_owned()),
+        sometimes(red, vacuous(false), VACUOUS.to_owned()),
+        sometimes(red, proof.stale.len(), STALE.to_owned()),
+        always(Mark::Wrong.label(), proof.count(Outcome::Wrong), Outcome::Wrong),
+        sometimes(known, missed(true), as_known(Outcome::Missed.label())),
+        sometimes(known, vacuous(true), as_known(VACUOUS)),
+        always(Verdict::Skipped.label(), proof.count(Outcome::Skipped), Outcome::Skipped),
+        always(Mark::Caught.label(), proof.count(Outcome::Caught), Outcome::Caught),
+    ];
+    counts.into_iter().flatten().collect()
 }
 
 fn table_view<'a>(anchor: &str, table: Table<'a>) -> TableView<'a> {

@@ -28,7 +28,7 @@ pub(super) struct Run<'a> {
 pub(super) struct Count {
     pub(super) class: &'static str,
     pub(super) number: usize,
-    pub(super) label: &'static str,
+    pub(super) label: String,
 }
 
 /// A waiver that somebody must change.
@@ -145,9 +145,12 @@ impl<'a> Run<'a> {
 }
 
 impl Run<'_> {
-    /// What the page counts first: of a proof its weakenings.
-    pub(super) fn headline(&self) -> &[Count] {
-        self.proof.as_ref().map_or(&self.counts, |proof| &proof.counts)
+    /// What the page counts first, by what it counts: of a proof its weakenings, and its scenarios only where it has some.
+    pub(super) fn headline(&self) -> Vec<(&'static str, &[Count])> {
+        let weakenings = self.proof.as_ref().map(|proof| ("Weakenings", proof.counts.as_slice()));
+        let has_scenarios = self.proof.is_none() || !self.results.scenarios.is_empty();
+        let scenarios = has_scenarios.then_some(("Scenarios", self.counts.as_slice()));
+        weakenings.into_iter().chain(scenarios).collect()
     }
 }
 
@@ -185,9 +188,13 @@ fn facts(results: &Results) -> String {
 
 fn counts(results: &Results) -> Vec<Count> {
     let number = |label| results.scenarios.iter().filter(|it| word(it) == label).count();
-    let count = |label| Count { class: label, number: number(label), label };
+    let count = |label: &'static str| Count {
+        class: label,
+        number: number(label),
+        label: label.to_owned(),
+    };
     let counts = WORDS.into_iter().map(count);
-    counts.filter(|count| count.label != WAIVED || count.number > 0).collect()
+    counts.filter(|count| count.class != WAIVED || count.number > 0).collect()
 }
 
 fn chip(run: usize, (position, result): (usize, &ScenarioResult)) -> Chip<'_> {
@@ -265,13 +272,15 @@ fn attempt(result: &AttemptResult) -> Attempt<'_> {
     let of_log =
         |finding: &Finding| [Reason::Unlogged, Reason::WronglyLogged].contains(&finding.reason);
     let is_bad = judgement.verdict.is_bad();
-    let only_of_log = !judgement.findings.is_empty() && judgement.findings.iter().all(of_log);
+    let is_unclear = judgement.causes.len() > judgement.causes_of_log;
+    let is_of_log = !["", "logged"].contains(&&*judgement.logged) || judgement.causes_of_log > 0;
+    let is_of_answer = is_unclear || !judgement.findings.iter().all(of_log);
     Attempt {
         class: judgement.verdict.label(),
         role: result.role.label(),
         who: result.who(),
-        is_bad: is_bad && !only_of_log,
-        is_badly_logged: is_bad && judgement.logged != "logged",
+        is_bad: is_bad && is_of_answer,
+        is_badly_logged: is_bad && is_of_log,
         outcome: &judgement.outcome,
         logged: &judgement.logged,
         findings: &judgement.findings,

@@ -1,10 +1,10 @@
 use std::collections::BTreeSet;
 
-use roxmltree::{Document, ParsingOptions};
+use roxmltree::{Document, Node, ParsingOptions};
 
 use super::*;
 use crate::compare::Comparison;
-use crate::model::{Reason, ScenarioResult};
+use crate::model::{Proof, Reason, ScenarioResult, Vacuous};
 use crate::report::{Shown, sample, show_comparison, show_trend};
 use crate::text::is_harmless;
 use crate::trend::Trend;
@@ -83,45 +83,106 @@ fn what_did_not_hold_stands_first_with_what_was_expected_and_what_came() {
     assert!(marks.contains(&"101 Switching Protocols"), "{marks:?}");
 }
 
-/// What is marked of an attempt is what is wrong about it: it may be refused as it should and leave nothing in the log, and the
-/// other way round.
+/// What is marked of an attempt is what is wrong about it: it may be refused as it should and leave nothing in the log, or not
+/// what the log can show, and the other way round.
 #[test]
 fn what_came_of_it_and_the_log_are_marked_apart() {
-    let mut results = sample::results(&sample::failing());
-    for (reason, logged, expected) in [
-        (Reason::Bypassed, "logged", ("word", "faint")),
-        (Reason::Unlogged, "UNLOGGED", ("", "word")),
+    let (answer, log, both) = (("word", "faint"), ("", "word"), ("word", "word"));
+    for (reason, logged, causes, causes_of_log, expected) in [
+        (Some(Reason::Bypassed), "logged", 0, 0, answer),
+        (Some(Reason::Unlogged), "UNLOGGED", 0, 0, log),
+        (Some(Reason::Unlogged), "UNLOGGED", 1, 0, both),
+        (Some(Reason::WronglyLogged), "WRONGLY LOGGED", 1, 1, log),
+        (Some(Reason::Bypassed), "NOT SHOWN", 1, 1, both),
+        (None, "NOT SHOWN", 1, 1, log),
+        (None, "logged", 1, 1, log),
+        (None, "logged", 1, 0, answer),
+        (None, "NO EVENT", 2, 1, both),
     ] {
+        let mut results = sample::results(&sample::failing());
         let judgement = &mut results.scenarios[0].attempts[0].judgement;
-        judgement.findings.iter_mut().for_each(|it| it.reason = reason);
+        judgement.findings.truncate(usize::from(reason.is_some()));
+        judgement.findings.iter_mut().zip(reason).for_each(|(it, reason)| it.reason = reason);
+        judgement.verdict = if reason.is_some() { Verdict::Failed } else { Verdict::Inconclusive };
         judgement.logged = logged.to_owned();
+        judgement.causes = vec!["a cause".to_owned(); causes];
+        judgement.causes_of_log = causes_of_log;
         let page = String::from_utf8(render(&results).unwrap()).unwrap();
         let document = parsed(&page);
         let summary = document.descendants().find(|node| {
             node.has_tag_name("summary")
-                && node.parent().unwrap().attribute("class") == Some("attempt failed")
+                && node.parent().unwrap().attribute("class").unwrap().starts_with("attempt ")
         });
         let classes: Vec<&str> =
             summary.unwrap().children().filter_map(|node| node.attribute("class")).collect();
-        assert_eq!((classes[1], classes[2]), expected, "{reason:?}");
+        assert_eq!((classes[1], classes[2]), expected, "{reason:?}, {logged}, {causes}");
     }
 }
 
-/// A page of a proof counts what became of its weakenings, and no scenarios.
+/// What a page counts first: the colour, the number and the word of each, list by list.
+fn headline(results: &Results) -> Vec<Vec<String>> {
+    let page = String::from_utf8(render(results).unwrap()).unwrap();
+    let document = parsed(&page);
+    let lists = document.descendants().filter(|it| it.attribute("class") == Some("counts"));
+    let told = |item: Node<'_, '_>| {
+        let text: String =
+            item.descendants().filter(Node::is_text).filter_map(|it| it.text()).collect();
+        format!("{}: {}", item.attribute("class").unwrap(), text.trim())
+    };
+    lists.map(|list| list.children().filter(Node::is_element).map(told).collect()).collect()
+}
+
+/// A page of a proof counts what became of its weakenings and what else must be mended, and scenarios only where it has some.
 #[test]
 fn a_proof_counts_weakenings() {
-    let page = String::from_utf8(render(&sample::results(&sample::proof())).unwrap()).unwrap();
-    let document = parsed(&page);
-    let counts = document.descendants().find(|node| node.attribute("class") == Some("counts"));
-    let told: Vec<String> = counts
-        .unwrap()
-        .children()
-        .filter(|node| node.is_element())
-        .map(|node| node.descendants().filter_map(|it| it.text()).collect())
-        .collect();
-    let labels: Vec<&str> =
-        told.iter().filter_map(|it| it.trim().split_once(' ')).map(|it| it.1).collect();
-    assert_eq!(labels, ["missed", "went wrong", "skipped", "caught"], "{told:?}");
+    let mut results = sample::results(&sample::proof());
+    let weakenings = [
+        "collateral: 1 missed",
+        "collateral: 1 collateral",
+        "collateral: 1 vacuous",
+        "collateral: 2 stale",
+        "wrong: 1 went wrong",
+        "green: 1 missed, as known",
+        "skipped: 1 skipped",
+        "caught: 2 caught",
+    ];
+    assert_eq!(headline(&results), [weakenings]);
+    results.scenarios = sample::results(&sample::failing()).scenarios;
+    let [first, second] = &headline(&results)[..] else { panic!("two lists") };
+    assert_eq!(first, &weakenings);
+    assert!(second.contains(&"failed: 1 failed".to_owned()), "{second:?}");
+}
+
+/// What fails a proof is counted in red, and nothing else is.
+#[test]
+fn a_proof_is_red_for_what_fails_it() {
+    let proof = sample::results(&sample::proof()).proof.unwrap();
+    let of = |names: &[&str], vacuous: &[Option<&str>]| {
+        let mut results = sample::results(&sample::proof());
+        let vacuous = vacuous
+            .iter()
+            .map(|why| Vacuous { deviation: why.map(str::to_owned), ..proof.vacuous[0].clone() });
+        let vacuous = vacuous.collect();
+        let mut weakenings = proof.weakenings.clone();
+        weakenings.retain(|it| names.contains(&&*it.name));
+        let proof = Proof { weakenings, vacuous, stale: Vec::new() };
+        let is_failure = proof.is_failure();
+        results.proof = Some(proof);
+        let mut told = headline(&results).concat();
+        told.retain(|it| !it.contains(": 0 "));
+        (is_failure, told)
+    };
+    let expect = |is_failure: bool, told: &[&str]| {
+        (is_failure, told.iter().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    let collateral = expect(true, &["collateral: 1 collateral", "caught: 1 caught"]);
+    assert_eq!(of(&["fails-open"], &[]), collateral);
+    assert_eq!(of(&["match-policy-exact"], &[]), expect(false, &["green: 1 missed, as known"]));
+    assert_eq!(of(&["misses-attach"], &[]), expect(true, &["collateral: 1 missed"]));
+    let vacuous = expect(true, &["collateral: 1 vacuous", "caught: 1 caught"]);
+    assert_eq!(of(&["absent"], &[None]), vacuous);
+    let known = expect(false, &["green: 1 vacuous, as known", "caught: 1 caught"]);
+    assert_eq!(of(&["absent"], &[Some("why")]), known);
 }
 
 /// As many scenarios as the catalog has, with as many attempts as those of most doors.
