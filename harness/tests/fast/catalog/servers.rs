@@ -60,34 +60,41 @@ fn what_cannot_serve_is_told_at_its_place() {
         words
     };
     let nowhere = said(
-        "servers: [{deployment: labels/label, services: [label/labels], by: {url: \"https://127.0.0.1:1\"}}]",
+        "servers:\n- {deployment: labels/label, services: [label/labels], by: {url: \"https://127.0.0.1:1\"}}",
     );
     insta::assert_snapshot!(wrong(nowhere), @r#"
-error: mine/manifests/controls/images/control.yaml:5:24: there is no Deployment `labels/label`
-  5 | servers: [{deployment: labels/label, services: [label/labels], by: {url: "https://127.0.0.1:1"}}]
-    |                        ^
+error: mine/manifests/controls/images/control.yaml:6:16: there is no Deployment `labels/label`
+  6 | - {deployment: labels/label, services: [label/labels], by: {url: "https://127.0.0.1:1"}}
+    |                ^
   did you mean labels/labels?
 
-mine/manifests/controls/images/control.yaml:5:47: there is no Service `label/labels`
-  5 | servers: [{deployment: labels/label, services: [label/labels], by: {url: "https://127.0.0.1:1"}}]
-    |                                               ^
+mine/manifests/controls/images/control.yaml:6:41: there is no Service `label/labels`
+  6 | - {deployment: labels/label, services: [label/labels], by: {url: "https://127.0.0.1:1"}}
+    |                                         ^
   did you mean labels/labels?
 "#);
     insta::assert_snapshot!(wrong(served("{command: [./labels, \"${portal}\", \"${cert}\"]}")), @r#"
-error: mine/manifests/controls/images/control.yaml:5:68: there is no `${cert}` in a command
-  5 | ment: labels/labels, services: [labels/labels], by: {command: [./labels, "${portal}", "${cert}"]}}]
+error: mine/manifests/controls/images/control.yaml:5:71: there is no `${cert}` in a command
+  5 | t: labels/labels, services: [labels/labels], by: {command: [./labels, "${portal}", "${cert}"]}}]
     |                                                   ^
   a command has ${port} and ${certificates}
 
-mine/manifests/controls/images/control.yaml:5:68: it is not told where to listen
-  5 | ment: labels/labels, services: [labels/labels], by: {command: [./labels, "${portal}", "${cert}"]}}]
+mine/manifests/controls/images/control.yaml:5:71: it is not told where to listen
+  5 | t: labels/labels, services: [labels/labels], by: {command: [./labels, "${portal}", "${cert}"]}}]
     |                                                   ^
   it must listen on 127.0.0.1 at the port that it is told: `[./guard, --port, "${port}"]`
 
-mine/manifests/controls/images/control.yaml:5:89: nothing is known as `${portal}`
-  5 | services: [labels/labels], by: {command: [./labels, "${portal}", "${cert}"]}}]
+mine/manifests/controls/images/control.yaml:5:92: nothing is known as `${portal}`
+  5 | vices: [labels/labels], by: {command: [./labels, "${portal}", "${cert}"]}}]
     |                                                   ^
   did you mean port?
+"#);
+    let twice = "- {deployment: labels/labels, services: [], by: {url: \"https://127.0.0.1:1\"}}\n";
+    insta::assert_snapshot!(wrong(said(&format!("servers:\n{twice}{twice}"))), @r#"
+error: mine/manifests/controls/images/control.yaml:7:16: something serves in its place already
+  7 | - {deployment: labels/labels, services: [], by: {url: "https://127.0.0.1:1"}}
+    |                ^
+  name all its `services` at the first
 "#);
     for url in [
         "http://127.0.0.1:8443",
