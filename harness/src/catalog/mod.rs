@@ -35,7 +35,10 @@ pub use ground::*;
 pub use load::*;
 pub use nearest::did_you_mean;
 pub use needs::Lacks;
-pub use new::{CAPTURED, Captured, Found, Handed, LeftOut, New, NewFile, captured, control_from};
+pub use new::{
+    CAPTURED, Captured, Found, Handed, LeftOut, New, NewFile, captured, control_from, is_of_roles,
+    rests_on,
+};
 pub use page::page;
 pub use persona::PersonaEntry;
 pub(crate) use persona::{namespace, people};

@@ -232,14 +232,16 @@ impl Applier {
     /// version of its kind that this cluster serves. Returns what it does not take.
     ///
     /// # Errors
-    /// When the API server does not answer.
+    /// What says nothing of an object: no answer, or one that another time would be another.
     pub async fn take_over(&self, documents: &[Document]) -> Result<Refusals, ApplyError> {
         let mut refusals = Refusals::new();
         let is_alike =
             |one: &Document, other: &Document| one.object["kind"] == other.object["kind"];
         for alike in documents.chunk_by(is_alike) {
             let taking = alike.iter().map(async |Document { file, object }| {
-                Ok::<_, ApplyError>((identity(object), not_taken(self.take(file, object).await)?))
+                let homeless = is_homeless(object, &refusals);
+                let taken = self.take(file, object).await;
+                Ok::<_, ApplyError>((identity(object), not_taken(taken, homeless)?))
             });
             let taken: Vec<(String, Option<String>)> =
                 stream::iter(taking).buffered(AT_A_TIME).try_collect().await?;
@@ -537,17 +539,28 @@ fn refusal(made: Result<(), ApplyError>) -> Result<Option<String>, ApplyError> {
     }
 }
 
-/// Why a cluster does not take an object; `None` if it does.
+/// Why a cluster does not take an object; `None` if it does. One whose namespace was not taken is homeless.
 ///
 /// # Errors
 /// What says nothing of the object.
-fn not_taken(taken: Result<(), ApplyError>) -> Result<Option<String>, ApplyError> {
+fn not_taken(
+    taken: Result<(), ApplyError>,
+    is_homeless: bool,
+) -> Result<Option<String>, ApplyError> {
     match taken {
         Ok(()) => Ok(None),
-        Err(ApplyError::Refused { words, .. }) => Ok(Some(words)),
+        Err(ApplyError::Refused { for_good, words, .. }) if for_good || is_homeless => {
+            Ok(Some(words))
+        }
         Err(ApplyError::UnknownKind { kind, .. }) => Ok(Some(format!("it has no {kind}"))),
         Err(error) => Err(error),
     }
+}
+
+/// Whether an object's namespace is among what was refused.
+fn is_homeless(object: &Value, refused: &Refusals) -> bool {
+    let place = object["metadata"]["namespace"].as_str();
+    place.is_some_and(|place| refused.contains_key(&format!("Namespace/{place}")))
 }
 
 /// Makes the default account of a namespace, if no controller has.
@@ -619,4 +632,40 @@ fn without_image(pod: &Pod) -> Option<String> {
 pub fn is_pod_ready(pod: &Pod) -> bool {
     let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
     conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(code: u16, reason: &str) -> Result<(), ApplyError> {
+        let object = json!({"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "a", "namespace": "shop"}});
+        let object = dynamic("a.yaml", &object).expect("an object");
+        let status =
+            json!({"status": "Failure", "message": "words", "reason": reason, "code": code});
+        let status = serde_json::from_value(status).expect("a status");
+        Err(refused("a.yaml", &object, &kube::Error::Api(status)))
+    }
+
+    #[test]
+    fn only_what_is_refused_for_good_or_has_no_namespace_is_not_taken() {
+        for code in [400, 403, 422] {
+            let why = not_taken(answered(code, ""), false).expect("a refusal");
+            assert!(why.is_some_and(|why| why.contains("words")), "{code}");
+        }
+        for code in [401, 404, 409, 429, 503, 504] {
+            let reason = if code == 409 { "AlreadyExists" } else { "" };
+            assert!(not_taken(answered(code, reason), false).is_err(), "{code}");
+        }
+        assert!(not_taken(answered(404, "NotFound"), true).is_ok_and(|it| it.is_some()));
+        let unknown = ApplyError::UnknownKind { file: String::new(), kind: "Thing".to_owned() };
+        assert_eq!(
+            not_taken(Err(unknown), false).ok().flatten().as_deref(),
+            Some("it has no Thing")
+        );
+        let place = json!({"metadata": {"namespace": "shop"}});
+        let refused = Refusals::from([("Namespace/shop".to_owned(), "no".to_owned())]);
+        assert!(is_homeless(&place, &refused) && !is_homeless(&place, &Refusals::new()));
+        assert!(!is_homeless(&json!({"metadata": {"name": "shop"}}), &refused));
+    }
 }

@@ -131,6 +131,11 @@ pub enum Error {
     /// What is captured would be mixed with something else.
     #[error("{}: it is not empty; what is captured is written into a folder of its own", .0.display())]
     NotEmpty(PathBuf),
+    /// Others may look into the folder of what is captured.
+    #[error(
+        "{}: others may look into it or write there; name a folder that is not there yet, or `chmod 700` it", .0.display()
+    )]
+    NotPrivate(PathBuf),
     /// Somebody's own credentials cannot be used.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
@@ -276,6 +281,7 @@ impl Error {
             | Error::NothingToRehearse
             | Error::NoLogToRehearse
             | Error::NotEmpty(_)
+            | Error::NotPrivate(_)
             | Error::TwoOfOneRun { .. }
             | Error::ImageToTerminal
             | Error::Report(ReportError::Open { .. })

@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder};
 use std::io::ErrorKind;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use brinell::catalog::{
-    CAPTURED, Captured, Catalog, File, Files, Handed, Lacks, NewFile, Planned, Problems,
-    ProfileEntry, captured, identity,
+    CAPTURED, Captured, Catalog, Entry, File, Files, Handed, Lacks, NewFile, Planned, Problems,
+    ProfileEntry, captured, identity, is_of_roles, rests_on,
 };
 use brinell::cli::{Conditions, Output, RehearseArguments};
 use brinell::cluster::{Choice, Existing, Refusals};
@@ -20,6 +20,7 @@ use brinell::report::{
 };
 use brinell::run::{self, Options, Plan, Progress};
 use brinell::text;
+use serde_json::Value;
 
 use super::conduct::{Conducted, Made, conducted, options};
 use super::new::write_all;
@@ -62,10 +63,13 @@ pub async fn rehearse(arguments: RehearseArguments) -> Result<ExitCode, Error> {
     let webhooks = ours.iter().flat_map(|(_, webhooks)| webhooks.clone()).collect();
     let captured = captured(found, &called, &handed, webhooks);
     if let Some(folder) = &arguments.captured {
-        write_all(folder, &captured.files)?;
+        write_all(folder, &captured.files, OWNER)?;
     }
     print(show_captured(&captured, arguments.captured.as_deref()).as_bytes())?;
-    let ours = ours.into_iter().filter(|(_, webhooks)| !webhooks.is_disjoint(&captured.served));
+    let is_served = |(_, webhooks): &(&Planned, BTreeMap<String, Value>)| {
+        !webhooks.is_empty() && webhooks.keys().all(|name| captured.served.contains(name))
+    };
+    let ours = ours.into_iter().filter(is_served);
     let ours: Vec<&Planned> = ours.map(|(planned, _)| planned).collect();
     let set_up = set_up(&captured, &ours, &profile)?;
     let other = for_other(&profile, &existing).await?;
@@ -85,7 +89,14 @@ pub async fn rehearse(arguments: RehearseArguments) -> Result<ExitCode, Error> {
     if let Some(code) = early_end(&here) {
         return Ok(code);
     }
-    compare((&there, THERE), (&here, to))
+    let code = compare((&there, THERE), (&here, to))?;
+    Ok(if is_newly_skipped(&there, &here) { code.or_worse(ExitCode::Inconclusive) } else { code })
+}
+
+/// Whether something was tried there that was not tried on the second cluster, which did not take what it rests on.
+fn is_newly_skipped(there: &Conducted, here: &Conducted) -> bool {
+    let before = skipped(there);
+    skipped(here).keys().any(|id| !before.contains_key(id))
 }
 
 /// What is the same of both runs.
@@ -146,7 +157,7 @@ impl Rehearsed<'_> {
     ) -> Result<Conducted, Error> {
         let Second { profile, set_up: (with_captured, entry), options, sees_log } = second;
         let plan = Plan::new(with_captured, entry, options.cluster, Vec::new());
-        let manner = self.manner(format!("existing ({}, rehearsed)", self.context), left_out);
+        let mut manner = self.manner(format!("existing ({}, rehearsed)", self.context), left_out);
         let work = async |made: &Made, progress: &Progress| {
             progress.tell(visit::started(&options.run, &options.kubernetes, profile, &manner));
             let folder = made.folder(&options.run)?;
@@ -156,6 +167,13 @@ impl Rehearsed<'_> {
             let sees_log = existing.sight.log.is_some();
             let means = visit::means(profile, &self.arguments.existing, sees_log);
             let reached = Reached::new(self.catalog, profile, existing, &options.run, means)?;
+            let not_taken = kinds(refused);
+            for entry in reached.plan(&self.arguments.selection)?.scenarios {
+                let why = resting(&reached.grounded.catalog, entry, &not_taken);
+                let why = why.map(|it| it + ", of which the other cluster did not take all");
+                let why = why.map(|why| (entry.id.clone(), why));
+                manner.left_out.extend(why);
+            }
             let visiting = async {
                 let mut plan = visit::prepare(&reached, unread, &manner, progress).await?;
                 if plan.scenarios.is_empty() {
@@ -205,7 +223,11 @@ impl Rehearsed<'_> {
         let why = plan.scenarios.iter().filter_map(|entry| {
             let is_review = |action: &Action| matches!(action, Action::Review(_));
             let reviews = entry.scenario.actions().any(is_review).then(|| REVIEWS.to_owned());
-            let lacking = lacks.why_not(&run::needs(grounded, entry)).or(reviews);
+            let unread = || {
+                let why = resting(grounded, entry, &captured.unread_kinds);
+                why.map(|it| it + ", which could not be read")
+            };
+            let lacking = lacks.why_not(&run::needs(grounded, entry)).or(reviews).or_else(unread);
             let mut tested = entry.scenario.controls().into_iter().filter(|id| !is_ours(id));
             let unknown = || {
                 tested.find_map(|id| {
@@ -222,11 +244,37 @@ impl Rehearsed<'_> {
     }
 }
 
+/// By what a scenario rests on one of these kinds: by a control that it tests, or by who acts in it. `None` if it does not.
+fn resting(catalog: &Catalog, entry: &Entry, kinds: &BTreeSet<String>) -> Option<String> {
+    let tested = entry.scenario.controls();
+    kinds.iter().find_map(|kind| {
+        let decides = |id: &str| {
+            let control = catalog.controls.get(id);
+            control.is_some_and(|it| it.control.decides.iter().any(|layer| rests_on(layer, kind)))
+        };
+        let control = tested.iter().find(|id| decides(id)).map(|id| (*id).to_owned());
+        let mut personas = entry.turns.iter().map(|turn| &turn.persona);
+        let mut player = || is_of_roles(kind).then(|| personas.find(|it| it.played)).flatten();
+        let who = control.or_else(|| player().map(|it| it.name.clone()))?;
+        Some(format!("{who} rests on every {kind}"))
+    })
+}
+
+/// The kinds of what was not taken, by kind and name.
+fn kinds(refused: &Refusals) -> BTreeSet<String> {
+    let kinds = refused.keys().filter_map(|name| name.split('/').next());
+    kinds.map(str::to_owned).collect()
+}
+
 /// Whether somebody refuses by this layer who was not captured.
 fn is_missing(layer: &Layer, captured: &Captured) -> bool {
     match layer {
-        Layer::Webhook(_) | Layer::WebhookFailure(_) => true,
+        Layer::Webhook(_) | Layer::WebhookFailure(_) | Layer::MatchCondition => true,
         Layer::Policy(_) => !captured.decides.iter().any(|it| layer.covers(it)),
+        Layer::PolicyFailure(name) => {
+            let policy = Layer::Policy(name.clone());
+            !captured.decides.iter().any(|it| policy.covers(it))
+        }
         _ => false,
     }
 }
@@ -261,15 +309,16 @@ fn see_log(profile: &mut ProfileEntry, handed: &Handed) -> Result<(), Error> {
     Ok(())
 }
 
-/// The controls that are known as ours, each with the webhook configurations that it has.
-fn of_ours(profile: &ProfileEntry) -> Vec<(&Planned, BTreeSet<String>)> {
+/// The controls that are known as ours, each with the webhook configurations that it has, by kind and name.
+fn of_ours(profile: &ProfileEntry) -> Vec<(&Planned, BTreeMap<String, Value>)> {
     let is_ours = |planned: &&Planned| {
         let setting = profile.profile.controls.get(&planned.control.id);
         setting.is_some_and(|setting| setting.decides.is_empty())
     };
     let webhooks = |planned: &Planned| {
-        let names = planned.set_up.objects.iter().map(|it| identity(&it.object));
-        names.filter(|name| name.contains("WebhookConfiguration/")).collect()
+        let objects = planned.set_up.objects.iter();
+        let named = objects.map(|it| (identity(&it.object), it.object.clone()));
+        named.filter(|(name, _)| name.contains("WebhookConfiguration/")).collect()
     };
     profile.controls.iter().filter(is_ours).map(|it| (it, webhooks(it))).collect()
 }
@@ -319,16 +368,79 @@ fn conditions(arguments: &RehearseArguments) -> Conditions {
     }
 }
 
-/// Makes the folder of what is captured for its owner alone, where it is not there. What is in one already is never mixed with it.
+/// The mode of what its owner alone may look into.
+const OWNER: u32 = 0o700;
+
+/// Makes the folder of what is captured for its owner alone, where it is not there. What is in one already is never mixed with
+/// it, and nobody else may look into it.
 fn see_empty(folder: Option<&Path>) -> Result<(), Error> {
     let Some(folder) = folder else { return Ok(()) };
     let unwritten = |cause| Error::Unwritten { path: folder.to_owned(), cause };
     match fs::read_dir(folder).map(|mut inside| inside.next().is_none()) {
-        Ok(true) => Ok(()),
+        Ok(true) => match folder.metadata().map_err(unwritten)?.permissions().mode() & 0o077 {
+            0 => Ok(()),
+            _ => Err(Error::NotPrivate(folder.to_owned())),
+        },
         Ok(false) => Err(Error::NotEmpty(folder.to_owned())),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unwritten)
+            DirBuilder::new().recursive(true).mode(OWNER).create(folder).map_err(unwritten)
         }
         Err(error) => Err(unwritten(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+
+    use super::*;
+
+    fn catalog() -> Catalog {
+        Catalog::read(Files::embedded()).expect("our catalog")
+    }
+
+    /// By what each of these rests on a kind.
+    fn rests(kind: &str, ids: &[&str]) -> Vec<bool> {
+        let (catalog, kinds) = (catalog(), BTreeSet::from([kind.to_owned()]));
+        let entries = |id: &str| catalog.scenarios.iter().find(|it| it.id == id).cloned();
+        let rests = |id: &&str| {
+            let entry = entries(id).expect("a scenario of ours");
+            resting(&catalog, &entry, &kinds).is_some()
+        };
+        ids.iter().map(rests).collect()
+    }
+
+    #[test]
+    fn what_was_not_carried_takes_out_what_rests_on_it() {
+        let ids = ["exec-get-only-role", "exec-interactive"];
+        assert_eq!(rests("RoleBinding", &ids), [true, false]);
+        assert_eq!(rests("Namespace", &ids), [false, true]);
+        assert_eq!(rests("ResourceQuota", &ids), [false, false]);
+    }
+
+    #[test]
+    fn whoever_plays_a_persona_holds_roles_of_the_cluster() {
+        let catalog = catalog();
+        let entry = catalog.scenarios.iter().find(|it| it.id == "exec-interactive");
+        let mut entry: Entry = entry.expect("a scenario of ours").clone();
+        for turn in &mut entry.turns {
+            std::sync::Arc::make_mut(&mut turn.persona).played = true;
+        }
+        let kinds = kinds(&Refusals::from([("Role/shop/a".to_owned(), "no".to_owned())]));
+        let why = resting(&catalog, &entry, &kinds).unwrap_or_default();
+        assert!(why.ends_with("rests on every Role"), "{why}");
+    }
+
+    #[test]
+    fn a_folder_into_which_others_may_look_is_not_taken() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let set = |mode: u32| fs::set_permissions(folder.path(), Permissions::from_mode(mode));
+        for mode in [0o755, 0o710, 0o701, 0o720] {
+            set(mode).expect("its mode");
+            let refused = see_empty(Some(folder.path()));
+            assert!(matches!(refused, Err(Error::NotPrivate(_))), "{mode:o}");
+        }
+        set(0o700).expect("its mode");
+        assert!(see_empty(Some(folder.path())).is_ok());
     }
 }

@@ -8,6 +8,9 @@ use crate::catalog::{Captured, LeftOut};
 use crate::cluster::Refusals;
 use crate::text::visible;
 
+/// What a folder with it may hold.
+const REVIEW: &str = "before it is shared: parameters of policies (ConfigMaps, custom resources) are written as they are";
+
 /// How many lines of one text are shown.
 const LINES: usize = 12;
 
@@ -21,6 +24,9 @@ pub fn show_captured(captured: &Captured, folder: Option<&Path>) -> String {
     let place = folder.map(|folder| format!("; in {}", folder.display())).unwrap_or_default();
     let captured_lines = wrap(&format!("{}{place}", told.join(", ")), WIDTH - 14, LINES);
     let mut lines = entry(0, "captured", captured_lines);
+    if folder.is_some() {
+        lines.extend(entry(0, "review", wrap(REVIEW, WIDTH - 14, LINES)));
+    }
     if !captured.left_out.is_empty() {
         lines.push("not captured:".to_owned());
         lines.extend(captured.left_out.iter().flat_map(left_out));
@@ -49,4 +55,17 @@ fn left_out(left: &LeftOut) -> Vec<String> {
 
 fn ended(lines: Vec<String>) -> String {
     lines.into_iter().map(|line| line + "\n").collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_is_written_is_to_be_reviewed() {
+        let shown =
+            |folder: Option<&str>| show_captured(&Captured::default(), folder.map(Path::new));
+        assert!(shown(Some("kept")).contains("review"), "{}", shown(Some("kept")));
+        assert!(!shown(None).contains("review"), "{}", shown(None));
+    }
 }

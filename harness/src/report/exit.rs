@@ -111,7 +111,8 @@ impl ExitCode {
                 proof_help: "a weakening went wrong: something else than the expected came of it; with --require-all \
                              also one that was\n\
                              skipped, or of which not everybody was asked who is expected to notice",
-                comparison: "by `upgrade` and `rehearse`: a scenario is inconclusive on the version of `--to`",
+                comparison: "by `upgrade` and `rehearse`: a scenario is inconclusive on the version of `--to`; by `rehearse` \
+                             also where one was tried on the first cluster and not there",
             },
             ExitCode::Panicked => Meaning::same("a panic"),
             ExitCode::Interrupted => Meaning::same("SIGINT"),

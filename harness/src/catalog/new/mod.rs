@@ -19,7 +19,7 @@ use serde_json::Value;
 use super::source::Source;
 use super::{ControlFile, File, Parts, Problem, SetUp, WeakenError, identity};
 use crate::model::Control;
-pub use captured::{CAPTURED, Captured, Found, Handed, LeftOut, captured};
+pub use captured::{CAPTURED, Captured, Found, Handed, LeftOut, captured, is_of_roles, rests_on};
 use sketch::{Sketch, YOURS};
 use yaml::fields;
 

@@ -89,6 +89,7 @@ impl Existing {
                     found
                         .left_out
                         .push(LeftOut::new(&format!("every {}", kind.2), &unread(error)?));
+                    found.unread_kinds.insert(kind.2.to_owned());
                     return Ok(());
                 }
             }

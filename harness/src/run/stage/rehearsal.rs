@@ -112,11 +112,11 @@ impl OwnStage {
         }
         let objects = captured.iter().flat_map(|planned| planned.set_up.objects.iter().cloned());
         let (deciding, others): (Vec<Document>, Vec<Document>) = objects.partition(is_of_admission);
-        let mut refused = self.stage.applier.take_over(&others).await?;
+        let mut refused = self.take(&others).await?;
         self.unmet = self.read_back(plan, settings).await?;
         // It makes roles of its own, which policies of theirs may refuse.
         self.stage.while_there(self.stage.see_roles()).await??;
-        refused.extend(self.stage.applier.take_over(&deciding).await?);
+        refused.extend(self.take(&deciding).await?);
         if !is_off(settings) && deciding.iter().any(|it| it.object["kind"] == POLICY) {
             let late = self.stage.while_there(self.stage.see_policies()).await??;
             self.unmet.extend(late);
@@ -127,6 +127,11 @@ impl OwnStage {
             number => format!("{taken}, {number} not taken"),
         };
         Ok((refused, detail))
+    }
+
+    async fn take(&self, documents: &[Document]) -> Result<Refusals, StageError> {
+        let taking = self.stage.applier.take_over(documents);
+        Ok(self.stage.while_there(taking).await??)
     }
 }
 

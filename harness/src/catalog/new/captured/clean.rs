@@ -34,11 +34,16 @@ const OWN_WRITERS: [&str; 3] =
 /// What of metadata is captured.
 const KEPT_METADATA: [&str; 4] = ["name", "namespace", "labels", "annotations"];
 
-/// Holds an object as it was once, whatever was in it then.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+/// Hold an object as it was once, whatever was in it then.
+const OLDER: [&str; 4] = [
+    "kubectl.kubernetes.io/last-applied-configuration",
+    "objectset.rio.cattle.io/applied",
+    "kapp.k14s.io/original",
+    "banzaicloud.com/last-applied",
+];
 
 /// The label that the API server gives every namespace itself.
-const OWN_NAME: &str = "kubernetes.io/metadata.name";
+const OWN_NAME: [&str; 1] = ["kubernetes.io/metadata.name"];
 
 /// Who an object belongs to, where it is not captured since it would be there anyway.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,7 +67,7 @@ pub(super) fn owner(object: &Value) -> Option<Owner> {
         return Some(Owner::FlowControl);
     }
     let is_default = is_default(object) && annotation(RESTORED) != Some("false");
-    (is_default && strangers(object).is_empty()).then_some(Owner::Roles)
+    (is_default && is_untouched(object)).then_some(Owner::Roles)
 }
 
 /// Whether an API server makes a role or a binding of this name when it starts.
@@ -70,10 +75,20 @@ pub(super) fn is_default(object: &Value) -> bool {
     group(object) == RBAC && object["metadata"]["labels"][BOOTSTRAPPING] == "rbac-defaults"
 }
 
+/// Whether it is known that nobody else has written to a default role or binding.
+fn is_untouched(object: &Value) -> bool {
+    has_writers(object) && strangers(object).is_empty()
+}
+
+/// Whether it is known who has written to an object.
+pub(super) fn has_writers(object: &Value) -> bool {
+    object["metadata"]["managedFields"].as_array().is_some_and(|entries| !entries.is_empty())
+}
+
 /// Who else has written to a default role or binding.
 pub(super) fn strangers(object: &Value) -> BTreeSet<&str> {
     let entries = object["metadata"]["managedFields"].as_array().into_iter().flatten();
-    let managers = entries.filter_map(|entry| entry["manager"].as_str());
+    let managers = entries.map(|entry| entry["manager"].as_str().unwrap_or("somebody unnamed"));
     managers.filter(|manager| !OWN_WRITERS.contains(manager)).collect()
 }
 
@@ -134,9 +149,9 @@ pub(super) fn converts(object: &Value) -> bool {
 
 fn clean(metadata: &mut Map<String, Value>) {
     metadata.retain(|key, _| KEPT_METADATA.contains(&key.as_str()));
-    for (field, owned) in [("labels", OWN_NAME), ("annotations", LAST_APPLIED)] {
+    for (field, owned) in [("labels", &OWN_NAME[..]), ("annotations", &OLDER)] {
         let Some(words) = metadata.get_mut(field).and_then(Value::as_object_mut) else { continue };
-        words.remove(owned);
+        words.retain(|key, _| !owned.contains(&key.as_str()));
         if words.is_empty() {
             metadata.remove(field);
         }

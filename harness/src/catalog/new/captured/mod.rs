@@ -2,6 +2,8 @@
 //! profile that has it. What it cannot hold is told by name, with the reason.
 
 mod clean;
+mod resting;
+mod served;
 mod settings;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,8 +11,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use self::clean::{
-    Owner, cleaned, converts, group, is_default, owner, strangers, substituted, unfit,
+    Owner, cleaned, converts, group, has_writers, is_default, owner, strangers, substituted, unfit,
 };
+pub use self::resting::{is_of_roles, rests_on};
+use self::served::differing;
 pub use self::settings::Handed;
 use super::NewFile;
 use super::sketch::Sketch;
@@ -52,7 +56,7 @@ const LARGEST: usize = 1000 << 10;
 const TOLD: usize = 20;
 
 /// What was read of an existing cluster.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Found {
     /// Its objects, as its API server tells them.
     pub objects: Vec<Value>,
@@ -60,6 +64,8 @@ pub struct Found {
     pub left_out: Vec<LeftOut>,
     /// The kinds of parameters among that, by group.
     pub unread: BTreeSet<(String, String)>,
+    /// The other kinds among that.
+    pub unread_kinds: BTreeSet<String>,
 }
 
 /// What is not captured.
@@ -89,25 +95,27 @@ pub struct Captured {
     pub left_out: Vec<LeftOut>,
     /// The policies among them that can refuse.
     pub decides: Vec<Layer>,
-    /// The webhook configurations that are there and that a control of ours serves, by kind and name.
+    /// The webhook configurations that are there as a control of ours has and serves them, by kind and name.
     pub served: BTreeSet<String>,
+    /// The kinds of which nothing could be read.
+    pub unread_kinds: BTreeSet<String>,
 }
 
 /// What was captured of what was found on a cluster that is called so, and of what the reader hands in. Some webhook
-/// configurations, by kind and name, are `served` by controls of ours that have them too.
+/// configurations, by kind and name, controls of `ours` have and serve.
 pub fn captured(
     found: Found,
     cluster: &str,
     handed: &Handed,
-    served: BTreeSet<String>,
+    ours: BTreeMap<String, Value>,
 ) -> Captured {
-    let mut capture = Capture { left_out: found.left_out, served, ..Capture::default() };
+    let mut capture = Capture { left_out: found.left_out, ours, ..Capture::default() };
     for object in &found.objects {
         capture.take(object);
     }
     capture.leave_out_homeless();
     capture.leave_out_without_parameters(&found.objects, &found.unread);
-    capture.written(cluster, handed)
+    Captured { unread_kinds: found.unread_kinds, ..capture.written(cluster, handed) }
 }
 
 /// What is captured up to now.
@@ -115,8 +123,8 @@ pub fn captured(
 struct Capture {
     objects: Vec<Value>,
     left_out: Vec<LeftOut>,
+    ours: BTreeMap<String, Value>,
     served: BTreeSet<String>,
-    webhooks: BTreeSet<String>,
     /// The namespaces that are not captured, with all that is in them.
     closed: BTreeSet<String>,
     /// How much is not captured since it would be there anyway.
@@ -159,14 +167,22 @@ impl Capture {
         }
     }
 
-    /// Whoever answers for a webhook is a program of theirs.
+    /// Whoever answers for a webhook is a program of theirs, unless a control of ours has the same one.
     fn leave_webhook(&mut self, object: &Value) {
         let name = identity(object);
-        if !self.served.contains(&name) {
-            let why = "a program of theirs answers, which an embedded cluster does not have";
-            self.left_out.push(LeftOut::new(&name, why));
-        }
-        self.webhooks.insert(name);
+        let why = match self.ours.get(&name).map(|ours| differing(object, ours)) {
+            Some(fields) if fields.is_empty() => {
+                self.served.insert(name);
+                return;
+            }
+            Some(fields) => {
+                format!("it is not as the control of ours has it: {}", fields.join(", "))
+            }
+            None => {
+                "a program of theirs answers, which an embedded cluster does not have".to_owned()
+            }
+        };
+        self.left_out.push(LeftOut::new(&name, &why));
     }
 
     /// What is in a namespace needs that namespace: where it is left out the object is, where it was not to be read it is
@@ -246,8 +262,8 @@ impl Capture {
         self.left_out.extend(idle(&counts));
         self.left_out.sort();
         let decides = self.objects.iter().filter_map(layer).collect();
-        let served = &self.served & &self.webhooks;
-        Captured { files, counts, left_out: together(self.left_out), decides, served }
+        let left_out = together(self.left_out);
+        Captured { files, counts, left_out, decides, served: self.served, ..Captured::default() }
     }
 }
 
@@ -303,10 +319,12 @@ fn limits(object: &Value) -> Option<LeftOut> {
         let who: Vec<&str> = strangers(object).into_iter().collect();
         let who = if who.is_empty() { "somebody".to_owned() } else { first_of(&who, TOLD) };
         let what = format!("what another version adds to {name}");
-        return Some(LeftOut {
-            what,
-            why: format!("{who} has changed this default, so that it is captured as it stands"),
-        });
+        let why = match has_writers(object) {
+            true => format!("{who} has changed this default"),
+            false => "it has no managedFields, so that nobody knows who has changed this default"
+                .to_owned(),
+        };
+        return Some(LeftOut { what, why: why + ": it is captured as it stands" });
     }
     let why = "a webhook of theirs converts between its versions";
     converts(object).then(|| LeftOut::new(&format!("the conversion of {name}"), why))

@@ -22,12 +22,26 @@ const AUDIT_FLAGS: [(&str, &str); 4] = [
     ("audit-log-maxbackup", "10"),
 ];
 
-/// What is kept out of a folder that people review and pass on.
-const KEYS: [(&str, &str); 3] = [
-    ("Secret", "it is a Secret"),
-    ("EncryptionConfiguration", "it holds the keys with which Secrets are encrypted"),
-    ("Config", "it is a kubeconfig, which holds credentials"),
+/// The kinds of what flags of an API server name and that holds no keys. Everything else is kept out of a folder that people
+/// review and pass on: an EncryptionConfiguration, a kubeconfig, a Secret.
+const TAKEN: [&str; 9] = [
+    "AdmissionConfiguration",
+    "AuthenticationConfiguration",
+    "AuthorizationConfiguration",
+    // Of EventRateLimit, PodTolerationRestriction and, of old, ResourceQuota.
+    "Configuration",
+    "EgressSelectorConfiguration",
+    "PodSecurityConfiguration",
+    "ResourceQuotaConfiguration",
+    "TracingConfiguration",
+    "WebhookAdmissionConfiguration",
 ];
+
+/// The only field of the configurations of plug-ins that have no kind: ImagePolicyWebhook's and PodNodeSelector's.
+const PLUG_INS: [&str; 2] = ["imagePolicy", "podNodeSelectorPluginConfig"];
+
+/// What every private key in PEM begins with and ends with.
+const PRIVATE_KEY: &str = "PRIVATE KEY-----";
 
 /// What the reader hands in.
 #[derive(Debug, Default)]
@@ -67,6 +81,10 @@ impl Handed {
 
     fn read_settings(&mut self, path: &Path) -> Result<(), Problem> {
         let source = Source::new(File::read(path)?)?;
+        if source.text.contains(PRIVATE_KEY) {
+            let problem = Problem::of_file(&source.file, "it holds a private key");
+            return Err(problem.hint("leave the key out, with the flag that names it"));
+        }
         let ApiServer { flags, files } = source.parse()?;
         let folder = path.parent().unwrap_or(Path::new(""));
         for (position, name) in files.iter().enumerate() {
@@ -84,12 +102,15 @@ impl Handed {
                 ));
             }
             let file = Source::new(File::read(&folder.join(name))?)?;
-            for document in file.parse_all::<Value>()? {
-                if let Some((_, why)) = KEYS.iter().find(|(kind, _)| document["kind"] == *kind) {
-                    let message = format!("`{name}` is not captured: {why}");
-                    let hint = "leave it out, with the flag that names it";
-                    return Err(wrong(&message, hint));
-                }
+            if file.text.contains(PRIVATE_KEY)
+                || !file.parse_all::<Value>()?.iter().all(is_taken_in)
+            {
+                let message = format!(
+                    "`{name}` is not captured: it is none of what holds no keys: {}",
+                    TAKEN.join(", ")
+                );
+                let hint = "leave it out, with the flag that names it";
+                return Err(wrong(&message, hint));
             }
             self.files.insert(name.clone(), file.text);
         }
@@ -132,6 +153,18 @@ impl Handed {
         let policy = (!self.has_policy).then_some(policy);
         policy.into_iter().chain((!self.has_settings).then_some(settings)).collect()
     }
+}
+
+/// Whether a document is a configuration of a known kind, and so are those of plug-ins in it.
+fn is_taken_in(document: &Value) -> bool {
+    let Some(fields) = document.as_object() else { return false };
+    let is_known = match fields.get("kind").map(Value::as_str) {
+        Some(kind) => kind.is_some_and(|kind| TAKEN.contains(&kind)),
+        None => fields.len() == 1 && fields.keys().all(|key| PLUG_INS.contains(&key.as_str())),
+    };
+    let plug_ins = document["plugins"].as_array().into_iter().flatten();
+    let mut within = plug_ins.map(|it| &it["configuration"]).filter(|it| !it.is_null());
+    is_known && within.all(is_taken_in)
 }
 
 /// Whether a file of this name can be beside a control, and nowhere else.

@@ -46,7 +46,7 @@ fn taken(objects: &[Value]) -> Captured {
 }
 
 fn taken_of(found: Found, cluster: &str, handed: &Handed) -> Captured {
-    captured(found, cluster, handed, BTreeSet::new())
+    captured(found, cluster, handed, BTreeMap::new())
 }
 
 /// What was written, read as a catalog.
@@ -83,7 +83,10 @@ fn what_the_server_owns_is_not_written() {
         "name": "shop", "uid": "1", "resourceVersion": "2", "generation": 3, "creationTimestamp": "now",
         "finalizers": ["theirs"], "ownerReferences": [{"name": "owner"}], "selfLink": "/", "managedFields": [{}],
         "labels": {"kubernetes.io/metadata.name": "shop", "team": "a"},
-        "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}", "why": "b"},
+        "annotations": {
+            "kubectl.kubernetes.io/last-applied-configuration": "{}", "objectset.rio.cattle.io/applied": "{}",
+            "kapp.k14s.io/original": "{}", "banzaicloud.com/last-applied": "{}", "why": "b",
+        },
     });
     let more = json!({"spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}});
     let kept = json!({"name": "shop", "labels": {"team": "a"}, "annotations": {"why": "b"}});
@@ -121,6 +124,16 @@ fn what_a_cluster_has_by_itself_is_not_captured_unless_somebody_changed_it() {
     }
     let changed = [default("kubectl-edit", "true")];
     assert!(why(&taken(&changed), "adds to ClusterRole/view").contains("kubectl-edit has changed"));
+    let unknown = [json!(null), json!([])].map(|writers| {
+        let mut role = default("kube-apiserver", "true");
+        role["metadata"]["managedFields"] = writers;
+        role
+    });
+    for role in &unknown {
+        let told = taken(std::slice::from_ref(role));
+        assert_eq!(names(&told), ["ClusterRole/view"]);
+        assert!(why(&told, "adds to ClusterRole/view").contains("nobody knows"), "{role}");
+    }
     for changed in
         [default("kubectl-edit", "true"), default("kube-apiserver", "false"), flow("false")]
     {
@@ -194,10 +207,15 @@ fn webhooks_are_told_and_what_is_in_an_unread_namespace_has_one() {
     let limits = object("v1", "LimitRange", json!({"name": "a", "namespace": "shop"}), json!({}));
     let name = identity(&webhook);
     let found = Found { objects: vec![webhook.clone()], ..Found::default() };
-    let ours = BTreeSet::from([name.clone(), "ValidatingWebhookConfiguration/absent".to_owned()]);
-    let served = captured(found, "theirs", &Handed::default(), ours);
+    let absent = ("ValidatingWebhookConfiguration/absent".to_owned(), webhook.clone());
+    let ours = BTreeMap::from([(name.clone(), webhook.clone()), absent]);
+    let served = captured(found.clone(), "theirs", &Handed::default(), ours);
     assert_eq!(why(&served, "Configuration/theirs"), "");
-    assert_eq!(served.served, BTreeSet::from([name]));
+    assert_eq!(served.served, BTreeSet::from([name.clone()]));
+    let other = BTreeMap::from([(name, json!({"webhooks": [{"name": "other"}]}))]);
+    let unlike = captured(found, "theirs", &Handed::default(), other);
+    assert!(why(&unlike, "Configuration/theirs").contains("not as the control of ours has it"));
+    assert_eq!(unlike.served, BTreeSet::new());
     let captured = taken(&[webhook, limits]);
     assert_eq!(captured.served, BTreeSet::new());
     assert!(why(&captured, "Configuration/theirs").contains("embedded cluster"));
@@ -325,6 +343,19 @@ fn what_is_handed_in_is_a_part_of_the_control_and_holds_no_keys() {
             "{words}"
         );
     }
+    let pem = "kind: AdmissionConfiguration\n# -----BEGIN RSA PRIVATE KEY-----\n";
+    let nested = "kind: AdmissionConfiguration\nplugins: [{configuration: {kind: Config}}]\n";
+    let rate = "kind: AdmissionConfiguration\nplugins: [{configuration: {kind: Configuration}}]\n";
+    for file in
+        [pem, nested, "token,user,1\n", "- a\n", "users: []\n", "imagePolicy: {}\nusers: []\n"]
+    {
+        let words = told("files: [keys.yaml]", &[("keys.yaml", file)]);
+        assert!(words.contains("`keys.yaml` is not captured"), "{file}: {words}");
+    }
+    for file in [rate, "imagePolicy: {}\n", "kind: AuthenticationConfiguration\n"] {
+        assert_eq!(told("files: [keys.yaml]", &[("keys.yaml", file)]), "", "{file}");
+    }
+    assert!(told("flags: {a: '-----BEGIN PRIVATE KEY-----'}", &[]).contains("a private key"));
     assert!(told("{}", &[("policy.yaml", "kind: Secret\n")]).contains("it is no audit policy"));
     assert!(Handed::read(Some(Path::new("/nowhere/policy.yaml")), None).is_err());
 }
