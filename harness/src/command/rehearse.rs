@@ -183,7 +183,8 @@ impl Rehearsed<'_> {
                 let Reached { existing, grounded, .. } = &reached;
                 let values = rehearsal.values();
                 run::visit(&mut plan, grounded, existing, values, visit, progress).await?;
-                Ok::<_, Error>(())
+                // What ended meanwhile let in what it should refuse.
+                Ok::<_, Error>(rehearsal.see_servers().await?)
             };
             rehearsal.while_there(visiting).await??;
             Ok(rehearsal.made_in())
@@ -224,8 +225,8 @@ impl Rehearsed<'_> {
             let is_review = |action: &Action| matches!(action, Action::Review(_));
             let reviews = entry.scenario.actions().any(is_review).then(|| REVIEWS.to_owned());
             let unread = || {
-                let why = resting(grounded, entry, &captured.unread_kinds);
-                why.map(|it| it + ", which could not be read")
+                let why = resting(grounded, entry, &captured.lacking);
+                why.map(|it| it + ", of which not all is captured")
             };
             let lacking = lacks.why_not(&run::needs(grounded, entry)).or(reviews).or_else(unread);
             let mut tested = entry.scenario.controls().into_iter().filter(|id| !is_ours(id));

@@ -193,7 +193,7 @@ fn reviewed(review: &Review) -> Vec<Right> {
             &["validatingadmissionpolicies", "validatingadmissionpolicybindings"],
         ),
         Review::Bindings(_) => {
-            let bindings = lists(RBAC, &["clusterrolebindings", "rolebindings"]);
+            let bindings = lists(RBAC, &["clusterrolebindings", "rolebindings", "clusterroles"]);
             [bindings, lists("", &["serviceaccounts"])].concat()
         }
         Review::ServiceAccounts(_) => lists("", &["serviceaccounts", "secrets"]),

@@ -10,7 +10,7 @@ use super::end::End;
 use super::lacking::{self, DEFINITION};
 use super::{OwnStage, Stage, StageError};
 use crate::audit::AuditLog;
-use crate::catalog::{Document, Values};
+use crate::catalog::{Document, Planned, Values};
 use crate::cluster::{Created, Group, Own, Settings, Sight, WebhookServers};
 use crate::model::RunEvent;
 use crate::run::{Plan, Progress};
@@ -128,7 +128,7 @@ impl OwnStage {
         // An object may be both a target's and a control's: then it is as the control says, which may be weakened.
         stage.apply_targets(plan).await?;
         stage.applier.apply(&plan.people).await?;
-        let (guards, others) = parts(plan);
+        let (guards, others) = parts(&plan.controls);
         tokio::try_join!(stage.apply_all(&others), stage.until_targets_ready(plan))?;
         if guards.iter().any(|guard| !guard.is_empty()) {
             // They may refuse those that are made to see it, and the controller that puts roles together.
@@ -161,8 +161,10 @@ fn rests_on_its_own(object: &Value) -> bool {
 }
 
 /// The objects of each control: those that guard roles, and all others.
-fn parts(plan: &Plan<'_>) -> (Vec<Vec<Document>>, Vec<Vec<Document>>) {
-    let parted = plan.controls.iter().map(|planned| {
+pub(super) fn parts<'p>(
+    controls: impl IntoIterator<Item = &'p Planned>,
+) -> (Vec<Vec<Document>>, Vec<Vec<Document>>) {
+    let parted = controls.into_iter().map(|planned| {
         planned.set_up.objects.iter().cloned().partition(|it| guards_roles(&it.object))
     });
     parted.unzip()
@@ -179,7 +181,7 @@ pub(super) fn guards_roles(object: &Value) -> bool {
 
 impl Stage {
     /// Applies the objects of several controls, side by side.
-    async fn apply_all(&self, controls: &[Vec<Document>]) -> Result<(), StageError> {
+    pub(super) async fn apply_all(&self, controls: &[Vec<Document>]) -> Result<(), StageError> {
         try_join_all(controls.iter().map(|objects| self.applier.apply(objects))).await?;
         Ok(())
     }

@@ -9,7 +9,7 @@ use kube::Api;
 use kube::api::PostParams;
 use serde_json::{Value, json};
 
-use super::assembly::create;
+use super::assembly::{create, parts};
 use super::{ACTING, ControlError, OwnStage, Stage, StageError};
 use crate::catalog::{CAPTURED, Document, Planned, Values};
 use crate::cluster::{Existing, Outside, Own, Refusals, RunFolder, Settings};
@@ -87,6 +87,14 @@ impl Rehearsal {
         Existing::passing(&self.own.stage.values.run, &self.folder)
     }
 
+    /// Sees that whatever serves webhooks still does.
+    ///
+    /// # Errors
+    /// When something of it has ended by itself, with its last words.
+    pub async fn see_servers(&self) -> Result<(), StageError> {
+        self.own.see_servers().await
+    }
+
     /// Does something that the end of the cluster ends.
     ///
     /// # Errors
@@ -106,16 +114,17 @@ impl OwnStage {
         self.is_complete(completing);
         let (captured, ours): (Vec<&Planned>, Vec<&Planned>) =
             plan.controls.iter().partition(|planned| planned.control.id == CAPTURED);
-        // What they have may refuse what is ours.
-        for planned in ours {
-            self.stage.applier.apply(&planned.set_up.objects).await?;
-        }
+        // What they have may refuse what is ours, and what guards roles all that is made up to then.
+        let (guards, first) = parts(ours);
+        self.stage.apply_all(&first).await?;
         let objects = captured.iter().flat_map(|planned| planned.set_up.objects.iter().cloned());
         let (deciding, others): (Vec<Document>, Vec<Document>) = objects.partition(is_of_admission);
         let mut refused = self.take(&others).await?;
         self.unmet = self.read_back(plan, settings).await?;
         // It makes roles of its own, which policies of theirs may refuse.
         self.stage.while_there(self.stage.see_roles()).await??;
+        self.stage.apply_all(&guards).await?;
+        self.stage.while_there(self.see_servers()).await??;
         refused.extend(self.take(&deciding).await?);
         if !is_off(settings) && deciding.iter().any(|it| it.object["kind"] == POLICY) {
             let late = self.stage.while_there(self.stage.see_policies()).await??;

@@ -97,8 +97,8 @@ pub struct Captured {
     pub decides: Vec<Layer>,
     /// The webhook configurations that are there as a control of ours has and serves them, by kind and name.
     pub served: BTreeSet<String>,
-    /// The kinds of which nothing could be read.
-    pub unread_kinds: BTreeSet<String>,
+    /// The kinds of which not all is captured: what rests on them is decided otherwise on the other cluster.
+    pub lacking: BTreeSet<String>,
 }
 
 /// What was captured of what was found on a cluster that is called so, and of what the reader hands in. Some webhook
@@ -109,13 +109,14 @@ pub fn captured(
     handed: &Handed,
     ours: BTreeMap<String, Value>,
 ) -> Captured {
-    let mut capture = Capture { left_out: found.left_out, ours, ..Capture::default() };
+    let Found { left_out, unread_kinds: lacking, .. } = found;
+    let mut capture = Capture { left_out, ours, lacking, ..Capture::default() };
     for object in &found.objects {
         capture.take(object);
     }
     capture.leave_out_homeless();
     capture.leave_out_without_parameters(&found.objects, &found.unread);
-    Captured { unread_kinds: found.unread_kinds, ..capture.written(cluster, handed) }
+    capture.written(cluster, handed)
 }
 
 /// What is captured up to now.
@@ -127,6 +128,10 @@ struct Capture {
     served: BTreeSet<String>,
     /// The namespaces that are not captured, with all that is in them.
     closed: BTreeSet<String>,
+    /// Those of them that a file cannot hold: what is in them decides there.
+    lost: BTreeSet<String>,
+    /// The kinds of which not all is captured.
+    lacking: BTreeSet<String>,
     /// How much is not captured since it would be there anyway.
     owned: BTreeMap<Owner, usize>,
 }
@@ -144,13 +149,27 @@ impl Capture {
             None => unfit(object),
         };
         let cleaned = cleaned(object);
-        match why.or_else(|| unwritable(&cleaned)) {
-            Some(why) => self.leave(object, &why),
-            None => {
+        match (why, unwritable(&cleaned)) {
+            (Some(why), _) => self.leave(object, &why),
+            (None, Some(why)) => self.lose(object, &why),
+            (None, None) => {
                 self.left_out.extend(limits(object));
                 self.objects.push(cleaned);
             }
         }
+    }
+
+    /// Leaves an object out that decides there. A policy, what binds it and its parameters take themselves out by their names.
+    fn lose(&mut self, object: &Value, why: &str) {
+        if let Some(name) =
+            object["metadata"]["name"].as_str().filter(|_| object["kind"] == "Namespace")
+        {
+            self.lost.insert(name.to_owned());
+        }
+        let kind = object["kind"].as_str().unwrap_or_default();
+        let is_alone = KINDS[rank(object)].0 == kind;
+        self.lacking.extend(is_alone.then(|| kind.to_owned()));
+        self.leave(object, why);
     }
 
     /// Leaves an object out; where it is a namespace, with all that is in it.
@@ -190,7 +209,14 @@ impl Capture {
     fn leave_out_homeless(&mut self) {
         let closed = std::mem::take(&mut self.closed);
         let place = |object: &Value| object["metadata"]["namespace"].as_str().map(str::to_owned);
-        self.objects.retain(|it| !place(it).is_some_and(|place| closed.contains(&place)));
+        let is_in = |names: &BTreeSet<String>, it: &Value| {
+            place(it).is_some_and(|place| names.contains(&place))
+        };
+        let lost = std::mem::take(&mut self.lost);
+        let gone: Vec<Value> = self.objects.extract_if(.., |it| is_in(&closed, it)).collect();
+        for object in gone.iter().filter(|it| is_in(&lost, it)) {
+            self.lose(object, "its namespace is not captured");
+        }
         let made: BTreeSet<String> = self.objects.iter().map(identity).collect();
         let places: BTreeSet<String> = self.objects.iter().filter_map(place).collect();
         let unread = places.into_iter().filter(|it| !made.contains(&format!("Namespace/{it}")));
@@ -263,7 +289,8 @@ impl Capture {
         self.left_out.sort();
         let decides = self.objects.iter().filter_map(layer).collect();
         let left_out = together(self.left_out);
-        Captured { files, counts, left_out, decides, served: self.served, ..Captured::default() }
+        let Capture { served, lacking, .. } = self;
+        Captured { files, counts, left_out, decides, served, lacking }
     }
 }
 

@@ -268,6 +268,32 @@ fn hostile_names_stay_texts_in_files_of_ours() {
     assert!(why(&substituted, "a${run}b").contains("`${run`"), "{:?}", substituted.left_out);
 }
 
+/// What decides there and is on no other side is no "the same".
+#[test]
+fn what_a_file_cannot_hold_takes_out_its_kind() {
+    let namespace = |annotation: &str| {
+        let metadata = json!({"name": "shop", "annotations": {"team": annotation}});
+        object("v1", "Namespace", metadata, json!({}))
+    };
+    let quota = object(
+        "v1",
+        "ResourceQuota",
+        json!({"name": "q", "namespace": "shop"}),
+        json!({"spec": {}}),
+    );
+    let lost = taken(&[namespace("${run}"), quota.clone()]);
+    assert_eq!(names(&lost), [""; 0]);
+    assert_eq!(why(&lost, "ResourceQuota/shop/q"), "its namespace is not captured");
+    let kinds =
+        |kinds: &[&str]| kinds.iter().map(|kind| (*kind).to_owned()).collect::<BTreeSet<_>>();
+    assert_eq!(lost.lacking, kinds(&["Namespace", "ResourceQuota"]));
+    assert_eq!(taken(&[role("a${run}b")]).lacking, kinds(&["ClusterRole"]));
+    assert_eq!(taken(&[namespace("mine"), quota.clone()]).lacking, kinds(&[]));
+    let mut going = namespace("mine");
+    going["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    assert_eq!(taken(&[going, quota]).lacking, kinds(&[]), "what goes decides nothing any more");
+}
+
 fn captured_on(cluster: &str) -> Captured {
     taken_of(Found::default(), cluster, &Handed::default())
 }
