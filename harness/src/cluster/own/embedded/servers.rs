@@ -321,8 +321,7 @@ async fn stop(seated: &Seated) {
 
 /// A kubeconfig as another, acting as this user.
 fn with_user(kubeconfig: &Path, user: &str) -> Result<Vec<u8>, ClusterError> {
-    let unread = |error: kube::config::KubeconfigError| ClusterError::from(error);
-    let mut config = Kubeconfig::read_from(kubeconfig).map_err(unread)?;
+    let mut config = Kubeconfig::read_from(kubeconfig)?;
     for auth in config.auth_infos.iter_mut().filter_map(|it| it.auth_info.as_mut()) {
         auth.impersonate = Some(user.to_owned());
     }
