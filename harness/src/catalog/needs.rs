@@ -71,6 +71,11 @@ impl Entry {
         self.enters(&turn.action) && !(self.without_pods && is_known_by_words && is_stream)
     }
 
+    /// The pods of its target that must be ready before it is tried, by namespace and name.
+    pub fn awaited(&self) -> impl Iterator<Item = &(String, String)> {
+        self.turns.iter().flat_map(|turn| self.target.awaited(&turn.action))
+    }
+
     /// The control of which its permits prove something in a pod that they are lent, and the namespace of that: it must act
     /// there. Authorization goes by roles, wherever they are held.
     pub fn lent_place(&self) -> Option<(&ControlEntry, &str)> {
@@ -144,6 +149,15 @@ fn is_by_rights(blocked: &Blocked<Arc<ControlEntry>>) -> bool {
     layers.iter().all(|it| matches!(it, Layer::Authorization | Layer::UpgradeCheck))
 }
 
+/// Whether what a request is answered may depend on which pods are ready.
+fn leads_to_pods(request: &Request) -> bool {
+    ApiPath::parse(&request.path).is_some_and(|path| match path.resource.as_str() {
+        "pods" => !path.name.is_empty(),
+        "nodes" | "services" | "endpoints" | "endpointslices" => true,
+        _ => false,
+    })
+}
+
 /// Whether it binds a ClusterRole of ours, which is a Role in each namespace on an existing cluster.
 fn binds_ours(request: &Request) -> bool {
     let role = request.body.as_ref().map(|body| &body["roleRef"]);
@@ -154,6 +168,31 @@ fn binds_ours(request: &Request) -> bool {
 }
 
 impl Target {
+    /// Its pods that must be ready for an action: the one that it goes into, or all of them where it goes to what leads to
+    /// any of them. To read or change an object it need not run.
+    pub fn awaited<'a>(&'a self, action: &Action) -> Vec<&'a (String, String)> {
+        let (namespace, pod) = match action {
+            Action::Exec(exec) => (exec.namespace.as_deref(), exec.pod.as_deref()),
+            Action::Ephemeral(ephemeral) => {
+                (ephemeral.namespace.as_deref(), ephemeral.pod.as_deref())
+            }
+            Action::Attach(attach) => (None, attach.pod.as_deref()),
+            Action::PortForward(forward) => (None, forward.pod.as_deref()),
+            Action::Request(request) if !leads_to_pods(request) => return Vec::new(),
+            Action::Request(_) | Action::Connect(_) | Action::Resolve(_) | Action::Kubelet(_) => {
+                return self.pods.iter().collect();
+            }
+            Action::Pod(_)
+            | Action::Etcd(_)
+            | Action::AuditLog(_)
+            | Action::Grants(_)
+            | Action::Review(_)
+            | Action::Rights(_) => return Vec::new(),
+        };
+        let meant = (namespace.unwrap_or(&self.namespace), pod.or(self.pod()).unwrap_or_default());
+        self.pods.iter().filter(|(place, name)| (place.as_str(), name.as_str()) == meant).collect()
+    }
+
     /// Whether a namespace is made for it.
     pub(super) fn has(&self, name: &str) -> bool {
         self.objects.iter().any(|document| namespace(&document.object) == Some(name))

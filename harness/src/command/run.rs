@@ -34,7 +34,7 @@ pub async fn start(arguments: RunArguments) -> Result<ExitCode, Error> {
     }
     let lines = arguments.keep_evidence.as_deref().map(KeptLines::open).transpose()?;
     let reporter = reporter(&arguments.output)?.waiving(waivers).keeping(lines);
-    let plan = Plan::new(&catalog, &profile, choice.cluster, entries);
+    let plan = Plan::new(&catalog, &profile, choice.cluster, entries).without_bystanders(&catalog);
     let work = async |made: &Made, progress: &Progress| {
         begin(&plan, &options, arguments.output.require_all, choice, made, progress).await
     };

@@ -121,7 +121,8 @@ async fn run(
     options: &Options,
     files: Vec<ReportFile>,
 ) -> Result<Conducted, Error> {
-    let plan = Plan::new(catalog, profile, choice.cluster, entries.to_vec());
+    let plan =
+        Plan::new(catalog, profile, choice.cluster, entries.to_vec()).without_bystanders(catalog);
     let work = async |made: &Made, progress: &Progress| {
         begin(&plan, options, false, choice, made, progress).await
     };

@@ -57,8 +57,12 @@ pub struct Options {
 
 /// Tells of scenarios that cannot run, and why.
 pub fn skip(skipped: &[(&Entry, String)], require_all: bool, progress: &Progress) {
+    let verdict = if require_all { Verdict::Inconclusive } else { Verdict::Skipped };
+    leave_out(skipped, verdict, progress);
+}
+
+fn leave_out(skipped: &[(&Entry, String)], verdict: Verdict, progress: &Progress) {
     for (entry, cause) in skipped {
-        let verdict = if require_all { Verdict::Inconclusive } else { Verdict::Skipped };
         let skipped = execute::without_attempts(entry, verdict, cause.clone());
         progress.tell(RunEvent::ScenarioFinished(Box::new(skipped)));
     }
@@ -138,8 +142,12 @@ pub async fn visit(
         stage.settle(plan, grounded, visit.with_pods).await
     };
     let furnishing = async { stage.while_there(furnishing).await? };
-    progress.step("staged", "making what scenarios act on", furnishing).await?;
+    let late = progress.step("staged", "making what scenarios act on", furnishing).await?;
     skip(&plan.skipped[planned..], visit.require_all, progress);
+    let refused = plan.skipped.len();
+    plan.skip(&late);
+    // It may be ready another night: nobody has said that these cannot be tried here.
+    leave_out(&plan.skipped[refused..], Verdict::Inconclusive, progress);
     keep_lines(&stage, visit.keeps_lines, progress).await?;
     let deadline = tokio::time::Instant::now() + visit.deadline;
     match &existing.sight.log {

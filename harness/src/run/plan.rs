@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::catalog::{
     Catalog, ControlEntry, ControlFile, Document, Entry, KnownRights, Lacks, PersonaEntry, Planned,
     ProfileEntry, Question, SetUp, Target, Turn, Values, identity, join, join_flag, namespace,
-    people,
+    people, words,
 };
 use crate::cluster::Settings;
 use crate::model::{
@@ -88,6 +88,79 @@ impl<'a> Plan<'a> {
         let made = targets.iter().flat_map(|target| &target.objects);
         let namespaces = made.filter_map(|document| namespace(&document.object)).collect();
         people(&self.personas(), &catalog.personas, &namespaces)
+    }
+
+    /// Leaves out what controls make for bystanders: personas as whom nothing is tried, and whom nothing names. What looks
+    /// at roles at large needs all of them. So does a proof, whose weakenings change them.
+    pub fn without_bystanders(mut self, catalog: &Catalog) -> Self {
+        if self.looks_at_large() {
+            return self;
+        }
+        let named = self.named();
+        let needed = people(&self.concerned(catalog, &named), &catalog.personas, &borrow(&named));
+        let needed: BTreeSet<String> = needed.iter().map(|it| identity(&it.object)).collect();
+        let is_needed = |it: &Document| match namespace(&it.object) {
+            Some(name) => named.contains(name),
+            None => needed.contains(&identity(&it.object)),
+        };
+        for planned in self.controls.iter_mut().filter(|planned| planned.unweakened) {
+            let made = planned.control.made.values().flatten().map(|it| identity(&it.object));
+            let made: BTreeSet<String> = made.collect();
+            let objects = &mut planned.set_up.objects;
+            objects.retain(|it| !made.contains(&identity(&it.object)) || is_needed(it));
+        }
+        self
+    }
+
+    /// The personas that something rests on: who acts, whose account they borrow, and who is named, or has a role that is.
+    fn concerned<'c>(
+        &self,
+        catalog: &'c Catalog,
+        named: &BTreeSet<String>,
+    ) -> Vec<&'c PersonaEntry> {
+        let acting = self.personas();
+        let is_borrowed = |account: &Persona| {
+            acting.iter().any(|persona| match (&persona.who, account) {
+                (Persona::Impersonated(it), Persona::ServiceAccount(account)) => {
+                    it.by.as_ref() == Some(account)
+                }
+                _ => false,
+            })
+        };
+        let is_concerned = |entry: &&PersonaEntry| {
+            acting.iter().any(|persona| persona.name == entry.name)
+                || is_borrowed(&entry.who)
+                || named.contains(&entry.name)
+                || entry.roles.iter().any(|role| named.contains(&role.cluster_role))
+        };
+        catalog.personas.values().map(Arc::as_ref).filter(is_concerned).collect()
+    }
+
+    /// Whether something looks at what roles grant at large.
+    fn looks_at_large(&self) -> bool {
+        let at_large = |it: &Turn| {
+            matches!(it.action, Action::Grants(_) | Action::Review(_) | Action::Rights(_))
+        };
+        self.turns().any(at_large)
+    }
+
+    /// What is named by anything that is tried or asked, or by a target.
+    fn named(&self) -> BTreeSet<String> {
+        let actions = self.turns().map(|turn| &turn.action);
+        let actions = actions.chain(self.questions().map(|question| &question.ready.r#do));
+        let mut texts: String = actions.map(|action| format!("{action:?} ")).collect();
+        for target in self.targets() {
+            texts.extend(target.objects.iter().map(|it| format!("{} ", it.object)));
+        }
+        words(&texts).map(str::to_owned).collect()
+    }
+
+    /// Whether rules that controllers put together grant something that matters: one of these roles is bound or named.
+    pub fn rests_on(&self, roles: &BTreeSet<String>) -> bool {
+        let is_bound = |it: &Document| {
+            it.object["roleRef"]["name"].as_str().is_some_and(|name| roles.contains(name))
+        };
+        self.looks_at_large() || self.objects().any(is_bound) || !self.named().is_disjoint(roles)
     }
 
     /// Skips what the cluster itself gives a reason for, by the scenario's id.
@@ -185,6 +258,13 @@ impl<'a> Plan<'a> {
         by_name.into_values().collect()
     }
 
+    /// The pods of its targets that must be ready, by namespace and name, each once.
+    pub fn awaited(&self) -> BTreeSet<&(String, String)> {
+        let asked = self.questions().filter_map(|it| Some((it.target.as_deref()?, &it.ready.r#do)));
+        let asked = asked.flat_map(|(target, action)| target.awaited(action));
+        self.scenarios.iter().flat_map(|entry| entry.awaited()).chain(asked).collect()
+    }
+
     /// All that is tried.
     pub fn turns(&self) -> impl Iterator<Item = &Turn> {
         self.scenarios.iter().flat_map(|entry| &entry.turns)
@@ -204,6 +284,10 @@ impl<'a> Plan<'a> {
         let by_name: BTreeMap<&str, &PersonaEntry> = all.map(|it| (it.name.as_str(), it)).collect();
         by_name.into_values().collect()
     }
+}
+
+fn borrow(names: &BTreeSet<String>) -> BTreeSet<&str> {
+    names.iter().map(String::as_str).collect()
 }
 
 /// What a cluster must have for a scenario. What its controls need is their own.
@@ -344,6 +428,69 @@ mod tests {
         let configuration: Value = serde_saphyr::from_str(file).expect("YAML");
         let plug_ins = configuration["plugins"].as_array().expect("plug-ins").iter();
         plug_ins.map(|it| it["name"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
+    /// The pods that are waited for where one scenario of ours is tried on a cluster that is there.
+    fn awaited(id: &str) -> Vec<String> {
+        let catalog = Catalog::load(None).expect("our own catalog");
+        let entry = catalog.scenarios.iter().find(|it| it.id == id).expect("one of ours");
+        entry
+            .awaited()
+            .map(|(namespace, pod)| format!("{namespace}/{pod}"))
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect()
+    }
+
+    #[test]
+    fn only_pods_that_are_gone_into_are_waited_for() {
+        assert_eq!(awaited("exec-interactive"), ["production-app/app"]);
+        assert_eq!(awaited("exec-named-containers"), ["production-app/meshed"]);
+        assert_eq!(awaited("secret-get"), [""; 0]);
+        assert_eq!(awaited("pod-privileged"), [""; 0]);
+        // A Service leads to any of them, and a node to all.
+        assert_eq!(awaited("egress-database").len(), 5);
+        assert_eq!(awaited("nodes-proxy-denied"), ["plain-app/app"]);
+    }
+
+    /// The objects of the profile's controls where some scenarios are tried alone.
+    fn set_up(ids: &[&str]) -> BTreeSet<String> {
+        let catalog = Catalog::load(None).expect("our own catalog");
+        let entries = catalog.scenarios.iter().filter(|it| ids.contains(&it.id.as_str()));
+        let plan = plan(&catalog, ClusterType::Kind, entries.collect());
+        let plan = plan.without_bystanders(&catalog);
+        let objects = plan.controls.iter().flat_map(|planned| &planned.set_up.objects);
+        objects.map(|it| identity(&it.object)).collect()
+    }
+
+    #[test]
+    fn bystanders_are_not_made() {
+        let alone = set_up(&["exec-interactive"]);
+        let has = |identity: &str| alone.contains(identity);
+        // Who acts, and whom the controls' own questions are asked as.
+        assert!(has("ServiceAccount/brinell-personas/operator"), "{alone:?}");
+        assert!(has("ServiceAccount/brinell-personas/developer"));
+        assert!(has("RoleBinding/production-app/operator") && has("ClusterRole/brinell-operator"));
+        assert!(has("Namespace/production-app") && has("Namespace/brinell-exec-guard"));
+        assert!(!has("RoleBinding/staging-app/operator") && !has("Namespace/staging-app"));
+        assert!(!has("ServiceAccount/brinell-personas/viewer"));
+        assert!(!has("ClusterRole/brinell-reader"));
+        // What reads all roles, finds all of them.
+        let read = set_up(&["exec-interactive", "exec-grants-reviewed"]);
+        assert!(read.contains("ServiceAccount/brinell-personas/viewer"));
+        assert!(read.contains("RoleBinding/staging-app/operator"));
+    }
+
+    #[test]
+    fn controllers_are_waited_for_where_a_role_of_theirs_is_bound() {
+        let catalog = Catalog::load(None).expect("our own catalog");
+        let rests = |id: &str| {
+            let entries = catalog.scenarios.iter().filter(|it| it.id == id).collect();
+            let plan = plan(&catalog, ClusterType::Kind, entries).without_bystanders(&catalog);
+            plan.rests_on(&BTreeSet::from(["admin".to_owned(), "view".to_owned()]))
+        };
+        assert!(!rests("exec-interactive"));
+        assert!(rests("rights-colleague"));
     }
 
     #[test]

@@ -262,16 +262,34 @@ fn see_no_production(
     }
 }
 
-/// Whether a name says that it is a production cluster's.
+/// Whether a name says that it is a production cluster's: `prod` and its like are a word of it, or end one (`euprod`).
 fn looks_like_production(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    let words: Vec<&str> = name.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+    let words = name.split(|c: char| !c.is_ascii_alphanumeric());
+    let words: Vec<&str> =
+        words.map(|word| word.trim_matches(|c: char| c.is_ascii_digit())).collect();
     words.iter().enumerate().any(|(position, word)| {
-        let before = position.checked_sub(1).and_then(|it| words.get(it));
-        let is_negated = before.is_some_and(|it| ["non", "no", "not", "pre"].contains(it));
-        ["prod", "production", "prd", "live"].contains(word) && !is_negated
+        let before = match position.checked_sub(1).map(|it| words[it]) {
+            // Elsewhere it is Norway.
+            Some("no") if position > 1 => "",
+            before => before.unwrap_or_default(),
+        };
+        PRODUCTION.iter().any(|said| *word == *said && !OTHERS.contains(&before))
+            || ENDING.iter().any(|said| {
+                let start = word.strip_suffix(said).unwrap_or_default();
+                !start.is_empty() && !OTHERS.contains(&start)
+            })
     })
 }
+
+/// The words for it.
+const PRODUCTION: [&str; 4] = ["prod", "production", "prd", "live"];
+
+/// Those that may end a word.
+const ENDING: [&str; 2] = ["prod", "production"];
+
+/// What turns one of them into its contrary.
+const OTHERS: [&str; 4] = ["non", "no", "not", "pre"];
 
 #[cfg(test)]
 mod tests {
@@ -279,13 +297,35 @@ mod tests {
 
     #[test]
     fn production_is_known_by_its_name() {
-        for name in
-            ["prod", "eu-prod-1", "PROD.example.com", "shop-production", "live", "gke_x_prd"]
-        {
+        for name in [
+            "prod",
+            "eu-prod-1",
+            "PROD.example.com",
+            "shop-production",
+            "live",
+            "gke_x_prd",
+            "prod1",
+            "eks-prod01",
+            "production2",
+            "euprod",
+            "2prod",
+            "aks-no-prod",
+        ] {
             assert!(looks_like_production(name), "{name}");
         }
-        for name in ["staging", "nonprod", "non-prod-2", "pre-prod", "product-team", "kind-prodder"]
-        {
+        for name in [
+            "staging",
+            "nonprod",
+            "nonprod2",
+            "preprod",
+            "non-prod-2",
+            "no-prod",
+            "eu-pre-prod",
+            "product-team",
+            "kind-prodder",
+            "alive",
+            "olive-1",
+        ] {
             assert!(!looks_like_production(name), "{name}");
         }
     }

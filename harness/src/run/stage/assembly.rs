@@ -129,10 +129,10 @@ impl OwnStage {
         stage.apply_targets(plan).await?;
         stage.applier.apply(&plan.people).await?;
         let (guards, others) = parts(&plan.controls);
-        tokio::try_join!(stage.apply_all(&others), stage.until_targets_ready(plan))?;
+        tokio::try_join!(stage.apply_all(&others), stage.until_ready(plan.awaited()))?;
         if guards.iter().any(|guard| !guard.is_empty()) {
             // They may refuse those that are made to see it, and the controller that puts roles together.
-            stage.see_roles().await?;
+            stage.see_roles(plan).await?;
             stage.apply_all(&guards).await?;
         }
         for labels in plan.controls.iter().filter_map(|planned| planned.set_up.stopped.as_deref()) {
@@ -189,12 +189,6 @@ impl Stage {
     async fn apply_targets(&self, plan: &Plan<'_>) -> Result<(), StageError> {
         let targets = plan.targets().into_iter();
         try_join_all(targets.map(|target| self.applier.apply(&target.objects))).await?;
-        Ok(())
-    }
-
-    pub(super) async fn until_targets_ready(&self, plan: &Plan<'_>) -> Result<(), StageError> {
-        let targets = plan.targets().into_iter();
-        try_join_all(targets.map(|target| self.until_ready(target))).await?;
         Ok(())
     }
 

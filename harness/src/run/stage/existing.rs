@@ -1,12 +1,13 @@
 //! An existing cluster with our own namespaces on it, or with what we make in those that are given: targets, and personas
 //! with their roles. Nothing else is touched.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::end::End;
 use super::{Stage, StageError};
 use crate::attack::closed;
-use crate::catalog::{Document, Grounded, Values, namespace, outside};
+use crate::catalog::{Document, Entry, Grounded, Values, namespace, outside};
 use crate::cluster::{Existing, Outside, PullCredentials, Refusals, Sight};
 use crate::model::Door;
 use crate::run::Plan;
@@ -60,19 +61,27 @@ impl Stage {
         Ok(self.applier.create(&documents, &pulling).await?)
     }
 
-    /// Waits until what was made can be acted on, and gives personas their identities.
+    /// Waits until what was made can be acted on, and gives personas their identities. Returns why scenarios cannot be
+    /// tried, by their ids: a pod that they go into is not ready in time.
     pub(in crate::run) async fn settle(
         &self,
         plan: &Plan<'_>,
         grounded: &Grounded,
         with_pods: bool,
-    ) -> Result<((), String), StageError> {
-        if with_pods {
-            self.until_targets_ready(plan).await?;
-        }
+    ) -> Result<(BTreeMap<String, String>, String), StageError> {
+        let awaited = if with_pods { plan.awaited() } else { BTreeSet::new() };
+        let late = self.late(awaited).await?;
         self.identify_all(plan).await?;
         let namespaces = grounded.namespaces(&plan.targets()).count();
         let personas = count(plan.personas().len(), "persona");
-        Ok(((), format!("{}, {personas}", count(namespaces, "namespace"))))
+        let mut detail = format!("{}, {personas}", count(namespaces, "namespace"));
+        if !late.is_empty() {
+            detail.push_str(&format!("; {} not ready", count(late.len(), "pod")));
+        }
+        let why = |entry: &&Entry| {
+            let why = entry.awaited().find_map(|pod| late.get(pod))?;
+            Some((entry.id.clone(), why.clone()))
+        };
+        Ok((plan.scenarios.iter().copied().filter_map(|it| why(&it)).collect(), detail))
     }
 }

@@ -50,7 +50,7 @@ impl OwnStage {
     async fn see_roles(&self, plan: &Plan<'_>) -> Result<(), StageError> {
         match plan.objects().any(|it| guards_roles(&it.object)) {
             true => Ok(()),
-            false => self.stage.see_roles().await,
+            false => self.stage.see_roles(plan).await,
         }
     }
 

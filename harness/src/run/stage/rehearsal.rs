@@ -122,7 +122,7 @@ impl OwnStage {
         let mut refused = self.take(&others).await?;
         self.unmet = self.read_back(plan, settings).await?;
         // It makes roles of its own, which policies of theirs may refuse.
-        self.stage.while_there(self.stage.see_roles()).await??;
+        self.stage.while_there(self.stage.see_roles(plan)).await??;
         self.stage.apply_all(&guards).await?;
         self.stage.while_there(self.see_servers()).await??;
         refused.extend(self.take(&deciding).await?);

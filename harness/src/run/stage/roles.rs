@@ -1,5 +1,7 @@
 //! Whether what roles grant acts: only then does a refusal tell anything of a role, and a permit of its control.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
 };
@@ -13,6 +15,7 @@ use super::{ACTING, Stage, StageError, not_ready};
 use crate::catalog::Document;
 use crate::cluster::all;
 use crate::poll;
+use crate::run::Plan;
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 
@@ -27,19 +30,22 @@ const SOMEWHERE: &str = "somewhere";
 
 impl Stage {
     /// Waits until everything that is granted by now acts: the rules of aggregated roles are there, which a controller
-    /// puts together, and the API server has read all roles and bindings.
+    /// puts together, where anything of the plan rests on one, and the API server has read all roles and bindings.
     ///
     /// # Errors
     /// When a role lacks rules for too long, or the API server cannot be asked.
-    pub(super) async fn see_roles(&self) -> Result<(), StageError> {
-        self.until_aggregated().await?;
+    pub(super) async fn see_roles(&self, plan: &Plan<'_>) -> Result<(), StageError> {
+        self.until_aggregated(plan).await?;
         self.until_read().await
     }
 
-    async fn until_aggregated(&self) -> Result<(), StageError> {
+    async fn until_aggregated(&self, plan: &Plan<'_>) -> Result<(), StageError> {
         let whole = poll::until(ACTING, async || {
-            let roles = all::<ClusterRole>(&self.world.access.admin).await;
-            roles.map_err(StageError::from).and_then(|roles| see_whole(&roles))
+            let roles = all::<ClusterRole>(&self.world.access.admin).await?;
+            match plan.rests_on(&aggregated(&roles)) {
+                true => see_whole(&roles),
+                false => Ok(()),
+            }
         });
         let unanswered = || not_ready("the ClusterRoles".to_owned(), "they could not be read");
         whole.await.map_err(|last| last.unwrap_or_else(unanswered))
@@ -89,6 +95,12 @@ fn see_whole(roles: &[ClusterRole]) -> Result<(), StageError> {
             "it lacks rules of the roles that it aggregates",
         )),
     }
+}
+
+/// The names of the roles that are made up of others.
+fn aggregated(roles: &[ClusterRole]) -> BTreeSet<String> {
+    let aggregated = roles.iter().filter(|role| role.aggregation_rule.is_some());
+    aggregated.map(ResourceExt::name_any).collect()
 }
 
 /// Whether the rules of one role belong into the other.

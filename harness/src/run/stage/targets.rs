@@ -1,20 +1,50 @@
 //! Targets in place: their objects applied, their pods ready.
 
-use futures::future::try_join_all;
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::future::{join_all, try_join_all};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::DeleteParams;
 use kube::runtime::conditions;
 use kube::runtime::wait::await_condition;
+use serde_json::json;
 
 use super::{Stage, StageError, not_ready};
 use crate::catalog::Target;
 use crate::cluster::{ClusterError, STARTING, until_pod_ready};
 
+/// Pods that are not ready in time, by namespace and name, and how they are.
+pub(super) type Late<'p> = BTreeMap<&'p (String, String), String>;
+
 impl Stage {
-    /// Waits until the pods of a target are ready.
-    pub(super) async fn until_ready(&self, target: &Target) -> Result<(), StageError> {
-        let ready = target.pods.iter().map(|(namespace, pod)| self.await_pod(namespace, pod));
+    /// Waits until pods are ready, or their time is over.
+    ///
+    /// # Errors
+    /// When one cannot have its image, or the API server cannot be asked.
+    pub(super) async fn late<'p>(
+        &self,
+        pods: BTreeSet<&'p (String, String)>,
+    ) -> Result<Late<'p>, StageError> {
+        let waiting = pods.into_iter().map(async |pod| (pod, self.await_pod(&pod.0, &pod.1).await));
+        let mut late = Late::new();
+        for (pod, ready) in join_all(waiting).await {
+            match ready {
+                Err(StageError::Cluster(error @ ClusterError::NotReady { .. })) => {
+                    late.insert(pod, error.to_string());
+                }
+                ready => ready?,
+            }
+        }
+        Ok(late)
+    }
+
+    /// Waits until pods are ready, which are told by namespace and name.
+    pub(super) async fn until_ready(
+        &self,
+        pods: impl IntoIterator<Item = &(String, String)>,
+    ) -> Result<(), StageError> {
+        let ready = pods.into_iter().map(|(namespace, pod)| self.await_pod(namespace, pod));
         try_join_all(ready).await?;
         Ok(())
     }
@@ -31,7 +61,7 @@ impl Stage {
             }
         }
         self.applier.apply(&target.objects).await?;
-        self.until_ready(target).await
+        self.until_ready(&target.pods).await
     }
 
     /// Deletes a pod that holds a debug container, and waits until it is gone.
@@ -62,8 +92,10 @@ impl Stage {
             Ok(Err(state)) => Err(ClusterError::Unready { what, state }.into()),
             Err(_) => {
                 let pods = Api::<Pod>::namespaced(self.world.access.admin.clone(), namespace);
-                let state = pods.get(pod).await?.status.unwrap_or_default();
-                let state = serde_json::to_string(&state.container_statuses).unwrap_or_default();
+                let status =
+                    pods.get_opt(pod).await?.and_then(|pod| pod.status).unwrap_or_default();
+                let state = json!({"conditions": status.conditions, "containers": status.container_statuses});
+                let state = state.to_string();
                 Err(not_ready(what, &state))
             }
         }

@@ -42,6 +42,10 @@ pub fn trials() -> Vec<Trial> {
         trial(name("lent pod"), on(lent::is_enough_for_permits)),
         trial(name("nightly"), on(nightly::results_stay)),
         trial(name("kubelet"), on(kubelet::is_asked_from_a_pod)),
+        // It takes minutes: ci/nightly asks for it.
+        trial(name("pods that never run"), on(lose_their_own_scenarios))
+            .with_kind("nightly")
+            .with_ignored_flag(true),
         // The last: it takes our image away from the node.
         server::trial(&ways_name, &[HAPROXY, SQUID, REGISTRY], on(ways::lead_there)),
     ]
@@ -52,6 +56,15 @@ const RESTLESS: [&str; 2] = ["Event", "Lease"];
 
 /// How long nothing may change on a cluster that has come to rest.
 const LOOK: Duration = Duration::from_secs(2);
+
+/// What is told of a cluster on which no pod runs.
+const CORDONED: &str = "
+title: cordoned
+cluster:
+  image: \"brinell:0.1.0\"
+  namespace-labels: {pod-security.kubernetes.io/enforce: restricted}
+controls: {exec-guard: {}, pod-security: {}}
+";
 
 /// Scenarios that make pods, through workloads too.
 const PODS: [&str; 4] = ["--scenario", "hostpath-*", "--scenario", "pod-*"];
@@ -91,6 +104,21 @@ fn is_left_as_it_was(theirs: &Theirs) {
     let swept = theirs.sweep(&elsewhere, Some(&run));
     assert!(swept.contains(&format!("{run}: removed, ")), "{swept}");
     theirs.assert_same(&before);
+}
+
+/// Where no pod is scheduled any more, what goes into one cannot be told, and everything else is.
+fn lose_their_own_scenarios(theirs: &Theirs) {
+    let node = format!("{}-control-plane", theirs.name);
+    let kubectl = ["kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf"];
+    theirs.in_node(&[&kubectl[..], &["cordon", &node]].concat(), "");
+    let scenarios = ["--scenario", "exec-interactive", "--scenario", "hostpath-root"];
+    std::fs::write(theirs.home.path("cordoned.yaml"), CORDONED).expect("written");
+    let ran = theirs.run(&[&["--profile", "./cordoned.yaml"][..], &scenarios].concat());
+    theirs.in_node(&[&kubectl[..], &["uncordon", &node]].concat(), "");
+    let said = ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("1 passed, 0 failed, 1 inconclusive, 0 skipped"), "{ran:?}");
+    assert!(said.contains("production-app/app did not become ready"), "{ran:?}");
+    assert!(said.contains("Unschedulable") && said.contains("nothing left behind"), "{ran:?}");
 }
 
 /// Who plays a persona by credentials of their own must be somebody on this very cluster, and is who the results name.
