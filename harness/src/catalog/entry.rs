@@ -1,7 +1,7 @@
 //! What the catalog holds: each file with what it says, and the very things that it names.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
@@ -33,6 +33,8 @@ pub struct Entry {
     /// Every attempt, in the order in which they are made: attacks through each of their doors, permits through one.
     pub turns: Vec<Turn>,
     /// Whether its pods are not made, and its permits have one of the cluster's: what must be refused before a pod is
+    /// The line of each turn, once somebody has asked.
+    pub(super) lines: OnceLock<Vec<Option<usize>>>,
     /// looked up can be tried all the same.
     pub without_pods: bool,
 }
@@ -44,10 +46,12 @@ impl Entry {
     }
 
     /// The line in the file at which the attack or permit of each turn begins.
-    pub fn lines(&self) -> Vec<Option<usize>> {
-        let outline = outline(&self.text);
-        let line = |turn: &Turn| Some(outline.as_ref()?.place(&turn.pointer)?.0);
-        self.turns.iter().map(line).collect()
+    pub fn lines(&self) -> &[Option<usize>] {
+        self.lines.get_or_init(|| {
+            let outline = outline(&self.text);
+            let line = |turn: &Turn| Some(outline.as_ref()?.place(&turn.pointer)?.0);
+            self.turns.iter().map(line).collect()
+        })
     }
 }
 

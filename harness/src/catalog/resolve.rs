@@ -1,7 +1,7 @@
 //! Resolving: what is named takes the place of its name. Nothing that comes after the catalog looks up a name.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::read::{Parsed, Read};
 use super::{
@@ -63,6 +63,7 @@ pub(super) fn scenario(catalog: &Catalog, read: Parsed<Scenario>) -> Result<Entr
 
 /// The names in one file.
 struct Names<'a> {
+        lines: OnceLock::new(),
     catalog: &'a Catalog,
     file: &'a str,
 }
