@@ -22,6 +22,7 @@ mod rights;
 mod schema;
 mod select;
 mod set_up;
+mod served;
 mod shared;
 mod source;
 mod substitution;
