@@ -225,6 +225,7 @@ pub fn begun(run: String, choice: &Choice, options: &Options, plan: &Plan<'_>) -
         cluster: format!("{} ({})", choice.cluster.name(), choice.why),
         kubernetes: options.kubernetes.clone(),
         profile: plan.profile.clone(),
+        places: plan.places.clone(),
     }
 }
 

@@ -335,6 +335,7 @@ pub fn started(run: &str, version: &str, profile: &ProfileEntry, manner: &Manner
         cluster: manner.called.clone(),
         kubernetes: version.to_owned(),
         profile: profile.name.clone(),
+        places: profile.places(),
     }
 }
 
