@@ -1,16 +1,14 @@
 //! What the catalog holds: each file with what it says, and the very things that it names.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
 use super::source::{Source, outline};
-use super::{
-    Clash, ControlFile, Document, File, Lacks, Parts, PersonaEntry, SetUp, WeakenError, identity,
-};
+use super::{Clash, ControlFile, Document, Parts, PersonaEntry, SetUp, WeakenError};
 use crate::model::{
-    Action, Control, Door, Expectation, Need, Profile, Ready, Role, Scenario, Weakening, who,
+    Action, Control, Door, Expectation, Profile, Ready, Role, Scenario, Weakening, who,
 };
 
 /// A scenario with where it comes from.
@@ -35,6 +33,8 @@ pub struct Entry {
     /// Whether its pods are not made, and its permits have one of the cluster's: what must be refused before a pod is
     /// looked up can be tried all the same.
     pub without_pods: bool,
+    /// The line of each turn, once somebody has asked.
+    pub(super) lines: OnceLock<Vec<Option<usize>>>,
 }
 
 impl Entry {
@@ -44,10 +44,12 @@ impl Entry {
     }
 
     /// The line in the file at which the attack or permit of each turn begins.
-    pub fn lines(&self) -> Vec<Option<usize>> {
-        let outline = outline(&self.text);
-        let line = |turn: &Turn| Some(outline.as_ref()?.place(&turn.pointer)?.0);
-        self.turns.iter().map(line).collect()
+    pub fn lines(&self) -> &[Option<usize>] {
+        self.lines.get_or_init(|| {
+            let outline = outline(&self.text);
+            let line = |turn: &Turn| Some(outline.as_ref()?.place(&turn.pointer)?.0);
+            self.turns.iter().map(line).collect()
+        })
     }
 }
 
@@ -115,11 +117,8 @@ impl ControlEntry {
 
     /// Where its file sets what another control sets as well: `FILE:LINE`.
     pub(super) fn sets_at(&self, clash: &Clash) -> String {
-        let bytes = self.text.clone().into_bytes().into();
-        let (path, place) = (self.file.clone(), self.file.clone());
-        let source = Source::new(File { path, place, built_in: self.built_in, bytes });
-        let place = source.ok().and_then(|source| source.place(&clash.pointer()));
-        match place {
+        let source = Source::again(&self.file, &self.text).ok();
+        match source.and_then(|source| source.place(&clash.pointer(&self.control))) {
             Some((line, _)) => format!("{}:{line}", self.file),
             None => self.file.clone(),
         }
@@ -133,6 +132,10 @@ pub struct ProfileEntry {
     pub name: String,
     /// The file, as a person finds it.
     pub file: String,
+    /// Whether it is a part of the executable, and no file that the reader has.
+    pub built_in: bool,
+    /// The file as it stands.
+    pub text: String,
     /// What it says.
     pub profile: Profile,
     /// Its controls, in the order of their ids.
@@ -144,6 +147,8 @@ pub struct ProfileEntry {
 pub struct Planned {
     /// The control.
     pub control: Arc<ControlEntry>,
+    /// Where the profile says that it has it, as a JSON pointer.
+    pub pointer: String,
     /// With the profile's weakening, where it has one.
     pub set_up: SetUp,
     /// Whether it stands as it is, so that it must be seen acting.
@@ -158,27 +163,6 @@ impl Planned {
     /// Whether it is only declared: on an existing cluster nothing of it is set up.
     pub fn is_declared(&self) -> bool {
         self.set_up == SetUp::default()
-    }
-
-    /// The Deployment that a weakening changes in more than how many pods it has, where no pod of it runs: what serves in its
-    /// place stays the same.
-    pub fn changes_what_is_served(&self, weakened: &Weakened, lacks: &Lacks) -> Option<&str> {
-        if !lacks.needs.contains(&Need::RealNode) {
-            return None;
-        }
-        let but_replicas = |set_up: &SetUp, name: &str| {
-            let name = format!("Deployment/{name}");
-            let found = set_up.objects.iter().find(|it| identity(&it.object) == name)?;
-            let mut object = found.object.clone();
-            object["spec"]["replicas"] = Value::Null;
-            Some(object)
-        };
-        let served = self.control.control.servers.iter().map(|server| server.deployment.as_str());
-        let mut changed = served.filter(|name| {
-            let there = but_replicas(&weakened.set_up, name);
-            there.is_some() && there != but_replicas(&self.set_up, name)
-        });
-        changed.next()
     }
 }
 

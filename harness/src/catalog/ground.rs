@@ -11,8 +11,8 @@ use super::persona::namespace;
 use super::read::Parsed;
 use super::source::Source;
 use super::{
-    Catalog, ControlEntry, Document, Entry, File, PersonaEntry, Planned, Problem, Problems,
-    ProfileEntry, SetUp, Target, identity, resolve, substitutions,
+    Catalog, ControlEntry, Document, Entry, PersonaEntry, Planned, Problem, Problems, ProfileEntry,
+    SetUp, Target, identity, resolve, substitutions,
 };
 use crate::model::{
     Action, Binding, Bound, Context, Credentials, Exec, Expectation, HeldRole, Impersonated,
@@ -217,18 +217,20 @@ fn see_declared(catalog: &Catalog, profile: &ProfileEntry) -> Result<(), Problem
 
 /// The profile with controls that are there already: nothing of them is set up, and nothing asked before attacks ask it.
 fn declared(catalog: &Catalog, profile: &ProfileEntry) -> Result<ProfileEntry, Problem> {
-    let planned = |id: &String| {
+    let planned = |planned: &Planned| {
+        let (id, pointer) = (&planned.control.id, planned.pointer.clone());
         let control = catalog.controls.get(id).cloned();
         let unknown = || Problem::of_file(&profile.file, &format!("there is no control `{id}`"));
         Ok(Planned {
             control: control.ok_or_else(unknown)?,
+            pointer,
             set_up: SetUp::default(),
             unweakened: true,
             questions: Vec::new(),
             weakenings: Vec::new(),
         })
     };
-    let controls = profile.profile.controls.keys().map(planned).collect::<Result<_, Problem>>()?;
+    let controls = profile.controls.iter().map(planned).collect::<Result<_, Problem>>()?;
     Ok(ProfileEntry { controls, ..profile.clone() })
 }
 
@@ -451,11 +453,11 @@ impl Moved<'_> {
 
     /// A scenario as it is tried there.
     fn scenario(&self, catalog: &Catalog, entry: &Entry) -> Result<Entry, Problem> {
-        let mut document: Value = source(entry, &entry.text)?.parse()?;
+        let mut document: Value = Source::again(&entry.file, &entry.text)?.parse()?;
         for key in MEANT {
             document[key] = self.meant(&document[key]);
         }
-        let mut says: Scenario = source(entry, &document.to_string())?.parse()?;
+        let mut says: Scenario = Source::again(&entry.file, &document.to_string())?.parse()?;
         if !self.ground.sees_log {
             says.forget_log();
         }
@@ -466,7 +468,7 @@ impl Moved<'_> {
         if let Some(lent) = lent {
             says.permits.iter_mut().for_each(|permit| enter(permit, lent));
         }
-        let source = source(entry, &entry.text)?;
+        let source = Source::again(&entry.file, &entry.text)?;
         let parsed = Parsed { name: entry.id.clone(), source, says };
         let entry = resolve::scenario(catalog, parsed)?;
         let target = self.with_elsewhere(catalog, &entry);
@@ -512,11 +514,4 @@ impl Moved<'_> {
             blocked.saying.clone_from(&setting.saying);
         }
     }
-}
-
-/// The file of a scenario, with this text.
-fn source(entry: &Entry, text: &str) -> Result<Source, Problem> {
-    let bytes = text.as_bytes().to_vec().into();
-    let (path, place) = (entry.file.clone(), entry.file.clone());
-    Source::new(File { path, place, built_in: entry.built_in, bytes })
 }

@@ -128,7 +128,7 @@ impl Catalog {
                 true => Setting::default(),
                 false => setting.clone(),
             };
-            let planned = resolve::planned(self, &entry.file, &control.id, &setting)?;
+            let planned = resolve::added(self, &entry.file, &control.id, &setting)?;
             for there in &entry.controls {
                 if let Some(clash) = there.set_up.clash(&planned.set_up) {
                     let message = both_set(&there.control, control, &clash);

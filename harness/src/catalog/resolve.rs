@@ -1,9 +1,10 @@
 //! Resolving: what is named takes the place of its name. Nothing that comes after the catalog looks up a name.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::read::{Parsed, Read};
+use super::source::Source;
 use super::{
     Catalog, ControlEntry, Entry, Planned, Problem, ProfileEntry, Question, Turn, WeakenError,
     Weakened,
@@ -28,19 +29,23 @@ pub(super) fn all(read: Read) -> Result<Catalog, Problem> {
 pub(super) fn profile(catalog: &Catalog, read: Parsed<Profile>) -> Result<ProfileEntry, Problem> {
     let Parsed { name, source, says } = read;
     let names = Names { catalog, file: &source.file };
-    let controls = says.controls.iter().map(|(id, setting)| names.planned(id, setting));
+    let controls = says
+        .controls
+        .iter()
+        .map(|(id, setting)| names.planned(id, setting, format!("/controls/{id}")));
     let controls = controls.collect::<Result<_, _>>()?;
-    Ok(ProfileEntry { name, file: source.file, profile: says, controls })
+    let Source { file, built_in, text, .. } = source;
+    Ok(ProfileEntry { name, file, built_in, text, profile: says, controls })
 }
 
-/// A control as a setting has it, in a profile of this file.
-pub(super) fn planned(
+/// A control that is added, as a setting has it in a profile of this file.
+pub(super) fn added(
     catalog: &Catalog,
     file: &str,
     id: &str,
     setting: &Setting,
 ) -> Result<Planned, Problem> {
-    Names { catalog, file }.planned(id, setting)
+    Names { catalog, file }.planned(id, setting, "/added".to_owned())
 }
 
 /// A scenario, with its target and what it tries.
@@ -58,6 +63,7 @@ pub(super) fn scenario(catalog: &Catalog, read: Parsed<Scenario>) -> Result<Entr
         target,
         turns,
         without_pods: false,
+        lines: OnceLock::new(),
     })
 }
 
@@ -115,7 +121,7 @@ impl Names<'_> {
         })
     }
 
-    fn planned(&self, id: &str, setting: &Setting) -> Result<Planned, Problem> {
+    fn planned(&self, id: &str, setting: &Setting, pointer: String) -> Result<Planned, Problem> {
         let control = self.named("control", id, &self.catalog.controls)?;
         let weakenings = self.weakenings(&control)?;
         let set_up = match &setting.weakening {
@@ -128,7 +134,7 @@ impl Names<'_> {
         let unweakened = setting.weakening.is_none();
         let questions = control.control.ready.iter().map(|ready| self.question(ready));
         let questions = questions.collect::<Result<_, _>>()?;
-        Ok(Planned { control, set_up, unweakened, questions, weakenings })
+        Ok(Planned { control, pointer, set_up, unweakened, questions, weakenings })
     }
 
     fn weakenings(&self, control: &ControlEntry) -> Result<Vec<Weakened>, Problem> {

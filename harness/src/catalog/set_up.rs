@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{Clash, join, join_flag};
-use crate::model::{ApiServer, Control, PRINTED, Weakening};
+use crate::model::{ApiServer, Control, PRINTED, Weakening, WebhookServer};
 
 /// One object, with the file that it stands in.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,6 +59,8 @@ pub struct SetUp {
     pub kubelet: Option<Value>,
     /// The labels of DaemonSets of the cluster's own that are kept from every node.
     pub stopped: Option<String>,
+    /// What something of the reader's serves in the place of where no pod runs: Deployments, and the Services that lead to them.
+    pub served: BTreeSet<String>,
 }
 
 /// A weakening that would not weaken anything.
@@ -110,6 +112,7 @@ impl SetUp {
             files: parts.settings(&control.api_server),
             kubelet: control.kubelet.clone(),
             stopped: None,
+            served: served(control),
         }
     }
 
@@ -136,6 +139,7 @@ impl SetUp {
             files: parts.settings(settings),
             kubelet: weakening.kubelet.as_ref().or(control.kubelet.as_ref()).cloned(),
             stopped: weakening.stop.clone(),
+            served: served(control),
         };
         objects.into_iter().try_for_each(|name| weakened.leave_out(name))?;
         for (name, patch) in &weakening.patch {
@@ -201,8 +205,8 @@ impl SetUp {
         }
     }
 
-    /// What the API server cannot take from both: a flag or a file that cannot be joined, or a flag that one of them
-    /// takes away.
+    /// What a cluster cannot take from both: a flag or a file that cannot be joined, a flag that one of them takes away, or
+    /// two that serve in one place.
     pub fn clash(&self, other: &SetUp) -> Option<Clash> {
         let differs = |(flag, value): &(&String, &String)| {
             other.removed.contains(*flag)
@@ -215,7 +219,8 @@ impl SetUp {
         let flag = flag.or_else(|| self.flags.keys().find(|flag| contradicts(self, other, flag)));
         let flag = flag.or_else(|| self.removed.iter().find(|it| other.flags.contains_key(*it)));
         let file = || self.files.iter().find(unlike).map(|(name, _)| Clash::File(name.clone()));
-        flag.map(|flag| Clash::Flag(flag.clone())).or_else(file)
+        let served = || self.served.intersection(&other.served).next().cloned().map(Clash::Served);
+        flag.map(|flag| Clash::Flag(flag.clone())).or_else(file).or_else(served)
     }
 
     /// Whether the API server is started with the same.
@@ -243,6 +248,11 @@ fn change(name: &str, value: &mut Value, patch: &json_patch::Patch) -> Result<()
         return Err(WeakenError::Unchanged(name.to_owned()));
     }
     Ok(())
+}
+
+/// In what places something of a control's serves.
+fn served(control: &Control) -> BTreeSet<String> {
+    control.servers.iter().flat_map(WebhookServer::places).collect()
 }
 
 /// The flags that a control sets.

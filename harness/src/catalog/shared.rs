@@ -6,6 +6,7 @@ use std::fmt;
 use serde_json::Value;
 
 use super::ControlFile;
+use crate::model::{Control, WebhookServer};
 
 /// The kind of file that two controls may both have.
 const KIND: &str = "AdmissionConfiguration";
@@ -22,14 +23,21 @@ pub enum Clash {
     Flag(String),
     /// A file.
     File(String),
+    /// What serves in the place of a Deployment, or for a Service.
+    Served(String),
 }
 
 impl Clash {
-    /// Where `control.yaml` sets it, as a JSON pointer.
-    pub(super) fn pointer(&self) -> String {
+    /// Where the `control.yaml` of a control sets it, as a JSON pointer.
+    pub(super) fn pointer(&self, control: &Control) -> String {
         match self {
             Clash::Flag(flag) => format!("/api-server/flags/{flag}"),
             Clash::File(_) => "/api-server/files".to_owned(),
+            Clash::Served(place) => {
+                let serves = |server: &WebhookServer| server.places().any(|it| it == *place);
+                let position = control.servers.iter().position(serves);
+                format!("/servers/{}/deployment", position.unwrap_or_default())
+            }
         }
     }
 
@@ -47,6 +55,9 @@ impl Clash {
                 "the API server has one file of this name: call yours otherwise, or leave one control out of the profile; \
                  of AdmissionConfigurations that share no plug-in one is made"
             }
+            Clash::Served(_) => {
+                "one thing serves in one place: name it in `servers` of one control, or leave the other out of the profile"
+            }
         }
     }
 }
@@ -56,6 +67,7 @@ impl fmt::Display for Clash {
         match self {
             Clash::Flag(flag) => write!(f, "--{flag}"),
             Clash::File(name) => write!(f, "the file {name}"),
+            Clash::Served(place) => write!(f, "what serves for {place}"),
         }
     }
 }

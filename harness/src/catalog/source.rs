@@ -77,6 +77,12 @@ impl Source {
         }
     }
 
+    /// A file that was read before, with this text.
+    pub(super) fn again(file: &str, text: &str) -> Result<Source, Problem> {
+        let (path, bytes) = (file.to_owned(), text.to_owned().into_bytes().into());
+        Source::new(File { place: path.clone(), path, built_in: false, bytes })
+    }
+
     /// What a command has printed, which is text.
     pub(super) fn printed(file: File) -> Result<Source, Problem> {
         let mut source = Source::new(file)?;

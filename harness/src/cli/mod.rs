@@ -288,15 +288,9 @@ pub struct UpgradeArguments {
     /// Which scenarios, against which profile.
     #[command(flatten)]
     pub selection: Selection,
-    /// Scenarios at a time
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
-    pub jobs: u16,
-    /// Seconds that the scenarios of each run may take altogether [default: 600]
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=MAX_DEADLINE))]
-    pub deadline: Option<u64>,
-    /// Keep both results in this folder, as X.Y.json
-    #[arg(long, value_name = "DIR", help_heading = "Results")]
-    pub results: Option<PathBuf>,
+    /// How both runs are run.
+    #[command(flatten)]
+    pub both: Both,
 }
 
 /// What is rehearsed.
@@ -322,15 +316,9 @@ pub struct RehearseArguments {
     /// rests on them is tried on neither
     #[arg(long, value_name = "FILE", help_heading = "Captured")]
     pub settings: Option<PathBuf>,
-    /// Scenarios at a time
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
-    pub jobs: u16,
-    /// Seconds that the scenarios of each run may take altogether [default: 1800]
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=MAX_DEADLINE))]
-    pub deadline: Option<u64>,
-    /// Keep both results in this folder, as there.json and X.Y.json
-    #[arg(long, value_name = "DIR", help_heading = "Results")]
-    pub results: Option<PathBuf>,
+    /// How both runs are run.
+    #[command(flatten)]
+    pub both: Both,
 }
 
 /// Which runs are swept.
@@ -478,12 +466,31 @@ pub struct Conditions {
     /// Node image to make a kind cluster from, instead of the version's own
     #[arg(long, value_name = "IMAGE", env = "BRINELL_NODE_IMAGE", help_heading = "Cluster")]
     pub node_image: Option<String>,
+    /// How many scenarios at a time, and how long.
+    #[command(flatten)]
+    pub limits: Limits,
+}
+
+/// How many scenarios at a time, and how long.
+#[derive(Debug, Clone, Args)]
+pub struct Limits {
     /// Scenarios at a time
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: u16,
-    /// Seconds that the scenarios may take altogether [default: 600, of a proof 3600]
+    /// Seconds that the scenarios of a run may take altogether [default: 600, of a rehearsal 1800, of a proof 3600]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=MAX_DEADLINE))]
     pub deadline: Option<u64>,
+}
+
+/// How two runs are run that are compared.
+#[derive(Debug, Args)]
+pub struct Both {
+    /// How many scenarios at a time, and how long.
+    #[command(flatten)]
+    pub limits: Limits,
+    /// Keep both results in this folder, as X.Y.json; that of a cluster that is there as there.json
+    #[arg(long, value_name = "DIR", help_heading = "Results")]
+    pub results: Option<PathBuf>,
 }
 
 /// What a run or a proof shows and writes.

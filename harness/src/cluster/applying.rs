@@ -521,8 +521,16 @@ fn refused(file: &str, object: &DynamicObject, error: &kube::Error) -> ApplyErro
             kube::Error::Api(status) => matches!(status.code, 400 | 403 | 422 | 500),
             _ => false,
         },
-        words: api_words(error),
+        words: unnamed(&api_words(error), name),
     }
+}
+
+/// What an API server says of an object without what it calls it at first, `roles.rbac.authorization.k8s.io "a" is forbidden: …`
+/// (`apimachinery/pkg/api/errors/errors.go`): whoever tells it has named it.
+fn unnamed(words: &str, name: &str) -> String {
+    let named = words.split_once(&format!(" \"{name}\" is "));
+    let rest = named.filter(|(kind, _)| !kind.contains(' ')).map(|(_, rest)| rest);
+    rest.unwrap_or(words).to_owned()
 }
 
 /// Why an object is refused for good; `None` if it was made.
@@ -646,6 +654,15 @@ mod tests {
             json!({"status": "Failure", "message": "words", "reason": reason, "code": code});
         let status = serde_json::from_value(status).expect("a status");
         Err(refused("a.yaml", &object, &kube::Error::Api(status)))
+    }
+
+    #[test]
+    fn what_is_refused_is_named_once() {
+        let forbidden = "roles.rbac.authorization.k8s.io \"a\" is forbidden: user \"a\" may not";
+        assert_eq!(unnamed(forbidden, "a"), "forbidden: user \"a\" may not");
+        for whole in ["pods \"b\" is forbidden", "it says that pods \"a\" is forbidden", "no"] {
+            assert_eq!(unnamed(whole, "a"), whole);
+        }
     }
 
     #[test]

@@ -211,8 +211,8 @@ pub fn options(
         cluster,
         kubernetes: version.clone(),
         node_image: cluster.node_image(version, conditions.node_image.as_deref())?,
-        jobs: conditions.jobs.into(),
-        deadline: conditions.deadline.map_or(deadline, Duration::from_secs),
+        jobs: conditions.limits.jobs.into(),
+        deadline: conditions.limits.deadline.map_or(deadline, Duration::from_secs),
         keeps_lines: false,
     })
 }
@@ -225,6 +225,7 @@ pub fn begun(run: String, choice: &Choice, options: &Options, plan: &Plan<'_>) -
         cluster: format!("{} ({})", choice.cluster.name(), choice.why),
         kubernetes: options.kubernetes.clone(),
         profile: plan.profile.clone(),
+        places: plan.places.clone(),
     }
 }
 

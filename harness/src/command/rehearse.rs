@@ -50,8 +50,9 @@ pub async fn rehearse(arguments: RehearseArguments) -> Result<ExitCode, Error> {
     see_log(&mut profile, &handed)?;
     let choice = Choice::to_rehearse();
     let options = options(&conditions(&arguments), choice.cluster, DEADLINE)?;
-    let file =
-        |name: &str| arguments.results.as_deref().map(|folder| report(folder, name)).transpose();
+    let file = |name: &str| {
+        arguments.both.results.as_deref().map(|folder| report(folder, name)).transpose()
+    };
     let files = [file(THERE)?, file(to)?].map(|file| file.into_iter().collect());
     see_empty(arguments.captured.as_deref())?;
 
@@ -198,8 +199,8 @@ impl Rehearsed<'_> {
             called,
             left_out,
             require_all: false,
-            jobs: self.arguments.jobs.into(),
-            deadline: self.arguments.deadline.map_or(DEADLINE, Duration::from_secs),
+            jobs: self.arguments.both.limits.jobs.into(),
+            deadline: self.arguments.both.limits.deadline.map_or(DEADLINE, Duration::from_secs),
             keeps_lines: false,
         }
     }
@@ -364,8 +365,7 @@ fn conditions(arguments: &RehearseArguments) -> Conditions {
     Conditions {
         kubernetes_version: arguments.to.clone(),
         node_image: None,
-        jobs: arguments.jobs,
-        deadline: arguments.deadline,
+        limits: arguments.both.limits.clone(),
     }
 }
 

@@ -34,7 +34,7 @@ pub async fn upgrade(arguments: UpgradeArguments) -> Result<ExitCode, Error> {
         // Both are seen to be there before the first one is made.
         let options = options(&conditions(&arguments, version), choice.cluster, DEADLINE)?;
         let file =
-            arguments.results.as_deref().map(|folder| report(folder, version)).transpose()?;
+            arguments.both.results.as_deref().map(|folder| report(folder, version)).transpose()?;
         told.push((choice, options, file));
     }
     let mut ended = Vec::new();
@@ -98,8 +98,7 @@ fn conditions(arguments: &UpgradeArguments, version: &str) -> Conditions {
     Conditions {
         kubernetes_version: version.to_owned(),
         node_image: None,
-        jobs: arguments.jobs,
-        deadline: arguments.deadline,
+        limits: arguments.both.limits.clone(),
     }
 }
 

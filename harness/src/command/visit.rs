@@ -274,8 +274,8 @@ pub async fn start(
         called: format!("existing ({})", reached.existing.way.name()),
         left_out: BTreeMap::new(),
         require_all: arguments.output.require_all,
-        jobs: arguments.conditions.jobs.into(),
-        deadline: arguments.conditions.deadline.map_or(DEADLINE, Duration::from_secs),
+        jobs: arguments.conditions.limits.jobs.into(),
+        deadline: arguments.conditions.limits.deadline.map_or(DEADLINE, Duration::from_secs),
         keeps_lines: arguments.keep_evidence.is_some(),
     };
     let work = async |made: &Made, progress: &Progress| {
@@ -335,6 +335,7 @@ pub fn started(run: &str, version: &str, profile: &ProfileEntry, manner: &Manner
         cluster: manner.called.clone(),
         kubernetes: version.to_owned(),
         profile: profile.name.clone(),
+        places: profile.places(),
     }
 }
 

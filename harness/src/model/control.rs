@@ -110,6 +110,14 @@ pub struct WebhookServer {
     pub by: ServedBy,
 }
 
+impl WebhookServer {
+    /// In what places it serves: `Deployment labels/labels`, and each Service.
+    pub fn places(&self) -> impl Iterator<Item = String> {
+        let services = self.services.iter().map(|service| format!("Service {service}"));
+        std::iter::once(format!("Deployment {}", self.deployment)).chain(services)
+    }
+}
+
 /// What serves a webhook without a pod. It shows a certificate for 127.0.0.1.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

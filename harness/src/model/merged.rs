@@ -51,6 +51,8 @@ impl Results {
             };
             merged.scenarios.extend(run.scenarios.into_iter().map(of_run));
             merged.unmet.extend(run.unmet.into_iter().map(|it| super::Unmet { run: id(), ..it }));
+            let of_run = |it| super::ControlPlace { run: id(), ..it };
+            merged.places.extend(run.places.into_iter().map(of_run));
             let of_run = |it| super::SettledWaiver { run: id(), ..it };
             merged.waivers.extend(run.waivers.into_iter().map(of_run));
             merged.runs.push(MergedRun {
@@ -102,6 +104,7 @@ impl Results {
         let is_its = |id: &Option<String>| id.as_ref() == Some(&run.run);
         let scenarios = self.scenarios.iter().filter(|it| is_its(&it.run)).cloned();
         let unmet = self.unmet.iter().filter(|it| is_its(&it.run)).cloned();
+        let places = self.places.iter().filter(|it| is_its(&it.run)).cloned();
         let waivers = self.waivers.iter().filter(|it| is_its(&it.run)).cloned();
         Results {
             run: run.run.clone(),
@@ -111,6 +114,7 @@ impl Results {
             cluster: run.cluster.clone(),
             scenarios: scenarios.map(|it| super::ScenarioResult { run: None, ..it }).collect(),
             unmet: unmet.map(|it| super::Unmet { run: None, ..it }).collect(),
+            places: places.map(|it| super::ControlPlace { run: None, ..it }).collect(),
             waivers: waivers.map(|it| super::SettledWaiver { run: None, ..it }).collect(),
             aborted: run.aborted.clone(),
             summary: run.summary.clone(),
@@ -143,6 +147,7 @@ fn together(all: &[&Summary]) -> Summary {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::ControlPlace;
     use crate::report::sample;
 
     fn runs() -> Vec<Results> {
@@ -150,6 +155,12 @@ mod tests {
             .map(|events| sample::results(&events));
         for (run, id) in runs.iter_mut().zip(["one", "two", "three"]) {
             run.run = id.to_owned();
+            run.places.push(ControlPlace {
+                run: None,
+                control: "exec-guard".to_owned(),
+                file: format!("{id}.yaml"),
+                line: None,
+            });
         }
         runs.into()
     }

@@ -51,6 +51,9 @@ pub struct Results {
     /// The controls that were not as the profile says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unmet: Vec<Unmet>,
+    /// Where the profile's controls are in files of the reader's, in the order of their ids; those that are in none are left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<ControlPlace>,
     /// Why the run ended early; `None` when it did not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aborted: Option<String>,
@@ -69,6 +72,22 @@ pub struct Unmet {
     pub control: String,
     /// What it lacks.
     pub cause: String,
+}
+
+/// Where a control is in a file of the reader's: what they would change where it fails.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct ControlPlace {
+    /// The run that it is of, in a merged result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// The control.
+    pub control: String,
+    /// The file, as it was found below the folder or by the name that the reader gave.
+    pub file: String,
+    /// The line in it; `None` where it is the file as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
 }
 
 /// A document is not a result that can be read.
@@ -106,6 +125,7 @@ impl Default for Results {
             waivers: Vec::new(),
             proof: None,
             unmet: Vec::new(),
+            places: Vec::new(),
             aborted: Some(UNFINISHED.to_owned()),
             summary: None,
         }
@@ -121,9 +141,9 @@ impl Results {
     /// Takes one event into account.
     pub fn on(&mut self, event: RunEvent) {
         match event {
-            RunEvent::Started { run, at, cluster, kubernetes, profile } => {
+            RunEvent::Started { run, at, cluster, kubernetes, profile, places } => {
                 (self.run, self.started, self.cluster) = (run, at, cluster);
-                (self.kubernetes, self.profile) = (kubernetes, profile);
+                (self.kubernetes, self.profile, self.places) = (kubernetes, profile, places);
             }
             RunEvent::ControlUnmet { control, cause } => {
                 self.unmet.push(Unmet { run: None, control, cause });

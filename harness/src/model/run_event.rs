@@ -6,7 +6,10 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Evidence, Judgement, Proof, Reason, SettledWaiver, Verdict, Waived, WeakeningResult};
+use super::{
+    ControlPlace, Evidence, Judgement, Proof, Reason, SettledWaiver, Verdict, Waived,
+    WeakeningResult,
+};
 
 /// One thing that happened.
 #[derive(Debug, Clone)]
@@ -23,6 +26,8 @@ pub enum RunEvent {
         kubernetes: String,
         /// The profile's name.
         profile: String,
+        /// Where its controls are in files of the reader's.
+        places: Vec<ControlPlace>,
     },
     /// Something that takes time begins.
     StepStarted {

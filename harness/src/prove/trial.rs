@@ -120,9 +120,9 @@ fn why_not(
             other.control.id
         ));
     }
-    if let Some(deployment) = planned.changes_what_is_served(weakened, &plan.lacks) {
+    if let Some(object) = planned.changes_what_is_served(weakened, &plan.lacks) {
         return Some(format!(
-            "it changes Deployment {deployment}, and `servers` runs the same whatever that says"
+            "it changes {object}, and what `servers` says runs the same whatever is in that"
         ));
     }
     if scenarios.iter().any(|entry| weakened.expects(entry)) {

@@ -376,6 +376,7 @@ fn started() -> RunEvent {
         cluster: "kind (Docker 28.5 and kind 0.33 answer)".to_owned(),
         kubernetes: "1.36.3".to_owned(),
         profile: "hardened".to_owned(),
+        places: Vec::new(),
     }
 }
 

@@ -6,7 +6,9 @@ use std::io;
 use serde_json::{Value, json};
 
 use super::{Format, block};
-use crate::model::{AttemptResult, Finding, Reason, Results, ScenarioResult, Verdict};
+use crate::model::{
+    AUDIT_POLICY, AttemptResult, ControlPlace, Finding, Reason, Results, ScenarioResult, Verdict,
+};
 use crate::text::visible;
 
 /// SARIF.
@@ -31,7 +33,8 @@ fn render(results: &Results) -> io::Result<Vec<u8>> {
 fn run(results: &Results) -> Value {
     let cluster = results.cluster.split(' ').next().unwrap_or_default();
     let rules: Vec<Value> = results.scenarios.iter().map(rule).collect();
-    let found = results.scenarios.iter().enumerate().flat_map(found);
+    let found = results.scenarios.iter().enumerate();
+    let found = found.flat_map(|(index, result)| found_of(results, index, result));
     json!({
         "tool": {"driver": {
             "name": "brinell",
@@ -91,16 +94,23 @@ fn invocation(results: &Results) -> Value {
 }
 
 /// What came of a scenario that did not pass: a result for each reason, or one for what could not be told.
-fn found((index, result): (usize, &ScenarioResult)) -> Vec<Value> {
-    let of = |kind: &str, what: &str, text: String, line: Option<usize>| {
+fn found_of(results: &Results, index: usize, result: &ScenarioResult) -> Vec<Value> {
+    let of = |kind: &str, what: &str, text: String, locations: Vec<Value>| {
         let level = if kind == "fail" { "error" } else { "none" };
+        let (main, related) = locations.split_at(1);
+        // Code scanning shows those that the text leads to.
+        let tried = match related.len() {
+            0 => String::new(),
+            last => format!(" Tried by [the scenario]({last})."),
+        };
         let mut found = json!({
             "ruleId": visible(&result.id),
             "ruleIndex": index,
             "kind": kind,
             "level": level,
-            "message": message(&text),
-            "locations": [location(result, line)],
+            "message": message(&(text + &tried)),
+            "locations": main,
+            "relatedLocations": numbered(related),
             "partialFingerprints": {"brinell/v1": format!("{}/{what}", visible(&result.id))},
         });
         if result.is_waived() {
@@ -112,14 +122,17 @@ fn found((index, result): (usize, &ScenarioResult)) -> Vec<Value> {
     for reason in result.reasons() {
         let line =
             first_line(result, |it| it.judgement.findings.iter().any(|it| it.reason == reason));
-        all.push(of("fail", reason.label(), failed(result, reason), line));
+        let mut locations = to_change(results, result, reason);
+        locations.push(tried_at(result, line));
+        all.push(of("fail", reason.label(), failed(result, reason), locations));
     }
     if result.verdict == Verdict::Inconclusive {
         let line = first_line(result, |it| !it.judgement.causes.is_empty());
         let causes = result.attempts.iter().flat_map(|attempt| &attempt.judgement.causes);
         let causes: Vec<String> = block::distinct(result.cause.iter().chain(causes));
         let label = result.verdict.label();
-        all.push(of("open", label, format!("{label}: {}", causes.join("; ")), line));
+        let text = format!("{label}: {}", causes.join("; "));
+        all.push(of("open", label, text, vec![tried_at(result, line)]));
     }
     all
 }
@@ -155,21 +168,59 @@ fn failed(result: &ScenarioResult, reason: Reason) -> String {
     )
 }
 
+/// Where the reader has the controls that a failure for this reason is about: what they would change.
+fn to_change(results: &Results, result: &ScenarioResult, reason: Reason) -> Vec<Value> {
+    // What records stops nobody, but for where it is all that is tested: what must not be in the log.
+    let is_all = result.controls == [AUDIT_POLICY];
+    let is_about = |place: &&ControlPlace| {
+        let is_behind = match reason {
+            Reason::LeftOver => false,
+            Reason::Unlogged | Reason::WronglyLogged => place.control == AUDIT_POLICY,
+            Reason::PermitBroken => place.control != AUDIT_POLICY,
+            Reason::Bypassed | Reason::WrongLayer | Reason::OtherReason | Reason::Misconfigured => {
+                is_all || place.control != AUDIT_POLICY
+            }
+        };
+        is_behind && result.controls.contains(&place.control)
+    };
+    let location = |place: &ControlPlace| {
+        let what = format!("The control {}", place.control);
+        location(&json!({"uri": uri(&place.file)}), place.line, &what, &[place.control.clone()])
+    };
+    results.places.iter().filter(is_about).map(location).collect()
+}
+
 /// A line of the scenario's file, or its first: the file is the user's own, or the one in the sources of brinell.
-fn location(result: &ScenarioResult, line: Option<usize>) -> Value {
-    let place = match &result.file {
+fn tried_at(result: &ScenarioResult, line: Option<usize>) -> Value {
+    let file = match &result.file {
         Some(file) => json!({"uri": uri(file)}),
         None => {
             let file = format!("scenarios/{}/{}.yaml", result.family, result.id);
             json!({"uri": uri(&file), "uriBaseId": OURS})
         }
     };
+    location(&file, line, &format!("The scenario {}", result.id), &result.controls)
+}
+
+/// A line of a file, or its first.
+fn location(file: &Value, line: Option<usize>, what: &str, controls: &[String]) -> Value {
     let controls =
-        result.controls.iter().map(|control| json!({"name": visible(control), "kind": "resource"}));
+        controls.iter().map(|control| json!({"name": visible(control), "kind": "resource"}));
     json!({
-        "physicalLocation": {"artifactLocation": place, "region": {"startLine": line.unwrap_or(1).max(1)}},
+        "physicalLocation": {"artifactLocation": file, "region": {"startLine": line.unwrap_or(1).max(1)}},
         "logicalLocations": controls.collect::<Vec<Value>>(),
+        "message": message(what),
     })
+}
+
+/// Locations with ids, from 1.
+fn numbered(locations: &[Value]) -> Vec<Value> {
+    let numbered = locations.iter().zip(1..).map(|(location, id)| {
+        let mut location = location.clone();
+        location["id"] = json!(id);
+        location
+    });
+    numbered.collect()
 }
 
 /// A path as a URI reference.
@@ -223,6 +274,9 @@ mod tests {
         // Only an id of its own tells a scenario from others.
         if let Some(other) = all.last_mut().and_then(|hostile| hostile.scenarios.last_mut()) {
             other.id.push('2');
+        }
+        for results in &mut all {
+            results.places = [("exec-guard", None), (hostile, Some(3))].map(place).to_vec();
         }
         all.push(Results::default());
         all.push(Results::merged(vec![
@@ -289,6 +343,62 @@ mod tests {
         results.scenarios[1].attempts[1].line = None;
         let told = lines(&results);
         assert!(told.contains(&("exec-interactive/bypassed".to_owned(), 1)), "{told:?}");
+    }
+
+    fn place((control, line): (&str, Option<usize>)) -> ControlPlace {
+        let (control, file) = (control.to_owned(), format!("./mine/{control}.yaml"));
+        ControlPlace { run: None, control, file, line }
+    }
+
+    #[test]
+    fn a_failure_points_at_what_the_reader_would_change() {
+        let mut results = sample::results(&sample::mixed());
+        let places =
+            [("audit-policy", Some(7)), ("exec-guard", Some(3)), ("pod-security", Some(1))];
+        results.places = places.map(place).to_vec();
+        let attempts = results.scenarios.iter_mut().flat_map(|it| &mut it.attempts);
+        attempts.for_each(|attempt| attempt.line = None);
+        results.scenarios[3].controls.push("pod-security".to_owned());
+        let shown = |it: &Value| {
+            let place = &it["physicalLocation"];
+            let (uri, line) = (&place["artifactLocation"]["uri"], &place["region"]["startLine"]);
+            format!("{}:{line}", uri.as_str().unwrap())
+        };
+        let told = |results: &Results| -> Vec<(Vec<String>, Vec<String>, String)> {
+            let document = document(results);
+            let of = |it: &Value| {
+                let list = |key: &str| it[key].as_array().unwrap().iter().map(shown).collect();
+                let text = it["message"]["text"].as_str().unwrap().to_owned();
+                (list("locations"), list("relatedLocations"), text)
+            };
+            document["runs"][0]["results"].as_array().unwrap().iter().map(of).collect()
+        };
+        let scenario = "scenarios/exec/exec-interactive.yaml:1";
+        let [(bypassed, tried, text), (unlogged, also_tried, _), (open, none, _)] =
+            told(&results).try_into().unwrap();
+        assert_eq!(
+            (bypassed, tried),
+            (vec!["mine/exec-guard.yaml:3".into()], vec![scenario.into()])
+        );
+        assert!(text.ends_with(" Tried by [the scenario](1)."), "{text}");
+        assert_eq!(unlogged, ["mine/audit-policy.yaml:7"]);
+        assert_eq!(also_tried, [scenario]);
+        assert_eq!(open, ["scenarios/secrets/secret-list-cluster.yaml:1"]);
+        assert_eq!(none, [""; 0]);
+        // Of two controls, either may be what fails.
+        results.scenarios[1].controls.push("pod-security".to_owned());
+        let (main, related, text) = told(&results).swap_remove(0);
+        assert_eq!(main, ["mine/exec-guard.yaml:3"]);
+        assert_eq!(related, ["mine/pod-security.yaml:1", scenario]);
+        assert!(text.ends_with(" Tried by [the scenario](2)."), "{text}");
+        // Secrets in the log are let in by what records.
+        results.scenarios[1].controls = vec!["audit-policy".to_owned()];
+        assert_eq!(told(&results)[0].0, ["mine/audit-policy.yaml:7"]);
+        // What an older brinell wrote says nothing of it.
+        results.places.clear();
+        let (main, related, text) = told(&results).swap_remove(0);
+        assert_eq!((main, related), (vec![scenario.into()], vec![]));
+        assert!(!text.contains("Tried by"), "{text}");
     }
 
     #[test]

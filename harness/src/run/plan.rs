@@ -13,8 +13,8 @@ use crate::catalog::{
 };
 use crate::cluster::Settings;
 use crate::model::{
-    Action, Deviation, Expectation, Holder, Impersonated, Layer, Need, Persona, Rights,
-    WebhookServer,
+    Action, ControlPlace, Deviation, Expectation, Holder, Impersonated, Layer, Need, Persona,
+    Rights, WebhookServer,
 };
 use crate::pod::probe::harmless;
 
@@ -30,6 +30,8 @@ pub struct Plan<'a> {
     pub skipped: Vec<(&'a Entry, String)>,
     /// The profile's name.
     pub profile: String,
+    /// Where its controls are in files of the reader's.
+    pub places: Vec<ControlPlace>,
     /// The profile's controls, in the order of their ids.
     pub controls: Vec<Planned>,
     /// The profile's controls that this kind of cluster cannot have, and why.
@@ -64,6 +66,7 @@ impl<'a> Plan<'a> {
             scenarios: Vec::new(),
             skipped: Vec::new(),
             profile: profile.name.clone(),
+            places: profile.places(),
             controls,
             left_out,
             people: Vec::new(),

@@ -88,7 +88,7 @@ impl<'a> Play<'a> {
         let Judged { verdict, cause, mut attempts } =
             judge(&self.entry.turns, record, &self.stage.values);
         for (attempt, line) in attempts.iter_mut().zip(self.entry.lines()) {
-            attempt.line = line;
+            attempt.line = *line;
         }
         ScenarioResult {
             cause,

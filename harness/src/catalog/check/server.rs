@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::Value;
+
 use super::Check;
 use crate::catalog::{ControlEntry, Values, identity, substitutions};
 use crate::model::{SERVER_CERTIFICATES, SERVER_PORT, ServedBy, WebhookServer};
@@ -22,9 +24,11 @@ impl Check<'_> {
             };
             let at = format!("{pointer}/deployment");
             self.known("Deployment", deployment, &at, of_kind("Deployment"));
-            if entry.control.servers[..position].iter().any(|it| it.deployment == *deployment) {
-                let hint = "name all its `services` at the first";
-                self.wrong(&at, "something serves in its place already", hint);
+            let before = entry.control.servers[..position].iter().flat_map(WebhookServer::places);
+            let before: BTreeSet<String> = before.collect();
+            if let Some(place) = server.places().find(|place| before.contains(place)) {
+                let hint = "one thing serves in one place: name the Deployment once, with all its `services`";
+                self.wrong(&at, &format!("something serves for {place} already"), hint);
             }
             for (position, service) in services.iter().enumerate() {
                 let at = format!("{pointer}/services/{position}");
@@ -32,11 +36,29 @@ impl Check<'_> {
             }
             self.served_by(by, &format!("{pointer}/by"));
         }
+        if SERVERS_OWN.iter().any(|name| self.source.text.contains(&format!("${{{name}}}"))) {
+            self.told_elsewhere();
+        }
         for (position, image) in entry.control.images.iter().enumerate() {
             if image.is_empty() || image.starts_with('-') || image.contains(char::is_whitespace) {
                 let hint = "an image as the engine names it: `registry.example/guard:1.4`";
                 self.wrong(&format!("/images/{position}"), "this is no image's name", hint);
             }
+        }
+    }
+
+    /// What a command alone is told stands nowhere else.
+    fn told_elsewhere(&mut self) {
+        let Ok(mut says) = self.source.parse::<Value>() else { return };
+        for server in says["servers"].as_array_mut().into_iter().flatten() {
+            server["by"] = Value::Null;
+        }
+        let mut asked = Vec::new();
+        ask(&says, String::new(), &mut asked);
+        for (pointer, name) in asked {
+            let hint =
+                "it is what the command of a server is told: `servers: [{by: {command: […]}}]`";
+            self.wrong(&pointer, &format!("there is no `${{{name}}}` here"), hint);
         }
     }
 
@@ -61,5 +83,24 @@ impl Check<'_> {
             );
             self.wrong(&pointer, "it is not told where to listen", &hint);
         }
+    }
+}
+
+/// Where texts ask for what a server's command is told, as JSON pointers.
+fn ask(value: &Value, pointer: String, asked: &mut Vec<(String, &'static str)>) {
+    match value {
+        Value::String(text) => {
+            let names = substitutions(text)
+                .filter_map(|name| SERVERS_OWN.into_iter().find(|own| *own == name));
+            asked.extend(names.map(|name| (pointer.clone(), name)));
+        }
+        Value::Array(items) => {
+            let items = items.iter().enumerate();
+            items.for_each(|(at, item)| ask(item, format!("{pointer}/{at}"), asked));
+        }
+        Value::Object(fields) => {
+            fields.iter().for_each(|(key, field)| ask(field, format!("{pointer}/{key}"), asked));
+        }
+        _ => {}
     }
 }

@@ -221,9 +221,7 @@ fn leave_out_unchanged(sketch: &mut Sketch) -> Result<(), Problem> {
 }
 
 fn source_of(file: &NewFile) -> Result<Source, Problem> {
-    let NewFile { place, text } = file;
-    let bytes = text.clone().into_bytes().into();
-    Source::new(File { path: place.clone(), place: place.clone(), built_in: false, bytes })
+    Source::again(&file.place, &file.text)
 }
 
 /// Whether a control could be made of it.

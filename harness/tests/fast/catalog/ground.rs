@@ -31,6 +31,14 @@ fn found() -> Grounded {
     grounded("{title: found, controls: {pod-security: {}}}", true).expect("it is only declared")
 }
 
+#[test]
+fn what_is_declared_there_is_where_the_readers_profile_says_it() {
+    let profile = "title: found\ncontrols:\n  pod-security: {}\n  exec-guard: {decides: [{webhook: a}], saying: b}\n";
+    let places = grounded(profile, true).expect("it is only declared").profile.places();
+    let lines: Vec<_> = places.iter().map(|it| (it.control.as_str(), it.line)).collect();
+    assert_eq!(lines, [("exec-guard", Some(4)), ("pod-security", Some(3))]);
+}
+
 /// The names of all namespaces that objects are or are in.
 fn namespaces<'a>(objects: impl Iterator<Item = &'a Value>) -> BTreeSet<&'a str> {
     let named = objects.filter_map(|object| match object["kind"].as_str() {

@@ -7,6 +7,7 @@ mod ground;
 mod limits;
 mod objects;
 mod personas;
+mod places;
 mod rights;
 mod servers;
 
@@ -96,6 +97,7 @@ fn each_turn_knows_the_line_at_which_it_begins() {
         let text: Vec<&str> = entry.text.lines().collect();
         let lines = entry.lines();
         assert_eq!(lines.len(), entry.turns.len(), "{}", entry.id);
+        assert!(std::ptr::eq(lines, entry.lines()), "{} is read again", entry.id);
         for (turn, line) in entry.turns.iter().zip(lines) {
             let line = text[line.expect("a line") - 1];
             assert!(line.starts_with("- ") && line.contains(&turn.name), "{}: {line}", entry.id);

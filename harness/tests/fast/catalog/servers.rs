@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use brinell::catalog::New;
+use brinell::catalog::{Catalog, New};
+use brinell::cluster::ClusterType;
 
 use crate::command_line::{NO_ENGINE, brinell, ran};
 use crate::support::Home;
@@ -22,8 +23,8 @@ spec:
   template: {metadata: {labels: {app: labels}}, spec: {containers: [{name: labels, image: labels}]}}
 ";
 
-/// What is said of a first control with these lines.
-fn said(lines: &str) -> (Option<i32>, String) {
+/// A home with a first control with these lines.
+fn home(lines: &str) -> Home {
     let home = Home::new();
     for file in New::Control.files("images") {
         let path = home.path("mine").join(&file.place);
@@ -33,6 +34,12 @@ fn said(lines: &str) -> (Option<i32>, String) {
         fs::write(path, file.text.replace(objects, &with)).expect("written");
     }
     fs::write(home.path("mine/manifests/controls/images/server.yaml"), SERVER).expect("written");
+    home
+}
+
+/// What is said of it.
+fn said(lines: &str) -> (Option<i32>, String) {
+    let home = home(lines);
     let ran = ran(brinell(&home, NO_ENGINE).args(["--list", "--only-mine", "--catalog", "mine"]));
     (ran.code, ran.stderr)
 }
@@ -91,10 +98,10 @@ mine/manifests/controls/images/control.yaml:5:92: nothing is known as `${portal}
 "#);
     let twice = "- {deployment: labels/labels, services: [], by: {url: \"https://127.0.0.1:1\"}}\n";
     insta::assert_snapshot!(wrong(said(&format!("servers:\n{twice}{twice}"))), @r#"
-error: mine/manifests/controls/images/control.yaml:7:16: something serves in its place already
+error: mine/manifests/controls/images/control.yaml:7:16: something serves for Deployment labels/labels already
   7 | - {deployment: labels/labels, services: [], by: {url: "https://127.0.0.1:1"}}
     |                ^
-  name all its `services` at the first
+  one thing serves in one place: name the Deployment once, with all its `services`
 "#);
     for url in [
         "http://127.0.0.1:8443",
@@ -121,4 +128,107 @@ mine/manifests/controls/images/control.yaml:5:26: this is no image's name
     |                          ^
   an image as the engine names it: `registry.example/guard:1.4`
 "#);
+}
+
+#[test]
+fn what_a_server_is_told_stands_nowhere_else() {
+    let by = "by: {command: [./labels, \"${port}\", \"${certificates}\"]}";
+    let servers = format!("servers: [{{deployment: labels/labels, services: [], {by}}}]");
+    let (code, words) = said(&format!("images: [labels, \"labels:${{port}}\"]\n{servers}"));
+    assert_eq!(code, Some(2), "{words}");
+    insta::assert_snapshot!(words, @r#"
+error: mine/manifests/controls/images/control.yaml:5:18: there is no `${port}` here
+  5 | images: [labels, "labels:${port}"]
+    |                  ^
+  it is what the command of a server is told: `servers: [{by: {command: […]}}]`
+"#);
+}
+
+#[test]
+fn two_controls_do_not_serve_in_one_place() {
+    let served = |deployment: &str, services: &str| {
+        let by = "by: {url: \"https://127.0.0.1:1\"}";
+        format!("servers: [{{deployment: {deployment}, services: {services}, {by}}}]\n")
+    };
+    let home = home(&served("labels/labels", "[labels/labels]"));
+    let said = |lines: &str| {
+        let folder = home.path("mine/manifests/controls/another");
+        fs::create_dir_all(&folder).expect("made");
+        let another = SERVER.replace("metadata: {name: labels", "metadata: {name: other");
+        fs::write(folder.join("server.yaml"), format!("{SERVER}{another}")).expect("written");
+        let rest =
+            "title: Another\nlook-at: there\ndecides: []\nweaken: {}\nobjects: [server.yaml]";
+        fs::write(folder.join("control.yaml"), format!("{rest}\n{lines}")).expect("written");
+        let plan = ["plan", "--cluster", "embedded", "--catalog", "mine"];
+        let ran = ran(brinell(&home, NO_ENGINE).args(plan));
+        (ran.code, ran.stderr)
+    };
+    assert_eq!(said(&served("labels/other", "[labels/other]")), (Some(0), String::new()));
+    for (place, lines) in [
+        ("Deployment labels/labels", served("labels/labels", "[labels/other]")),
+        ("Service labels/labels", served("labels/other", "[labels/labels]")),
+    ] {
+        let (code, words) = said(&lines);
+        assert_eq!(code, Some(2), "{words}");
+        let expected = format!(
+            "`another` (mine/manifests/controls/another/control.yaml:6) and `images` \
+             (mine/manifests/controls/images/control.yaml:5) both set what serves for {place}"
+        );
+        assert!(words.contains(&expected), "{words}");
+    }
+}
+
+const GIVEN: &str = "\
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: rules, namespace: labels}
+data: {strict: 'yes'}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: notes, namespace: labels}
+data: {strict: 'yes'}
+";
+
+const WEAKENINGS: &str = "  arguments: {why: a, patch: {Deployment/labels/labels: [{op: add, path: /spec/paused, value: true}]}, expect: {images: bypassed}}
+  rules: {why: a, patch: {ConfigMap/labels/rules: [{op: replace, path: /data/strict, value: 'no'}]}, expect: {images: bypassed}}
+  no-rules: {why: a, delete: [ConfigMap/labels/rules], expect: {images: bypassed}}
+  notes: {why: a, patch: {ConfigMap/labels/notes: [{op: replace, path: /data/strict, value: 'no'}]}, expect: {images: bypassed}}
+  none: {why: a, patch: {Deployment/labels/labels: [{op: add, path: /spec/replicas, value: 0}]}, expect: {images: bypassed}}
+  gone: {why: a, delete: [server.yaml], expect: {images: bypassed}}
+";
+
+#[test]
+fn what_a_weakening_changes_of_the_pods_is_not_seen_where_none_runs() {
+    let home = home(
+        "servers: [{deployment: labels/labels, services: [], by: {url: \"https://127.0.0.1:1\"}}]",
+    );
+    let folder = home.path("mine/manifests/controls/images");
+    let mounted = "volumes: [{name: rules, configMap: {name: rules}}], containers:";
+    let server = format!("{}{GIVEN}", SERVER.replace("containers:", mounted));
+    fs::write(folder.join("server.yaml"), server).expect("written");
+    let control = fs::read_to_string(folder.join("control.yaml")).expect("there");
+    fs::write(folder.join("control.yaml"), format!("{control}{WEAKENINGS}")).expect("written");
+    let mine = home.path("mine");
+    let catalog = Catalog::load([mine.as_path()]).unwrap_or_else(|problems| panic!("{problems}"));
+    let profile = catalog.profile("hardened").expect("ours");
+    let planned = profile.controls.iter().find(|it| it.control.id == "images").expect("added");
+    let changed = |name: &str, cluster: ClusterType| {
+        let weakened = planned.weakenings.iter().find(|it| it.name == name).expect(name);
+        planned.changes_what_is_served(weakened, &cluster.into()).unwrap_or_default()
+    };
+    let rules = "ConfigMap/labels/rules";
+    let expected = [
+        ("arguments", "Deployment/labels/labels"),
+        ("rules", rules),
+        ("no-rules", rules),
+        ("notes", ""),
+        ("none", ""),
+        ("gone", ""),
+    ];
+    for (name, object) in expected {
+        assert_eq!(changed(name, ClusterType::Embedded), object, "{name}");
+        assert_eq!(changed(name, ClusterType::Kind), "", "{name}");
+    }
 }
