@@ -31,16 +31,38 @@ pub fn trials() -> Vec<Trial> {
     ] {
         tests.push((name.to_owned(), Box::new(test)));
     }
-    let is_there = is_there(DEFAULT_VERSION);
-    tests.into_iter().map(|(name, test)| trial(&name, test, is_there)).collect()
+    let here = is_there(DEFAULT_VERSION);
+    let mut trials: Vec<Trial> =
+        tests.into_iter().map(|(name, test)| trial(DEFAULT_VERSION, &name, test, here)).collect();
+    let older: Test = Box::new(what_a_version_does_not_serve_is_skipped);
+    trials.push(trial(OLDER, "unserved", older, is_there(OLDER)));
+    trials
 }
 
-fn trial(name: &str, test: Test, is_there: bool) -> Trial {
-    let trial = Trial::test(format!("embedded/proof/{DEFAULT_VERSION}/{name}"), move || {
+fn trial(version: &str, name: &str, test: Test, is_there: bool) -> Trial {
+    let trial = Trial::test(format!("embedded/proof/{version}/{name}"), move || {
         test();
         Ok(())
     });
-    or_ignored(trial, DEFAULT_VERSION, is_there)
+    or_ignored(trial, version, is_there)
+}
+
+/// The oldest version that our own profile can be proved on.
+const OLDER: &str = "1.35";
+
+/// A weakening that is made of what only newer versions serve; the others are tried.
+fn what_a_version_does_not_serve_is_skipped() {
+    let home = Home::new();
+    let mut command = proof::brinell(&home, ClusterType::Embedded);
+    command.args(["--kubernetes-version", OLDER, "--clusters", "1"]);
+    command.args(["--control", "pod-security", "--scenario", "pod-host-namespaces"]);
+    let ran = Ran::from(command.output().expect("started"));
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let told = ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    let why =
+        "Kubernetes 1.35 does not serve admissionregistration.k8s.io/v1 MutatingAdmissionPolicy";
+    assert!(told.contains("SKIPPED pod-security/defused") && told.contains(why), "{ran:?}");
+    assert!(told.contains("CAUGHT pod-security/warn-only"), "{ran:?}");
 }
 
 /// A token that nobody issued is refused whether anonymous requests are or not.
