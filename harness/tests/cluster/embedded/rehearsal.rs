@@ -498,7 +498,7 @@ controls: {labels: {}}
 /// What the run has that holds it.
 const SERVED_THERE: &str = "
 title: A cluster of theirs
-controls: {audit-policy: {}, labels: {}, least-privilege: {}}
+controls: {anonymous-auth: {}, audit-policy: {}, labels: {}, least-privilege: {}}
 ";
 
 /// What serves a webhook on the second cluster and ends there while scenarios are tried: nothing is compared.
