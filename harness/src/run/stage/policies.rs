@@ -83,7 +83,8 @@ impl Stage {
             "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": name},
         });
         let request = Request::post(LEASES).header(CONTENT_TYPE, "application/json");
-        let request = request.body(lease.to_string().into_bytes()).expect("it is a request");
+        let request = request.body(lease.to_string().into_bytes());
+        let request = request.map_err(|error| error.to_string())?;
         let response = exchange(&self.world.access.admin, request).await.map_err(|it| it.text)?;
         let warnings = response.headers().get_all(WARNING).iter();
         let warned = warnings.map(|it| String::from_utf8_lossy(it.as_bytes()).into_owned());
