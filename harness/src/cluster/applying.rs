@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 
 use crate::catalog::{Document, Values, identity};
 use crate::cluster::{ClusterError, Outside, PullCredentials, RUN_LABEL};
+use crate::model::is_built_in;
 use crate::text::{api_words, encode};
 
 /// Who the API server says made the objects.
@@ -252,10 +253,7 @@ impl Applier {
     }
 
     async fn take(&self, file: &str, object: &Value) -> Result<(), ApplyError> {
-        let mut object = object.clone();
-        if let Some(served) = self.served(&object) {
-            object["apiVersion"] = served.into();
-        }
+        let object = self.as_served(object);
         let taken = dynamic(file, &object)?;
         let name = taken.name_any();
         let refused = |error: kube::Error| refused(file, &taken, &error);
@@ -283,15 +281,33 @@ impl Applier {
         }
     }
 
+    /// An object as a version of its kind that is served here: its own, or else the most stable one.
+    pub fn as_served(&self, object: &Value) -> Value {
+        let mut object = object.clone();
+        if let Some(other) = self.other_version(&object) {
+            object["apiVersion"] = other.into();
+        }
+        object
+    }
+
     /// The version in which an object's kind is served here, where that is another than its own.
-    fn served(&self, object: &Value) -> Option<String> {
-        let types = dynamic("", object).ok()?.types?;
-        let kind = GroupVersionKind::try_from(&types).ok()?;
+    fn other_version(&self, object: &Value) -> Option<String> {
+        let kind = kind_of(object)?;
         if self.discovery.resolve_gvk(&kind).is_some() {
             return None;
         }
-        let (resource, _) = self.discovery.get(&kind.group)?.recommended_kind(&kind.kind)?;
+        // A kind may be served by another version than most of its group.
+        let served = self.discovery.get(&kind.group)?.resources_by_stability();
+        let (resource, _) = served.into_iter().find(|(it, _)| it.kind == kind.kind)?;
         Some(resource.api_version)
+    }
+
+    /// The first kind among these objects that is Kubernetes' own and that this version of it does not serve.
+    pub fn unserved(&self, documents: &[Document]) -> Option<String> {
+        let kinds = documents.iter().filter_map(|it| kind_of(&it.object));
+        let mut own = kinds.filter(|kind| is_built_in(&kind.group));
+        let kind = own.find(|kind| self.discovery.resolve_gvk(kind).is_none())?;
+        Some(format!("{} {}", kind.api_version(), kind.kind))
     }
 
     /// Asks by dry runs what of it this cluster would refuse. What goes into a namespace that is not there yet, or rests on
@@ -502,6 +518,11 @@ impl Applier {
             _ => all(&self.client, &resource),
         })
     }
+}
+
+/// The kind that an object says it is of.
+fn kind_of(object: &Value) -> Option<GroupVersionKind> {
+    GroupVersionKind::try_from(&dynamic("", object).ok()?.types?).ok()
 }
 
 fn dynamic(file: &str, object: &Value) -> Result<DynamicObject, ApplyError> {

@@ -38,7 +38,7 @@ pub async fn start(arguments: ProveArguments) -> Result<ExitCode, Error> {
     let clusters = arguments.clusters.map_or_else(|| choice.cluster.side_by_side(), usize::from);
     let clusters = clusters.min(trials.trials.len());
     let work = async |made: &Made, progress: &Progress| {
-        begin(&plan, &trials, &options, choice, clusters, made, progress).await
+        begin(&plan, trials, &options, choice, clusters, made, progress).await
     };
     conduct(work, &arguments.output, false, reporter, started).await
 }
@@ -52,7 +52,7 @@ fn tests_one_of(entry: &Entry, controls: &[String]) -> bool {
 /// Says what is begun, and proves.
 async fn begin(
     plan: &Plan<'_>,
-    trials: &Trials<'_>,
+    trials: Trials<'_>,
     options: &Options,
     choice: Choice,
     clusters: usize,

@@ -75,11 +75,15 @@ pub async fn rehearse(arguments: RehearseArguments) -> Result<ExitCode, Error> {
     let set_up = set_up(&captured, &ours, &profile)?;
     let other = for_other(&profile, &existing).await?;
 
-    let rehearsal =
-        Rehearsed { handed: &handed, arguments: &arguments, catalog: &catalog, context: &context };
+    let rehearsal = Rehearsed {
+        handed: &handed,
+        captured: &captured,
+        arguments: &arguments,
+        catalog: &catalog,
+        context: &context,
+    };
     let [before, after] = files;
-    let (there, sees_log) =
-        rehearsal.run_there(&profile, existing, &captured, &ours, before).await?;
+    let (there, sees_log) = rehearsal.run_there(&profile, existing, &ours, before).await?;
     if let Some(code) = early_end(&there) {
         return Ok(code);
     }
@@ -103,6 +107,7 @@ fn is_newly_skipped(there: &Conducted, here: &Conducted) -> bool {
 /// What is the same of both runs.
 struct Rehearsed<'a> {
     handed: &'a Handed,
+    captured: &'a Captured,
     arguments: &'a RehearseArguments,
     catalog: &'a Catalog,
     context: &'a str,
@@ -126,7 +131,6 @@ impl Rehearsed<'_> {
         &self,
         profile: &ProfileEntry,
         mut existing: Existing,
-        captured: &Captured,
         ours: &[&Planned],
         files: Vec<ReportFile>,
     ) -> Result<(Conducted, bool), Error> {
@@ -140,7 +144,7 @@ impl Rehearsed<'_> {
         let sees_log = existing.sight.log.is_some();
         let means = visit::means(profile, &self.arguments.existing, sees_log);
         let reached = Reached::new(self.catalog, profile, existing, &run, means)?;
-        let left_out = self.beyond(&reached, captured, ours)?;
+        let left_out = self.beyond(&reached, ours)?;
         let manner = self.manner(format!("existing ({})", self.context), left_out);
         let work = async |made: &Made, progress: &Progress| {
             visit::begin(&reached, values, unread, &manner, made, progress).await
@@ -170,7 +174,7 @@ impl Rehearsed<'_> {
             let reached = Reached::new(self.catalog, profile, existing, &options.run, means)?;
             let not_taken = kinds(refused);
             for entry in reached.plan(&self.arguments.selection)?.scenarios {
-                let why = resting(&reached.grounded.catalog, entry, &not_taken);
+                let why = self.resting(&reached.grounded.catalog, entry, &not_taken);
                 let why = why.map(|it| it + ", of which the other cluster did not take all");
                 let why = why.map(|why| (entry.id.clone(), why));
                 manner.left_out.extend(why);
@@ -210,7 +214,6 @@ impl Rehearsed<'_> {
     fn beyond(
         &self,
         reached: &Reached,
-        captured: &Captured,
         ours: &[&Planned],
     ) -> Result<BTreeMap<String, String>, Error> {
         let lacks = Lacks::from(Choice::to_rehearse().cluster);
@@ -226,14 +229,15 @@ impl Rehearsed<'_> {
             let is_review = |action: &Action| matches!(action, Action::Review(_));
             let reviews = entry.scenario.actions().any(is_review).then(|| REVIEWS.to_owned());
             let unread = || {
-                let why = resting(grounded, entry, &captured.lacking);
+                let why = self.resting(grounded, entry, &self.captured.lacking);
                 why.map(|it| it + ", of which not all is captured")
             };
             let lacking = lacks.why_not(&run::needs(grounded, entry)).or(reviews).or_else(unread);
             let mut tested = entry.scenario.controls().into_iter().filter(|id| !is_ours(id));
             let unknown = || {
                 tested.find_map(|id| {
-                    let missing = decides(id)?.iter().find(|layer| is_missing(layer, captured));
+                    let missing =
+                        decides(id)?.iter().find(|layer| is_missing(layer, self.captured));
                     let missing =
                         missing.map(|it| format!("{id} is known by {it}, which is not captured"));
                     let unset = !self.handed.has_settings() && rests_on_settings(id);
@@ -244,15 +248,30 @@ impl Rehearsed<'_> {
         });
         Ok(why.collect())
     }
+
+    fn resting(
+        &self,
+        catalog: &Catalog,
+        entry: &Entry,
+        kinds: &BTreeSet<String>,
+    ) -> Option<String> {
+        resting(catalog, entry, kinds, &self.captured.asking)
+    }
 }
 
 /// By what a scenario rests on one of these kinds: by a control that it tests, or by who acts in it. `None` if it does not.
-fn resting(catalog: &Catalog, entry: &Entry, kinds: &BTreeSet<String>) -> Option<String> {
+fn resting(
+    catalog: &Catalog,
+    entry: &Entry,
+    kinds: &BTreeSet<String>,
+    asking: &[Layer],
+) -> Option<String> {
     let tested = entry.scenario.controls();
     kinds.iter().find_map(|kind| {
+        let rests = |layer: &Layer| rests_on(layer, kind, asking);
         let decides = |id: &str| {
             let control = catalog.controls.get(id);
-            control.is_some_and(|it| it.control.decides.iter().any(|layer| rests_on(layer, kind)))
+            control.is_some_and(|it| it.control.decides.iter().any(rests))
         };
         let control = tested.iter().find(|id| decides(id)).map(|id| (*id).to_owned());
         let mut personas = entry.turns.iter().map(|turn| &turn.persona);
@@ -401,12 +420,12 @@ mod tests {
     }
 
     /// By what each of these rests on a kind.
-    fn rests(kind: &str, ids: &[&str]) -> Vec<bool> {
+    fn rests(kind: &str, ids: &[&str], asking: &[Layer]) -> Vec<bool> {
         let (catalog, kinds) = (catalog(), BTreeSet::from([kind.to_owned()]));
         let entries = |id: &str| catalog.scenarios.iter().find(|it| it.id == id).cloned();
         let rests = |id: &&str| {
             let entry = entries(id).expect("a scenario of ours");
-            resting(&catalog, &entry, &kinds).is_some()
+            resting(&catalog, &entry, &kinds, asking).is_some()
         };
         ids.iter().map(rests).collect()
     }
@@ -414,9 +433,11 @@ mod tests {
     #[test]
     fn what_was_not_carried_takes_out_what_rests_on_it() {
         let ids = ["exec-get-only-role", "exec-interactive"];
-        assert_eq!(rests("RoleBinding", &ids), [true, false]);
-        assert_eq!(rests("Namespace", &ids), [false, true]);
-        assert_eq!(rests("ResourceQuota", &ids), [false, false]);
+        assert_eq!(rests("RoleBinding", &ids, &[]), [true, false]);
+        assert_eq!(rests("Namespace", &ids, &[]), [false, true]);
+        assert_eq!(rests("ResourceQuota", &ids, &[]), [false, false]);
+        let asking = [Layer::Webhook("exec-guard.brinell.dev".to_owned())];
+        assert_eq!(rests("RoleBinding", &ids, &asking), [true, true]);
     }
 
     #[test]
@@ -428,7 +449,7 @@ mod tests {
             std::sync::Arc::make_mut(&mut turn.persona).played = true;
         }
         let kinds = kinds(&Refusals::from([("Role/shop/a".to_owned(), "no".to_owned())]));
-        let why = resting(&catalog, &entry, &kinds).unwrap_or_default();
+        let why = resting(&catalog, &entry, &kinds, &[]).unwrap_or_default();
         assert!(why.ends_with("rests on every Role"), "{why}");
     }
 

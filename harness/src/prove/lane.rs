@@ -77,6 +77,12 @@ impl<'a> Lane<'a> {
         results
     }
 
+    /// A kind that a weakening needs and that only other versions of Kubernetes serve; `None` if it can be tried here.
+    pub(super) fn unserved(&self, trial: &Trial<'a>) -> Option<String> {
+        let change = trial.planned.set_up.change_to(&trial.weakened.set_up);
+        self.own.stage.applier.unserved(&change.apply)
+    }
+
     /// Tries one weakening: who notices while it acts? Then all is restored, and seen green again; what was found is
     /// returned even where that fails.
     pub(super) async fn run(

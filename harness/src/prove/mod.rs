@@ -70,7 +70,7 @@ pub struct LaneRun {
 /// When a cluster cannot be made, or is not green before the first weakening or after one.
 pub async fn prove(
     plan: &Plan<'_>,
-    trials: &Trials<'_>,
+    mut trials: Trials<'_>,
     options: &Options,
     lane_runs: &[LaneRun],
     progress: &Progress,
@@ -83,6 +83,10 @@ pub async fn prove(
             async move { Lane::make(plan, options, Arc::clone(&lane_run.folder), &progress).await }
         });
         let lanes = try_join_all(making).await?;
+        trials.leave_out(|trial| {
+            let kind = lanes.first()?.unserved(trial)?;
+            Some(format!("Kubernetes {} does not serve {kind}", options.kubernetes))
+        });
         progress.tell(RunEvent::Planned { all: trials.trials.len(), of: Unit::Weakening });
         let queue = Mutex::new(trials.trials.iter().collect::<VecDeque<_>>());
         let results = try_join_all(lanes.iter().map(|lane| work(lane, &queue, progress))).await?;
@@ -103,7 +107,7 @@ pub async fn prove(
     }
     let (mut results, made_in) = proven?;
     results.extend(trials.skipped.iter().map(skipped));
-    let proof = judge::proof(plan, trials, results);
+    let proof = judge::proof(plan, &trials, results);
     progress.tell(RunEvent::Proven(Box::new(proof)));
     Ok(made_in)
 }

@@ -75,6 +75,17 @@ impl<'a> Trials<'a> {
         }
     }
 
+    /// Takes out those that cannot be tried on the clusters that were made, each with the reason.
+    pub(super) fn leave_out(&mut self, why_not: impl Fn(&Trial<'a>) -> Option<String>) {
+        for trial in std::mem::take(&mut self.trials) {
+            let Trial { planned, weakened, .. } = trial;
+            match why_not(&trial) {
+                Some(cause) => self.skipped.push(Untried { planned, weakened, cause }),
+                None => self.trials.push(trial),
+            }
+        }
+    }
+
     /// The scenarios, with a control, of which this proof shows whether they catch any of its weakenings: those that
     /// are run against it, unless they are expected to notice a weakening that is not tried.
     pub fn told(&self) -> BTreeSet<(&'a str, &'a str)> {
@@ -244,6 +255,23 @@ mod tests {
             .map(|(name, who)| (name.to_owned(), format!("not chosen: {who}")));
             assert_eq!(trials.skipped.iter().map(cause).collect::<Vec<_>>(), expected);
         });
+    }
+
+    #[test]
+    fn what_the_clusters_cannot_have_is_skipped_and_nothing_is_told_of_who_would_notice() {
+        let catalog = Catalog::load(None).expect("our own catalog");
+        let profile = catalog.profile("hardened").expect("a profile of ours");
+        let entries = catalog.scenarios.iter().collect();
+        let plan = Plan::new(&catalog, &profile, ClusterType::Embedded, entries);
+        let mut trials = Trials::new(&plan, &[]);
+        let pair = ("pod-host-namespaces", "pod-security");
+        assert!(trials.told().contains(&pair));
+        let all = trials.trials.len() + trials.skipped.len();
+        let is_it = |trial: &Trial<'_>| trial.id() == "pod-security/defused";
+        trials.leave_out(|trial| is_it(trial).then(|| "not served".to_owned()));
+        assert!(!trials.trials.iter().any(is_it) && !trials.told().contains(&pair));
+        assert_eq!(trials.trials.len() + trials.skipped.len(), all);
+        assert!(trials.skipped.iter().any(|it| it.cause == "not served"));
     }
 
     #[test]

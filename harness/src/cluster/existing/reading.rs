@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use kube::Api;
 use kube::api::{ApiResource, DynamicObject, ListParams};
 use kube::core::{GroupVersionKind, Selector, TypeMeta};
 use kube::discovery::pinned_kind;
+use kube::{Api, Client};
 use serde_json::Value;
 
 use super::Existing;
@@ -22,8 +22,13 @@ const RBAC: &str = "rbac.authorization.k8s.io";
 const ADMISSION: &str = "admissionregistration.k8s.io";
 const FLOW_CONTROL: &str = "flowcontrol.apiserver.k8s.io";
 
-/// The versions of what is not served by every minor in the newest one.
+/// The versions of admission policies. Validating ones are served as `v1` since Kubernetes 1.30, mutating ones since 1.36
+/// (measured: before it as `v1beta1`, where flags say so).
 const YOUNG: &[&str] = &["v1", "v1beta1", "v1alpha1"];
+
+/// The versions of flow control: `v1` is served since Kubernetes 1.29
+/// (<https://kubernetes.io/docs/reference/using-api/deprecation-guide/#flowcontrol-resources-v132>).
+const FLOW: &[&str] = &["v1", "v1beta3"];
 
 const KINDS: [Kind; 16] = [
     Kind("", &["v1"], "Namespace", "namespaces"),
@@ -34,15 +39,10 @@ const KINDS: [Kind; 16] = [
     Kind(RBAC, &["v1"], "Role", "roles"),
     Kind(RBAC, &["v1"], "ClusterRoleBinding", "clusterrolebindings"),
     Kind(RBAC, &["v1"], "RoleBinding", "rolebindings"),
-    Kind(FLOW_CONTROL, &["v1"], "PriorityLevelConfiguration", "prioritylevelconfigurations"),
-    Kind(FLOW_CONTROL, &["v1"], "FlowSchema", "flowschemas"),
-    Kind(ADMISSION, &["v1"], "ValidatingAdmissionPolicy", "validatingadmissionpolicies"),
-    Kind(
-        ADMISSION,
-        &["v1"],
-        "ValidatingAdmissionPolicyBinding",
-        "validatingadmissionpolicybindings",
-    ),
+    Kind(FLOW_CONTROL, FLOW, "PriorityLevelConfiguration", "prioritylevelconfigurations"),
+    Kind(FLOW_CONTROL, FLOW, "FlowSchema", "flowschemas"),
+    Kind(ADMISSION, YOUNG, "ValidatingAdmissionPolicy", "validatingadmissionpolicies"),
+    Kind(ADMISSION, YOUNG, "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings"),
     Kind(ADMISSION, YOUNG, "MutatingAdmissionPolicy", "mutatingadmissionpolicies"),
     Kind(ADMISSION, YOUNG, "MutatingAdmissionPolicyBinding", "mutatingadmissionpolicybindings"),
     Kind(ADMISSION, &["v1"], "ValidatingWebhookConfiguration", "validatingwebhookconfigurations"),
@@ -61,7 +61,7 @@ impl Existing {
     pub async fn read_what_decides(&self) -> Result<Found, kube::Error> {
         let mut found = Found::default();
         for kind in &KINDS {
-            self.read_kind(kind, &mut found).await?;
+            read_kind(&self.access.admin, kind, &mut found).await?;
         }
         let policies: Vec<Value> = found
             .objects
@@ -74,27 +74,6 @@ impl Existing {
             self.read_parameters(&version, &kind, &policies, &mut found).await?;
         }
         Ok(found)
-    }
-
-    async fn read_kind(&self, kind: &Kind, found: &mut Found) -> Result<(), kube::Error> {
-        for version in kind.1 {
-            match self.list(&kind.resource(version), ListParams::default()).await {
-                Ok(objects) => {
-                    found.objects.extend(objects);
-                    return Ok(());
-                }
-                // It is served in another version, or not at all: then there is nothing of it.
-                Err(kube::Error::Api(status)) if status.code == 404 => {}
-                Err(error) => {
-                    found
-                        .left_out
-                        .push(LeftOut::new(&format!("every {}", kind.2), &unread(error)?));
-                    found.unread_kinds.insert(kind.2.to_owned());
-                    return Ok(());
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Reads the parameters of one kind that bindings name, and how the kind is defined.
@@ -149,7 +128,7 @@ impl Existing {
         if !known.group.is_empty() {
             let name = format!("{}.{}", resource.plural, resource.group);
             let definition = ListParams::default().fields(&format!("metadata.name={name}"));
-            read.extend(self.list(&DEFINITIONS.resource("v1"), definition).await?);
+            read.extend(list(&self.access.admin, &DEFINITIONS.resource("v1"), definition).await?);
         }
         for reference in references {
             let reference: Value = serde_json::from_str(&reference).unwrap_or_default();
@@ -171,30 +150,50 @@ impl Existing {
             .into_iter()
             .filter_map(|(field, value)| Some(format!("metadata.{field}={}", value.as_str()?)));
         let fields: Vec<String> = fields.collect();
-        let mut list = ListParams::default().fields(&fields.join(","));
+        let mut wanted = ListParams::default().fields(&fields.join(","));
         let selector = serde_json::from_value::<LabelSelector>(reference["selector"].clone());
         if let Some(selector) = selector.ok().and_then(|it| Selector::try_from(it).ok()) {
-            list = list.labels_from(&selector);
+            wanted = wanted.labels_from(&selector);
         }
-        self.list(resource, list).await
+        list(&self.access.admin, resource, wanted).await
     }
+}
 
-    async fn list(
-        &self,
-        resource: &ApiResource,
-        list: ListParams,
-    ) -> Result<Vec<Value>, kube::Error> {
-        let api = Api::<DynamicObject>::all_with(self.access.admin.clone(), resource);
-        let objects = pages(list, async |page| api.list(page).await).await?;
-        let typed = |object: DynamicObject| {
-            let mut object = serde_json::to_value(object).expect("what was JSON is JSON");
-            // A list's items do not say what they are.
-            object["apiVersion"] = resource.api_version.clone().into();
-            object["kind"] = resource.kind.clone().into();
-            object
-        };
-        Ok(objects.into_iter().map(typed).collect())
+/// Reads all of a kind, in the first of its versions that is served.
+async fn read_kind(client: &Client, kind: &Kind, found: &mut Found) -> Result<(), kube::Error> {
+    for version in kind.1 {
+        match list(client, &kind.resource(version), ListParams::default()).await {
+            Ok(objects) => {
+                found.objects.extend(objects);
+                return Ok(());
+            }
+            // It is served in another version, or not at all: then there is nothing of it.
+            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            Err(error) => {
+                found.left_out.push(LeftOut::new(&format!("every {}", kind.2), &unread(error)?));
+                found.unread_kinds.insert(kind.2.to_owned());
+                return Ok(());
+            }
+        }
     }
+    Ok(())
+}
+
+async fn list(
+    client: &Client,
+    resource: &ApiResource,
+    list: ListParams,
+) -> Result<Vec<Value>, kube::Error> {
+    let api = Api::<DynamicObject>::all_with(client.clone(), resource);
+    let objects = pages(list, async |page| api.list(page).await).await?;
+    let typed = |object: DynamicObject| {
+        let mut object = serde_json::to_value(object).expect("what was JSON is JSON");
+        // A list's items do not say what they are.
+        object["apiVersion"] = resource.api_version.clone().into();
+        object["kind"] = resource.kind.clone().into();
+        object
+    };
+    Ok(objects.into_iter().map(typed).collect())
 }
 
 impl Kind {
@@ -219,5 +218,71 @@ fn unread(error: kube::Error) -> Result<String, kube::Error> {
     match error {
         kube::Error::Api(_) => Ok(format!("it could not be read: {}", api_words(&error))),
         error => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use http::{Request, Response};
+    use kube::client::Body;
+    use serde_json::json;
+    use tower::service_fn;
+
+    use super::*;
+
+    /// What is read of a kind where one version of its group is served, and the others answer with a code.
+    async fn read_of(kind: &str, served: &'static str, otherwise: u16) -> Found {
+        let client = Client::new(
+            service_fn(move |request: Request<Body>| async move {
+                let items = json!([{"metadata": {"name": "theirs"}}]);
+                let (code, body) = match request.uri().path().split('/').nth(3) {
+                    Some(version) if version == served => {
+                        (200, json!({"metadata": {}, "items": items}))
+                    }
+                    _ => (otherwise, json!({"status": "Failure", "code": otherwise})),
+                };
+                let body = Body::from(body.to_string().into_bytes());
+                Ok::<_, Infallible>(Response::builder().status(code).body(body).expect("built"))
+            }),
+            "default",
+        );
+        let mut found = Found::default();
+        let kind = KINDS.iter().find(|it| it.2 == kind).expect("it is read");
+        read_kind(&client, kind, &mut found).await.expect("answered");
+        found
+    }
+
+    #[tokio::test]
+    async fn a_kind_is_read_in_whichever_version_is_served() {
+        for (kind, version) in [
+            ("ValidatingAdmissionPolicy", "v1"),
+            ("ValidatingAdmissionPolicy", "v1beta1"),
+            ("ValidatingAdmissionPolicyBinding", "v1beta1"),
+            ("MutatingAdmissionPolicy", "v1beta1"),
+            ("MutatingAdmissionPolicyBinding", "v1alpha1"),
+            ("FlowSchema", "v1beta3"),
+            ("PriorityLevelConfiguration", "v1beta3"),
+        ] {
+            let found = read_of(kind, version, 404).await;
+            let read: Vec<_> =
+                found.objects.iter().map(|it| (&it["apiVersion"], &it["kind"])).collect();
+            assert!(
+                matches!(read[..], [(it, of)] if *of == kind
+                && it.as_str().is_some_and(|it| it.ends_with(&format!("/{version}")))),
+                "{read:?}"
+            );
+        }
+        let none = read_of("FlowSchema", "v1beta1", 404).await;
+        assert!(none.objects.is_empty() && none.left_out.is_empty(), "{none:?}");
+    }
+
+    /// Another version says nothing of what may not be read.
+    #[tokio::test]
+    async fn a_kind_that_may_not_be_read_is_told() {
+        let found = read_of("ValidatingAdmissionPolicy", "v1beta1", 403).await;
+        assert_eq!(found.objects, [Value::Null; 0]);
+        assert!(found.unread_kinds.contains("ValidatingAdmissionPolicy"), "{found:?}");
     }
 }

@@ -5,6 +5,8 @@ mod end;
 mod existing;
 mod identities;
 mod lacking;
+mod newest;
+mod policies;
 mod readiness;
 mod rehearsal;
 mod roles;

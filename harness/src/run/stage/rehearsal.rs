@@ -3,26 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::ConfigMap;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::Api;
-use kube::api::PostParams;
-use serde_json::{Value, json};
-
 use super::assembly::{create, parts};
-use super::{ACTING, ControlError, OwnStage, Stage, StageError};
-use crate::catalog::{CAPTURED, Document, Planned, Values};
+use super::{OwnStage, Stage, StageError};
+use crate::catalog::{CAPTURED, Document, Planned, Values, identity};
 use crate::cluster::{Existing, Outside, Own, Refusals, RunFolder, Settings};
 use crate::model::RunEvent;
-use crate::poll;
 use crate::run::{Plan, Progress};
-use crate::text::{count, cut};
-
-/// Where the newest policy is asked.
-const PLACE: &str = "kube-system";
-
-/// The kind of policies that are waited for, and the plug-in that asks them.
-const POLICY: &str = "ValidatingAdmissionPolicy";
+use crate::text::count;
 
 /// Such a cluster. It ends with this value.
 pub struct Rehearsal {
@@ -126,10 +113,10 @@ impl OwnStage {
         self.stage.apply_all(&guards).await?;
         self.stage.while_there(self.see_servers()).await??;
         refused.extend(self.take(&deciding).await?);
-        if !is_off(settings) && deciding.iter().any(|it| it.object["kind"] == POLICY) {
-            let late = self.stage.while_there(self.stage.see_policies()).await??;
-            self.unmet.extend(late);
-        }
+        let is_taken = |it: &&Document| !refused.contains_key(&identity(&it.object));
+        let taken: Vec<&Document> = deciding.iter().filter(is_taken).collect();
+        let seeing = self.stage.see_policies(&taken, settings);
+        self.unmet.extend(self.stage.while_there(seeing).await??);
         let taken = count(others.len() + deciding.len() - refused.len(), "object");
         let detail = match refused.len() {
             0 => taken,
@@ -144,70 +131,8 @@ impl OwnStage {
     }
 }
 
-impl Stage {
-    /// Waits until the newest admission policy decides, and so do those before it: the API server follows them by a watch.
-    /// Returns that it does not, which is for the scenarios to find.
-    async fn see_policies(&self) -> Result<Option<ControlError>, StageError> {
-        let name = self.next_id();
-        let newest = newest(&name);
-        self.applier.apply(&newest).await?;
-        let maps = Api::<ConfigMap>::namespaced(self.world.access.admin.clone(), PLACE);
-        let metadata = ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() };
-        let map = ConfigMap { metadata, ..ConfigMap::default() };
-        let dry = PostParams { dry_run: true, ..PostParams::default() };
-        let decided = poll::until(ACTING, async || match maps.create(&dry, &map).await {
-            Err(kube::Error::Api(status))
-                if status.message.contains(&name) && status.code == 422 =>
-            {
-                Ok(())
-            }
-            Err(kube::Error::Api(status)) => Err(status.message),
-            _ => Err("it lets in what it refuses".to_owned()),
-        });
-        let decided = decided.await;
-        self.applier.delete(&newest).await?;
-        let late = |last: Option<String>| ControlError::NotActing {
-            control: CAPTURED.to_owned(),
-            waited: ACTING,
-            last: cut(&last.unwrap_or_default(), 600),
-        };
-        Ok(decided.err().map(late))
-    }
-}
-
 /// Whether an object is a policy or its binding.
 fn is_of_admission(document: &Document) -> bool {
     let version = document.object["apiVersion"].as_str();
     version.is_some_and(|version| version.starts_with("admissionregistration.k8s.io/"))
-}
-
-/// Whether no policy decides with these settings.
-fn is_off(settings: &Settings) -> bool {
-    let off = settings.flags.get("disable-admission-plugins");
-    off.is_some_and(|plug_ins| plug_ins.split(',').any(|plug_in| plug_in.trim() == POLICY))
-}
-
-/// A policy with its binding that refuses a ConfigMap of its own name, and nothing else.
-fn newest(name: &str) -> [Document; 2] {
-    let document = |kind: &str, spec: Value| {
-        let object = json!({
-            "apiVersion": "admissionregistration.k8s.io/v1", "kind": kind,
-            "metadata": {"name": name}, "spec": spec,
-        });
-        Document { file: format!("the newest {kind}"), object }
-    };
-    let rule = json!({
-        "apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"],
-    });
-    let validation =
-        json!({"expression": format!("object.metadata.name != '{name}'"), "message": name});
-    let policy =
-        json!({"matchConstraints": {"resourceRules": [rule]}, "validations": [validation]});
-    [
-        document(POLICY, policy),
-        document(
-            "ValidatingAdmissionPolicyBinding",
-            json!({"policyName": name, "validationActions": ["Deny"]}),
-        ),
-    ]
 }

@@ -11,6 +11,7 @@ use kube::core::{Selector, SelectorExt};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
+use super::newest::newest;
 use super::{ACTING, Stage, StageError, not_ready};
 use crate::catalog::Document;
 use crate::cluster::all;
@@ -51,11 +52,10 @@ impl Stage {
         whole.await.map_err(|last| last.unwrap_or_else(unanswered))
     }
 
-    /// Waits until the API server has read the newest roles and bindings. It follows each of their four kinds by a
-    /// watch, which brings changes in their order: what is made last is read last.
+    /// Waits until the API server has read the newest of each of the four kinds of roles and bindings.
     async fn until_read(&self) -> Result<(), StageError> {
         let (name, namespace) = (self.next_id(), "default");
-        self.applier.apply(&last(&name, namespace)).await?;
+        self.applier.apply(&newest_roles(&name, namespace)).await?;
         for nothing in [EVERYWHERE, SOMEWHERE] {
             let asked = review(&name, nothing, namespace);
             let unread = || {
@@ -117,15 +117,12 @@ fn rules(role: &ClusterRole) -> &[PolicyRule] {
 }
 
 /// A role and a binding of each kind, by which a user who is nobody may read what is nothing.
-fn last(name: &str, namespace: &str) -> [Document; 4] {
-    let document = |kind: &str, what: Value| {
-        let mut object =
-            json!({"apiVersion": format!("{RBAC}/v1"), "kind": kind, "metadata": {"name": name}});
+fn newest_roles(name: &str, namespace: &str) -> [Document; 4] {
+    let document = |kind: &str, mut what: Value| {
         if !kind.starts_with("Cluster") {
-            object["metadata"]["namespace"] = namespace.into();
+            what["metadata"]["namespace"] = namespace.into();
         }
-        crate::merge::lay_over(&mut object, &what);
-        Document { file: format!("the newest {kind}"), object }
+        newest(&format!("{RBAC}/v1"), kind, name, &what)
     };
     let role = |kind: &str, nothing: &str| {
         let rule = json!({"apiGroups": [GROUP], "resources": [nothing], "verbs": ["get"]});
@@ -207,7 +204,7 @@ mod tests {
     #[test]
     fn the_newest_roles_and_bindings_grant_by_their_own_kind() {
         let [cluster_role, role, cluster_binding, binding] =
-            last("run-1", "default").map(|it| it.object);
+            newest_roles("run-1", "default").map(|it| it.object);
         assert_eq!(cluster_role["rules"][0]["resources"][0], EVERYWHERE);
         assert_eq!(role["rules"][0]["resources"][0], SOMEWHERE);
         assert_eq!(cluster_binding["roleRef"]["kind"], "ClusterRole");

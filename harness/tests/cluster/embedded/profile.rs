@@ -1,6 +1,7 @@
 //! Every scenario that an embedded cluster can hold, hardened and open, on each Kubernetes version that can be
 //! embedded. One cluster per profile and version; a trial per scenario.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::{brinell, is_named_by_a_process, is_there, or_ignored, processes, signal, wait_until};
 use brinell::catalog::{Catalog, Entry};
 use brinell::cluster::{ClusterType, assets};
-use brinell::model::Results;
+use brinell::model::{Attack, Decision, Expectation, Results};
 use brinell::run::Plan;
 use libtest_mimic::{Failed, Trial};
 
@@ -31,8 +32,14 @@ pub fn trials() -> Vec<Trial> {
                 trials.push(or_ignored(trial, version, is_there));
             }
             let name = format!("embedded/{profile}/{version}/golden");
-            let trial = Trial::test(name, move || bed.check_all());
+            let all = Arc::clone(&bed);
+            let trial = Trial::test(name, move || all.check_all());
             trials.push(or_ignored(trial, version, is_there));
+            if profile == "hardened" {
+                let name = format!("embedded/{profile}/{version}/layers");
+                let trial = Trial::test(name, move || bed.check_layers());
+                trials.push(or_ignored(trial, version, is_there));
+            }
         }
     }
     let is_there = is_there("1.36");
@@ -63,6 +70,51 @@ fn held<'a>(catalog: &'a Catalog, profile: &str) -> Vec<&'a Entry> {
     Plan::new(catalog, &profile, ClusterType::Embedded, all).scenarios
 }
 
+/// Who refuses on each version what may come out either way; `LET_IN` where nobody does.
+const DECIDED: [(&str, &str, [&str; 4]); 12] = [
+    ("exec-get-only-role", "a command, by WebSocket", [LET_IN, CHECK, CHECK, CHECK]),
+    ("exec-get-only-role", "a command, by SPDY over GET", [LET_IN, CHECK, CHECK, CHECK]),
+    ("exec-relabelled-namespace", "taking the label away", [AUTHORIZATION; 4]),
+    ("exec-relabelled-namespace", "taking it away by the status", [AUTHORIZATION; 4]),
+    ("exec-relabelled-pod", "taking the label away", [AUTHORIZATION; 4]),
+    ("exec-relabelled-pod", "taking it away by the status", [AUTHORIZATION; 4]),
+    ("pod-relabelled-namespace", "declaring it privileged", [AUTHORIZATION; 4]),
+    ("pod-relabelled-namespace", "declaring it privileged by its status", [AUTHORIZATION; 4]),
+    (
+        "impersonation-constrained",
+        "as the colleague, for what the role names",
+        [IMPERSONATION, IMPERSONATION, LET_IN, LET_IN],
+    ),
+    (
+        "pod-sysctls",
+        "one that counts as safe since Kubernetes 1.37",
+        [POD_SECURITY, POD_SECURITY, POD_SECURITY, LET_IN],
+    ),
+    (
+        "pod-user-namespace",
+        "as root in a user namespace of its own",
+        [POD_SECURITY, LET_IN, LET_IN, LET_IN],
+    ),
+    // Of exec by POST no version has the check that asks for more.
+    ("exec-get-only-role", "a command, by SPDY over POST", [AUTHORIZATION; 4]),
+];
+
+const LET_IN: &str = "nobody";
+const AUTHORIZATION: &str = "authorization";
+const CHECK: &str = "upgrade check";
+const IMPERSONATION: &str = "impersonation";
+const POD_SECURITY: &str = "Pod Security";
+
+/// The attacks of which a scenario takes a refusal for as good as none.
+fn either_way(catalog: &Catalog) -> BTreeSet<(&str, &str)> {
+    let is_either = |it: &&Attack| matches!(&it.expected, Expectation::Recorded(recorded) if recorded.refused_too);
+    let attacks = catalog.scenarios.iter().flat_map(|entry| {
+        let attacks = entry.scenario.attacks.iter().filter(is_either);
+        attacks.map(|attack| (entry.id.as_str(), attack.name.as_str()))
+    });
+    attacks.collect()
+}
+
 /// One run, shared by the trials of all its scenarios.
 struct Bed {
     profile: &'static str,
@@ -81,6 +133,28 @@ impl Bed {
     fn check_all(&self) -> Result<(), Failed> {
         let (golden, results) = self.ran()?;
         Ok(golden.check_all(results)?)
+    }
+
+    /// That each version refuses by the layer that it has for it, and that nothing comes out either way without it being known.
+    fn check_layers(&self) -> Result<(), Failed> {
+        let (_, results) = self.ran()?;
+        let versions = assets::versions();
+        let version = versions.iter().position(|it| *it == self.version).ok_or("unknown")?;
+        let catalog = Catalog::load(None).expect("our own catalog");
+        let mut unknown = either_way(&catalog);
+        for (id, name, layers) in DECIDED {
+            unknown.remove(&(id, name));
+            let scenario = results.scenarios.iter().find(|it| it.id == id).ok_or(id)?;
+            let attempt = scenario.attempts.iter().find(|it| it.name == name).ok_or(name)?;
+            let decided = match attempt.evidence.as_ref().map(|it| &it.decision) {
+                Some(Decision::LetIn) => LET_IN.to_owned(),
+                Some(Decision::Denied(denial)) => denial.layer.to_string(),
+                other => format!("{other:?}"),
+            };
+            assert_eq!(decided, layers[version], "{id}: {name}");
+        }
+        assert_eq!(unknown, BTreeSet::new(), "they are to be in this table");
+        Ok(())
     }
 
     fn ran(&self) -> Result<&(Golden, Results), Failed> {

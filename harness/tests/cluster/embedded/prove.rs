@@ -12,6 +12,7 @@ use crate::support::{Home, Ran, cache};
 use crate::webhook;
 use brinell::catalog::{Catalog, New};
 use brinell::cluster::{ClusterType, DEFAULT_VERSION};
+use brinell::model::Outcome;
 use libtest_mimic::Trial;
 
 /// All of these tests.
@@ -31,16 +32,44 @@ pub fn trials() -> Vec<Trial> {
     ] {
         tests.push((name.to_owned(), Box::new(test)));
     }
-    let is_there = is_there(DEFAULT_VERSION);
-    tests.into_iter().map(|(name, test)| trial(&name, test, is_there)).collect()
+    let here = is_there(DEFAULT_VERSION);
+    let mut trials: Vec<Trial> =
+        tests.into_iter().map(|(name, test)| trial(DEFAULT_VERSION, &name, test, here)).collect();
+    let older: Test = Box::new(what_a_version_does_not_serve_is_skipped);
+    trials.push(trial(OLDER, "unserved", older, is_there(OLDER)));
+    trials
 }
 
-fn trial(name: &str, test: Test, is_there: bool) -> Trial {
-    let trial = Trial::test(format!("embedded/proof/{DEFAULT_VERSION}/{name}"), move || {
+fn trial(version: &str, name: &str, test: Test, is_there: bool) -> Trial {
+    let trial = Trial::test(format!("embedded/proof/{version}/{name}"), move || {
         test();
         Ok(())
     });
-    or_ignored(trial, DEFAULT_VERSION, is_there)
+    or_ignored(trial, version, is_there)
+}
+
+/// The oldest version that our own profile can be proved on.
+const OLDER: &str = "1.35";
+
+/// A weakening that is made of what only newer versions serve; the others are tried.
+fn what_a_version_does_not_serve_is_skipped() {
+    let home = Home::new();
+    let mut command = proof::brinell(&home, ClusterType::Embedded);
+    command.args(["--kubernetes-version", OLDER, "--clusters", "1"]);
+    command.args(["--control", "pod-security", "--scenario", "pod-host-namespaces"]);
+    let report = home.path("proof.json");
+    let ran = Ran::from(command.arg("--json").arg(&report).output().expect("started"));
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let results = crate::support::results(&std::fs::read(report).expect("written"));
+    let weakenings = results.proof.expect("a proof").weakenings;
+    let became = |id: &str| {
+        let found = weakenings.iter().find(|it| it.id() == id).expect("it is there");
+        (found.outcome, found.cause.as_deref())
+    };
+    let why =
+        "Kubernetes 1.35 does not serve admissionregistration.k8s.io/v1 MutatingAdmissionPolicy";
+    assert_eq!(became("pod-security/defused"), (Outcome::Skipped, Some(why)));
+    assert_eq!(became("pod-security/warn-only"), (Outcome::Caught, None));
 }
 
 /// A token that nobody issued is refused whether anonymous requests are or not.

@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::rights::{Held, documents, whole_list};
 use super::{VERSIONS, brinell, is_there, or_ignored};
 use crate::support::Ran;
+use crate::webhook;
 
 /// All of these tests.
 pub fn trials() -> Vec<Trial> {
@@ -25,6 +26,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         trial(&format!("{old} {new}"), an_upgrade_of_theirs_is_rehearsed),
         trial(&format!("{new} {old}"), what_another_version_lacks_is_told),
+        trial(&format!("{new} {new}"), what_ends_meanwhile_is_told),
     ]
 }
 
@@ -36,7 +38,18 @@ const SCENARIOS: [&str; 4] =
 /// What the run has that holds their cluster.
 const HELD: &str = "
 title: A cluster of theirs
-controls: {anonymous-auth: {}, audit-policy: {}, least-privilege: {}}
+controls: {anonymous-auth: {}, audit-policy: {}, beta: {}, least-privilege: {}}
+";
+
+/// With what an older version serves mutating policies, in a version of their kind that newer ones do not serve.
+const BETA: &str = "flags: {runtime-config: admissionregistration.k8s.io/v1beta1=true, feature-gates: MutatingAdmissionPolicy=true}";
+
+/// The control that sets it.
+const BETA_CONTROL: &str = "
+title: Mutating policies are served
+decides: []
+look-at: the API server's flags
+weaken: {}
 ";
 
 /// What is declared of it.
@@ -161,6 +174,36 @@ webhooks:
   failurePolicy: Ignore
   clientConfig: {url: "https://127.0.0.1:1/"}
   rules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [endpoints]}]
+---
+apiVersion: admissionregistration.k8s.io/v1beta1
+kind: MutatingAdmissionPolicy
+metadata: {name: marks.example.com}
+spec:
+  failurePolicy: Fail
+  reinvocationPolicy: Never
+  matchConstraints:
+    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [endpoints]}]
+  mutations:
+  - patchType: ApplyConfiguration
+    applyConfiguration: {expression: "Object{metadata: Object.metadata{labels: {'example.com/marked': 'yes'}}}"}
+---
+apiVersion: admissionregistration.k8s.io/v1beta1
+kind: MutatingAdmissionPolicyBinding
+metadata: {name: marks}
+spec: {policyName: marks.example.com}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: nothing-is-tried}
+spec:
+  matchConstraints:
+    resourceRules: [{apiGroups: ["", coordination.k8s.io], apiVersions: [v1], operations: [CREATE], resources: [configmaps, leases]}]
+  validations: [{expression: "!request.dryRun", message: nothing is tried here}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: nothing-is-tried}
+spec: {policyName: nothing-is-tried, validationActions: [Deny]}
 "#;
 
 /// What is tried beside what was captured, on a cluster of ours.
@@ -177,9 +220,13 @@ fn an_upgrade_of_theirs_is_rehearsed() -> Result<(), Failed> {
     let given = tempfile::tempdir()?;
     let profile = given.path().join("held.yaml");
     fs::write(&profile, HELD)?;
-    let profile = profile.to_string_lossy();
-    let held =
-        Held::start_with(&SCENARIOS, None, &["--kubernetes-version", old, "--profile", &profile]);
+    let beta = given.path().join("beta");
+    fs::create_dir_all(beta.join("manifests/controls/beta"))?;
+    let control = format!("{BETA_CONTROL}api-server: {{{BETA}}}\n");
+    fs::write(beta.join("manifests/controls/beta/control.yaml"), control)?;
+    let (profile, beta) = (profile.to_string_lossy(), beta.to_string_lossy());
+    let more = ["--kubernetes-version", old, "--profile", &profile, "--catalog", &beta];
+    let held = Held::start_with(&SCENARIOS, None, &more);
     let folder = held.folder.path();
     fs::write(folder.join("theirs.yaml"), PROFILE.replace("LOG", &held.log.to_string_lossy()))?;
     fs::write(folder.join("worse.yaml"), WORSE)?;
@@ -211,6 +258,10 @@ fn an_upgrade_of_theirs_is_rehearsed() -> Result<(), Failed> {
         assert!(told.contains(words), "{words}: {told}");
     }
     assert!(!told.contains('\u{1b}'), "{told}");
+    // Theirs act, one of them in another version of its kind, and whatever another says of what is tried.
+    for words in ["not taken by Kubernetes", "was not seen acting"] {
+        assert!(!told.contains(words), "{words}: {told}");
+    }
     let (there, here) =
         (results(folder, "better/there"), results(folder, &format!("better/{new}")));
     let expected = |got: Verdict| {
@@ -285,6 +336,14 @@ fn the_captured_is_a_catalog(folder: &Path) -> Result<(), Failed> {
             "{text}"
         );
     }
+    // A newer cluster does not serve what was read in an older version: its reader says in which one it is served.
+    let policies = captured.join("manifests/controls/captured/policies.yaml");
+    let bindings = captured.join("manifests/controls/captured/policy-bindings.yaml");
+    for path in [policies, bindings] {
+        let text = fs::read_to_string(&path)?;
+        assert!(text.contains("/v1beta1"), "{text}");
+        fs::write(&path, text.replace("/v1beta1", "/v1"))?;
+    }
     fs::write(folder.join("beside.yaml"), BESIDE)?;
     let mut beside = brinell(folder);
     beside.current_dir(folder).args(["--catalog", "captured", "--profile", "./beside.yaml"]);
@@ -314,7 +373,15 @@ personas:
 controls: {audit-policy: {}, exec-guard: {}, least-privilege: {}}
 ";
 
-/// What no older version takes, and what somebody of theirs may.
+/// What is declared of it where a policy is all that is looked at.
+const POLICY: &str = "
+title: theirs
+cluster: {image: brinell.example/harness}
+audit: {file: LOG}
+controls: {audit-policy: {}, images-from-our-registry: {decides: [{policy: images}], saying: not from here}}
+";
+
+/// What no older version takes, what somebody of theirs may, and what is refused.
 const NEW: &str = r#"
 apiVersion: admissionregistration.k8s.io/v1
 kind: MutatingAdmissionPolicy
@@ -339,6 +406,26 @@ kind: ClusterRoleBinding
 metadata: {name: look-only}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: look-only}
 subjects: [{kind: ServiceAccount, namespace: default, name: visitor}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: images}
+spec:
+  matchConstraints:
+    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}]
+  validations:
+  - expression: >-
+      (object.spec.containers + object.spec.?initContainers.orValue([])).all(it, it.image.startsWith('registry.example.com/'))
+    message: not from here
+    reason: Forbidden
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: images}
+spec:
+  policyName: images
+  validationActions: [Deny]
+  matchResources: {namespaceSelector: {matchLabels: {example.com/images: ours}}}
 "#;
 
 /// From a newer version to an older one: a kind that it has not, a shell that it lets in, a webhook of ours that serves what is
@@ -351,6 +438,9 @@ fn what_another_version_lacks_is_told() -> Result<(), Failed> {
     fs::write(folder.join("ours.yaml"), OURS.replace("LOG", &held.log.to_string_lossy()))?;
     let policy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests/controls/audit-policy");
     fs::copy(policy.join("audit-policy.yaml"), folder.join("audit.yaml"))?;
+    let said = POLICY.replace("LOG", &held.log.to_string_lossy());
+    fs::write(folder.join("policy.yaml"), &said)?;
+    fs::write(folder.join("unlike.yaml"), said.replace("not from here", "something else"))?;
     documents(NEW).iter().for_each(|document| held.make(document));
     let before = held.objects();
     let words = ["rehearse", "--to", old, "--audit-policy", "audit.yaml", "--results", "older"];
@@ -366,6 +456,79 @@ fn what_another_version_lacks_is_told() -> Result<(), Failed> {
     let acted = here.scenarios.iter().flat_map(|it| &it.attempts);
     let acted = acted.filter_map(|it| it.evidence.as_ref());
     assert!(acted.filter(|it| it.sent.impersonated.is_some()).count() > 2, "{ran:?}");
+
+    // What rests on a kind that was not taken is not tried, and nothing is said of it.
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/example/hardening");
+    let own = own.to_string_lossy();
+    let chosen = ["--audit-policy", "audit.yaml", "--scenario", "image-from-elsewhere"];
+    let words = [&["rehearse", "--to", old, "--catalog", &own][..], &chosen].concat();
+    let rehearsed = |profile: &str, more: &[&str]| -> Result<Ran, Failed> {
+        Ok(held.brinell(&[&words[..], more].concat(), "admin", profile).output()?.into())
+    };
+    // Worse than passed, and otherwise nothing is known.
+    for (profile, code, weight) in [("policy", 1, "WORSE"), ("unlike", 5, "OTHER")] {
+        let untaken = rehearsed(profile, &[])?;
+        assert_eq!(untaken.code, Some(code), "{untaken:?}");
+        let told = untaken.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        let why =
+            "rests on every MutatingAdmissionPolicy, of which the other cluster did not take all";
+        for words in [&format!("{weight} image-from-elsewhere"), why, "1 newly skipped"] {
+            assert!(told.contains(words), "{words}: {untaken:?}");
+        }
+    }
+    // With the flags that serve it there, it is taken in the version that they serve.
+    fs::write(folder.join("beta.yaml"), format!("{BETA}\n"))?;
+    let taken = rehearsed("policy", &["--settings", "beta.yaml"])?;
+    assert_eq!(taken.code, Some(0), "{taken:?}");
+    for words in ["not taken by Kubernetes", "was not seen acting"] {
+        assert!(!taken.stdout.contains(words), "{words}: {taken:?}");
+    }
     assert_eq!(held.objects(), before);
+    Ok(())
+}
+
+/// What is declared of a cluster where a program of the reader's serves a webhook.
+const SERVED: &str = "
+title: theirs
+cluster: {image: brinell.example/harness}
+personas: {seller: {service-account: {roles: [edit]}}}
+controls: {labels: {}}
+";
+
+/// What the run has that holds it.
+const SERVED_THERE: &str = "
+title: A cluster of theirs
+controls: {anonymous-auth: {}, audit-policy: {}, labels: {}, least-privilege: {}}
+";
+
+/// What serves a webhook on the second cluster and ends there while scenarios are tried: nothing is compared.
+fn what_ends_meanwhile_is_told() -> Result<(), Failed> {
+    let [_, new] = VERSIONS;
+    let given = tempfile::tempdir()?;
+    let (mine, profile) = (given.path().join("mine"), given.path().join("held.yaml"));
+    webhook::write_served(&mine, false);
+    fs::write(&profile, SERVED_THERE)?;
+    let (mine, profile) = (mine.to_string_lossy(), profile.to_string_lossy());
+    let more = ["--kubernetes-version", new, "--profile", &profile, "--catalog", &mine];
+    let held = Held::start_with(&["demonstration"], None, &more);
+    fs::write(held.folder.path().join("served.yaml"), SERVED)?;
+    let rehearsed = |once: bool| -> Result<Ran, Failed> {
+        webhook::write_served(&held.folder.path().join("mine"), once);
+        let words = ["rehearse", "--to", new, "--catalog", "mine"];
+        Ok(held.command_by("served", &words, "admin").output()?.into())
+    };
+    let whole = rehearsed(false)?;
+    assert_eq!(whole.code, Some(0), "{whole:?}");
+    assert!(whole.stdout.contains("1 scenario in both"), "{whole:?}");
+    let ended = rehearsed(true)?;
+    assert_eq!(ended.code, Some(4), "{ended:?}");
+    let told = ended.stdout.clone() + &ended.stderr;
+    let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        told.contains("the server in the place of Deployment labels/labels ended"),
+        "{ended:?}"
+    );
+    assert!(told.contains("it has answered once"), "{ended:?}");
+    assert!(!told.contains("in both"), "{ended:?}");
     Ok(())
 }

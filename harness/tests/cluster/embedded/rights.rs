@@ -510,7 +510,12 @@ impl Held {
         // It is whole when its controls were seen acting.
         let lines = BufReader::new(run.stdout.take().expect("piped")).lines();
         let mut lines = lines.map(|line| line.expect("text in UTF-8"));
-        lines.find(|line| line.contains("seen acting")).expect("it goes on");
+        let mut told = Vec::new();
+        let is_whole = lines.any(|line| {
+            told.push(line);
+            told.last().is_some_and(|line| line.contains("seen acting"))
+        });
+        assert!(is_whole, "it goes on: {told:#?}");
         std::thread::spawn(move || lines.for_each(drop));
         let runs = fs::read_dir(folder.path().join("brinell/runs")).expect("runs");
         let own = runs.map(|it| it.expect("readable").path()).next().expect("a run");

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use self::clean::{
     Owner, cleaned, converts, group, has_writers, is_default, owner, strangers, substituted, unfit,
 };
+use self::resting::asking;
 pub use self::resting::{is_of_roles, rests_on};
 use self::served::differing;
 pub use self::settings::Handed;
@@ -95,6 +96,8 @@ pub struct Captured {
     pub left_out: Vec<LeftOut>,
     /// The policies among them that can refuse.
     pub decides: Vec<Layer>,
+    /// The policies and webhooks among all that ask the authorizers, and so rest on roles.
+    pub asking: Vec<Layer>,
     /// The webhook configurations that are there as a control of ours has and serves them, by kind and name.
     pub served: BTreeSet<String>,
     /// The kinds of which not all is captured: what rests on them is decided otherwise on the other cluster.
@@ -126,6 +129,8 @@ struct Capture {
     left_out: Vec<LeftOut>,
     ours: BTreeMap<String, Value>,
     served: BTreeSet<String>,
+    /// The webhooks of those that ask the authorizers.
+    asking: Vec<Layer>,
     /// The namespaces that are not captured, with all that is in them.
     closed: BTreeSet<String>,
     /// Those of them that a file cannot hold: what is in them decides there.
@@ -192,6 +197,7 @@ impl Capture {
         let why = match self.ours.get(&name).map(|ours| differing(object, ours)) {
             Some(fields) if fields.is_empty() => {
                 self.served.insert(name);
+                self.asking.extend(asking(object));
                 return;
             }
             Some(fields) => {
@@ -288,9 +294,10 @@ impl Capture {
         self.left_out.extend(idle(&counts));
         self.left_out.sort();
         let decides = self.objects.iter().filter_map(layer).collect();
+        self.asking.extend(self.objects.iter().flat_map(asking));
         let left_out = together(self.left_out);
-        let Capture { served, lacking, .. } = self;
-        Captured { files, counts, left_out, decides, served, lacking }
+        let Capture { served, asking, lacking, .. } = self;
+        Captured { files, counts, left_out, decides, asking, served, lacking }
     }
 }
 

@@ -1,6 +1,9 @@
 //! What rests on which kinds: where objects of a kind are not on the other cluster as they are there, what is decided by them
 //! is compared with nothing.
 
+use serde_json::Value;
+
+use super::is_policy;
 use crate::model::Layer;
 
 /// The kinds that say what somebody may.
@@ -14,19 +17,28 @@ const ASKING: [&str; 3] =
 /// The plug-ins that go by a namespace's annotations.
 const LOOKING: [&str; 2] = ["PodNodeSelector", "PodTolerationRestriction"];
 
+/// The fields that hold CEL.
+const EXPRESSIONS: [&str; 3] = ["expression", "messageExpression", "valueExpression"];
+
+/// The variable by which CEL asks the authorizers.
+const AUTHORIZER: &str = "authorizer";
+
 /// Whether objects of a kind say what somebody may.
 pub fn is_of_roles(kind: &str) -> bool {
     ROLES.contains(&kind)
 }
 
-/// Whether what refuses by a layer does so by objects of a kind.
-pub fn rests_on(layer: &Layer, kind: &str) -> bool {
+/// Whether what refuses by a layer does so by objects of a kind, where `asking` are those policies and webhooks that ask the
+/// authorizers.
+pub fn rests_on(layer: &Layer, kind: &str, asking: &[Layer]) -> bool {
     use Layer::*;
     match kind {
         _ if is_of_roles(kind) => match layer {
             Authorization | Impersonation | EscalationGuard | UpgradeCheck => true,
             AdmissionPlugin(name) => ASKING.contains(&name.as_str()),
-            _ => false,
+            PolicyFailure(name) => asking.iter().any(|it| Policy(name.clone()).covers(it)),
+            WebhookFailure(name) => asking.iter().any(|it| Webhook(name.clone()).covers(it)),
+            _ => asking.iter().any(|it| layer.covers(it)),
         },
         // By its labels and annotations.
         "Namespace" => match layer {
@@ -47,9 +59,89 @@ pub fn rests_on(layer: &Layer, kind: &str) -> bool {
     }
 }
 
+/// What of an object asks the authorizers: a policy, or webhooks by their conditions
+/// (<https://kubernetes.io/docs/reference/using-api/cel/#kubernetes-authorizer-library>).
+pub(super) fn asking(object: &Value) -> Vec<Layer> {
+    let name = |of: &Value| of.as_str().unwrap_or_default().to_owned();
+    match is_policy(object) {
+        true if asks(&object["spec"]) => vec![Layer::Policy(name(&object["metadata"]["name"]))],
+        true => Vec::new(),
+        false => {
+            let webhooks = object["webhooks"].as_array().into_iter().flatten();
+            webhooks.filter(|it| asks(it)).map(|it| Layer::Webhook(name(&it["name"]))).collect()
+        }
+    }
+}
+
+/// Whether an expression below has the variable by which authorizers are asked.
+fn asks(value: &Value) -> bool {
+    match value {
+        Value::Object(fields) => fields.iter().any(|(field, value)| match value.as_str() {
+            Some(text) => EXPRESSIONS.contains(&field.as_str()) && is_said_in(AUTHORIZER, text),
+            None => asks(value),
+        }),
+        Value::Array(items) => items.iter().any(asks),
+        _ => false,
+    }
+}
+
+/// Whether a text has a word, which is no part of another one there.
+fn is_said_in(word: &str, text: &str) -> bool {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|it| it == word)
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    fn rests_on(layer: &Layer, kind: &str) -> bool {
+        super::rests_on(layer, kind, &[])
+    }
+
+    #[test]
+    fn what_asks_the_authorizers_rests_on_roles() {
+        let policy = |spec: Value| {
+            asking(&json!({
+                "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
+                "metadata": {"name": "guard"}, "spec": spec,
+            }))
+        };
+        let expression = "authorizer.group('').resource('pods').check('delete').allowed()";
+        for spec in [
+            json!({"validations": [{"expression": expression}]}),
+            json!({"validations": [{"expression": "true", "messageExpression": expression}]}),
+            json!({"auditAnnotations": [{"key": "a", "valueExpression": expression}]}),
+            json!({"matchConditions": [{"name": "a", "expression": "!authorizer.path('/').check('get').allowed()"}]}),
+            json!({"variables": [{"name": "a", "expression": "[authorizer]"}]}),
+            json!({"mutations": [{"jsonPatch": {"expression": expression}}]}),
+        ] {
+            assert_eq!(policy(spec.clone()), [Layer::Policy("guard".to_owned())], "{spec}");
+        }
+        for spec in [
+            json!({"validations": [{"expression": "object.authorizers == 1", "message": "ask the authorizer"}]}),
+            json!({"paramKind": {"kind": "authorizer"}}),
+        ] {
+            assert_eq!(policy(spec.clone()), [], "{spec}");
+        }
+        let conditions = json!([{"name": "a", "expression": expression}]);
+        let webhooks =
+            json!({"webhooks": [{"name": "a"}, {"name": "b", "matchConditions": conditions}]});
+        assert_eq!(asking(&webhooks), [Layer::Webhook("b".to_owned())]);
+
+        let askers = [Layer::Policy("guard".to_owned()), Layer::Webhook("b".to_owned())];
+        let rests = |layer: Layer, kind: &str| super::rests_on(&layer, kind, &askers);
+        for kind in ROLES {
+            for name in ["guard", "gu*"] {
+                assert!(rests(Layer::Policy(name.to_owned()), kind), "{name} {kind}");
+                assert!(rests(Layer::PolicyFailure(name.to_owned()), kind), "{name} {kind}");
+            }
+            assert!(rests(Layer::WebhookFailure("b".to_owned()), kind));
+            assert!(!rests(Layer::Policy("other".to_owned()), kind));
+            assert!(!rests(Layer::Webhook("a".to_owned()), kind));
+        }
+    }
 
     #[test]
     fn what_is_decided_rests_on_what_decides_it() {
