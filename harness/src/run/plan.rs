@@ -159,11 +159,15 @@ impl<'a> Plan<'a> {
     }
 
     /// Whether rules that controllers put together grant something that matters: one of these roles is bound or named.
+    /// What nothing is planned on yet is made for whatever comes.
     pub fn rests_on(&self, roles: &BTreeSet<String>) -> bool {
         let is_bound = |it: &Document| {
             it.object["roleRef"]["name"].as_str().is_some_and(|name| roles.contains(name))
         };
-        self.looks_at_large() || self.objects().any(is_bound) || !self.named().is_disjoint(roles)
+        self.scenarios.is_empty()
+            || self.looks_at_large()
+            || self.objects().any(is_bound)
+            || !self.named().is_disjoint(roles)
     }
 
     /// Skips what the cluster itself gives a reason for, by the scenario's id.
