@@ -15,15 +15,12 @@ use kube::core::{ObjectList, PartialObjectMeta, Request};
 
 use super::namespace_prefix;
 use super::removal::TERMINATING;
-use crate::cluster::{ClusterError, Pace, RUN_LABEL, RunFolder, pages};
+use crate::cluster::{ClusterError, RUN_LABEL, RunFolder, pages};
 use crate::poll;
 use crate::text::{api_words, first_of};
 
 /// The file in a run's folder that holds the paths of such collections, one a line.
 const FILE: &str = "outside";
-
-/// How many collections are asked a second, again and again while something stays.
-const A_SECOND: u32 = 50;
 
 /// How many objects are told of those that stay.
 const TOLD: usize = 5;
@@ -85,12 +82,15 @@ pub(super) async fn remove(
 ) -> Result<usize, ClusterError> {
     let collections = collections(folder)?;
     let mut deleted = BTreeMap::new();
-    let pace = Pace::of(A_SECOND);
-    let removing = async || match delete_all(admin, &pace, run, &collections, &mut deleted).await {
+    let mut removing = async || match delete_all(admin, run, &collections, &mut deleted).await {
         stays if stays.is_empty() => Ok(()),
         stays => Err(stays),
     };
-    let removed = poll::until(TERMINATING, removing).await;
+    // Until all of it was told to go, each request waits for its turn. What has not gone at once has so long then.
+    let removed = match removing().await {
+        Ok(()) => Ok(()),
+        Err(_) => poll::until(TERMINATING, removing).await,
+    };
     removed.map(|()| deleted.len()).map_err(|stays| {
         let what = first_of(&stays.unwrap_or_default(), TOLD);
         ClusterError::NotRemoved { what, waited: TERMINATING }
@@ -101,14 +101,12 @@ pub(super) async fn remove(
 /// that do not tell what is in them: one of these keeps none of the others. What a controller made goes with what it was made for.
 async fn delete_all(
     admin: &Client,
-    pace: &Pace,
     run: &str,
     collections: &[String],
     deleted: &mut BTreeMap<Option<String>, String>,
 ) -> Vec<String> {
     let mut stays = Vec::new();
     for collection in collections {
-        pace.turn().await;
         let objects = match labelled(admin, collection, run).await {
             Ok(objects) => objects,
             Err(error) => {
