@@ -80,9 +80,16 @@ pub(super) async fn remove(
     run: &str,
     folder: &RunFolder,
 ) -> Result<usize, ClusterError> {
-    let collections = collections(folder)?;
+    remove_from(admin, run, &collections(folder)?).await
+}
+
+async fn remove_from(
+    admin: &Client,
+    run: &str,
+    collections: &[String],
+) -> Result<usize, ClusterError> {
     let mut deleted = BTreeMap::new();
-    let mut removing = async || match delete_all(admin, run, &collections, &mut deleted).await {
+    let mut removing = async || match delete_all(admin, run, collections, &mut deleted).await {
         stays if stays.is_empty() => Ok(()),
         stays => Err(stays),
     };
@@ -171,5 +178,47 @@ async fn delete(admin: &Client, collection: &str, object: ObjectMeta) -> Result<
         }
         Err(error) => Err(format!("{path} ({})", api_words(&error))),
         Ok(()) => Ok(path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use http::{Method, Request, Response};
+    use kube::client::Body;
+    use serde_json::json;
+
+    use super::*;
+    use crate::cluster::Pace;
+
+    /// Every collection has an object until it was deleted.
+    #[tokio::test(start_paused = true)]
+    async fn what_was_made_in_many_places_is_removed_however_slowly_the_cluster_is_asked() {
+        let pace = Pace::of(1);
+        let deleted = std::sync::Arc::new(Mutex::new(BTreeSet::new()));
+        let turns = pace.clone();
+        let answer = tower::service_fn(move |request: Request<Body>| {
+            let (turns, deleted) = (turns.clone(), std::sync::Arc::clone(&deleted));
+            async move {
+                turns.turn().await;
+                let place = request.uri().path().trim_end_matches("/one").to_owned();
+                let mut deleted = deleted.lock().expect("unharmed");
+                let answer = match *request.method() == Method::DELETE {
+                    true => json!({"kind": "Status", "gone": deleted.insert(place)}),
+                    false => {
+                        let object = json!({"metadata": {"name": "one", "uid": place}});
+                        let items = if deleted.contains(&place) { vec![] } else { vec![object] };
+                        json!({"apiVersion": "v1", "kind": "List", "metadata": {}, "items": items})
+                    }
+                };
+                Ok::<_, Infallible>(Response::new(Body::from(answer.to_string().into_bytes())))
+            }
+        });
+        let admin = Client::new(answer, "default");
+        let places: Vec<String> =
+            (0..100).map(|place| format!("/api/v1/namespaces/a-{place}/pods")).collect();
+        let removed = remove_from(&admin, "k7f3", &places).await.expect("all of it goes");
+        assert_eq!((removed, pace.sent()), (100, 300));
     }
 }
