@@ -1303,8 +1303,11 @@ fn what_stands_for_something_in_a_body_is_known() {
 #[test]
 fn no_container_of_ours_is_without_requests_and_limits() {
     let catalog = embedded();
-    let targets = catalog.targets.values().flat_map(|target| &target.objects);
-    let controls = catalog.controls.values().flat_map(|control| &control.set_up.objects);
+    let targets = catalog.targets.values().flat_map(|target| target.objects.clone());
+    let controls = catalog
+        .controls
+        .values()
+        .flat_map(|control| control.set_up(None).expect("unweakened").objects);
     let mut seen = 0;
     for Document { file, object } in targets.chain(controls) {
         let spec = match object["kind"].as_str() {
