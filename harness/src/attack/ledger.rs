@@ -2,16 +2,17 @@
 //! was there before has no such stamp and is never touched, whatever its name.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Client;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout;
 
 use super::http::{Content, metadata_only};
 use super::{ActionError, Attempt, mutation};
-use crate::cluster::{Outside, PAGE};
+use crate::cluster::{Access, Outside, PAGE, Pace};
 use crate::model::{Answer, Effect, LeftOver, Method, Sent};
 use crate::text::encode;
 
@@ -21,9 +22,19 @@ const RUN: &str = "brinell.dev/run";
 /// The label with the attempt's Audit-ID.
 const ATTEMPT: &str = "brinell.dev/attempt";
 
+/// How long the removal of an object may take beside the turns of its requests: a moment, where the API server answers.
+const REMOVAL: Duration = Duration::from_secs(10);
+
+/// How many requests it takes: one looks for the object, and one deletes it.
+const REQUESTS: u32 = 2;
+
+const SILENT: &str = "the API server did not answer";
+
 /// What the attempts of one scenario may have made and not removed yet.
 pub struct Ledger {
     admin: Client,
+    /// How fast the admin asks.
+    pace: Pace,
     run: String,
     unique: String,
     outside: Option<Arc<Outside>>,
@@ -45,9 +56,10 @@ struct Entry {
 
 impl Ledger {
     /// An empty one. `id` is an id that nothing else in the run has, `outside` what is written down on an existing cluster.
-    pub fn new(admin: Client, run: &str, id: &str, outside: Option<Arc<Outside>>) -> Self {
+    pub fn new(access: &Access, run: &str, id: &str, outside: Option<Arc<Outside>>) -> Self {
         Ledger {
-            admin,
+            admin: access.admin.clone(),
+            pace: access.pace.clone(),
             run: run.to_owned(),
             unique: format!("brinell-{id}"),
             outside,
@@ -103,20 +115,29 @@ impl Ledger {
         }
     }
 
-    /// Removes everything that is still written down, the latest first, and returns what may stay: what could not be
-    /// removed before `deadline`.
-    pub async fn empty(&self, deadline: Instant) -> Vec<LeftOver> {
+    /// Removes everything that is still written down, the latest first, and returns what may stay. An API server that does
+    /// not answer is asked no more.
+    pub async fn empty(&self) -> Vec<LeftOver> {
         let mut entries = std::mem::take(&mut *self.entries());
         entries.reverse();
-        let mut left = Vec::new();
+        let (mut left, mut is_silent) = (Vec::new(), false);
         for entry in entries {
-            let why = match timeout_at(deadline, self.remove(&entry)).await {
-                Ok(Ok(())) => continue,
-                Ok(Err(error)) => crate::text::api_words(&error),
-                Err(_) => "the API server did not answer".to_owned(),
+            let why = match is_silent {
+                true => Some(SILENT.to_owned()),
+                false => match timeout(REMOVAL + self.pace.waiting(REQUESTS), self.remove(&entry))
+                    .await
+                {
+                    Ok(removed) => removed.err().map(|error| crate::text::api_words(&error)),
+                    Err(_) => {
+                        is_silent = true;
+                        Some(SILENT.to_owned())
+                    }
+                },
             };
-            let words = format!("{} could not be removed: {why}", entry.what);
-            left.push(LeftOver { attempt: entry.attempt, words });
+            left.extend(why.map(|why| LeftOver {
+                words: format!("{} could not be removed: {why}", entry.what),
+                attempt: entry.attempt,
+            }));
         }
         left
     }
@@ -291,7 +312,76 @@ impl Attempt<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use http::{Request, Response};
+    use kube::client::Body;
+    use tokio::time::Instant;
+
     use super::*;
+
+    /// A ledger with so many entries of an attempt, at a pace, and how many requests were sent. What is asked for is there, unless
+    /// nothing is answered.
+    fn ledger(count: usize, pace: &Pace, is_silent: bool) -> (Ledger, Arc<AtomicUsize>) {
+        let (asked, taking) = (Arc::new(AtomicUsize::new(0)), pace.clone());
+        let sent = Arc::clone(&asked);
+        let answer = tower::service_fn(move |_: Request<Body>| {
+            let (sent, pace) = (Arc::clone(&sent), taking.clone());
+            async move {
+                pace.turn().await;
+                sent.fetch_add(1, Ordering::Relaxed);
+                if is_silent {
+                    std::future::pending::<()>().await;
+                }
+                let found =
+                    json!({"metadata": {"name": "a", "uid": "u", "labels": {ATTEMPT: "k7f3-1"}}});
+                Ok::<_, Infallible>(Response::new(Body::from(found.to_string().into_bytes())))
+            }
+        });
+        let entry = Entry {
+            collection: "/api/v1/namespaces/a/pods".to_owned(),
+            name: Some("a".to_owned()),
+            what: "Pod a".to_owned(),
+            attempt: "k7f3-1".to_owned(),
+        };
+        let ledger = Ledger {
+            admin: Client::new(answer, "default"),
+            pace: pace.clone(),
+            run: "k7f3".to_owned(),
+            unique: "brinell-k7f3".to_owned(),
+            outside: None,
+            entries: Mutex::new(vec![entry; count]),
+        };
+        (ledger, asked)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn however_slowly_a_cluster_is_asked_all_of_it_is_removed() {
+        let pace = Pace::of(1);
+        let (ledger, asked) = ledger(10, &pace, false);
+        // Others ask as well, all the time.
+        let others = async {
+            loop {
+                futures::future::join_all((0..8).map(|_| pace.turn())).await;
+            }
+        };
+        let left = tokio::select! {
+            left = ledger.empty() => left,
+            () = others => unreachable!("they go on"),
+        };
+        assert_eq!((left.len(), asked.load(Ordering::Relaxed)), (0, 20));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_api_server_that_does_not_answer_is_asked_no_more() {
+        let (ledger, asked) = ledger(10, &Pace::free(), true);
+        let started = Instant::now();
+        let left = ledger.empty().await;
+        assert_eq!((left.len(), asked.load(Ordering::Relaxed)), (10, 1));
+        assert!(left.iter().all(|it| it.words == format!("Pod a could not be removed: {SILENT}")));
+        assert_eq!(started.elapsed(), REMOVAL);
+    }
 
     #[test]
     fn a_stamp_lies_beside_the_labels_that_are_there() {

@@ -58,9 +58,8 @@ impl World {
     /// When it is not answered, or does not come.
     pub async fn fence(&self, audit_id: &str) -> Result<(), LogError> {
         let Some(log) = &self.sight.log else { return Ok(()) };
-        if let Some(why) = log.disorder() {
-            return Err(LogError::Disorder(why));
-        }
+        let in_order = || self.sight.disorder().map_or(Ok(()), |why| Err(LogError::Disorder(why)));
+        in_order()?;
         let unsent = |source| LogError::Unsent { fence: audit_id.to_owned(), source };
         let request = ::http::Request::get(self.sight.fence)
             .header(AUDIT_ID, audit_id)
@@ -68,7 +67,9 @@ impl World {
             .map_err(|error| unsent(kube::Error::HttpError(error)))?;
         // Any answer will do: each comes with an audit event.
         self.access.admin.send(request).await.map_err(unsent)?;
-        log.wait_for(audit_id, log.patience()).await
+        log.wait_for(audit_id, log.patience()).await?;
+        // What was lost meanwhile was told before the marked request came.
+        in_order()
     }
 
     /// How the API server was started.
@@ -256,9 +257,74 @@ fn silence(none: NoAnswer) -> Silence {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use serde_json::json;
+    use tokio::io::AsyncWriteExt;
+    use tokio::sync::Semaphore;
 
     use super::*;
+    use crate::audit::AuditLog;
+    use crate::cluster::{FENCE, Pace, Refused, Servers};
+
+    /// A world whose API server answers everything, with this log.
+    fn world(log: AuditLog) -> World {
+        let answer = tower::service_fn(|_: ::http::Request<kube::client::Body>| {
+            std::future::ready(Ok::<_, Infallible>(::http::Response::new(
+                kube::client::Body::empty(),
+            )))
+        });
+        let access = Access {
+            config: kube::Config::new("http://127.0.0.1:1".parse().expect("a URL")),
+            admin: kube::Client::new(answer, "default"),
+            node_name: String::new(),
+            image: String::new(),
+            stream_protocols: "",
+            pace: Pace::free(),
+            questions: Arc::new(Semaphore::new(1)),
+            user: None,
+            refused: Refused::default(),
+        };
+        let sight = Sight {
+            log: Some(log),
+            command: None,
+            fence: FENCE,
+            node: None,
+            etcd: None,
+            servers: Servers::Unknown,
+            settings: None,
+            controllers: true,
+        };
+        let (rights, closed) = (Arc::default(), Arc::default());
+        World { access, sight, canary: String::new(), rights, closed }
+    }
+
+    #[tokio::test]
+    async fn what_is_lost_while_a_marked_request_is_waited_for_is_no_more_proved_absent() {
+        let event = |id: &str| {
+            json!({
+                "auditID": id, "level": "Metadata", "stage": "ResponseComplete", "verb": "get",
+                "requestURI": "/x", "user": {"username": "u"},
+            })
+            .to_string()
+        };
+        let torn = &event("k7f3-1")[..60];
+        for (before, is_proved) in
+            [("{\"auditID\":\"other".to_owned(), true), (torn.to_owned(), false)]
+        {
+            let (mut writer, reader) = tokio::io::duplex(4096);
+            let log = AuditLog::new("k7f3", "c4n4ry");
+            let (world, reading) = (world(log.clone()), async { log.read(reader).await });
+            let text = format!("{before}\n{}\n", event("k7f3-2"));
+            // The marked request is sent before anything is in the log.
+            let (fenced, ()) = tokio::join!(world.fence("k7f3-2"), async {
+                writer.write_all(text.as_bytes()).await.expect("written");
+                drop(writer);
+                reading.await;
+            });
+            assert_eq!(fenced.is_ok(), is_proved, "{fenced:?}");
+        }
+    }
 
     #[test]
     fn a_trace_belongs_to_one_attempt() {

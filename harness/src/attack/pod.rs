@@ -55,7 +55,7 @@ pub(super) async fn template(
                 "runAsUser": 65532,
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
-            "containers": [container(attempt, "attack")],
+            "containers": [limited(container(attempt, "attack"))],
         },
     });
     let mut owners = Vec::new();
@@ -67,9 +67,32 @@ pub(super) async fn template(
         template["metadata"]["ownerReferences"] = owners.into();
     }
     if let Some(over) = &action.spec {
-        merge::lay_over(&mut template["spec"], over);
+        merge::lay_over(&mut template["spec"], &all_limited(over));
     }
     Ok(template)
+}
+
+/// A container with as little as one can have, unless it says itself what it has: a quota refuses one that says nothing, and so
+/// does many a policy. Debug containers may not say it.
+fn limited(mut container: Value) -> Value {
+    let resources = json!({
+        "requests": {"cpu": "1m", "memory": "8Mi"},
+        "limits": {"cpu": "100m", "memory": "64Mi"},
+    });
+    if let Some(fields) = container.as_object_mut() {
+        fields.entry("resources").or_insert(resources);
+    }
+    container
+}
+
+/// What a scenario lays over the spec, where each container that it adds to ours is limited too.
+fn all_limited(over: &Value) -> Value {
+    let mut over = over.clone();
+    for (list, ours) in [("initContainers", 0), ("containers", 1)] {
+        let added = over.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten();
+        added.skip(ours).for_each(|container| *container = limited(container.take()));
+    }
+    over
 }
 
 /// A container that only waits, and that the restricted Pod Security Standard admits.
@@ -111,4 +134,36 @@ async fn uid(admin: &Client, namespace: &str, owner: &Owner) -> Result<String, A
     };
     let found = objects.get_metadata(&owner.name).await?;
     found.metadata.uid.ok_or_else(|| ActionError::Missing("the owner has no UID".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_container_is_without_limits_unless_the_scenario_says_so() {
+        let over = json!({
+            "initContainers": [{"name": "first"}],
+            "containers": [{"stdin": true}, {"name": "b"}, {"name": "c", "resources": {}}],
+        });
+        let mut spec = json!({"containers": [limited(json!({"name": "attack"}))]});
+        merge::lay_over(&mut spec, &all_limited(&over));
+        let limits = |list: &str, at: usize| spec[list][at]["resources"]["limits"].clone();
+        let tiny = json!({"cpu": "100m", "memory": "64Mi"});
+        for (list, at) in [("initContainers", 0), ("containers", 0), ("containers", 1)] {
+            assert_eq!(limits(list, at), tiny, "{list} {at}");
+        }
+        assert_eq!(
+            (limits("containers", 2), &spec["containers"][0]["stdin"]),
+            (json!(null), &json!(true))
+        );
+        for (own, kept) in [
+            (json!(null), json!(null)),
+            (json!({"limits": {"cpu": "2"}}), json!({"cpu": "2", "memory": "64Mi"})),
+        ] {
+            let mut spec = json!({"containers": [limited(json!({"name": "attack"}))]});
+            merge::lay_over(&mut spec, &all_limited(&json!({"containers": [{"resources": own}]})));
+            assert_eq!(spec["containers"][0]["resources"]["limits"], kept);
+        }
+    }
 }

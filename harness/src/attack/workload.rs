@@ -53,6 +53,9 @@ pub(super) async fn send(
     let collection = collection(workload, &attempt.target.namespace);
     let mut template = template(attempt, action).await?;
     let asked = asked(action, &template);
+    if workload == Workload::DaemonSet {
+        keep_to(&attempt.world.access.node_name, &mut template)?;
+    }
     // Its pods go with it, but later.
     attempt.ledger.label(&mut template);
     attempt
@@ -83,6 +86,21 @@ pub(super) async fn send(
         _ => workload,
     };
     Ok(Observation { sent, answer, effect, traced })
+}
+
+/// Keeps the pods of a DaemonSet to one node: a cluster may have hundreds. Its controller writes each pod's own node into the same
+/// field (`ReplaceDaemonSetPodNodeNameNodeAffinity` in `pkg/controller/daemon/util/daemonset_util.go`), whatever stands there.
+fn keep_to(node: &str, template: &mut Value) -> Result<(), ActionError> {
+    if node.is_empty() {
+        let why = "no node's name is known, and a DaemonSet would make a pod on each of them";
+        return Err(ActionError::Missing(why.to_owned()));
+    }
+    let term =
+        json!({"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]});
+    let required = json!({"nodeSelectorTerms": [term]});
+    template["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"] =
+        required;
+    Ok(())
 }
 
 fn collection(workload: Workload, namespace: &str) -> String {
@@ -311,6 +329,29 @@ mod tests {
         assert_eq!(made("CronJob", "a-1"), None, "a Job is no pod");
         assert_eq!(made("ReplicaSet", "a-12"), None, "another attempt's");
         assert_eq!(answer(&event("Pod", "a-1", "Scheduled", ""), "a-1"), None);
+    }
+
+    #[test]
+    fn a_daemon_set_makes_one_pod_however_many_nodes_there_are() {
+        let affinity = |own: Value| {
+            let mut template = json!({"spec": {"affinity": own}});
+            keep_to("node-a", &mut template).expect("it is known");
+            template["spec"]["affinity"].take()
+        };
+        let field = json!({"key": "metadata.name", "operator": "In", "values": ["node-a"]});
+        let terms = json!([{"matchFields": [field]}]);
+        let required =
+            "/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms";
+        let broad = json!({"nodeSelectorTerms": [{"matchExpressions": []}, {}]});
+        let broad = json!({"requiredDuringSchedulingIgnoredDuringExecution": broad});
+        let own = json!({"podAntiAffinity": {"a": 1}, "nodeAffinity": broad});
+        for (own, kept) in [(Value::Null, Value::Null), (own, json!({"a": 1}))] {
+            let affinity = affinity(own);
+            assert_eq!(affinity.pointer(required), Some(&terms));
+            assert_eq!(affinity["podAntiAffinity"], kept);
+        }
+        let unknown = keep_to("", &mut json!({"spec": {}})).expect_err("which?").to_string();
+        assert!(unknown.starts_with("no node's name is known"), "{unknown}");
     }
 
     #[test]

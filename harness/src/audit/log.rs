@@ -53,6 +53,8 @@ struct State {
     leaks: Leaks,
     /// What tells lines apart that are leaks, as a source may deliver one twice.
     leaked: HashSet<u64>,
+    /// The format that its beginning has told.
+    found: Option<LogFormat>,
     ended: Option<String>,
 }
 
@@ -117,6 +119,9 @@ pub struct Awaited {
 
 /// How long a marked request may take to reach the log of a cluster of ours.
 const FENCE: Duration = Duration::from_secs(10);
+
+/// What is lost with a line of ours that is not whole.
+const CUT: &str = "a line of a request of ours was cut off";
 
 /// Leaks that are kept; all are counted.
 const LEAKS: usize = 8;
@@ -228,17 +233,23 @@ impl AuditLog {
 
     /// Why what is not in it is not proved to be absent; `None` while a fence proves it.
     pub fn disorder(&self) -> Option<String> {
-        match self.order {
+        match self.order() {
             Order::Lost(why) => Some(why.to_owned()),
             Order::OfEach => Some(SEVERAL.to_owned()),
             Order::Kept => self.losses.first(),
         }
     }
 
+    /// The order that its source keeps, unless its format, which may have been found out, is one that keeps none.
+    fn order(&self) -> Order {
+        let format = self.format.or_else(|| self.state().found);
+        format.and_then(LogFormat::disorder).map_or(self.order, Order::Lost)
+    }
+
     /// Whether a fence says when all of it is there that was answered before. Where none does, what a run left is
     /// collected once, at its end.
     pub fn is_in_order(&self) -> bool {
-        self.order == Order::Kept
+        self.order() == Order::Kept
     }
 
     /// Reads what a source has, whose end is no loss.
@@ -273,6 +284,7 @@ impl AuditLog {
                 Err(_) => {}
             }
         };
+        self.state().found = Some(format);
         Ok(self.read_as(beginning.as_slice().chain(source), format).await?)
     }
 
@@ -377,7 +389,7 @@ impl AuditLog {
             LineState::Bodiless => state.leaks.unsearched += 1,
             LineState::Torn => {
                 if contains(line, self.run.as_bytes()) || contains(came, self.run.as_bytes()) {
-                    self.losses.tell("a line of a request of ours was cut off".to_owned());
+                    self.losses.tell(CUT.to_owned());
                 }
                 state.skipped_lines += 1;
                 state.leaks.unsearched += 1;
@@ -404,13 +416,20 @@ impl AuditLog {
                 let attempt = labelled(line);
                 state.keep_trace(Event { line: kept(attempt.is_some()), attempt, ..event });
             }
-            Err(_) => state.skipped_lines += 1,
+            Err(_) => {
+                // An API server that was ended while it wrote, or whose disk was full, goes on behind the torn line, and ends it.
+                if contains(line, self.run.as_bytes()) && line.trim_ascii_start().starts_with(b"{")
+                {
+                    self.losses.tell(CUT.to_owned());
+                }
+                state.skipped_lines += 1;
+            }
         }
     }
 
     /// Whether it keeps the order of each of several API servers.
     pub fn is_in_order_of_each(&self) -> bool {
-        self.order == Order::OfEach
+        self.order() == Order::OfEach
     }
 
     /// Whether this marked request is in it, and shows that whatever the API server that answered it had answered before
@@ -419,12 +438,12 @@ impl AuditLog {
     /// # Errors
     /// Why it shows nothing.
     pub fn see_fence(&self, audit_id: &str) -> Result<(), String> {
-        if let Some(loss) = self.losses.first() {
-            return Err(loss);
-        }
-        match self.state().events.contains_key(audit_id) {
-            true => Ok(()),
-            false => Err(format!(
+        let is_there = self.state().events.contains_key(audit_id);
+        // What was lost before it is told by now.
+        match (self.losses.first(), is_there) {
+            (Some(loss), _) => Err(loss),
+            (None, true) => Ok(()),
+            (None, false) => Err(format!(
                 "{SEVERAL}, and a marked request of the same persona that the same one answered after it is not there either: \
                  it is another one's log, or its policy logs nothing of that persona"
             )),
@@ -643,8 +662,7 @@ mod tests {
         let mut text = event("k7f3-1").into_bytes();
         text.resize(LONGEST_LINE + 1, b'x');
         text.push(b'\n');
-        let words = "a line of a request of ours was cut off";
-        assert_eq!(read(&text).await.disorder().as_deref(), Some(words));
+        assert_eq!(read(&text).await.disorder().as_deref(), Some(CUT));
     }
 
     #[tokio::test]
@@ -679,16 +697,34 @@ mod tests {
     #[tokio::test]
     async fn torn_foreign_and_binary_lines_are_counted_and_nothing_else_is_lost() {
         let mut text = format!("{}\n", event("k7f3-1")).into_bytes();
-        text.extend_from_slice(&event("k7f3-2").as_bytes()[..40]);
-        text.extend_from_slice(b"\n\xff\xfe k7f3-\n");
+        text.extend_from_slice(&event("other-2").as_bytes()[..40]);
+        text.extend_from_slice(b"\n\xff\xfe k7f3-\n{\"level\":\n");
         text.extend_from_slice(format!("{}\n", event("k7f3-3")).as_bytes());
+        assert_eq!(read(&text).await.disorder(), None, "none of them is of a request of ours");
         text.extend_from_slice(&event("k7f3-4").as_bytes()[..60]);
         let log = read(&text).await;
         assert_eq!(log.events("k7f3-1").len(), 1);
-        assert!(log.events("k7f3-2").is_empty());
         assert_eq!(log.events("k7f3-3").len(), 1);
         assert!(log.events("k7f3-4").is_empty(), "a line without its end is not an event");
-        assert_eq!(log.skipped_lines(), 3);
+        assert_eq!(log.skipped_lines(), 2);
+        assert_eq!(log.disorder().as_deref(), Some(CUT));
+    }
+
+    #[tokio::test]
+    async fn a_torn_line_of_ours_that_something_has_ended_proves_nothing_absent() {
+        let (torn, next) = (&event("k7f3-2")[..60], event("k7f3-3"));
+        for (text, after) in [
+            (format!("{torn}\n{next}\n"), 1),
+            (format!(" {torn}\r\n{next}\n"), 1),
+            // What came behind it is lost with it.
+            (format!("{torn}{next}\n"), 0),
+            (format!("{}{next}\n", &event("other-2")[..60]), 0),
+        ] {
+            let log = read(text.as_bytes()).await;
+            assert!(log.events("k7f3-2").is_empty());
+            assert_eq!((log.events("k7f3-3").len(), log.skipped_lines()), (after, 1), "{text}");
+            assert_eq!(log.disorder().as_deref(), Some(CUT), "{text}");
+        }
     }
 
     #[tokio::test]

@@ -5,6 +5,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+/// How many requests a second an existing cluster is asked at most, where nothing else is said.
+const USUAL: u32 = 20;
+
+/// How many requests of others stand in line before one, as scenarios are run side by side.
+const OTHERS: u32 = 16;
+
 /// The pace of all requests to one cluster, whoever sends them. Its copies share it.
 #[derive(Debug, Clone)]
 pub struct Pace {
@@ -24,6 +30,11 @@ impl Pace {
     /// As fast as the cluster answers.
     pub fn free() -> Pace {
         Pace::with(None)
+    }
+
+    /// The pace at which an existing cluster is asked where nothing else is said.
+    pub fn usual() -> Pace {
+        Pace::of(USUAL)
     }
 
     /// At most so many requests a second; 0 is as fast as the cluster answers.
@@ -46,6 +57,15 @@ impl Pace {
             at
         };
         tokio::time::sleep_until(at).await;
+    }
+
+    /// How long so many requests may wait for their turns that are sent one after the other: each behind all that stands in line
+    /// now, and behind what others send meanwhile.
+    pub fn waiting(&self, requests: u32) -> Duration {
+        let Some(gap) = self.gap else { return Duration::ZERO };
+        let turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = turns.next.saturating_duration_since(Instant::now());
+        (line + OTHERS * gap) * requests
     }
 
     /// How many requests were sent.

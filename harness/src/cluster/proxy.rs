@@ -40,7 +40,8 @@ pub(super) fn take(
     let named = cluster.proxy_url.replace(NONE.to_owned()).filter(|proxy| !proxy.is_empty());
     let server = cluster.server.as_deref().and_then(|server| server.parse::<Uri>().ok());
     let Some(server) = server.filter(|server| !is_on_loopback(server)) else { return Ok(None) };
-    let set = |names: [&str; 2]| names.into_iter().find_map(&variable).filter(|it| !it.is_empty());
+    // What is set to nothing is not set, as in Go's `httpproxy`.
+    let set = |names: [&str; 2]| names.into_iter().filter_map(&variable).find(|it| !it.is_empty());
     let (named_by, proxy) = match named {
         Some(proxy) => ("`proxy-url` in the kubeconfig", proxy),
         None => match set(["HTTPS_PROXY", "https_proxy"]) {
@@ -138,6 +139,9 @@ mod tests {
         assert_eq!(found(server, None, &[]), None);
         assert_eq!(found(server, Some(a), &[]).as_deref(), Some(a));
         assert_eq!(found(server, None, &[("https_proxy", b)]).as_deref(), Some(b));
+        let empty = [(VARIABLE, ""), ("https_proxy", b), ("NO_PROXY", "")];
+        assert_eq!(found(server, None, &empty).as_deref(), Some(b));
+        assert_eq!(found(server, None, &[&empty[..], &[("no_proxy", "*")]].concat()), None);
         assert_eq!(found(server, Some(a), &[(VARIABLE, b)]).as_deref(), Some(a));
         // What the kubeconfig names is meant for this cluster.
         assert_eq!(found(server, Some(a), &[("NO_PROXY", "*")]).as_deref(), Some(a));

@@ -1,26 +1,34 @@
-//! Which process of the API server answers, and whether one does.
+//! Which process of the API server answers, whether one does, and whether it is still the only one.
 //!
 //! One watch stays open. It ends with the process that answers it, so that whatever was answered while it was open was
 //! answered by one process. This holds where each API server has an address of its own: behind a load balancer another
 //! server may answer the next request, and each attempt has a connection of its own (`connection.rs`). Nothing else shows it as cheaply on every version: a lease keeps its holder when
 //! its server restarts, and `/metrics`, which holds the start time, takes a tenth of a second to read.
+//!
+//! What is watched are the leases of the API servers, so that one that joins behind the address shows itself.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::BodyExt;
+use futures::{Stream, TryStreamExt};
+use k8s_openapi::api::coordination::v1::Lease;
 use kube::Client;
-use kube::client::Body;
+use kube::api::WatchEvent;
+use kube::core::PartialObjectMeta;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::{READY, is_ready};
 use crate::poll;
+use crate::text::encode;
+
+/// The label of the leases in kube-system of which each API server has one (KEP-1965).
+pub(super) const API_SERVERS: &str = "apiserver.kubernetes.io/identity=kube-apiserver";
 
 /// Every API server renews its lease each ten seconds, so that the watch is never quiet for long.
 const WATCH: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases\
-                     ?watch=true&resourceVersion=0&timeoutSeconds=86400";
+                     ?watch=true&resourceVersion=0&timeoutSeconds=86400&labelSelector=";
 
 /// How long the watch may be silent before it is taken for broken: the network may be gone without a word.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -29,8 +37,16 @@ const SILENCE: Duration = Duration::from_secs(60);
 const RETURN: Duration = Duration::from_secs(60);
 
 /// What is known of the API server.
+#[derive(Debug, Clone, Copy)]
+struct State {
+    life: Life,
+    /// Whether another one has joined it, which may have answered instead.
+    is_joined: bool,
+}
+
+/// Whether it lives.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum State {
+enum Life {
     /// It does not answer, or is starting.
     Away,
     /// It answers, and authorization has its rules. Another process has another number.
@@ -47,67 +63,177 @@ pub struct Pulse {
 }
 
 impl Pulse {
-    /// Watches the API server that this client asks.
+    /// Watches the API server that this client asks, and that has its address for itself.
     pub fn of(client: Client) -> Pulse {
-        let (sender, state) = watch::channel(State::Away);
+        Pulse::watching(client, None)
+    }
+
+    /// Watches the only API server of a cluster, which has the lease of this name: another one that joins may answer at the same
+    /// address.
+    pub fn of_only(client: Client, lease: String) -> Pulse {
+        Pulse::watching(client, Some(lease))
+    }
+
+    fn watching(client: Client, only: Option<String>) -> Pulse {
+        let (sender, state) = watch::channel(State { life: Life::Away, is_joined: false });
         let mut watching = JoinSet::new();
-        watching.spawn(async move { watch(&client, &sender).await });
+        watching.spawn(async move { watch(&client, only.as_deref(), &sender).await });
         Pulse { state, _watching: Arc::new(watching) }
     }
 
     /// The number of the process that is awake; `None` if none is at this moment.
     pub fn process(&self) -> Option<u64> {
-        match *self.state.borrow() {
-            State::Awake(process) => Some(process),
-            State::Away | State::Lost => None,
+        match self.state.borrow().life {
+            Life::Awake(process) => Some(process),
+            Life::Away | Life::Lost => None,
         }
+    }
+
+    /// Whether another API server was seen that was not there at the beginning. From then on nothing shows which of them
+    /// answered, even if it is gone again.
+    pub fn is_joined(&self) -> bool {
+        self.state.borrow().is_joined
     }
 
     /// Waits until a process is awake, however long that takes.
     pub async fn awake(&self) {
-        self.until(|state| matches!(state, State::Awake(_))).await;
+        self.until(|life| matches!(life, Life::Awake(_))).await;
     }
 
     /// Waits until the API server has been away for so long that it is not expected to come back, and says so.
     pub async fn lost(&self) -> String {
-        self.until(|state| state == State::Lost).await;
+        self.until(|life| life == Life::Lost).await;
         format!("the API server has not answered for {RETURN:?}")
     }
 
-    async fn until(&self, is_seen: impl Fn(State) -> bool) {
+    async fn until(&self, is_seen: impl Fn(Life) -> bool) {
         let mut state = self.state.clone();
-        if state.wait_for(|state| is_seen(*state)).await.is_err() {
+        if state.wait_for(|state| is_seen(state.life)).await.is_err() {
             // The watching has ended with the last state, which was another one.
             std::future::pending().await
         }
     }
 }
 
-/// Watches the API server until it is lost.
-async fn watch(client: &Client, state: &watch::Sender<State>) {
+/// Watches the API server until it is lost, and for others than the `only` one that is to be there.
+async fn watch(client: &Client, only: Option<&str>, state: &watch::Sender<State>) {
     let mut seen = Instant::now();
     let mut process = 0;
     while seen.elapsed() < RETURN {
-        if let Some(mut events) = open(client).await {
+        if let Some(events) = open(client).await {
             process += 1;
-            state.send_replace(State::Awake(process));
-            while let Ok(Some(Ok(_))) = tokio::time::timeout(SILENCE, events.frame()).await {}
-            state.send_replace(State::Away);
+            state.send_modify(|state| state.life = Life::Awake(process));
+            let mut events = std::pin::pin!(events);
+            while let Ok(Ok(Some(event))) = tokio::time::timeout(SILENCE, events.try_next()).await {
+                if only.is_some_and(|only| is_of_another(&event, only)) {
+                    state.send_modify(|state| state.is_joined = true);
+                }
+            }
+            state.send_modify(|state| state.life = Life::Away);
             seen = Instant::now();
         }
         tokio::time::sleep(poll::PAUSE).await;
     }
-    state.send_replace(State::Lost);
+    state.send_modify(|state| state.life = Life::Lost);
+}
+
+/// What is told of a lease.
+type Change = WatchEvent<PartialObjectMeta<Lease>>;
+
+/// Whether it is another API server's than the one of this lease.
+fn is_of_another(change: &Change, only: &str) -> bool {
+    match change {
+        WatchEvent::Added(lease) | WatchEvent::Modified(lease) | WatchEvent::Deleted(lease) => {
+            lease.metadata.name.as_deref() != Some(only)
+        }
+        WatchEvent::Bookmark(_) | WatchEvent::Error(_) => false,
+    }
 }
 
 /// Opens the watch, and sees the process that answers it ready: until its informers are filled a starting one refuses
 /// everybody, in the very words of a refusal that is meant (measured). `/readyz` waits for them. It is asked before as
 /// well, since a watch that is opened for nothing each time would delay one that starts.
-async fn open(client: &Client) -> Option<Body> {
+async fn open(client: &Client) -> Option<impl Stream<Item = Result<Change, kube::Error>>> {
     let ready = async || is_ready(client, READY).await.ok().filter(|ready| *ready);
     ready().await?;
-    let request = http::Request::get(WATCH).body(Body::empty()).ok()?;
-    let response = client.send(request).await.ok()?;
-    let is_open = response.status().is_success();
-    (is_open && ready().await.is_some()).then(|| response.into_body())
+    let path = format!("{WATCH}{}", encode(API_SERVERS));
+    let request = http::Request::get(path).body(Vec::new()).ok()?;
+    let events = client.request_events(request).await.ok()?;
+    ready().await.map(|_| events)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::Mutex;
+
+    use futures::StreamExt;
+    use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+    use http::{Request, Response};
+    use http_body_util::{BodyExt, Empty, StreamBody};
+    use hyper::body::{Bytes, Frame};
+    use kube::client::Body;
+    use serde_json::json;
+
+    use super::*;
+
+    /// A client of an API server that is ready, and whose first watch tells what is sent to it.
+    fn told() -> (UnboundedSender<Bytes>, Client) {
+        let (sender, told) = unbounded();
+        let told: Mutex<Option<UnboundedReceiver<Bytes>>> = Mutex::new(Some(told));
+        let answer = tower::service_fn(move |request: Request<Body>| {
+            let is_watch = request.uri().query().is_some_and(|it| it.contains("watch=true"));
+            let told = is_watch.then(|| told.lock().expect("unharmed").take()).flatten();
+            let body = match told {
+                Some(told) => {
+                    let frames = told.map(|it| Ok::<_, Infallible>(Frame::data(it)));
+                    StreamBody::new(frames).boxed_unsync()
+                }
+                None => Empty::new().boxed_unsync(),
+            };
+            std::future::ready(Ok::<_, Infallible>(Response::new(body)))
+        });
+        (sender, Client::new(answer, "default"))
+    }
+
+    /// What a watch says of the lease of this name.
+    fn change(r#type: &str, name: &str) -> Bytes {
+        let lease = json!({"metadata": {"name": name}, "spec": {"holderIdentity": name}});
+        format!("{}\n", json!({"type": r#type, "object": lease})).into()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_joins_is_seen_and_not_forgotten() {
+        let (sender, client) = told();
+        let pulse = Pulse::of_only(client, "apiserver-a".to_owned());
+        for (change, is_joined) in [
+            (change("ADDED", "apiserver-a"), false),
+            (change("MODIFIED", "apiserver-a"), false),
+            (change("ADDED", "apiserver-ab"), true),
+            (change("DELETED", "apiserver-ab"), true),
+            (change("MODIFIED", "apiserver-a"), true),
+        ] {
+            // A change may come in pieces.
+            let (first, second) = (change.slice(..9), change.slice(9..));
+            sender.unbounded_send(first).expect("it is watched");
+            sender.unbounded_send(second).expect("it is watched");
+            tokio::time::sleep(poll::PAUSE).await;
+            assert_eq!(pulse.is_joined(), is_joined, "{change:?}");
+            assert_eq!(pulse.process(), Some(1), "{change:?}");
+        }
+        drop(sender);
+        tokio::time::sleep(poll::PAUSE).await;
+        assert!(pulse.process() != Some(1) && pulse.is_joined(), "its watch has ended");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_one_at_another_address_is_no_matter() {
+        let (sender, client) = told();
+        let pulse = Pulse::of(client);
+        for name in ["apiserver-a", "apiserver-b"] {
+            sender.unbounded_send(change("ADDED", name)).expect("it is watched");
+        }
+        tokio::time::sleep(poll::PAUSE).await;
+        assert_eq!((pulse.process(), pulse.is_joined()), (Some(1), false));
+    }
 }

@@ -57,6 +57,17 @@ impl Servers {
     }
 }
 
+impl Sight {
+    /// Why what is not in the log is not proved to be absent; `None` while a marked request proves it.
+    pub fn disorder(&self) -> Option<String> {
+        let is_joined = || self.servers.pulse().is_some_and(Pulse::is_joined);
+        self.log.as_ref()?.disorder().or_else(|| is_joined().then(|| JOINED.to_owned()))
+    }
+}
+
+/// Why a marked request proves nothing once there are more API servers than at the beginning.
+const JOINED: &str = "another API server has joined since the run began, each writes a log of its own, and which of them answered is not known";
+
 /// A path that is nothing, which every audit policy logs that has a rule for all.
 pub const FENCE: &str = "/apis/brinell.dev/fence";
 

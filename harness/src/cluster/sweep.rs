@@ -6,7 +6,7 @@ use std::fmt;
 use super::existing::{self, Gone};
 use super::own::{embedded, kind};
 use super::run_folder::Takeover;
-use crate::cluster::{ClusterError, ProcessError, RunFolder, commands};
+use crate::cluster::{ClusterError, Pace, ProcessError, RunFolder, commands};
 
 /// The file in a run's folder that says that its cluster was kept on purpose.
 const KEPT: &str = "kept";
@@ -78,13 +78,13 @@ impl fmt::Display for Removed {
     }
 }
 
-/// Removes everything that a run left outside its folder, and then the folder. An embedded cluster has left nothing
+/// Removes everything that a run left outside its folder, and then the folder; an existing cluster is asked at this pace. An embedded cluster has left nothing
 /// with an engine, and its programs should have ended with the run, which is checked.
 ///
 /// # Errors
 /// When the engine, the existing cluster or the folder cannot be cleared, or a process of the run cannot be ended.
-pub async fn remove(run: &str, folder: &RunFolder) -> Result<Removed, ClusterError> {
-    if let Some(gone) = existing::remove(run, folder).await? {
+pub async fn remove(run: &str, folder: &RunFolder, pace: &Pace) -> Result<Removed, ClusterError> {
+    if let Some(gone) = existing::remove(run, folder, pace).await? {
         folder.remove().map_err(ClusterError::Folder)?;
         return Ok(Removed::Existing(gone));
     }
@@ -141,7 +141,7 @@ async fn sweep_local(run: &str, named: bool) -> Result<Option<Swept>, ClusterErr
     if folder.file(KEPT).exists() && !named {
         return Ok(Some(Swept::Kept));
     }
-    Ok(Some(remove(run, &folder).await?.swept()))
+    Ok(Some(remove(run, &folder, &Pace::usual()).await?.swept()))
 }
 
 fn answers_badly(error: &ProcessError) -> bool {

@@ -1,12 +1,14 @@
 //! What every command that makes clusters has in common: it shows what it does, ends on a signal, and tidies up.
 
+use std::convert::Infallible;
 use std::io;
+use std::ops::Add;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use brinell::cli::{Conditions, Output, Reports};
-use brinell::cluster::{self, Choice, ClusterType, RunFolder};
+use brinell::cluster::{self, Choice, ClusterType, Existing, Pace, RunFolder};
 use brinell::model::{Results, RunEvent, Summary};
 use brinell::report::{Detail, ExitCode, ReportFile, Reporter, Terminal};
 use brinell::run::{Options, Plan, Progress};
@@ -20,17 +22,40 @@ use super::{Error, complain};
 
 /// The runs whose folders were made: whatever happens, they are tidied up.
 #[derive(Default)]
-pub struct Made(Mutex<Vec<(String, Arc<RunFolder>)>>);
+pub struct Made(Mutex<Vec<MadeRun>>);
+
+/// A run whose folder was made.
+#[derive(Clone)]
+struct MadeRun {
+    id: String,
+    folder: Arc<RunFolder>,
+    /// How fast its cluster is asked; `None` if it is one of ours.
+    pace: Option<Pace>,
+}
 
 impl Made {
-    /// Makes the folder of a run.
+    /// Makes the folder of a run on a cluster of ours.
     pub fn folder(&self, run: &str) -> Result<Arc<RunFolder>, Error> {
+        self.folder_at(run, None)
+    }
+
+    /// Makes the folder of a run on an existing cluster, which is tidied up as fast as it was asked.
+    pub fn folder_on(&self, existing: &Existing, run: &str) -> Result<Arc<RunFolder>, Error> {
+        self.folder_at(run, Some(existing.access.pace.clone()))
+    }
+
+    fn folder_at(&self, run: &str, pace: Option<Pace>) -> Result<Arc<RunFolder>, Error> {
         let folder = Arc::new(RunFolder::create(run).map_err(Error::Folder)?);
-        self.lock().push((run.to_owned(), Arc::clone(&folder)));
+        self.lock().push(MadeRun { id: run.to_owned(), folder: Arc::clone(&folder), pace });
         Ok(folder)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(String, Arc<RunFolder>)>> {
+    /// How many requests existing clusters were sent; `None` if there was none.
+    fn sent(&self) -> Option<u64> {
+        self.lock().iter().filter_map(|run| run.pace.as_ref()).map(Pace::sent).reduce(Add::add)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<MadeRun>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -89,6 +114,10 @@ pub async fn conducted(
         tidied = tidy_all(&made, keep) => tidied,
         () = insisted(&mut signals, is_signalled, &mut signalled) => not_tidied(&made),
     };
+    if let Some(sent) = made.sent() {
+        let counting = async { Ok::<_, Infallible>(((), format!("{sent} requests"))) };
+        let Ok(()) = progress.step("asked", "counting", counting).await;
+    }
     let took_by_cluster = ending.as_ref().copied().unwrap_or_default() + tidying.elapsed();
     // The listener ends when the last sender of events is dropped.
     drop(progress);
@@ -156,7 +185,7 @@ impl Signals {
 
 /// What becomes of every run when a second signal has ended tidying up.
 fn not_tidied(made: &Made) -> Vec<Result<String, Error>> {
-    made.lock().iter().map(|(run, _)| Err(Error::NotTidied { run: run.clone() })).collect()
+    made.lock().iter().map(|run| Err(Error::NotTidied { run: run.id.clone() })).collect()
 }
 
 /// Tidies up after every run. Returns what became of each.
@@ -166,14 +195,15 @@ async fn tidy_all(made: &Made, keep: bool) -> Vec<Result<String, Error>> {
         return vec![Ok("Nothing was made.".to_owned())];
     }
     let mut tidied = Vec::new();
-    for (run, folder) in &runs {
-        tidied.push(tidy(run, folder, keep).await);
+    for run in &runs {
+        tidied.push(tidy(run, keep).await);
     }
     tidied
 }
 
 /// Leaves nothing behind, or says what stays and how to remove it.
-async fn tidy(run: &str, folder: &RunFolder, keep: bool) -> Result<String, Error> {
+async fn tidy(made: &MadeRun, keep: bool) -> Result<String, Error> {
+    let MadeRun { id: run, folder, pace } = made;
     if keep {
         cluster::keep(folder).map_err(Error::NotMarked)?;
         let kubeconfig = folder.file("kubeconfig");
@@ -183,7 +213,8 @@ async fn tidy(run: &str, folder: &RunFolder, keep: bool) -> Result<String, Error
         ));
     }
     let left_behind = |cause| Error::LeftBehind { run: run.to_owned(), cause };
-    let removed = cluster::remove(run, folder).await.map_err(left_behind)?;
+    let pace = pace.clone().unwrap_or_else(Pace::free);
+    let removed = cluster::remove(run, folder, &pace).await.map_err(left_behind)?;
     Ok(format!("{removed} deleted, nothing left behind."))
 }
 

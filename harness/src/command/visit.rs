@@ -21,9 +21,6 @@ use super::{Error, selected};
 /// How long the scenarios may take altogether.
 pub const DEADLINE: Duration = Duration::from_secs(1800);
 
-/// How many requests a second are sent at most, where nothing else is said: others use the cluster too.
-const RATE: u32 = 20;
-
 /// An existing cluster with the catalog as it is tried there.
 pub struct Reached {
     /// The cluster.
@@ -92,7 +89,7 @@ fn see_meant(arguments: &ExistingArguments, way: Option<&Way>) -> Result<(), Err
 pub async fn reach(place: Place, arguments: &ExistingArguments) -> Result<Existing, Error> {
     let Place { way, image } = place;
     let allowed = arguments.allow_production.as_deref();
-    let pace = Pace::of(arguments.rate.unwrap_or(RATE));
+    let pace = arguments.rate.map_or_else(Pace::usual, Pace::of);
     Ok(Existing::reach(way, image.as_deref(), pace, allowed).await?)
 }
 
@@ -319,7 +316,7 @@ pub async fn begin(
         return Ok(Duration::ZERO);
     }
     let pull = reached.pull_credentials().await?;
-    let folder = made.folder(&values.run)?;
+    let folder = made.folder_on(existing, &values.run)?;
     let outside = existing.mark(&values.run, &folder, reached.means.is_given);
     let outside = outside.map_err(run::StageError::from)?;
     let visit = reached.visit(manner, outside, pull);

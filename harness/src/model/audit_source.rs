@@ -100,7 +100,10 @@ impl AuditSource {
     /// Whether a fence proves absence.
     pub fn order(&self) -> Order {
         match self.from {
-            AuditFrom::File(_) | AuditFrom::Stdin => Order::Kept,
+            // A format that is found out says it then (`AuditLog::disorder`).
+            AuditFrom::File(_) | AuditFrom::Stdin => {
+                self.format.and_then(LogFormat::disorder).map_or(Order::Kept, Order::Lost)
+            }
             AuditFrom::Command(_) => Order::Lost(
                 "what a command prints may come from several API servers, and in the order in which it was kept",
             ),
@@ -136,10 +139,12 @@ impl AuditFrom {
     }
 
     /// How late an event may be unless the profile says it. The webhook backend keeps a batch for 30 s until it is full
-    /// (`--audit-webhook-batch-max-wait`); vendors promise minutes.
-    fn usual_delay(&self) -> Duration {
+    /// (`--audit-webhook-batch-max-wait`); vendors promise minutes, by whichever way their events come.
+    fn usual_delay(&self, format: Option<LogFormat>) -> Duration {
+        let is_kept_elsewhere = format.and_then(LogFormat::disorder).is_some();
         Duration::from_secs(match self {
             AuditFrom::None => 0,
+            AuditFrom::File(_) | AuditFrom::Stdin if is_kept_elsewhere => 5 * 60,
             AuditFrom::File(_) | AuditFrom::Stdin => 5,
             AuditFrom::Listen(_) => 60,
             AuditFrom::Command(_) => 5 * 60,
@@ -171,7 +176,8 @@ struct Written {
     /// The envelope that events come in. Without it, it is found out.
     #[serde(default)]
     format: Option<LogFormat>,
-    /// How late an event may be there: `5s` for a file and standard input, `60s` for `listen`, `5m` for a command.
+    /// How late an event may be there: `5s` for a file and standard input, `60s` for `listen`, `5m` for a command and where
+    /// `format` is one of a vendor's.
     #[serde(default)]
     delay: Option<Span>,
     /// How long the command may take each time: `60s` unless it is said.
@@ -232,7 +238,7 @@ impl TryFrom<Written> for AuditSource {
         if key == "listen" && format.is_some_and(|format| format != LogFormat::Kubernetes) {
             return Err(NoAuditSource::Posted);
         }
-        let delay = delay.map_or_else(|| from.usual_delay(), |delay| delay.0);
+        let delay = delay.map_or_else(|| from.usual_delay(format), |delay| delay.0);
         Ok(AuditSource { from, format, delay })
     }
 }
@@ -321,7 +327,7 @@ mod tests {
         );
         assert_eq!((command.format, command.delay), (Some(LogFormat::Eks), seconds(600)));
         assert!(matches!(command.order(), Order::Lost(_)));
-        let stdin = read("{stdin: true, format: aks-table}").expect("standard input");
+        let stdin = read("{stdin: true, format: openshift}").expect("standard input");
         assert_eq!((stdin.from.clone(), stdin.at_end()), (AuditFrom::Stdin, AtEnd::Complete));
         assert_eq!((stdin.delay, stdin.order()), (seconds(5), Order::Kept));
         let listen =
@@ -331,6 +337,19 @@ mod tests {
         assert_eq!((served.address.port(), listen.delay), (8443, seconds(60)));
         assert!(matches!(listen.order(), Order::Lost(_)));
         assert_eq!(read("{none: true}").expect("none").from, AuditFrom::None);
+    }
+
+    #[test]
+    fn what_a_vendor_keeps_is_late_and_in_no_order_whichever_way_it_comes() {
+        for format in LogFormat::ALL {
+            let is_vendors = ![LogFormat::Kubernetes, LogFormat::OpenShift].contains(&format);
+            for from in ["file: a.log", "stdin: true"] {
+                let source = read(&format!("{{{from}, format: {}}}", format.label())).expect(from);
+                assert_eq!(matches!(source.order(), Order::Lost(_)), is_vendors, "{source:?}");
+                let delay = Duration::from_secs(if is_vendors { 300 } else { 5 });
+                assert_eq!(source.delay, delay, "{source:?}");
+            }
+        }
     }
 
     #[test]

@@ -44,6 +44,17 @@ impl LogFormat {
             LogFormat::OpenShift => "openshift",
         }
     }
+
+    /// Why events that come in it are in no order from which anything follows; `None` where they come as the API server has
+    /// written them, one after the other.
+    pub fn disorder(self) -> Option<&'static str> {
+        match self {
+            LogFormat::Kubernetes | LogFormat::OpenShift => None,
+            LogFormat::Eks | LogFormat::Aks | LogFormat::AksTable | LogFormat::Gke => Some(
+                "what a vendor keeps may come from several API servers, and in another order than they wrote it",
+            ),
+        }
+    }
 }
 
 #[cfg(test)]

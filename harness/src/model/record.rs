@@ -85,7 +85,8 @@ pub enum Steadiness {
     Restarted,
     /// There are several: what was not seen of the one that answered stands with each attempt.
     Several,
-    /// It cannot be told which process answers, as behind a load balancer that looks into requests.
+    /// It cannot be told which process answers, as behind a load balancer that looks into requests, or since another API
+    /// server has joined the only one.
     Unknown,
 }
 

@@ -45,7 +45,10 @@ pub(super) fn log(stage: &Stage, observation: &Observation, fence: &Fence) -> Lo
         Ok(fence) => Log::Read { events, traces, fence: fence.clone() },
         // What is there is true, also where nothing shows that all of it is.
         Err(why) => match events {
-            events if audit.disorder().is_some() && is_whole(observation, &events, &traces) => {
+            events
+                if stage.world.sight.disorder().is_some()
+                    && is_whole(observation, &events, &traces) =>
+            {
                 Log::Read { events, traces, fence: String::new() }
             }
             _ => Log::Unreadable(why.clone()),

@@ -16,9 +16,6 @@ use crate::cluster::Servers;
 use crate::judge::{Judged, judge};
 use crate::model::{LeftOver, Record, RunEvent, ScenarioResult, Steadiness};
 
-/// How long the removal of what a scenario made may take: a moment, where the API server answers.
-const TIDYING: Duration = Duration::from_secs(10);
-
 /// What was tried of a scenario, and not judged yet.
 pub(super) struct Tried {
     sendings: Vec<Sending>,
@@ -130,7 +127,8 @@ impl<'a> Play<'a> {
 
     /// Whether one process of the API server answered all the time: the one that was there at the beginning.
     fn steadiness(&self, before: Option<u64>) -> Steadiness {
-        match self.stage.world.sight.servers {
+        match &self.stage.world.sight.servers {
+            Servers::One(pulse) if pulse.is_joined() => return Steadiness::Unknown,
             Servers::One(_) => {}
             Servers::OneAConnection(_) => return Steadiness::Several,
             Servers::Unknown => return Steadiness::Unknown,
@@ -144,7 +142,7 @@ impl<'a> Play<'a> {
     /// Removes what the attempts made, and returns what may stay.
     async fn tidy(&self) -> Vec<LeftOver> {
         tokio::select! {
-            left = self.ledger.empty(Instant::now() + TIDYING) => left,
+            left = self.ledger.empty() => left,
             // Nothing stays on a cluster that is gone.
             _ = self.stage.gone() => Vec::new(),
         }

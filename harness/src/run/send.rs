@@ -13,8 +13,16 @@ use crate::judge::attribute;
 use crate::model::{Action, Answer, Decision, Response, Role, Unmade, Webhook};
 use crate::text::api_words;
 
-/// No attempt takes longer: the longest waits for a controller and a stream.
+/// No attempt takes longer that is asked for once: the longest waits for a controller and a stream.
 const ATTEMPT: Duration = Duration::from_secs(90);
+
+/// How long an action may take; `None` where it asks about all that is there, each question when its turn comes: the run's
+/// deadline ends it.
+fn limit(action: &Action) -> Option<Duration> {
+    let asks_about_all =
+        matches!(action, Action::Rights(_) | Action::Grants(_) | Action::Review(_));
+    (!asks_about_all).then_some(ATTEMPT)
+}
 
 /// An attempt that was sent. What the audit log holds of it is collected later.
 pub(super) struct Sending {
@@ -120,11 +128,14 @@ impl<'a> Sender<'a> {
             // What a step or an attack makes is there for the attacks after it.
             stays: turn.role != Role::Permit,
         };
-        let observation = match tokio::time::timeout(ATTEMPT, attempt.send(&turn.action)).await {
-            Ok(Ok(observation)) => observation,
-            Ok(Err(error)) => return Err(error.to_string()),
-            Err(_) => return Err(format!("the attempt did not end within {ATTEMPT:?}")),
+        let sending = attempt.send(&turn.action);
+        let sent = match limit(&turn.action) {
+            Some(limit) => tokio::time::timeout(limit, sending)
+                .await
+                .map_err(|_| format!("the attempt did not end within {limit:?}"))?,
+            None => sending.await,
         };
+        let observation = sent.map_err(|error| error.to_string())?;
         identity.note(&observation);
         let fence = match &wire {
             Some(wire) => self.fence(wire).await,
@@ -184,5 +195,27 @@ fn speaks_of_webhook(answer: &Answer) -> bool {
         | Answer::Grants(_)
         | Answer::Review(_)
         | Answer::Rights(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// At 20 questions a second those about a cluster of 200 namespaces take longer than any attempt that is asked for once.
+    #[test]
+    fn what_asks_about_all_that_is_there_has_the_time_of_the_run() {
+        for (action, is_limited) in [
+            (json!({"rights": {"of": "default-accounts"}}), false),
+            (json!({"grants": {"verb": "get", "resource": "secrets", "allowed": []}}), false),
+            (json!({"review": {"service-accounts": {}}}), false),
+            (json!({"request": {"method": "GET", "path": "/api"}}), true),
+            (json!({"pod": {}}), true),
+        ] {
+            let read: Action = serde_json::from_value(action.clone()).expect("an action");
+            assert_eq!(limit(&read).is_some(), is_limited, "{action}");
+        }
     }
 }

@@ -1019,6 +1019,19 @@ fn outside_of_a_pod_no_cluster_is_around_us() {
 }
 
 #[test]
+fn a_daemon_set_takes_the_name_of_a_node() {
+    let roles = |scenario: &str| {
+        let ran =
+            say(&["plan", "--profile", "found", "--scenario", scenario, "--rbac", "User/jane"]);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        ran.stdout
+    };
+    let nodes = r#""resources":["nodes"],"verbs":["list"]"#;
+    let (one, other) = (roles("pod-through-workloads"), roles("pod-by-controller"));
+    assert!(one.contains(nodes) && !other.contains(nodes), "{one}\n{other}");
+}
+
+#[test]
 fn roles_hold_what_a_pull_secret_takes() {
     let home = Home::new();
     let roles = |secret: &str| {

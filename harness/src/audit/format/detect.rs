@@ -69,11 +69,18 @@ fn at_line(text: &[u8]) -> Option<LogFormat> {
         _ => {
             let end = memchr::memchr(b'\n', text).unwrap_or(text.len());
             let event = memchr::memchr(b'{', &text[..end])?;
-            let is_node = text[..event].strip_suffix(b" ").is_some_and(|it| !it.contains(&b' '));
+            let is_node = text[..event].strip_suffix(b" ").is_some_and(is_node);
             let is_event = is_node && by_fields(&text[event..end]) == Some(LogFormat::Kubernetes);
             is_event.then_some(LogFormat::OpenShift)
         }
     }
+}
+
+/// Whether a node may be called so (a DNS subdomain). `aws logs tail --format short` prints the time there, and an order of its
+/// own.
+fn is_node(word: &[u8]) -> bool {
+    let is_usual = |it: &u8| it.is_ascii_lowercase() || it.is_ascii_digit() || b"-.".contains(it);
+    word.iter().all(is_usual)
 }
 
 /// The format of the first object, by the names of its fields.

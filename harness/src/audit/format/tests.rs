@@ -146,8 +146,8 @@ fn as_read(event: &Value, unshown: &[Part]) -> Event {
     event
 }
 
-async fn assert_reads(text: &str, format: LogFormat, events: &[Value], unshown: &[Part]) {
-    for format in [Some(format), None] {
+async fn assert_reads(text: &str, known: LogFormat, events: &[Value], unshown: &[Part]) {
+    for format in [Some(known), None] {
         let log = read(text, format).await;
         for event in events {
             let id = event["auditID"].as_str().expect("an id");
@@ -156,6 +156,11 @@ async fn assert_reads(text: &str, format: LogFormat, events: &[Value], unshown: 
         }
         assert_eq!(log.skipped_lines(), 0, "{format:?}: {text}");
         assert_eq!(log.leaks().unsearched, 0, "{format:?}: {text}");
+        // Where the format is found out, as where it is named.
+        let keeps_order = [LogFormat::Kubernetes, LogFormat::OpenShift].contains(&known);
+        assert_eq!(log.is_in_order(), keeps_order, "{format:?}: {text}");
+        assert_eq!(log.disorder().is_none(), keeps_order, "{format:?}: {text}");
+        assert_eq!(log.of_several().is_in_order_of_each(), keeps_order, "{format:?}: {text}");
     }
 }
 
@@ -189,6 +194,16 @@ async fn events_come_out_of_each_envelope_as_the_api_server_wrote_them() {
 async fn lines_without_a_node_are_read_as_those_with_one() {
     let text = format!("{}\n", event("record-1"));
     assert_eq!(read(&text, Some(LogFormat::OpenShift)).await.events("record-1").len(), 1);
+}
+
+#[test]
+fn a_time_before_an_event_is_no_node() {
+    let line = |word: &str| format!("{word} {}\n", event("record-1"));
+    assert_eq!(detect(line("10.0.0.7").as_bytes()).expect("a node"), LogFormat::OpenShift);
+    for word in ["2026-01-01T00:00:00", "2026-01-01T00:00:00.000000+00:00 kube-apiserver-audit-0a"]
+    {
+        assert!(detect(line(word).as_bytes()).is_err(), "{word}");
+    }
 }
 
 #[tokio::test]

@@ -97,7 +97,16 @@ fn pods(action: &PodAction, namespace: &str) -> Vec<Right> {
     }
     let owners = action.metadata.iter().flat_map(|metadata| &metadata.owner_references);
     needed.extend(owners.filter(|owner| owner.uid.is_none()).flat_map(owner));
-    within(needed, namespace)
+    let mut needed = within(needed, namespace);
+    // A DaemonSet is kept to a node by its name.
+    let keeps_to_node = action.through == Some(Workload::DaemonSet);
+    needed.extend(keeps_to_node.then(node).into_iter().flatten());
+    needed
+}
+
+/// The name of a node is looked up.
+fn node() -> Vec<Right> {
+    rights(&["list"], "", "nodes")
 }
 
 /// The UID of an owner is looked up.
@@ -125,8 +134,7 @@ fn requested(request: &Request) -> Vec<Right> {
         Aim::Delete => vec![with("get")],
         Aim::Other => Vec::new(),
     };
-    needed
-        .extend(names_node(request).then(|| rights(&["list"], "", "nodes")).into_iter().flatten());
+    needed.extend(names_node(request).then(node).into_iter().flatten());
     needed
 }
 

@@ -28,6 +28,7 @@ use super::{
     Access, ClusterError, FENCE, Pace, Pulse, Refused, RunFolder, Servers, Sight, who_am_i,
 };
 use crate::catalog::Lacks;
+use crate::cluster::pulse::API_SERVERS;
 use crate::cluster::telling_client;
 use crate::model::{Need, Right};
 use crate::text::without_credentials;
@@ -96,7 +97,7 @@ pub struct Existing {
     pub server: String,
     /// Which cluster it is, whatever leads to it.
     identity: String,
-    /// How many API servers it has; `None` if it does not tell.
+    /// How many API servers it had when it was reached; `None` if it does not tell.
     pub api_servers: Option<usize>,
 }
 
@@ -123,10 +124,10 @@ impl Existing {
         let admin = telling_client(config.clone(), &pace, &refused).map_err(unusable)?;
         let version = admin.apiserver_version().await.map_err(unusable)?.git_version;
         let user = who_am_i(&admin).await.map_err(unusable)?;
-        let api_servers = api_servers(&admin).await;
-        let servers = match api_servers {
-            Some(1) if rights::may(&admin, &watching_leases()).await.map_err(unusable)? => {
-                Servers::One(Pulse::of(admin.clone()))
+        let leases = api_servers(&admin).await;
+        let servers = match leases.as_deref() {
+            Some([only]) if rights::may(&admin, &watching_leases()).await.map_err(unusable)? => {
+                Servers::One(Pulse::of_only(admin.clone(), only.clone()))
             }
             _ => servers::behind(&config, &pace, &user, &refused).await.map_err(unusable)?,
         };
@@ -152,6 +153,7 @@ impl Existing {
             controllers: true,
         };
         let identity = identity(&access.admin, &server).await.map_err(unusable)?;
+        let api_servers = leases.map(|leases| leases.len());
         Ok(Existing { way, access, sight, version, server, identity, api_servers })
     }
 
@@ -284,13 +286,12 @@ async fn uid(client: &Client) -> Result<Option<String>, kube::Error> {
     }
 }
 
-/// How many API servers have a lease; `None` where that is not to be read
-/// (KEP-1965: each has one in kube-system, with this label).
-async fn api_servers(client: &Client) -> Option<usize> {
+/// The names of the leases of API servers; `None` where they are not to be read.
+async fn api_servers(client: &Client) -> Option<Vec<String>> {
     let leases = Api::<Lease>::namespaced(client.clone(), "kube-system");
-    let identity = "apiserver.kubernetes.io/identity=kube-apiserver";
-    let found = leases.list_metadata(&ListParams::default().labels(identity).limit(100)).await;
-    found.ok().map(|found| found.items.len()).filter(|count| *count > 0)
+    let found = leases.list_metadata(&ListParams::default().labels(API_SERVERS).limit(100)).await;
+    let names = found.ok()?.items.into_iter().filter_map(|lease| lease.metadata.name);
+    Some(names.collect()).filter(|names: &Vec<String>| !names.is_empty())
 }
 
 /// The name of a node; empty where none is to be seen.

@@ -15,15 +15,12 @@ use kube::core::{ObjectList, PartialObjectMeta, Request};
 
 use super::namespace_prefix;
 use super::removal::TERMINATING;
-use crate::cluster::{ClusterError, Pace, RUN_LABEL, RunFolder, pages};
+use crate::cluster::{ClusterError, RUN_LABEL, RunFolder, pages};
 use crate::poll;
 use crate::text::{api_words, first_of};
 
 /// The file in a run's folder that holds the paths of such collections, one a line.
 const FILE: &str = "outside";
-
-/// How many collections are asked a second, again and again while something stays.
-const A_SECOND: u32 = 50;
 
 /// How many objects are told of those that stay.
 const TOLD: usize = 5;
@@ -83,14 +80,24 @@ pub(super) async fn remove(
     run: &str,
     folder: &RunFolder,
 ) -> Result<usize, ClusterError> {
-    let collections = collections(folder)?;
+    remove_from(admin, run, &collections(folder)?).await
+}
+
+async fn remove_from(
+    admin: &Client,
+    run: &str,
+    collections: &[String],
+) -> Result<usize, ClusterError> {
     let mut deleted = BTreeMap::new();
-    let pace = Pace::of(A_SECOND);
-    let removing = async || match delete_all(admin, &pace, run, &collections, &mut deleted).await {
+    let mut removing = async || match delete_all(admin, run, collections, &mut deleted).await {
         stays if stays.is_empty() => Ok(()),
         stays => Err(stays),
     };
-    let removed = poll::until(TERMINATING, removing).await;
+    // Until all of it was told to go, each request waits for its turn. What has not gone at once has so long then.
+    let removed = match removing().await {
+        Ok(()) => Ok(()),
+        Err(_) => poll::until(TERMINATING, removing).await,
+    };
     removed.map(|()| deleted.len()).map_err(|stays| {
         let what = first_of(&stays.unwrap_or_default(), TOLD);
         ClusterError::NotRemoved { what, waited: TERMINATING }
@@ -101,14 +108,12 @@ pub(super) async fn remove(
 /// that do not tell what is in them: one of these keeps none of the others. What a controller made goes with what it was made for.
 async fn delete_all(
     admin: &Client,
-    pace: &Pace,
     run: &str,
     collections: &[String],
     deleted: &mut BTreeMap<Option<String>, String>,
 ) -> Vec<String> {
     let mut stays = Vec::new();
     for collection in collections {
-        pace.turn().await;
         let objects = match labelled(admin, collection, run).await {
             Ok(objects) => objects,
             Err(error) => {
@@ -173,5 +178,47 @@ async fn delete(admin: &Client, collection: &str, object: ObjectMeta) -> Result<
         }
         Err(error) => Err(format!("{path} ({})", api_words(&error))),
         Ok(()) => Ok(path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use http::{Method, Request, Response};
+    use kube::client::Body;
+    use serde_json::json;
+
+    use super::*;
+    use crate::cluster::Pace;
+
+    /// Every collection has an object until it was deleted.
+    #[tokio::test(start_paused = true)]
+    async fn what_was_made_in_many_places_is_removed_however_slowly_the_cluster_is_asked() {
+        let pace = Pace::of(1);
+        let deleted = std::sync::Arc::new(Mutex::new(BTreeSet::new()));
+        let turns = pace.clone();
+        let answer = tower::service_fn(move |request: Request<Body>| {
+            let (turns, deleted) = (turns.clone(), std::sync::Arc::clone(&deleted));
+            async move {
+                turns.turn().await;
+                let place = request.uri().path().trim_end_matches("/one").to_owned();
+                let mut deleted = deleted.lock().expect("unharmed");
+                let answer = match *request.method() == Method::DELETE {
+                    true => json!({"kind": "Status", "gone": deleted.insert(place)}),
+                    false => {
+                        let object = json!({"metadata": {"name": "one", "uid": place}});
+                        let items = if deleted.contains(&place) { vec![] } else { vec![object] };
+                        json!({"apiVersion": "v1", "kind": "List", "metadata": {}, "items": items})
+                    }
+                };
+                Ok::<_, Infallible>(Response::new(Body::from(answer.to_string().into_bytes())))
+            }
+        });
+        let admin = Client::new(answer, "default");
+        let places: Vec<String> =
+            (0..100).map(|place| format!("/api/v1/namespaces/a-{place}/pods")).collect();
+        let removed = remove_from(&admin, "k7f3", &places).await.expect("all of it goes");
+        assert_eq!((removed, pace.sent()), (100, 300));
     }
 }

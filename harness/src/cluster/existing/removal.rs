@@ -57,13 +57,17 @@ impl fmt::Display for Gone {
     }
 }
 
-/// Removes what the run of this folder made on its existing cluster; `None` if it is a run on one of ours.
+/// Removes at this pace what the run of this folder made on its existing cluster; `None` if it is a run on one of ours.
 ///
 /// # Errors
 /// When the cluster cannot be reached, or something does not go.
-pub async fn remove(run: &str, folder: &RunFolder) -> Result<Option<Gone>, ClusterError> {
+pub async fn remove(
+    run: &str,
+    folder: &RunFolder,
+    pace: &Pace,
+) -> Result<Option<Gone>, ClusterError> {
     let Some(mark) = Mark::read(folder.path())? else { return Ok(None) };
-    let there = mark.way.there().await?;
+    let there = mark.way.there(pace).await?;
     if there.identity != mark.identity {
         return Err(ClusterError::OtherCluster { way: mark.way });
     }
@@ -95,7 +99,7 @@ pub async fn sweep(
     way: &Way,
     named: Option<&str>,
 ) -> Result<BTreeMap<String, Swept>, ClusterError> {
-    let there = way.there().await?;
+    let there = way.there(&Pace::usual()).await?;
     let mut found = started_here(&there)?;
     match all(&there.admin).await {
         Ok(namespaces) => found.extend(namespaces.into_iter().map(|it| it.run)),
@@ -200,11 +204,11 @@ async fn delete(admin: &Client, found: Found) -> Result<(), ClusterError> {
 }
 
 impl Way {
-    async fn there(&self) -> Result<There, ClusterError> {
+    async fn there(&self, pace: &Pace) -> Result<There, ClusterError> {
         // Whoever has made something there may remove it there, whatever its name looks like.
         let config = self.config_allowed().await.map_err(Box::new)?;
         let server = without_credentials(&config.cluster_url.to_string());
-        let admin = client(config, &Pace::free())?;
+        let admin = client(config, pace)?;
         let identity = identity(&admin, &server).await?;
         Ok(There { admin, identity })
     }

@@ -152,10 +152,16 @@ impl Way {
         }
     }
 
-    /// The arguments that name it.
+    /// The arguments that name it, for a shell.
     pub fn arguments(&self) -> String {
         match self {
-            Way::Context(Context { context, .. }) => format!("--context {context}"),
+            Way::Context(Context { kubeconfig: None, context }) => {
+                format!("--context {}", word(context))
+            }
+            Way::Context(Context { kubeconfig: Some(path), context }) => {
+                let path = path.display().to_string();
+                format!("--kubeconfig {} --context {}", word(&path), word(context))
+            }
             Way::InCluster => "--in-cluster".to_owned(),
         }
     }
@@ -185,6 +191,15 @@ impl Way {
     /// The configuration that it is, whatever its name looks like.
     pub(super) async fn config_allowed(&self) -> Result<Config, ReachError> {
         self.config(Some(self.name())).await
+    }
+}
+
+/// A text as one word of a shell's.
+fn word(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
+    match !text.is_empty() && text.chars().all(is_plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
     }
 }
 
@@ -294,6 +309,18 @@ const OTHERS: [&str; 4] = ["non", "no", "not", "pre"];
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_arguments_lead_to_the_same_cluster() {
+        let way = |kubeconfig: Option<&str>, context: &str| {
+            let kubeconfig = kubeconfig.map(PathBuf::from);
+            Way::Context(Context { kubeconfig, context: context.to_owned() }).arguments()
+        };
+        let arn = "arn:aws:eks:eu-1:1:cluster/staging";
+        assert_eq!(way(None, arn), format!("--context {arn}"));
+        assert_eq!(way(Some("/a/b c"), "it's"), r"--kubeconfig '/a/b c' --context 'it'\''s'");
+        assert_eq!(Way::InCluster.arguments(), "--in-cluster");
+    }
 
     #[test]
     fn production_is_known_by_its_name() {

@@ -231,8 +231,8 @@ impl Stage {
 
     /// An empty ledger, with a name of its own.
     pub fn ledger(&self) -> Ledger {
-        let admin = self.world.access.admin.clone();
-        Ledger::new(admin, &self.values.run, &self.next_id(), self.outside.clone())
+        let access = &self.world.access;
+        Ledger::new(access, &self.values.run, &self.next_id(), self.outside.clone())
     }
 
     /// The next Audit-ID.

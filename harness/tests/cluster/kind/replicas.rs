@@ -24,10 +24,11 @@ fn replicas() {
     let two = Two::make();
     let alone = two.run("theirs", BOTH, &SCENARIOS);
     assert!(alone.says("1 API server, its audit log is read"), "{alone:?}");
-    two.start_second(POLICY);
-    two.await_second();
     let balancer = two.balancer("tcp");
     two.kubeconfig("balanced", &balancer, None);
+    one_that_joins_is_noticed(&two, &alone);
+    two.start_second(POLICY);
+    two.await_second();
     verdicts_are_those_of_one(&two, &alone);
     what_one_of_them_does_not_log_is_noticed(&two, &alone);
     what_a_starting_one_refuses_is_no_block(&two);
@@ -47,6 +48,23 @@ const SCENARIOS: [&str; 10] = [
     "--scenario",
     "role-applied-audited",
 ];
+
+/// Once there are two, which of them answers is not known, and of what the second one answers the log holds nothing.
+fn one_that_joins_is_noticed(two: &Two, alone: &Found) {
+    let mut running = two.start("balanced", FIRST, &[&ATTACKS[..], &["--rate", "8"]].concat());
+    running.read_until(Some(" persona"));
+    two.start_second(POLICY);
+    let found = two.end(running);
+    assert!(found.says("1 API server, its audit log is read"), "{found:?}");
+    let expected = alone.verdicts();
+    let mut unknown = 0;
+    for (attempt, verdict) in found.verdicts() {
+        let is_unknown = verdict == Verdict::Inconclusive;
+        unknown += usize::from(is_unknown);
+        assert!(is_unknown || Some(&verdict) == expected.get(&attempt), "{attempt}: {found:?}");
+    }
+    assert!(unknown > 0, "it was let alone: {found:?}");
+}
 
 fn verdicts_are_those_of_one(two: &Two, alone: &Found) {
     let found = two.run("balanced", BOTH, &SCENARIOS);

@@ -1300,3 +1300,31 @@ fn what_stands_for_something_in_a_body_is_known() {
     assert!(told.contains("nothing is known as `${uniqe}` in a body"), "{told}");
     assert!(told.contains("did you mean unique?"), "{told}");
 }
+
+/// A quota refuses pods that do not say it, and so does many a policy.
+#[test]
+fn no_container_of_ours_is_without_requests_and_limits() {
+    let catalog = embedded();
+    let targets = catalog.targets.values().flat_map(|target| target.objects.clone());
+    let controls = catalog
+        .controls
+        .values()
+        .flat_map(|control| control.set_up(None).expect("unweakened").objects);
+    let mut seen = 0;
+    for Document { file, object } in targets.chain(controls) {
+        let spec = match object["kind"].as_str() {
+            Some("Pod") => &object["spec"],
+            _ => &object["spec"]["template"]["spec"],
+        };
+        for list in ["initContainers", "containers"] {
+            for container in spec[list].as_array().into_iter().flatten() {
+                for pointer in ["requests/cpu", "requests/memory", "limits/cpu", "limits/memory"] {
+                    let said = container.pointer(&format!("/resources/{pointer}"));
+                    assert!(said.is_some(), "{file}: {}: {pointer}", container["name"]);
+                }
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 25, "{seen}");
+}
