@@ -82,6 +82,7 @@ fn names_own_pod(action: &Action) -> bool {
             path.namespace == OWN && path.resource == "pods" && !path.name.is_empty()
         }),
         Action::Exec(exec) => exec.namespace.as_deref() == Some(OWN),
+        Action::Ephemeral(ephemeral) => ephemeral.namespace.as_deref() == Some(OWN),
         _ => false,
     }
 }
