@@ -35,6 +35,11 @@ pub(super) async fn send(
         Change::Deletes { path, before } => gone(attempt, path, before).await?,
         Change::Other => Effect::NotApplicable,
     };
+    // Where nothing was to come of it, nothing that came is no sign of a refusal.
+    let effect = match effect {
+        Effect::Absent if request.asks_dry_run() => Effect::NotApplicable,
+        seen => seen,
+    };
     Ok(Observation { sent, answer, effect, traced: None })
 }
 

@@ -13,7 +13,7 @@ use kube::{Api, ResourceExt};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use self::places::{Expired, Places};
+use self::places::{EXTRAS, Expired, Places};
 use super::grants::{Reach, Roles};
 use super::{ActionError, Attempt, Observation, World};
 use crate::cluster::pages;
@@ -161,6 +161,7 @@ async fn about(
     expired: &Expired,
 ) -> Result<Held, ActionError> {
     let places = Places::of(roles, &subject.user.username, &subject.groups);
+    let dangers = &with_keys(dangers, &places);
     let mut held = Held::default();
     let mut everywhere = HashSet::new();
     let asked = questions(dangers, subject, &places, None, &everywhere);
@@ -185,6 +186,19 @@ type Dangers<'d> = Vec<(&'d Danger, Right)>;
 fn each(dangers: &[Danger]) -> Dangers<'_> {
     let of = |danger| Danger::rights(danger).map(move |right| (danger, right));
     dangers.iter().flat_map(of).collect()
+}
+
+/// The same with every key of `userextras` that the subject's roles may grant: each is a resource of its own, no star
+/// stands for all of them, and of those that are asked about in any case one is an example.
+fn with_keys<'d>(dangers: &Dangers<'d>, places: &Places<'_>) -> Dangers<'d> {
+    let mut all = dangers.clone();
+    for (danger, right) in dangers.iter().filter(|(_, it)| it.resource.starts_with(EXTRAS)) {
+        let keys = places.keys().into_iter();
+        let rights = keys.map(|key| Right { resource: format!("{EXTRAS}{key}"), ..right.clone() });
+        let others = rights.filter(|it| it != right && !places.reach(None, it).is_empty());
+        all.extend(others.map(|it| (*danger, it)));
+    }
+    all
 }
 
 /// What is asked about a subject in one namespace, or in the whole cluster: some of it in any case, and all that its roles
@@ -426,6 +440,32 @@ mod tests {
         );
         let granted = ["list secrets", "list secrets \"own\"", "get secrets"];
         assert_eq!(asked(&somebody(), &roles, Some("a")), granted);
+    }
+
+    #[test]
+    fn every_key_that_roles_name_is_asked_about() {
+        let granted = |resources: &[&str], verbs: &[&str]| {
+            let role = json!({"metadata": {"name": "role"}, "rules": [{
+                "apiGroups": ["authentication.k8s.io"], "resources": resources, "verbs": verbs,
+            }]});
+            let bindings = roles(None, "ann").bindings;
+            let roles = Roles::with(vec![serde_json::from_value(role).expect("a role")], bindings);
+            let catalog = Catalog::load(None).expect("our own catalog");
+            let places = Places::of(&roles, "ann", &[]);
+            let all = each(&catalog.dangers);
+            let more = with_keys(&all, &places).split_off(all.len());
+            more.into_iter().map(|(_, right)| right.to_string()).collect::<Vec<_>>()
+        };
+        let (plain, limited) = ("impersonate", "impersonate:user-info");
+        let told =
+            |verb: &str, key: &str| format!("{verb} userextras/{key} of authentication.k8s.io");
+        let resources = ["userextras/acme.example/team", "*/tenant", "userextras/scopes", "uids"];
+        let keys = ["acme.example/team", "tenant"];
+        assert_eq!(granted(&resources, &[plain]), keys.map(|key| told(plain, key)));
+        assert_eq!(granted(&resources, &[limited]), keys.map(|key| told(limited, key)));
+        assert_eq!(granted(&["userextras/a"], &["*"]), [told(plain, "a"), told(limited, "a")]);
+        assert_eq!(granted(&["userextras/*", "userextras/a"], &["get"]), [""; 0]);
+        assert_eq!(granted(&["*"], &[plain]), [""; 0]);
     }
 
     /// Its groups are asked about by themselves, and there are as many default accounts as namespaces.

@@ -82,11 +82,12 @@ impl Signature<'_> {
         if matches!(denial.layer, Layer::WebhookFailure(_) | Layer::PolicyFailure(_)) {
             return Signed::Yes;
         }
-        let Some(events) = deciding(evidence).filter(|events| !events.is_empty()) else {
-            // Without an event its words tell whose it is. Where none are known, nothing does.
+        let events: Vec<&Event> = deciding(evidence).filter(|event| is_answered(event)).collect();
+        if events.is_empty() {
+            // Without an answer's event its words tell whose it is. Where none are known, nothing does.
             let is_told = self.leaves.is_empty() || self.saying.is_some();
             return if is_told { Signed::Yes } else { Signed::Unshown };
-        };
+        }
         let is_left = |(key, value): &(&String, &String)| {
             events.iter().any(|event| event.annotations.get(*key) == Some(*value))
         };
@@ -133,11 +134,20 @@ impl Signature<'_> {
     }
 }
 
-/// The events of the request that was decided about: the controller's, where it made the pod; `None` where the log
-/// could not be read.
-fn deciding(evidence: &Evidence) -> Option<&[Event]> {
-    let Log::Read { events, traces, .. } = &evidence.log else { return None };
+/// The events of the request that was decided about: the controller's, where it made the pod; none where the log could not
+/// be read.
+fn deciding(evidence: &Evidence) -> impl Iterator<Item = &Event> {
     let by_controller =
         matches!(&evidence.answer, Answer::Through(through) if through.workload.is_success());
-    Some(if by_controller { traces } else { events })
+    let known = match &evidence.log {
+        Log::Read { events, traces, .. } => Some(if by_controller { traces } else { events }),
+        _ => None,
+    };
+    known.into_iter().flatten()
+}
+
+/// Whether an event was written when the request was decided about. Of a server-side apply in YAML there may be none but
+/// that of its arrival, which nobody has annotated yet (docs/decisions/0010-yaml-bodies.md).
+fn is_answered(event: &Event) -> bool {
+    event.response_status.is_some() || !event.shows(Part::Code)
 }

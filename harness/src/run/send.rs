@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use k8s_openapi::jiff::SignedDuration;
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::collect::{self, Fence};
@@ -10,7 +12,7 @@ use crate::attack::{Attempt, Ledger, Observation, Wire};
 use crate::catalog::{Entry, Turn};
 use crate::cluster::webhooks;
 use crate::judge::attribute;
-use crate::model::{Action, Answer, Decision, Response, Role, Unmade, Webhook};
+use crate::model::{Action, Answer, ApiPath, Decision, Response, Role, Unmade, Webhook};
 use crate::text::api_words;
 
 /// No attempt takes longer that is asked for once: the longest waits for a controller and a stream.
@@ -55,12 +57,14 @@ pub(super) struct Sender<'a> {
     ledger: &'a Ledger,
     /// By when what was changed so far acts on others' requests.
     settled: Option<Instant>,
+    /// By when the API server goes by all that was changed of who may do what.
+    regranted: Option<Instant>,
 }
 
 impl<'a> Sender<'a> {
     /// Nothing is sent yet. What the attempts make is written down in `ledger`.
     pub(super) fn new(stage: &'a Stage, entry: &'a Entry, ledger: &'a Ledger) -> Self {
-        Sender { stage, entry, ledger, settled: None }
+        Sender { stage, entry, ledger, settled: None, regranted: None }
     }
 
     /// Sends all attempts, and tells of each before. Those that ended are kept in `sendings` even if this is dropped.
@@ -78,18 +82,53 @@ impl<'a> Sender<'a> {
     /// Sends, and once more if it was not let in so soon after a step that what this changed may not act yet: believed
     /// at once, such a refusal would hide the way that the step has opened.
     async fn settled(&mut self, turn: &Turn) -> Sending {
-        let soon = self.settled.filter(|settled| Instant::now() < *settled);
-        let mut sending = Sending { seen: self.once(turn).await, too_soon: None };
-        if let (Some(settled), Ok(seen)) = (soon, &sending.seen)
-            && !self.is_let_in(seen).await
-        {
-            sending.too_soon.clone_from(&seen.observation.sent.audit_id);
-            tokio::time::sleep_until(settled).await;
-            sending.seen = self.once(turn).await;
-        }
+        let begun = Instant::now();
+        let seen = self.once(turn).await;
+        let sending = match seen {
+            Ok(seen) => self.once_settled(turn, begun, seen).await,
+            unmade => Sending { seen: unmade, too_soon: None },
+        };
         let settles = sending.seen.as_ref().ok().and_then(|seen| settles(&turn.action, seen));
-        self.settled = self.settled.max(settles.map(|settles| Instant::now() + settles));
+        let settled = settles.map(|settles| Instant::now() + settles);
+        self.settled = self.settled.max(settled);
+        if changes_rights(&turn.action) {
+            self.regranted = self.regranted.max(settled);
+        }
         sending
+    }
+
+    /// What was seen of a sending that was begun then, or of another one when it must be settled.
+    async fn once_settled(&self, turn: &Turn, begun: Instant, seen: Uncollected) -> Sending {
+        let settled = self.settled_for(turn).await;
+        let is_known = settled.as_ref().is_ok_and(|it| it.is_none_or(|settled| settled <= begun));
+        if is_known || self.is_let_in(&seen).await {
+            return Sending { seen: Ok(seen), too_soon: None };
+        }
+        let too_soon = seen.observation.sent.audit_id;
+        let again = match settled {
+            Ok(settled) => {
+                tokio::time::sleep_until(settled.unwrap_or(begun)).await;
+                self.once(turn).await
+            }
+            Err(why) => Err(Unmade::Failed(why)),
+        };
+        Sending { seen: again, too_soon }
+    }
+
+    /// By when what was changed so far acts on what a turn asks. A kubelet asks the API server who may do what, and does not
+    /// ask again for as long as it keeps the answer.
+    async fn settled_for(&self, turn: &Turn) -> Result<Option<Instant>, String> {
+        match (&turn.action, self.regranted) {
+            (Action::Kubelet(_), Some(regranted)) => {
+                let configuration = self.stage.world.access.kubelet_configuration().await;
+                let kept = configuration.map_err(|error| error.to_string());
+                let kept = kept.and_then(|it| keeps_refusals(&it)).map_err(|why| {
+                    format!("how long the kubelet keeps a refusal from before the step is not known: {why}")
+                })?;
+                Ok(Some(regranted + kept))
+            }
+            _ => Ok(self.settled),
+        }
     }
 
     /// Whether it was let in, as the judge will see it: by its answer and its events, which are collected at once.
@@ -181,6 +220,21 @@ fn settles(action: &Action, seen: &Uncollected) -> Option<Duration> {
     action.facts().settles.filter(|_| is_made)
 }
 
+/// Whether an action is about who may do what.
+fn changes_rights(action: &Action) -> bool {
+    let Action::Request(request) = action else { return false };
+    ApiPath::parse(&request.path).is_some_and(|path| path.group == "rbac.authorization.k8s.io")
+}
+
+/// How long a kubelet that is set so keeps a refusal
+/// (<https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/#kubelet-config-k8s-io-v1beta1-KubeletWebhookAuthorization>).
+fn keeps_refusals(configuration: &Value) -> Result<Duration, String> {
+    let kept = &configuration["authorization"]["webhook"]["cacheUnauthorizedTTL"];
+    let kept = kept.as_str().and_then(|text| text.parse::<SignedDuration>().ok());
+    kept.and_then(|it| it.try_into().ok())
+        .ok_or_else(|| "its configuration has no cacheUnauthorizedTTL".to_owned())
+}
+
 /// Whether a webhook may have given this answer: every refusal by one says so.
 fn speaks_of_webhook(answer: &Answer) -> bool {
     let speaks = |response: &Response| response.words().contains("webhook");
@@ -203,6 +257,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::model::{Method, Request};
 
     /// At 20 questions a second those about a cluster of 200 namespaces take longer than any attempt that is asked for once.
     #[test]
@@ -217,5 +272,37 @@ mod tests {
             let read: Action = serde_json::from_value(action.clone()).expect("an action");
             assert_eq!(limit(&read).is_some(), is_limited, "{action}");
         }
+    }
+
+    #[test]
+    fn a_kubelet_tells_how_long_it_keeps_a_refusal() {
+        let kept = |ttl: Value| {
+            let webhook = json!({"cacheAuthorizedTTL": "5m0s", "cacheUnauthorizedTTL": ttl});
+            keeps_refusals(&json!({"authorization": {"mode": "Webhook", "webhook": webhook}}))
+        };
+        assert_eq!(kept(json!("30s")), Ok(Duration::from_secs(30)));
+        assert_eq!(kept(json!("1m30s")), Ok(Duration::from_secs(90)));
+        assert_eq!(kept(json!("1h0m0.5s")), Ok(Duration::from_millis(3_600_500)));
+        for unknown in [json!(null), json!(""), json!("-30s"), json!("soon"), json!(30)] {
+            assert!(kept(unknown.clone()).is_err(), "{unknown}");
+        }
+        assert!(keeps_refusals(&json!({})).is_err());
+    }
+
+    #[test]
+    fn who_may_do_what_is_changed_by_its_own_group() {
+        let changes = |path: &str| {
+            let path = path.to_owned();
+            changes_rights(&Action::Request(Request {
+                method: Method::Post,
+                path,
+                patch: None,
+                body: None,
+            }))
+        };
+        assert!(changes("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"));
+        assert!(changes("/apis/rbac.authorization.k8s.io/v1/namespaces/a/roles/r"));
+        assert!(!changes("/api/v1/namespaces/a"));
+        assert!(!changes("/metrics"));
     }
 }

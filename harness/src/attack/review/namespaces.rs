@@ -145,7 +145,8 @@ fn below(
     (found < standard).then(|| flaw(&object, field, is, follows))
 }
 
-/// A version that stays behind.
+/// A version that stays behind. The default's holds where no label names one, whatever names the level (`PolicyToEvaluate` in
+/// `k8s.io/pod-security-admission/api/helpers.go`).
 fn pinned(
     flag: &str,
     name: &str,
@@ -155,8 +156,6 @@ fn pinned(
     let by_label = labels.get(VERSION);
     let (object, field) = match by_label {
         Some(_) => (format!("Namespace/{name}"), VERSION),
-        // A level in a label is as the latest version has it, unless a label says otherwise.
-        None if labels.contains_key(LEVEL) => return None,
         None => (flag.to_owned(), "defaults.enforce-version"),
     };
     let version = by_label.or(defaults.version.as_ref()).filter(|it| *it != "latest")?;
@@ -209,7 +208,7 @@ mod tests {
         );
         let pinned =
             set(&json!({"defaults": {"enforce": "restricted", "enforce-version": "v1.30"}}));
-        assert_eq!(found(&[(LEVEL, "restricted")], &pinned), [""; 0]);
+        assert_eq!(found(&[(VERSION, "latest")], &pinned), [""; 0]);
     }
 
     #[test]
@@ -239,6 +238,7 @@ mod tests {
         let restricted = set(&json!({"defaults": {"enforce": "restricted"}}));
         let flag = "--admission-control-config-file defaults.enforce-version v1.30";
         assert_eq!(found(&[], &pinned), [flag]);
+        assert_eq!(found(&[(LEVEL, "restricted")], &pinned), [flag]);
         assert_eq!(
             found(&[(VERSION, "v1.31")], &restricted),
             [format!("Namespace/a {VERSION} v1.31")]

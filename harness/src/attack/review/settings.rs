@@ -36,7 +36,7 @@ fn anonymous(settings: &ServerSettings, file: Option<Value>, paths: &[String]) -
                       enough";
     let flag = format!("--{AUTHENTICATION}");
     let Some(file) = file.filter(|file| !file["anonymous"].is_null()) else {
-        let is_off = settings.flags.get("anonymous-auth").map(String::as_str) == Some("false");
+        let is_off = switch(settings, "anonymous-auth") == Some(false);
         let is = "not false, and nothing limits it";
         return (!is_off)
             .then(|| flaw("--anonymous-auth", "", is, everything))
@@ -79,18 +79,63 @@ const TOLD: [(&str, &str); 12] = [
 /// The API server's own name, as which nobody else acts.
 const ITSELF: &str = "system:apiserver";
 
+/// What holds a credential, and by which verbs: in the body that is sent, and in the answer. The response of a watch is a
+/// stream, of which no body is kept; what a collection's deletion took away is in its answer
+/// (`k8s.io/apiserver/pkg/endpoints/handlers`, 1.34 to 1.37).
+struct Credential {
+    group: &'static str,
+    resource: &'static str,
+    sent: &'static [&'static str],
+    answered: &'static [&'static str],
+    whose: &'static str,
+}
+
+const CREDENTIALS: [Credential; 3] = [
+    Credential {
+        group: "",
+        resource: "secrets",
+        sent: &["create", "update", "patch"],
+        answered: &["create", "update", "patch", "get", "list", "delete", "deletecollection"],
+        whose: "every Secret that anybody has touched",
+    },
+    Credential {
+        group: "",
+        resource: "serviceaccounts/token",
+        sent: &[],
+        answered: &["create"],
+        whose: "the token of every pod, and may do what the pod may until it expires",
+    },
+    Credential {
+        group: "authentication.k8s.io",
+        resource: "tokenreviews",
+        sent: &["create"],
+        answered: &["create"],
+        whose: "every token that anybody had looked at",
+    },
+];
+
+/// Stages without which an attack leaves nothing, or not what became of it.
+const KEPT: [(&str, &str); 2] = [
+    (
+        "ResponseStarted",
+        "a shell that stays open leaves no event for as long as it is, and a call without credentials none",
+    ),
+    (
+        "ResponseComplete",
+        "what is asked is written down at most as it comes: nobody sees who was let in, and to what",
+    ),
+];
+
 /// What the audit log keeps (<https://kubernetes.io/docs/tasks/debug/debug-cluster/audit/>).
 fn audit(settings: &ServerSettings, policy: Option<&Value>) -> Vec<Flaw> {
     let unseen = "nothing that anybody does is written down: try whatever comes to mind";
     let mut found = Vec::new();
-    if !["audit-log-path", "audit-webhook-config-file"]
-        .iter()
-        .any(|flag| settings.flags.contains_key(*flag))
-    {
+    let is_set = |flag: &&str| settings.flags.get(*flag).is_some_and(|value| !value.is_empty());
+    if !["audit-log-path", "audit-webhook-config-file"].iter().any(is_set) {
         found.push(flaw("--audit-log-path", "", "not set", unseen));
     }
     for flag in ["audit-log-truncate-enabled", "audit-webhook-truncate-enabled"] {
-        if settings.flags.get(flag).is_some_and(|value| value == "true") {
+        if switch(settings, flag) == Some(true) {
             let follows = "send a large request, and what it held is cut out of its event";
             found.push(flaw(&format!("--{flag}"), "", "true", follows));
         }
@@ -99,70 +144,130 @@ fn audit(settings: &ServerSettings, policy: Option<&Value>) -> Vec<Flaw> {
         found.push(flaw(&format!("--{AUDIT_POLICY}"), "", "not set", unseen));
         return found;
     };
-    if texts(&policy["omitStages"]).any(|stage| stage == "ResponseStarted") {
-        let follows = "a shell that stays open leaves no event for as long as it is, and a call without credentials none";
-        found.push(flaw("Policy", "omitStages", "ResponseStarted", follows));
-    }
     let rules: Vec<&Value> = policy["rules"].as_array().into_iter().flatten().collect();
-    found.extend(rules.iter().enumerate().filter_map(|(position, rule)| silent(rule, position)));
-    found.extend(bodies(&rules));
+    found.extend(omitted(policy, "omitStages"));
+    for (position, rule) in rules.iter().enumerate().filter(|(_, rule)| !is_by_itself(rule)) {
+        found.extend(silent(rule, position));
+        if !silenced(rule).is_empty() && rule["level"] != "None" {
+            found.extend(omitted(rule, &format!("rules[{position}].omitStages")));
+        }
+    }
+    found.extend(untold(&rules));
+    found.extend(CREDENTIALS.iter().filter_map(|credential| bodies(&rules, credential)));
     found
+}
+
+/// A flag that is on or off, as the API server reads it (Go's `strconv.ParseBool`); `None` where it is not set.
+fn switch(settings: &ServerSettings, flag: &str) -> Option<bool> {
+    match settings.flags.get(flag)?.as_str() {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+/// Stages that a policy or one of its rules leaves out. What both say is added up (`k8s.io/apiserver/pkg/audit/policy`).
+fn omitted(of: &Value, field: &str) -> Vec<Flaw> {
+    let is_omitted = |stage: &str| texts(&of["omitStages"]).any(|omitted| omitted == stage);
+    let missing = KEPT.iter().filter(|(stage, _)| is_omitted(stage));
+    missing.map(|(stage, follows)| flaw("Policy", field, *stage, *follows)).collect()
+}
+
+/// Whether a rule is about the API server's own name alone.
+fn is_by_itself(rule: &Value) -> bool {
+    texts(&rule["users"]).count() > 0
+        && texts(&rule["users"]).all(|user| user == ITSELF)
+        && texts(&rule["userGroups"]).count() == 0
+}
+
+/// Of what no rule may be silent, what a rule is about.
+fn silenced(rule: &Value) -> Vec<&'static str> {
+    let concerned = TOLD.iter().filter(|(group, resource)| concerns(rule, group, resource));
+    concerned.map(|(_, resource)| *resource).collect()
 }
 
 /// A rule by which an attack leaves nothing.
 fn silent(rule: &Value, position: usize) -> Option<Flaw> {
-    let is_by_itself = texts(&rule["users"]).count() > 0
-        && texts(&rule["users"]).all(|user| user == ITSELF)
-        && texts(&rule["userGroups"]).count() == 0;
-    if rule["level"] != "None" || is_by_itself {
-        return None;
-    }
-    let silenced: Vec<&str> = TOLD
+    let silenced = silenced(rule);
+    let is_silent = rule["level"] == "None" && !silenced.is_empty();
+    let field = format!("rules[{position}]");
+    let is = format!("None for {}", super::names(&silenced));
+    let follows = "whoever this rule names, or can be, leaves nothing in the log";
+    is_silent.then(|| flaw("Policy", &field, is, follows))
+}
+
+/// What no rule is about, or none for everybody and everything that is asked: what no rule matches is not written down
+/// (`DefaultAuditLevel` in `k8s.io/apiserver/pkg/audit/policy/checker.go`).
+fn untold(rules: &[&Value]) -> Option<Flaw> {
+    let is_told = |group: &str, resource: &str| {
+        rules.iter().any(|rule| whole(rule, group, resource) && !is_limited(rule))
+    };
+    let untold: Vec<&str> = TOLD
         .iter()
-        .filter(|(group, resource)| concerns(rule, group, resource))
+        .filter(|(group, resource)| !is_told(group, resource))
         .map(|(_, resource)| *resource)
         .collect();
-    let field = format!("rules[{position}]");
-    let follows = "whoever this rule names, or can be, leaves nothing in the log";
-    (!silenced.is_empty())
-        .then(|| flaw("Policy", &field, format!("None for {}", super::names(&silenced)), follows))
+    let is = format!("without one for every request about {}", super::names(&untold));
+    let follows = "what no rule matches is not written down: ask in a way that none of them names";
+    (!untold.is_empty()).then(|| flaw("Policy", "rules", is, follows))
 }
 
-/// Rules by which the values of Secrets are in the log. What comes after a rule about all of them decides nothing.
-fn bodies(rules: &[&Value]) -> Option<Flaw> {
-    let is_limited = |rule: &Value| {
-        ["users", "userGroups", "verbs", "namespaces"]
-            .iter()
-            .any(|key| texts(&rule[*key]).count() > 0)
+/// Whether a rule is for some of those who ask, or for some of what they ask.
+fn is_limited(rule: &Value) -> bool {
+    let keys = ["users", "userGroups", "verbs", "namespaces"];
+    keys.iter().any(|key| texts(&rule[*key]).count() > 0)
+}
+
+/// A rule by which a credential is in the log. What comes after a rule about all of its kind decides nothing.
+fn bodies(rules: &[&Value], credential: &Credential) -> Option<Flaw> {
+    let Credential { group, resource, sent, answered, whose } = credential;
+    let holds = |rule: &Value| {
+        let verbs = match rule["level"].as_str() {
+            Some("Request") => *sent,
+            Some("RequestResponse") => *answered,
+            _ => &[],
+        };
+        let mut named = texts(&rule["verbs"]).peekable();
+        !verbs.is_empty() && (named.peek().is_none() || named.any(|verb| verbs.contains(&verb)))
     };
-    let mut concerned = rules.iter().enumerate().filter(|(_, rule)| concerns(rule, "", "secrets"));
-    let last = concerned.clone().position(|(_, rule)| !is_limited(rule)).unwrap_or(usize::MAX);
-    let has_bodies =
-        |rule: &Value| matches!(rule["level"].as_str(), Some("Request" | "RequestResponse"));
+    let decides_all = |rule: &Value| whole(rule, group, resource) && !is_limited(rule);
+    let last = rules.iter().position(|rule| decides_all(rule)).unwrap_or(usize::MAX);
+    let mut deciding = rules.iter().enumerate().take(last.saturating_add(1));
     let (position, rule) =
-        concerned.by_ref().take(last.saturating_add(1)).find(|(_, rule)| has_bodies(rule))?;
-    let level = rule["level"].as_str().unwrap_or_default();
-    let follows =
-        "whoever reads the log, or what it is sent to, reads every Secret that anybody has touched";
-    Some(flaw("Policy", &format!("rules[{position}]"), format!("{level} for secrets"), follows))
+        deciding.find(|(_, rule)| concerns(rule, group, resource) && holds(rule))?;
+    let is = format!("{} for {resource}", rule["level"].as_str().unwrap_or_default());
+    let follows = format!("whoever reads the log, or what it is sent to, reads {whose}");
+    Some(flaw("Policy", &format!("rules[{position}]"), is, follows))
 }
 
-/// Whether a rule of an audit policy is about a resource, for whomever. Without resources and paths it is about all; a
-/// group without resources is about all of the group's.
+/// Whether a rule of an audit policy is about a resource, for whomever and whatever its name.
 fn concerns(rule: &Value, group: &str, resource: &str) -> bool {
+    is_about(rule, group, resource, |_| true)
+}
+
+/// Whether it is about a resource whatever its name.
+fn whole(rule: &Value, group: &str, resource: &str) -> bool {
+    is_about(rule, group, resource, |it| texts(&it["resourceNames"]).count() == 0)
+}
+
+/// Whether one of a rule's resources that count is this one. Without resources and paths a rule is about all; a group
+/// without resources is about all of the group's. `*` is every group from Kubernetes 1.36 on, and no group before, where
+/// the API server does not start with it (`k8s.io/apiserver/pkg/apis/audit/validation`).
+fn is_about(rule: &Value, group: &str, resource: &str, counts: impl Fn(&Value) -> bool) -> bool {
     let Some(groups) = rule["resources"].as_array().filter(|groups| !groups.is_empty()) else {
         return texts(&rule["nonResourceURLs"]).count() == 0;
     };
-    groups.iter().any(|it| {
-        let is_of_group = it["group"].as_str().unwrap_or_default() == group;
-        // Here `*` is every resource and subresource (the same documentation).
-        let (whole, sub) = resource.split_once('/').unwrap_or((resource, ""));
-        let fits = |pattern: &str| {
-            pattern == "*"
-                || pattern == resource
-                || pattern.strip_suffix("/*") == Some(whole)
-                || !sub.is_empty() && pattern.strip_prefix("*/") == Some(sub)
-        };
+    // Here `*` is every resource and subresource (the same documentation).
+    let (parent, sub) = resource.split_once('/').unwrap_or((resource, ""));
+    let fits = |pattern: &str| {
+        pattern == "*"
+            || pattern == resource
+            || pattern.strip_suffix("/*") == Some(parent)
+            || !sub.is_empty() && pattern.strip_prefix("*/") == Some(sub)
+    };
+    groups.iter().filter(|it| counts(it)).any(|it| {
+        let of = it["group"].as_str().unwrap_or_default();
+        let is_of_group = of == group || of == "*";
         is_of_group && (texts(&it["resources"]).count() == 0 || texts(&it["resources"]).any(fits))
     })
 }
@@ -224,6 +329,7 @@ mod tests {
         let with = |anonymous: Value| Some(json!({"anonymous": anonymous}));
         let off: &[(&str, &str)] = &[("anonymous-auth", "false")];
         assert_eq!(find(off, None), [""; 0]);
+        assert_eq!(find(&[("anonymous-auth", "F")], None), [""; 0]);
         assert_eq!(find(off, Some(json!({"jwt": []}))), [""; 0]);
         assert_eq!(find(&[], with(json!({"enabled": false}))), [""; 0]);
         assert_eq!(
@@ -253,13 +359,17 @@ mod tests {
         for right in [
             json!([{"level": "Metadata"}]),
             json!([
-                {"level": "Metadata", "resources": [{"resources": ["secrets"]}]},
-                {"level": "None", "users": ["system:apiserver"]},
+                {"level": "Metadata", "resources": [
+                    {"resources": ["secrets", "serviceaccounts/token"]},
+                    {"group": "authentication.k8s.io", "resources": ["tokenreviews"]},
+                ]},
+                {"level": "None", "users": ["system:apiserver"], "omitStages": ["ResponseComplete"]},
                 {"level": "None", "nonResourceURLs": ["/livez*"]},
                 {"level": "None", "userGroups": ["system:nodes"], "resources": [{"group": "", "resources": ["nodes", "services"]}]},
                 {"level": "None", "resources": [{"group": "coordination.k8s.io"}]},
                 {"level": "RequestResponse"},
             ]),
+            json!([{"level": "Metadata", "resources": [{"group": "*"}], "omitStages": ["RequestReceived"]}]),
         ] {
             assert_eq!(audited(right), [""; 0]);
         }
@@ -272,14 +382,51 @@ mod tests {
         let whole = json!({"rules": [{"level": "Metadata"}]});
         assert_eq!(told(audit(&settings(&[]), Some(&whole))), ["--audit-log-path  not set"]);
         assert_eq!(told(audit(&settings(&WRITTEN), None)), ["--audit-policy-file  not set"]);
-        let cut = settings(&[WRITTEN[0], ("audit-log-truncate-enabled", "true")]);
-        assert_eq!(told(audit(&cut, Some(&whole))), ["--audit-log-truncate-enabled  true"]);
-        let omits =
-            json!({"omitStages": ["RequestReceived", "ResponseStarted"], "rules": whole["rules"]});
-        assert_eq!(
-            told(audit(&settings(&WRITTEN), Some(&omits))),
-            ["Policy omitStages ResponseStarted"]
-        );
+        let nowhere = settings(&[("audit-log-path", "")]);
+        assert_eq!(told(audit(&nowhere, Some(&whole))), ["--audit-log-path  not set"]);
+        for on in ["1", "t", "T", "true", "TRUE", "True"] {
+            let cut = settings(&[WRITTEN[0], ("audit-log-truncate-enabled", on)]);
+            assert_eq!(told(audit(&cut, Some(&whole))), ["--audit-log-truncate-enabled  true"]);
+        }
+        let uncut = settings(&[WRITTEN[0], ("audit-log-truncate-enabled", "False")]);
+        assert_eq!(told(audit(&uncut, Some(&whole))), [""; 0]);
+        for stage in ["ResponseStarted", "ResponseComplete"] {
+            let omits = json!({"omitStages": ["RequestReceived", stage], "rules": whole["rules"]});
+            let found = told(audit(&settings(&WRITTEN), Some(&omits)));
+            assert_eq!(found, [format!("Policy omitStages {stage}")]);
+            let rule = json!([{"level": "Metadata", "omitStages": ["RequestReceived", stage]}]);
+            assert_eq!(audited(rule), [format!("Policy rules[0].omitStages {stage}")]);
+        }
+        let noise = json!({"level": "Metadata", "omitStages": ["ResponseStarted"], "resources": [{"resources": ["events"]}]});
+        assert_eq!(audited(json!([noise, {"level": "Metadata"}])), [""; 0]);
+    }
+
+    #[test]
+    fn what_no_rule_matches_is_found() {
+        let secrets = json!({"level": "Metadata", "resources": [{"resources": ["secrets"]}]});
+        let rest = json!({"level": "Metadata", "resources": [
+            {"resources": ["pods", "pods/*", "nodes/*", "serviceaccounts/token"]},
+            {"group": "rbac.authorization.k8s.io"},
+            {"group": "admissionregistration.k8s.io"},
+        ]});
+        let missing =
+            |what: &str| format!("Policy rules without one for every request about {what}");
+        assert_eq!(audited(json!([secrets, rest])), [""; 0]);
+        assert_eq!(audited(json!([rest])), [missing("secrets")]);
+        for (key, limit) in [
+            ("users", "x"),
+            ("userGroups", "system:authenticated"),
+            ("verbs", "create"),
+            ("namespaces", "a"),
+        ] {
+            let mut limited = secrets.clone();
+            limited[key] = json!([limit]);
+            assert_eq!(audited(json!([limited, rest])), [missing("secrets")], "{key}");
+        }
+        let named = json!({"level": "Metadata", "resources": [{"resources": ["secrets"], "resourceNames": ["x"]}]});
+        assert_eq!(audited(json!([named, rest])), [missing("secrets")]);
+        assert_eq!(audited(json!([secrets])).len(), 1);
+        assert_eq!(audited(json!([])).len(), 1);
     }
 
     #[test]
@@ -298,24 +445,78 @@ mod tests {
                 json!({"level": "None", "resources": [{"group": "rbac.authorization.k8s.io"}]}),
                 "rolebindings, clusterrolebindings",
             ),
+            (
+                json!({"level": "None", "resources": [{"group": "*", "resources": ["secrets"]}]}),
+                "secrets",
+            ),
+            (
+                json!({"level": "None", "resources": [{"resources": ["pods"], "resourceNames": ["x"]}]}),
+                "pods",
+            ),
         ] {
             let found = audited(json!([rule, {"level": "Metadata"}]));
             assert_eq!(found, [format!("Policy rules[0] None for {silenced}")]);
         }
-        assert_eq!(audited(json!([{"level": "None", "users": ["x"]}])).len(), 1);
+        assert_eq!(
+            audited(json!([{"level": "None", "users": ["x"]}, {"level": "Metadata"}])).len(),
+            1
+        );
     }
 
     #[test]
     fn the_bodies_of_secrets_are_found() {
-        let secrets = json!({"level": "Metadata", "resources": [{"resources": ["secrets"]}]});
-        let all = json!({"level": "Request"});
-        let some = json!({"level": "Request", "verbs": ["create"], "resources": [{"resources": ["secrets"]}]});
-        assert_eq!(audited(json!([secrets, some, all])), [""; 0]);
-        assert_eq!(audited(json!([some, secrets])), ["Policy rules[0] Request for secrets"]);
-        assert_eq!(audited(json!([all])), ["Policy rules[0] Request for secrets"]);
+        let guarded = json!({"level": "Metadata", "resources": [
+            {"resources": ["secrets", "serviceaccounts/token"]},
+            {"group": "authentication.k8s.io", "resources": ["tokenreviews"]},
+        ]});
+        let secrets = |level: &str, verbs: &[&str]| json!({"level": level, "verbs": verbs, "resources": [{"resources": ["secrets"]}]});
+        let all = json!({"level": "RequestResponse"});
+        let created = secrets("Request", &["create"]);
+        let found = |level: &str, of: &str| format!("Policy rules[0] {level} for {of}");
+        assert_eq!(audited(json!([guarded, created, all])), [""; 0]);
+        for (level, verbs, is_found) in [
+            ("Request", &["create"][..], true),
+            ("Request", &["update"], true),
+            ("Request", &["get", "list", "delete"], false),
+            ("RequestResponse", &["get"], true),
+            ("RequestResponse", &["deletecollection"], true),
+            ("RequestResponse", &["watch"], false),
+        ] {
+            let expected = if is_found { vec![found(level, "secrets")] } else { Vec::new() };
+            assert_eq!(
+                audited(json!([secrets(level, verbs), guarded, all])),
+                expected,
+                "{level} {verbs:?}"
+            );
+        }
         let named =
             json!({"level": "Metadata", "users": ["x"], "resources": [{"resources": ["secrets"]}]});
-        assert_eq!(audited(json!([named, all])), ["Policy rules[1] Request for secrets"]);
+        let told = |of: &str| format!("Policy rules[1] RequestResponse for {of}");
+        let every = ["secrets", "serviceaccounts/token", "tokenreviews"];
+        assert_eq!(audited(json!([named, all])), every.map(told));
+        let one = json!({"level": "Metadata", "resources": [{"resources": ["secrets"], "resourceNames": ["x"]}]});
+        assert_eq!(audited(json!([one, all])), every.map(told));
+    }
+
+    #[test]
+    fn the_bodies_of_tokens_are_found() {
+        let metadata = |resource: &str, group: &str| json!({"level": "Metadata", "resources": [{"group": group, "resources": [resource]}]});
+        let secrets = metadata("secrets", "");
+        let (tokens, reviews) = (
+            metadata("serviceaccounts/token", ""),
+            metadata("tokenreviews", "authentication.k8s.io"),
+        );
+        let with = |level: &str, rules: &[&Value]| {
+            let rest = json!({"level": level});
+            audited(json!([rules, &[&rest]].concat()))
+        };
+        let answered = ["Policy rules[2] RequestResponse for serviceaccounts/token"];
+        assert_eq!(with("RequestResponse", &[&secrets, &reviews]), answered);
+        let asked = ["Policy rules[2] RequestResponse for tokenreviews"];
+        assert_eq!(with("RequestResponse", &[&secrets, &tokens]), asked);
+        // What is sent for a token holds none.
+        assert_eq!(with("Request", &[&secrets, &reviews]), [""; 0]);
+        assert_eq!(with("Request", &[&secrets]), ["Policy rules[1] Request for tokenreviews"]);
     }
 
     #[test]

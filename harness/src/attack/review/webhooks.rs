@@ -17,11 +17,13 @@ use crate::model::{Flaw, GuardReview, Reviewed};
 /// An answer that may take no longer than this comes too late on a busy node. Kubernetes gives ten seconds.
 const SHORT: i32 = 1;
 
+/// The kind that is named: a mutating webhook decides before others have changed what it is asked about.
+const VALIDATING: &str = "ValidatingWebhookConfiguration";
+
 /// A webhook of either kind, as far as it is looked at.
 #[derive(Debug, Clone, Default)]
 struct Webhook {
-    /// Its configuration's name, and its kind with it.
-    named: String,
+    /// Its configuration's kind and name.
     configuration: String,
     name: String,
     failure_policy: Option<String>,
@@ -69,11 +71,7 @@ impl From<MutatingWebhook> for Webhook {
 
 impl Webhook {
     fn of(kind: &str, configuration: &str, webhook: impl Into<Webhook>) -> Webhook {
-        Webhook {
-            named: configuration.to_owned(),
-            configuration: format!("{kind}/{configuration}"),
-            ..webhook.into()
-        }
+        Webhook { configuration: format!("{kind}/{configuration}"), ..webhook.into() }
     }
 
     fn field(&self, field: &str) -> String {
@@ -91,7 +89,7 @@ pub(super) async fn read(admin: &Client, review: &GuardReview) -> Result<Reviewe
     let validating = validating.into_iter().flat_map(|it| {
         let name = it.name_any();
         let webhooks = it.webhooks.into_iter().flatten();
-        webhooks.map(move |webhook| Webhook::of("ValidatingWebhookConfiguration", &name, webhook))
+        webhooks.map(move |webhook| Webhook::of(VALIDATING, &name, webhook))
     });
     let mutating = mutating.into_iter().flat_map(|it| {
         let name = it.name_any();
@@ -104,11 +102,18 @@ pub(super) async fn read(admin: &Client, review: &GuardReview) -> Result<Reviewe
 }
 
 fn is_meant(webhook: &Webhook, review: &GuardReview) -> bool {
-    review.named.is_empty() || review.named.contains(&webhook.named)
+    review.named.is_empty() || review.named.iter().any(|name| is_named(webhook, name))
+}
+
+/// Whether a webhook is of the validating configuration of this name.
+fn is_named(webhook: &Webhook, name: &str) -> bool {
+    let (kind, own) = webhook.configuration.split_once('/').unwrap_or_default();
+    kind == VALIDATING && own == name
 }
 
 fn flaws(webhooks: &[Webhook], namespaces: &[Namespace], review: &GuardReview) -> Vec<Flaw> {
-    let missing = review.named.iter().filter(|name| webhooks.iter().all(|it| it.named != **name));
+    let is_missing = |name: &&String| !webhooks.iter().any(|webhook| is_named(webhook, name));
+    let missing = review.named.iter().filter(is_missing);
     let mut found: Vec<Flaw> = missing.map(|name| absent(name)).collect();
     for webhook in webhooks.iter().filter(|webhook| is_meant(webhook, review)) {
         found.extend(fails_open(webhook));
@@ -120,7 +125,7 @@ fn flaws(webhooks: &[Webhook], namespaces: &[Namespace], review: &GuardReview) -
 }
 
 fn absent(name: &str) -> Flaw {
-    let object = format!("ValidatingWebhookConfiguration/{name}");
+    let object = format!("{VALIDATING}/{name}");
     flaw(&object, "", "not there", "nobody is asked: everybody passes by")
 }
 
@@ -205,7 +210,7 @@ mod tests {
         });
         crate::merge::lay_over(&mut webhook, over);
         let webhook: ValidatingWebhook = serde_json::from_value(webhook).expect("a webhook");
-        Webhook::of("ValidatingWebhookConfiguration", configuration, webhook)
+        Webhook::of(VALIDATING, configuration, webhook)
     }
 
     fn namespaces() -> Vec<Namespace> {
@@ -287,6 +292,11 @@ mod tests {
             flaws.into_iter().map(|flaw| flaw.is).collect::<Vec<_>>()
         };
         assert_eq!(find(&[], &namespaces()), ["not there"]);
+        let mutating = Webhook {
+            configuration: "MutatingWebhookConfiguration/x".to_owned(),
+            ..webhook("x", &json!({"failurePolicy": "Ignore"}))
+        };
+        assert_eq!(find(&[mutating], &namespaces()), ["not there"]);
         let nobody = "for namespaces with guard=on, and there is none";
         assert_eq!(find(&[webhook("x", &json!({}))], &[]), [nobody]);
     }

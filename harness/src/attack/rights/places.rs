@@ -10,6 +10,9 @@ use serde_json::Value;
 use crate::attack::grants::{Asked, Reach, Roles, normal, reach};
 use crate::model::Right;
 
+/// What comes before the key of what authorizers go by beside a user's name, where somebody may act with it.
+pub(super) const EXTRAS: &str = "userextras/";
+
 /// The rules that somebody holds by bindings, by the namespace of the binding; `None` is the whole cluster.
 pub(super) struct Places<'a>(BTreeMap<Option<&'a str>, Vec<&'a [PolicyRule]>>);
 
@@ -29,6 +32,14 @@ impl<'a> Places<'a> {
     /// Whether any rules are held there.
     pub(super) fn hold(&self, namespace: Option<&str>) -> bool {
         self.0.contains_key(&namespace)
+    }
+
+    /// The keys that rules name which are held in the whole cluster, below `userextras` or below whatever it is.
+    pub(super) fn keys(&self) -> BTreeSet<&'a str> {
+        let rules = self.0.get(&None).into_iter().flatten().copied().flatten();
+        let named = rules.flat_map(|rule| rule.resources.iter().flatten());
+        let key = |it: &'a String| it.strip_prefix(EXTRAS).or_else(|| it.strip_prefix("*/"));
+        named.filter_map(key).collect()
     }
 
     /// What the rules that are held there say of a right.

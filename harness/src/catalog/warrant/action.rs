@@ -24,7 +24,10 @@ pub(super) fn looked(entry: &Entry, turn: &Turn) -> Vec<Right> {
         Action::Request(request) => requested(request),
         Action::Connect(connect) => connected(connect, namespace),
         Action::Resolve(Resolve { from, .. }) => entered(from, namespace),
-        Action::AuditLog(_) => within(rights(&["get", "list", "delete"], "", "secrets"), namespace),
+        Action::AuditLog(_) => {
+            let verbs = ["get", "list", "update", "patch", "delete"];
+            within(rights(&verbs, "", "secrets"), namespace)
+        }
         Action::Grants(_) => granted(),
         Action::Review(review) => reviewed(review),
         Action::Rights(Rights { to, .. }) => {

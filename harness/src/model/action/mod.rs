@@ -64,7 +64,7 @@ pub enum Action {
     Kubelet(Kubelet),
     /// A read of everything that etcd holds.
     Etcd(Etcd),
-    /// A Secret that is made and read, and a search of the whole audit log for its value.
+    /// A Secret that is made, read and changed, and a search of the whole audit log for its value.
     AuditLog(AuditLogSearch),
     /// A review of everybody who is granted something.
     Grants(Grants),

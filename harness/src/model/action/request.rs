@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Door, Facts, Need};
-use crate::model::{ApiPath, query_values};
+use crate::model::{ApiPath, is_built_in, query_values};
 
 /// Any request to the API server. Lists should say `limit=1`; of a 2xx answer only kind and count are kept.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -91,9 +91,17 @@ impl Request {
         }
     }
 
-    /// Whether it is decided about and then not carried out. A DELETE with a body takes its options from there alone;
-    /// every other request has them in its query.
+    /// Whether it is decided about and then not carried out. Who answers for an API group that is not built in may not know
+    /// of that, and what is no object does not: `PUT /debug/flags/v` sets what it is asked to, whatever its query
+    /// (`k8s.io/apiserver/pkg/server/routes/flags.go`).
     pub fn is_dry_run(&self) -> bool {
+        let is_known = ApiPath::parse(&self.path).is_some_and(|path| is_built_in(&path.group));
+        is_known && self.asks_dry_run()
+    }
+
+    /// Whether it asks not to be carried out. A DELETE with a body takes its options from there alone; every other request
+    /// has them in its query.
+    pub fn asks_dry_run(&self) -> bool {
         match &self.body {
             Some(body) if self.method == Method::Delete => {
                 body["dryRun"].as_array().is_some_and(|values| !values.is_empty())
@@ -208,6 +216,24 @@ mod tests {
         let asked = format!("{path}?dryRun=All");
         assert!(!request(Method::Delete, &asked, Some(body)).is_dry_run());
         assert!(request(Method::Delete, &asked, None).is_dry_run());
+    }
+
+    #[test]
+    fn a_dry_run_is_one_where_it_is_known_that_it_changes_nothing() {
+        let put = |path: &str| request(Method::Put, &format!("{path}?dryRun=All"), None);
+        assert!(put("/apis/apps/v1/namespaces/a/deployments/d").is_dry_run());
+        for path in [
+            "/debug/flags/v",
+            "/apis/a.example/v1/things/t",
+            "/apis/metrics.k8s.io/v1beta1/nodes/n",
+        ] {
+            assert!(put(path).asks_dry_run() && !put(path).is_dry_run(), "{path}");
+            let options = json!({"kind": "DeleteOptions", "dryRun": ["All"]});
+            let delete = request(Method::Delete, path, Some(options));
+            assert!(delete.asks_dry_run() && !delete.is_dry_run(), "{path}");
+        }
+        assert_eq!(put("/apis/a.example/v1/things/t").aim(), Aim::MakeOrChange);
+        assert_eq!(put("/apis/apps/v1/namespaces/a/deployments/d").aim(), Aim::Other);
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub enum Review {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct GuardReview {
-    /// The webhooks' configurations or the policies that must be there; all of the cluster where none is named.
+    /// The ValidatingWebhookConfigurations or the policies that must be there; all of the cluster where none is named.
     #[serde(default)]
     pub named: Vec<String>,
     /// The operations of each resource, as admission names them: `CONNECT`.

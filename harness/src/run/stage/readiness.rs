@@ -82,6 +82,7 @@ fn names_own_pod(action: &Action) -> bool {
             path.namespace == OWN && path.resource == "pods" && !path.name.is_empty()
         }),
         Action::Exec(exec) => exec.namespace.as_deref() == Some(OWN),
+        Action::Ephemeral(ephemeral) => ephemeral.namespace.as_deref() == Some(OWN),
         _ => false,
     }
 }
@@ -228,4 +229,27 @@ impl Stage {
 
 fn is_unreached(decision: &Decision) -> bool {
     matches!(decision, Decision::Denied(denial) if matches!(denial.layer, Layer::WebhookFailure(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn whatever_goes_into_a_pod_may_name_the_clusters_own() {
+        let names = |action: serde_json::Value| {
+            names_own_pod(&serde_json::from_value(action).expect("an action"))
+        };
+        let pod = json!({"namespace": "kube-system", "pod": "etcd"});
+        let mut exec = pod.clone();
+        exec["command"] = json!(["sh"]);
+        let path = "/api/v1/namespaces/kube-system/pods/etcd/log";
+        assert!(names(json!({"exec": exec})));
+        assert!(names(json!({"ephemeral": pod})));
+        assert!(names(json!({"request": {"method": "GET", "path": path}})));
+        assert!(!names(json!({"ephemeral": {"pod": "app"}})));
+        assert!(!names(json!({"exec": {"namespace": "production-app", "command": ["sh"]}})));
+    }
 }

@@ -55,6 +55,22 @@ fn webhook_without_our_annotation() {
     assert_eq!(judgement.verdict, Verdict::Inconclusive, "{judgement:?}");
 }
 
+/// Of a server-side apply in YAML the log has no event of the answer, in which the annotation would be.
+#[test]
+fn webhook_of_which_the_log_has_the_arrival_alone() {
+    let mut arrival = evidence(&recorded("webhook-forbidden"));
+    change_events(&mut arrival, |events| {
+        events[0].stage = "RequestReceived".to_owned();
+        events[0].response_status = None;
+        events[0].annotations.clear();
+    });
+    assert!(passes(&attack(&[webhook()], Some("not here"), &arrival)));
+    let judgement = attack(&[webhook()], Some("another"), &arrival);
+    assert_eq!(reasons(&judgement), [Reason::OtherReason], "{judgement:?}");
+    let judgement = attack(&[webhook()], None, &arrival);
+    assert_eq!(judgement.verdict, Verdict::Inconclusive, "{judgement:?}");
+}
+
 /// Takes from an event what a log may not show of it.
 fn hide(event: &mut Event, parts: &[Part]) {
     event.unshown.extend(parts);
