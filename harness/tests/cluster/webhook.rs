@@ -5,7 +5,6 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Command, ExitCode, Output};
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::routing::post;
 use axum::{Json, Router};
@@ -22,9 +21,6 @@ pub const SERVE: &str = "serve-webhook";
 
 /// The last argument with which it lets everything in.
 const LENIENT: &str = "lenient";
-
-/// The last argument with which it ends after its first answer.
-const ONCE: &str = "once";
 
 /// The image of this executable.
 const IMAGE: &str = "brinell.dev/test/labels:1";
@@ -118,7 +114,7 @@ webhooks:
   sideEffects: None
   failurePolicy: Fail
   timeoutSeconds: 5
-  namespaceSelector: {matchLabels: {for: sale}}
+  namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: bazaar}}
   rules: [{operations: [CREATE], apiGroups: [\"\"], apiVersions: [v1], resources: [pods], scope: Namespaced}]
   clientConfig:
     caBundle: CA
@@ -150,13 +146,6 @@ roles:
   bound: {in: [bazaar]}
 ";
 
-/// Writes the reader's catalog, in which a command serves the webhook: once, or as long as it is wanted.
-pub fn write_served(folder: &Path, once: bool) {
-    let served = command("${port}");
-    let served = if once { served.replace("]}}]", &format!(", {ONCE}]}}}}]")) } else { served };
-    write(folder, &served, "${ca}");
-}
-
 /// Writes the reader's catalog, in which the webhook is served as `served` says.
 fn write(folder: &Path, served: &str, ca: &str) {
     let server = SERVER.replace("IMAGE", IMAGE).replace("SERVE", SERVE);
@@ -174,8 +163,7 @@ fn write(folder: &Path, served: &str, ca: &str) {
         ),
         (
             "manifests/targets/bazaar.yaml",
-            "apiVersion: v1\nkind: Namespace\nmetadata: {name: bazaar, labels: {for: sale}}\n"
-                .to_owned(),
+            "apiVersion: v1\nkind: Namespace\nmetadata: {name: bazaar}\n".to_owned(),
         ),
         ("manifests/personas/seller.yaml", SELLER.to_owned()),
         ("scenarios/bazaar/demonstration.yaml", SCENARIO.to_owned()),
@@ -242,7 +230,7 @@ pub fn where_it_listens() {
     let (certificate, key) = (certified.cert.pem(), certified.signing_key.serialize_pem());
     let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
     let port = listener.local_addr().expect("an address").port();
-    std::thread::spawn(move || serve_on(listener, certificate.as_bytes(), key.as_bytes(), ""));
+    std::thread::spawn(move || serve_on(listener, certificate.as_bytes(), key.as_bytes(), false));
     let home = Home::new();
     let by = format!("{{url: \"https://127.0.0.1:{port}\"}}");
     let served =
@@ -285,38 +273,25 @@ pub fn serve(mut arguments: impl Iterator<Item = String>) -> ExitCode {
         return ExitCode::FAILURE;
     };
     let read = |name: &str| std::fs::read(Path::new(&folder).join(name)).expect("read");
-    let manner = arguments.next().unwrap_or_default();
+    let is_lenient = arguments.next().is_some_and(|it| it == LENIENT);
     let listener = TcpListener::bind(address).expect("bound");
-    serve_on(listener, &read("tls.crt"), &read("tls.key"), &manner);
+    serve_on(listener, &read("tls.crt"), &read("tls.key"), is_lenient);
     ExitCode::SUCCESS
 }
 
-fn serve_on(listener: TcpListener, certificate: &[u8], key: &[u8], manner: &str) {
-    let (is_lenient, once) = (manner == LENIENT, manner == ONCE);
+fn serve_on(listener: TcpListener, certificate: &[u8], key: &[u8], is_lenient: bool) {
     listener.set_nonblocking(true).expect("set");
     let config = server_config(certificate, key).expect("a configuration");
     let config = RustlsConfig::from_config(Arc::new(config));
     let app = Router::new().route(
         "/labels",
-        post(async move |Json(review): Json<Value>| {
-            if once {
-                std::thread::spawn(end_soon);
-            }
-            Json(answer(&review, is_lenient))
-        }),
+        post(async move |Json(review): Json<Value>| Json(answer(&review, is_lenient))),
     );
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
         let server = axum_server::from_tcp_rustls(listener, config).expect("a server");
         server.serve(app.into_make_service()).await.expect("served");
     });
-}
-
-/// Ends this program when its answer is on its way.
-fn end_soon() {
-    std::thread::sleep(Duration::from_millis(200));
-    eprintln!("it has answered once");
-    std::process::exit(1);
 }
 
 /// The review's answer.

@@ -14,7 +14,6 @@ use serde_json::Value;
 use super::rights::{Held, documents, whole_list};
 use super::{VERSIONS, brinell, is_there, or_ignored};
 use crate::support::Ran;
-use crate::webhook;
 
 /// All of these tests.
 pub fn trials() -> Vec<Trial> {
@@ -26,7 +25,6 @@ pub fn trials() -> Vec<Trial> {
     vec![
         trial(&format!("{old} {new}"), an_upgrade_of_theirs_is_rehearsed),
         trial(&format!("{new} {old}"), what_another_version_lacks_is_told),
-        trial(&format!("{new} {new}"), what_ends_meanwhile_is_told),
     ]
 }
 
@@ -484,51 +482,5 @@ fn what_another_version_lacks_is_told() -> Result<(), Failed> {
         assert!(!taken.stdout.contains(words), "{words}: {taken:?}");
     }
     assert_eq!(held.objects(), before);
-    Ok(())
-}
-
-/// What is declared of a cluster where a program of the reader's serves a webhook.
-const SERVED: &str = "
-title: theirs
-cluster: {image: brinell.example/harness}
-personas: {seller: {service-account: {roles: [edit]}}}
-controls: {labels: {}}
-";
-
-/// What the run has that holds it.
-const SERVED_THERE: &str = "
-title: A cluster of theirs
-controls: {anonymous-auth: {}, audit-policy: {}, labels: {}, least-privilege: {}}
-";
-
-/// What serves a webhook on the second cluster and ends there while scenarios are tried: nothing is compared.
-fn what_ends_meanwhile_is_told() -> Result<(), Failed> {
-    let [_, new] = VERSIONS;
-    let given = tempfile::tempdir()?;
-    let (mine, profile) = (given.path().join("mine"), given.path().join("held.yaml"));
-    webhook::write_served(&mine, false);
-    fs::write(&profile, SERVED_THERE)?;
-    let (mine, profile) = (mine.to_string_lossy(), profile.to_string_lossy());
-    let more = ["--kubernetes-version", new, "--profile", &profile, "--catalog", &mine];
-    let held = Held::start_with(&["demonstration"], None, &more);
-    fs::write(held.folder.path().join("served.yaml"), SERVED)?;
-    let rehearsed = |once: bool| -> Result<Ran, Failed> {
-        webhook::write_served(&held.folder.path().join("mine"), once);
-        let words = ["rehearse", "--to", new, "--catalog", "mine"];
-        Ok(held.command_by("served", &words, "admin").output()?.into())
-    };
-    let whole = rehearsed(false)?;
-    assert_eq!(whole.code, Some(0), "{whole:?}");
-    assert!(whole.stdout.contains("1 scenario in both"), "{whole:?}");
-    let ended = rehearsed(true)?;
-    assert_eq!(ended.code, Some(4), "{ended:?}");
-    let told = ended.stdout.clone() + &ended.stderr;
-    let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(
-        told.contains("the server in the place of Deployment labels/labels ended"),
-        "{ended:?}"
-    );
-    assert!(told.contains("it has answered once"), "{ended:?}");
-    assert!(!told.contains("in both"), "{ended:?}");
     Ok(())
 }
