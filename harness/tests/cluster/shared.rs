@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use kube::api::{DynamicObject, ListParams};
 use kube::discovery::{Discovery, verbs};
@@ -46,4 +47,21 @@ pub async fn objects(client: &Client, restless: &[&str]) -> BTreeMap<String, Val
         }
     }
     objects
+}
+
+/// How long nothing may change on a cluster that has come to rest.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Every object of a cluster that has come to rest. Its controllers follow what is made, and no event says that the last of them has
+/// done so.
+pub fn settled(objects: impl Fn() -> BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+    let mut seen = objects();
+    loop {
+        std::thread::sleep(LOOK);
+        let now = objects();
+        if now == seen {
+            return now;
+        }
+        seen = now;
+    }
 }

@@ -231,7 +231,7 @@ fn an_upgrade_of_theirs_is_rehearsed() -> Result<(), Failed> {
     let policy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests/controls/audit-policy");
     fs::copy(policy.join("audit-policy.yaml"), folder.join("audit.yaml"))?;
     documents(THEIRS).iter().chain(&documents(POLICIES)).for_each(|document| held.make(document));
-    let before = held.objects();
+    let before = held.settled();
 
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/example/hardening");
     let own = own.to_string_lossy();
@@ -440,7 +440,7 @@ fn what_another_version_lacks_is_told() -> Result<(), Failed> {
     fs::write(folder.join("policy.yaml"), &said)?;
     fs::write(folder.join("unlike.yaml"), said.replace("not from here", "something else"))?;
     documents(NEW).iter().for_each(|document| held.make(document));
-    let before = held.objects();
+    let before = held.settled();
     let words = ["rehearse", "--to", old, "--audit-policy", "audit.yaml", "--results", "older"];
     let ran: Ran = held.command_by("ours", &words, "admin").output()?.into();
     let lacking = "MutatingAdmissionPolicy/newest: it has no admissionregistration.k8s.io/v1";

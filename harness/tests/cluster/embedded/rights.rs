@@ -26,7 +26,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use super::{brinell, is_there, or_ignored, signal};
-use crate::shared::objects;
+use crate::shared::{objects, settled};
 use crate::support::Ran;
 
 /// All of these tests.
@@ -258,7 +258,7 @@ fn what_is_made_in_the_whole_cluster_is_removed(held: &Held) {
     let plan = || printed_by(ran(&[&["plan"][..], &allow].concat(), "visitor"));
     assert!((0..20).any(|_| !is_missing(&plan())), "{}", plan());
     assert!(plan().contains("objects may be made outside of brinell's namespaces"), "{}", plan());
-    let before = held.objects();
+    let before = held.settled();
     let allowed = ran(&[&["--json", "effects.json"][..], &allow].concat(), "visitor");
     assert_eq!(held.verdicts_in("effects.json", EFFECTS), [Verdict::Passed; 2], "{allowed:?}");
     assert!(allowed.stdout.contains(" objects deleted, nothing left behind"), "{allowed:?}");
@@ -327,7 +327,7 @@ fn namespaces_that_are_given_are_left_as_they_were(
         "apiVersion": "v1", "kind": "Namespace",
         "metadata": {"name": "payroll", "labels": {"brinell.dev/exec-guard": "enforce"}},
     }));
-    let before = held.objects();
+    let before = held.settled();
 
     let ran = held.in_given(&["--json", "given.json"], "visitor");
     assert!(ran.stdout.contains(" objects deleted, nothing left behind"), "{ran:?}");
@@ -709,6 +709,11 @@ impl Held {
 
     pub(super) fn objects(&self) -> BTreeMap<String, Value> {
         self.runtime.block_on(objects(&self.client, &RESTLESS))
+    }
+
+    /// The same when its controllers have come to rest.
+    pub(super) fn settled(&self) -> BTreeMap<String, Value> {
+        settled(|| self.objects())
     }
 
     fn plan(&self, context: &str, more: &[&str]) -> String {

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
 
 use brinell::cluster::{DEFAULT_VERSION, Existing, Pace, Way};
 use brinell::model::Context;
@@ -23,7 +22,7 @@ use tokio::runtime::Runtime;
 use super::engine::image;
 use super::{catalog, kubelet, lent, nightly, trial, ways};
 use crate::server::{self, HAPROXY, REGISTRY, SQUID};
-use crate::shared::{Shared, objects};
+use crate::shared::{Shared, objects, settled};
 use crate::support::{Home, Ran};
 
 /// All tests on such a cluster, which is one for all of them.
@@ -53,9 +52,6 @@ pub fn trials() -> Vec<Trial> {
 
 /// What a cluster changes by itself while nobody does anything.
 const RESTLESS: [&str; 2] = ["Event", "Lease"];
-
-/// How long nothing may change on a cluster that has come to rest.
-const LOOK: Duration = Duration::from_secs(2);
 
 /// What is told of a cluster on which no pod runs.
 const CORDONED: &str = "
@@ -259,16 +255,8 @@ impl Theirs {
                 ready.await.expect("watched");
             }
         });
-        // What counts them follows, and no event says that the last of it has.
-        let mut seen = self.objects();
-        loop {
-            std::thread::sleep(LOOK);
-            let now = self.objects();
-            if now == seen {
-                return now;
-            }
-            seen = now;
-        }
+        // What counts them follows.
+        settled(|| self.objects())
     }
 
     fn brinell(&self, home: &Home, arguments: &[&str]) -> Command {
