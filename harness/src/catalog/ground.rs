@@ -235,7 +235,7 @@ fn declared(catalog: &Catalog, profile: &ProfileEntry) -> Result<ProfileEntry, P
 }
 
 /// The words of a text that could be names.
-pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
+fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !(c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'))
 }
 

@@ -33,7 +33,6 @@ mod words;
 
 pub use entry::*;
 pub use file::*;
-pub(crate) use ground::words;
 pub use ground::*;
 pub use load::*;
 pub use nearest::did_you_mean;

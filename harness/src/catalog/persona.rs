@@ -305,7 +305,7 @@ impl HeldRole {
 
 impl Bound {
     /// The namespaces that it names.
-    pub(super) fn namespaces(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn namespaces(&self) -> impl Iterator<Item = &str> {
         let namespaces = match self {
             Bound::Everywhere => [].as_slice(),
             Bound::In(namespaces) => namespaces,

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::catalog::{
     Catalog, ControlEntry, ControlFile, Document, Entry, KnownRights, Lacks, PersonaEntry, Planned,
     ProfileEntry, Question, SetUp, Target, Turn, Values, identity, join, join_flag, namespace,
-    people, words,
+    people,
 };
 use crate::cluster::Settings;
 use crate::model::{
@@ -100,41 +100,38 @@ impl<'a> Plan<'a> {
             return self;
         }
         let named = self.named();
-        let needed = people(&self.concerned(catalog, &named), &catalog.personas, &borrow(&named));
+        let bound = catalog.personas.values().flat_map(|entry| &entry.roles);
+        let bound = bound.flat_map(|role| role.bound.namespaces());
+        let namespaces: BTreeSet<&str> = bound.filter(|name| named.contains(*name)).collect();
+        let needed = people(&self.concerned(catalog, &named), &catalog.personas, &namespaces);
         let needed: BTreeSet<String> = needed.iter().map(|it| identity(&it.object)).collect();
         let is_needed = |it: &Document| match namespace(&it.object) {
-            Some(name) => named.contains(name),
+            Some(name) => namespaces.contains(name),
             None => needed.contains(&identity(&it.object)),
         };
         for planned in self.controls.iter_mut().filter(|planned| planned.unweakened) {
-            let made = planned.control.made.values().flatten().map(|it| identity(&it.object));
-            let made: BTreeSet<String> = made.collect();
+            let made = made_for_personas(planned);
             let objects = &mut planned.set_up.objects;
             objects.retain(|it| !made.contains(&identity(&it.object)) || is_needed(it));
         }
         self
     }
 
-    /// The personas that something rests on: who acts, whose account they borrow, and who is named, or has a role that is.
+    /// The personas that something rests on: who acts, and who is named, or has a role that is.
     fn concerned<'c>(
         &self,
         catalog: &'c Catalog,
         named: &BTreeSet<String>,
     ) -> Vec<&'c PersonaEntry> {
         let acting = self.personas();
-        let is_borrowed = |account: &Persona| {
-            acting.iter().any(|persona| match (&persona.who, account) {
-                (Persona::Impersonated(it), Persona::ServiceAccount(account)) => {
-                    it.by.as_ref() == Some(account)
-                }
-                _ => false,
-            })
-        };
         let is_concerned = |entry: &&PersonaEntry| {
+            let account = match &entry.who {
+                Persona::ServiceAccount(account) => Some(&account.name),
+                _ => None,
+            };
+            let roles = entry.roles.iter().map(|role| &role.cluster_role);
             acting.iter().any(|persona| persona.name == entry.name)
-                || is_borrowed(&entry.who)
-                || named.contains(&entry.name)
-                || entry.roles.iter().any(|role| named.contains(&role.cluster_role))
+                || roles.chain(account).chain([&entry.name]).any(|name| named.contains(name))
         };
         catalog.personas.values().map(Arc::as_ref).filter(is_concerned).collect()
     }
@@ -147,15 +144,22 @@ impl<'a> Plan<'a> {
         self.turns().any(at_large)
     }
 
-    /// What is named by anything that is tried or asked, or by a target.
+    /// Whatever may be a name in what is tried or asked, and as whom, and in every object but those that are made for personas.
     fn named(&self) -> BTreeSet<String> {
         let actions = self.turns().map(|turn| &turn.action);
         let actions = actions.chain(self.questions().map(|question| &question.ready.r#do));
-        let mut texts: String = actions.map(|action| format!("{action:?} ")).collect();
-        for target in self.targets() {
-            texts.extend(target.objects.iter().map(|it| format!("{} ", it.object)));
-        }
-        words(&texts).map(str::to_owned).collect()
+        let who = self.personas().into_iter().map(|persona| format!("{:?}", persona.who));
+        // What a text has in it is written as in a program.
+        let acts = actions.map(|action| format!("{action:?}")).chain(who);
+        let acts = acts.map(|it| it.replace("\\n", " ").replace("\\t", " "));
+        let of_targets = self.targets().into_iter().flat_map(|target| &target.objects);
+        let of_controls = self.controls.iter().flat_map(|planned| {
+            let made = made_for_personas(planned);
+            let objects = planned.set_up.objects.iter();
+            objects.filter(move |it| !made.contains(&identity(&it.object)))
+        });
+        let objects = of_targets.chain(of_controls).map(|it| it.object.to_string());
+        acts.chain(objects).flat_map(|text| names(&text)).collect()
     }
 
     /// Whether rules that controllers put together grant something that matters: one of these roles is bound or named.
@@ -293,8 +297,16 @@ impl<'a> Plan<'a> {
     }
 }
 
-fn borrow(names: &BTreeSet<String>) -> BTreeSet<&str> {
-    names.iter().map(String::as_str).collect()
+/// What may be names in a text, as a whole and in their parts: `system:serviceaccount:shop:backend` names `backend` too.
+fn names(text: &str) -> Vec<String> {
+    let whole = text.split(|c: char| !(c.is_ascii_alphanumeric() || "-.:_".contains(c)));
+    let names = whole.flat_map(|name| [name].into_iter().chain(name.split([':', '.'])));
+    names.map(str::to_owned).collect()
+}
+
+/// What a control makes for personas, by identity.
+fn made_for_personas(planned: &Planned) -> BTreeSet<String> {
+    planned.control.made.values().flatten().map(|it| identity(&it.object)).collect()
 }
 
 /// What a cluster must have for a scenario. What its controls need is their own.
@@ -385,6 +397,8 @@ fn settings<'s>(set_ups: impl Iterator<Item = &'s SetUp>, values: &Values) -> Se
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::catalog::Document;
     use crate::cluster::ClusterType;
@@ -460,11 +474,14 @@ mod tests {
         assert_eq!(awaited("nodes-proxy-denied"), ["plain-app/app"]);
     }
 
-    /// The objects of the profile's controls where some scenarios are tried alone.
-    fn set_up(ids: &[&str]) -> BTreeSet<String> {
+    /// The objects of the profile's controls where some scenarios are tried alone, and one control has more objects.
+    fn set_up(ids: &[&str], more: &[Value]) -> BTreeSet<String> {
         let catalog = Catalog::load(None).expect("our own catalog");
         let entries = catalog.scenarios.iter().filter(|it| ids.contains(&it.id.as_str()));
-        let plan = plan(&catalog, ClusterType::Kind, entries.collect());
+        let mut plan = plan(&catalog, ClusterType::Kind, entries.collect());
+        let more =
+            more.iter().map(|object| Document { file: String::new(), object: object.clone() });
+        plan.controls[0].set_up.objects.extend(more);
         let plan = plan.without_bystanders(&catalog);
         let objects = plan.controls.iter().flat_map(|planned| &planned.set_up.objects);
         objects.map(|it| identity(&it.object)).collect()
@@ -472,7 +489,7 @@ mod tests {
 
     #[test]
     fn bystanders_are_not_made() {
-        let alone = set_up(&["exec-interactive"]);
+        let alone = set_up(&["exec-interactive"], &[]);
         let has = |identity: &str| alone.contains(identity);
         // Who acts, and whom the controls' own questions are asked as.
         assert!(has("ServiceAccount/brinell-personas/operator"), "{alone:?}");
@@ -482,10 +499,28 @@ mod tests {
         assert!(!has("RoleBinding/staging-app/operator") && !has("Namespace/staging-app"));
         assert!(!has("ServiceAccount/brinell-personas/viewer"));
         assert!(!has("ClusterRole/brinell-reader"));
+        // What another control has may rest on them.
+        let more = [
+            json!({"kind": "ResourceQuota", "metadata": {"name": "a", "namespace": "staging-app"}}),
+            json!({"kind": "RoleBinding", "metadata": {"name": "b"}, "roleRef": {"name": "brinell-reader"}}),
+        ];
+        let guarded = set_up(&["exec-interactive"], &more);
+        assert!(guarded.contains("Namespace/staging-app"), "{guarded:?}");
+        assert!(guarded.contains("ClusterRole/brinell-reader"));
         // What reads all roles, finds all of them.
-        let read = set_up(&["exec-interactive", "exec-grants-reviewed"]);
+        let read = set_up(&["exec-interactive", "exec-grants-reviewed"], &[]);
         assert!(read.contains("ServiceAccount/brinell-personas/viewer"));
         assert!(read.contains("RoleBinding/staging-app/operator"));
+    }
+
+    #[test]
+    fn names_are_found_as_they_stand_in_texts() {
+        let named = |text: &str, name: &str| names(text).iter().any(|it| it == name);
+        assert!(named("/api/v1/namespaces/vault/secrets?limit=1", "vault"));
+        assert!(named("{\"name\":\"view\"}", "view") && !named("selfsubjectreviews", "view"));
+        assert!(named("system:serviceaccount:shop:backend", "backend"));
+        assert!(named("String(\"acme:reader\")", "acme:reader"));
+        assert!(named("exec-guard.brinell-exec-guard.svc", "brinell-exec-guard"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::future::{join_all, try_join_all};
+use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::DeleteParams;
@@ -26,17 +26,15 @@ impl Stage {
         &self,
         pods: BTreeSet<&'p (String, String)>,
     ) -> Result<Late<'p>, StageError> {
-        let waiting = pods.into_iter().map(async |pod| (pod, self.await_pod(&pod.0, &pod.1).await));
-        let mut late = Late::new();
-        for (pod, ready) in join_all(waiting).await {
-            match ready {
+        let waiting =
+            pods.into_iter().map(async |pod| match self.await_pod(&pod.0, &pod.1).await {
                 Err(StageError::Cluster(error @ ClusterError::NotReady { .. })) => {
-                    late.insert(pod, error.to_string());
+                    Ok(Some((pod, error.to_string())))
                 }
-                ready => ready?,
-            }
-        }
-        Ok(late)
+                ready => ready.map(|()| None),
+            });
+        let late: Vec<_> = try_join_all(waiting).await?;
+        Ok(late.into_iter().flatten().collect())
     }
 
     /// Waits until pods are ready, which are told by namespace and name.
