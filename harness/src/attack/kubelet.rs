@@ -9,6 +9,7 @@ use kube::Api;
 use super::http::name;
 use super::stream::run;
 use super::{ActionError, Attempt, Observation, World, silence};
+use crate::catalog::Target;
 use crate::cluster::NodePorts;
 use crate::model::{Answer, Effect, Kubelet, Response, Silence};
 use crate::pod::probe::{NoAnswer, RequestAnswer, RequestOrder, Scheme, read};
@@ -55,13 +56,9 @@ impl<'a> Neighbour<'a> {
         if let Some(node) = &attempt.world.sight.node {
             return Ok(Neighbour::Container(node));
         }
-        let (namespace, name) = (attempt.target.namespace.as_str(), attempt.target.pod());
-        let name = name.ok_or(ActionError::NoPod)?;
-        let pods = Api::<Pod>::namespaced(attempt.world.access.admin.clone(), namespace);
-        let node = pods.get(name).await?.status.and_then(|status| status.host_ip?.parse().ok());
-        let node = node.ok_or_else(|| {
-            ActionError::Missing(format!("on which node pod {namespace}/{name} runs is not known"))
-        })?;
+        let (namespace, name, pod) = asking(attempt.world, attempt.target).await?;
+        let node = pod.status.and_then(|status| status.host_ip?.parse().ok());
+        let node = node.ok_or_else(|| unplaced(namespace, name))?;
         Ok(Neighbour::Pod { world: attempt.world, namespace, name, node })
     }
 
@@ -93,6 +90,32 @@ impl<'a> Neighbour<'a> {
         let order = order(attempt, self.at(SECURE_PORT), "GET", "/healthz")?;
         Ok(self.request(&order).await?.is_ok())
     }
+}
+
+/// The name of the node whose kubelet is asked by what is sent to a target.
+///
+/// # Errors
+/// When it is the node of the target's pod, and that cannot be read.
+pub async fn asked_node(world: &World, target: &Target) -> Result<String, ActionError> {
+    if world.sight.node.is_some() {
+        return Ok(world.access.node_name.clone());
+    }
+    let (namespace, name, pod) = asking(world, target).await?;
+    pod.spec.and_then(|spec| spec.node_name).ok_or_else(|| unplaced(namespace, name))
+}
+
+/// The target's pod, which asks the kubelet of its node, with its namespace and its name.
+async fn asking<'a>(
+    world: &World,
+    target: &'a Target,
+) -> Result<(&'a str, &'a str, Pod), ActionError> {
+    let (namespace, name) = (&*target.namespace, target.pod().ok_or(ActionError::NoPod)?);
+    let pods = Api::<Pod>::namespaced(world.access.admin.clone(), namespace);
+    Ok((namespace, name, pods.get(name).await?))
+}
+
+fn unplaced(namespace: &str, name: &str) -> ActionError {
+    ActionError::Missing(format!("on which node pod {namespace}/{name} runs is not known"))
 }
 
 fn order(

@@ -23,6 +23,7 @@ mod workload;
 
 pub use doors::closed;
 pub use identity::{Identity, IdentityError};
+pub use kubelet::asked_node;
 pub use ledger::Ledger;
 pub use wire::Wire;
 

@@ -55,7 +55,7 @@ pub(super) async fn template(
                 "runAsUser": 65532,
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
-            "containers": [limited(container(attempt, "attack"))],
+            "containers": [container(attempt, "attack")],
         },
     });
     let mut owners = Vec::new();
@@ -66,33 +66,33 @@ pub(super) async fn template(
     if !owners.is_empty() {
         template["metadata"]["ownerReferences"] = owners.into();
     }
-    if let Some(over) = &action.spec {
-        merge::lay_over(&mut template["spec"], &all_limited(over));
-    }
+    lay_limited_over(&mut template["spec"], action.spec.as_ref().unwrap_or(&Value::Null));
     Ok(template)
 }
 
-/// A container with as little as one can have, unless it says itself what it has: a quota refuses one that says nothing, and so
-/// does many a policy. Debug containers may not say it.
-fn limited(mut container: Value) -> Value {
+/// Lays over a pod's spec what the scenario says. A container of which it does not say what it has gets as little as one can have: a
+/// quota refuses one that has nothing, and so does many a policy. Ours beside the scenario's own might be refused: a request above
+/// our limit. Debug containers may not say it.
+fn lay_limited_over(spec: &mut Value, over: &Value) {
+    merge::lay_over(spec, over);
     let resources = json!({
         "requests": {"cpu": "1m", "memory": "8Mi"},
         "limits": {"cpu": "100m", "memory": "64Mi"},
     });
-    if let Some(fields) = container.as_object_mut() {
-        fields.entry("resources").or_insert(resources);
+    // A null says it, too, and is not there any more.
+    let is_said = |of: &Value| of.get("resources").is_some();
+    // The limits of the whole pod are its containers' too.
+    if is_said(over) {
+        return;
     }
-    container
-}
-
-/// What a scenario lays over the spec, where each container that it adds to ours is limited too.
-fn all_limited(over: &Value) -> Value {
-    let mut over = over.clone();
-    for (list, ours) in [("initContainers", 0), ("containers", 1)] {
-        let added = over.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten();
-        added.skip(ours).for_each(|container| *container = limited(container.take()));
+    for list in ["initContainers", "containers"] {
+        let containers = spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten();
+        for (position, container) in containers.enumerate() {
+            if container.is_object() && !is_said(&over[list][position]) {
+                container["resources"] = resources.clone();
+            }
+        }
     }
-    over
 }
 
 /// A container that only waits, and that the restricted Pod Security Standard admits.
@@ -140,14 +140,19 @@ async fn uid(admin: &Client, namespace: &str, owner: &Owner) -> Result<String, A
 mod tests {
     use super::*;
 
+    fn laid(over: &Value) -> Value {
+        let mut spec = json!({"containers": [{"name": "attack"}]});
+        lay_limited_over(&mut spec, over);
+        spec
+    }
+
     #[test]
     fn no_container_is_without_limits_unless_the_scenario_says_so() {
         let over = json!({
             "initContainers": [{"name": "first"}],
             "containers": [{"stdin": true}, {"name": "b"}, {"name": "c", "resources": {}}],
         });
-        let mut spec = json!({"containers": [limited(json!({"name": "attack"}))]});
-        merge::lay_over(&mut spec, &all_limited(&over));
+        let spec = laid(&over);
         let limits = |list: &str, at: usize| spec[list][at]["resources"]["limits"].clone();
         let tiny = json!({"cpu": "100m", "memory": "64Mi"});
         for (list, at) in [("initContainers", 0), ("containers", 0), ("containers", 1)] {
@@ -157,13 +162,28 @@ mod tests {
             (limits("containers", 2), &spec["containers"][0]["stdin"]),
             (json!(null), &json!(true))
         );
-        for (own, kept) in [
-            (json!(null), json!(null)),
-            (json!({"limits": {"cpu": "2"}}), json!({"cpu": "2", "memory": "64Mi"})),
+        assert_eq!(laid(&Value::Null)["containers"][0]["resources"]["limits"], tiny);
+        assert!(laid(&json!("no spec")).is_string());
+    }
+
+    /// Together with ours, each of these is one that the API server does not take: a request above its limit.
+    #[test]
+    fn what_a_scenario_says_of_a_container_is_all_that_it_has() {
+        for own in [
+            json!(null),
+            json!({"requests": {"cpu": "500m"}}),
+            json!({"limits": {"memory": "4Mi"}}),
+            json!({"requests": {"cpu": "1"}, "limits": {"cpu": "2"}}),
         ] {
-            let mut spec = json!({"containers": [limited(json!({"name": "attack"}))]});
-            merge::lay_over(&mut spec, &all_limited(&json!({"containers": [{"resources": own}]})));
-            assert_eq!(spec["containers"][0]["resources"]["limits"], kept);
+            let both = json!([{"resources": own}, {"name": "b", "resources": own}]);
+            let spec = laid(&json!({"containers": both, "initContainers": both}));
+            for list in ["containers", "initContainers"] {
+                for at in [0, 1] {
+                    assert_eq!(spec[list][at]["resources"], own, "{list} {at}");
+                }
+            }
         }
+        let whole = laid(&json!({"resources": {"limits": {"cpu": "10m"}}}));
+        assert_eq!(whole["containers"][0].get("resources"), None);
     }
 }

@@ -89,7 +89,15 @@ impl Access {
     /// # Errors
     /// When the API server or the kubelet does not answer, or the answer holds no configuration.
     pub async fn kubelet_configuration(&self) -> Result<Value, ClusterError> {
-        match self.ask_kubelet("configz").await?["kubeletconfig"].take() {
+        self.kubelet_configuration_of(&self.node_name).await
+    }
+
+    /// The same of the kubelet of this node.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn kubelet_configuration_of(&self, node: &str) -> Result<Value, ClusterError> {
+        match self.ask_kubelet_of(node, "configz").await?["kubeletconfig"].take() {
             Value::Null => Err(ClusterError::NoKubeletConfiguration),
             configuration => Ok(configuration),
         }
@@ -100,7 +108,11 @@ impl Access {
     /// # Errors
     /// When either does not answer.
     pub async fn ask_kubelet(&self, what: &str) -> Result<Value, ClusterError> {
-        let path = format!("/api/v1/nodes/{}/proxy/{what}", self.node_name);
+        self.ask_kubelet_of(&self.node_name, what).await
+    }
+
+    async fn ask_kubelet_of(&self, node: &str, what: &str) -> Result<Value, ClusterError> {
+        let path = format!("/api/v1/nodes/{node}/proxy/{what}");
         let request = Request::get(path).body(Vec::new()).map_err(kube::Error::HttpError)?;
         Ok(self.admin.request(request).await?)
     }

@@ -5,13 +5,15 @@
 //! server may answer the next request, and each attempt has a connection of its own (`connection.rs`). Nothing else shows it as cheaply on every version: a lease keeps its holder when
 //! its server restarts, and `/metrics`, which holds the start time, takes a tenth of a second to read.
 //!
-//! What is watched are the leases of the API servers, so that one that joins behind the address shows itself.
+//! What is watched are the leases in kube-system, so that an API server that joins behind the address shows itself. Those of others
+//! are among them: where no API server has one, they keep the watch from being silent.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, TryStreamExt};
 use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Client;
 use kube::api::WatchEvent;
 use kube::core::PartialObjectMeta;
@@ -21,14 +23,14 @@ use tokio::time::Instant;
 
 use super::{READY, is_ready};
 use crate::poll;
-use crate::text::encode;
 
 /// The label of the leases in kube-system of which each API server has one (KEP-1965).
 pub(super) const API_SERVERS: &str = "apiserver.kubernetes.io/identity=kube-apiserver";
 
-/// Every API server renews its lease each ten seconds, so that the watch is never quiet for long.
+/// An API server renews its lease each ten seconds, and whoever leads among Kubernetes' controllers each two, so that the watch is
+/// never quiet for long.
 const WATCH: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases\
-                     ?watch=true&resourceVersion=0&timeoutSeconds=86400&labelSelector=";
+                     ?watch=true&resourceVersion=0&timeoutSeconds=86400";
 
 /// How long the watch may be silent before it is taken for broken: the network may be gone without a word.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -140,11 +142,17 @@ async fn watch(client: &Client, only: Option<&str>, state: &watch::Sender<State>
 /// What is told of a lease.
 type Change = WatchEvent<PartialObjectMeta<Lease>>;
 
+/// Whether a lease is an API server's.
+fn is_of_api_server(lease: &ObjectMeta) -> bool {
+    let labels = lease.labels.iter().flatten();
+    labels.map(|(key, value)| format!("{key}={value}")).any(|label| label == API_SERVERS)
+}
+
 /// Whether it is another API server's than the one of this lease.
 fn is_of_another(change: &Change, only: &str) -> bool {
     match change {
         WatchEvent::Added(lease) | WatchEvent::Modified(lease) | WatchEvent::Deleted(lease) => {
-            lease.metadata.name.as_deref() != Some(only)
+            is_of_api_server(&lease.metadata) && lease.metadata.name.as_deref() != Some(only)
         }
         WatchEvent::Bookmark(_) | WatchEvent::Error(_) => false,
     }
@@ -156,8 +164,7 @@ fn is_of_another(change: &Change, only: &str) -> bool {
 async fn open(client: &Client) -> Option<impl Stream<Item = Result<Change, kube::Error>>> {
     let ready = async || is_ready(client, READY).await.ok().filter(|ready| *ready);
     ready().await?;
-    let path = format!("{WATCH}{}", encode(API_SERVERS));
-    let request = http::Request::get(path).body(Vec::new()).ok()?;
+    let request = http::Request::get(WATCH).body(Vec::new()).ok()?;
     let events = client.request_events(request).await.ok()?;
     ready().await.map(|_| events)
 }
@@ -182,7 +189,9 @@ mod tests {
         let (sender, told) = unbounded();
         let told: Mutex<Option<UnboundedReceiver<Bytes>>> = Mutex::new(Some(told));
         let answer = tower::service_fn(move |request: Request<Body>| {
-            let is_watch = request.uri().query().is_some_and(|it| it.contains("watch=true"));
+            let query = request.uri().query().unwrap_or_default();
+            // One that is only about API servers is silent where none has a lease.
+            let is_watch = query.contains("watch=true") && !query.contains("Selector");
             let told = is_watch.then(|| told.lock().expect("unharmed").take()).flatten();
             let body = match told {
                 Some(told) => {
@@ -196,9 +205,12 @@ mod tests {
         (sender, Client::new(answer, "default"))
     }
 
-    /// What a watch says of the lease of this name.
+    /// What a watch says of the lease of this name, an API server's if it sounds like one.
     fn change(r#type: &str, name: &str) -> Bytes {
-        let lease = json!({"metadata": {"name": name}, "spec": {"holderIdentity": name}});
+        let identity = name.split_once('-').map_or(name, |(whose, _)| whose);
+        let identity = identity.replace("apiserver", "kube-apiserver");
+        let labels = json!({"apiserver.kubernetes.io/identity": identity});
+        let lease = json!({"metadata": {"name": name, "labels": labels}, "spec": {}});
         format!("{}\n", json!({"type": r#type, "object": lease})).into()
     }
 
@@ -209,6 +221,7 @@ mod tests {
         for (change, is_joined) in [
             (change("ADDED", "apiserver-a"), false),
             (change("MODIFIED", "apiserver-a"), false),
+            (change("MODIFIED", "scheduler"), false),
             (change("ADDED", "apiserver-ab"), true),
             (change("DELETED", "apiserver-ab"), true),
             (change("MODIFIED", "apiserver-a"), true),

@@ -8,11 +8,11 @@ use tokio::time::Instant;
 
 use super::collect::{self, Fence};
 use super::stage::Stage;
-use crate::attack::{Attempt, Ledger, Observation, Wire};
+use crate::attack::{Attempt, Ledger, Observation, Wire, asked_node};
 use crate::catalog::{Entry, Turn};
 use crate::cluster::webhooks;
 use crate::judge::attribute;
-use crate::model::{Action, Answer, ApiPath, Decision, Response, Role, Unmade, Webhook};
+use crate::model::{Action, Answer, Decision, Response, Role, Unmade, Webhook};
 use crate::text::api_words;
 
 /// No attempt takes longer that is asked for once: the longest waits for a controller and a stream.
@@ -91,7 +91,7 @@ impl<'a> Sender<'a> {
         let settles = sending.seen.as_ref().ok().and_then(|seen| settles(&turn.action, seen));
         let settled = settles.map(|settles| Instant::now() + settles);
         self.settled = self.settled.max(settled);
-        if changes_rights(&turn.action) {
+        if turn.action.changes_rights() {
             self.regranted = self.regranted.max(settled);
         }
         sending
@@ -120,15 +120,21 @@ impl<'a> Sender<'a> {
     async fn settled_for(&self, turn: &Turn) -> Result<Option<Instant>, String> {
         match (&turn.action, self.regranted) {
             (Action::Kubelet(_), Some(regranted)) => {
-                let configuration = self.stage.world.access.kubelet_configuration().await;
-                let kept = configuration.map_err(|error| error.to_string());
-                let kept = kept.and_then(|it| keeps_refusals(&it)).map_err(|why| {
+                let kept = self.keeps_refusals().await.map_err(|why| {
                     format!("how long the kubelet keeps a refusal from before the step is not known: {why}")
                 })?;
                 Ok(Some(regranted + kept))
             }
             _ => Ok(self.settled),
         }
+    }
+
+    /// How long the kubelet that is asked keeps a refusal.
+    async fn keeps_refusals(&self) -> Result<Duration, String> {
+        let world = &self.stage.world;
+        let node = asked_node(world, &self.entry.target).await.map_err(|it| it.to_string())?;
+        let configuration = world.access.kubelet_configuration_of(&node).await;
+        keeps_refusals(&configuration.map_err(|error| error.to_string())?)
     }
 
     /// Whether it was let in, as the judge will see it: by its answer and its events, which are collected at once.
@@ -220,12 +226,6 @@ fn settles(action: &Action, seen: &Uncollected) -> Option<Duration> {
     action.facts().settles.filter(|_| is_made)
 }
 
-/// Whether an action is about who may do what.
-fn changes_rights(action: &Action) -> bool {
-    let Action::Request(request) = action else { return false };
-    ApiPath::parse(&request.path).is_some_and(|path| path.group == "rbac.authorization.k8s.io")
-}
-
 /// How long a kubelet that is set so keeps a refusal
 /// (<https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/#kubelet-config-k8s-io-v1beta1-KubeletWebhookAuthorization>).
 fn keeps_refusals(configuration: &Value) -> Result<Duration, String> {
@@ -257,7 +257,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::{Method, Request};
 
     /// At 20 questions a second those about a cluster of 200 namespaces take longer than any attempt that is asked for once.
     #[test]
@@ -287,22 +286,5 @@ mod tests {
             assert!(kept(unknown.clone()).is_err(), "{unknown}");
         }
         assert!(keeps_refusals(&json!({})).is_err());
-    }
-
-    #[test]
-    fn who_may_do_what_is_changed_by_its_own_group() {
-        let changes = |path: &str| {
-            let path = path.to_owned();
-            changes_rights(&Action::Request(Request {
-                method: Method::Post,
-                path,
-                patch: None,
-                body: None,
-            }))
-        };
-        assert!(changes("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"));
-        assert!(changes("/apis/rbac.authorization.k8s.io/v1/namespaces/a/roles/r"));
-        assert!(!changes("/api/v1/namespaces/a"));
-        assert!(!changes("/metrics"));
     }
 }

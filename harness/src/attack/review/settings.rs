@@ -199,23 +199,37 @@ fn silent(rule: &Value, position: usize) -> Option<Flaw> {
 /// What no rule is about, or none for everybody and everything that is asked: what no rule matches is not written down
 /// (`DefaultAuditLevel` in `k8s.io/apiserver/pkg/audit/policy/checker.go`).
 fn untold(rules: &[&Value]) -> Option<Flaw> {
-    let is_told = |group: &str, resource: &str| {
-        rules.iter().any(|rule| whole(rule, group, resource) && !is_limited(rule))
+    let without = |is_limited: fn(&Value) -> bool| -> Vec<&str> {
+        let is_told = |group: &str, resource: &str| {
+            rules.iter().any(|rule| whole(rule, group, resource) && !is_limited(rule))
+        };
+        let untold = TOLD.iter().filter(|(group, resource)| !is_told(group, resource));
+        untold.map(|(_, resource)| *resource).collect()
     };
-    let untold: Vec<&str> = TOLD
-        .iter()
-        .filter(|(group, resource)| !is_told(group, resource))
-        .map(|(_, resource)| *resource)
-        .collect();
+    let untold = without(is_limited);
     let is = format!("without one for every request about {}", super::names(&untold));
-    let follows = "what no rule matches is not written down: ask in a way that none of them names";
+    let follows = match without(is_narrow).is_empty() {
+        true => {
+            "who is refused for their credentials is in no group: try stolen and guessed ones, and nobody sees it"
+        }
+        false => "what no rule matches is not written down: ask in a way that none of them names",
+    };
     (!untold.is_empty()).then(|| flaw("Policy", "rules", is, follows))
 }
 
-/// Whether a rule is for some of those who ask, or for some of what they ask.
+/// Whether a rule is for some of those who ask, or for some of what they ask. A call that is refused for its credentials has no
+/// user, and no rule about groups matches it (`ruleMatches` in `k8s.io/apiserver/pkg/audit/policy/checker.go`, 1.34 to 1.37).
 fn is_limited(rule: &Value) -> bool {
-    let keys = ["users", "userGroups", "verbs", "namespaces"];
-    keys.iter().any(|key| texts(&rule[*key]).count() > 0)
+    is_narrow(rule) || texts(&rule["userGroups"]).count() > 0
+}
+
+/// The same of a rule that leaves out others than such a call: whoever comes in is in one of these two groups.
+fn is_narrow(rule: &Value) -> bool {
+    let names = |group: &str| texts(&rule["userGroups"]).any(|named| named == group);
+    let is_for_all = names("system:authenticated") && names("system:unauthenticated");
+    let some = if is_for_all { None } else { Some("userGroups") };
+    let mut keys = ["users", "verbs", "namespaces"].into_iter().chain(some);
+    keys.any(|key| texts(&rule[key]).count() > 0)
 }
 
 /// A rule by which a credential is in the log. What comes after a rule about all of its kind decides nothing.
@@ -230,7 +244,8 @@ fn bodies(rules: &[&Value], credential: &Credential) -> Option<Flaw> {
         let mut named = texts(&rule["verbs"]).peekable();
         !verbs.is_empty() && (named.peek().is_none() || named.any(|verb| verbs.contains(&verb)))
     };
-    let decides_all = |rule: &Value| whole(rule, group, resource) && !is_limited(rule);
+    // Of a call that is refused for its credentials no body is kept.
+    let decides_all = |rule: &Value| whole(rule, group, resource) && !is_narrow(rule);
     let last = rules.iter().position(|rule| decides_all(rule)).unwrap_or(usize::MAX);
     let mut deciding = rules.iter().enumerate().take(last.saturating_add(1));
     let (position, rule) =
@@ -429,6 +444,28 @@ mod tests {
         assert_eq!(audited(json!([])).len(), 1);
     }
 
+    /// A rule for both groups of everybody matches no call that is refused for its credentials.
+    #[test]
+    fn what_is_told_of_a_rule_about_groups_is_whom_it_leaves_out() {
+        for (limit, follows) in [
+            (
+                json!({"userGroups": ["system:authenticated", "system:unauthenticated"]}),
+                "who is refused",
+            ),
+            (json!({"userGroups": ["system:authenticated"]}), "what no rule matches"),
+            (
+                json!({"verbs": ["get"], "userGroups": ["system:authenticated", "system:unauthenticated"]}),
+                "what no rule matches",
+            ),
+        ] {
+            let mut rule = limit.clone();
+            rule["level"] = json!("Metadata");
+            let flaws = audit(&settings(&WRITTEN), Some(&json!({"rules": [rule]})));
+            let told: Vec<&str> = flaws.iter().map(|flaw| flaw.follows.as_str()).collect();
+            assert!(matches!(&told[..], [told] if told.starts_with(follows)), "{limit}: {told:?}");
+        }
+    }
+
     #[test]
     fn a_rule_that_silences_an_attack_is_found() {
         for (rule, silenced) in [
@@ -488,6 +525,14 @@ mod tests {
                 expected,
                 "{level} {verbs:?}"
             );
+        }
+        for (groups, is_found) in [
+            (json!(["system:authenticated", "system:unauthenticated"]), false),
+            (json!(["system:authenticated"]), true),
+        ] {
+            let mut of_groups = guarded.clone();
+            of_groups["userGroups"] = groups;
+            assert_eq!(audited(json!([of_groups, all])).is_empty(), !is_found, "{of_groups}");
         }
         let named =
             json!({"level": "Metadata", "users": ["x"], "resources": [{"resources": ["secrets"]}]});

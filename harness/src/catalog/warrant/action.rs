@@ -107,6 +107,19 @@ fn pods(action: &PodAction, namespace: &str) -> Vec<Right> {
     needed
 }
 
+/// After a step about who may do what, a kubelet is asked how long it keeps a refusal from before. Its node is its pod's.
+pub(super) fn awaited(entry: &Entry) -> Vec<Right> {
+    let actions = entry.turns.iter().map(|turn| &turn.action);
+    let mut after = actions.skip_while(|action| !action.changes_rights());
+    let is_asked = after.any(|action| matches!(action, Action::Kubelet(_)));
+    is_asked.then(configuration).into_iter().flatten().collect()
+}
+
+/// A kubelet tells its configuration by way of the API server.
+fn configuration() -> Vec<Right> {
+    rights(&["get"], "", "nodes/proxy")
+}
+
 /// The name of a node is looked up.
 fn node() -> Vec<Right> {
     rights(&["list"], "", "nodes")
@@ -209,7 +222,7 @@ fn reviewed(review: &Review) -> Vec<Right> {
         }
         Review::ServiceAccounts(_) => lists("", &["serviceaccounts", "secrets"]),
         Review::Settings(SettingReview::Kubelet(_)) => {
-            [lists("", &["nodes"]), rights(&["get"], "", "nodes/proxy")].concat()
+            [lists("", &["nodes"]), configuration()].concat()
         }
         // They rest on the API server's settings, which an existing cluster does not show.
         Review::Namespaces(_)

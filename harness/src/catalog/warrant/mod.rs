@@ -153,7 +153,7 @@ impl Grounded {
         });
         let placed_there = outside(&documents, &ours);
         let pulling = self.pulling(ours.iter().copied().chain(placed_there));
-        let looked = acting.chain(lent).map(Claim::from);
+        let looked = acting.chain(lent).chain(action::awaited(entry)).map(Claim::from);
         let all = made.chain(looked).chain(sent).chain(pulling);
         self.with_removal(all.collect())
     }

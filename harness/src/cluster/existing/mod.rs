@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use super::{
-    Access, ClusterError, FENCE, Pace, Pulse, Refused, RunFolder, Servers, Sight, who_am_i,
+    Access, ClusterError, FENCE, Pace, Pulse, Refused, RunFolder, Servers, Sight, all, who_am_i,
 };
 use crate::catalog::Lacks;
 use crate::cluster::pulse::API_SERVERS;
@@ -294,10 +294,58 @@ async fn api_servers(client: &Client) -> Option<Vec<String>> {
     Some(names.collect()).filter(|names: &Vec<String>| !names.is_empty())
 }
 
-/// The name of a node; empty where none is to be seen.
+/// The name of a node, of one that takes pods of everybody if there is one: a DaemonSet that is kept to another makes none. Empty
+/// where none is to be seen.
 async fn a_node(client: &Client) -> String {
-    let nodes = Api::<Node>::all(client.clone());
-    let found = nodes.list_metadata(&ListParams::default().limit(1)).await;
-    let named = found.ok().and_then(|found| found.items.into_iter().next()?.metadata.name);
-    named.unwrap_or_default()
+    let nodes: Vec<Node> = all(client).await.unwrap_or_default();
+    let node = nodes.iter().find(|node| is_open(node)).or(nodes.first());
+    node.and_then(|node| node.metadata.name.clone()).unwrap_or_default()
+}
+
+/// Whether a node takes pods that tolerate nothing
+/// (<https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/>).
+fn is_open(node: &Node) -> bool {
+    let Some(spec) = &node.spec else { return true };
+    let mut taints = spec.taints.iter().flatten();
+    spec.unschedulable != Some(true)
+        && !taints.any(|taint| ["NoSchedule", "NoExecute"].contains(&taint.effect.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use http::{Request, Response};
+    use kube::client::Body;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_node_is_taken_that_takes_everybodys_pods() {
+        let node = |name: &str, spec: Value| json!({"metadata": {"name": name}, "spec": spec});
+        let tainted = |name: &str, effect: &str| {
+            node(name, json!({"taints": [{"key": "a", "effect": effect}]}))
+        };
+        let closed = [
+            tainted("a", "NoSchedule"),
+            tainted("b", "NoExecute"),
+            node("c", json!({"unschedulable": true})),
+        ];
+        let open = [tainted("d", "PreferNoSchedule"), node("e", json!({}))];
+        for (nodes, taken) in [
+            ([&closed[..], &open[..]].concat(), "d"),
+            ([&closed[..], &open[1..]].concat(), "e"),
+            (closed.to_vec(), "a"),
+            (Vec::new(), ""),
+        ] {
+            let list =
+                json!({"apiVersion": "v1", "kind": "NodeList", "metadata": {}, "items": nodes});
+            let answer = tower::service_fn(move |_: Request<Body>| {
+                let body = Body::from(list.to_string().into_bytes());
+                std::future::ready(Ok::<_, Infallible>(Response::new(body)))
+            });
+            assert_eq!(a_node(&Client::new(answer, "default")).await, taken);
+        }
+    }
 }

@@ -15,7 +15,7 @@ use kube::core::{ObjectList, PartialObjectMeta, Request};
 
 use super::namespace_prefix;
 use super::removal::TERMINATING;
-use crate::cluster::{ClusterError, RUN_LABEL, RunFolder, pages};
+use crate::cluster::{ClusterError, Pace, RUN_LABEL, RunFolder, pages};
 use crate::poll;
 use crate::text::{api_words, first_of};
 
@@ -77,14 +77,16 @@ fn collections(folder: &RunFolder) -> Result<Vec<String>, ClusterError> {
 /// When they cannot be read, or something stays.
 pub(super) async fn remove(
     admin: &Client,
+    pace: &Pace,
     run: &str,
     folder: &RunFolder,
 ) -> Result<usize, ClusterError> {
-    remove_from(admin, run, &collections(folder)?).await
+    remove_from(admin, pace, run, &collections(folder)?).await
 }
 
 async fn remove_from(
     admin: &Client,
+    pace: &Pace,
     run: &str,
     collections: &[String],
 ) -> Result<usize, ClusterError> {
@@ -93,19 +95,21 @@ async fn remove_from(
         stays if stays.is_empty() => Ok(()),
         stays => Err(stays),
     };
-    // Until all of it was told to go, each request waits for its turn. What has not gone at once has so long then.
-    let removed = match removing().await {
-        Ok(()) => Ok(()),
-        Err(_) => poll::until(TERMINATING, removing).await,
-    };
+    // Until all of it was told to go, each request waits for its turn. What has not gone at once has so long then, beside the
+    // turns that it takes to look once.
+    let Err(first) = removing().await else { return Ok(deleted.len()) };
+    let looking = u32::try_from(collections.len()).unwrap_or(u32::MAX);
+    let waited = TERMINATING.saturating_add(pace.waiting(looking));
+    let removed = poll::until(waited, removing).await;
     removed.map(|()| deleted.len()).map_err(|stays| {
-        let what = first_of(&stays.unwrap_or_default(), TOLD);
-        ClusterError::NotRemoved { what, waited: TERMINATING }
+        let what = first_of(&stays.unwrap_or(first), TOLD);
+        ClusterError::NotRemoved { what, waited }
     })
 }
 
 /// Deletes each object once, and returns those that are still there, each with why it may not be deleted, and those collections
-/// that do not tell what is in them: one of these keeps none of the others. What a controller made goes with what it was made for.
+/// that do not tell what is in them: one of these keeps none of the others. A cluster that does not answer is asked no further. What
+/// a controller made goes with what it was made for.
 async fn delete_all(
     admin: &Client,
     run: &str,
@@ -118,19 +122,31 @@ async fn delete_all(
             Ok(objects) => objects,
             Err(error) => {
                 stays.push(format!("what is in {collection} ({})", api_words(&error)));
-                continue;
+                if is_answer(&error) {
+                    continue;
+                }
+                return stays;
             }
         };
         for object in objects {
+            if let Some(told) = deleted.get(&object.uid) {
+                stays.push(told.clone());
+                continue;
+            }
             let uid = object.uid.clone();
-            let told = match deleted.get(&uid) {
-                Some(told) => told.clone(),
-                None => match delete(admin, collection, object).await {
-                    Ok(told) => deleted.entry(uid).or_insert(told).clone(),
-                    Err(told) => told,
-                },
-            };
-            stays.push(told);
+            let path = format!("{collection}/{}", object.name.as_deref().unwrap_or_default());
+            match delete(admin, collection, object).await {
+                Ok(refused) => {
+                    let told = refused.map_or(path.clone(), |why| format!("{path} ({why})"));
+                    stays.push(deleted.entry(uid).or_insert(told).clone());
+                }
+                Err(error) => {
+                    stays.push(format!("{path} ({})", api_words(&error)));
+                    if !is_answer(&error) {
+                        return stays;
+                    }
+                }
+            }
         }
     }
     stays
@@ -156,41 +172,46 @@ async fn labelled(
     }
 }
 
-/// Deletes an object. Returns its path, with why it may not be deleted.
+/// Deletes an object. Returns why it may not be deleted, if so.
 ///
 /// # Errors
-/// The same where it is worth to ask again.
-async fn delete(admin: &Client, collection: &str, object: ObjectMeta) -> Result<String, String> {
+/// When it is worth to ask again.
+async fn delete(
+    admin: &Client,
+    collection: &str,
+    object: ObjectMeta,
+) -> Result<Option<String>, kube::Error> {
     let precondition = Preconditions { uid: object.uid, resource_version: None };
     let parameters = DeleteParams::background().grace_period(0).preconditions(precondition);
     let name = object.name.unwrap_or_default();
-    let path = format!("{collection}/{name}");
     let delete = Request::new(collection).delete(&name, &parameters);
-    let deleted = match delete.map_err(kube::Error::BuildRequest) {
-        Ok(delete) => admin.request_text(delete).await.map(drop),
-        Err(error) => Err(error),
-    };
-    match deleted {
+    match admin.request_text(delete.map_err(kube::Error::BuildRequest)?).await {
         // It is gone, or what has its name now is another one.
-        Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => Ok(path),
+        Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => Ok(None),
         Err(kube::Error::Api(status)) if status.code < 500 && status.code != 429 => {
-            Ok(format!("{path} ({})", api_words(&kube::Error::Api(status))))
+            Ok(Some(api_words(&kube::Error::Api(status))))
         }
-        Err(error) => Err(format!("{path} ({})", api_words(&error))),
-        Ok(()) => Ok(path),
+        Err(error) => Err(error),
+        Ok(_) => Ok(None),
     }
+}
+
+/// Whether the cluster has answered, if only something that is not understood.
+fn is_answer(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(_) | kube::Error::SerdeError(_))
 }
 
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
+    use std::time::Duration;
 
     use http::{Method, Request, Response};
     use kube::client::Body;
     use serde_json::json;
+    use tokio::time::Instant;
 
     use super::*;
-    use crate::cluster::Pace;
 
     /// Every collection has an object until it was deleted.
     #[tokio::test(start_paused = true)]
@@ -217,8 +238,27 @@ mod tests {
         });
         let admin = Client::new(answer, "default");
         let places: Vec<String> =
+            (0..200).map(|place| format!("/api/v1/namespaces/a-{place}/pods")).collect();
+        let removed = remove_from(&admin, &pace, "k7f3", &places).await.expect("all of it goes");
+        assert_eq!((removed, pace.sent()), (200, 600));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cluster_that_does_not_answer_is_not_asked_for_each_place() {
+        let silent = tower::service_fn(async |_: Request<Body>| {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            Err::<Response<Body>, _>(io::Error::from(io::ErrorKind::TimedOut))
+        });
+        let admin = Client::new(silent, "default");
+        let places: Vec<String> =
             (0..100).map(|place| format!("/api/v1/namespaces/a-{place}/pods")).collect();
-        let removed = remove_from(&admin, "k7f3", &places).await.expect("all of it goes");
-        assert_eq!((removed, pace.sent()), (100, 300));
+        let began = Instant::now();
+        let stays = remove_from(&admin, &Pace::free(), "k7f3", &places).await;
+        assert!(began.elapsed() <= Duration::from_secs(60) + TERMINATING, "{:?}", began.elapsed());
+        let told = stays.expect_err("nothing is known to be gone").to_string();
+        assert!(
+            told.contains("what is in /api/v1/namespaces/a-0/pods (") && !told.contains("a-1"),
+            "{told}"
+        );
     }
 }

@@ -27,6 +27,8 @@ const UNKNOWN: &str =
 /// The cluster that is swept.
 struct There {
     admin: Client,
+    /// How fast it is asked.
+    pace: Pace,
     identity: String,
 }
 
@@ -71,22 +73,22 @@ pub async fn remove(
     if there.identity != mark.identity {
         return Err(ClusterError::OtherCluster { way: mark.way });
     }
-    Ok(Some(remove_all(&there.admin, run, folder, &mark).await?))
+    Ok(Some(remove_all(&there, run, folder, &mark).await?))
 }
 
 /// Removes a run's own namespaces, and what it made outside of them.
 async fn remove_all(
-    admin: &Client,
+    there: &There,
     run: &str,
     folder: &RunFolder,
     mark: &Mark,
 ) -> Result<Gone, ClusterError> {
     let namespaces = match mark.is_given {
         true => Ok(0),
-        false => remove_namespaces(admin, run).await,
+        false => remove_namespaces(&there.admin, run).await,
     };
     // What does not go keeps none of the others.
-    let objects = outside::remove(admin, run, folder).await;
+    let objects = outside::remove(&there.admin, &there.pace, run, folder).await;
     Ok(Gone { namespaces: namespaces?, objects: objects? })
 }
 
@@ -141,7 +143,7 @@ async fn sweep_run(there: &There, run: &str, named: bool) -> Result<Swept, Clust
     let mark = mark.filter(|mark| mark.identity == there.identity);
     match folder.zip(mark) {
         Some((folder, mark)) => {
-            let gone = remove_all(&there.admin, run, &folder, &mark).await?;
+            let gone = remove_all(there, run, &folder, &mark).await?;
             folder.remove().map_err(ClusterError::Folder)?;
             Ok(Swept::Removed(gone.to_string()))
         }
@@ -210,6 +212,6 @@ impl Way {
         let server = without_credentials(&config.cluster_url.to_string());
         let admin = client(config, pace)?;
         let identity = identity(&admin, &server).await?;
-        Ok(There { admin, identity })
+        Ok(There { admin, pace: pace.clone(), identity })
     }
 }

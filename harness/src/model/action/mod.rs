@@ -40,6 +40,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::model::ApiPath;
+
 /// What is sent. The names are the keys under `do:`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -114,6 +116,13 @@ impl Action {
             Action::Rights(rights) => rights.facts(),
         }
     }
+
+    /// Whether it changes who may do what.
+    pub fn changes_rights(&self) -> bool {
+        let Action::Request(Request { method, path, .. }) = self else { return false };
+        let is_of = |path: ApiPath| path.group == "rbac.authorization.k8s.io";
+        *method != Method::Get && ApiPath::parse(path).is_some_and(is_of)
+    }
 }
 
 #[cfg(test)]
@@ -132,13 +141,12 @@ mod tests {
         })
     }
 
+    fn request(method: Method, path: &str) -> Action {
+        Action::Request(Request { method, path: path.to_owned(), patch: None, body: None })
+    }
+
     fn get(path: &str) -> Action {
-        Action::Request(Request {
-            method: Method::Get,
-            path: path.to_owned(),
-            patch: None,
-            body: None,
-        })
+        request(Method::Get, path)
     }
 
     #[test]
@@ -146,6 +154,16 @@ mod tests {
         assert!(exec(&["probe", "echo", "foo"]).facts().needs.is_empty());
         assert_eq!(exec(&["touch", "/tmp/x"]).facts().needs, [Need::RealNode]);
         assert_eq!(exec(&["probe", "connect", "10.0.0.1", "80"]).facts().needs, [Need::RealNode]);
+    }
+
+    #[test]
+    fn who_may_do_what_is_changed_by_its_own_group() {
+        let changes = |path: &str| request(Method::Post, path).changes_rights();
+        assert!(changes("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"));
+        assert!(!get("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings").changes_rights());
+        assert!(changes("/apis/rbac.authorization.k8s.io/v1/namespaces/a/roles/r"));
+        assert!(!changes("/api/v1/namespaces/a"));
+        assert!(!changes("/metrics"));
     }
 
     #[test]
