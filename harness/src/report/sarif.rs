@@ -185,7 +185,12 @@ fn to_change(results: &Results, result: &ScenarioResult, reason: Reason) -> Vec<
     };
     let location = |place: &ControlPlace| {
         let what = format!("The control {}", place.control);
-        location(&json!({"uri": uri(&place.file)}), place.line, &what, &[place.control.clone()])
+        location(
+            &json!({"uri": uri(&place.file)}),
+            place.line,
+            &what,
+            std::slice::from_ref(&place.control),
+        )
     };
     results.places.iter().filter(is_about).map(location).collect()
 }
