@@ -257,3 +257,41 @@ fn webhooks() -> Vec<Right> {
     let kinds = ["validatingwebhookconfigurations", "mutatingwebhookconfigurations"];
     kinds.iter().flat_map(|kind| rights(&["list"], "admissionregistration.k8s.io", kind)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::{Catalog, Ground};
+
+    /// A kubelet keeps a refusal from before the step, and tells for how long.
+    #[test]
+    fn a_kubelet_that_is_asked_after_a_change_of_rights_is_asked_how_it_is_set() {
+        let file = tempfile::NamedTempFile::with_suffix(".yaml").expect("a file");
+        std::fs::write(file.path(), "{title: t, controls: {kubelet-auth: {}}}").expect("written");
+        let catalog = Catalog::load(None).expect("our own catalog");
+        let profile = catalog.profile(&file.path().to_string_lossy()).expect("a profile");
+        let ground = Ground {
+            prefix: "brinell-k7f3".to_owned(),
+            sees_log: true,
+            has_image: true,
+            effects: false,
+            kubeconfig: Some("run.kc".into()),
+        };
+        let grounded = catalog.on(&ground, &profile).expect("it is only declared");
+        let scenarios = &grounded.catalog.scenarios;
+        let mut turns = scenarios.iter().flat_map(|entry| &entry.turns);
+        let step = turns.find(|turn| turn.action.changes_rights()).expect("one of ours");
+        let asked = scenarios.iter().find(|it| it.id == "kubelet-without-role").expect("ours");
+        let is_needed = |entry: &Entry| {
+            let warrant = grounded.warrant(&[entry], true);
+            let mut rights = warrant.claims().into_iter().map(|claim| &claim.right);
+            rights.any(|right| right.resource == "nodes/proxy" && right.verb == "get")
+        };
+        let mut entry = asked.clone();
+        assert!(!is_needed(&entry), "nothing is changed");
+        entry.turns.push(step.clone());
+        assert!(!is_needed(&entry), "it is changed afterwards");
+        entry.turns.rotate_right(1);
+        assert!(is_needed(&entry));
+    }
+}

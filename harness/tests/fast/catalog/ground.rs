@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use brinell::catalog::{Catalog, Entry, Ground, Grounded, identity};
+use brinell::catalog::{Catalog, Ground, Grounded, identity};
 use brinell::model::{Action, AuditFrom, Context, Credentials, Expectation, Need, Persona};
 use serde_json::Value;
 
@@ -434,27 +434,6 @@ fn the_search_of_the_log_takes_the_leases_that_show_who_answers() {
     let warrant = grounded.warrant(&[entry], false);
     let mut rights = warrant.claims().into_iter().map(|claim| &claim.right);
     assert!(rights.any(|right| right.resource == "leases" && right.verb == "watch"));
-}
-
-/// A kubelet keeps a refusal from before the step, and tells for how long.
-#[test]
-fn a_kubelet_that_is_asked_after_a_change_of_rights_is_asked_how_it_is_set() {
-    let grounded = grounded("{title: t, controls: {kubelet-auth: {}}}", true).expect("declared");
-    let scenarios = &grounded.catalog.scenarios;
-    let mut turns = scenarios.iter().flat_map(|entry| &entry.turns);
-    let step = turns.find(|turn| turn.action.changes_rights()).expect("one of ours");
-    let asked = scenarios.iter().find(|it| it.id == "kubelet-without-role").expect("ours");
-    let is_needed = |entry: &Entry| {
-        let warrant = grounded.warrant(&[entry], true);
-        let mut rights = warrant.claims().into_iter().map(|claim| &claim.right);
-        rights.any(|right| right.resource == "nodes/proxy" && right.verb == "get")
-    };
-    let mut entry = asked.clone();
-    assert!(!is_needed(&entry), "nothing is changed");
-    entry.turns.push(step.clone());
-    assert!(!is_needed(&entry), "it is changed afterwards");
-    entry.turns.rotate_right(1);
-    assert!(is_needed(&entry));
 }
 
 #[test]
