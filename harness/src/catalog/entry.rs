@@ -117,7 +117,7 @@ impl ControlEntry {
 
     /// Where its file sets what another control sets as well: `FILE:LINE`.
     pub(super) fn sets_at(&self, clash: &Clash) -> String {
-        let source = Source::again(&self.file, &self.text).ok();
+        let source = Source::again(&self.file, self.built_in, &self.text).ok();
         match source.and_then(|source| source.place(&clash.pointer(&self.control))) {
             Some((line, _)) => format!("{}:{line}", self.file),
             None => self.file.clone(),

@@ -453,11 +453,13 @@ impl Moved<'_> {
 
     /// A scenario as it is tried there.
     fn scenario(&self, catalog: &Catalog, entry: &Entry) -> Result<Entry, Problem> {
-        let mut document: Value = Source::again(&entry.file, &entry.text)?.parse()?;
+        let mut document: Value =
+            Source::again(&entry.file, entry.built_in, &entry.text)?.parse()?;
         for key in MEANT {
             document[key] = self.meant(&document[key]);
         }
-        let mut says: Scenario = Source::again(&entry.file, &document.to_string())?.parse()?;
+        let mut says: Scenario =
+            Source::again(&entry.file, entry.built_in, &document.to_string())?.parse()?;
         if !self.ground.sees_log {
             says.forget_log();
         }
@@ -468,7 +470,7 @@ impl Moved<'_> {
         if let Some(lent) = lent {
             says.permits.iter_mut().for_each(|permit| enter(permit, lent));
         }
-        let source = Source::again(&entry.file, &entry.text)?;
+        let source = Source::again(&entry.file, entry.built_in, &entry.text)?;
         let parsed = Parsed { name: entry.id.clone(), source, says };
         let entry = resolve::scenario(catalog, parsed)?;
         let target = self.with_elsewhere(catalog, &entry);

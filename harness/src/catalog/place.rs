@@ -14,8 +14,9 @@ impl ProfileEntry {
     /// Where its controls are in files of the reader's, in the order of their ids: what they have written of a control, and
     /// else where their profile has it. Those that are in none are left out.
     pub fn places(&self) -> Vec<ControlPlace> {
-        let profile =
-            (!self.built_in).then(|| Source::again(&self.file, &self.text).ok()).flatten();
+        let profile = (!self.built_in)
+            .then(|| Source::again(&self.file, self.built_in, &self.text).ok())
+            .flatten();
         let place = |planned: &Planned| {
             let says = || {
                 let line = profile.as_ref()?.place(&planned.pointer).map(|(line, _)| line);
@@ -54,7 +55,7 @@ impl ControlEntry {
             let pointer = decides(object, &self.control.decides)
                 .or_else(|| is_only.then(|| "/kind".to_owned()))?;
             let shown = format!("{}/{name}", self.file.trim_end_matches("/control.yaml"));
-            let source = Source::again(&shown, &file.text).ok()?;
+            let source = Source::again(&shown, self.built_in, &file.text).ok()?;
             let line = source.place_in(position, &pointer).map(|(line, _)| line);
             Some((shown, line))
         })

@@ -78,9 +78,9 @@ impl Source {
     }
 
     /// A file that was read before, with this text.
-    pub(super) fn again(file: &str, text: &str) -> Result<Source, Problem> {
+    pub(super) fn again(file: &str, built_in: bool, text: &str) -> Result<Source, Problem> {
         let (path, bytes) = (file.to_owned(), text.to_owned().into_bytes().into());
-        Source::new(File { place: path.clone(), path, built_in: false, bytes })
+        Source::new(File { place: path.clone(), path, built_in, bytes })
     }
 
     /// What a command has printed, which is text.

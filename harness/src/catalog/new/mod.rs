@@ -221,7 +221,7 @@ fn leave_out_unchanged(sketch: &mut Sketch) -> Result<(), Problem> {
 }
 
 fn source_of(file: &NewFile) -> Result<Source, Problem> {
-    Source::again(&file.place, &file.text)
+    Source::again(&file.place, false, &file.text)
 }
 
 /// Whether a control could be made of it.

@@ -39,6 +39,14 @@ fn what_is_declared_there_is_where_the_readers_profile_says_it() {
     assert_eq!(lines, [("exec-guard", Some(4)), ("pod-security", Some(3))]);
 }
 
+/// Whoever asks for their own alone, and for the file that they have, gets none of ours.
+#[test]
+fn what_is_ours_is_ours_there_too() {
+    let Grounded { catalog, .. } = found();
+    assert!(catalog.scenarios.iter().all(|entry| entry.built_in && entry.users_file().is_none()));
+    assert!(catalog.controls.values().all(|control| control.built_in));
+}
+
 /// The names of all namespaces that objects are or are in.
 fn namespaces<'a>(objects: impl Iterator<Item = &'a Value>) -> BTreeSet<&'a str> {
     let named = objects.filter_map(|object| match object["kind"].as_str() {
