@@ -234,8 +234,13 @@ fn declared(catalog: &Catalog, profile: &ProfileEntry) -> Result<ProfileEntry, P
     Ok(ProfileEntry { controls, ..profile.clone() })
 }
 
+/// What an action says, as a text in which names can be looked for: line breaks and tabs stay what they are.
+pub(crate) fn said(action: &Action) -> String {
+    format!("{action:?}").replace("\\n", " ").replace("\\t", " ")
+}
+
 /// The words of a text that could be names.
-fn words(text: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !(c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'))
 }
 
@@ -480,7 +485,7 @@ impl Moved<'_> {
     /// The target of a scenario, with the Namespaces of others that it names. On a cluster of ours the roles of personas are in all of
     /// them whatever runs; there they are made for who needs them alone.
     fn with_elsewhere(&self, catalog: &Catalog, entry: &Entry) -> Arc<Target> {
-        let texts: String = entry.turns.iter().map(|turn| format!("{:?} ", turn.action)).collect();
+        let texts: String = entry.turns.iter().map(|turn| said(&turn.action) + " ").collect();
         let named: BTreeSet<&str> = words(&texts).collect();
         let all = catalog.targets.values().flat_map(|target| &target.objects);
         let is_elsewhere = |it: &&Document| {

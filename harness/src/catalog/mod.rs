@@ -34,6 +34,7 @@ mod words;
 pub use entry::*;
 pub use file::*;
 pub use ground::*;
+pub(crate) use ground::{said, words};
 pub use load::*;
 pub use nearest::did_you_mean;
 pub use needs::Lacks;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::catalog::{
     Catalog, ControlEntry, ControlFile, Document, Entry, KnownRights, Lacks, PersonaEntry, Planned,
     ProfileEntry, Question, SetUp, Target, Turn, Values, identity, join, join_flag, namespace,
-    people,
+    people, said, words,
 };
 use crate::cluster::Settings;
 use crate::model::{
@@ -149,9 +149,7 @@ impl<'a> Plan<'a> {
         let actions = self.turns().map(|turn| &turn.action);
         let actions = actions.chain(self.questions().map(|question| &question.ready.r#do));
         let who = self.personas().into_iter().map(|persona| format!("{:?}", persona.who));
-        // What a text has in it is written as in a program.
-        let acts = actions.map(|action| format!("{action:?}")).chain(who);
-        let acts = acts.map(|it| it.replace("\\n", " ").replace("\\t", " "));
+        let acts = actions.map(said).chain(who);
         let of_targets = self.targets().into_iter().flat_map(|target| &target.objects);
         let of_controls = self.controls.iter().flat_map(|planned| {
             let made = made_for_personas(planned);
@@ -300,7 +298,7 @@ impl<'a> Plan<'a> {
 /// What may be names in a text, as a whole and in their parts: `system:serviceaccount:shop:backend` names `backend` too.
 fn names(text: &str) -> Vec<String> {
     let whole = text.split(|c: char| !(c.is_ascii_alphanumeric() || "-.:_".contains(c)));
-    let names = whole.flat_map(|name| [name].into_iter().chain(name.split([':', '.'])));
+    let names = whole.flat_map(|name| [name].into_iter().chain(words(name)));
     names.map(str::to_owned).collect()
 }
 
@@ -521,6 +519,9 @@ mod tests {
         assert!(named("system:serviceaccount:shop:backend", "backend"));
         assert!(named("String(\"acme:reader\")", "acme:reader"));
         assert!(named("exec-guard.brinell-exec-guard.svc", "brinell-exec-guard"));
+        let exec = json!({"exec": {"command": ["cat", "a\nstaging-app\tb"]}});
+        let exec: Action = serde_json::from_value(exec).expect("an action");
+        assert!(named(&said(&exec), "staging-app"));
     }
 
     #[test]

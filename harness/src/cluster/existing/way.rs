@@ -289,7 +289,7 @@ fn looks_like_production(name: &str) -> bool {
             Some("no") if position > 1 => "",
             before => before.unwrap_or_default(),
         };
-        PRODUCTION.iter().any(|said| *word == *said && !OTHERS.contains(&before))
+        PRODUCTION.contains(word) && !OTHERS.contains(&before)
             || ENDING.iter().any(|said| {
                 let start = word.strip_suffix(said).unwrap_or_default();
                 !start.is_empty() && !OTHERS.contains(&start)

@@ -68,7 +68,16 @@ controls:
   network-policy: {}
 ";
 
-/// What they have.
+/// A role of theirs that only looks.
+const LOOK_ONLY: &str = r#"
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: look-only}
+rules:
+- {apiGroups: [""], resources: [pods, pods/exec], verbs: [get]}
+"#;
+
+/// What they have beside it.
 const THEIRS: &str = r#"
 apiVersion: v1
 kind: Namespace
@@ -88,12 +97,6 @@ apiVersion: flowcontrol.apiserver.k8s.io/v1
 kind: PriorityLevelConfiguration
 metadata: {name: theirs}
 spec: {type: Limited, limited: {nominalConcurrencyShares: 1, limitResponse: {type: Reject}}}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: look-only}
-rules:
-- {apiGroups: [""], resources: [pods, pods/exec], verbs: [get]}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
@@ -230,7 +233,7 @@ fn an_upgrade_of_theirs_is_rehearsed() -> Result<(), Failed> {
     fs::write(folder.join("worse.yaml"), WORSE)?;
     let policy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests/controls/audit-policy");
     fs::copy(policy.join("audit-policy.yaml"), folder.join("audit.yaml"))?;
-    documents(THEIRS).iter().chain(&documents(POLICIES)).for_each(|document| held.make(document));
+    theirs().iter().for_each(|document| held.make(document));
     let before = held.settled();
 
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/example/hardening");
@@ -320,7 +323,7 @@ fn the_captured_is_a_catalog(folder: &Path) -> Result<(), Failed> {
     let has = |kind: &str, name: &str| {
         objects.iter().any(|it| it["kind"] == kind && it["metadata"]["name"] == name)
     };
-    for document in documents(THEIRS).iter().chain(&documents(POLICIES)) {
+    for document in theirs() {
         let (kind, name) = (&document["kind"], &document["metadata"]["name"]);
         let (kind, name) = (kind.as_str().unwrap_or_default(), name.as_str().unwrap_or_default());
         let is_left =
@@ -354,6 +357,11 @@ fn the_captured_is_a_catalog(folder: &Path) -> Result<(), Failed> {
 fn results(folder: &Path, name: &str) -> Results {
     let json = fs::read(folder.join(format!("{name}.json"))).expect("written");
     Results::read(&json).expect("results")
+}
+
+/// All that they have.
+fn theirs() -> Vec<Value> {
+    [LOOK_ONLY, THEIRS, POLICIES].iter().flat_map(|it| documents(it)).collect()
 }
 
 fn verdicts(results: &Results) -> BTreeMap<&str, Verdict> {
@@ -392,12 +400,6 @@ spec:
   mutations:
   - patchType: ApplyConfiguration
     applyConfiguration: {expression: "Object{}"}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: look-only}
-rules:
-- {apiGroups: [""], resources: [pods, pods/exec], verbs: [get]}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
@@ -439,7 +441,7 @@ fn what_another_version_lacks_is_told() -> Result<(), Failed> {
     let said = POLICY.replace("LOG", &held.log.to_string_lossy());
     fs::write(folder.join("policy.yaml"), &said)?;
     fs::write(folder.join("unlike.yaml"), said.replace("not from here", "something else"))?;
-    documents(NEW).iter().for_each(|document| held.make(document));
+    [LOOK_ONLY, NEW].iter().flat_map(|it| documents(it)).for_each(|it| held.make(&it));
     let before = held.settled();
     let words = ["rehearse", "--to", old, "--audit-policy", "audit.yaml", "--results", "older"];
     let ran: Ran = held.command_by("ours", &words, "admin").output()?.into();
