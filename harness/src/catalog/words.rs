@@ -15,7 +15,9 @@ pub(crate) fn action_words(action: &Action) -> String {
             )
         }
         Action::Attach(attach) => {
-            format!("attach{}{}", place("to", &attach.pod), streams(attach.stdin, attach.tty))
+            let streams = streams(attach.stdin, attach.tty);
+            let container = place("container", &attach.container);
+            format!("attach{}{container}{streams}", place("to", &attach.pod))
         }
         Action::PortForward(forward) => {
             format!("port-forward{}", place("to", &forward.pod))

@@ -1,8 +1,10 @@
 //! Which container is entered, and what a pod may say of itself.
 
+use serde_json::Value;
+
 use super::Check;
 use crate::catalog::Target;
-use crate::model::{Action, PodAction};
+use crate::model::{Action, Attach, PodAction};
 
 /// Labels of ours, by which what an attempt makes is found again.
 const OURS: &str = "brinell.dev/";
@@ -30,6 +32,27 @@ impl Check<'_> {
                 self.wrong(&pointer, &format!("the pod `{pod}` has several containers"), &hint);
             }
             _ => {}
+        }
+        let entered = match container {
+            Some(name) => containers.iter().find(|it| it["name"] == **name),
+            None => containers.first(),
+        };
+        if let (Action::Attach(attach), Some(entered)) = (action, entered) {
+            self.streams(attach, entered, &pointer);
+        }
+    }
+
+    /// What an attach asks for and its container has not: kubectl leaves it away, and a kubelet answers with nothing (measured).
+    fn streams(&mut self, attach: &Attach, container: &Value, pointer: &str) {
+        let name = container["name"].as_str().unwrap_or_default();
+        for (asked, key, what) in
+            [(attach.stdin, "stdin", "standard input"), (attach.tty, "tty", "terminal")]
+        {
+            if asked && container[key] != true {
+                let message = format!("the container `{name}` has no {what}");
+                let hint = format!("write `{key}: true` at the container, or leave it out here");
+                self.wrong(&format!("{pointer}/{key}"), &message, &hint);
+            }
         }
     }
 

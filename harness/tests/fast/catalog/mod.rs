@@ -469,7 +469,7 @@ fn with_two_containers(action: &str) -> String {
     let mut files = Files::embedded();
     let target = "apiVersion: v1\nkind: Namespace\nmetadata: {name: paired}\n---\napiVersion: v1\nkind: Pod\n\
                   metadata: {name: app, namespace: paired}\n\
-                  spec: {containers: [{name: app}, {name: proxy}], initContainers: [{name: mesh}]}\n";
+                  spec: {containers: [{name: app, stdin: true}, {name: proxy}], initContainers: [{name: mesh}]}\n";
     files.manifests.push(mine("manifests/targets/paired.yaml", target));
     let exec = "{exec: {command: [probe, cat], stdin: true}}";
     let scenario = SCENARIO.replace("target: production-app", "target: paired");
@@ -499,6 +499,23 @@ mine/exec/mine.yaml:8:26: there is no container `prxy`
   8 |   do: {exec: {container: prxy, command: [a]}}
     |                          ^
   did you mean proxy?
+");
+}
+
+#[test]
+fn an_attach_asks_for_what_its_container_has() {
+    assert_eq!(with_two_containers("{attach: {container: app, stdin: true}}"), "");
+    insta::assert_snapshot!(with_two_containers("{attach: {container: app, tty: true}}"), @"
+mine/exec/mine.yaml:8:38: the container `app` has no terminal
+  8 |   do: {attach: {container: app, tty: true}}
+    |                                      ^
+  write `tty: true` at the container, or leave it out here
+");
+    insta::assert_snapshot!(with_two_containers("{attach: {container: proxy, stdin: true}}"), @"
+mine/exec/mine.yaml:8:42: the container `proxy` has no standard input
+  8 |   do: {attach: {container: proxy, stdin: true}}
+    |                                          ^
+  write `stdin: true` at the container, or leave it out here
 ");
 }
 
