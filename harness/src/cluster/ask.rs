@@ -18,5 +18,6 @@ pub async fn ask<T>(
     let words: Vec<&str> = command.arguments().iter().map(String::as_str).collect();
     let (program, arguments) =
         words.split_first().map_or(("", &[][..]), |(first, rest)| (*first, rest));
-    Outside::new(program, arguments).read(command.deadline(), read).await
+    let asked = Outside::new(program, arguments).with_secret_arguments();
+    asked.read(command.deadline(), read).await
 }
