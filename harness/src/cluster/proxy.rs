@@ -32,20 +32,24 @@ pub struct ProxyError {
 }
 
 /// The proxy that leads to a cluster, as kubectl finds it: the cluster's own `proxy-url`, or else the one of `HTTPS_PROXY` where
-/// `NO_PROXY` does not name the cluster. Nothing leads to this machine but a direct way. kube is kept from looking itself.
+/// `NO_PROXY` does not name the cluster. Of the two, the environment's never leads to this machine itself, as with Go. kube is
+/// kept from looking itself.
 pub(super) fn take(
     cluster: &mut Cluster,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<Option<Uri>, ProxyError> {
     let named = cluster.proxy_url.replace(NONE.to_owned()).filter(|proxy| !proxy.is_empty());
     let server = cluster.server.as_deref().and_then(|server| server.parse::<Uri>().ok());
-    let Some(server) = server.filter(|server| !is_on_loopback(server)) else { return Ok(None) };
+    let Some(server) = server else { return Ok(None) };
     // What is set to nothing is not set, as in Go's `httpproxy`.
     let set = |names: [&str; 2]| names.into_iter().filter_map(&variable).find(|it| !it.is_empty());
     let (named_by, proxy) = match named {
         Some(proxy) => ("`proxy-url` in the kubeconfig", proxy),
         None => match set(["HTTPS_PROXY", "https_proxy"]) {
-            Some(proxy) if !is_spared(&server, set(["NO_PROXY", "no_proxy"])) => {
+            Some(proxy)
+                if !is_on_loopback(&server)
+                    && !is_spared(&server, set(["NO_PROXY", "no_proxy"])) =>
+            {
                 ("HTTPS_PROXY in the environment", proxy)
             }
             _ => return Ok(None),
@@ -166,10 +170,12 @@ mod tests {
     }
 
     #[test]
-    fn no_proxy_leads_to_this_machine() {
+    fn to_this_machine_leads_the_proxy_that_a_kubeconfig_names_and_no_other() {
         for server in ["https://127.0.0.1:6443", "https://[::1]:6443", "https://localhost"] {
             let set = [(VARIABLE, "ftp://b"), ("NO_PROXY", "a b")];
-            assert_eq!(found(server, Some("http://a:3128"), &set), None);
+            assert_eq!(found(server, None, &set), None);
+            let tunnel = "socks5://127.0.0.1:1080/";
+            assert_eq!(found(server, Some(tunnel), &set).as_deref(), Some(tunnel));
         }
     }
 
