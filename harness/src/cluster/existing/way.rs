@@ -1,5 +1,6 @@
 //! How an existing cluster is found, and why one cannot be reached.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -207,7 +208,7 @@ fn word(text: &str) -> String {
 fn read(Context { kubeconfig: path, context }: &Context) -> Result<Kubeconfig, ReachError> {
     let read = match path {
         Some(path) => Kubeconfig::read_from(path),
-        None => Kubeconfig::read(),
+        None => read_usual(std::env::var_os("KUBECONFIG")),
     };
     let kubeconfig = read.map_err(|cause| unusable(path.as_ref(), cause))?;
     let known = kubeconfig.contexts.iter().map(|context| context.name.as_str());
@@ -216,6 +217,14 @@ fn read(Context { kubeconfig: path, context }: &Context) -> Result<Kubeconfig, R
     }
     let hint = did_you_mean(context, known);
     Err(ReachError::NoContext { path: path.clone(), context: context.clone(), hint })
+}
+
+/// The files of the variable `KUBECONFIG` that are there, as kubectl reads them, or the one in the usual place.
+fn read_usual(variable: Option<OsString>) -> Result<Kubeconfig, KubeconfigError> {
+    let named = variable.iter().flat_map(std::env::split_paths).filter(|path| path.exists());
+    let read = named.map(Kubeconfig::read_from);
+    let merged = read.reduce(|one, other| one?.merge(other?));
+    merged.unwrap_or_else(Kubeconfig::read)
 }
 
 fn unusable(path: Option<&PathBuf>, cause: KubeconfigError) -> ReachError {
@@ -309,6 +318,22 @@ const OTHERS: [&str; 4] = ["non", "no", "not", "pre"];
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_several_kubeconfigs_those_are_read_that_are_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, context: &str| {
+            let text = format!("contexts: [{{name: {context}, context: {{cluster: c, user: u}}}}]");
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let paths = [file("a", "one"), folder.path().join("none"), file("b", "two")];
+        let variable = std::env::join_paths(paths).unwrap();
+        let contexts = read_usual(Some(variable)).unwrap().contexts;
+        let names: Vec<String> = contexts.into_iter().map(|context| context.name).collect();
+        assert_eq!(names, ["one", "two"]);
+    }
 
     #[test]
     fn the_arguments_lead_to_the_same_cluster() {
