@@ -27,10 +27,16 @@ pub fn merge(arguments: &MergeArguments) -> Result<ExitCode, Error> {
     Ok(ExitCode::of(&merged, false))
 }
 
-/// The runs of a file. One that had not begun has no id: it is known by its file, and by each that it was merged into, so
-/// that two which two jobs call alike stay two.
+/// The runs of a file; of one that is not there or holds none, a run that did not begin, so that the others are not lost with it.
+/// A run that had not begun has no id: it is known by its file, and by each that it was merged into, so that two which two jobs
+/// call alike stay two.
 fn of_file(path: &Path) -> Result<Vec<Results>, Error> {
-    let results = read(path, Results::read)?;
+    let results = match read(path, Results::read) {
+        Err(error @ (Error::Unreadable { .. } | Error::NoResults { .. })) => {
+            Results { aborted: Some(error.to_string()), ..Results::default() }
+        }
+        results => results?,
+    };
     if results.proof.is_some() {
         return Err(Error::MergedProof(path.to_owned()));
     }

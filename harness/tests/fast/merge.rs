@@ -97,19 +97,36 @@ fn the_worst_of_the_runs_decides() {
     assert!(merge(&home, &["a.json", "c.json"]).stdout.contains("ABORTED: the cluster is gone"));
 }
 
+/// A job that broke has left no results: it is told as a run that did not begin, and no other is lost with it.
 #[test]
-fn what_cannot_be_merged_is_named_and_the_reports_say_so() {
+fn a_file_without_results_is_a_run_that_did_not_begin() {
     let home = home();
     fs::write(home.path("text.json"), "no JSON").expect("written");
     write(&home, "newer.json", |results| results["format"] = json!(9));
+    for (file, words) in [
+        ("none.json", "none.json: cannot be read"),
+        ("text.json", "text.json: it is no JSON"),
+        ("newer.json", "newer.json: its format is 9"),
+    ] {
+        let merged = merge(&home, &["a.json", file, "--json", "m.json", "--junit", "m.xml"]);
+        assert_eq!(merged.code, Some(4), "{file}: {merged:?}");
+        assert!(merged.stdout.contains(&format!("run {file}\n  ABORTED: {words}")), "{merged:?}");
+        let both = results(&home, "m.json");
+        assert_eq!(both.scenarios.len(), results(&home, "a.json").scenarios.len());
+        assert!(both.runs.iter().any(|run| run.aborted.iter().any(|why| why.contains(words))));
+        let junit = fs::read_to_string(home.path("m.xml")).expect("written");
+        assert!(junit.contains(words), "{junit}");
+    }
+}
+
+#[test]
+fn what_cannot_be_merged_is_named_and_the_reports_say_so() {
+    let home = home();
     write(&home, "changed.json", |results| results["profile"] = json!("another"));
     write(&home, "proof.json", |results| {
         results["proof"] = json!({"weakenings": [], "vacuous": [], "stale": []});
     });
     for (file, words) in [
-        ("none.json", "none.json: cannot be read"),
-        ("text.json", "text.json: it is no JSON"),
-        ("newer.json", "newer.json: its format is 9"),
         ("changed.json", "a.json and changed.json both hold run"),
         ("proof.json", "proof.json: it is a proof"),
     ] {
