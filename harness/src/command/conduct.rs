@@ -107,6 +107,7 @@ pub async fn conducted(
         let error = text::without_credentials(&error.to_string());
         progress.tell(RunEvent::Aborted { error });
     }
+    progress.tell(RunEvent::Judged);
     let tidying = Instant::now();
     let is_signalled = matches!(ending, Err(Error::Interrupted | Error::Terminated));
     let mut signalled = None;
@@ -123,7 +124,6 @@ pub async fn conducted(
     drop(progress);
     // A panic while something was shown: what was judged is lost. The caller writes that into the files.
     let mut reporter = listening.await.map_err(|_| Error::Panicked)?;
-    reporter.settle();
     let took = started.elapsed();
     let summary = reporter.results().summarise(took, took_by_cluster, told(&tidied));
     let left_behind = tidied.iter().any(Result::is_err);
@@ -165,6 +165,8 @@ async fn insisted(signals: &mut Signals, is_signalled: bool, first: &mut Option<
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    /// The terminal is gone; `None` for who is to outlive it.
+    hangup: Option<Signal>,
 }
 
 impl Signals {
@@ -172,6 +174,7 @@ impl Signals {
         Ok(Signals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            hangup: (!outlives_terminal()).then(|| signal(SignalKind::hangup())).transpose()?,
         })
     }
 
@@ -179,8 +182,22 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => Error::Interrupted,
             _ = self.terminate.recv() => Error::Terminated,
+            Some(()) = recv(self.hangup.as_mut()) => Error::Terminated,
         }
     }
+}
+
+async fn recv(signal: Option<&mut Signal>) -> Option<()> {
+    signal?.recv().await
+}
+
+/// Whether we were started as by `nohup`, which has the kernel ignore SIGHUP; where it does not say so, it is taken for no.
+fn outlives_terminal() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // SIGHUP is the first.
+    ignored.is_some_and(|mask| mask & 1 == 1)
 }
 
 /// What becomes of every run when a second signal has ended tidying up.

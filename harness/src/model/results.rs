@@ -163,7 +163,8 @@ impl Results {
             | RunEvent::Planned { .. }
             | RunEvent::ScenarioStarted { .. }
             | RunEvent::ScenarioDoing { .. }
-            | RunEvent::WeakeningStarted { .. } => {}
+            | RunEvent::WeakeningStarted { .. }
+            | RunEvent::Judged => {}
         }
     }
 

@@ -89,7 +89,9 @@ pub enum RunEvent {
     WeakeningFinished(Box<WeakeningResult>),
     /// The proof is over.
     Proven(Box<Proof>),
-    /// Everything is judged, and this became of the waivers.
+    /// Everything is judged. What was made is removed now, which may take minutes.
+    Judged,
+    /// This became of the waivers.
     WaiversSettled(Vec<SettledWaiver>),
     /// The run is over and has tidied up.
     Finished(Summary),

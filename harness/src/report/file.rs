@@ -56,6 +56,13 @@ impl ReportFile {
             .map_err(|cause| ReportError::Write { path: self.path.clone(), cause })
     }
 
+    /// Writes what there is before the end into a plain file, which is written again then: an error shows there, if it lasts.
+    pub(super) fn draft(&mut self, results: &Results) {
+        if matches!(self.target, Target::Plain(_)) {
+            let _ = self.write(results);
+        }
+    }
+
     /// As the terminal names it: `JUnit: junit.xml`.
     pub(super) fn label(&self) -> String {
         format!("{}: {}", self.format.name, self.path.display())

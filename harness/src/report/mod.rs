@@ -111,7 +111,7 @@ pub enum ReportError {
     Print(io::Error),
 }
 
-/// Gathers the results of a session, shows them while they come, and writes them down at the end.
+/// Gathers the results of a session, shows them while they come, and writes them down when they are judged, and again at the end.
 pub struct Reporter<W: Write + Send + 'static = Stdout> {
     results: Results,
     terminal: Terminal<W>,
@@ -146,15 +146,20 @@ impl<W: Write + Send + 'static> Reporter<W> {
             let kept = self.lines.as_ref().map_or(Ok(()), |lines| lines.keep(result));
             self.keep(kept);
         }
+        let is_judged = matches!(event, RunEvent::Judged);
         let shown = self.terminal.on(&event);
         self.keep(shown);
         self.results.on(event);
+        if is_judged {
+            self.settle();
+        }
     }
 
-    /// Says what became of the waivers, when everything is judged.
-    pub fn settle(&mut self) {
+    /// Says what became of the waivers. Whoever is killed while it tidies up leaves what was judged.
+    fn settle(&mut self) {
         let settled = settle(&self.waivers, &self.results.scenarios, self.results.day());
         self.on(RunEvent::WaiversSettled(settled));
+        self.files.iter_mut().for_each(|file| file.draft(&self.results));
     }
 
     /// What has come of the session up to now.
@@ -202,12 +207,29 @@ mod tests {
             let terminal = Terminal::new(shared.clone(), look, Detail::Normal);
             let mut reporter = Reporter::new(terminal, Vec::new()).waiving(waivers);
             sample::failing().into_iter().for_each(|event| reporter.on(event));
-            reporter.settle();
+            reporter.on(RunEvent::Judged);
             let took = std::time::Duration::ZERO;
             let summary = reporter.results().summarise(took, took, String::new());
             assert_eq!((summary.failed, summary.waived, summary.bad_waivers), counts);
             assert_eq!(shared.text().contains("WAIVED  exec-interactive"), counts.1 == 1);
         }
+    }
+
+    #[test]
+    fn what_was_judged_is_written_before_it_is_tidied_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("results.json");
+        let file = ReportFile::open(&json::FORMAT, &path).unwrap();
+        let look = Look { colour: false, live: false };
+        let terminal = Terminal::new(sample::Shared::default(), look, Detail::Normal);
+        let mut reporter = Reporter::new(terminal, vec![file]);
+        let events = sample::passing().into_iter();
+        let is_end = |event: &RunEvent| matches!(event, RunEvent::Finished(_));
+        events.filter(|event| !is_end(event)).for_each(|event| reporter.on(event));
+        reporter.on(RunEvent::Judged);
+        let left = Results::read(&std::fs::read(path).unwrap()).unwrap();
+        assert_eq!((left.scenarios.len(), left.summary.is_none()), (1, true));
+        assert_eq!(ExitCode::of(&left, false), ExitCode::Broken);
     }
 
     #[test]

@@ -167,6 +167,7 @@ impl<W: Write + Send + 'static> Terminal<W> {
             }
             RunEvent::WeakeningFinished(result) => self.end_weakening(result),
             RunEvent::Planned { .. }
+            | RunEvent::Judged
             | RunEvent::Proven(_)
             | RunEvent::WaiversSettled(_)
             | RunEvent::Finished(_) => Ok(()),
@@ -258,7 +259,10 @@ fn found(results: &Results, summary: &Summary, reports: &str) -> String {
 /// A run in a line, with what came of it and what is wrong with it as a whole in lines below.
 pub fn one_line(results: &Results) -> String {
     let Results { run, kubernetes, profile, cluster, .. } = results;
-    let head = format!("run {run}, Kubernetes {kubernetes} on {cluster}, profile {profile}");
+    let head = match cluster.is_empty() {
+        true => format!("run {run}"),
+        false => format!("run {run}, Kubernetes {kubernetes} on {cluster}, profile {profile}"),
+    };
     let summary = results.summary.as_ref();
     let found = summary.map(|it| verdicts(results, it, "").trim_end().to_owned());
     let unmet = results.unmet.iter().map(|it| format!("{NOT_ACTING}: {}", it.cause));
