@@ -24,7 +24,7 @@ pub enum ExitCode {
     Panicked = 101,
     /// Ended by SIGINT.
     Interrupted = 130,
-    /// Ended by SIGTERM.
+    /// Ended by SIGTERM, or by SIGHUP.
     Terminated = 143,
 }
 
@@ -116,7 +116,7 @@ impl ExitCode {
             },
             ExitCode::Panicked => Meaning::same("a panic"),
             ExitCode::Interrupted => Meaning::same("SIGINT"),
-            ExitCode::Terminated => Meaning::same("SIGTERM"),
+            ExitCode::Terminated => Meaning::same("SIGTERM, or the end of the terminal"),
         }
     }
 

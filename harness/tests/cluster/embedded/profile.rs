@@ -50,6 +50,7 @@ pub fn trials() -> Vec<Trial> {
             programs_end_with_all_that_watches_them,
         ),
         Trial::test("embedded/interrupted/1.36", an_interrupted_run_leaves_nothing),
+        Trial::test("embedded/terminal gone/1.36", a_terminal_that_goes_ends_a_run),
         Trial::test("embedded/proxies/1.36", no_proxy_is_between_us_and_loopback),
         Trial::test("embedded/killed supervisor/1.36", a_program_ends_with_its_killed_supervisor),
         Trial::test("embedded/killed while attacking/1.36", a_run_that_loses_its_api_server_ends),
@@ -196,15 +197,38 @@ fn programs_end_with_a_killed_run() -> Result<(), Failed> {
 
 fn an_interrupted_run_leaves_nothing() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
-    let mut run = begun(folder.path())?;
-    signal("-INT", &run.id().to_string())?;
+    let run = begun(folder.path())?;
+    is_ended(folder.path(), run, &["-INT"], 130)
+}
+
+/// A run that is to outlive its terminal does. Whoever started the tests may be to outlive theirs.
+fn a_terminal_that_goes_ends_a_run() -> Result<(), Failed> {
+    for (way, signals, code) in [
+        ("--default-signal=HUP", &["-HUP"][..], 143),
+        ("--ignore-signal=HUP", &["-HUP", "-INT"], 130),
+    ] {
+        let folder = tempfile::tempdir()?;
+        let mut command = Command::new("env");
+        command.args([way, env!("CARGO_BIN_EXE_brinell"), "--cluster", "embedded"]);
+        command.env("XDG_STATE_HOME", folder.path()).stdin(Stdio::null());
+        let run = begun_by(folder.path(), command)?;
+        is_ended(folder.path(), run, signals, code)?;
+    }
+    Ok(())
+}
+
+/// Signals end a run with this code, and nothing of it is left.
+fn is_ended(state: &Path, mut run: Child, signals: &[&str], code: i32) -> Result<(), Failed> {
+    for name in signals {
+        signal(name, &run.id().to_string())?;
+    }
     let status = run.wait()?;
-    let is_running = is_named_by_a_process(&folder.path().to_string_lossy());
-    let rest = std::fs::read_dir(folder.path().join("brinell/runs"))?.count();
-    if (status.code(), is_running, rest) == (Some(130), false, 0) {
+    let is_running = is_named_by_a_process(&state.to_string_lossy());
+    let rest = std::fs::read_dir(state.join("brinell/runs"))?.count();
+    if (status.code(), is_running, rest) == (Some(code), false, 0) {
         return Ok(());
     }
-    Err(format!("{status}, programs run: {is_running}, {rest} folders left").into())
+    Err(format!("{signals:?}: {status}, programs run: {is_running}, {rest} folders left").into())
 }
 
 /// Nobody listens where these proxies are said to be.
@@ -314,7 +338,11 @@ fn supervisors(marker: &str) -> Vec<(String, String)> {
 
 /// A run whose programs have started.
 fn begun(state: &Path) -> Result<Child, Failed> {
-    let run = brinell(state).stdout(Stdio::null()).spawn()?;
+    begun_by(state, brinell(state))
+}
+
+fn begun_by(state: &Path, mut command: Command) -> Result<Child, Failed> {
+    let run = command.stdout(Stdio::null()).spawn()?;
     let runs = state.join("brinell/runs");
     wait_until("the API server writes its log", || below(&runs, "kube-apiserver.log"))?;
     Ok(run)
