@@ -140,7 +140,7 @@ impl Run {
             id: results.run.clone(),
             started: results.started.clone(),
             kubernetes: results.kubernetes.clone(),
-            is_early: results.aborted.is_some() || results.summary.is_none(),
+            is_early: results.early_end().is_some(),
         }
     }
 }

@@ -14,7 +14,7 @@ mod pair;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::model::{NOT_ACTING, Results, ScenarioResult, Verdict, WAIVED};
+use crate::model::{LEFT_BEHIND, NOT_ACTING, Results, ScenarioResult, Verdict, WAIVED};
 use crate::text::count;
 
 use attempt::Manner;
@@ -208,9 +208,11 @@ fn line(run: &Results) -> String {
 /// What changed of a run as a whole: whether it came to its end, and which controls acted.
 fn whole(pair: &Pair) -> Vec<Change> {
     let (before, after) = (pair.before.as_ref(), pair.after.as_ref());
-    let ended = |run: Option<&Results>| run.map(early_end).unwrap_or_default();
-    let mut changes: Vec<Change> =
-        loss(ENDED_EARLY, ended(before), ended(after)).into_iter().collect();
+    let ended = |run: Option<&Results>| told_of(run, Results::early_end);
+    let left = |run: Option<&Results>| told_of(run, Results::left_behind);
+    let ended = loss(ENDED_EARLY, ended(before), ended(after));
+    let left = loss(LEFT_BEHIND, left(before), left(after));
+    let mut changes: Vec<Change> = ended.into_iter().chain(left).collect();
     let (was, is) = (unmet(before), unmet(after));
     let lost = is.iter().filter(|it| !was.contains(*it));
     changes.extend(lost.filter_map(|it| loss(NOT_ACTING, String::new(), (*it).to_owned())));
@@ -224,14 +226,10 @@ fn unmet(run: Option<&Results>) -> BTreeSet<&str> {
     run.into_iter().flat_map(|run| &run.unmet).map(|it| it.control.as_str()).collect()
 }
 
-/// Why a run is not all that it should be; empty where it is.
-fn early_end(run: &Results) -> String {
-    match (&run.aborted, &run.summary) {
-        (Some(error), _) => Mask::of(Some(run)).text(error),
-        (None, None) => "it has no end".to_owned(),
-        (None, Some(summary)) if summary.left_behind => "something may be left behind".to_owned(),
-        (None, Some(_)) => String::new(),
-    }
+/// What is wrong with a run in one way; empty where nothing is.
+fn told_of(run: Option<&Results>, of: fn(&Results) -> Option<&str>) -> String {
+    let told = run.and_then(of).map(|text| Mask::of(run).text(text));
+    told.unwrap_or_default()
 }
 
 /// A change of something of which nothing should be there.

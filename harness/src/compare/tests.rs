@@ -145,7 +145,7 @@ fn a_run_that_ended_early_or_lost_a_control_is_worse() {
     early.aborted = Some("the cluster is gone".to_owned());
     let killed = Results { summary: None, ..before.clone() };
     let unmet = results(&sample::unmet());
-    for after in [early, killed, unmet] {
+    for after in [early, killed, unmet, sample::left_behind()] {
         let worse = compared(&before, &after);
         assert_eq!(ExitCode::of_comparison(&worse), ExitCode::Failed, "{}", comparison(&worse));
         let better = compared(&after, &before);

@@ -136,8 +136,7 @@ impl ExitCode {
             (None, Some(summary)) => ExitCode::of_run(summary, require_all),
             (None, None) => ExitCode::Broken,
         };
-        let left_behind = results.summary.as_ref().is_some_and(|summary| summary.left_behind);
-        let is_broken = results.aborted.is_some() || left_behind;
+        let is_broken = results.aborted.is_some() || results.left_behind().is_some();
         code.or_worse(if is_broken { ExitCode::Broken } else { ExitCode::Passed })
     }
 

@@ -82,8 +82,10 @@ fn families(runs: &[Results]) -> Vec<Family> {
             vec![(of(run, [("run", &run.run), ("kubernetes", &run.kubernetes)]), 1.0)]
         }),
         family("brinell_run_ended", "Whether it came to its end", None, |run| {
-            let is_ended = run.aborted.is_none() && run.summary.is_some();
-            vec![(of(run, []), number(is_ended))]
+            vec![(of(run, []), number(run.early_end().is_none()))]
+        }),
+        family("brinell_run_left_behind", "Whether something of it may be there still", None, |run| {
+            vec![(of(run, []), number(run.left_behind().is_some()))]
         }),
         family("brinell_run_start", "When it began", Some(Unit::Seconds), |run| {
             let began = run.started.parse::<Timestamp>().ok();
@@ -192,6 +194,17 @@ mod tests {
             let ended = text.lines().find(|line| line.starts_with("brinell_run_ended{")).unwrap();
             assert!(ended.ends_with(" 0.0") && text.ends_with("# EOF\n"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_run_that_left_something_behind_says_so() {
+        let value = |results: &Results| {
+            let text = text(results);
+            let gauge = text.lines().find(|line| line.starts_with("brinell_run_left_behind{"));
+            gauge.unwrap().rsplit(' ').next().unwrap().to_owned()
+        };
+        assert_eq!(value(&sample::left_behind()), "1.0");
+        assert_eq!(value(&sample::results(&sample::passing())), "0.0");
     }
 
     /// A label's value as a reader takes it: what follows a backslash is meant, and a quotation mark ends it.

@@ -69,12 +69,9 @@ fn rule(result: &ScenarioResult) -> Value {
 /// How the run went: its end, the controls that did not act, and what was not tried.
 fn invocation(results: &Results) -> Value {
     let note = |level: &str, text: &str| json!({"level": level, "message": message(text)});
-    let aborted = match (&results.aborted, &results.summary) {
-        (Some(error), _) => Some(note("error", error)),
-        (None, None) => Some(note("error", "it has no end")),
-        (None, Some(_)) => None,
-    };
-    let is_whole = aborted.is_none();
+    let aborted = results.early_end().map(|error| note("error", error));
+    let left = results.left_behind().map(|left| note("error", left));
+    let is_whole = aborted.is_none() && left.is_none();
     let unmet = results.unmet.iter().map(|unmet| note("error", &unmet.cause));
     let waivers = results.waivers.iter().filter(|it| it.state.is_bad());
     let waivers = waivers.map(|it| note("error", &block::settled(it)));
@@ -83,7 +80,7 @@ fn invocation(results: &Results) -> Value {
         let cause = it.cause.as_deref().unwrap_or_default();
         note("note", &format!("{}, {}: {cause}", it.verdict.label(), it.id))
     });
-    let notes = aborted.into_iter().chain(unmet).chain(waivers).chain(skipped);
+    let notes = aborted.into_iter().chain(left).chain(unmet).chain(waivers).chain(skipped);
     let notes: Vec<Value> = notes.collect();
     let mut invocation =
         json!({"executionSuccessful": is_whole, "toolExecutionNotifications": notes});
@@ -414,6 +411,11 @@ mod tests {
         assert_eq!(is_success(&sample::results(&sample::failing())), true);
         assert_eq!(is_success(&sample::results(&sample::aborted())), false);
         assert_eq!(is_success(&Results::default()), false);
+        let left = sample::left_behind();
+        assert_eq!(is_success(&left), false);
+        let note = &document(&left)["runs"][0]["invocations"][0]["toolExecutionNotifications"][0];
+        assert_eq!(note["level"], "error");
+        assert!(note["message"]["text"].as_str().unwrap().contains("brinell sweep k7f3"), "{note}");
         let waived = document(&sample::results(&sample::waived()));
         let suppressed = &waived["runs"][0]["results"][0]["suppressions"][0]["justification"];
         assert!(suppressed.as_str().unwrap().contains("team-a, until 2026-12-31"), "{suppressed}");
