@@ -98,8 +98,8 @@ impl Trend {
         let mut places: BTreeMap<String, BTreeMap<(String, String), Results>> = BTreeMap::new();
         let runs = results.iter().filter(|it| it.proof.is_none()).flat_map(Results::split);
         for run in runs.filter(|run| !run.started.is_empty()) {
-            let cluster = run.cluster.split(' ').next().unwrap_or_default();
-            let place = places.entry(format!("{cluster}, profile {}", run.profile)).or_default();
+            let name = format!("{}, profile {}", run.place(), run.profile);
+            let place = places.entry(name).or_default();
             place.insert((run.started.clone(), run.run.clone()), run);
         }
         let place = |(name, runs): (String, BTreeMap<_, Results>)| {
@@ -188,6 +188,7 @@ impl Times {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{existing, rehearsed};
     use crate::report::sample;
 
     /// Runs on three days, of which each is the events of one.
@@ -224,6 +225,18 @@ mod tests {
         assert_eq!(turns(&nights), 0);
         nights[2].profile = "open".to_owned();
         assert_eq!(Trend::of(&nights).places.len(), 2);
+        let mut clusters = nights.clone();
+        clusters[0].cluster = existing("staging");
+        clusters[1].cluster = existing("production");
+        clusters[2].cluster = rehearsed("production");
+        let trend = Trend::of(&clusters);
+        let names: Vec<&str> = trend.places.iter().map(|place| place.name.as_str()).collect();
+        let expected = [
+            "existing (production), profile hardened",
+            "existing (production, rehearsed), profile open",
+            "existing (staging), profile hardened",
+        ];
+        assert_eq!(names, expected);
         nights.push(Results::default());
         nights.push(sample::results(&sample::proof()));
         assert_eq!(Trend::of(&nights).runs(), 3);

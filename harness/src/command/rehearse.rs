@@ -14,7 +14,7 @@ use brinell::catalog::{
 };
 use brinell::cli::{Conditions, Output, RehearseArguments};
 use brinell::cluster::{Choice, Existing, Refusals};
-use brinell::model::{AUDIT_POLICY, Action, Layer, Player, Verdict};
+use brinell::model::{self, AUDIT_POLICY, Action, Layer, Player, Verdict};
 use brinell::report::{
     Detail, ExitCode, ReportFile, Reporter, Terminal, show_captured, show_not_taken,
 };
@@ -145,7 +145,7 @@ impl Rehearsed<'_> {
         let means = visit::means(profile, &self.arguments.existing, sees_log);
         let reached = Reached::new(self.catalog, profile, existing, &run, means)?;
         let left_out = self.beyond(&reached, ours)?;
-        let manner = self.manner(format!("existing ({})", self.context), left_out);
+        let manner = self.manner(model::existing(self.context), left_out);
         let work = async |made: &Made, progress: &Progress| {
             visit::begin(&reached, values, unread, &manner, made, progress).await
         };
@@ -162,7 +162,7 @@ impl Rehearsed<'_> {
     ) -> Result<Conducted, Error> {
         let Second { profile, set_up: (with_captured, entry), options, sees_log } = second;
         let plan = Plan::new(with_captured, entry, options.cluster, Vec::new());
-        let mut manner = self.manner(format!("existing ({}, rehearsed)", self.context), left_out);
+        let mut manner = self.manner(model::rehearsed(self.context), left_out);
         let work = async |made: &Made, progress: &Progress| {
             progress.tell(visit::started(&options.run, &options.kubernetes, profile, &manner));
             let folder = made.folder(&options.run)?;

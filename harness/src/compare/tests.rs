@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{Answer, Decision, Event, Log, Reason, RunEvent};
+use crate::model::{Answer, Decision, Event, Log, Reason, RunEvent, existing, rehearsed};
 use crate::report::{ExitCode, Shown, sample, show_comparison};
 
 fn results(events: &[RunEvent]) -> Results {
@@ -175,6 +175,22 @@ fn on_another_cluster_a_skip_says_nothing_and_the_head_says_so() {
     after.kubernetes = "1.37".to_owned();
     let compared = compared(&before, &after);
     assert_eq!((compared.scenarios[0].weight, compared.limits.len()), (Weight::Worse, 1));
+}
+
+#[test]
+fn of_two_existing_clusters_the_head_says_so_and_a_rehearsal_is_of_one() {
+    let on = |cluster: String| Results { cluster, ..results(&sample::passing()) };
+    let limits = |before, after| compared(&on(before), &on(after)).limits;
+    let told = limits(existing("staging"), existing("production"));
+    assert!(told[0].starts_with("existing cluster (staging, then production): "), "{told:?}");
+    assert_eq!(limits(existing("staging"), rehearsed("staging")), [""; 0]);
+    assert_eq!(limits(existing("staging"), rehearsed("production")).len(), 1);
+    // Merged ones are told apart by it.
+    let both = || {
+        let run = |id: &str, context: &str| Results { run: id.to_owned(), ..on(existing(context)) };
+        Results::merged(vec![run("a", "staging"), run("b", "production")])
+    };
+    assert_eq!(compared(&both(), &both()).in_both, 2);
 }
 
 #[test]

@@ -23,15 +23,15 @@ const SCHEMA: &str =
 const OURS: &str = "BRINELL";
 
 fn render(results: &Results) -> io::Result<Vec<u8>> {
-    let runs: Vec<Value> = results.split().iter().map(run).collect();
+    let runs: Vec<Value> =
+        results.numbered().iter().map(|(number, results)| run(*number, results)).collect();
     let document = json!({"$schema": SCHEMA, "version": "2.1.0", "runs": runs});
     let mut document = serde_json::to_vec_pretty(&document)?;
     document.push(b'\n');
     Ok(document)
 }
 
-fn run(results: &Results) -> Value {
-    let cluster = results.cluster.split(' ').next().unwrap_or_default();
+fn run(number: usize, results: &Results) -> Value {
     let rules: Vec<Value> = results.scenarios.iter().map(rule).collect();
     let found = results.scenarios.iter().enumerate();
     let found = found.flat_map(|(index, result)| found_of(results, index, result));
@@ -41,12 +41,20 @@ fn run(results: &Results) -> Value {
             "semanticVersion": env!("CARGO_PKG_VERSION"),
             "rules": rules,
         }},
-        // Code scanning tells runs apart by what stands before the last slash.
-        "automationDetails": {"id": visible(&format!("{cluster} {}/{}", results.profile, results.run))},
+        "automationDetails": {"id": visible(&id(number, results))},
         "originalUriBaseIds": {OURS: {"description": message("The sources of brinell")}},
         "invocations": [invocation(results)],
         "results": found.collect::<Vec<Value>>(),
     })
+}
+
+/// `kind hardened/97a0a8`. Code scanning tells runs apart by what stands before the last slash, and takes a later one of the same
+/// for what has become of an earlier one.
+fn id(number: usize, results: &Results) -> String {
+    let number = if number > 1 { format!(" {number}") } else { String::new() };
+    // A run that had not begun is named by its file.
+    let run = results.run.replace('/', "_");
+    format!("{} {}{number}/{run}", results.place(), results.profile)
 }
 
 fn message(text: &str) -> Value {
@@ -317,6 +325,27 @@ mod tests {
         }
         let notes = &document["runs"][0]["invocations"][0]["toolExecutionNotifications"];
         assert!(notes[0]["message"]["text"].as_str().unwrap().contains("egress-database"));
+    }
+
+    #[test]
+    fn runs_that_were_merged_are_told_apart() {
+        let run = |id: &str, cluster: &str| Results {
+            run: id.to_owned(),
+            cluster: cluster.to_owned(),
+            ..sample::results(&sample::mixed())
+        };
+        let merged = Results::merged(vec![
+            run("a", "kind (one answers)"),
+            run("b", "kind (other answers)"),
+            run("c/d.json", "existing (staging)"),
+        ]);
+        let document = document(&merged);
+        let runs = document["runs"].as_array().unwrap().iter();
+        let ids: Vec<&str> =
+            runs.map(|run| run["automationDetails"]["id"].as_str().unwrap()).collect();
+        let expected =
+            ["kind hardened/a", "kind hardened 2/b", "existing (staging) hardened/c_d.json"];
+        assert_eq!(ids, expected);
     }
 
     #[test]

@@ -329,7 +329,7 @@ const UNTOUCHED: usize = 10;
 /// `20.3 s, of which kind 15.0 s. Cluster deleted, nothing left behind.`
 fn end(results: &Results, summary: &Summary) -> String {
     let took = block::seconds(summary.took);
-    let cluster = results.cluster.split(' ').next().unwrap_or_default();
+    let cluster = results.kind();
     let by_cluster = block::seconds(summary.took_by_cluster);
     let share = match by_cluster.as_str() {
         "0.0 s" => String::new(),
