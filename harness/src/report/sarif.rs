@@ -58,12 +58,24 @@ fn id(number: usize, results: &Results) -> String {
 }
 
 fn message(text: &str) -> Value {
-    json!({"text": visible(text)})
+    json!({"text": linkless(text)})
+}
+
+/// Text in which nothing is a link, which `[words](target)` is in a message (SARIF 2.1.0, 3.11.6).
+fn linkless(text: &str) -> String {
+    let mut escaped = String::new();
+    for letter in visible(text).chars() {
+        if ['\\', '[', ']'].contains(&letter) {
+            escaped.push('\\');
+        }
+        escaped.push(letter);
+    }
+    escaped
 }
 
 /// A scenario.
 fn rule(result: &ScenarioResult) -> Value {
-    let help = format!("{}\n\nbrinell explain {}", visible(&result.fix), visible(&result.id));
+    let help = format!("{}\n\nbrinell explain {}", linkless(&result.fix), linkless(&result.id));
     let tags: Vec<String> = result.tags.iter().map(|tag| visible(tag)).collect();
     json!({
         "id": visible(&result.id),
@@ -113,7 +125,7 @@ fn found_of(results: &Results, index: usize, result: &ScenarioResult) -> Vec<Val
             "ruleIndex": index,
             "kind": kind,
             "level": level,
-            "message": message(&(text + &tried)),
+            "message": {"text": linkless(&text) + &tried},
             "locations": main,
             "relatedLocations": numbered(related),
             "partialFingerprints": {"brinell/v1": format!("{}/{what}", visible(&result.id))},
@@ -325,6 +337,40 @@ mod tests {
         }
         let notes = &document["runs"][0]["invocations"][0]["toolExecutionNotifications"];
         assert!(notes[0]["message"]["text"].as_str().unwrap().contains("egress-database"));
+    }
+
+    #[test]
+    fn what_comes_from_outside_is_no_link() {
+        /// Every text of a message.
+        fn texts(value: &Value, found: &mut Vec<String>) {
+            match value {
+                Value::Object(fields) => {
+                    found.extend(fields.get("text").and_then(Value::as_str).map(str::to_owned));
+                    fields.values().for_each(|it| texts(it, found));
+                }
+                Value::Array(items) => items.iter().for_each(|it| texts(it, found)),
+                _ => {}
+            }
+        }
+        let hostile = "\\[mend it](https://evil.example)";
+        let mut results = sample::results(&sample::hostile(hostile));
+        results.aborted = Some(hostile.to_owned());
+        results.places = vec![place((hostile, None))];
+        results.proof = sample::results(&sample::proof()).proof;
+        let weakening = &mut results.proof.as_mut().unwrap().weakenings[3];
+        (weakening.why, weakening.cause) = (hostile.to_owned(), Some(hostile.to_owned()));
+        let mut found = Vec::new();
+        texts(&document(&results), &mut found);
+        let said = found.iter().filter(|text| text.contains("evil.example")).count();
+        assert!(said > 10, "{found:?}");
+        for text in &found {
+            let text = text.replace("\\\\", "").replace("[the scenario](1)", "");
+            let mut before = None;
+            for letter in text.chars() {
+                assert!(letter != '[' || before == Some('\\'), "{text}");
+                before = Some(letter);
+            }
+        }
     }
 
     #[test]
