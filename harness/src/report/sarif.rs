@@ -1,13 +1,17 @@
 //! SARIF 2.1.0, for code scanning: a rule for each scenario, and a result for each reason for which one failed. What was not
 //! tried is told of the run, because a result that is not there is taken for one that is mended.
 
+mod proof;
+
 use std::io;
 
 use serde_json::{Value, json};
 
+use self::proof::Found;
 use super::{Format, block};
 use crate::model::{
-    AUDIT_POLICY, AttemptResult, ControlPlace, Finding, Reason, Results, ScenarioResult, Verdict,
+    AUDIT_POLICY, AttemptResult, ControlPlace, Finding, Outcome, Reason, Results,
+    ScenarioResult, Verdict,
 };
 use crate::text::visible;
 
@@ -32,9 +36,11 @@ fn render(results: &Results) -> io::Result<Vec<u8>> {
 }
 
 fn run(number: usize, results: &Results) -> Value {
-    let rules: Vec<Value> = results.scenarios.iter().map(rule).collect();
+    let proven = Found::of(results, results.scenarios.len());
+    let rules: Vec<Value> = results.scenarios.iter().map(rule).chain(proven.rules).collect();
     let found = results.scenarios.iter().enumerate();
     let found = found.flat_map(|(index, result)| found_of(results, index, result));
+    let found = found.chain(proven.results);
     json!({
         "tool": {"driver": {
             "name": "brinell",
@@ -52,9 +58,11 @@ fn run(number: usize, results: &Results) -> Value {
 /// for what has become of an earlier one.
 fn id(number: usize, results: &Results) -> String {
     let number = if number > 1 { format!(" {number}") } else { String::new() };
+    // A run must not take the place of a proof, nor a proof that of a run.
+    let proof = if results.proof.is_some() { "/prove" } else { "" };
     // A run that had not begun is named by its file.
     let run = results.run.replace('/', "_");
-    format!("{} {}{number}/{run}", results.place(), results.profile)
+    format!("{} {}{number}{proof}/{run}", results.place(), results.profile)
 }
 
 fn message(text: &str) -> Value {
@@ -100,7 +108,13 @@ fn invocation(results: &Results) -> Value {
         let cause = it.cause.as_deref().unwrap_or_default();
         note("note", &format!("{}, {}: {cause}", it.verdict.label(), it.id))
     });
+    let weakenings = results.proof.iter().flat_map(|proof| &proof.weakenings);
+    let untried = weakenings.filter(|it| it.outcome == Outcome::Skipped).map(|it| {
+        let cause = it.cause.as_deref().unwrap_or_default();
+        note("note", &format!("{}, {}: {cause}", it.outcome.label(), it.id()))
+    });
     let notes = aborted.into_iter().chain(left).chain(unmet).chain(waivers).chain(skipped);
+    let notes = notes.chain(untried);
     let notes: Vec<Value> = notes.collect();
     let mut invocation =
         json!({"executionSuccessful": is_whole, "toolExecutionNotifications": notes});
@@ -420,6 +434,42 @@ mod tests {
         results.scenarios[1].attempts[1].line = None;
         let told = lines(&results);
         assert!(told.contains(&("exec-interactive/bypassed".to_owned(), 1)), "{told:?}");
+    }
+
+    #[test]
+    fn a_proof_tells_what_it_found_and_is_no_run() {
+        let mut results = sample::results(&sample::proof());
+        let document_of = |results: &Results| document(results)["runs"][0].clone();
+        let run = document_of(&results);
+        assert_eq!(run["automationDetails"]["id"], "kind hardened/prove/k7f3");
+        let told = |it: &Value| {
+            let field = |name: &str| it[name].as_str().unwrap().to_owned();
+            let rule = &run["tool"]["driver"]["rules"][it["ruleIndex"].as_u64().unwrap() as usize];
+            assert_eq!(rule["id"], it["ruleId"]);
+            let file = it["locations"][0]["physicalLocation"]["artifactLocation"]["uri"].as_str();
+            let file = file.unwrap().rsplit('/').next().unwrap().to_owned();
+            (field("ruleId"), field("kind"), it["suppressions"].is_array(), file)
+        };
+        let found: Vec<_> = run["results"].as_array().unwrap().iter().map(told).collect();
+        let expected = [
+            ("exec-guard/fails-open", "fail", false, "control.yaml"),
+            ("exec-guard/match-policy-exact", "fail", true, "control.yaml"),
+            ("exec-guard/misses-attach", "fail", false, "control.yaml"),
+            ("exec-guard/tty-only", "open", false, "control.yaml"),
+            ("vacuous", "fail", false, "attach-sensitive-pod.yaml"),
+            ("stale", "fail", false, "deviations.yaml"),
+            ("stale", "fail", false, "deviations.yaml"),
+        ];
+        let expected = expected.map(|(rule, kind, is_known, file)| {
+            (rule.to_owned(), kind.to_owned(), is_known, file.to_owned())
+        });
+        assert_eq!(found, expected);
+        let notes = &run["invocations"][0]["toolExecutionNotifications"];
+        assert!(notes.to_string().contains("exec-guard/without-a-node"), "{notes}");
+        results.places = vec![place(("exec-guard", Some(7)))];
+        let location = &document_of(&results)["results"][0]["locations"][0]["physicalLocation"];
+        assert_eq!(location["artifactLocation"]["uri"], "mine/exec-guard.yaml");
+        assert_eq!(location["region"]["startLine"], 7);
     }
 
     fn place((control, line): (&str, Option<usize>)) -> ControlPlace {
