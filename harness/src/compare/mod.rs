@@ -260,7 +260,8 @@ fn scenario(place: &str, manner: &Manner<'_>, (before, after): Both<'_>) -> Opti
         (None, _) => (Presence::New, Vec::new()),
         (_, None) => (Presence::Gone, Vec::new()),
     };
-    let changes = told((before, after), manner);
+    let mut changes = told((before, after), manner);
+    changes.extend(lost((before, after), manner));
     let of_attempts = attempts.iter().flat_map(|attempt| &attempt.changes);
     let weight = changes.iter().chain(of_attempts).map(|change| change.weight).min()?;
     let is_skipped = |it: &ScenarioResult| it.verdict == Verdict::Skipped;
@@ -294,6 +295,19 @@ fn told((before, after): Both<'_>, manner: &Manner<'_>) -> Vec<Change> {
         changes.extend(time(was, is).filter(|_| manner.is_alike));
     }
     changes
+}
+
+/// The attempts that passed and of which none was made now: something was seen that is not seen any more, whatever became of the
+/// scenario. Where it is skipped its verdict says how that weighs.
+fn lost((before, after): Both<'_>, manner: &Manner<'_>) -> Option<Change> {
+    let (was, is) = (before?, after?);
+    let passed = was.attempts.iter().filter(|it| it.judgement.verdict == Verdict::Passed).count();
+    if passed == 0 || !is.attempts.is_empty() {
+        return None;
+    }
+    let is_worse = manner.is_alike && is.verdict != Verdict::Skipped;
+    let weight = if is_worse { Weight::Worse } else { Weight::Other };
+    Some(Change::new(weight, "attempts", format!("{passed} passed"), "none was made".to_owned()))
 }
 
 /// How much longer or shorter a scenario must have taken to be told: times differ by design.

@@ -110,6 +110,43 @@ fn another_answer_with_the_same_verdict_is_told_with_its_place() {
 }
 
 #[test]
+fn attempts_that_passed_and_were_not_made_are_told() {
+    let mut before = results(&sample::failing());
+    let attempts = &mut before.scenarios[0].attempts;
+    attempts[1].judgement.verdict = Verdict::Passed;
+    attempts[2].judgement.verdict = Verdict::Passed;
+    let change = |verdict: Verdict, cluster: &str| {
+        let mut after = before.clone();
+        (after.scenarios[0].verdict, after.cluster) = (verdict, cluster.to_owned());
+        after.scenarios[0].attempts.clear();
+        let compared = compared(&before, &after);
+        let changes = &compared.scenarios[0].changes;
+        let change = changes.iter().find(|change| change.what == "attempts").expect("told");
+        assert_eq!(change.before, "2 passed");
+        (change.weight, ExitCode::of_comparison(&compared))
+    };
+    let (worse, other) =
+        ((Weight::Worse, ExitCode::Failed), (Weight::Other, ExitCode::Passed));
+    assert_eq!(change(Verdict::Inconclusive, "kind"), worse);
+    assert_eq!(change(Verdict::Inconclusive, "embedded"), other);
+    assert_eq!(change(Verdict::Skipped, "kind"), other);
+}
+
+#[test]
+fn what_differs_by_design_is_masked_behind_line_breaks_too() {
+    let with = |run: &str, address: &str| {
+        let mut results = results(&sample::passing());
+        results.run = run.to_owned();
+        let evidence = results.scenarios[0].attempts[3].evidence.as_mut().expect("evidence");
+        let Answer::Stream(stream) = &mut evidence.answer else { panic!("another answer") };
+        stream.stdout = format!("pods:\n{run}-7\n\t{address}\u{1b}{run}\n");
+        results
+    };
+    let compared = compared(&with("97a0a8", "10.0.0.7"), &with("0c11a9", "10.0.0.9"));
+    assert!(compared.scenarios.is_empty(), "{}", comparison(&compared));
+}
+
+#[test]
 fn how_far_a_stream_had_come_and_how_long_it_took_is_no_difference() {
     let before = results(&sample::passing());
     let with = |change: fn(&mut Vec<Event>)| {
@@ -239,7 +276,12 @@ fn nothing_in_common_is_told() {
     let mut after = before.clone();
     after.scenarios[0].id = "another".to_owned();
     let code = |before, after| ExitCode::of_comparison(&compared(before, after));
-    assert_eq!(code(&before, &after), ExitCode::NothingJudged);
+    // What passed is gone, and that is said first.
+    assert_eq!(code(&before, &after), ExitCode::Failed);
+    let mut failed = before.clone();
+    failed.scenarios[0].verdict = Verdict::Failed;
+    after.scenarios.clear();
+    assert_eq!(code(&failed, &after), ExitCode::NothingJudged);
 }
 
 #[test]
