@@ -545,7 +545,7 @@ fn what_is_refused_is_in_both_results_as_well() {
     let (both, there): ([&str; 2], [&str; 2]) =
         (["1.34.json", "1.36.json"], ["there.json", "1.36.json"]);
     let upgrade = ["upgrade", "--from", "1.34", "--to", "1.36"];
-    let rehearse = ["rehearse", "--to", "1.36"];
+    let rehearse = ["rehearse", "--context", "staging", "--to", "1.36"];
     let table: [(&[&str], &[&str], &[&str], &str); 6] = [
         (&upgrade, &["-s", "exec-intercative"], &both, "there is no scenario `exec-intercative`"),
         (&upgrade, &["--nonsense"], &both, "unexpected argument '--nonsense' found"),
