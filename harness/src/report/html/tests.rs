@@ -7,7 +7,7 @@ use crate::compare::Comparison;
 use crate::model::{Proof, Reason, ScenarioResult, Vacuous};
 use crate::report::{Shown, sample, show_comparison, show_trend};
 use crate::text::is_harmless;
-use crate::trend::Trend;
+use crate::trend::{Runs, Trend};
 
 const HOSTILE: &str = "</code></details><script>alert(1)</script><img src=x onerror=alert(2)> \" onload='x' &lt; \
                        \u{1b}[31m \u{202e}evil\u{2066} \0\r\n\u{85}";
@@ -19,7 +19,9 @@ fn pages() -> Vec<String> {
     results.push(Results::merged(each.clone()));
     results.push(Results::default());
     let mut pages: Vec<Vec<u8>> = results.iter().map(|it| render(it).unwrap()).collect();
-    pages.push(show_trend(&Trend::of(&each), Shown::Html).unwrap());
+    let mut runs = Runs::default();
+    each.iter().cloned().for_each(|it| runs.add(it));
+    pages.push(show_trend(&Trend::of(&runs), Shown::Html).unwrap());
     for (before, after) in [(0, 1), (1, 2), (7, 6), (6, 7)] {
         let compared = Comparison::of(&each[before], &each[after]).unwrap();
         pages.push(show_comparison(&compared, Shown::Html).unwrap());
