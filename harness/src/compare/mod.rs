@@ -11,7 +11,7 @@ mod evidence;
 mod mask;
 mod pair;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::model::{LEFT_BEHIND, NOT_ACTING, Results, ScenarioResult, Verdict, WAIVED};
@@ -36,7 +36,12 @@ pub struct Comparison {
     pub scenarios: Vec<ScenarioChange>,
     /// How many scenarios are in both.
     pub in_both: usize,
+    /// How many scenarios had which verdict and have which one, and which way that is.
+    pub moves: BTreeMap<Move, (Weight, usize)>,
 }
+
+/// The verdicts of a scenario before and after; `None` where it is not there.
+pub type Move = (Option<Verdict>, Option<Verdict>);
 
 /// Which way something changed, the worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -139,6 +144,7 @@ impl Comparison {
             whole: pairs.iter().flat_map(whole).collect(),
             scenarios,
             in_both: pairs.iter().flat_map(Pair::scenarios).filter(is_both).count(),
+            moves: moves(&pairs),
         })
     }
 
@@ -240,6 +246,22 @@ fn loss(what: &'static str, before: String, after: String) -> Option<Change> {
         _ => Weight::Other,
     };
     (before != after).then(|| Change::new(weight, what, before, after))
+}
+
+/// All moves. Where the same one weighs more in one run than in another, it is as bad as the worst.
+fn moves(pairs: &[Pair]) -> BTreeMap<Move, (Weight, usize)> {
+    let mut moves: BTreeMap<Move, (Weight, usize)> = BTreeMap::new();
+    let verdict = |it: Option<&ScenarioResult>| it.map(|it| it.verdict);
+    for pair in pairs {
+        let is_alike = pair.is_alike();
+        for (before, after) in pair.scenarios() {
+            let (before, after) = (verdict(before), verdict(after));
+            let weight = weigh(before, after, is_alike);
+            let (worst, number) = moves.entry((before, after)).or_insert((weight, 0));
+            (*worst, *number) = ((*worst).min(weight), *number + 1);
+        }
+    }
+    moves
 }
 
 /// The scenarios of two runs that are different.

@@ -271,6 +271,23 @@ fn merged_runs_are_told_apart_and_a_proof_is_refused() {
 }
 
 #[test]
+fn every_scenario_is_counted_by_what_it_was_and_is() {
+    let before = results(&sample::mixed());
+    let mut after = before.clone();
+    after.scenarios[0].verdict = Verdict::Failed;
+    after.scenarios.remove(2);
+    let moves = compared(&before, &after).moves;
+    use Verdict::{Failed, Inconclusive, Passed, Skipped};
+    let expected = [
+        ((Some(Passed), Some(Failed)), (Weight::Worse, 1)),
+        ((Some(Failed), Some(Failed)), (Weight::Other, 1)),
+        ((Some(Skipped), None), (Weight::Other, 1)),
+        ((Some(Inconclusive), Some(Inconclusive)), (Weight::Other, 1)),
+    ];
+    assert_eq!(moves, BTreeMap::from(expected));
+}
+
+#[test]
 fn nothing_in_common_is_told() {
     let before = results(&sample::passing());
     let mut after = before.clone();
