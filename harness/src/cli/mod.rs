@@ -499,7 +499,9 @@ pub const THERE: &str = "there";
 impl Both {
     /// The files in which both results are kept, by what the runs are called.
     pub fn kept(&self, names: [&str; 2]) -> Reports {
-        self.results.as_deref().map_or_else(Reports::default, |folder| Reports::kept(folder, &names))
+        self.results
+            .as_deref()
+            .map_or_else(Reports::default, |folder| Reports::kept(folder, &names))
     }
 }
 

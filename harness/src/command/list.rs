@@ -107,10 +107,8 @@ fn planned<'a>(plan: &'a Plan) -> Vec<(&'static str, &'a str, String)> {
     let targets = plan.targets().into_iter().map(|it| ("target", it.name.as_str(), String::new()));
     let personas =
         plan.personas().into_iter().map(|it| ("persona", it.name.as_str(), String::new()));
-    let running = plan
-        .scenarios
-        .iter()
-        .map(|entry| ("run", entry.id.as_str(), entry.scenario.title.clone()));
+    let running =
+        plan.scenarios.iter().map(|entry| ("run", entry.id.as_str(), entry.scenario.title.clone()));
     let skipped = plan.skipped.iter().map(|(entry, why)| ("skip", entry.id.as_str(), why.clone()));
     let staged = controls.chain(without).chain(targets).chain(personas);
     staged.chain(running).chain(skipped).collect()

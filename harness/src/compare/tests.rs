@@ -125,8 +125,7 @@ fn attempts_that_passed_and_were_not_made_are_told() {
         assert_eq!(change.before, "2 passed");
         (change.weight, ExitCode::of_comparison(&compared))
     };
-    let (worse, other) =
-        ((Weight::Worse, ExitCode::Failed), (Weight::Other, ExitCode::Passed));
+    let (worse, other) = ((Weight::Worse, ExitCode::Failed), (Weight::Other, ExitCode::Passed));
     assert_eq!(change(Verdict::Inconclusive, "kind"), worse);
     assert_eq!(change(Verdict::Inconclusive, "embedded"), other);
     assert_eq!(change(Verdict::Skipped, "kind"), other);

@@ -11,8 +11,8 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use super::paint::Paint;
 use super::{Format, block, proof};
 use crate::model::{
-    AttemptResult, LEFT_BEHIND, Mark, Outcome, Proof, Results, Role, STALE, ScenarioResult, SettledWaiver,
-    Unmet, VACUOUS, Verdict, WAIVED, WeakeningResult,
+    AttemptResult, LEFT_BEHIND, Mark, Outcome, Proof, Results, Role, STALE, ScenarioResult,
+    SettledWaiver, Unmet, VACUOUS, Verdict, WAIVED, WeakeningResult,
 };
 use crate::text::cut;
 use crate::text::visible;

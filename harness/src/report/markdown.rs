@@ -294,7 +294,7 @@ mod tests {
     #[test]
     fn what_a_run_left_behind_stands_at_the_top() {
         let text = markdown(&sample::left_behind());
-        assert!(text.contains("\n**Left behind:** run k7f3 may have left something"), "{text}");
+        assert!(text.contains("\n**Left behind:** LEFT BEHIND: a cluster"), "{text}");
     }
 
     #[test]

@@ -88,14 +88,20 @@ fn families(runs: &[Run]) -> Vec<Family> {
     };
     vec![
         family("brinell_run", "A run: 1, with all that tells it from others", None, |run| {
-            vec![(of(run, [("run", &run.results.run), ("kubernetes", &run.results.kubernetes)]), 1.0)]
+            vec![(
+                of(run, [("run", &run.results.run), ("kubernetes", &run.results.kubernetes)]),
+                1.0,
+            )]
         }),
         family("brinell_run_ended", "Whether it came to its end", None, |run| {
             vec![(of(run, []), number(run.results.early_end().is_none()))]
         }),
-        family("brinell_run_left_behind", "Whether something of it may be there still", None, |run| {
-            vec![(of(run, []), number(run.results.left_behind().is_some()))]
-        }),
+        family(
+            "brinell_run_left_behind",
+            "Whether something of it may be there still",
+            None,
+            |run| vec![(of(run, []), number(run.results.left_behind().is_some()))],
+        ),
         family("brinell_run_start", "When it began", Some(Unit::Seconds), |run| {
             let began = run.results.started.parse::<Timestamp>().ok();
             began.map(|began| (of(run, []), began.as_second() as f64)).into_iter().collect()
@@ -129,7 +135,8 @@ fn families(runs: &[Run]) -> Vec<Family> {
             "How long a scenario took",
             Some(Unit::Seconds),
             |run| {
-                let tried = run.results.scenarios.iter().filter(|it| it.verdict != Verdict::Skipped);
+                let tried =
+                    run.results.scenarios.iter().filter(|it| it.verdict != Verdict::Skipped);
                 tried.map(|it| (of(run, [("scenario", &it.id)]), it.took.as_secs_f64())).collect()
             },
         ),
@@ -154,7 +161,8 @@ fn of<const N: usize>(run: &Run, more: [(&'static str, &String); N]) -> Labels {
 }
 
 fn verdicts(run: &Run) -> Vec<(Labels, f64)> {
-    let of_scenario = run.results.scenarios.iter().flat_map(|it| VERDICTS.map(|verdict| (it, verdict)));
+    let of_scenario =
+        run.results.scenarios.iter().flat_map(|it| VERDICTS.map(|verdict| (it, verdict)));
     let sample = |(it, verdict): (&crate::model::ScenarioResult, Verdict)| {
         let word = verdict.label().to_owned();
         let labels = [("family", &it.family), ("scenario", &it.id), ("verdict", &word)];

@@ -338,8 +338,7 @@ pub(crate) fn left_behind() -> Results {
     let mut results = results(&passing());
     let summary = results.summary.as_mut().expect("a run that ended");
     summary.left_behind = true;
-    summary.tidy = "run k7f3 may have left something behind: remove it with `brinell sweep k7f3`"
-        .to_owned();
+    summary.tidy = "LEFT BEHIND: a cluster\n`brinell sweep k7f3` tries again.".to_owned();
     results
 }
 

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use self::proof::Found;
 use super::{Format, block};
 use crate::model::{
-    AUDIT_POLICY, AttemptResult, ControlPlace, Finding, Outcome, Reason, Results,
-    ScenarioResult, Verdict,
+    AUDIT_POLICY, AttemptResult, ControlPlace, Finding, Outcome, Reason, Results, ScenarioResult,
+    Verdict,
 };
 use crate::text::visible;
 

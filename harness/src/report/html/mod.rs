@@ -49,7 +49,8 @@ fn render(results: &Results) -> io::Result<Vec<u8>> {
         parts.iter().enumerate().map(|(number, run)| Run::of(number, run)).collect();
     let title = runs.first().map_or_else(String::new, |run| run.heading.clone());
     let counts = |word: &&str| {
-        let counted = runs.iter().filter(|run| !run.families.is_empty()).flat_map(|run| &run.counts);
+        let counted =
+            runs.iter().filter(|run| !run.families.is_empty()).flat_map(|run| &run.counts);
         counted.map(|count| count.class).any(|class| class == *word)
     };
     let shown = WORDS.into_iter().filter(counts).collect();

@@ -81,7 +81,8 @@ fn a_comparison_has_the_matrix_of_verdicts() {
     let rows = document.descendants().filter(|it| it.has_tag_name("tr")).map(|row| {
         let cells = row.children().filter(|it| it.has_tag_name("th") || it.has_tag_name("td"));
         let text = |cell: Node<'_, '_>| {
-            let texts = cell.descendants().filter_map(|it| it.is_text().then(|| it.text()).flatten());
+            let texts =
+                cell.descendants().filter_map(|it| it.is_text().then(|| it.text()).flatten());
             texts.collect::<String>().trim().to_owned()
         };
         cells.map(text).collect::<Vec<_>>()

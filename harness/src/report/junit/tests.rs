@@ -58,9 +58,10 @@ fn only_a_run_that_judged_something_and_passed_is_green() {
         cases.iter().all(is_success)
     };
     let green: Vec<_> = every_kind_of_run().iter().map(is_green).collect();
-    assert_eq!(green, [
-            true, false, false, false, false, false, false, false, false, false, false, false
-        ]);
+    assert_eq!(
+        green,
+        [true, false, false, false, false, false, false, false, false, false, false, false]
+    );
 }
 
 #[test]
@@ -153,7 +154,8 @@ fn what_a_run_left_behind_is_an_error() {
     let [case] = case.as_slice() else { panic!("{suites:?}") };
     let TestStatus::Error(error) = &case.status else { panic!("{case:?}") };
     assert_eq!(error.error_type, "left behind");
-    assert!(error.message.contains("brinell sweep k7f3"), "{}", error.message);
+    assert_eq!(error.message, "LEFT BEHIND: a cluster");
+    assert!(error.text.contains("brinell sweep k7f3"), "{}", error.text);
 }
 
 #[test]
