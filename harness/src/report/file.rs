@@ -102,16 +102,12 @@ impl Target {
     }
 }
 
-/// Makes room for a whole document. Where there is none the file stays as it is.
+/// Makes room for a whole document, which changes nothing of what is in the file.
 fn make_room(file: &File, needed: usize) -> io::Result<()> {
-    let before = file.metadata()?.len();
-    match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, needed as u64) {
+    match rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, 0, needed as u64) {
         // Not every file system can say it before it is written.
-        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
-        Err(error) => {
-            file.set_len(before)?;
-            Err(error.into())
-        }
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+        made => Ok(made?),
     }
 }
 
