@@ -291,7 +291,8 @@ fn nothing_in_common_is_told() {
     let before = results(&sample::passing());
     let mut after = before.clone();
     after.scenarios[0].id = "another".to_owned();
-    let code = |before, after| ExitCode::of_comparison(&compared(before, after));
+    let code =
+        |before: &Results, after: &Results| ExitCode::of_comparison(&compared(before, after));
     // What passed is gone, and that is said first.
     assert_eq!(code(&before, &after), ExitCode::Failed);
     let mut failed = before.clone();

@@ -77,7 +77,7 @@ fn assert_broken(home: &Home, engine: &str, expected: &[&str]) -> Ran {
     assert_eq!(ran.code, Some(4), "{ran:?}");
     let junit = fs::read_to_string(home.path("junit.xml")).expect("written");
     let xml = Document::parse(&junit).expect("XML");
-    let error = the_only_case(&xml).children().find(|node| node.has_tag_name("error"));
+    let error = case(&xml, "setup").children().find(|node| node.has_tag_name("error"));
     let error = error.expect("an error").text().expect("text");
     let results = fs::read(home.path("results.json")).expect("written");
     let aborted = support::results(&results).aborted.expect("aborted");
@@ -89,8 +89,10 @@ fn assert_broken(home: &Home, engine: &str, expected: &[&str]) -> Ran {
     ran
 }
 
-fn the_only_case<'a>(xml: &'a Document) -> Node<'a, 'a> {
-    let cases: Vec<_> = xml.descendants().filter(|node| node.has_tag_name("testcase")).collect();
+/// The one case of this name.
+fn case<'a>(xml: &'a Document, name: &str) -> Node<'a, 'a> {
+    let cases = xml.descendants().filter(|node| node.has_tag_name("testcase"));
+    let cases: Vec<_> = cases.filter(|node| node.attribute("name") == Some(name)).collect();
     assert_eq!(cases.len(), 1);
     cases[0]
 }
@@ -687,6 +689,9 @@ fn what_a_dying_engine_keeps_is_named_and_swept_later() {
     let [run] = home.runs().try_into().expect("one run");
     assert_says(&ran.stdout, "LEFT BEHIND: `docker");
     assert_says(&ran.stdout, &format!("`brinell sweep {run}` tries again."));
+    let junit = fs::read_to_string(home.path("junit.xml")).expect("written");
+    let xml = Document::parse(&junit).expect("XML");
+    assert!(case(&xml, "removal").children().any(|node| node.has_tag_name("error")), "{junit}");
     fs::remove_file(home.path("engine-is-dead")).expect("there");
     let swept = self::ran(brinell(&home, "dying").arg("sweep"));
     assert_eq!((swept.code, swept.stdout), (Some(0), format!("{run}: removed, 1 things\n")));
