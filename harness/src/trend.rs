@@ -12,6 +12,10 @@ pub struct Trend {
     pub places: Vec<Place>,
 }
 
+/// The runs that a trend is of, as far as it tells of them.
+#[derive(Debug, Default)]
+pub struct Runs(BTreeMap<String, BTreeMap<(String, String), Results>>);
+
 /// The runs on one cluster with one profile.
 #[derive(Debug)]
 pub struct Place {
@@ -92,20 +96,12 @@ impl Seen {
 }
 
 impl Trend {
-    /// The trend of these results, in whatever order they come. A run that is in two of them counts once, a proof not at all,
-    /// and neither does a run that had not begun.
-    pub fn of(results: &[Results]) -> Trend {
-        let mut places: BTreeMap<String, BTreeMap<(String, String), Results>> = BTreeMap::new();
-        let runs = results.iter().filter(|it| it.proof.is_none()).flat_map(Results::split);
-        for run in runs.filter(|run| !run.started.is_empty()) {
-            let cluster = run.cluster.split(' ').next().unwrap_or_default();
-            let place = places.entry(format!("{cluster}, profile {}", run.profile)).or_default();
-            place.insert((run.started.clone(), run.run.clone()), run);
-        }
-        let place = |(name, runs): (String, BTreeMap<_, Results>)| {
-            Place::of(name, &runs.into_values().collect::<Vec<_>>())
+    /// The trend of these runs, in whatever order they come.
+    pub fn of(runs: &Runs) -> Trend {
+        let place = |(name, runs): (&String, &BTreeMap<_, Results>)| {
+            Place::of(name.clone(), &runs.values().collect::<Vec<_>>())
         };
-        Trend { places: places.into_iter().map(place).collect() }
+        Trend { places: runs.0.iter().map(place).collect() }
     }
 
     /// How many runs there are.
@@ -114,8 +110,25 @@ impl Trend {
     }
 }
 
+impl Runs {
+    /// Adds the runs of a result. One that is there already counts once, a proof not at all, and neither does a run that had not
+    /// begun.
+    pub fn add(&mut self, mut results: Results) {
+        if results.proof.is_some() {
+            return;
+        }
+        // What a scenario is made of is most of a result, and nothing of it is told.
+        results.scenarios.iter_mut().for_each(|scenario| scenario.attempts = Vec::new());
+        for run in results.split().into_iter().filter(|run| !run.started.is_empty()) {
+            let name = format!("{}, profile {}", run.place(), run.profile);
+            let place = self.0.entry(name).or_default();
+            place.insert((run.started.clone(), run.run.clone()), run);
+        }
+    }
+}
+
 impl Place {
-    fn of(name: String, runs: &[Results]) -> Place {
+    fn of(name: String, runs: &[&Results]) -> Place {
         let by_id: Vec<BTreeMap<&str, &ScenarioResult>> = runs
             .iter()
             .map(|run| run.scenarios.iter().map(|it| (it.id.as_str(), it)).collect())
@@ -130,7 +143,7 @@ impl Place {
         };
         let mut courses: Vec<Course> = all.into_iter().filter_map(course).collect();
         courses.sort_by_key(|course| std::cmp::Reverse(course.turns.last().map(|turn| turn.run)));
-        Place { name, runs: runs.iter().map(Run::of).collect(), courses }
+        Place { name, runs: runs.iter().map(|run| Run::of(run)).collect(), courses }
     }
 }
 
@@ -140,7 +153,7 @@ impl Run {
             id: results.run.clone(),
             started: results.started.clone(),
             kubernetes: results.kubernetes.clone(),
-            is_early: results.aborted.is_some() || results.summary.is_none(),
+            is_early: results.early_end().is_some(),
         }
     }
 }
@@ -188,6 +201,7 @@ impl Times {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{existing, rehearsed};
     use crate::report::sample;
 
     /// Runs on three days, of which each is the events of one.
@@ -201,12 +215,26 @@ mod tests {
         days.iter().enumerate().map(night).collect()
     }
 
+    fn trend(results: &[Results]) -> Trend {
+        let mut runs = Runs::default();
+        results.iter().cloned().for_each(|it| runs.add(it));
+        Trend::of(&runs)
+    }
+
+    #[test]
+    fn of_a_result_only_what_is_told_is_kept() {
+        let mut runs = Runs::default();
+        nights().into_iter().for_each(|it| runs.add(it));
+        let kept = runs.0.values().flat_map(BTreeMap::values).flat_map(|run| &run.scenarios);
+        assert!(kept.clone().count() == 3 && kept.clone().all(|it| it.attempts.is_empty()));
+    }
+
     #[test]
     fn a_turn_is_found_whatever_the_order_of_the_files() {
         let mut nights = nights();
         nights.rotate_left(1);
         nights.push(nights[0].clone());
-        let trend = Trend::of(&nights);
+        let trend = trend(&nights);
         let [place] = trend.places.as_slice() else { panic!("{trend:?}") };
         assert_eq!((place.name.as_str(), place.runs.len()), ("kind, profile hardened", 3));
         let turns = &place.courses[0].turns;
@@ -220,12 +248,24 @@ mod tests {
     fn a_run_without_the_scenario_is_no_turn_and_other_places_are_apart() {
         let mut nights = nights();
         nights[1].scenarios.clear();
-        let turns = |nights: &[Results]| Trend::of(nights).places[0].courses[0].turns.len();
+        let turns = |nights: &[Results]| trend(nights).places[0].courses[0].turns.len();
         assert_eq!(turns(&nights), 0);
         nights[2].profile = "open".to_owned();
-        assert_eq!(Trend::of(&nights).places.len(), 2);
+        assert_eq!(trend(&nights).places.len(), 2);
+        let mut clusters = nights.clone();
+        clusters[0].cluster = existing("staging");
+        clusters[1].cluster = existing("production");
+        clusters[2].cluster = rehearsed("production");
+        let places = trend(&clusters).places;
+        let names: Vec<&str> = places.iter().map(|place| place.name.as_str()).collect();
+        let expected = [
+            "existing (production), profile hardened",
+            "existing (production, rehearsed), profile open",
+            "existing (staging), profile hardened",
+        ];
+        assert_eq!(names, expected);
         nights.push(Results::default());
         nights.push(sample::results(&sample::proof()));
-        assert_eq!(Trend::of(&nights).runs(), 3);
+        assert_eq!(trend(&nights).runs(), 3);
     }
 }

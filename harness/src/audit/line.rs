@@ -6,10 +6,8 @@ use std::sync::{Arc, LazyLock};
 use regex::Regex;
 use serde_json::{Map, Value};
 
+use crate::model::{LEFT_OUT, is_patch};
 use crate::text::without_credentials;
-
-/// What stands in the place of what is left out.
-pub(super) const LEFT_OUT: &str = "left out by brinell";
 
 /// What was sent, and what was answered.
 const REQUEST: &str = "requestObject";
@@ -23,10 +21,6 @@ const KINDS: [&str; 4] = ["Secret", "SecretList", "TokenRequest", "TokenReview"]
 
 /// The annotation in which kubectl keeps an object once more, as text.
 const APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
-
-/// What the annotations of an event begin with in which the API server writes what a webhook changed
-/// (`k8s.io/apiserver/pkg/admission/plugin/webhook/mutating`).
-const PATCHES: &str = "patch.webhook.admission.k8s.io/";
 
 /// Fields of the API that are called as a credential is and say where one is.
 const PLACES: [&str; 6] =
@@ -74,7 +68,7 @@ pub(super) fn keepable(line: &[u8], canaries: [&[u8]; 2]) -> Option<Arc<str>> {
         *answer = LEFT_OUT.into();
     }
     let notes = event.get_mut("annotations").and_then(Value::as_object_mut);
-    for (_, note) in notes.into_iter().flatten().filter(|(name, _)| name.starts_with(PATCHES)) {
+    for (_, note) in notes.into_iter().flatten().filter(|(name, _)| is_patch(name)) {
         *note = LEFT_OUT.into();
     }
     for user in ["user", "impersonatedUser"] {
@@ -248,7 +242,8 @@ mod tests {
         let sent = json!({"kind": "Pod", "metadata": {"name": "own"}, "spec": spec});
         let given = json!({"kind": "PodList", "items": [{"metadata": {"name": "of-others"}}]});
         let mut both = event("create", "pods", sent.clone(), given.clone());
-        both["annotations"] = json!({format!("{PATCHES}round_0_index_0"): "of-others", "a": "b"});
+        both["annotations"] =
+            json!({"patch.webhook.admission.k8s.io/round_0_index_0": "of-others", "a": "b"});
         both["user"] = json!({"username": "jane", "extra": {"assertion": ["of-others"]}});
         let line = kept(&both);
         assert!(!line.contains("of-others") && line.contains("jane"), "{line}");

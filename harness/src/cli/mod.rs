@@ -1,11 +1,11 @@
 //! The arguments of the command line, as types. What is done with them is in `main.rs` and `command`.
 
+mod broken;
 mod reports;
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use reports::Reports;
 
@@ -493,6 +493,18 @@ pub struct Both {
     pub results: Option<PathBuf>,
 }
 
+/// What the results of a cluster that is there are called.
+pub const THERE: &str = "there";
+
+impl Both {
+    /// The files in which both results are kept, by what the runs are called.
+    pub fn kept(&self, names: [&str; 2]) -> Reports {
+        self.results
+            .as_deref()
+            .map_or_else(Reports::default, |folder| Reports::kept(folder, &names))
+    }
+}
+
 /// What a run or a proof shows and writes.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Output {
@@ -508,34 +520,6 @@ pub struct Output {
     /// Show each attempt's request and answer too
     #[arg(short, long, help_heading = "Results")]
     pub verbose: bool,
-}
-
-impl Output {
-    /// The reports that arguments ask for although they cannot be parsed. Only a run, a proof and a merge
-    /// write reports.
-    pub fn of_broken(arguments: &[OsString]) -> Output {
-        let mut output = Output::default();
-        let cli = Cli::command();
-        let mut others =
-            cli.get_subcommands().filter(|it| !["merge", "prove"].contains(&it.get_name()));
-        if others.any(|command| arguments.iter().any(|word| word == command.get_name())) {
-            return output;
-        }
-        let mut words = arguments.iter().take_while(|word| *word != "--").peekable();
-        let mut others = Vec::new();
-        while let Some(word) = words.next() {
-            let text = word.to_string_lossy();
-            let (name, value) = text.split_once('=').unzip();
-            let is_value = |next: &&OsString| !next.as_encoded_bytes().starts_with(b"-");
-            let is_report = output.reports.add(name.unwrap_or(&text), || {
-                value.map(PathBuf::from).or_else(|| words.next_if(is_value).map(PathBuf::from))
-            });
-            others.extend((!is_report).then(|| PathBuf::from(word)));
-        }
-        // What is read is not written, whatever was meant.
-        output.reports.spare(&others);
-        output
-    }
 }
 
 /// A day.

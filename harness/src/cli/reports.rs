@@ -11,6 +11,9 @@ use crate::report::{FORMATS, Format, ReportError, ReportFile, endings};
 /// The flag that knows the format by the file's ending.
 const REPORT: &str = "report";
 
+/// The flag that keeps results in a folder.
+const KEPT: &str = "results";
+
 /// The report files that are asked for.
 #[derive(Debug, Clone, Default)]
 pub struct Reports(Vec<Asked>);
@@ -80,20 +83,29 @@ impl Reports {
         self.0.retain(|asked| !files.contains(&resolved(&asked.path)));
     }
 
-    /// Adds a file where a word such as `--json` asks for one. `path` is what stands behind it.
-    /// Returns whether the word is one that does.
-    pub(super) fn add(&mut self, word: &str, path: impl FnOnce() -> Option<PathBuf>) -> bool {
-        let Some(word) = word.strip_prefix("--") else { return false };
-        if word == REPORT {
-            let asked = path().and_then(|path| Some((Format::of(&path).ok()?, path)));
-            self.0.extend(asked.map(|(format, path)| Asked { flag: REPORT, format, path }));
-            return true;
-        }
-        let Some((format, _)) = flags().find(|(format, _)| word == format.word) else {
-            return false;
+    /// Adds a file where a flag such as `json` asks for one. Returns whether it is one that does.
+    pub(super) fn add(&mut self, flag: &str, path: &Path) -> bool {
+        let format = match flag {
+            REPORT => Format::of(path).ok(),
+            flag => match flags().find(|(format, _)| format.word == flag) {
+                Some((format, _)) => Some(format),
+                None => return false,
+            },
         };
-        self.0.extend(path().map(|path| Asked { flag: format.word, format, path }));
+        let flag = format.filter(|_| flag != REPORT).map_or(REPORT, |format| format.word);
+        let path = path.to_owned();
+        self.0.extend(format.map(|format| Asked { flag, format, path }));
         true
+    }
+
+    /// The results of runs, each in a file of its name: `1.36.json`. What could not be a file's name is none of a run.
+    pub(super) fn kept(folder: &Path, names: &[&str]) -> Reports {
+        let names = names.iter().filter(|name| !name.contains('/'));
+        let asked = names.filter_map(|name| {
+            let path = folder.join(format!("{name}.json"));
+            Some(Asked { flag: KEPT, format: Format::of(&path).ok()?, path })
+        });
+        Reports(asked.collect())
     }
 }
 

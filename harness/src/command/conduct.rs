@@ -298,10 +298,15 @@ pub fn reports(asked: &Reports) -> Result<Vec<ReportFile>, Error> {
 
 /// Writes into the reports why there is no run: those of an earlier one must not be taken for this one's.
 pub fn refuse(arguments: &Output, message: &str) {
-    let mut results = Results::default();
-    results.on(RunEvent::Aborted { error: message.to_owned() });
     for file in arguments.reports.each() {
         // A report that cannot be written is the lesser trouble: why there is no run is on the terminal.
-        let _ = file.and_then(|mut file| file.write(&results));
+        let _ = file.and_then(|mut file| file.write(&refusal(message)));
     }
+}
+
+/// What is in the reports of a run that was not begun.
+pub fn refusal(message: &str) -> Results {
+    let mut results = Results::default();
+    results.on(RunEvent::Aborted { error: text::without_credentials(message) });
+    results
 }

@@ -1,6 +1,5 @@
 //! What there is and what would run: nothing here changes anything.
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::slice;
 
@@ -74,21 +73,25 @@ pub async fn plan(arguments: PlanArguments) -> Result<ExitCode, Error> {
         // A run would end where it cannot be read.
         reached.pull_credentials().await?;
         let (told, meant) = (reached.existing.told(), reached.meant());
-        return show(&plan, &profile, &format!("existing ({told}{meant})"));
+        return print(told_of(&plan, &profile, &format!("existing ({told}{meant})")).as_bytes());
     }
     let choice = Choice::make(selection.cluster).await;
     let plan = Plan::new(&catalog, &profile, choice.cluster, entries);
-    show(&plan, &profile, &format!("{} ({})", choice.cluster.name(), choice.why))
+    let cluster = format!("{} ({})", choice.cluster.name(), choice.why);
+    print(told_of(&plan, &profile, &cluster).as_bytes())
 }
 
-fn show(plan: &Plan<'_>, profile: &ProfileEntry, cluster: &str) -> Result<ExitCode, Error> {
-    let title = visible(&profile.profile.title);
-    let mut answer = format!("cluster {cluster}\nprofile {}: {title}\n", plan.profile);
-    for (kind, name, about) in planned(plan) {
+/// A plan in lines: what a cluster or a catalog says in any of them is text.
+fn told_of(plan: &Plan<'_>, profile: &ProfileEntry, cluster: &str) -> String {
+    let head = [
+        format!("cluster {cluster}"),
+        format!("profile {}: {}", plan.profile, profile.profile.title),
+    ];
+    let parts = planned(plan).into_iter().map(|(kind, name, about)| {
         let about = if about.is_empty() { about } else { format!(": {about}") };
-        writeln!(answer, "  {kind:7}  {name}{about}").expect("writing to memory does not fail");
-    }
-    print(answer.as_bytes())
+        format!("  {kind:7}  {name}{about}")
+    });
+    head.into_iter().chain(parts).map(|line| visible(&line) + "\n").collect()
 }
 
 /// What a plan holds: of which kind, its name, and what there is to say about it.
@@ -104,11 +107,33 @@ fn planned<'a>(plan: &'a Plan) -> Vec<(&'static str, &'a str, String)> {
     let targets = plan.targets().into_iter().map(|it| ("target", it.name.as_str(), String::new()));
     let personas =
         plan.personas().into_iter().map(|it| ("persona", it.name.as_str(), String::new()));
-    let running = plan
-        .scenarios
-        .iter()
-        .map(|entry| ("run", entry.id.as_str(), visible(&entry.scenario.title)));
+    let running =
+        plan.scenarios.iter().map(|entry| ("run", entry.id.as_str(), entry.scenario.title.clone()));
     let skipped = plan.skipped.iter().map(|(entry, why)| ("skip", entry.id.as_str(), why.clone()));
     let staged = controls.chain(without).chain(targets).chain(personas);
     staged.chain(running).chain(skipped).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::command::HARDENED;
+
+    #[test]
+    fn what_a_cluster_says_draws_nothing_in_a_plan() {
+        let catalog = Catalog::load(None).expect("our catalog");
+        let profile = catalog.profile(HARDENED).expect("a profile of ours");
+        let entries = catalog.scenarios.iter().collect();
+        let mut plan = Plan::new(&catalog, &profile, Choice::to_rehearse().cluster, entries);
+        let hostile = "no\n  run      everything\u{1b}[2J";
+        let id = plan.scenarios.first().expect("one that runs").id.clone();
+        let lines = |plan: &Plan<'_>| told_of(plan, &profile, hostile).lines().count();
+        let before = lines(&plan);
+        plan.skip(&BTreeMap::from([(id, hostile.to_owned())]));
+        let told = told_of(&plan, &profile, hostile);
+        assert!(!told.contains('\u{1b}') && told.contains("no\\n  run"), "{told}");
+        assert!(told.lines().count() <= before, "{told}");
+    }
 }

@@ -5,6 +5,7 @@ pub mod compare;
 mod conduct;
 mod error;
 pub mod image;
+mod kept;
 pub mod list;
 pub mod merge;
 pub mod new;

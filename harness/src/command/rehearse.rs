@@ -12,9 +12,9 @@ use brinell::catalog::{
     CAPTURED, Captured, Catalog, Entry, File, Files, Handed, Lacks, NewFile, Planned, Problems,
     ProfileEntry, captured, identity, is_of_roles, rests_on,
 };
-use brinell::cli::{Conditions, Output, RehearseArguments};
+use brinell::cli::{Conditions, Output, RehearseArguments, THERE};
 use brinell::cluster::{Choice, Existing, Refusals};
-use brinell::model::{AUDIT_POLICY, Action, Layer, Player, Verdict};
+use brinell::model::{self, AUDIT_POLICY, Action, Layer, Player, Verdict};
 use brinell::report::{
     Detail, ExitCode, ReportFile, Reporter, Terminal, show_captured, show_not_taken,
 };
@@ -23,13 +23,11 @@ use brinell::text;
 use serde_json::Value;
 
 use super::conduct::{Conducted, Made, conducted, options};
+use super::kept::Kept;
 use super::new::write_all;
-use super::upgrade::{compare, early_end, report};
+use super::upgrade::{compare, early_end};
 use super::visit::{self, DEADLINE, Manner, Reached};
 use super::{Asked, Error, asked, catalog, print};
-
-/// What the results of the cluster that is there are called.
-const THERE: &str = "there";
 
 /// What no API tells.
 const UNKNOWN: &str = "the API server's settings, which nobody handed in: --settings FILE, `flags: {}` where it has none of its own";
@@ -38,9 +36,16 @@ const UNKNOWN: &str = "the API server's settings, which nobody handed in: --sett
 const REVIEWS: &str =
     "a review reads all that a cluster has, of which only what decides is captured";
 
-/// Captures what decides on the cluster that is there, runs on it and on an embedded one of the other version, and says what is
-/// worse, better or otherwise different there.
+/// Runs on the cluster that is there and on one of the other version with what decides on it, and says what is worse, better or
+/// otherwise different there.
 pub async fn rehearse(arguments: RehearseArguments) -> Result<ExitCode, Error> {
+    let mut kept = Kept::open(&arguments.both, [THERE, &arguments.to])?;
+    let ended = on_both(arguments, &mut kept).await;
+    ended.inspect_err(|error| kept.refuse(error))
+}
+
+/// Captures what decides on the cluster that is there, and runs on it and on an embedded one of the other version.
+async fn on_both(arguments: RehearseArguments, kept: &mut Kept) -> Result<ExitCode, Error> {
     let RehearseArguments { to, existing: place_arguments, selection, .. } = &arguments;
     let catalog = catalog(&selection.catalogs)?;
     let Asked { mut profile, place, .. } = asked(&catalog, selection, place_arguments)?;
@@ -50,10 +55,6 @@ pub async fn rehearse(arguments: RehearseArguments) -> Result<ExitCode, Error> {
     see_log(&mut profile, &handed)?;
     let choice = Choice::to_rehearse();
     let options = options(&conditions(&arguments), choice.cluster, DEADLINE)?;
-    let file = |name: &str| {
-        arguments.both.results.as_deref().map(|folder| report(folder, name)).transpose()
-    };
-    let files = [file(THERE)?, file(to)?].map(|file| file.into_iter().collect());
     see_empty(arguments.captured.as_deref())?;
 
     let existing = visit::reach(place, place_arguments).await?;
@@ -82,14 +83,13 @@ pub async fn rehearse(arguments: RehearseArguments) -> Result<ExitCode, Error> {
         catalog: &catalog,
         context: &context,
     };
-    let [before, after] = files;
-    let (there, sees_log) = rehearsal.run_there(&profile, existing, &ours, before).await?;
+    let (there, sees_log) = rehearsal.run_there(&profile, existing, &ours, kept).await?;
     if let Some(code) = early_end(&there) {
         return Ok(code);
     }
     let second = Second { profile: &other, set_up: &set_up, options, sees_log };
     let mut refused = Refusals::new();
-    let here = rehearsal.run_here(second, skipped(&there), after, &mut refused).await?;
+    let here = rehearsal.run_here(second, skipped(&there), kept, &mut refused).await?;
     print(show_not_taken(&refused, to).as_bytes())?;
     if let Some(code) = early_end(&here) {
         return Ok(code);
@@ -132,7 +132,7 @@ impl Rehearsed<'_> {
         profile: &ProfileEntry,
         mut existing: Existing,
         ours: &[&Planned],
-        files: Vec<ReportFile>,
+        kept: &mut Kept,
     ) -> Result<(Conducted, bool), Error> {
         let run = text::random_hex(3);
         let values = run::values(&run, &existing.access.image, &BTreeSet::new())
@@ -145,11 +145,11 @@ impl Rehearsed<'_> {
         let means = visit::means(profile, &self.arguments.existing, sees_log);
         let reached = Reached::new(self.catalog, profile, existing, &run, means)?;
         let left_out = self.beyond(&reached, ours)?;
-        let manner = self.manner(format!("existing ({})", self.context), left_out);
+        let manner = self.manner(model::existing(self.context), left_out);
         let work = async |made: &Made, progress: &Progress| {
             visit::begin(&reached, values, unread, &manner, made, progress).await
         };
-        Ok((told(work, files).await?, sees_log))
+        Ok((told(work, kept.next()).await?, sees_log))
     }
 
     /// Runs on a cluster of ours with what was captured.
@@ -157,12 +157,12 @@ impl Rehearsed<'_> {
         &self,
         second: Second<'_>,
         left_out: BTreeMap<String, String>,
-        files: Vec<ReportFile>,
+        kept: &mut Kept,
         refused: &mut Refusals,
     ) -> Result<Conducted, Error> {
         let Second { profile, set_up: (with_captured, entry), options, sees_log } = second;
         let plan = Plan::new(with_captured, entry, options.cluster, Vec::new());
-        let mut manner = self.manner(format!("existing ({}, rehearsed)", self.context), left_out);
+        let mut manner = self.manner(model::rehearsed(self.context), left_out);
         let work = async |made: &Made, progress: &Progress| {
             progress.tell(visit::started(&options.run, &options.kubernetes, profile, &manner));
             let folder = made.folder(&options.run)?;
@@ -194,7 +194,7 @@ impl Rehearsed<'_> {
             rehearsal.while_there(visiting).await??;
             Ok(rehearsal.made_in())
         };
-        told(work, files).await
+        told(work, kept.next()).await
     }
 
     fn manner(&self, called: String, left_out: BTreeMap<String, String>) -> Manner<'_> {

@@ -4,6 +4,7 @@ use brinell::cli::{SweepArguments, There};
 use brinell::cluster::{self, Swept, Way};
 use brinell::model::Context;
 use brinell::report::ExitCode;
+use brinell::text::visible;
 
 use super::{Error, print};
 
@@ -68,5 +69,17 @@ fn told(run: &str, became: &Swept, command: &str) -> String {
             format!("was not started from here; `{command}` removes it all the same")
         }
     };
-    format!("{run}: {told}\n")
+    format!("{run}: {told}").lines().map(|line| visible(line) + "\n").collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_cluster_says_draws_nothing() {
+        let failed = Swept::Failed("it says \u{1b}[2J\nand more".to_owned());
+        let told = told("97a0a8", &failed, "brinell sweep 97a0a8");
+        assert!(!told.contains('\u{1b}') && told.ends_with("\nand more\n"), "{told}");
+    }
 }

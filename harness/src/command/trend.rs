@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use brinell::input::Unreadable;
 use brinell::model::Results;
 use brinell::report::{ExitCode, ReportError, Shown, show_trend};
-use brinell::trend::Trend;
+use brinell::trend::{Runs, Trend};
 
 use super::report::read;
 use super::{Error, complain, print};
@@ -13,16 +13,16 @@ use super::{Error, complain, print};
 /// Reads all results, and says when each scenario turned. In a folder there may be files that are none: each is told, and left
 /// out.
 pub fn trend(paths: &[PathBuf], shown: Shown) -> Result<ExitCode, Error> {
-    let mut results = Vec::new();
+    let mut runs = Runs::default();
     for path in paths {
         if path.is_dir() {
             let read = files(path)?.into_iter().map(|file| read(&file, Results::read));
-            results.extend(read.filter_map(|read| read.inspect_err(complain).ok()));
+            read.filter_map(|read| read.inspect_err(complain).ok()).for_each(|it| runs.add(it));
         } else {
-            results.push(read(path, Results::read)?);
+            runs.add(read(path, Results::read)?);
         }
     }
-    let trend = Trend::of(&results);
+    let trend = Trend::of(&runs);
     print(&show_trend(&trend, shown).map_err(ReportError::Print)?)?;
     Ok(if trend.runs() == 0 { ExitCode::NothingJudged } else { ExitCode::Passed })
 }

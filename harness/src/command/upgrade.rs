@@ -1,6 +1,5 @@
 //! The check before an upgrade: the same scenarios and profile on two minor versions of Kubernetes, and what is different then.
 
-use std::path::Path;
 use std::time::Instant;
 
 use brinell::catalog::{Catalog, Entry, ProfileEntry};
@@ -9,17 +8,24 @@ use brinell::cluster::Choice;
 use brinell::compare::Comparison;
 use brinell::model::Verdict;
 use brinell::report::{
-    Detail, ExitCode, Format, ReportError, ReportFile, Reporter, Shown, Terminal, show_comparison,
+    Detail, ExitCode, ReportError, ReportFile, Reporter, Shown, Terminal, show_comparison,
 };
 use brinell::run::{Options, Plan, Progress};
 
 use super::conduct::{Conducted, Made, conducted, options};
+use super::kept::Kept;
 use super::run::{DEADLINE, begin};
 use super::{Error, catalog, chosen, print};
 
-/// Runs on both versions, one after the other, and says what is worse, better or otherwise different on the second one. Where a
-/// run ended early there is nothing to compare.
+/// Runs on both versions, and says what is worse, better or otherwise different on the second one.
 pub async fn upgrade(arguments: UpgradeArguments) -> Result<ExitCode, Error> {
+    let mut kept = Kept::open(&arguments.both, [&arguments.from, &arguments.to])?;
+    let ended = on_both(arguments, &mut kept).await;
+    ended.inspect_err(|error| kept.refuse(error))
+}
+
+/// Runs on one version after the other. Where a run ended early there is nothing to compare.
+async fn on_both(arguments: UpgradeArguments, kept: &mut Kept) -> Result<ExitCode, Error> {
     if arguments.from == arguments.to {
         return Err(Error::SameVersion(arguments.from));
     }
@@ -33,14 +39,11 @@ pub async fn upgrade(arguments: UpgradeArguments) -> Result<ExitCode, Error> {
         cluster = Some(choice.cluster);
         // Both are seen to be there before the first one is made.
         let options = options(&conditions(&arguments, version), choice.cluster, DEADLINE)?;
-        let file =
-            arguments.both.results.as_deref().map(|folder| report(folder, version)).transpose()?;
-        told.push((choice, options, file));
+        told.push((choice, options));
     }
     let mut ended = Vec::new();
-    for (choice, options, file) in told {
-        let files = file.into_iter().collect();
-        let ran = run(&catalog, &profile, &entries, choice, &options, files).await?;
+    for (choice, options) in told {
+        let ran = run(&catalog, &profile, &entries, choice, &options, kept.next()).await?;
         if let Some(code) = early_end(&ran) {
             return Ok(code);
         }
@@ -100,15 +103,6 @@ fn conditions(arguments: &UpgradeArguments, version: &str) -> Conditions {
         node_image: None,
         limits: arguments.both.limits.clone(),
     }
-}
-
-/// The file in which the results of one of the runs are kept: `1.36.json`.
-pub(super) fn report(folder: &Path, name: &str) -> Result<ReportFile, Error> {
-    let path = folder.join(format!("{name}.json"));
-    let opened = |cause| ReportError::Open { path: path.clone(), cause };
-    std::fs::create_dir_all(folder).map_err(opened)?;
-    let format = Format::of(&path).map_err(std::io::Error::other).map_err(opened)?;
-    Ok(ReportFile::open(format, &path)?)
 }
 
 /// Runs on one version. Which scenarios passed is for the comparison to say.

@@ -9,7 +9,7 @@ use brinell::cli::{Allowance, ExistingArguments, PlanArguments, RunArguments, Se
 use brinell::cluster::{
     Existing, Means, Outside, Pace, PullCredentials, ReachError, Way, lacks, namespace_prefix,
 };
-use brinell::model::{AuditSource, Context, RunEvent, WaiverEntry, Whereabouts};
+use brinell::model::{self, AuditSource, Context, RunEvent, WaiverEntry, Whereabouts};
 use brinell::report::{ExitCode, KeptLines};
 use brinell::run::{self, Plan, Progress, Visit};
 use brinell::text;
@@ -268,7 +268,7 @@ pub async fn start(
     let reached = Reached::new(catalog, profile, existing, &run, means)?;
     let manner = Manner {
         selection: &arguments.selection,
-        called: format!("existing ({})", reached.existing.way.name()),
+        called: model::existing(reached.existing.way.name()),
         left_out: BTreeMap::new(),
         require_all: arguments.output.require_all,
         jobs: arguments.conditions.limits.jobs.into(),

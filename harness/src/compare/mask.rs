@@ -4,14 +4,17 @@ use regex::{Captures, Regex};
 
 use crate::model::Results;
 
+/// Where a word begins: also behind a line break or a tab that is written as an escape.
+const BEGIN: &str = r"(?:\\[nrt]|\b)";
+
 /// What any run has of its own: UIDs, long hexadecimal numbers, times, addresses with their ports, and the ends of names that
 /// the API server chooses (k8s.io/apimachinery/pkg/util/rand: letters and digits that make no words), with the minute that a
 /// CronJob's pods have before it (getJobName in pkg/controller/cronjob/utils.go).
 const OF_ANY_RUN: &str = concat!(
-    r"(?P<uid>\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b)",
-    r"|(?P<hex>\b[0-9a-f]{16,}\b)",
-    r"|(?P<time>\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z?)",
-    r"|(?P<address>\b\d{1,3}(?:\.\d{1,3}){3}\b(?::\d{1,5}\b)?|\[[0-9a-f:]*:[0-9a-f:]*\](?::\d{1,5}\b)?|\blocalhost:\d{1,5}\b)",
+    r"(?P<uid>BEGIN[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b)",
+    r"|(?P<hex>BEGIN[0-9a-f]{16,}\b)",
+    r"|(?P<time>BEGIN\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z?)",
+    r"|(?P<address>BEGIN\d{1,3}(?:\.\d{1,3}){3}\b(?::\d{1,5}\b)?|\[[0-9a-f:]*:[0-9a-f:]*\](?::\d{1,5}\b)?|BEGINlocalhost:\d{1,5}\b)",
     r"|(?P<chosen>(?:-[bcdfghjklmnpqrstvwxz2456789]{8,10}|-\d{8})?-[bcdfghjklmnpqrstvwxz2456789]{5}\b)",
 );
 
@@ -23,9 +26,10 @@ impl Mask {
     pub(super) fn of(run: Option<&Results>) -> Mask {
         let own = match run.map(|run| run.run.as_str()) {
             None | Some("") => String::new(),
-            Some(id) => format!(r"(?P<run>\b{}(?P<number>-\d+)?\b)|", regex::escape(id)),
+            Some(id) => format!(r"(?P<run>{BEGIN}{}(?P<number>-\d+)?\b)|", regex::escape(id)),
         };
-        Mask(Regex::new(&format!("(?-u){own}{OF_ANY_RUN}")).expect("an expression of ours"))
+        let any = OF_ANY_RUN.replace("BEGIN", BEGIN);
+        Mask(Regex::new(&format!("(?-u){own}{any}")).expect("an expression of ours"))
     }
 
     /// The same text with a word for each thing that is of this run alone.
@@ -69,6 +73,8 @@ mod tests {
             ("pods \"app-29929818-x2k4z\" is", "pods \"app-CHOSEN\" is"),
             ("exec-guard, pod-security 403", "exec-guard, pod-security 403"),
             ("validating-admission-policy", "validating-admission-policy"),
+            (r"foo\n97a0a8-3\t10.0.0.7\r2026-11-20T10:00:00Z", r"fooRUN-NADDRESSTIME"),
+            ("foo\n97a0a8-3\t10.0.0.7", "foo\nRUN-N\tADDRESS"),
             ("v1.36.3, port 6443, cis-5.1.2", "v1.36.3, port 6443, cis-5.1.2"),
         ] {
             assert_eq!(mask.text(text), masked);

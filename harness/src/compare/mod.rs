@@ -11,10 +11,10 @@ mod evidence;
 mod mask;
 mod pair;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::model::{NOT_ACTING, Results, ScenarioResult, Verdict, WAIVED};
+use crate::model::{LEFT_BEHIND, NOT_ACTING, Results, ScenarioResult, Verdict, WAIVED};
 use crate::text::count;
 
 use attempt::Manner;
@@ -36,7 +36,12 @@ pub struct Comparison {
     pub scenarios: Vec<ScenarioChange>,
     /// How many scenarios are in both.
     pub in_both: usize,
+    /// How many scenarios had which verdict and have which one, and which way that is.
+    pub moves: BTreeMap<Move, (Weight, usize)>,
 }
+
+/// The verdicts of a scenario before and after; `None` where it is not there.
+pub type Move = (Option<Verdict>, Option<Verdict>);
 
 /// Which way something changed, the worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -139,6 +144,7 @@ impl Comparison {
             whole: pairs.iter().flat_map(whole).collect(),
             scenarios,
             in_both: pairs.iter().flat_map(Pair::scenarios).filter(is_both).count(),
+            moves: moves(&pairs),
         })
     }
 
@@ -208,9 +214,11 @@ fn line(run: &Results) -> String {
 /// What changed of a run as a whole: whether it came to its end, and which controls acted.
 fn whole(pair: &Pair) -> Vec<Change> {
     let (before, after) = (pair.before.as_ref(), pair.after.as_ref());
-    let ended = |run: Option<&Results>| run.map(early_end).unwrap_or_default();
-    let mut changes: Vec<Change> =
-        loss(ENDED_EARLY, ended(before), ended(after)).into_iter().collect();
+    let ended = |run: Option<&Results>| told_of(run, Results::early_end);
+    let left = |run: Option<&Results>| told_of(run, Results::left_behind);
+    let ended = loss(ENDED_EARLY, ended(before), ended(after));
+    let left = loss(LEFT_BEHIND, left(before), left(after));
+    let mut changes: Vec<Change> = ended.into_iter().chain(left).collect();
     let (was, is) = (unmet(before), unmet(after));
     let lost = is.iter().filter(|it| !was.contains(*it));
     changes.extend(lost.filter_map(|it| loss(NOT_ACTING, String::new(), (*it).to_owned())));
@@ -224,14 +232,10 @@ fn unmet(run: Option<&Results>) -> BTreeSet<&str> {
     run.into_iter().flat_map(|run| &run.unmet).map(|it| it.control.as_str()).collect()
 }
 
-/// Why a run is not all that it should be; empty where it is.
-fn early_end(run: &Results) -> String {
-    match (&run.aborted, &run.summary) {
-        (Some(error), _) => Mask::of(Some(run)).text(error),
-        (None, None) => "it has no end".to_owned(),
-        (None, Some(summary)) if summary.left_behind => "something may be left behind".to_owned(),
-        (None, Some(_)) => String::new(),
-    }
+/// What is wrong with a run in one way; empty where nothing is.
+fn told_of(run: Option<&Results>, of: fn(&Results) -> Option<&str>) -> String {
+    let told = run.and_then(of).map(|text| Mask::of(run).text(text));
+    told.unwrap_or_default()
 }
 
 /// A change of something of which nothing should be there.
@@ -242,6 +246,22 @@ fn loss(what: &'static str, before: String, after: String) -> Option<Change> {
         _ => Weight::Other,
     };
     (before != after).then(|| Change::new(weight, what, before, after))
+}
+
+/// All moves. Where the same one weighs more in one run than in another, it is as bad as the worst.
+fn moves(pairs: &[Pair]) -> BTreeMap<Move, (Weight, usize)> {
+    let mut moves: BTreeMap<Move, (Weight, usize)> = BTreeMap::new();
+    let verdict = |it: Option<&ScenarioResult>| it.map(|it| it.verdict);
+    for pair in pairs {
+        let is_alike = pair.is_alike();
+        for (before, after) in pair.scenarios() {
+            let (before, after) = (verdict(before), verdict(after));
+            let weight = weigh(before, after, is_alike);
+            let (worst, number) = moves.entry((before, after)).or_insert((weight, 0));
+            (*worst, *number) = ((*worst).min(weight), *number + 1);
+        }
+    }
+    moves
 }
 
 /// The scenarios of two runs that are different.
@@ -262,7 +282,8 @@ fn scenario(place: &str, manner: &Manner<'_>, (before, after): Both<'_>) -> Opti
         (None, _) => (Presence::New, Vec::new()),
         (_, None) => (Presence::Gone, Vec::new()),
     };
-    let changes = told((before, after), manner);
+    let mut changes = told((before, after), manner);
+    changes.extend(lost((before, after), manner));
     let of_attempts = attempts.iter().flat_map(|attempt| &attempt.changes);
     let weight = changes.iter().chain(of_attempts).map(|change| change.weight).min()?;
     let is_skipped = |it: &ScenarioResult| it.verdict == Verdict::Skipped;
@@ -296,6 +317,19 @@ fn told((before, after): Both<'_>, manner: &Manner<'_>) -> Vec<Change> {
         changes.extend(time(was, is).filter(|_| manner.is_alike));
     }
     changes
+}
+
+/// The attempts that passed and of which none was made now: something was seen that is not seen any more, whatever became of the
+/// scenario. Where it is skipped its verdict says how that weighs.
+fn lost((before, after): Both<'_>, manner: &Manner<'_>) -> Option<Change> {
+    let (was, is) = (before?, after?);
+    let passed = was.attempts.iter().filter(|it| it.judgement.verdict == Verdict::Passed).count();
+    if passed == 0 || !is.attempts.is_empty() {
+        return None;
+    }
+    let is_worse = manner.is_alike && is.verdict != Verdict::Skipped;
+    let weight = if is_worse { Weight::Worse } else { Weight::Other };
+    Some(Change::new(weight, "attempts", format!("{passed} passed"), "none was made".to_owned()))
 }
 
 /// How much longer or shorter a scenario must have taken to be told: times differ by design.

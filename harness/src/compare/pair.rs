@@ -41,18 +41,13 @@ fn places(results: &Results, is_one: bool) -> Result<BTreeMap<String, Results>, 
     for run in results.split() {
         let place = match is_one {
             true => String::new(),
-            false => format!("{}, profile {}", kind(&run), run.profile),
+            false => format!("{}, profile {}", run.place(), run.profile),
         };
         if places.insert(place.clone(), run).is_some() {
             return Err(NotCompared::Alike(place));
         }
     }
     Ok(places)
-}
-
-/// The kind of cluster, or an existing one.
-fn kind(run: &Results) -> &str {
-    run.cluster.split(' ').next().unwrap_or_default()
 }
 
 fn all(run: &Option<Results>) -> impl Iterator<Item = &ScenarioResult> {
@@ -85,7 +80,7 @@ impl Pair {
     /// Whether both were made on the same kind of cluster with the same profile: what one of two others cannot try says
     /// nothing of the other.
     pub(super) fn is_alike(&self) -> bool {
-        self.differing(|run| kind(run).to_owned()).is_none()
+        self.differing(|run| run.kind().to_owned()).is_none()
             && self.differing(|run| run.profile.clone()).is_none()
     }
 
@@ -97,9 +92,14 @@ impl Pair {
             let formats = formats.unwrap_or_else(|| "another than ours".to_owned());
             limits.push(format!("format ({formats}): only verdicts are compared"));
         }
-        if let Some(clusters) = self.differing(|run| kind(run).to_owned()) {
+        if let Some(clusters) = self.differing(|run| run.kind().to_owned()) {
             limits.push(format!(
                 "cluster ({clusters}): what only one of them can try is not compared, nor how long it took"
+            ));
+        }
+        if let Some(contexts) = self.contexts() {
+            limits.push(format!(
+                "existing cluster ({contexts}): two clusters, of which each may decide otherwise whatever has changed"
             ));
         }
         if let Some(profiles) = self.differing(|run| run.profile.clone()) {
@@ -112,6 +112,12 @@ impl Pair {
                 .push(format!("Kubernetes ({versions}): words may differ where nothing else does"));
         }
         limits
+    }
+
+    /// Of which existing clusters the two are, where they are of two: a rehearsal is of the one that was captured.
+    fn contexts(&self) -> Option<String> {
+        let (before, after) = (self.before.as_ref()?.context()?, self.after.as_ref()?.context()?);
+        (before != after).then(|| format!("{before}, then {after}"))
     }
 
     /// How the two differ in something: `kind, then embedded`.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{Answer, Decision, Event, Log, Reason, RunEvent};
+use crate::model::{Answer, Decision, Event, Log, Reason, RunEvent, existing, rehearsed};
 use crate::report::{ExitCode, Shown, sample, show_comparison};
 
 fn results(events: &[RunEvent]) -> Results {
@@ -110,6 +110,42 @@ fn another_answer_with_the_same_verdict_is_told_with_its_place() {
 }
 
 #[test]
+fn attempts_that_passed_and_were_not_made_are_told() {
+    let mut before = results(&sample::failing());
+    let attempts = &mut before.scenarios[0].attempts;
+    attempts[1].judgement.verdict = Verdict::Passed;
+    attempts[2].judgement.verdict = Verdict::Passed;
+    let change = |verdict: Verdict, cluster: &str| {
+        let mut after = before.clone();
+        (after.scenarios[0].verdict, after.cluster) = (verdict, cluster.to_owned());
+        after.scenarios[0].attempts.clear();
+        let compared = compared(&before, &after);
+        let changes = &compared.scenarios[0].changes;
+        let change = changes.iter().find(|change| change.what == "attempts").expect("told");
+        assert_eq!(change.before, "2 passed");
+        (change.weight, ExitCode::of_comparison(&compared))
+    };
+    let (worse, other) = ((Weight::Worse, ExitCode::Failed), (Weight::Other, ExitCode::Passed));
+    assert_eq!(change(Verdict::Inconclusive, "kind"), worse);
+    assert_eq!(change(Verdict::Inconclusive, "embedded"), other);
+    assert_eq!(change(Verdict::Skipped, "kind"), other);
+}
+
+#[test]
+fn what_differs_by_design_is_masked_behind_line_breaks_too() {
+    let with = |run: &str, address: &str| {
+        let mut results = results(&sample::passing());
+        results.run = run.to_owned();
+        let evidence = results.scenarios[0].attempts[3].evidence.as_mut().expect("evidence");
+        let Answer::Stream(stream) = &mut evidence.answer else { panic!("another answer") };
+        stream.stdout = format!("pods:\n{run}-7\n\t{address}\u{1b}{run}\n");
+        results
+    };
+    let compared = compared(&with("97a0a8", "10.0.0.7"), &with("0c11a9", "10.0.0.9"));
+    assert!(compared.scenarios.is_empty(), "{}", comparison(&compared));
+}
+
+#[test]
 fn how_far_a_stream_had_come_and_how_long_it_took_is_no_difference() {
     let before = results(&sample::passing());
     let with = |change: fn(&mut Vec<Event>)| {
@@ -145,7 +181,7 @@ fn a_run_that_ended_early_or_lost_a_control_is_worse() {
     early.aborted = Some("the cluster is gone".to_owned());
     let killed = Results { summary: None, ..before.clone() };
     let unmet = results(&sample::unmet());
-    for after in [early, killed, unmet] {
+    for after in [early, killed, unmet, sample::left_behind()] {
         let worse = compared(&before, &after);
         assert_eq!(ExitCode::of_comparison(&worse), ExitCode::Failed, "{}", comparison(&worse));
         let better = compared(&after, &before);
@@ -175,6 +211,22 @@ fn on_another_cluster_a_skip_says_nothing_and_the_head_says_so() {
     after.kubernetes = "1.37".to_owned();
     let compared = compared(&before, &after);
     assert_eq!((compared.scenarios[0].weight, compared.limits.len()), (Weight::Worse, 1));
+}
+
+#[test]
+fn of_two_existing_clusters_the_head_says_so_and_a_rehearsal_is_of_one() {
+    let on = |cluster: String| Results { cluster, ..results(&sample::passing()) };
+    let limits = |before, after| compared(&on(before), &on(after)).limits;
+    let told = limits(existing("staging"), existing("production"));
+    assert!(told[0].starts_with("existing cluster (staging, then production): "), "{told:?}");
+    assert_eq!(limits(existing("staging"), rehearsed("staging")), [""; 0]);
+    assert_eq!(limits(existing("staging"), rehearsed("production")).len(), 1);
+    // Merged ones are told apart by it.
+    let both = || {
+        let run = |id: &str, context: &str| Results { run: id.to_owned(), ..on(existing(context)) };
+        Results::merged(vec![run("a", "staging"), run("b", "production")])
+    };
+    assert_eq!(compared(&both(), &both()).in_both, 2);
 }
 
 #[test]
@@ -218,12 +270,35 @@ fn merged_runs_are_told_apart_and_a_proof_is_refused() {
 }
 
 #[test]
+fn every_scenario_is_counted_by_what_it_was_and_is() {
+    let before = results(&sample::mixed());
+    let mut after = before.clone();
+    after.scenarios[0].verdict = Verdict::Failed;
+    after.scenarios.remove(2);
+    let moves = compared(&before, &after).moves;
+    use Verdict::{Failed, Inconclusive, Passed, Skipped};
+    let expected = [
+        ((Some(Passed), Some(Failed)), (Weight::Worse, 1)),
+        ((Some(Failed), Some(Failed)), (Weight::Other, 1)),
+        ((Some(Skipped), None), (Weight::Other, 1)),
+        ((Some(Inconclusive), Some(Inconclusive)), (Weight::Other, 1)),
+    ];
+    assert_eq!(moves, BTreeMap::from(expected));
+}
+
+#[test]
 fn nothing_in_common_is_told() {
     let before = results(&sample::passing());
     let mut after = before.clone();
     after.scenarios[0].id = "another".to_owned();
-    let code = |before, after| ExitCode::of_comparison(&compared(before, after));
-    assert_eq!(code(&before, &after), ExitCode::NothingJudged);
+    let code =
+        |before: &Results, after: &Results| ExitCode::of_comparison(&compared(before, after));
+    // What passed is gone, and that is said first.
+    assert_eq!(code(&before, &after), ExitCode::Failed);
+    let mut failed = before.clone();
+    failed.scenarios[0].verdict = Verdict::Failed;
+    after.scenarios.clear();
+    assert_eq!(code(&failed, &after), ExitCode::NothingJudged);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! The audit event as the API server writes it (`audit.k8s.io/v1` Event), cut to what a verdict rests on.
-//! No body is kept: what a Secret holds must not reach a report.
+//! No body is kept, nor what a webhook changed in one: what a Secret holds must not reach a report.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,6 +8,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Level;
+
+/// What stands in the place of what is left out.
+pub const LEFT_OUT: &str = "left out by brinell";
+
+/// What the annotations of an event begin with in which the API server writes what a webhook changed
+/// (`k8s.io/apiserver/pkg/admission/plugin/webhook/mutating`): the whole JSON patch, with whatever webhooks put into objects.
+const PATCHES: &str = "patch.webhook.admission.k8s.io/";
+
+/// Whether an annotation of an event holds what a webhook changed.
+pub fn is_patch(annotation: &str) -> bool {
+    annotation.starts_with(PATCHES)
+}
 
 /// One event, one stage.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -40,8 +52,12 @@ pub struct Event {
     /// What was answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_status: Option<ResponseStatus>,
-    /// What the layers wrote down.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    /// What the layers wrote down. Of what webhooks changed only that they did is kept.
+    #[serde(
+        default,
+        deserialize_with = "without_patches",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub annotations: BTreeMap<String, String>,
     /// Whether the event holds the request's body. Only the fact is kept.
     #[serde(default, deserialize_with = "present")]
@@ -212,6 +228,17 @@ impl ResponseStatus {
     }
 }
 
+/// Annotations, without what webhooks changed.
+fn without_patches<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, String>, D::Error> {
+    let mut annotations = BTreeMap::<String, String>::deserialize(deserializer)?;
+    for (_, patch) in annotations.iter_mut().filter(|(key, _)| is_patch(key)) {
+        LEFT_OUT.clone_into(patch);
+    }
+    Ok(annotations)
+}
+
 /// True for any body, and for the `true` that a report of ours holds.
 fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     /// Either a body, of which nothing is kept, or what an earlier report wrote.
@@ -241,4 +268,32 @@ fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D:
         }
     }
     deserializer.deserialize_any(Presence)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_a_webhook_changed_is_left_out_of_what_is_read() {
+        let key = format!("{PATCHES}round_0_index_1");
+        let patch = json!({
+            "configuration": "injector", "webhook": "inject.example.com", "patchType": "JSONPatch",
+            "patch": [{
+                "op": "add", "path": "/spec/containers/0/env",
+                "value": [{"name": "DB_PASSWORD", "value": "hidden-value"}],
+            }],
+        });
+        let event: Event = serde_json::from_value(json!({
+            "auditID": "k7f3-1", "level": "Metadata", "stage": "ResponseComplete", "verb": "create",
+            "requestURI": "/api/v1/namespaces/x/pods",
+            "annotations": {key.as_str(): patch.to_string(), "authorization.k8s.io/decision": "allow"},
+        }))
+        .expect("an event");
+        assert_eq!(event.annotations[&key], LEFT_OUT);
+        assert_eq!(event.annotations["authorization.k8s.io/decision"], "allow");
+        assert!(!serde_json::to_string(&event).expect("JSON").contains("hidden-value"));
+    }
 }

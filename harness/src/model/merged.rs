@@ -32,8 +32,7 @@ pub struct MergedRun {
 impl MergedRun {
     /// How reports tell it from the others: `kind hardened k7f3`.
     pub fn label(&self) -> String {
-        let cluster = self.cluster.split(' ').next().unwrap_or_default();
-        let parts = [cluster, &self.profile, &self.run];
+        let parts = [self.place(), &self.profile, &self.run];
         let told: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         told.join(" ")
     }

@@ -20,6 +20,9 @@ const FORMAT: u32 = 1;
 /// What a run's report says until the run has finished, so that a killed one leaves no green file.
 const UNFINISHED: &str = "the run did not finish";
 
+/// What is said of a run of which nothing says that it ended.
+const NO_END: &str = "it has no end";
+
 /// All that is known of a run.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -202,6 +205,21 @@ impl Results {
             left_behind: false,
             tidy,
         }
+    }
+
+    /// Why it ended early; `None` where it came to its end.
+    pub fn early_end(&self) -> Option<&str> {
+        match (&self.aborted, &self.summary) {
+            (Some(error), _) => Some(error),
+            (None, None) => Some(NO_END),
+            (None, Some(_)) => None,
+        }
+    }
+
+    /// What the run says of what may be there of it still; `None` where it left nothing behind.
+    pub fn left_behind(&self) -> Option<&str> {
+        let summary = self.summary.as_ref().filter(|summary| summary.left_behind);
+        summary.map(|summary| summary.tidy.as_str())
     }
 
     /// How many attempts were reviews, which attack nobody.

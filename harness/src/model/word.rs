@@ -18,6 +18,9 @@ pub const NOT_ACTING: &str = "not acting";
 /// A run that ended early.
 pub const ABORTED: &str = "ABORTED";
 
+/// What a run made and could not remove.
+pub const LEFT_BEHIND: &str = "left behind";
+
 /// An attack that no weakening turns red.
 pub const VACUOUS: &str = "vacuous";
 

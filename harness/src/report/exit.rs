@@ -93,7 +93,7 @@ impl ExitCode {
                 proof: "nothing was tried",
                 run_help: "nothing was judged: nothing selected, or everything skipped",
                 proof_help: "nothing was tried",
-                comparison: "the two have no scenario in common, or of one run of `upgrade` or `rehearse` nothing was judged",
+                comparison: "nothing is worse, and the two have no scenario in common, or of one run of `upgrade` or `rehearse` nothing was judged",
             },
             ExitCode::Broken => Meaning {
                 run: "the run ended early (no cluster could be made, or it was lost on the way), a control was not \
@@ -136,17 +136,16 @@ impl ExitCode {
             (None, Some(summary)) => ExitCode::of_run(summary, require_all),
             (None, None) => ExitCode::Broken,
         };
-        let left_behind = results.summary.as_ref().is_some_and(|summary| summary.left_behind);
-        let is_broken = results.aborted.is_some() || left_behind;
+        let is_broken = results.aborted.is_some() || results.left_behind().is_some();
         code.or_worse(if is_broken { ExitCode::Broken } else { ExitCode::Passed })
     }
 
     /// The code of a comparison.
     pub fn of_comparison(comparison: &Comparison) -> ExitCode {
-        if comparison.in_both == 0 {
-            ExitCode::NothingJudged
-        } else if comparison.is_worse() {
+        if comparison.is_worse() {
             ExitCode::Failed
+        } else if comparison.in_both == 0 {
+            ExitCode::NothingJudged
         } else {
             ExitCode::Passed
         }

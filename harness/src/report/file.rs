@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FallocateFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::{Format, ReportError};
@@ -44,7 +44,8 @@ impl ReportFile {
         };
         let mut report = ReportFile { path, format, target };
         if matches!(report.target, Target::Plain(_)) {
-            report.write(&Results::default())?;
+            // An old result must not stay where there is no room to say that there is a new run.
+            report.write(&Results::default()).inspect_err(|_| report.target.empty())?;
         }
         Ok(report)
     }
@@ -84,14 +85,19 @@ impl Target {
         if file.metadata()?.is_file() { Ok(Target::Plain(file)) } else { Ok(Target::Once(file)) }
     }
 
+    /// Leaves nothing in a plain file. That it could not be written is the greater trouble.
+    fn empty(&self) {
+        if let Target::Plain(file) = self {
+            let _ = file.set_len(0);
+        }
+    }
+
     fn write(&mut self, document: &[u8]) -> io::Result<()> {
         match self {
             Target::Plain(file) => {
-                file.rewind()?;
-                file.set_len(0)?;
-                file.write_all(document)?;
-                // Some file systems tell of a full disk only here.
-                file.sync_all()
+                make_room(file, document.len())?;
+                // A part of a report is none.
+                replace(file, document).inspect_err(|_| self.empty())
             }
             Target::Once(file) => deliver(file, document, PATIENCE),
             Target::Output => {
@@ -101,6 +107,24 @@ impl Target {
             }
         }
     }
+}
+
+/// Makes room for a whole document, which changes nothing of what is in the file.
+fn make_room(file: &File, needed: usize) -> io::Result<()> {
+    match rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, 0, needed as u64) {
+        // Not every file system can say it before it is written.
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+        made => Ok(made?),
+    }
+}
+
+/// Writes a document over what is in a file: to empty it first would give its room away.
+fn replace(mut file: &File, document: &[u8]) -> io::Result<()> {
+    file.rewind()?;
+    file.write_all(document)?;
+    file.set_len(document.len() as u64)?;
+    // Some file systems tell of a full disk only here.
+    file.sync_all()
 }
 
 /// How long the other end of a pipe may take nothing.
@@ -131,6 +155,8 @@ fn wait(file: &File, patience: Duration) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use rustix::fs::{MemfdFlags, SealFlags};
+
     use super::*;
     use crate::report::{FORMATS, json, junit, sample};
 
@@ -157,6 +183,34 @@ mod tests {
             assert!(matches!(error, ReportError::Write { .. }));
             assert!(error.to_string().contains("No space left on device"), "{error}");
         }
+    }
+
+    /// A report in a file in memory that holds something, on which these seals are.
+    fn sealed(seals: SealFlags) -> (ReportFile, File) {
+        let flags = MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC;
+        let file = File::from(rustix::fs::memfd_create("report", flags).unwrap());
+        (&file).write_all(b"the run did not finish").unwrap();
+        rustix::fs::fcntl_add_seals(&file, seals).unwrap();
+        let target = Target::Plain(file.try_clone().unwrap());
+        (ReportFile { path: "report".into(), format: &json::FORMAT, target }, file)
+    }
+
+    #[test]
+    fn a_report_is_written_whole_or_not_at_all() {
+        let held = |mut file: File| {
+            let mut text = String::new();
+            file.rewind().unwrap();
+            io::Read::read_to_string(&mut file, &mut text).unwrap();
+            text
+        };
+        // There is no room for more than there is already.
+        let (mut full, file) = sealed(SealFlags::GROW);
+        assert!(matches!(write(&mut full), Err(ReportError::Write { .. })));
+        assert_eq!(held(file), "the run did not finish");
+        // There is room, and it cannot be written.
+        let (mut broken, file) = sealed(SealFlags::WRITE);
+        assert!(matches!(write(&mut broken), Err(ReportError::Write { .. })));
+        assert_eq!(held(file), "");
     }
 
     #[test]

@@ -11,8 +11,8 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use super::paint::Paint;
 use super::{Format, block, proof};
 use crate::model::{
-    AttemptResult, Mark, Outcome, Proof, Results, Role, STALE, ScenarioResult, SettledWaiver,
-    Unmet, VACUOUS, Verdict, WAIVED, WeakeningResult,
+    AttemptResult, LEFT_BEHIND, Mark, Outcome, Proof, Results, Role, STALE, ScenarioResult,
+    SettledWaiver, Unmet, VACUOUS, Verdict, WAIVED, WeakeningResult,
 };
 use crate::text::cut;
 use crate::text::visible;
@@ -72,7 +72,10 @@ fn suites(results: &Results) -> Vec<TestSuite> {
         let cases = results.unmet.iter().map(unmet).collect();
         suites.push(suite("setup", cases, results));
     }
-    suites.extend(about_the_run(results).map(|case| suite(OURSELVES, vec![case], results)));
+    let about: Vec<TestCase> = about_the_run(results).into_iter().chain(removal(results)).collect();
+    if !about.is_empty() {
+        suites.push(suite(OURSELVES, about, results));
+    }
     if let Some(proof) = &results.proof {
         for (control, weakenings) in controls(proof) {
             let cases = weakenings.into_iter().map(weakening).collect();
@@ -93,7 +96,7 @@ fn suites(results: &Results) -> Vec<TestSuite> {
 
 /// A case for a run that ended early or judged nothing: without it the file would look green, or empty.
 fn about_the_run(results: &Results) -> Option<TestCase> {
-    let (name, status) = match &results.aborted {
+    let (name, status) = match results.early_end() {
         Some(error) => {
             let message = error.lines().next().unwrap_or_default();
             ("setup", unsuccessful(NonSuccessKind::Error, "setup", message, error))
@@ -109,6 +112,16 @@ fn about_the_run(results: &Results) -> Option<TestCase> {
     let mut case = TestCase::new(name, status);
     case.set_classname(ABOUT_THE_RUN);
     case.set_time(results.summary.as_ref().map_or(Duration::ZERO, |summary| summary.took));
+    Some(case)
+}
+
+/// A case for a run of which something may be there still.
+fn removal(results: &Results) -> Option<TestCase> {
+    let left = results.left_behind()?;
+    let message = left.lines().next().unwrap_or_default();
+    let status = unsuccessful(NonSuccessKind::Error, LEFT_BEHIND, message, left);
+    let mut case = TestCase::new("removal", status);
+    case.set_classname(ABOUT_THE_RUN);
     Some(case)
 }
 

@@ -1,7 +1,7 @@
 //! The lines of the audit log behind the attempts of a run, kept on request: a file for each scenario, in one folder.
 
 use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -46,13 +46,20 @@ impl KeptLines {
         let name = format!("{}.jsonl", result.id);
         let path = self.0.join(&name);
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-        let written = file.and_then(|mut file| file.write_all(lines.as_bytes()));
+        let written = file.and_then(|file| fill(file, &path, &lines));
         written.map_err(|cause| ReportError::Write { path, cause })?;
         result.audit_lines = Some(name);
         // They are in the file now, and a run holds its results to its end.
         events_of(result).for_each(|event| event.line = None);
         Ok(())
     }
+}
+
+/// Writes all lines into a file, or removes it: some of them would be taken for all.
+fn fill(mut file: File, path: &Path, lines: &str) -> io::Result<()> {
+    file.write_all(lines.as_bytes()).inspect_err(|_| {
+        let _ = fs::remove_file(path);
+    })
 }
 
 /// Every event behind its attempts.
@@ -111,6 +118,16 @@ mod tests {
         assert_eq!((mode(&file), mode(&folder)), (0o600, 0o700));
         // A file that is there is another's, and a link may lead anywhere.
         assert!(matches!(kept.keep(&mut with_lines()), Err(ReportError::Write { .. })));
+    }
+
+    #[test]
+    fn a_file_that_could_not_be_written_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("exec-interactive.jsonl");
+        fs::write(&path, "line 0\n").unwrap();
+        // What is opened to be read cannot be written.
+        fill(File::open(&path).unwrap(), &path, "line 0\nline 1\n").unwrap_err();
+        assert!(!path.exists());
     }
 
     #[test]

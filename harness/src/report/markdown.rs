@@ -34,8 +34,11 @@ fn markdown(results: &Results) -> String {
     for unmet in &results.unmet {
         push(&mut text, format_args!("\n**Not acting:** {}\n", plain(&unmet.cause)));
     }
-    if let Some(error) = &results.aborted {
+    if let Some(error) = results.early_end() {
         push(&mut text, format_args!("\n**Aborted:** {}\n", plain(error)));
+    }
+    if let Some(left) = results.left_behind() {
+        push(&mut text, format_args!("\n**Left behind:** {}\n", plain(left)));
     }
     match &results.proof {
         Some(proof) => proven(&mut text, proof),
@@ -286,6 +289,12 @@ mod tests {
     #[test]
     fn a_run() {
         insta::assert_snapshot!(markdown(&sample::results(&sample::mixed())));
+    }
+
+    #[test]
+    fn what_a_run_left_behind_stands_at_the_top() {
+        let text = markdown(&sample::left_behind());
+        assert!(text.contains("\n**Left behind:** LEFT BEHIND: a cluster"), "{text}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! OpenMetrics text, for a Pushgateway or the textfile collector: gauges alone, because that collector reads Prometheus' own
 //! text format, which knows no other of OpenMetrics' types.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 
@@ -32,6 +33,13 @@ const VERDICTS: [Verdict; 4] =
 /// All outcomes, of which each weakening has one.
 const OUTCOMES: [Outcome; 4] = [Outcome::Caught, Outcome::Missed, Outcome::Wrong, Outcome::Skipped];
 
+/// A run, with its number among those of its cluster and profile.
+#[derive(Debug)]
+struct Run {
+    number: usize,
+    results: Results,
+}
+
 /// The labels of a sample.
 type Labels = Vec<(&'static str, String)>;
 
@@ -62,7 +70,8 @@ impl Collector for Families {
 }
 
 fn render(results: &Results) -> io::Result<Vec<u8>> {
-    let runs = results.split();
+    let runs = results.numbered().into_iter();
+    let runs: Vec<Run> = runs.map(|(number, results)| Run { number, results }).collect();
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Families(families(&runs))));
     let mut text = String::new();
@@ -70,8 +79,8 @@ fn render(results: &Results) -> io::Result<Vec<u8>> {
     Ok(text.into_bytes())
 }
 
-fn families(runs: &[Results]) -> Vec<Family> {
-    let family = |name, help, unit, samples: fn(&Results) -> Vec<(Labels, f64)>| Family {
+fn families(runs: &[Run]) -> Vec<Family> {
+    let family = |name, help, unit, samples: fn(&Run) -> Vec<(Labels, f64)>| Family {
         name,
         help,
         unit,
@@ -79,23 +88,32 @@ fn families(runs: &[Results]) -> Vec<Family> {
     };
     vec![
         family("brinell_run", "A run: 1, with all that tells it from others", None, |run| {
-            vec![(of(run, [("run", &run.run), ("kubernetes", &run.kubernetes)]), 1.0)]
+            vec![(
+                of(run, [("run", &run.results.run), ("kubernetes", &run.results.kubernetes)]),
+                1.0,
+            )]
         }),
         family("brinell_run_ended", "Whether it came to its end", None, |run| {
-            let is_ended = run.aborted.is_none() && run.summary.is_some();
-            vec![(of(run, []), number(is_ended))]
+            vec![(of(run, []), number(run.results.early_end().is_none()))]
         }),
+        family(
+            "brinell_run_left_behind",
+            "Whether something of it may be there still",
+            None,
+            |run| vec![(of(run, []), number(run.results.left_behind().is_some()))],
+        ),
         family("brinell_run_start", "When it began", Some(Unit::Seconds), |run| {
-            let began = run.started.parse::<Timestamp>().ok();
+            let began = run.results.started.parse::<Timestamp>().ok();
             began.map(|began| (of(run, []), began.as_second() as f64)).into_iter().collect()
         }),
         family("brinell_run_duration", "How long it took", Some(Unit::Seconds), |run| {
-            let took = run.summary.iter().map(|summary| summary.took.as_secs_f64());
+            let took = run.results.summary.iter().map(|summary| summary.took.as_secs_f64());
             took.map(|took| (of(run, []), took)).collect()
         }),
         family("brinell_control_unmet", "A control that did not act: 1", None, |run| {
-            let unmet = run.unmet.iter().map(|it| of(run, [("control", &it.control)]));
-            unmet.map(|labels| (labels, 1.0)).collect()
+            // A control may lack two things.
+            let unmet: BTreeSet<&String> = run.results.unmet.iter().map(|it| &it.control).collect();
+            unmet.into_iter().map(|it| (of(run, [("control", it)]), 1.0)).collect()
         }),
         family(
             "brinell_scenario_verdict",
@@ -108,7 +126,7 @@ fn families(runs: &[Results]) -> Vec<Family> {
             "Whether somebody answers for all that failed",
             None,
             |run| {
-                let waived = run.scenarios.iter();
+                let waived = run.results.scenarios.iter();
                 waived.map(|it| (of(run, [("scenario", &it.id)]), number(it.is_waived()))).collect()
             },
         ),
@@ -117,7 +135,8 @@ fn families(runs: &[Results]) -> Vec<Family> {
             "How long a scenario took",
             Some(Unit::Seconds),
             |run| {
-                let tried = run.scenarios.iter().filter(|it| it.verdict != Verdict::Skipped);
+                let tried =
+                    run.results.scenarios.iter().filter(|it| it.verdict != Verdict::Skipped);
                 tried.map(|it| (of(run, [("scenario", &it.id)]), it.took.as_secs_f64())).collect()
             },
         ),
@@ -130,16 +149,20 @@ fn families(runs: &[Results]) -> Vec<Family> {
     ]
 }
 
-/// The labels that tell a run from others, and more.
-fn of<const N: usize>(run: &Results, more: [(&'static str, &String); N]) -> Labels {
-    let cluster = run.cluster.split(' ').next().unwrap_or_default();
-    let own = [("cluster", cluster), ("profile", run.profile.as_str())];
+/// The labels that tell a run from others, and more. A number where cluster and profile do not: the run's id would make another
+/// series of each run.
+fn of<const N: usize>(run: &Run, more: [(&'static str, &String); N]) -> Labels {
+    let number = (run.number > 1).then(|| run.number.to_string());
+    let own = [("cluster", run.results.place()), ("profile", run.results.profile.as_str())];
+    let number = number.iter().map(|number| ("number", number.as_str()));
     let more = more.into_iter().map(|(name, value)| (name, value.as_str()));
-    own.into_iter().chain(more).map(|(name, value)| (name, visible(value))).collect()
+    let all = own.into_iter().chain(number).chain(more);
+    all.map(|(name, value)| (name, visible(value))).collect()
 }
 
-fn verdicts(run: &Results) -> Vec<(Labels, f64)> {
-    let of_scenario = run.scenarios.iter().flat_map(|it| VERDICTS.map(|verdict| (it, verdict)));
+fn verdicts(run: &Run) -> Vec<(Labels, f64)> {
+    let of_scenario =
+        run.results.scenarios.iter().flat_map(|it| VERDICTS.map(|verdict| (it, verdict)));
     let sample = |(it, verdict): (&crate::model::ScenarioResult, Verdict)| {
         let word = verdict.label().to_owned();
         let labels = [("family", &it.family), ("scenario", &it.id), ("verdict", &word)];
@@ -148,8 +171,8 @@ fn verdicts(run: &Results) -> Vec<(Labels, f64)> {
     of_scenario.map(sample).collect()
 }
 
-fn outcomes(run: &Results) -> Vec<(Labels, f64)> {
-    let weakenings = run.proof.iter().flat_map(|proof| &proof.weakenings);
+fn outcomes(run: &Run) -> Vec<(Labels, f64)> {
+    let weakenings = run.results.proof.iter().flat_map(|proof| &proof.weakenings);
     let each = weakenings.flat_map(|it| OUTCOMES.map(|outcome| (it, outcome)));
     let sample = |(it, outcome): (&crate::model::WeakeningResult, Outcome)| {
         let word = outcome.label().to_owned();
@@ -166,6 +189,7 @@ fn number(is_so: bool) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Unmet, existing};
     use crate::report::sample;
 
     fn text(results: &Results) -> String {
@@ -194,6 +218,17 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_run_that_left_something_behind_says_so() {
+        let value = |results: &Results| {
+            let text = text(results);
+            let gauge = text.lines().find(|line| line.starts_with("brinell_run_left_behind{"));
+            gauge.unwrap().rsplit(' ').next().unwrap().to_owned()
+        };
+        assert_eq!(value(&sample::left_behind()), "1.0");
+        assert_eq!(value(&sample::results(&sample::passing())), "0.0");
+    }
+
     /// A label's value as a reader takes it: what follows a backslash is meant, and a quotation mark ends it.
     fn values(line: &str) -> Vec<String> {
         let mut values = Vec::new();
@@ -206,6 +241,36 @@ mod tests {
             values.push(value);
         }
         values
+    }
+
+    #[test]
+    fn no_two_samples_of_merged_runs_have_one_name() {
+        let run = |id: &str, cluster: String| Results {
+            run: id.to_owned(),
+            cluster,
+            ..sample::results(&sample::mixed())
+        };
+        let mut twice = run("a", existing("staging"));
+        let (control, cause) = ("exec-guard".to_owned(), "it does not act".to_owned());
+        twice.unmet = vec![Unmet { run: None, control, cause }; 2];
+        let merged = Results::merged(vec![
+            twice,
+            run("b", existing("production")),
+            run("c", "kind (one answers)".to_owned()),
+            run("d", "kind (other answers)".to_owned()),
+        ]);
+        let text = text(&merged);
+        let samples = text.lines().filter(|line| !line.starts_with('#'));
+        let names: Vec<&str> = samples.map(|line| line.rsplit_once(' ').unwrap().0).collect();
+        let once: BTreeSet<&&str> = names.iter().collect();
+        assert_eq!(once.len(), names.len(), "{text}");
+        for labels in [
+            "cluster=\"existing (staging)\",profile=\"hardened\"",
+            "cluster=\"kind\",profile=\"hardened\"",
+            "cluster=\"kind\",profile=\"hardened\",number=\"2\"",
+        ] {
+            assert!(names.contains(&&*format!("brinell_run_ended{{{labels}}}")), "{text}");
+        }
     }
 
     #[test]

@@ -1,13 +1,17 @@
 //! SARIF 2.1.0, for code scanning: a rule for each scenario, and a result for each reason for which one failed. What was not
 //! tried is told of the run, because a result that is not there is taken for one that is mended.
 
+mod proof;
+
 use std::io;
 
 use serde_json::{Value, json};
 
+use self::proof::Found;
 use super::{Format, block};
 use crate::model::{
-    AUDIT_POLICY, AttemptResult, ControlPlace, Finding, Reason, Results, ScenarioResult, Verdict,
+    AUDIT_POLICY, AttemptResult, ControlPlace, Finding, Outcome, Reason, Results, ScenarioResult,
+    Verdict,
 };
 use crate::text::visible;
 
@@ -23,39 +27,63 @@ const SCHEMA: &str =
 const OURS: &str = "BRINELL";
 
 fn render(results: &Results) -> io::Result<Vec<u8>> {
-    let runs: Vec<Value> = results.split().iter().map(run).collect();
+    let runs: Vec<Value> =
+        results.numbered().iter().map(|(number, results)| run(*number, results)).collect();
     let document = json!({"$schema": SCHEMA, "version": "2.1.0", "runs": runs});
     let mut document = serde_json::to_vec_pretty(&document)?;
     document.push(b'\n');
     Ok(document)
 }
 
-fn run(results: &Results) -> Value {
-    let cluster = results.cluster.split(' ').next().unwrap_or_default();
-    let rules: Vec<Value> = results.scenarios.iter().map(rule).collect();
+fn run(number: usize, results: &Results) -> Value {
+    let proven = Found::of(results, results.scenarios.len());
+    let rules: Vec<Value> = results.scenarios.iter().map(rule).chain(proven.rules).collect();
     let found = results.scenarios.iter().enumerate();
     let found = found.flat_map(|(index, result)| found_of(results, index, result));
+    let found = found.chain(proven.results);
     json!({
         "tool": {"driver": {
             "name": "brinell",
             "semanticVersion": env!("CARGO_PKG_VERSION"),
             "rules": rules,
         }},
-        // Code scanning tells runs apart by what stands before the last slash.
-        "automationDetails": {"id": visible(&format!("{cluster} {}/{}", results.profile, results.run))},
+        "automationDetails": {"id": visible(&id(number, results))},
         "originalUriBaseIds": {OURS: {"description": message("The sources of brinell")}},
         "invocations": [invocation(results)],
         "results": found.collect::<Vec<Value>>(),
     })
 }
 
+/// `kind hardened/97a0a8`. Code scanning tells runs apart by what stands before the last slash, and takes a later one of the same
+/// for what has become of an earlier one.
+fn id(number: usize, results: &Results) -> String {
+    let number = if number > 1 { format!(" {number}") } else { String::new() };
+    // A run must not take the place of a proof, nor a proof that of a run.
+    let proof = if results.proof.is_some() { "/prove" } else { "" };
+    // A run that had not begun is named by its file.
+    let run = results.run.replace('/', "_");
+    format!("{} {}{number}{proof}/{run}", results.place(), results.profile)
+}
+
 fn message(text: &str) -> Value {
-    json!({"text": visible(text)})
+    json!({"text": linkless(text)})
+}
+
+/// Text in which nothing is a link, which `[words](target)` is in a message (SARIF 2.1.0, 3.11.6).
+fn linkless(text: &str) -> String {
+    let mut escaped = String::new();
+    for letter in visible(text).chars() {
+        if ['\\', '[', ']'].contains(&letter) {
+            escaped.push('\\');
+        }
+        escaped.push(letter);
+    }
+    escaped
 }
 
 /// A scenario.
 fn rule(result: &ScenarioResult) -> Value {
-    let help = format!("{}\n\nbrinell explain {}", visible(&result.fix), visible(&result.id));
+    let help = format!("{}\n\nbrinell explain {}", linkless(&result.fix), linkless(&result.id));
     let tags: Vec<String> = result.tags.iter().map(|tag| visible(tag)).collect();
     json!({
         "id": visible(&result.id),
@@ -69,12 +97,9 @@ fn rule(result: &ScenarioResult) -> Value {
 /// How the run went: its end, the controls that did not act, and what was not tried.
 fn invocation(results: &Results) -> Value {
     let note = |level: &str, text: &str| json!({"level": level, "message": message(text)});
-    let aborted = match (&results.aborted, &results.summary) {
-        (Some(error), _) => Some(note("error", error)),
-        (None, None) => Some(note("error", "it has no end")),
-        (None, Some(_)) => None,
-    };
-    let is_whole = aborted.is_none();
+    let aborted = results.early_end().map(|error| note("error", error));
+    let left = results.left_behind().map(|left| note("error", left));
+    let is_whole = aborted.is_none() && left.is_none();
     let unmet = results.unmet.iter().map(|unmet| note("error", &unmet.cause));
     let waivers = results.waivers.iter().filter(|it| it.state.is_bad());
     let waivers = waivers.map(|it| note("error", &block::settled(it)));
@@ -83,7 +108,13 @@ fn invocation(results: &Results) -> Value {
         let cause = it.cause.as_deref().unwrap_or_default();
         note("note", &format!("{}, {}: {cause}", it.verdict.label(), it.id))
     });
-    let notes = aborted.into_iter().chain(unmet).chain(waivers).chain(skipped);
+    let weakenings = results.proof.iter().flat_map(|proof| &proof.weakenings);
+    let untried = weakenings.filter(|it| it.outcome == Outcome::Skipped).map(|it| {
+        let cause = it.cause.as_deref().unwrap_or_default();
+        note("note", &format!("{}, {}: {cause}", it.outcome.label(), it.id()))
+    });
+    let notes = aborted.into_iter().chain(left).chain(unmet).chain(waivers).chain(skipped);
+    let notes = notes.chain(untried);
     let notes: Vec<Value> = notes.collect();
     let mut invocation =
         json!({"executionSuccessful": is_whole, "toolExecutionNotifications": notes});
@@ -108,7 +139,7 @@ fn found_of(results: &Results, index: usize, result: &ScenarioResult) -> Vec<Val
             "ruleIndex": index,
             "kind": kind,
             "level": level,
-            "message": message(&(text + &tried)),
+            "message": {"text": linkless(&text) + &tried},
             "locations": main,
             "relatedLocations": numbered(related),
             "partialFingerprints": {"brinell/v1": format!("{}/{what}", visible(&result.id))},
@@ -323,6 +354,61 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_from_outside_is_no_link() {
+        /// Every text of a message.
+        fn texts(value: &Value, found: &mut Vec<String>) {
+            match value {
+                Value::Object(fields) => {
+                    found.extend(fields.get("text").and_then(Value::as_str).map(str::to_owned));
+                    fields.values().for_each(|it| texts(it, found));
+                }
+                Value::Array(items) => items.iter().for_each(|it| texts(it, found)),
+                _ => {}
+            }
+        }
+        let hostile = "\\[mend it](https://evil.example)";
+        let mut results = sample::results(&sample::hostile(hostile));
+        results.aborted = Some(hostile.to_owned());
+        results.places = vec![place((hostile, None))];
+        results.proof = sample::results(&sample::proof()).proof;
+        let weakening = &mut results.proof.as_mut().unwrap().weakenings[3];
+        (weakening.why, weakening.cause) = (hostile.to_owned(), Some(hostile.to_owned()));
+        let mut found = Vec::new();
+        texts(&document(&results), &mut found);
+        let said = found.iter().filter(|text| text.contains("evil.example")).count();
+        assert!(said > 10, "{found:?}");
+        for text in &found {
+            let text = text.replace("\\\\", "").replace("[the scenario](1)", "");
+            let mut before = None;
+            for letter in text.chars() {
+                assert!(letter != '[' || before == Some('\\'), "{text}");
+                before = Some(letter);
+            }
+        }
+    }
+
+    #[test]
+    fn runs_that_were_merged_are_told_apart() {
+        let run = |id: &str, cluster: &str| Results {
+            run: id.to_owned(),
+            cluster: cluster.to_owned(),
+            ..sample::results(&sample::mixed())
+        };
+        let merged = Results::merged(vec![
+            run("a", "kind (one answers)"),
+            run("b", "kind (other answers)"),
+            run("c/d.json", "existing (staging)"),
+        ]);
+        let document = document(&merged);
+        let runs = document["runs"].as_array().unwrap().iter();
+        let ids: Vec<&str> =
+            runs.map(|run| run["automationDetails"]["id"].as_str().unwrap()).collect();
+        let expected =
+            ["kind hardened/a", "kind hardened 2/b", "existing (staging) hardened/c_d.json"];
+        assert_eq!(ids, expected);
+    }
+
+    #[test]
     fn a_result_points_at_the_first_attempt_that_it_is_about() {
         let mut results = sample::results(&sample::mixed());
         for result in &mut results.scenarios {
@@ -348,6 +434,42 @@ mod tests {
         results.scenarios[1].attempts[1].line = None;
         let told = lines(&results);
         assert!(told.contains(&("exec-interactive/bypassed".to_owned(), 1)), "{told:?}");
+    }
+
+    #[test]
+    fn a_proof_tells_what_it_found_and_is_no_run() {
+        let mut results = sample::results(&sample::proof());
+        let document_of = |results: &Results| document(results)["runs"][0].clone();
+        let run = document_of(&results);
+        assert_eq!(run["automationDetails"]["id"], "kind hardened/prove/k7f3");
+        let told = |it: &Value| {
+            let field = |name: &str| it[name].as_str().unwrap().to_owned();
+            let rule = &run["tool"]["driver"]["rules"][it["ruleIndex"].as_u64().unwrap() as usize];
+            assert_eq!(rule["id"], it["ruleId"]);
+            let file = it["locations"][0]["physicalLocation"]["artifactLocation"]["uri"].as_str();
+            let file = file.unwrap().rsplit('/').next().unwrap().to_owned();
+            (field("ruleId"), field("kind"), it["suppressions"].is_array(), file)
+        };
+        let found: Vec<_> = run["results"].as_array().unwrap().iter().map(told).collect();
+        let expected = [
+            ("exec-guard/fails-open", "fail", false, "control.yaml"),
+            ("exec-guard/match-policy-exact", "fail", true, "control.yaml"),
+            ("exec-guard/misses-attach", "fail", false, "control.yaml"),
+            ("exec-guard/tty-only", "open", false, "control.yaml"),
+            ("vacuous", "fail", false, "attach-sensitive-pod.yaml"),
+            ("stale", "fail", false, "deviations.yaml"),
+            ("stale", "fail", false, "deviations.yaml"),
+        ];
+        let expected = expected.map(|(rule, kind, is_known, file)| {
+            (rule.to_owned(), kind.to_owned(), is_known, file.to_owned())
+        });
+        assert_eq!(found, expected);
+        let notes = &run["invocations"][0]["toolExecutionNotifications"];
+        assert!(notes.to_string().contains("exec-guard/without-a-node"), "{notes}");
+        results.places = vec![place(("exec-guard", Some(7)))];
+        let location = &document_of(&results)["results"][0]["locations"][0]["physicalLocation"];
+        assert_eq!(location["artifactLocation"]["uri"], "mine/exec-guard.yaml");
+        assert_eq!(location["region"]["startLine"], 7);
     }
 
     fn place((control, line): (&str, Option<usize>)) -> ControlPlace {
@@ -414,6 +536,11 @@ mod tests {
         assert_eq!(is_success(&sample::results(&sample::failing())), true);
         assert_eq!(is_success(&sample::results(&sample::aborted())), false);
         assert_eq!(is_success(&Results::default()), false);
+        let left = sample::left_behind();
+        assert_eq!(is_success(&left), false);
+        let note = &document(&left)["runs"][0]["invocations"][0]["toolExecutionNotifications"][0];
+        assert_eq!(note["level"], "error");
+        assert!(note["message"]["text"].as_str().unwrap().contains("brinell sweep k7f3"), "{note}");
         let waived = document(&sample::results(&sample::waived()));
         let suppressed = &waived["runs"][0]["results"][0]["suppressions"][0]["justification"];
         assert!(suppressed.as_str().unwrap().contains("team-a, until 2026-12-31"), "{suppressed}");

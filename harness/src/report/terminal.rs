@@ -267,7 +267,7 @@ pub fn one_line(results: &Results) -> String {
     let found = summary.map(|it| verdicts(results, it, "").trim_end().to_owned());
     let unmet = results.unmet.iter().map(|it| format!("{NOT_ACTING}: {}", it.cause));
     let aborted = results.aborted.iter().map(|it| format!("{ABORTED}: {it}"));
-    let left = summary.filter(|it| it.left_behind).map(|it| it.tidy.clone());
+    let left = results.left_behind().map(str::to_owned);
     let waivers = results.waivers.iter().filter(|it| it.state.is_bad()).map(block::settled);
     let below = found.into_iter().chain(unmet).chain(aborted).chain(left).chain(waivers);
     let below = below.flat_map(|text| wrap_lines(&text, block::WIDTH - 2, 40));
@@ -333,7 +333,7 @@ const UNTOUCHED: usize = 10;
 /// `20.3 s, of which kind 15.0 s. Cluster deleted, nothing left behind.`
 fn end(results: &Results, summary: &Summary) -> String {
     let took = block::seconds(summary.took);
-    let cluster = results.cluster.split(' ').next().unwrap_or_default();
+    let cluster = results.kind();
     let by_cluster = block::seconds(summary.took_by_cluster);
     let share = match by_cluster.as_str() {
         "0.0 s" => String::new(),

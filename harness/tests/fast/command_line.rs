@@ -77,7 +77,7 @@ fn assert_broken(home: &Home, engine: &str, expected: &[&str]) -> Ran {
     assert_eq!(ran.code, Some(4), "{ran:?}");
     let junit = fs::read_to_string(home.path("junit.xml")).expect("written");
     let xml = Document::parse(&junit).expect("XML");
-    let error = the_only_case(&xml).children().find(|node| node.has_tag_name("error"));
+    let error = case(&xml, "setup").children().find(|node| node.has_tag_name("error"));
     let error = error.expect("an error").text().expect("text");
     let results = fs::read(home.path("results.json")).expect("written");
     let aborted = support::results(&results).aborted.expect("aborted");
@@ -89,8 +89,10 @@ fn assert_broken(home: &Home, engine: &str, expected: &[&str]) -> Ran {
     ran
 }
 
-fn the_only_case<'a>(xml: &'a Document) -> Node<'a, 'a> {
-    let cases: Vec<_> = xml.descendants().filter(|node| node.has_tag_name("testcase")).collect();
+/// The one case of this name.
+fn case<'a>(xml: &'a Document, name: &str) -> Node<'a, 'a> {
+    let cases = xml.descendants().filter(|node| node.has_tag_name("testcase"));
+    let cases: Vec<_> = cases.filter(|node| node.attribute("name") == Some(name)).collect();
     assert_eq!(cases.len(), 1);
     cases[0]
 }
@@ -513,12 +515,14 @@ fn every_format_can_be_made_later() {
 /// Reports of an earlier run would be taken for those of one that never began.
 #[test]
 fn what_is_refused_is_in_the_reports_as_well() {
-    let table: [(&[&str], &str); 7] = [
+    let table: [(&[&str], &str); 8] = [
         (&["--catalog", "none"], "none: cannot be read: No such file"),
         (&["--scenario", "exec-intercative"], "there is no scenario `exec-intercative`"),
         (&["--profile", "hardend"], "there is no profile `hardend`"),
         (&["--cluster", "embedded", "--keep"], "--keep needs --cluster kind"),
         (&["--nonsense"], "unexpected argument '--nonsense' found"),
+        // No command, but what a flag is given.
+        (&["--profile", "plan", "--nonsense"], "unexpected argument '--nonsense' found"),
         (&["prove", "--control", "exec-gard"], "there is no control `exec-gard`"),
         (&["prove", "--clusters", "0"], "0 is not in 1..=16"),
     ];
@@ -534,6 +538,37 @@ fn what_is_refused_is_in_the_reports_as_well() {
         assert_says(&suites.suites[0].cases[0].status.error_as_ref().message, words);
         let results = fs::read(home.path("results.json")).expect("there");
         assert_says(&support::results(&results).aborted.expect("aborted"), words);
+    }
+}
+
+/// Results of an earlier check would be taken for those of one that never began.
+#[test]
+fn what_is_refused_is_in_both_results_as_well() {
+    let (both, there): ([&str; 2], [&str; 2]) =
+        (["1.34.json", "1.36.json"], ["there.json", "1.36.json"]);
+    let upgrade = ["upgrade", "--from", "1.34", "--to", "1.36"];
+    let rehearse = ["rehearse", "--context", "staging", "--to", "1.36"];
+    let table: [(&[&str], &[&str], &[&str], &str); 6] = [
+        (&upgrade, &["-s", "exec-intercative"], &both, "there is no scenario `exec-intercative`"),
+        (&upgrade, &["--nonsense"], &both, "unexpected argument '--nonsense' found"),
+        (&["upgrade", "--from", "1.34", "--to", "1.34"], &[], &["1.34.json"], "are both 1.34"),
+        (&["upgrade", "--from", "1.34"], &[], &["1.34.json"], "--to <X.Y>"),
+        (&rehearse, &["--audit-policy", "none"], &there, "none: cannot be read"),
+        (&rehearse, &["--nonsense"], &there, "unexpected argument '--nonsense' found"),
+    ];
+    for (command, more, files, words) in table {
+        let home = Home::new();
+        fs::create_dir(home.path("kept")).expect("a folder");
+        for file in files {
+            fs::write(home.path(&format!("kept/{file}")), "an old result").expect("written");
+        }
+        let results = ["--results", "kept"];
+        let ran = ran(brinell(&home, NO_ENGINE).args(command).args(results).args(more));
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        for file in files {
+            let results = fs::read(home.path(&format!("kept/{file}"))).expect("there");
+            assert_says(&support::results(&results).aborted.expect("aborted"), words);
+        }
     }
 }
 
@@ -654,6 +689,9 @@ fn what_a_dying_engine_keeps_is_named_and_swept_later() {
     let [run] = home.runs().try_into().expect("one run");
     assert_says(&ran.stdout, "LEFT BEHIND: `docker");
     assert_says(&ran.stdout, &format!("`brinell sweep {run}` tries again."));
+    let junit = fs::read_to_string(home.path("junit.xml")).expect("written");
+    let xml = Document::parse(&junit).expect("XML");
+    assert!(case(&xml, "removal").children().any(|node| node.has_tag_name("error")), "{junit}");
     fs::remove_file(home.path("engine-is-dead")).expect("there");
     let swept = self::ran(brinell(&home, "dying").arg("sweep"));
     assert_eq!((swept.code, swept.stdout), (Some(0), format!("{run}: removed, 1 things\n")));

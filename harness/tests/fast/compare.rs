@@ -65,7 +65,7 @@ fn the_exit_code_says_what_came_of_it() {
         ("worse.json", 1, "1 worse"),
         ("other.json", 0, "beware    Kubernetes ("),
         ("newer.json", 0, "only verdicts are compared"),
-        ("strange.json", 3, "0 scenarios in both"),
+        ("strange.json", 1, "0 scenarios in both, 0 new, 3 gone: 3 worse"),
         ("text.json", 2, "text.json: it is no JSON"),
         ("none.json", 2, "none.json: cannot be read"),
         ("proof.json", 2, "proof.json: it is a proof"),
@@ -75,6 +75,8 @@ fn the_exit_code_says_what_came_of_it() {
         let told = format!("{}{}", compared.stdout, compared.stderr);
         assert!(told.contains(words), "{after}: {told}");
     }
+    let nothing = ran(brinell(&home, NO_ENGINE).args(["compare", "strange.json", "strange.json"]));
+    assert_eq!(nothing.code, Some(3), "{nothing:?}");
 }
 
 #[test]

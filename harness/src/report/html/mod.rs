@@ -29,6 +29,8 @@ struct Page<'a> {
     words: [&'static str; 5],
     /// The verdicts that are counted for each control.
     labels: [&'static str; 5],
+    /// What any run has of them.
+    shown: Vec<&'static str>,
     runs: Vec<Run<'a>>,
 }
 
@@ -46,9 +48,14 @@ fn render(results: &Results) -> io::Result<Vec<u8>> {
     let runs: Vec<Run<'_>> =
         parts.iter().enumerate().map(|(number, run)| Run::of(number, run)).collect();
     let title = runs.first().map_or_else(String::new, |run| run.heading.clone());
-    let page =
-        Page { title, version: env!("CARGO_PKG_VERSION"), words: WORDS, labels: WORDS, runs };
-    document(&page)
+    let counts = |word: &&str| {
+        let counted =
+            runs.iter().filter(|run| !run.families.is_empty()).flat_map(|run| &run.counts);
+        counted.map(|count| count.class).any(|class| class == *word)
+    };
+    let shown = WORDS.into_iter().filter(counts).collect();
+    let version = env!("CARGO_PKG_VERSION");
+    document(&Page { title, version, words: WORDS, labels: WORDS, shown, runs })
 }
 
 /// The page as it is written: line breaks are the only characters left in it that are not shown.

@@ -162,12 +162,8 @@ fn heading(results: &Results) -> String {
     let what = if results.proof.is_some() { "Proof" } else { "Run" };
     match results.run.as_str() {
         "" => "A run that did not begin".to_owned(),
-        run => format!("{what} {run}: profile {} on {}", results.profile, cluster(results)),
+        run => format!("{what} {run}: profile {} on {}", results.profile, results.place()),
     }
-}
-
-fn cluster(results: &Results) -> &str {
-    results.cluster.split(' ').next().unwrap_or_default()
 }
 
 fn facts(results: &Results) -> String {

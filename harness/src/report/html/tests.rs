@@ -7,7 +7,7 @@ use crate::compare::Comparison;
 use crate::model::{Proof, Reason, ScenarioResult, Vacuous};
 use crate::report::{Shown, sample, show_comparison, show_trend};
 use crate::text::is_harmless;
-use crate::trend::Trend;
+use crate::trend::{Runs, Trend};
 
 const HOSTILE: &str = "</code></details><script>alert(1)</script><img src=x onerror=alert(2)> \" onload='x' &lt; \
                        \u{1b}[31m \u{202e}evil\u{2066} \0\r\n\u{85}";
@@ -19,7 +19,9 @@ fn pages() -> Vec<String> {
     results.push(Results::merged(each.clone()));
     results.push(Results::default());
     let mut pages: Vec<Vec<u8>> = results.iter().map(|it| render(it).unwrap()).collect();
-    pages.push(show_trend(&Trend::of(&each), Shown::Html).unwrap());
+    let mut runs = Runs::default();
+    each.iter().cloned().for_each(|it| runs.add(it));
+    pages.push(show_trend(&Trend::of(&runs), Shown::Html).unwrap());
     for (before, after) in [(0, 1), (1, 2), (7, 6), (6, 7)] {
         let compared = Comparison::of(&each[before], &each[after]).unwrap();
         pages.push(show_comparison(&compared, Shown::Html).unwrap());
@@ -66,6 +68,52 @@ fn a_page_needs_nothing_from_anywhere_and_all_its_links_lead_somewhere() {
             assert!(known.contains(link), "{link}");
         }
     }
+}
+
+#[test]
+fn a_comparison_has_the_matrix_of_verdicts() {
+    let before = sample::results(&sample::mixed());
+    let mut after = before.clone();
+    after.scenarios[0].verdict = Verdict::Failed;
+    let page = show_comparison(&Comparison::of(&before, &after).unwrap(), Shown::Html).unwrap();
+    let page = String::from_utf8(page).unwrap();
+    let document = parsed(&page);
+    let rows = document.descendants().filter(|it| it.has_tag_name("tr")).map(|row| {
+        let cells = row.children().filter(|it| it.has_tag_name("th") || it.has_tag_name("td"));
+        let text = |cell: Node<'_, '_>| {
+            let texts =
+                cell.descendants().filter_map(|it| it.is_text().then(|| it.text()).flatten());
+            texts.collect::<String>().trim().to_owned()
+        };
+        cells.map(text).collect::<Vec<_>>()
+    });
+    let rows: Vec<Vec<String>> = rows.collect();
+    assert_eq!(rows[1], ["failed", "1 the same", "", "", "", ""]);
+    assert_eq!(rows[4], ["passed", "1 worse", "", "", "", ""]);
+    let empty = "<span class=\"faint\">nothing</span> →";
+    let early = Results { aborted: Some("gone".to_owned()), ..before.clone() };
+    let page = show_comparison(&Comparison::of(&before, &early).unwrap(), Shown::Html).unwrap();
+    assert!(String::from_utf8(page).unwrap().contains(empty));
+}
+
+#[test]
+fn merged_runs_have_one_filter_of_all_that_they_have() {
+    let shown = |results: &Results| {
+        let page = String::from_utf8(render(results).unwrap()).unwrap();
+        let document = parsed(&page);
+        let filters = document.descendants().filter(|it| it.has_tag_name("fieldset"));
+        let filters: Vec<_> = filters.collect();
+        assert_eq!(filters.len(), 1, "{page}");
+        let labels = filters[0].descendants().filter(|it| it.has_tag_name("label"));
+        labels.count()
+    };
+    let run = |id: &str, events: &[crate::model::RunEvent]| Results {
+        run: id.to_owned(),
+        ..sample::results(events)
+    };
+    assert_eq!(shown(&run("a", &sample::mixed())), 4);
+    let merged = vec![run("a", &sample::aborted()), run("b", &sample::waived())];
+    assert_eq!(shown(&Results::merged(merged)), 5);
 }
 
 #[test]

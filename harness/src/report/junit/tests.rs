@@ -20,6 +20,7 @@ fn every_kind_of_run() -> Vec<Results> {
     let mut results = sample::every_kind(HOSTILE);
     results.push(Results::merged(sample::told_apart(&results)));
     results.push(Results::default());
+    results.push(sample::left_behind());
     results
 }
 
@@ -57,7 +58,10 @@ fn only_a_run_that_judged_something_and_passed_is_green() {
         cases.iter().all(is_success)
     };
     let green: Vec<_> = every_kind_of_run().iter().map(is_green).collect();
-    assert_eq!(green, [true, false, false, false, false, false, false, false, false, false, false]);
+    assert_eq!(
+        green,
+        [true, false, false, false, false, false, false, false, false, false, false, false]
+    );
 }
 
 #[test]
@@ -140,6 +144,18 @@ fn what_could_not_be_set_up_has_its_time() {
     let case = &suites.suites[0].cases[0];
     assert_eq!(case.classname.as_deref(), Some("brinell.run"));
     assert_eq!((case.original_name.as_str(), case.time), ("setup", 20.312));
+}
+
+#[test]
+fn what_a_run_left_behind_is_an_error() {
+    let suites = read(&sample::left_behind());
+    let case = suites.suites.iter().flat_map(|suite| &suite.cases);
+    let case = case.filter(|case| case.original_name == "removal").collect::<Vec<_>>();
+    let [case] = case.as_slice() else { panic!("{suites:?}") };
+    let TestStatus::Error(error) = &case.status else { panic!("{case:?}") };
+    assert_eq!(error.error_type, "left behind");
+    assert_eq!(error.message, "LEFT BEHIND: a cluster");
+    assert!(error.text.contains("brinell sweep k7f3"), "{}", error.text);
 }
 
 #[test]
