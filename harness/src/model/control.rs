@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Action, Layer, Reason};
+use super::{Action, Layer, Minor, Reason};
 
 /// The control that makes the API server record.
 pub const AUDIT_POLICY: &str = "audit-policy";
@@ -209,6 +209,9 @@ pub struct Weakening {
     /// there.
     #[serde(default)]
     pub past: bool,
+    /// The last minor version of Kubernetes on which anything is lost by it: `"1.36"`.
+    #[serde(default)]
+    pub until: Option<Minor>,
     /// The scenarios that must notice, by id, and the reason for which each of them must fail.
     pub expect: BTreeMap<String, Reason>,
 }

@@ -19,7 +19,7 @@ use trial::{Trial, Untried};
 pub use trial::{Trials, about};
 
 use crate::cluster::RunFolder;
-use crate::model::{Outcome, RunEvent, ScenarioResult, Unit, WeakeningResult};
+use crate::model::{Minor, Outcome, RunEvent, ScenarioResult, Unit, WeakeningResult};
 use crate::run::{Options, Plan, Progress, StageError};
 use lane::Lane;
 
@@ -83,6 +83,8 @@ pub async fn prove(
             async move { Lane::make(plan, options, Arc::clone(&lane_run.folder), &progress).await }
         });
         let lanes = try_join_all(making).await?;
+        let version = Minor::try_from(options.kubernetes.clone()).ok();
+        trials.leave_out(|trial| trial.outlived(version?));
         trials.leave_out(|trial| {
             let kind = lanes.first()?.unserved(trial)?;
             Some(format!("Kubernetes {} does not serve {kind}", options.kubernetes))

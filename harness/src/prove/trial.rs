@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::catalog::{Entry, Planned, Weakened};
-use crate::model::Attack;
+use crate::model::{Attack, Minor};
 use crate::run::Plan;
 
 /// One weakening to be tried.
@@ -161,6 +161,12 @@ impl Trial<'_> {
     pub fn unasked(&self) -> Vec<String> {
         let is_run = |id: &&String| self.scenarios.iter().any(|entry| entry.id == **id);
         self.weakened.weakening.expect.keys().filter(|id| !is_run(id)).cloned().collect()
+    }
+
+    /// Why it takes nothing away on this version of Kubernetes; `None` if it does.
+    pub fn outlived(&self, version: Minor) -> Option<String> {
+        let until = self.weakened.weakening.until.filter(|until| *until < version)?;
+        Some(format!("on Kubernetes {version} nothing is lost by it, as it was until {until}"))
     }
 
     /// Whether the API server that is there will do.

@@ -37,6 +37,8 @@ pub fn trials() -> Vec<Trial> {
         tests.into_iter().map(|(name, test)| trial(DEFAULT_VERSION, &name, test, here)).collect();
     let older: Test = Box::new(what_a_version_does_not_serve_is_skipped);
     trials.push(trial(OLDER, "unserved", older, is_there(OLDER)));
+    let newer: Test = Box::new(what_a_version_has_mended_is_skipped);
+    trials.push(trial(NEWER, "mended", newer, is_there(NEWER)));
     trials
 }
 
@@ -51,12 +53,33 @@ fn trial(version: &str, name: &str, test: Test, is_there: bool) -> Trial {
 /// The oldest version that our own profile can be proved on.
 const OLDER: &str = "1.35";
 
+/// The newest version.
+const NEWER: &str = "1.37";
+
 /// A weakening that is made of what only newer versions serve; the others are tried.
 fn what_a_version_does_not_serve_is_skipped() {
+    let why =
+        "Kubernetes 1.35 does not serve admissionregistration.k8s.io/v1 MutatingAdmissionPolicy";
+    let (skipped, caught) = ("pod-security/defused", "pod-security/warn-only");
+    one_is_skipped(OLDER, &["pod-host-namespaces"], [skipped, why, caught]);
+}
+
+/// A weakening by which something was lost on older versions; the others are tried.
+fn what_a_version_has_mended_is_skipped() {
+    let why = "on Kubernetes 1.37 nothing is lost by it, as it was until 1.36";
+    let scenarios = ["role-applied-audited", "pod-resize-audited"];
+    let (skipped, caught) = ("audit-policy/received-omitted", "audit-policy/resize-without-body");
+    one_is_skipped(NEWER, &scenarios, [skipped, why, caught]);
+}
+
+/// Of a control one weakening is skipped for a reason, and another one is caught by these scenarios.
+fn one_is_skipped(version: &str, scenarios: &[&str], [skipped, why, caught]: [&str; 3]) {
     let home = Home::new();
     let mut command = proof::brinell(&home, ClusterType::Embedded);
-    command.args(["--kubernetes-version", OLDER, "--clusters", "1"]);
-    command.args(["--control", "pod-security", "--scenario", "pod-host-namespaces"]);
+    let (control, _) = skipped.split_once('/').expect("a weakening");
+    command.args(["--kubernetes-version", version, "--clusters", "1"]);
+    command.args(["--control", control]);
+    command.args(scenarios.iter().flat_map(|scenario| ["--scenario", scenario]));
     let report = home.path("proof.json");
     let ran = Ran::from(command.arg("--json").arg(&report).output().expect("started"));
     assert_eq!(ran.code, Some(0), "{ran:?}");
@@ -66,10 +89,8 @@ fn what_a_version_does_not_serve_is_skipped() {
         let found = weakenings.iter().find(|it| it.id() == id).expect("it is there");
         (found.outcome, found.cause.as_deref())
     };
-    let why =
-        "Kubernetes 1.35 does not serve admissionregistration.k8s.io/v1 MutatingAdmissionPolicy";
-    assert_eq!(became("pod-security/defused"), (Outcome::Skipped, Some(why)));
-    assert_eq!(became("pod-security/warn-only"), (Outcome::Caught, None));
+    assert_eq!(became(skipped), (Outcome::Skipped, Some(why)));
+    assert_eq!(became(caught), (Outcome::Caught, None));
 }
 
 /// A token that nobody issued is refused whether anonymous requests are or not.
