@@ -33,7 +33,9 @@ use std::sync::Arc;
 use crate::audit::LogError;
 use crate::catalog::{KnownRights, Target};
 use crate::cluster::{AUDIT_ID, Access, ClusterError, Etcd, ServerSettings, Sight};
-use crate::model::{Action, Answer, AuditLogSearch, Door, Effect, Event, Need, Sent, Silence};
+use crate::model::{
+    Action, Answer, AuditLogSearch, CONTROLLER_MANAGER, Door, Effect, Event, Need, Sent, Silence,
+};
 use crate::pod::probe::NoAnswer;
 
 /// All that actions know of a cluster.
@@ -122,7 +124,7 @@ pub struct Observation {
 /// How events of a controller that acts for an attempt are known.
 #[derive(Debug, Clone)]
 pub struct Traced {
-    /// Who acts.
+    /// Who acts, where controllers have accounts of their own.
     pub user: String,
     /// Where.
     pub namespace: String,
@@ -147,7 +149,7 @@ impl Traced {
     }
 
     fn is_by_controller(&self, event: &Event) -> bool {
-        event.user.username == self.user
+        [&self.user, CONTROLLER_MANAGER].contains(&&*event.user.username)
             && event.verb == "create"
             && event.object_ref.as_ref().is_some_and(|object| {
                 object.resource == self.resource
@@ -351,6 +353,7 @@ mod tests {
         for over in [
             own.clone(),
             json!({"attempt": "k7f3-1"}),
+            json!({"attempt": "k7f3-1", "user": {"username": "system:kube-controller-manager"}}),
             json!({"objectRef": {"name": "attack-k7f3-1-0"}}),
             json!({"responseStatus": {"code": 201}}),
         ] {
