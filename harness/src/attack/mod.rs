@@ -268,7 +268,9 @@ mod tests {
 
     use super::*;
     use crate::audit::AuditLog;
+    use crate::catalog::Document;
     use crate::cluster::{FENCE, Pace, Refused, Servers};
+    use crate::model::Persona;
 
     /// A world whose API server answers everything, with this log.
     fn world(log: AuditLog) -> World {
@@ -326,6 +328,49 @@ mod tests {
                 reading.await;
             });
             assert_eq!(fenced.is_ok(), is_proved, "{fenced:?}");
+        }
+    }
+
+    /// Who puts a sidecar beside it leaves two containers, of which none is meant where none is named.
+    #[tokio::test]
+    async fn the_container_of_the_target_is_named_where_a_scenario_names_none() {
+        let pod = json!({
+            "kind": "Pod", "metadata": {"namespace": "a", "name": "p"},
+            "spec": {"containers": [{"name": "app"}, {"name": "other"}], "initContainers": [{"name": "first"}]},
+        });
+        let target = Target {
+            objects: vec![Document { file: String::new(), object: pod }],
+            namespace: "a".to_owned(),
+            pods: vec![("a".to_owned(), "p".to_owned())],
+            ..Target::default()
+        };
+        let world = world(AuditLog::new("k7f3", "c4n4ry"));
+        let identity = Identity::of("nobody", &Persona::Anonymous, &world.access).await;
+        let attempt = Attempt {
+            world: &world,
+            identity: &identity.expect("nobody needs credentials"),
+            wire: None,
+            target: &target,
+            door: Door::PostSpdy,
+            audit_id: "k7f3-1",
+            user_agent: "test",
+            ledger: &Ledger::new(&world.access, "k7f3", "1", None),
+            stays: false,
+        };
+        for (action, expected) in [
+            (json!({"exec": {"command": ["id"]}}), "command=id&container=app&"),
+            (json!({"exec": {"command": ["id"], "container": "other"}}), "&container=other&"),
+            (
+                json!({"exec": {"command": ["id"], "namespace": "b"}}),
+                "exec?command=id&stderr=true&",
+            ),
+            (json!({"attach": {}}), "attach?container=app&"),
+            (json!({"attach": {"pod": "q"}}), "attach?stderr=true&"),
+        ] {
+            let action: Action = serde_json::from_value(action).expect("an action");
+            // Nobody answers: what was sent is what counts.
+            let sent = attempt.send(&action).await.expect("sent").sent;
+            assert!(sent.uri.contains(expected), "{}", sent.uri);
         }
     }
 

@@ -249,6 +249,19 @@ impl Target {
         self.objects.iter().map(|document| &document.object).find(found)
     }
 
+    /// The container of one of its pods that is meant where none is named: the first, as kubectl has it. A cluster may put
+    /// others beside it.
+    pub fn container(&self, namespace: &str, pod: &str) -> Option<&str> {
+        self.object("Pod", namespace, pod)?["spec"]["containers"][0]["name"].as_str()
+    }
+
+    /// Whether what listens in one of its pods greets whoever connects, as our own image does.
+    pub fn greets(&self, namespace: &str, pod: &str) -> bool {
+        let containers = self.containers(namespace, pod).into_iter();
+        let mut commands = containers.filter_map(|container| container["command"].as_array());
+        commands.any(|command| command.starts_with(&["probe".into(), "listen".into()]))
+    }
+
     /// The containers of one of its pods that can be entered.
     pub fn containers(&self, namespace: &str, pod: &str) -> Vec<&Value> {
         let spec = self.object("Pod", namespace, pod).map(|pod| &pod["spec"]);
