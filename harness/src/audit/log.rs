@@ -777,6 +777,10 @@ mod tests {
             assert_eq!(traces[0].attempt.as_deref(), Some("k7f3-1"), "{account}");
             let kept = serde_json::to_string(&traces[0]).expect("JSON");
             assert!(!kept.contains("spec") && !kept.contains("app"), "{kept}");
+            // Without a body nothing of it names the run.
+            let (bare, _) = line.split_once(r#","requestObject""#).expect("a body");
+            let traces = read(format!("{bare}}}\n").as_bytes()).await.traces(|_| true);
+            assert_eq!(traces.len(), 1, "{account}");
         }
     }
 
