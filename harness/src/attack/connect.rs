@@ -26,7 +26,9 @@ pub(super) async fn connect(
     let mut silences = Vec::new();
     let mut connected = false;
     for address in &listener.addresses {
-        let command = ["probe", "connect", address, &port, "--timeout-ms", PATIENCE];
+        let mut command = vec!["probe", "connect", address, &port, "--timeout-ms", PATIENCE];
+        // What stands between, as the proxy of a mesh, takes every connection, and lets it go where it leads nowhere.
+        command.extend(listener.greets.then_some("--greeted"));
         match probe::<Connected>(attempt, &connect.from, &command).await? {
             Ok(_) => {
                 connected = true;
@@ -63,6 +65,8 @@ struct Listener {
     addresses: Vec<String>,
     /// The pods that can show it, as `namespace/name`.
     witnesses: Vec<String>,
+    /// Whether it greets whoever connects, as our own image does.
+    greets: bool,
 }
 
 impl Listener {
@@ -70,9 +74,11 @@ impl Listener {
         let found = match &connect.to {
             To::Pod(written) => Listener::pod(attempt, written).await?,
             To::Service(written) => Listener::service(attempt, written).await?,
-            To::Address(address) => {
-                Listener { addresses: vec![address.to_string()], witnesses: Vec::new() }
-            }
+            To::Address(address) => Listener {
+                addresses: vec![address.to_string()],
+                witnesses: Vec::new(),
+                greets: false,
+            },
         };
         Ok(match &connect.proven_from {
             Some(pod) => Listener { witnesses: vec![pod.clone()], ..found },
@@ -86,7 +92,8 @@ impl Listener {
         let pods = Api::<Pod>::namespaced(attempt.world.access.admin.clone(), namespace);
         let status = pods.get(name).await?.status.unwrap_or_default();
         let addresses = status.pod_ips.unwrap_or_default().into_iter().map(|it| it.ip).collect();
-        Ok(Listener { addresses, witnesses: vec![written.to_owned()] })
+        let greets = attempt.target.greets(namespace, name);
+        Ok(Listener { addresses, witnesses: vec![written.to_owned()], greets })
     }
 
     /// A Service, and the pods behind it that are ready.
@@ -102,10 +109,12 @@ impl Listener {
         let ready = endpoints.filter(|endpoint| {
             endpoint.conditions.as_ref().is_none_or(|conditions| conditions.ready != Some(false))
         });
-        let pods = ready.filter_map(|endpoint| endpoint.target_ref?.name);
+        let pods: Vec<String> = ready.filter_map(|endpoint| endpoint.target_ref?.name).collect();
         Ok(Listener {
             addresses: service.spec.and_then(|spec| spec.cluster_ips).unwrap_or_default(),
-            witnesses: pods.map(|pod| format!("{namespace}/{pod}")).collect(),
+            greets: !pods.is_empty()
+                && pods.iter().all(|pod| attempt.target.greets(namespace, pod)),
+            witnesses: pods.iter().map(|pod| format!("{namespace}/{pod}")).collect(),
         })
     }
 
@@ -147,7 +156,7 @@ async fn probe<T: DeserializeOwned>(
     command: &[&str],
 ) -> Result<Result<T, NoAnswer>, ActionError> {
     let (namespace, name) = place(pod, &attempt.target.namespace);
-    let stream = run(attempt.world, namespace, name, command, None).await?;
+    let stream = run(attempt.world, attempt.target, namespace, name, command, None).await?;
     read(&stream.stdout)
         .map_err(|_| ActionError::Probe { answer: format!("{}{}", stream.stdout, stream.stderr) })
 }

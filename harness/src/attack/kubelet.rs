@@ -48,7 +48,7 @@ enum Neighbour<'a> {
     /// A container beside the node.
     Container(&'a NodePorts),
     /// The target's pod, on the node that it runs on: every pod reaches its node, where nothing forbids that.
-    Pod { world: &'a World, namespace: &'a str, name: &'a str, node: IpAddr },
+    Pod { world: &'a World, target: &'a Target, namespace: &'a str, name: &'a str, node: IpAddr },
 }
 
 impl<'a> Neighbour<'a> {
@@ -56,10 +56,11 @@ impl<'a> Neighbour<'a> {
         if let Some(node) = &attempt.world.sight.node {
             return Ok(Neighbour::Container(node));
         }
-        let (namespace, name, pod) = asking(attempt.world, attempt.target).await?;
+        let Attempt { world, target, .. } = *attempt;
+        let (namespace, name, pod) = asking(world, target).await?;
         let node = pod.status.and_then(|status| status.host_ip?.parse().ok());
         let node = node.ok_or_else(|| unplaced(namespace, name))?;
-        Ok(Neighbour::Pod { world: attempt.world, namespace, name, node })
+        Ok(Neighbour::Pod { world, target, namespace, name, node })
     }
 
     /// Where a port of the node is.
@@ -74,13 +75,16 @@ impl<'a> Neighbour<'a> {
         &self,
         order: &RequestOrder,
     ) -> Result<Result<RequestAnswer, NoAnswer>, ActionError> {
-        let (world, namespace, name) = match self {
+        let (world, target, namespace, name) = match self {
             Neighbour::Container(node) => return Ok(node.request(order).await?),
-            Neighbour::Pod { world, namespace, name, .. } => (world, namespace, name),
+            Neighbour::Pod { world, target, namespace, name, .. } => {
+                (world, target, namespace, name)
+            }
         };
         let order = serde_json::to_string(order);
         let order = order.map_err(|error| ActionError::Missing(error.to_string()))?;
-        let stream = run(world, namespace, name, &["probe", "request"], Some(&order)).await?;
+        let stream =
+            run(world, target, namespace, name, &["probe", "request"], Some(&order)).await?;
         let answer = || format!("{}{}", stream.stdout, stream.stderr);
         read(&stream.stdout).map_err(|_| ActionError::Probe { answer: answer() })
     }

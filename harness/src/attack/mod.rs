@@ -33,7 +33,9 @@ use std::sync::Arc;
 use crate::audit::LogError;
 use crate::catalog::{KnownRights, Target};
 use crate::cluster::{AUDIT_ID, Access, ClusterError, Etcd, ServerSettings, Sight};
-use crate::model::{Action, Answer, AuditLogSearch, Door, Effect, Event, Need, Sent, Silence};
+use crate::model::{
+    Action, Answer, AuditLogSearch, CONTROLLER_MANAGER, Door, Effect, Event, Need, Sent, Silence,
+};
 use crate::pod::probe::NoAnswer;
 
 /// All that actions know of a cluster.
@@ -122,7 +124,7 @@ pub struct Observation {
 /// How events of a controller that acts for an attempt are known.
 #[derive(Debug, Clone)]
 pub struct Traced {
-    /// Who acts.
+    /// Who acts, where controllers have accounts of their own.
     pub user: String,
     /// Where.
     pub namespace: String,
@@ -147,7 +149,7 @@ impl Traced {
     }
 
     fn is_by_controller(&self, event: &Event) -> bool {
-        event.user.username == self.user
+        [&self.user, CONTROLLER_MANAGER].contains(&&*event.user.username)
             && event.verb == "create"
             && event.object_ref.as_ref().is_some_and(|object| {
                 object.resource == self.resource
@@ -266,7 +268,9 @@ mod tests {
 
     use super::*;
     use crate::audit::AuditLog;
+    use crate::catalog::Document;
     use crate::cluster::{FENCE, Pace, Refused, Servers};
+    use crate::model::Persona;
 
     /// A world whose API server answers everything, with this log.
     fn world(log: AuditLog) -> World {
@@ -327,6 +331,49 @@ mod tests {
         }
     }
 
+    /// Who puts a sidecar beside it leaves two containers, of which none is meant where none is named.
+    #[tokio::test]
+    async fn the_container_of_the_target_is_named_where_a_scenario_names_none() {
+        let pod = json!({
+            "kind": "Pod", "metadata": {"namespace": "a", "name": "p"},
+            "spec": {"containers": [{"name": "app"}, {"name": "other"}], "initContainers": [{"name": "first"}]},
+        });
+        let target = Target {
+            objects: vec![Document { file: String::new(), object: pod }],
+            namespace: "a".to_owned(),
+            pods: vec![("a".to_owned(), "p".to_owned())],
+            ..Target::default()
+        };
+        let world = world(AuditLog::new("k7f3", "c4n4ry"));
+        let identity = Identity::of("nobody", &Persona::Anonymous, &world.access).await;
+        let attempt = Attempt {
+            world: &world,
+            identity: &identity.expect("nobody needs credentials"),
+            wire: None,
+            target: &target,
+            door: Door::PostSpdy,
+            audit_id: "k7f3-1",
+            user_agent: "test",
+            ledger: &Ledger::new(&world.access, "k7f3", "1", None),
+            stays: false,
+        };
+        for (action, expected) in [
+            (json!({"exec": {"command": ["id"]}}), "command=id&container=app&"),
+            (json!({"exec": {"command": ["id"], "container": "other"}}), "&container=other&"),
+            (
+                json!({"exec": {"command": ["id"], "namespace": "b"}}),
+                "exec?command=id&stderr=true&",
+            ),
+            (json!({"attach": {}}), "attach?container=app&"),
+            (json!({"attach": {"pod": "q"}}), "attach?stderr=true&"),
+        ] {
+            let action: Action = serde_json::from_value(action).expect("an action");
+            // Nobody answers: what was sent is what counts.
+            let sent = attempt.send(&action).await.expect("sent").sent;
+            assert!(sent.uri.contains(expected), "{}", sent.uri);
+        }
+    }
+
     #[test]
     fn a_trace_belongs_to_one_attempt() {
         let traced = Traced {
@@ -351,6 +398,7 @@ mod tests {
         for over in [
             own.clone(),
             json!({"attempt": "k7f3-1"}),
+            json!({"attempt": "k7f3-1", "user": {"username": "system:kube-controller-manager"}}),
             json!({"objectRef": {"name": "attack-k7f3-1-0"}}),
             json!({"responseStatus": {"code": 201}}),
         ] {

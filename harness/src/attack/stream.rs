@@ -16,6 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::answer::read;
 use super::{ActionError, Attempt, Observation, World};
+use crate::catalog::Target;
 use crate::model::{Answer, Attach, Closing, Door, Effect, Exec, PortForward, Stream};
 use crate::text::{cut, encode};
 
@@ -38,8 +39,9 @@ const STATUS: u8 = 3;
 /// `kubectl exec`. The command stands first in the query, as client-go sorts it: detection rules read it there.
 pub(super) async fn exec(attempt: &Attempt<'_>, exec: &Exec) -> Result<Observation, ActionError> {
     let pod = attempt.pod(exec.pod.as_ref())?;
-    let options = options(exec.container.as_deref(), exec.stdin, exec.tty);
     let namespace = exec.namespace.as_ref().unwrap_or(&attempt.target.namespace);
+    let container = exec.container.as_deref().or(attempt.target.container(namespace, pod));
+    let options = options(container, exec.stdin, exec.tty);
     let uri = exec_uri(namespace, pod, &exec.command, &options);
     let until = if exec.stdin || exec.tty { Until::Echo } else { Until::End };
     open(attempt, &uri, exec.stdin, until).await
@@ -51,9 +53,10 @@ pub(super) async fn attach(
     attach: &Attach,
 ) -> Result<Observation, ActionError> {
     let pod = attempt.pod(attach.pod.as_ref())?;
-    let options = options(attach.container.as_deref(), attach.stdin, attach.tty);
-    let uri =
-        format!("/api/v1/namespaces/{}/pods/{pod}/attach?{options}", attempt.target.namespace);
+    let namespace = &attempt.target.namespace;
+    let container = attach.container.as_deref().or(attempt.target.container(namespace, pod));
+    let options = options(container, attach.stdin, attach.tty);
+    let uri = format!("/api/v1/namespaces/{namespace}/pods/{pod}/attach?{options}");
     open(attempt, &uri, false, Until::Line).await
 }
 
@@ -76,10 +79,11 @@ pub(super) async fn port_forward(
     Ok(opened(attempt, &uri, answer))
 }
 
-/// Runs a command as the admin, who only looks, and returns what it printed. An `order` is a line on its standard input,
-/// which no audit log holds.
+/// Runs a command in a pod of the target as the admin, who only looks, and returns what it printed. An `order` is a line on
+/// its standard input, which no audit log holds.
 pub(super) async fn run(
     world: &World,
+    target: &Target,
     namespace: &str,
     pod: &str,
     command: &[&str],
@@ -87,9 +91,11 @@ pub(super) async fn run(
 ) -> Result<Stream, ActionError> {
     let command: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
     let pods = Api::<Pod>::namespaced(world.access.admin.clone(), namespace);
-    // Of several containers one must be named. They share the pod's network, and each of ours has the probe.
+    // Of several containers one must be named. They share the pod's network, and each of ours has the probe; what a cluster
+    // put beside them has not, and may come first.
     let spec = pods.get(pod).await?.spec.unwrap_or_default();
-    let container = spec.containers.first().map(|container| container.name.as_str());
+    let first = spec.containers.first().map(|container| container.name.as_str());
+    let container = target.container(namespace, pod).or(first);
     let uri = exec_uri(namespace, pod, &command, &options(container, order.is_some(), false));
     let request = http::Request::builder().method("GET").uri(uri);
     let request = upgrade(request, Door::GetWebsocket, command_protocols(world))

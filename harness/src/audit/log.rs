@@ -17,7 +17,7 @@ use super::format::{
 use super::line::keepable;
 use super::pieces::{Marks, Piece, Pieces};
 use super::source::Losses;
-use crate::model::{AuditSource, Event, Leak, LogFormat, Order};
+use crate::model::{AuditSource, CONTROLLER_MANAGER, Event, Leak, LogFormat, Order};
 
 /// Requests of ours whose events are kept, and traces: those of the last attempts. What the log holds of an attempt is
 /// collected when its scenario has sent all others, and a proof makes a hundred thousand of them. Where all is collected at
@@ -591,8 +591,10 @@ fn is_leak(text: &[u8], canaries: [&[u8]; 2]) -> bool {
 /// Whether a line is of what a controller or a node does for another user. It is decided on the text, before anything
 /// is parsed.
 fn is_trace(line: &[u8]) -> bool {
-    contains(line, b"\"system:serviceaccount:kube-system:")
-        && contains(line, b"-controller\"")
+    let by_account = || {
+        contains(line, b"\"system:serviceaccount:kube-system:") && contains(line, b"-controller\"")
+    };
+    (contains(line, CONTROLLER_MANAGER.as_bytes()) || by_account())
         && contains(line, CREATED)
         && MADE.iter().any(|resource| contains(line, resource))
         || contains(line, b"\"system:node:") && contains(line, REVIEWED)
@@ -764,14 +766,21 @@ mod tests {
 
     #[tokio::test]
     async fn of_a_controllers_body_only_our_own_label_is_kept() {
-        for account in ["replicaset", "replication", "statefulset", "daemon-set", "job"] {
+        let accounts = ["replicaset", "replication", "statefulset", "daemon-set", "job"];
+        let own = accounts.map(|it| format!("system:serviceaccount:kube-system:{it}-controller"));
+        // Without accounts of their own all of them are this one.
+        for account in own.into_iter().chain(["system:kube-controller-manager".to_owned()]) {
             let line = format!(
-                r#"{{"kind":"Event","auditID":"c","level":"Request","stage":"ResponseComplete","verb":"create","requestURI":"/x","user":{{"username":"system:serviceaccount:kube-system:{account}-controller"}},"objectRef":{{"resource":"pods","namespace":"a"}},"requestObject":{{"metadata":{{"labels":{{"brinell.dev/attempt":"k7f3-1","app":"b"}}}},"spec":{{}}}}}}"#
+                r#"{{"kind":"Event","auditID":"c","level":"Request","stage":"ResponseComplete","verb":"create","requestURI":"/x","user":{{"username":"{account}"}},"objectRef":{{"resource":"pods","namespace":"a"}},"requestObject":{{"metadata":{{"labels":{{"brinell.dev/attempt":"k7f3-1","app":"b"}}}},"spec":{{}}}}}}"#
             );
             let traces = read(format!("{line}\n").as_bytes()).await.traces(|_| true);
             assert_eq!(traces[0].attempt.as_deref(), Some("k7f3-1"), "{account}");
             let kept = serde_json::to_string(&traces[0]).expect("JSON");
             assert!(!kept.contains("spec") && !kept.contains("app"), "{kept}");
+            // Without a body nothing of it names the run.
+            let (bare, _) = line.split_once(r#","requestObject""#).expect("a body");
+            let traces = read(format!("{bare}}}\n").as_bytes()).await.traces(|_| true);
+            assert_eq!(traces.len(), 1, "{account}");
         }
     }
 

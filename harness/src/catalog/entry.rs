@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::source::{Source, outline};
 use super::{Clash, ControlFile, Document, Parts, PersonaEntry, SetUp, WeakenError};
 use crate::model::{
-    Action, Control, Door, Expectation, Profile, Ready, Role, Scenario, Weakening, who,
+    Action, Control, Door, Expectation, Layer, Profile, Ready, Role, Scenario, Weakening, who,
 };
 
 /// A scenario with where it comes from.
@@ -33,6 +33,8 @@ pub struct Entry {
     /// Whether its pods are not made, and its permits have one of the cluster's: what must be refused before a pod is
     /// looked up can be tried all the same.
     pub without_pods: bool,
+    /// Why it would tell nothing where it is to be tried; `None` where nothing speaks against it.
+    pub untold: Option<String>,
     /// The line of each turn, once somebody has asked.
     pub(super) lines: OnceLock<Vec<Option<usize>>>,
 }
@@ -98,9 +100,30 @@ pub struct ControlEntry {
     pub printed: Vec<Document>,
     /// Its `control.yaml` as it stands.
     pub text: String,
+    /// What a profile says of how it refuses on an existing cluster; `None` where it does as ours.
+    pub declared: Option<Declared>,
+}
+
+/// How a control refuses on an existing cluster.
+#[derive(Debug, Clone)]
+pub struct Declared {
+    /// Whether none of its layers is one by which ours refuses: it is another one.
+    pub is_other: bool,
+    /// The words of its reasons, as the profile says them.
+    pub saying: Option<String>,
+    /// The layers by which ours refuses in Kubernetes' own words, which are the same there.
+    pub same: Vec<Layer>,
 }
 
 impl ControlEntry {
+    /// The words that a refusal by a layer must give where a scenario expects these.
+    pub fn words<'a>(&'a self, written: Option<&'a str>, layer: &Layer) -> Option<&'a str> {
+        match &self.declared {
+            Some(declared) if !declared.same.contains(layer) => declared.saying.as_deref(),
+            _ => written,
+        }
+    }
+
     /// What is set up for this control, without a weakening or with one of its weakenings.
     ///
     /// # Errors
@@ -224,6 +247,19 @@ impl Target {
             object["kind"] == kind && place == namespace && metadata["name"] == name
         };
         self.objects.iter().map(|document| &document.object).find(found)
+    }
+
+    /// The container of one of its pods that is meant where none is named: the first, as kubectl has it. A cluster may put
+    /// others beside it.
+    pub fn container(&self, namespace: &str, pod: &str) -> Option<&str> {
+        self.object("Pod", namespace, pod)?["spec"]["containers"][0]["name"].as_str()
+    }
+
+    /// Whether what listens in one of its pods greets whoever connects, as our own image does.
+    pub fn greets(&self, namespace: &str, pod: &str) -> bool {
+        let containers = self.containers(namespace, pod).into_iter();
+        let mut commands = containers.filter_map(|container| container["command"].as_array());
+        commands.any(|command| command.starts_with(&["probe".into(), "listen".into()]))
     }
 
     /// The containers of one of its pods that can be entered.

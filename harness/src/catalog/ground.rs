@@ -11,12 +11,12 @@ use super::persona::namespace;
 use super::read::Parsed;
 use super::source::Source;
 use super::{
-    Catalog, ControlEntry, Document, Entry, PersonaEntry, Planned, Problem, Problems, ProfileEntry,
-    SetUp, Target, identity, resolve, substitutions,
+    Catalog, ControlEntry, Declared, Document, Entry, PersonaEntry, Planned, Problem, Problems,
+    ProfileEntry, SetUp, Target, identity, resolve, substitutions,
 };
 use crate::model::{
-    Action, Binding, Bound, Context, Credentials, Exec, Expectation, HeldRole, Impersonated,
-    LentPod, PERSONAS, Permit, Persona, Player, Profile, Scenario, ServiceAccount, Setting,
+    Action, Binding, Bound, Context, Credentials, Exec, Expectation, HeldRole, Impersonated, Layer,
+    LentPod, PERSONAS, Permit, Persona, Player, Profile, Scenario, ServiceAccount, Setting, Sound,
     Succeeds,
 };
 use crate::text::encode;
@@ -45,6 +45,23 @@ const NAMED: [&str; 2] = ["as", "by"];
 /// The key of a container, here and in objects, that names its image.
 const IMAGE: &str = "image";
 
+/// Where an attack or a step writes labels of an object.
+const WRITTEN_LABELS: &str = "/do/request/body/metadata/labels";
+
+/// Where a review says in which namespaces a guard must be asked, by their labels.
+const READ_LABELS: [&str; 2] = ["/do/review/webhooks/labels", "/do/review/policies/labels"];
+
+/// The label by which Pod Security knows what a namespace enforces.
+const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
+
+/// The label of pods that stand on one node, with the name of their target.
+const TOGETHER: &str = "brinell.dev/together";
+
+/// The label by which a control of ours knows the namespaces in which it acts.
+fn own_label(control: &str) -> String {
+    format!("brinell.dev/{control}")
+}
+
 impl Catalog {
     /// The catalog and a profile of it as they are tried on an existing cluster.
     ///
@@ -56,7 +73,15 @@ impl Catalog {
         let given = there.map(|it| it.namespaces.clone()).unwrap_or_default();
         let names = self.own_namespaces(&ground.prefix, &given);
         let given: BTreeSet<String> = given.into_values().collect();
-        let moved = Moved { names: &names, given: &given, says: &profile.profile, ground };
+        let (choosing, connecting) = (self.choosing(), self.connecting());
+        let moved = Moved {
+            names: &names,
+            given: &given,
+            choosing: &choosing,
+            connecting: &connecting,
+            says: &profile.profile,
+            ground,
+        };
         let targets = self.targets.iter().map(|(name, it)| (name.clone(), moved.target(it)));
         let personas = self.personas.iter().map(|(name, it)| (name.clone(), moved.persona(it)));
         let controls = self.controls.iter().map(|(id, it)| (id.clone(), moved.control(it)));
@@ -89,6 +114,24 @@ impl Catalog {
             given.get(end).cloned().unwrap_or_else(|| format!("{prefix}-{end}"))
         };
         self.namespaces().map(|name| (name.to_owned(), moved(name))).collect()
+    }
+
+    /// The controls that act in some of our namespaces alone, which have their labels.
+    fn choosing(&self) -> BTreeSet<&str> {
+        let objects = self.targets.values().flat_map(|target| &target.objects);
+        let labels = objects.filter(|it| namespace(&it.object).is_some());
+        let labels = labels.map(|it| &it.object["metadata"]["labels"]);
+        let labels: Vec<&Value> = labels.collect();
+        let is_there = |id: &&str| labels.iter().any(|labels| !labels[own_label(id)].is_null());
+        self.controls.keys().map(String::as_str).filter(is_there).collect()
+    }
+
+    /// The targets in which pods connect to each other.
+    fn connecting(&self) -> BTreeSet<&str> {
+        let connects = |entry: &&Entry| {
+            entry.turns.iter().any(|turn| matches!(turn.action, Action::Connect(_)))
+        };
+        self.scenarios.iter().filter(connects).map(|entry| entry.target.name.as_str()).collect()
     }
 
     /// The names of all namespaces that targets and personas make.
@@ -248,6 +291,8 @@ pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
 struct Moved<'a> {
     names: &'a BTreeMap<String, String>,
     given: &'a BTreeSet<String>,
+    choosing: &'a BTreeSet<&'a str>,
+    connecting: &'a BTreeSet<&'a str>,
     says: &'a Profile,
     ground: &'a Ground,
 }
@@ -269,6 +314,65 @@ fn enter(permit: &mut Permit, lent: &LentPod) {
         stdin: false,
         tty: false,
     });
+}
+
+/// The label by which ours knows where it acts, where another one is declared.
+fn strange_label(entry: &ControlEntry) -> Option<String> {
+    let declared = entry.declared.as_ref().filter(|declared| declared.is_other)?;
+    Some(match declared.same.contains(&Layer::PodSecurity) {
+        true => ENFORCE.to_owned(),
+        false => own_label(&entry.id),
+    })
+}
+
+/// Why a scenario would tell nothing, because another control than ours is declared; `None` if it does.
+fn untold(catalog: &Catalog, entry: &Entry, says: &Scenario, document: &Value) -> Option<String> {
+    let other = |id: &str| catalog.controls.get(id).and_then(|control| strange_label(control));
+    let read = says.attacks.iter().find_map(|attack| {
+        let Expectation::Sound(Sound { control }) = &attack.expected else { return None };
+        let Action::Review(review) = &attack.r#do else { return None };
+        let is_ours = entry.built_in && review.names_guards() && other(control).is_some();
+        let what = review.words();
+        is_ours.then(|| {
+            format!("it reads {what} of brinell's own, and the profile declares another {control}")
+        })
+    });
+    let attacks = document["attacks"].as_array();
+    let written: Vec<&Value> =
+        attacks.into_iter().flatten().filter_map(|it| it.pointer(WRITTEN_LABELS)).collect();
+    let changed = says.controls().into_iter().find_map(|control| {
+        let label = other(control)?;
+        let is_written = written.iter().any(|labels| labels.get(&label).is_some());
+        is_written.then(|| {
+            format!(
+                "it changes the label {label}, by which the {control} that the profile declares does not go; the labels by \
+                 which it goes are its `namespace-labels`"
+            )
+        })
+    });
+    read.or(changed)
+}
+
+/// Keeps the pods of a target to one node: what does not lead from one node to another would look like a block.
+fn keep_together(target: &str, objects: &mut [Document]) {
+    let pods = || objects.iter().filter(|it| it.object["kind"] == "Pod");
+    let namespaces: BTreeSet<&str> =
+        pods().filter_map(|it| it.object["metadata"]["namespace"].as_str()).collect();
+    let labels = json!({TOGETHER: target});
+    let term = json!({
+        "labelSelector": {"matchLabels": labels},
+        "namespaces": namespaces,
+        "topologyKey": "kubernetes.io/hostname",
+    });
+    let over = json!({
+        "metadata": {"labels": labels},
+        "spec": {"affinity": {"podAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": [term],
+        }}},
+    });
+    for pod in objects.iter_mut().filter(|it| it.object["kind"] == "Pod") {
+        crate::merge::lay_over(&mut pod.object, &over);
+    }
 }
 
 impl Moved<'_> {
@@ -329,7 +433,10 @@ impl Moved<'_> {
         };
         let pods =
             target.pods.iter().map(|(namespace, pod)| (self.text(namespace), self.text(pod)));
-        let objects: Vec<Document> = target.objects.iter().map(document).collect();
+        let mut objects: Vec<Document> = target.objects.iter().map(document).collect();
+        if self.connecting.contains(&*target.name) {
+            keep_together(&target.name, &mut objects);
+        }
         let own = objects.iter().filter_map(|it| namespace(&it.object)).map(str::to_owned);
         let own: BTreeSet<String> = own.collect();
         Arc::new(Target {
@@ -341,14 +448,48 @@ impl Moved<'_> {
         })
     }
 
-    /// Gives a namespace of ours the labels that the profile asks for. What the target says itself stands.
+    /// Gives a namespace of ours the labels that the profile asks for: of a control that acts in some of them alone, to
+    /// these. What the target says itself stands.
     fn label(&self, object: &mut Value) {
-        let cluster = self.says.cluster.iter().flat_map(|cluster| &cluster.namespace_labels);
-        let controls = self.says.controls.values().flat_map(|it| &it.namespace_labels);
-        let labels: BTreeMap<&String, &String> = cluster.chain(controls).collect();
+        let own = &object["metadata"]["labels"];
+        let acts = |id: &str| !self.choosing.contains(id) || !own[own_label(id)].is_null();
+        let labels: BTreeMap<&String, &String> = self.labels(acts).collect();
         let mut labelled = json!({"metadata": {"labels": labels}});
         crate::merge::lay_over(&mut labelled, object);
         *object = labelled;
+    }
+
+    /// The labels that the profile asks for, of namespaces in which these controls act.
+    fn labels(&self, acts: impl Fn(&str) -> bool) -> impl Iterator<Item = (&String, &String)> {
+        let cluster = self.says.cluster.iter().flat_map(|cluster| &cluster.namespace_labels);
+        let controls = self.says.controls.iter().filter(move |(id, _)| acts(id));
+        cluster.chain(controls.flat_map(|(_, it)| &it.namespace_labels))
+    }
+
+    /// Writes the labels by which a control goes there where an attack, a step or a review means ours. What a step gives
+    /// back is what the namespace has there.
+    fn relabel(&self, attack: &mut Value) {
+        let is_step = attack["succeeds"].is_object();
+        for place in [WRITTEN_LABELS].into_iter().chain(READ_LABELS) {
+            let labels = attack.pointer_mut(place).and_then(Value::as_object_mut);
+            let Some(labels) = labels else { continue };
+            for (id, Setting { namespace_labels, .. }) in &self.says.controls {
+                if namespace_labels.is_empty() {
+                    continue;
+                }
+                let Some(ours) = labels.remove(&own_label(id)) else { continue };
+                let theirs = namespace_labels.iter().map(|(key, value)| {
+                    let value = if ours.is_null() { Value::Null } else { value.as_str().into() };
+                    (key.clone(), value)
+                });
+                labels.extend(theirs);
+            }
+            for (key, value) in self.labels(|_| true).filter(|_| is_step) {
+                if let Some(label) = labels.get_mut(key).filter(|label| label.is_null()) {
+                    *label = value.as_str().into();
+                }
+            }
+        }
     }
 
     /// The namespace of the personas' accounts.
@@ -447,8 +588,15 @@ impl Moved<'_> {
         let mut declared = ControlEntry::clone(entry);
         // What names the run that has set it up, is not left there.
         declared.control.leaves.retain(|_, value| substitutions(value).next().is_none());
-        let setting = self.says.controls.get(&entry.id).filter(|it| !it.decides.is_empty());
-        if let Some(setting) = setting {
+        if let Some(setting) = self.declared(&entry.id) {
+            let speaks = |layer: &&Layer| !matches!(layer, Layer::Webhook(_) | Layer::Policy(_));
+            let ours = &declared.control.decides;
+            let covers = |layer: &Layer| ours.iter().any(|own| layer.covers(own));
+            declared.declared = Some(Declared {
+                is_other: !setting.decides.iter().any(covers),
+                saying: setting.saying.clone(),
+                same: ours.iter().filter(speaks).cloned().collect(),
+            });
             declared.control.decides.clone_from(&setting.decides);
             declared.control.leaves.clone_from(&setting.leaves);
             declared.control.look_at = format!("what the profile declares of {}", entry.id);
@@ -463,6 +611,7 @@ impl Moved<'_> {
         for key in MEANT {
             document[key] = self.meant(&document[key]);
         }
+        document["attacks"].as_array_mut().into_iter().flatten().for_each(|it| self.relabel(it));
         let mut says: Scenario =
             Source::again(&entry.file, entry.built_in, &document.to_string())?.parse()?;
         if !self.ground.sees_log {
@@ -471,6 +620,7 @@ impl Moved<'_> {
         for attack in &mut says.attacks {
             self.expect(&mut attack.expected);
         }
+        let untold = untold(catalog, entry, &says, &document);
         let lent = self.lent_pod();
         if let Some(lent) = lent {
             says.permits.iter_mut().for_each(|permit| enter(permit, lent));
@@ -479,7 +629,7 @@ impl Moved<'_> {
         let parsed = Parsed { name: entry.id.clone(), source, says };
         let entry = resolve::scenario(catalog, parsed)?;
         let target = self.with_elsewhere(catalog, &entry);
-        Ok(Entry { target, without_pods: lent.is_some(), ..entry })
+        Ok(Entry { target, without_pods: lent.is_some(), untold, ..entry })
     }
 
     /// The target of a scenario, with the Namespaces of others that it names. On a cluster of ours the roles of personas are in all of
@@ -512,13 +662,16 @@ impl Moved<'_> {
         named.filter(|_| !self.ground.has_image)
     }
 
-    /// Where a control is declared with layers of its own, what it says is the profile's to know.
+    /// What the profile says of a control that refuses otherwise than ours; `None` where it does as ours.
+    fn declared(&self, control: &str) -> Option<&Setting> {
+        self.says.controls.get(control).filter(|setting| !setting.decides.is_empty())
+    }
+
+    /// Where a control is declared with layers of its own, the scenario's is demanded if it is among them.
     fn expect(&self, expected: &mut Expectation) {
         let Expectation::Blocked(blocked, _) = expected else { return };
-        let setting = self.says.controls.get(&blocked.by).filter(|it| !it.decides.is_empty());
-        if let Some(setting) = setting {
-            blocked.at = None;
-            blocked.saying.clone_from(&setting.saying);
+        if let Some(setting) = self.declared(&blocked.by) {
+            blocked.at.take_if(|at| !setting.decides.contains(at));
         }
     }
 }

@@ -64,7 +64,7 @@ impl Entry {
     /// because it is not there: only words tell that from what is meant.
     fn needs_pod(&self, turn: &Turn) -> bool {
         let is_known_by_words = match &turn.expected {
-            Expectation::Blocked(blocked, _) => blocked.saying.is_some() || is_by_rights(blocked),
+            Expectation::Blocked(blocked, _) => is_told(blocked) || is_by_rights(blocked),
             Expectation::Sound(_) | Expectation::Succeeds(..) | Expectation::Recorded(_) => false,
         };
         let is_stream = Door::STREAMS.contains(&turn.door);
@@ -142,11 +142,21 @@ impl Entry {
     }
 }
 
+/// Whether words tell the refusal that is meant, by whichever layer.
+fn is_told(blocked: &Blocked<Arc<ControlEntry>>) -> bool {
+    let saying = blocked.saying.as_deref();
+    layers(blocked).iter().all(|layer| blocked.by.words(saying, layer).is_some())
+}
+
+/// The layers of which one must refuse.
+fn layers(blocked: &Blocked<Arc<ControlEntry>>) -> &[Layer] {
+    let decides = blocked.by.control.decides.as_slice();
+    blocked.at.as_ref().map_or(decides, std::slice::from_ref)
+}
+
 /// Whether authorization alone decides it.
 fn is_by_rights(blocked: &Blocked<Arc<ControlEntry>>) -> bool {
-    let decides = blocked.by.control.decides.as_slice();
-    let layers = blocked.at.as_ref().map_or(decides, std::slice::from_ref);
-    layers.iter().all(|it| matches!(it, Layer::Authorization | Layer::UpgradeCheck))
+    layers(blocked).iter().all(|it| matches!(it, Layer::Authorization | Layer::UpgradeCheck))
 }
 
 /// Whether what a request is answered may depend on which pods are ready.

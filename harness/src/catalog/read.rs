@@ -283,6 +283,7 @@ fn control_entry(id: &str, source: &Source) -> Result<ControlEntry, Problem> {
         made: BTreeMap::new(),
         printed: Vec::new(),
         text: source.text.clone(),
+        declared: None,
     })
 }
 

@@ -63,6 +63,7 @@ pub(super) fn scenario(catalog: &Catalog, read: Parsed<Scenario>) -> Result<Entr
         target,
         turns,
         without_pods: false,
+        untold: None,
         lines: OnceLock::new(),
     })
 }

@@ -35,6 +35,7 @@ const BEFORE_A_NAME: [&str; 10] = [
 /// [`BEFORE_A_NAME`] tells. Of the body nothing is kept, so that a name in it which a webhook or a policy repeats
 /// without quotation marks is taken for its author's own word.
 pub(super) fn is_said(reason: &str, words: &str, denial: &Denial, sent: &Sent) -> bool {
+    let (reason, words) = (&*unfolded(reason), &*unfolded(words));
     let names = places(reason, denial, sent);
     let within = |place: Range<usize>| {
         names.iter().any(|name| name.start <= place.start && place.end <= name.end)
@@ -43,11 +44,16 @@ pub(super) fn is_said(reason: &str, words: &str, denial: &Denial, sent: &Sent) -
     found.any(|(at, _)| !within(at..at + words.len()))
 }
 
+/// A text in one line: who refuses may break it wherever there is a space, as YAML does.
+fn unfolded(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// Where names stand in a reason.
 fn places(reason: &str, denial: &Denial, sent: &Sent) -> Vec<Range<usize>> {
     let chosen = requested(sent).into_iter().chain(object(&denial.message));
     let mut places = Vec::new();
-    for name in chosen.filter(|name| !name.is_empty()) {
+    for name in chosen.map(|name| unfolded(&name)).filter(|name| !name.is_empty()) {
         places.extend(by_itself(reason, &name));
     }
     if matches!(denial.layer, Layer::Quota | Layer::AdmissionPlugin(_)) {

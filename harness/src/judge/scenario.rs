@@ -77,9 +77,16 @@ fn judge_whole(turn: &Turn, evidence: &Evidence, values: &Values) -> Judgement {
     match (&turn.expected, turn.role) {
         (Expectation::Blocked(Blocked { by, at, saying }, logged), _) => {
             let Control { decides, leaves, look_at, .. } = &by.control;
+            let layers = at.as_ref().map_or(decides.as_slice(), std::slice::from_ref);
+            // Who refused has words of its own. Where nobody did, the first one's are told.
+            let refused = match &evidence.decision {
+                Decision::Denied(denial) => layers.iter().find(|it| it.covers(&denial.layer)),
+                Decision::LetIn | Decision::Unclear(_) | Decision::Read => None,
+            };
+            let spoken = refused.or(layers.first());
             let signature = Signature {
-                layers: at.as_ref().map_or(decides.as_slice(), std::slice::from_ref),
-                saying: saying.as_deref(),
+                layers,
+                saying: spoken.and_then(|layer| by.words(saying.as_deref(), layer)),
                 leaves: &values.fill_map(leaves),
             };
             judge_block(

@@ -32,9 +32,11 @@ pub fn besides(denial: &Denial, words: &str) -> Vec<String> {
 /// What stands behind the subject, without quoted names.
 fn reason(denial: &Denial, sent: &Sent) -> String {
     match &denial.layer {
-        Layer::Webhook(_) => behind(&denial.message, " denied the request: "),
-        Layer::Policy(_) => behind(&denial.message, " denied request: "),
-        Layer::Validation => without_keys(&behind(&denial.message, " invalid: ")),
+        Layer::Webhook(_) => sentences(behind(&denial.message, " denied the request: ")),
+        Layer::Policy(_) => sentences(behind(&denial.message, " denied request: ")),
+        Layer::Validation => {
+            without_keys(&without_names(behind(&denial.message, " invalid: "), &[]))
+        }
         // What is asked for is no name: `cannot get resource "pods/exec"`, `cannot get path "/version"`.
         Layer::Authorization | Layer::Impersonation => forbidden(&denial.message, sent)
             .map_or_else(String::new, |reason| without_names(&reason, &["resource ", "path "])),
@@ -45,10 +47,34 @@ fn reason(denial: &Denial, sent: &Sent) -> String {
     }
 }
 
-/// What follows the words with which each refusal of this layer begins; empty if nothing follows.
-fn behind(message: &str, mark: &str) -> String {
-    let text = without_names(message, &[]);
-    text.split_once(mark).map_or_else(String::new, |(_, reason)| reason.to_owned())
+/// What follows the words with which each refusal of this layer begins, where they are not quoted; empty if nothing
+/// follows.
+fn behind<'t>(message: &'t str, mark: &str) -> &'t str {
+    let mut ends = message.match_indices(mark).map(|(at, mark)| at + mark.len());
+    let end = ends.find(|end| without_names(&message[..*end], &[]).ends_with(mark));
+    end.map_or("", |end| &message[end..])
+}
+
+/// A text without the names that are quoted in it. What is quoted and has a space is no name of Kubernetes' but a
+/// sentence: engines give theirs as YAML (Kyverno 1.19: `'validation error: Privileged mode is disallowed. rule x failed
+/// at path /spec/'`) or as JSON (Autopilot: `{"[denied by autogke-disallow-hostnamespaces]":["enabling hostPID …"]}`).
+fn sentences(text: &str) -> String {
+    let mut told = String::new();
+    for (part, is_quoted) in quotations(text, &[]) {
+        match (is_quoted, part.contains(char::is_whitespace)) {
+            (false, _) => told.push_str(part),
+            (true, false) => told.push_str(NAME),
+            // In a sentence names may be quoted as well.
+            (true, true) => {
+                let (mark, rest) = part.split_at(1);
+                told.push_str(mark);
+                let within = rest.strip_suffix(mark).unwrap_or(rest).replace("\\\"", "\"");
+                told.push_str(&sentences(&within));
+                told.push_str(mark);
+            }
+        }
+    }
+    told
 }
 
 /// What is said of a subject that is forbidden. The resource is written as the request named it, in any words.
@@ -96,25 +122,35 @@ fn kubelet_fields(message: &str) -> Vec<&str> {
     }
 }
 
-/// A text without what is quoted in it, except behind one of `kept`. An apostrophe within a word quotes nothing.
+/// What stands in the place of a name.
+const NAME: &str = "\"\"";
+
+/// A text without what is quoted in it, except behind one of `kept`.
 fn without_names(text: &str, kept: &[&str]) -> String {
-    let mut told = String::new();
+    let parts = quotations(text, kept).into_iter();
+    parts.map(|(part, is_quoted)| if is_quoted { NAME } else { part }).collect()
+}
+
+/// The parts of a text, and of each whether it is quoted, but not behind one of `kept`. An apostrophe within a word quotes
+/// nothing.
+fn quotations<'t>(text: &'t str, kept: &[&str]) -> Vec<(&'t str, bool)> {
+    let mut parts = Vec::new();
     let mut rest = text;
     while let Some(at) = rest.find(['"', '\'', '`']) {
         let (before, quoted) = rest.split_at(at);
         let keep = kept.iter().any(|mark| before.ends_with(mark));
-        told.push_str(before);
-        let within_word = told.ends_with(char::is_alphanumeric);
+        let within_word = text[..text.len() - quoted.len()].ends_with(char::is_alphanumeric);
         let length = match quoted.chars().next() {
             Some('"') => Some(go_quoted(quoted)),
             _ if within_word => None,
             _ => loosely_quoted(quoted),
         };
         let (name, after) = quoted.split_at(length.unwrap_or(1));
-        told.push_str(if keep || length.is_none() { name } else { "\"\"" });
+        parts.extend([(before, false), (name, !keep && length.is_some())]);
         rest = after;
     }
-    told + rest
+    parts.push((rest, false));
+    parts
 }
 
 /// How long a quotation is as Go writes it: a quotation mark within has a backslash before it. One without an end
@@ -275,6 +311,37 @@ mod tests {
             r#"admission webhook "w" denied the request: the pod's labels aren't known, and that's why"#,
         );
         assert!(says(&denial, "labels aren't known, and that's"));
+    }
+
+    /// As Kyverno 1.19 writes them, YAML that is folded, and as Autopilot does, JSON.
+    #[test]
+    fn a_sentence_is_no_name_where_an_engine_quotes_it() {
+        let kyverno = "admission webhook \"validate.kyverno.svc-fail\" denied the request: \n\nresource Pod/a/b was blocked due to the following policies \n\ndisallow-privileged:\n  privileged: 'validation error: Privileged mode is disallowed. The fields spec.containers[*].securityContext.privileged\n    must be unset or set to false. Container ''interactive'' may not. rule privileged failed at path /spec/containers/0/'\n";
+        let warden = r#"admission webhook "warden-validating.common-webhooks.networking.gke.io" denied the request: GKE Warden rejected the request because it violates one or more constraints.\nViolations details: {"[denied by autogke-disallow-hostnamespaces]":["enabling hostPID is not allowed in Autopilot. Requesting user: <x>","\"interactive\" is a name"]}"#;
+        for (message, words, others) in [
+            (
+                kyverno,
+                ["Privileged mode is disallowed", "securityContext.privileged must be unset"],
+                ["Privileged mode is allowed", "interactive"],
+            ),
+            (
+                warden,
+                ["denied by autogke-disallow-hostnamespaces", "enabling hostPID is not allowed"],
+                ["enabling hostIPC", "interactive"],
+            ),
+        ] {
+            let denial = refusal(Layer::Webhook("w".to_owned()), message);
+            for said in words {
+                assert!(says(&denial, said), "{said}");
+                assert!(says(&denial, &said.replace(' ', "\n  ")), "{said}");
+            }
+            for unsaid in others {
+                assert!(!says(&denial, unsaid), "{unsaid}");
+            }
+        }
+        // What is quoted before the reason may say what it likes.
+        let forged = r#"pods "x denied request: interactive" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no"#;
+        assert!(!says(&refusal(Layer::Policy("p".to_owned()), forged), "interactive"));
     }
 
     #[test]

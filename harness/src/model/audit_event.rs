@@ -21,6 +21,10 @@ pub fn is_patch(annotation: &str) -> bool {
     annotation.starts_with(PATCHES)
 }
 
+/// As whom all controllers act where they have no accounts of their own: kube-controller-manager without
+/// `--use-service-account-credentials`.
+pub const CONTROLLER_MANAGER: &str = "system:kube-controller-manager";
+
 /// One event, one stage.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

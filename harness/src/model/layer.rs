@@ -70,6 +70,18 @@ impl Layer {
             _ => self == decided,
         }
     }
+
+    /// Whether its refusals decide nothing: it turns away what is too much, or could not be asked and fails closed.
+    pub fn is_undecided(&self) -> bool {
+        match self {
+            Layer::FlowControl
+            | Layer::PolicyFailure(_)
+            | Layer::WebhookFailure(_)
+            | Layer::MatchCondition => true,
+            Layer::AdmissionPlugin(name) => name == "EventRateLimit",
+            _ => false,
+        }
+    }
 }
 
 impl std::fmt::Display for Layer {

@@ -272,7 +272,8 @@ pub struct Setting {
     /// Beside `decides`: the annotations that every refusal of the control leaves on the audit event.
     #[serde(default)]
     pub leaves: BTreeMap<String, String>,
-    /// On an existing cluster: the labels of namespaces in which the control acts. Those of ours get them.
+    /// On an existing cluster: the labels of namespaces in which the control acts. Those of ours that `brinell.dev/CONTROL`
+    /// marks for it get them; all of them where it marks none.
     #[serde(default)]
     pub namespace_labels: BTreeMap<String, String>,
 }

@@ -184,7 +184,8 @@ impl<'a> Plan<'a> {
 
     /// Why a scenario cannot run here.
     fn why_not(&self, catalog: &Catalog, entry: &Entry) -> Option<String> {
-        if let Some(why) = self.lacks.why_not(&needs(catalog, entry)) {
+        let lacking = || self.lacks.why_not(&needs(catalog, entry));
+        if let Some(why) = entry.untold.clone().or_else(lacking) {
             return Some(why);
         }
         let set: BTreeSet<&str> = self.controls.iter().map(|it| it.control.id.as_str()).collect();

@@ -1,10 +1,13 @@
 //! How the API server and the kubelet are set.
 
+use futures::StreamExt;
+use futures::stream;
+use k8s_openapi::api::core::v1::Node;
 use serde_json::Value;
 
-use super::{all_read, file, flaw, texts};
+use super::{all_read, file, flaw, names, texts};
 use crate::attack::{ActionError, World};
-use crate::cluster::ServerSettings;
+use crate::cluster::{Access, ServerSettings, all};
 use crate::model::{Flaw, Reviewed, SettingReview};
 
 const AUTHENTICATION: &str = "authentication-config";
@@ -21,7 +24,7 @@ pub(super) async fn read(world: &World, review: &SettingReview) -> Result<Review
             let settings = world.settings()?;
             file(settings, AUDIT_POLICY).map(|file| audit(settings, file.as_ref()))
         }
-        SettingReview::Kubelet(_) => Ok(kubelet(&world.access.kubelet_configuration().await?)),
+        SettingReview::Kubelet(_) => return kubelets(&world.access).await,
     };
     Ok(match found {
         Ok(flaws) => all_read(1, flaws),
@@ -287,11 +290,42 @@ fn is_about(rule: &Value, group: &str, resource: &str, counts: impl Fn(&Value) -
     })
 }
 
+/// How many kubelets are asked at a time. Each has a minute, as long as every request.
+const AT_A_TIME: usize = 16;
+
+/// The kubelets of all nodes: each has settings of its own.
+async fn kubelets(access: &Access) -> Result<Reviewed, ActionError> {
+    let nodes: Vec<Node> = all(&access.admin).await?;
+    let named = nodes.into_iter().filter_map(|node| node.metadata.name);
+    let asking = stream::iter(named).map(|node| async move {
+        let configuration = access.kubelet_configuration_of(&node).await;
+        (node, configuration)
+    });
+    let told: Vec<_> = asking.buffered(AT_A_TIME).collect().await;
+    let mut reviewed = Reviewed::default();
+    let mut silent = Vec::new();
+    for (node, configuration) in &told {
+        match configuration {
+            Ok(configuration) => {
+                reviewed.objects += 1;
+                reviewed.flaws.extend(kubelet(node, configuration));
+            }
+            Err(error) => silent.push((node.as_str(), error)),
+        }
+    }
+    if let Some((_, error)) = silent.first() {
+        let nodes: Vec<&str> = silent.iter().map(|(node, _)| *node).collect();
+        reviewed.unread.push(format!("the kubelets of {}: {error}", names(&nodes)));
+    }
+    Ok(reviewed)
+}
+
 /// Whom the kubelet answers (<https://kubernetes.io/docs/reference/access-authn-authz/kubelet-authn-authz/>).
-fn kubelet(configuration: &Value) -> Vec<Flaw> {
+fn kubelet(node: &str, configuration: &Value) -> Vec<Flaw> {
     let mut found = Vec::new();
+    let object = format!("KubeletConfiguration of {node}");
     let mut tell = |field: &str, is: &Value, follows: &str| {
-        found.push(flaw("KubeletConfiguration", field, is.to_string(), follows));
+        found.push(flaw(&object, field, is.to_string(), follows));
     };
     let authentication = &configuration["authentication"];
     if authentication["anonymous"]["enabled"] != false {
@@ -319,10 +353,15 @@ fn kubelet(configuration: &Value) -> Vec<Flaw> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::convert::Infallible;
+    use std::sync::Arc;
 
+    use kube::client::Body;
     use serde_json::json;
+    use tokio::sync::Semaphore;
 
     use super::*;
+    use crate::cluster::{Pace, Refused};
 
     fn settings(flags: &[(&str, &str)]) -> ServerSettings {
         let flags = flags.iter().map(|(flag, value)| ((*flag).to_owned(), (*value).to_owned()));
@@ -570,7 +609,7 @@ mod tests {
             "authentication": {"anonymous": {"enabled": false}, "webhook": {"enabled": true}},
             "authorization": {"mode": "Webhook"},
         });
-        assert_eq!(kubelet(&right), []);
+        assert_eq!(kubelet("a", &right), []);
         for (over, field) in [
             (
                 json!({"authentication": {"anonymous": {"enabled": true}}}),
@@ -585,8 +624,60 @@ mod tests {
         ] {
             let mut wrong = right.clone();
             crate::merge::lay_over(&mut wrong, &over);
-            let fields: Vec<String> = kubelet(&wrong).into_iter().map(|flaw| flaw.field).collect();
+            let fields: Vec<String> =
+                kubelet("a", &wrong).into_iter().map(|flaw| flaw.field).collect();
             assert_eq!(fields, [field]);
         }
+    }
+
+    /// What a cluster answers of these nodes; a kubelet without a configuration does not answer.
+    fn access(kubelets: BTreeMap<&'static str, Option<Value>>) -> Access {
+        let answer = tower::service_fn(move |request: http::Request<Body>| {
+            let path = request.uri().path().to_owned();
+            let asked = path.strip_prefix("/api/v1/nodes/");
+            let asked = asked.and_then(|rest| rest.strip_suffix("/proxy/configz"));
+            let nodes = kubelets.keys().map(|name| json!({"metadata": {"name": name}}));
+            let (code, answer) = match asked.map(|node| kubelets[node].clone()) {
+                Some(Some(configuration)) => (200, json!({"kubeletconfig": configuration})),
+                Some(None) => (502, json!({"kind": "Status", "code": 502, "message": "no answer"})),
+                None => {
+                    let items: Vec<Value> = nodes.collect();
+                    let kind = "NodeList";
+                    (200, json!({"apiVersion": "v1", "kind": kind, "metadata": {}, "items": items}))
+                }
+            };
+            let body = Body::from(answer.to_string().into_bytes());
+            let answer = http::Response::builder().status(code).body(body);
+            std::future::ready(Ok::<_, Infallible>(answer.expect("an answer")))
+        });
+        Access {
+            config: kube::Config::new("http://127.0.0.1:1".parse().expect("a URL")),
+            admin: kube::Client::new(answer, "default"),
+            node_name: "a".to_owned(),
+            image: String::new(),
+            stream_protocols: "",
+            pace: Pace::free(),
+            questions: Arc::new(Semaphore::new(1)),
+            user: None,
+            refused: Refused::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn every_kubelet_is_read_and_one_that_does_not_answer_is_named() {
+        let right = json!({
+            "authentication": {"anonymous": {"enabled": false}, "webhook": {"enabled": true}},
+            "authorization": {"mode": "Webhook"},
+        });
+        let mut open = right.clone();
+        open["readOnlyPort"] = json!(10255);
+        let both = access(BTreeMap::from([("a", Some(right.clone())), ("b", Some(open))]));
+        let reviewed = kubelets(&both).await.expect("read");
+        assert_eq!((reviewed.objects, reviewed.unread.len()), (2, 0));
+        assert_eq!(told(reviewed.flaws), ["KubeletConfiguration of b readOnlyPort 10255"]);
+        let silent = access(BTreeMap::from([("a", Some(right)), ("b", None), ("c", None)]));
+        let reviewed = kubelets(&silent).await.expect("read");
+        assert_eq!((reviewed.objects, reviewed.flaws.len()), (1, 0));
+        assert!(reviewed.unread[0].starts_with("the kubelets of b, c: "), "{:?}", reviewed.unread);
     }
 }

@@ -278,22 +278,26 @@ async fn of_a_path_without_a_resource_gke_names_no_object() {
 
 #[tokio::test]
 async fn controllers_are_known_in_every_format() {
-    let controller = "system:serviceaccount:kube-system:replicaset-controller";
-    let label = json!({"metadata": {"labels": {"brinell.dev/attempt": "record-1"}}});
-    let mut made = event("other");
-    made["user"]["username"] = controller.into();
-    made["requestObject"] = label.clone();
-    let mut entry = gke_entry("other");
-    entry["protoPayload"]["methodName"] = "io.k8s.core.v1.pods.create".into();
-    entry["protoPayload"]["resourceName"] = "core/v1/namespaces/a/pods/p".into();
-    entry["protoPayload"]["authenticationInfo"]["principalEmail"] = controller.into();
-    entry["protoPayload"]["request"] = label;
-    for element in
-        [eks_entry(&made.to_string()), aks_record(&made.to_string()), aks_row(&made), entry]
-    {
-        let traces = read(&element.to_string(), None).await.traces(|_| true);
-        assert_eq!(traces.len(), 1, "{element}");
-        assert_eq!(traces[0].attempt.as_deref(), Some("record-1"), "{element}");
+    for controller in [
+        "system:serviceaccount:kube-system:replicaset-controller",
+        "system:kube-controller-manager",
+    ] {
+        let label = json!({"metadata": {"labels": {"brinell.dev/attempt": "record-1"}}});
+        let mut made = event("other");
+        made["user"]["username"] = controller.into();
+        made["requestObject"] = label.clone();
+        let mut entry = gke_entry("other");
+        entry["protoPayload"]["methodName"] = "io.k8s.core.v1.pods.create".into();
+        entry["protoPayload"]["resourceName"] = "core/v1/namespaces/a/pods/p".into();
+        entry["protoPayload"]["authenticationInfo"]["principalEmail"] = controller.into();
+        entry["protoPayload"]["request"] = label;
+        for element in
+            [eks_entry(&made.to_string()), aks_record(&made.to_string()), aks_row(&made), entry]
+        {
+            let traces = read(&element.to_string(), None).await.traces(|_| true);
+            assert_eq!(traces.len(), 1, "{element}");
+            assert_eq!(traces[0].attempt.as_deref(), Some("record-1"), "{element}");
+        }
     }
 }
 

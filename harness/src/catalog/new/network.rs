@@ -129,9 +129,11 @@ impl Network<'_> {
         Self::connect(&self.visitor("client"), "guarded", self.port)
     }
 
-    /// A guarded pod connects to somebody of another namespace.
+    /// A guarded pod connects to somebody of another namespace, to whom others get through meanwhile.
     fn goes_out(&self) -> Value {
-        Self::connect("guarded", &self.visitor("server"), PORT)
+        let mut connect = Self::connect("guarded", &self.visitor("server"), PORT);
+        connect["connect"]["proven-from"] = self.visitor("client").into();
+        connect
     }
 
     /// The pods whom it lets in, by their labels; `None` where it lets in nobody in its own namespace.
@@ -249,18 +251,15 @@ impl Network<'_> {
     fn scene(&self, id: &str, title: &str, what: Value) -> Scene {
         let worked = ("succeeds", json!({}));
         let asked = "who must get through: connect `from:` a pod that the policy names";
-        let permit = match self.friend() {
-            Some(_) if self.comes => Act::new(
-                "a pod that it names connects",
-                "admin",
-                Self::connect("friend", "guarded", self.port),
-                worked,
-            ),
-            _ => {
-                let what = Self::connect(&self.visitor("client"), &self.visitor("server"), PORT);
-                Act::new("pods that it is not about connect", "admin", what, worked)
-                    .asking(Some(asked))
+        let elsewhere = Self::connect(&self.visitor("client"), &self.visitor("server"), PORT);
+        let others =
+            Act::new("pods that it is not about connect", "admin", elsewhere, worked.clone());
+        let permits = match self.friend() {
+            Some(_) if self.comes => {
+                let connect = Self::connect("friend", "guarded", self.port);
+                vec![Act::new("a pod that it names connects", "admin", connect, worked), others]
             }
+            _ => vec![others.asking(Some(asked))],
         };
         Scene {
             id: id.to_owned(),
@@ -274,7 +273,7 @@ impl Network<'_> {
                 what,
                 ("blocked", json!({"by": self.name})),
             )],
-            permits: vec![permit],
+            permits,
         }
     }
 

@@ -107,13 +107,19 @@ impl Judging {
 
     /// An attack that no control must refuse has to be let in: the evidence that a refused one leaves does not show
     /// what an admitted one leaves, unless the scenario accepts both. A refusal by what is behind the API server does
-    /// not count: the API server has let the request in.
+    /// not count: the API server has let the request in. One that decides nothing is not accepted: the same request is let
+    /// in a moment later.
     fn unopposed(&mut self, refused_too: bool, evidence: &Evidence) {
         match &evidence.decision {
             Decision::Denied(denial) => {
                 self.outcome = format!("refused by {}", denial.layer);
                 let behind = matches!(denial.layer, Layer::Runtime | Layer::Backend);
-                if !behind && !refused_too {
+                if denial.layer.is_undecided() {
+                    self.causes.push(format!(
+                        "{} turned it away, which decides nothing: {}",
+                        denial.layer, denial.message
+                    ));
+                } else if !behind && !refused_too {
                     self.causes.push(format!(
                         "{} refused it, so that nothing tells what it leaves where it is let in: {}",
                         denial.layer, denial.message

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::*;
-use crate::catalog::{ControlEntry, PersonaEntry};
+use crate::catalog::{ControlEntry, Declared, PersonaEntry};
 use crate::model::Steadiness;
 use crate::model::{
     Action, Answer, ApiServer, AuditLogSearch, Door, Effect, Event, Level, Log, Logged, Objects,
@@ -57,6 +57,7 @@ fn guard(layers: &[Layer]) -> ControlEntry {
         made: BTreeMap::new(),
         printed: Vec::new(),
         text: String::new(),
+        declared: None,
     }
 }
 
@@ -248,6 +249,29 @@ fn a_pattern_of_names_is_known_by_words_and_what_is_left() {
     doubled.webhooks.push(webhook("others"));
     let unclear = declared("guard.*", said, "shells", doubled);
     assert_eq!(unclear.judgement.verdict, Verdict::Inconclusive);
+}
+
+/// What somebody's policy says is no reason of Pod Security's, and what Pod Security says is none of the policy's.
+#[test]
+fn each_layer_of_a_declared_control_has_words_of_its_own() {
+    let mut guard = guard(&[Layer::PodSecurity, Layer::Webhook("guard.example".to_owned())]);
+    let (saying, same) = (Some("interactive".to_owned()), vec![Layer::PodSecurity]);
+    guard.declared = Some(Declared { is_other: false, saying, same });
+    let by = Arc::new(guard);
+    let verdict = |written: &str, message: &str| {
+        let blocked = Blocked { by: Arc::clone(&by), at: None, saying: Some(written.to_owned()) };
+        let turns = [turn(Role::Attack, Expectation::Blocked(blocked, None))];
+        let mut seen = seen("k7f3-1", 403, message);
+        let configuration = "theirs".to_owned();
+        seen.webhooks = vec![Webhook { name: "guard.example".to_owned(), configuration }];
+        verdicts(&judged(&turns, record(vec![seen])))[0]
+    };
+    let violates = "pods \"p\" is forbidden: violates PodSecurity \"restricted:latest\": privileged (container \"c\" must not set securityContext.privileged=true)";
+    assert_eq!(verdict("privileged", violates), Verdict::Passed);
+    assert_eq!(verdict("host namespaces", violates), Verdict::Failed);
+    assert_eq!(verdict("privileged", DENIED), Verdict::Passed);
+    let other = DENIED.replace("interactive", "nocturnal");
+    assert_eq!(verdict("privileged", &other), Verdict::Failed);
 }
 
 #[test]

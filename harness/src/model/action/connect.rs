@@ -40,7 +40,7 @@ impl Connect {
 }
 
 /// What a pod connects to. Each address that it has is tried.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum To {
     /// A pod: `name`, or `namespace/name` in another namespace than the target's.

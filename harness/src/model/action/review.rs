@@ -173,6 +173,18 @@ impl Review {
         }
     }
 
+    /// Whether it is of some guards alone, by their names.
+    pub fn names_guards(&self) -> bool {
+        match self {
+            Review::Webhooks(review) | Review::Policies(review) => !review.named.is_empty(),
+            Review::Namespaces(_)
+            | Review::Bindings(_)
+            | Review::ServiceAccounts(_)
+            | Review::Encryption(_)
+            | Review::Settings(_) => false,
+        }
+    }
+
     /// What is read, in a few words.
     pub fn words(&self) -> String {
         let named = |what: &str, names: &[String]| match names {

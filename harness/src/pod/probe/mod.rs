@@ -68,6 +68,9 @@ pub enum Verb {
         /// How long to wait for it.
         #[arg(long, default_value_t = 2000)]
         timeout_ms: u32,
+        /// Whether what listens must greet, as `listen` does.
+        #[arg(long)]
+        greeted: bool,
     },
     /// Look up the IPv4 addresses of a name, as a pod would.
     Resolve {
@@ -132,9 +135,10 @@ impl Verb {
             Verb::Tick => target::tick(output).await,
             Verb::Wait => std::future::pending().await,
             Verb::Listen { ports } => target::listen(&ports).await,
-            Verb::Connect { address, port, timeout_ms } => {
+            Verb::Connect { address, port, timeout_ms, greeted } => {
                 let time = Duration::from_millis(timeout_ms.into());
-                answer::print(connect::connect((address, port).into(), time).await, output).await
+                let connected = connect::connect((address, port).into(), time, greeted).await;
+                answer::print(connected, output).await
             }
             Verb::Resolve { name } => answer::print(resolve::resolve(&name).await?, output).await,
             Verb::Request => {

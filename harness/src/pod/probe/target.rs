@@ -13,6 +13,9 @@ use super::ProbeError;
 /// How often a target prints, so that an attach sees something at once.
 const TICK: Duration = Duration::from_millis(200);
 
+/// What a listener says to whoever connects.
+pub(super) const GREETING: [u8; 8] = *b"brinell\n";
+
 /// How long to wait when no connection can be accepted, as when there are too many open files.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -69,7 +72,7 @@ async fn greet(listener: TcpListener) {
         match listener.accept().await {
             Ok((mut connection, _)) => {
                 // A caller who is gone already misses nothing.
-                connection.write_all(b"brinell\n").await.ok();
+                connection.write_all(&GREETING).await.ok();
                 connection.shutdown().await.ok();
             }
             Err(_) => sleep(PAUSE).await,

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::sync::Arc;
 
-use brinell::catalog::{Catalog, Ground, Grounded, identity};
-use brinell::model::{Action, AuditFrom, Context, Credentials, Expectation, Need, Persona};
-use serde_json::Value;
+use brinell::catalog::{Catalog, ControlEntry, Ground, Grounded, identity};
+use brinell::model::{
+    Action, AuditFrom, Blocked, Context, Credentials, Expectation, Layer, Need, Persona,
+};
+use serde_json::{Value, json};
 
 const PREFIX: &str = "brinell-k7f3";
 
@@ -288,11 +291,146 @@ controls:
     let Expectation::Blocked(blocked, _) = &entry.turns[0].expected else { panic!("blocked") };
     assert_eq!(blocked.by.control.decides.len(), 1);
     assert_eq!(blocked.by.control.decides[0].to_string(), "webhook validate.example.com-*");
-    assert_eq!(blocked.saying.as_deref(), Some("no shells"));
+    let words = blocked.by.words(blocked.saying.as_deref(), &blocked.by.control.decides[0]);
+    assert_eq!(words, Some("no shells"));
     assert_eq!(blocked.by.control.leaves["validate.example.com/policy"], "shells");
     let labels = &entry.target.objects[0].object["metadata"]["labels"];
     assert_eq!(labels["env"], "production");
     assert_eq!(labels["brinell.dev/exec-guard"], "enforce");
+}
+
+/// What the profile says is its own guard's; Kubernetes' own layers keep the words, and the layer, that a scenario demands.
+#[test]
+fn a_declared_control_keeps_what_a_scenario_demands_of_kubernetes() {
+    let blocked = |decides: &str| {
+        let profile = format!(
+            "{{title: x, controls: {{least-privilege: {{decides: {decides}, saying: not on my watch}}}}}}"
+        );
+        let Grounded { catalog, .. } = grounded(&profile, true).expect("it is only declared");
+        let entry = catalog.scenarios.iter().find(|it| it.id == "exec-denied-by-rbac");
+        let turn = entry.expect("ours").turns[0].clone();
+        let Expectation::Blocked(blocked, _) = turn.expected else { panic!("blocked") };
+        blocked
+    };
+    let written = |blocked: &Blocked<Arc<ControlEntry>>, layer: &Layer| {
+        blocked.by.words(blocked.saying.as_deref(), layer).map(str::to_owned)
+    };
+    let (webhook, rbac) = (Layer::Webhook("w".to_owned()), Layer::Authorization);
+    let kept = blocked("[authorization, upgrade-check, {webhook: w}]");
+    assert_eq!(kept.at, Some(Layer::Authorization));
+    assert_eq!(written(&kept, &rbac).as_deref(), Some("resource \"pods/exec\""));
+    assert_eq!(written(&kept, &webhook).as_deref(), Some("not on my watch"));
+    let other = blocked("[{webhook: w}]");
+    assert_eq!(other.at, None);
+    assert_eq!(written(&other, &webhook).as_deref(), Some("not on my watch"));
+}
+
+/// The labels that attacks and steps of a scenario write.
+fn written(catalog: &Catalog, id: &str) -> Vec<Value> {
+    let entry = catalog.scenarios.iter().find(|it| it.id == id).expect("ours");
+    let bodies = entry.turns.iter().filter_map(|turn| match &turn.action {
+        Action::Request(request) => Some(request.body.as_ref()?["metadata"]["labels"].clone()),
+        _ => None,
+    });
+    bodies.filter(|labels| !labels.is_null()).collect()
+}
+
+#[test]
+fn what_is_taken_away_is_the_label_by_which_the_declared_control_goes() {
+    let profile = "
+title: x
+cluster: {namespace-labels: {pod-security.kubernetes.io/enforce: restricted}}
+controls:
+  exec-guard: {namespace-labels: {environment: production, tier: one}}
+  pod-security: {}";
+    let Grounded { catalog, .. } = grounded(profile, true).expect("it is only declared");
+    let (there, gone) = (
+        json!({"environment": "production", "tier": "one"}),
+        json!({"environment": null, "tier": null}),
+    );
+    assert_eq!(written(&catalog, "exec-relabelled-namespace"), [there, gone.clone(), gone]);
+    // A step gives back what the namespace has there.
+    let enforced = |standard: &str| json!({"pod-security.kubernetes.io/enforce": standard});
+    let expected = [enforced("restricted"), enforced("privileged"), enforced("privileged")];
+    assert_eq!(written(&catalog, "pod-relabelled-namespace"), expected);
+    let here = Catalog::load(None).expect("our own catalog");
+    assert_eq!(
+        written(&found().catalog, "exec-relabelled-namespace"),
+        written(&here, "exec-relabelled-namespace")
+    );
+}
+
+#[test]
+fn what_tells_nothing_of_a_control_that_is_another_one_is_skipped() {
+    let untold = |controls: &str| {
+        let Grounded { catalog, .. } =
+            grounded(&format!("{{title: x, controls: {controls}}}"), true).expect("declared");
+        let untold =
+            catalog.scenarios.iter().filter_map(|it| Some((it.id.clone(), it.untold.clone()?)));
+        untold.collect::<Vec<_>>()
+    };
+    let ids = |controls: &str| -> Vec<String> {
+        untold(controls).into_iter().map(|(id, _)| id).collect()
+    };
+    assert_eq!(ids("{exec-guard: {}, pod-security: {decides: [pod-security]}}"), [""; 0]);
+    let kyverno = "decides: [{webhook: validate.kyverno.svc-*}], saying: no";
+    assert_eq!(
+        untold(&format!("{{exec-guard: {{{kyverno}}}}}")),
+        [
+            ("exec-relabelled-namespace", "it changes the label brinell.dev/exec-guard, by which the exec-guard that the profile declares does not go; the labels by which it goes are its `namespace-labels`"),
+            ("webhooks-reviewed", "it reads webhooks exec-guard of brinell's own, and the profile declares another exec-guard"),
+        ]
+        .map(|(id, why)| (id.to_owned(), why.to_owned()))
+    );
+    let labelled = format!("{{exec-guard: {{{kyverno}, namespace-labels: {{env: production}}}}}}");
+    assert_eq!(ids(&labelled), ["webhooks-reviewed"]);
+    assert_eq!(ids(&format!("{{ephemeral-guard: {{{kyverno}}}}}")), ["policies-reviewed"]);
+    assert_eq!(ids(&format!("{{pod-security: {{{kyverno}}}}}")), ["pod-relabelled-namespace"]);
+}
+
+/// Elsewhere it would refuse what must be let in.
+#[test]
+fn a_control_acts_in_those_of_our_namespaces_that_are_meant_for_it() {
+    let profile = "
+title: x
+cluster: {namespace-labels: {team: security}}
+controls:
+  ephemeral-guard: {namespace-labels: {debug: forbidden}}
+  pod-security: {namespace-labels: {pods: restricted}}";
+    let Grounded { catalog, accounts, .. } = grounded(profile, true).expect("it is only declared");
+    let made = catalog.targets.values().flat_map(|target| &target.objects).chain([&accounts]);
+    let made = made.map(|it| &it.object).filter(|object| object["kind"] == "Namespace");
+    let mut sealed = BTreeSet::new();
+    for namespace in made {
+        let labels = &namespace["metadata"]["labels"];
+        assert_eq!((&labels["team"], &labels["pods"]), (&json!("security"), &json!("restricted")));
+        if labels["debug"] == "forbidden" {
+            sealed.extend(namespace["metadata"]["name"].as_str());
+        }
+    }
+    assert_eq!(sealed, BTreeSet::from(["brinell-k7f3-sealed-app"]));
+}
+
+/// What does not lead from one node to another would look like a block.
+#[test]
+fn pods_that_connect_to_each_other_stand_on_one_node() {
+    let Grounded { catalog, .. } = found();
+    let pods = |target: &str| {
+        let objects = catalog.targets[target].objects.iter().map(|it| it.object.clone());
+        objects.filter(|object| object["kind"] == "Pod").collect::<Vec<_>>()
+    };
+    for pod in pods("shop") {
+        let affinity = &pod["spec"]["affinity"]["podAffinity"];
+        let term = &affinity["requiredDuringSchedulingIgnoredDuringExecution"][0];
+        assert_eq!(term["topologyKey"], "kubernetes.io/hostname");
+        assert_eq!(term["namespaces"], json!(["brinell-k7f3-shop", "brinell-k7f3-visitor"]));
+        // The first one of them is placed because it is itself one of those that it must stand beside.
+        let (label, labels) = (&term["labelSelector"]["matchLabels"], &pod["metadata"]["labels"]);
+        assert_eq!(label, &json!({"brinell.dev/together": "shop"}));
+        assert_eq!(labels["brinell.dev/together"], "shop");
+        assert!(labels["app"].is_string());
+    }
+    assert!(pods("plain-app").iter().all(|pod| pod["spec"]["affinity"].is_null()));
 }
 
 /// Namespaces that are there already.

@@ -12,7 +12,7 @@ mod rights;
 mod servers;
 
 use brinell::catalog::{Catalog, Document, File, Files, ProfileError, select};
-use brinell::model::{Need, Persona};
+use brinell::model::{Action, Connect, Need, Persona, Role, To};
 
 const SCENARIO: &str = "\
 title: A shell
@@ -156,6 +156,30 @@ fn every_file_of_settings_is_named_by_a_flag_or_another_file() {
             let is_named = settings.flags.values().flatten().any(|value| *value == place)
                 || others.any(|other| entry.files[other].text.contains(&place));
             assert!(is_named, "{}/{file}", entry.id);
+        }
+    }
+}
+
+/// Silence is a block of what is meant where others get through: to the same port, and from the same pod or to it.
+#[test]
+fn beside_each_connection_that_must_be_blocked_others_get_through() {
+    for entry in &embedded().scenarios {
+        let connections = |role: Role| {
+            let turns = entry.turns.iter().filter(move |turn| turn.role == role);
+            turns.filter_map(|turn| match &turn.action {
+                Action::Connect(connect) => Some(connect),
+                _ => None,
+            })
+        };
+        let permits: Vec<&Connect> = connections(Role::Permit).collect();
+        for attack in connections(Role::Attack) {
+            let is_proven =
+                attack.proven_from.as_ref().is_some_and(|it| attack.to != To::Pod(it.clone()))
+                    || permits.iter().any(|it| it.to == attack.to && it.port == attack.port);
+            assert!(is_proven, "{}: {attack:?}", entry.id);
+            let from = To::Pod(attack.from.clone());
+            let is_alive = permits.iter().any(|it| it.from == attack.from || it.to == from);
+            assert!(is_alive, "{}: {attack:?}", entry.id);
         }
     }
 }

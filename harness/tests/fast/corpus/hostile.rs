@@ -450,8 +450,42 @@ fn refused_but_to_be_recorded() {
         assert_eq!(judgement.causes.is_empty(), reached, "{name}: {judgement:?}");
         let either = Recorded { refused_too: true, ..recorded_at(level) };
         let judgement = judge_record(&either, &evidence);
-        let decided = !matches!(evidence.decision, Decision::Unclear(_));
+        let decided = match &evidence.decision {
+            Decision::Denied(denial) => !is_chance(&denial.layer),
+            Decision::LetIn | Decision::Read => true,
+            Decision::Unclear(_) => false,
+        };
         assert_eq!(judgement.causes.is_empty(), decided, "{name}: {judgement:?}");
+    }
+}
+
+/// Whether a layer's refusal of a request says nothing of the next one.
+fn is_chance(layer: &Layer) -> bool {
+    let layer = layer.to_string();
+    let words = ["flow control", "broken match condition", "admission plug-in EventRateLimit"];
+    words.contains(&&*layer) || layer.ends_with(" failing closed")
+}
+
+/// What takes a label away may be refused. By who was too busy, or could not be asked, it was not: an attacker asks again.
+#[test]
+fn a_refusal_that_decides_nothing_is_not_as_good() {
+    let mut refused = evidence(&recorded("webhook-forbidden"));
+    let Log::Read { events, .. } = &refused.log else { panic!("it was logged") };
+    let either = Recorded { refused_too: true, ..recorded_at(events[0].level) };
+    for (layer, decides) in [
+        (Layer::FlowControl, false),
+        (Layer::WebhookFailure("w".to_owned()), false),
+        (Layer::PolicyFailure("p".to_owned()), false),
+        (Layer::MatchCondition, false),
+        (Layer::AdmissionPlugin("EventRateLimit".to_owned()), false),
+        (Layer::AdmissionPlugin("LimitRanger".to_owned()), true),
+        (Layer::Authorization, true),
+        (Layer::Webhook("w".to_owned()), true),
+    ] {
+        assert_eq!(is_chance(&layer), !decides, "{layer}");
+        refused.decision = Decision::Denied(Denial { layer, message: "no".to_owned() });
+        let judgement = judge_record(&either, &refused);
+        assert_eq!(judgement.causes.is_empty(), decides, "{judgement:?}");
     }
 }
 
