@@ -10,6 +10,7 @@ mod elf;
 mod exchange;
 mod existing;
 mod image;
+mod kubeconfig;
 mod own;
 mod pace;
 mod pages;
@@ -113,7 +114,7 @@ pub enum ClusterError {
     #[error("the API server could not be asked: {}", crate::text::api_words(.0))]
     Api(#[from] kube::Error),
     /// The kubeconfig of the new cluster could not be read.
-    #[error("the new cluster's kubeconfig cannot be used: {}", crate::text::without_credentials(&.0.to_string()))]
+    #[error("the new cluster's kubeconfig cannot be used: {}", kubeconfig::words(.0))]
     Kubeconfig(#[from] kube::config::KubeconfigError),
     /// No API server runs in the node.
     #[error("no kube-apiserver runs in the node")]

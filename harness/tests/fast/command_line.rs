@@ -963,6 +963,27 @@ fn an_existing_cluster_is_named_and_answers_or_nothing_is_made() {
     assert_eq!(another.code, Some(2), "{another:?}");
 }
 
+/// kube's own words show the lines before the place.
+#[test]
+fn nothing_that_a_broken_kubeconfig_holds_is_shown() {
+    for broken in ["exec: [s3cr3t]", "exec: s3cr3t", "token: [s3cr3t]"] {
+        let home = Home::new();
+        let user = format!("{{token: t0k3n}}}}, {{name: b, user: {{{broken}}}}}]");
+        fs::write(home.path("theirs"), NOWHERE.replace("{token: t0k3n}}]", &user)).expect("written");
+        let mut brinell = brinell(&home, NO_ENGINE);
+        let there = ["--kubeconfig", "theirs", "--context", "staging"];
+        let ran = ran(brinell.args(there).args(["--junit", "out.xml", "--json", "out.json"]));
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        assert!(ran.stderr.contains("the kubeconfig theirs cannot be used: line 5, "), "{ran:?}");
+        let files = ["out.xml", "out.json"].map(|file| fs::read_to_string(home.path(file)));
+        let files = files.map(|text| text.expect("written"));
+        for told in files.iter().chain([&ran.stdout, &ran.stderr]) {
+            assert!(!told.contains("t0k3n") && !told.contains("s3cr3t"), "{told}");
+        }
+        assert!(files.iter().all(|told| told.contains("cannot be used")), "{files:?}");
+    }
+}
+
 #[test]
 fn what_is_wrong_with_the_arguments_is_told_before_a_cluster_is_asked() {
     for (arguments, words) in [
