@@ -15,10 +15,15 @@ use kube::{Api, Client};
 use super::{Mark, Way, identity, namespace_prefix, outside};
 use crate::cluster::run_folder::{self, Takeover};
 use crate::cluster::{ClusterError, Pace, RUN_LABEL, RunFolder, Swept, client, pages};
+use crate::poll;
 use crate::text::{count, without_credentials};
 
-/// How long a namespace may take to be gone. One that holds pods takes as long as these take to end.
+/// How long a namespace may take to be gone. One that holds pods takes as long as these take to end. As long a cluster is asked
+/// again that does not answer, or has no time for it.
 pub(super) const TERMINATING: Duration = Duration::from_secs(120);
+
+/// How many requests it takes to remove a namespace: it is deleted, listed and watched.
+const REQUESTS: u32 = 3;
 
 /// What cannot be told of a run without its folder.
 const UNKNOWN: &str =
@@ -85,7 +90,7 @@ async fn remove_all(
 ) -> Result<Gone, ClusterError> {
     let namespaces = match mark.is_given {
         true => Ok(0),
-        false => remove_namespaces(&there.admin, run).await,
+        false => remove_namespaces(there, run).await,
     };
     // What does not go keeps none of the others.
     let objects = outside::remove(&there.admin, &there.pace, run, folder).await;
@@ -103,7 +108,7 @@ pub async fn sweep(
 ) -> Result<BTreeMap<String, Swept>, ClusterError> {
     let there = way.there(&Pace::usual()).await?;
     let mut found = started_here(&there)?;
-    match all(&there.admin).await {
+    match all(&there).await {
         Ok(namespaces) => found.extend(namespaces.into_iter().map(|it| it.run)),
         // Who only works in namespaces that are given need not know of others, but for a run that is not known here.
         Err(ClusterError::Api(kube::Error::Api(status)))
@@ -148,7 +153,7 @@ async fn sweep_run(there: &There, run: &str, named: bool) -> Result<Swept, Clust
             Ok(Swept::Removed(gone.to_string()))
         }
         None if named => {
-            let namespaces = remove_namespaces(&there.admin, run).await?;
+            let namespaces = remove_namespaces(there, run).await?;
             let gone = Gone { namespaces, objects: 0 };
             Ok(Swept::Removed(format!("{gone}; {UNKNOWN}")))
         }
@@ -156,20 +161,24 @@ async fn sweep_run(there: &There, run: &str, named: bool) -> Result<Swept, Clust
     }
 }
 
-async fn remove_namespaces(admin: &Client, run: &str) -> Result<usize, ClusterError> {
-    let found = all(admin).await?.into_iter().filter(|found| found.run == run);
+async fn remove_namespaces(there: &There, run: &str) -> Result<usize, ClusterError> {
+    let found = all(there).await?.into_iter().filter(|found| found.run == run);
     // One that does not go keeps none of the others.
-    let removed = join_all(found.map(|found| delete(admin, found))).await;
+    let removed = join_all(found.map(|found| delete(there, found))).await;
     let count = removed.len();
     removed.into_iter().collect::<Result<(), _>>()?;
     Ok(count)
 }
 
 /// Every namespace of any run. The label alone does not make one ours, nor does the name.
-async fn all(admin: &Client) -> Result<Vec<Found>, ClusterError> {
-    let namespaces = Api::<Namespace>::all(admin.clone());
+async fn all(there: &There) -> Result<Vec<Found>, ClusterError> {
+    let namespaces = Api::<Namespace>::all(there.admin.clone());
     let labelled = ListParams::default().labels(RUN_LABEL);
-    let all = pages(labelled, async |page| namespaces.list_metadata(page).await).await?;
+    let list = async || {
+        let all = pages(labelled.clone(), async |page| namespaces.list_metadata(page).await).await;
+        Ok(all?)
+    };
+    let all = patiently(&there.pace, list).await?;
     let found = all.into_iter().filter_map(|namespace| {
         let metadata = namespace.metadata;
         let run = metadata.labels?.remove(RUN_LABEL)?;
@@ -182,27 +191,102 @@ async fn all(admin: &Client) -> Result<Vec<Found>, ClusterError> {
 }
 
 /// Deletes a namespace and waits until it is gone.
-async fn delete(admin: &Client, found: Found) -> Result<(), ClusterError> {
-    let Found { name, uid, .. } = found;
-    let namespaces = Api::<Namespace>::all(admin.clone());
-    let precondition = Preconditions { uid: Some(uid.clone()), resource_version: None };
+async fn delete(there: &There, found: Found) -> Result<(), ClusterError> {
+    let namespaces = Api::<Namespace>::all(there.admin.clone());
+    let waited = TERMINATING.saturating_add(there.pace.waiting(REQUESTS));
+    let still_there = |state| ClusterError::StillThere { name: found.name.clone(), waited, state };
+    let mut is_told = false;
+    let mut deleting = async || {
+        if !is_told {
+            tell_to_go(&namespaces, &found).await?;
+            is_told = true;
+        }
+        let gone = await_condition(namespaces.clone(), &found.name, is_deleted(&found.uid)).await;
+        // A watch may end, or not be allowed: whether it is there can be asked as well.
+        match gone.is_err() {
+            true => state(&namespaces, &found).await?.map_or(Ok(()), |it| Err(still_there(it))),
+            false => Ok(()),
+        }
+    };
+    let last = match poll::until(waited, async || settled(deleting().await)).await {
+        Ok(settled) => return settled,
+        Err(last) => last,
+    };
+    match last.filter(|_| !is_told) {
+        Some(error) => Err(error),
+        None => match state(&namespaces, &found).await {
+            Ok(None) => Ok(()),
+            Ok(Some(state)) => Err(still_there(state)),
+            Err(error) => Err(still_there(format!("what keeps it cannot be read: {error}"))),
+        },
+    }
+}
+
+/// Has a namespace deleted. One that is gone, or whose name another one has now, is no error.
+async fn tell_to_go(namespaces: &Api<Namespace>, found: &Found) -> Result<(), ClusterError> {
+    let precondition = Preconditions { uid: Some(found.uid.clone()), resource_version: None };
     let parameters = DeleteParams::background().preconditions(precondition);
-    match namespaces.delete(&name, &parameters).await {
-        // It is gone, or what has its name now is another one.
-        Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => return Ok(()),
-        other => drop(other?),
+    match namespaces.delete(&found.name, &parameters).await {
+        Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => Ok(()),
+        other => Ok(other.map(drop)?),
     }
-    let gone = await_condition(namespaces.clone(), &name, is_deleted(&uid));
-    if let Ok(gone) = tokio::time::timeout(TERMINATING, gone).await {
-        return gone.map(drop).map_err(|error| ClusterError::NotReady {
-            what: format!("the removal of namespace {name}"),
-            state: format!("it could not be watched: {error}"),
-        });
+}
+
+/// What keeps a namespace, in the words of its conditions; `None` if it is gone. It is read from a list, which finding what is to
+/// be removed takes as well.
+async fn state(
+    namespaces: &Api<Namespace>,
+    Found { name, uid, .. }: &Found,
+) -> Result<Option<String>, ClusterError> {
+    let of_name = ListParams::default().fields(&format!("metadata.name={name}")).limit(1);
+    let listed = namespaces.list(&of_name).await?;
+    let found = listed.items.into_iter().find(|it| it.metadata.uid.as_ref() == Some(uid));
+    Ok(found.map(|namespace| {
+        let conditions = namespace.status.and_then(|status| status.conditions).unwrap_or_default();
+        let words: Vec<String> = conditions.into_iter().filter_map(|it| it.message).collect();
+        words.join("; ")
+    }))
+}
+
+/// Asks again, as long as [`TERMINATING`], where what hinders may pass: one refused connection must not leave all that a run has
+/// made.
+async fn patiently<T>(
+    pace: &Pace,
+    mut ask: impl AsyncFnMut() -> Result<T, ClusterError>,
+) -> Result<T, ClusterError> {
+    let mut asking = async || settled(ask().await);
+    // However long the first answer takes: it tells why.
+    let first = match asking().await {
+        Ok(settled) => return settled,
+        Err(error) => error,
+    };
+    let patience = TERMINATING.saturating_add(pace.waiting(1));
+    poll::until(patience, asking).await.unwrap_or_else(|last| Err(last.unwrap_or(first)))
+}
+
+/// What came of a question.
+///
+/// # Errors
+/// What may be otherwise the next time.
+fn settled<T>(
+    answer: Result<T, ClusterError>,
+) -> Result<Result<T, ClusterError>, ClusterError> {
+    match answer {
+        Err(error) if may_pass(&error) => Err(error),
+        settled => Ok(settled),
     }
-    let status = namespaces.get_opt(&name).await?.and_then(|namespace| namespace.status);
-    let conditions = status.and_then(|status| status.conditions).unwrap_or_default();
-    let state: Vec<String> = conditions.into_iter().filter_map(|it| it.message).collect();
-    Err(ClusterError::StillThere { name, waited: TERMINATING, state: state.join("; ") })
+}
+
+/// Whether the same question may be answered otherwise a moment later.
+fn may_pass(error: &ClusterError) -> bool {
+    use kube::Error::{Api, HyperError, ReadEvents, SerdeError, Service};
+    match error {
+        ClusterError::Api(Api(status)) => status.code == 429 || status.code >= 500,
+        // What is no answer of an API server is one of something before it.
+        ClusterError::Api(Service(_) | HyperError(_) | ReadEvents(_) | SerdeError(_))
+        | ClusterError::StillThere { .. } => true,
+        _ => false,
+    }
 }
 
 impl Way {
@@ -210,8 +294,132 @@ impl Way {
         // Whoever has made something there may remove it there, whatever its name looks like.
         let config = self.config_allowed().await.map_err(Box::new)?;
         let server = without_credentials(&config.cluster_url.to_string());
-        let admin = client(config, pace)?;
-        let identity = identity(&admin, &server).await?;
+        // A plug-in for credentials may fail as well.
+        let reaching = async || {
+            let admin = client(config.clone(), pace)?;
+            let identity = identity(&admin, &server).await?;
+            Ok((admin, identity))
+        };
+        let (admin, identity) = patiently(pace, reaching).await?;
         Ok(There { admin, pace: pace.clone(), identity })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::{Arc, Mutex};
+
+    use http::{Method, Request, Response};
+    use kube::client::Body;
+    use serde_json::{Value, json};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    fn status(code: u16) -> Value {
+        json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "message": "no", "code": code,
+        })
+    }
+
+    /// The one namespace of a run, on a cluster that answers each sort of request with such codes first, and on which it goes or
+    /// stays. Whoever asks has the rights that are printed: none to get one. Watches are cut.
+    fn there(list: &[u16], delete: &[u16], goes: bool) -> There {
+        let troubles = [list, delete].map(|codes| codes.to_vec().into_iter());
+        let state = Arc::new(Mutex::new((troubles, false)));
+        let answer = tower::service_fn(move |request: Request<Body>| {
+            let mut state = state.lock().expect("unharmed");
+            let ([list, delete], is_gone) = &mut *state;
+            let is_watch = request.uri().query().is_some_and(|query| query.contains("watch="));
+            let namespace = json!({
+                "apiVersion": "v1", "kind": "Namespace",
+                "metadata": {"name": "brinell-k7f3-app", "uid": "u", "labels": {RUN_LABEL: "k7f3"}},
+                "status": {"conditions": [
+                    {"type": "Stays", "status": "True", "message": "example.com/theirs"},
+                ]},
+            });
+            let (code, body) = if *request.method() == Method::DELETE {
+                match delete.next() {
+                    Some(code) => (code, status(code)),
+                    None => {
+                        *is_gone = goes;
+                        (200, namespace)
+                    }
+                }
+            } else if is_watch {
+                (503, status(503))
+            } else if request.uri().path() == "/api/v1/namespaces" {
+                let items = if *is_gone { vec![] } else { vec![namespace] };
+                let found = json!({
+                    "apiVersion": "v1", "kind": "NamespaceList",
+                    "metadata": {"resourceVersion": "1"}, "items": items,
+                });
+                list.next().map_or((200, found), |code| (code, status(code)))
+            } else {
+                (403, status(403))
+            };
+            let body = Body::from(body.to_string().into_bytes());
+            let answer = Response::builder().status(code).body(body).expect("built");
+            std::future::ready(Ok::<_, Infallible>(answer))
+        });
+        let admin = Client::new(answer, "default");
+        There { admin, pace: Pace::free(), identity: String::new() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_that_fail_for_a_moment_leave_nothing() {
+        let there = there(&[503, 429], &[500, 504, 429], true);
+        assert_eq!(remove_namespaces(&there, "k7f3").await.expect("it goes"), 1);
+        assert!(all(&there).await.expect("listed").is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_will_not_change_ends_it_at_once() {
+        for code in [401, 403] {
+            for (list, delete) in [(&[code; 2][..], &[][..]), (&[], &[code; 2])] {
+                let began = Instant::now();
+                let refused = remove_namespaces(&there(list, delete, true), "k7f3").await;
+                let refused = refused.expect_err("refused").to_string();
+                assert!(refused.contains(&format!("({code})")), "{refused}");
+                assert_eq!(began.elapsed(), Duration::ZERO);
+            }
+        }
+    }
+
+    /// Whoever has the rights that are printed may not get a namespace.
+    #[tokio::test(start_paused = true)]
+    async fn a_namespace_that_stays_is_told_with_what_keeps_it() {
+        let stays = remove_namespaces(&there(&[], &[], false), "k7f3").await;
+        let stays = stays.expect_err("it stays").to_string();
+        assert!(stays.contains("brinell-k7f3-app is not gone 120s"), "{stays}");
+        assert!(stays.contains("example.com/theirs"), "{stays}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cluster_that_never_has_time_is_given_up_in_the_end() {
+        let never = [429; 10_000];
+        for (list, delete) in [(&never[..], &[][..]), (&[], &never)] {
+            let began = Instant::now();
+            let why = remove_namespaces(&there(list, delete, true), "k7f3").await;
+            let why = why.expect_err("nothing is known").to_string();
+            assert!(why.contains("(429)"), "{why}");
+            assert!(began.elapsed() >= TERMINATING && began.elapsed() < 2 * TERMINATING);
+        }
+    }
+
+    /// Where nobody listens there is another kind of error than an answer is.
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_is_refused_is_tried_again() {
+        let mut left = 3;
+        let asked = patiently(&Pace::free(), async || {
+            left -= 1;
+            match left {
+                0 => Ok("there"),
+                _ => Err(ClusterError::Api(kube::Error::Service("refused".into()))),
+            }
+        });
+        assert_eq!(asked.await.expect("there at last"), "there");
     }
 }
