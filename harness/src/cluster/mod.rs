@@ -150,6 +150,26 @@ pub enum ClusterError {
         /// How the run found its cluster.
         way: Way,
     },
+    /// Whoever asks may not read which cluster it is, at the address of the run's.
+    #[error(
+        "the cluster at {server} does not tell which one it is: whoever removes what a run left needs `get` of the namespace \
+         kube-system"
+    )]
+    Untold {
+        /// The API server's address.
+        server: String,
+    },
+    /// What a run's folder says of its existing cluster cannot be read.
+    #[error(
+        "{} does not tell on which cluster the run was ({cause}): `brinell sweep --context NAME RUN` with the right one \
+         removes what it left there", file.display()
+    )]
+    Mark {
+        /// The file.
+        file: std::path::PathBuf,
+        /// Why not.
+        cause: std::io::Error,
+    },
     /// The admin's own credentials have ended.
     #[error("the credentials of {way} are not accepted any more")]
     NotAccepted {

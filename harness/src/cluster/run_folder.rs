@@ -85,6 +85,14 @@ impl RunFolder {
         Ok(path)
     }
 
+    /// Writes a file that only its owner can read, whole or not at all, and lasting: what was made is found by it, whatever comes.
+    pub fn write_down(&self, name: &str, content: &[u8]) -> io::Result<()> {
+        let part = self.write(&format!("{name}.part"), content)?;
+        File::open(&part)?.sync_all()?;
+        fs::rename(&part, self.file(name))?;
+        File::open(&self.path)?.sync_all()
+    }
+
     /// Removes the folder and lets go of the lock.
     pub fn remove(&self) -> io::Result<()> {
         fs::remove_dir_all(&self.path)?;

@@ -29,7 +29,7 @@ const TOLD: usize = 5;
 pub struct Outside {
     /// What the paths in its own namespaces have in common.
     own: String,
-    file: PathBuf,
+    folder: PathBuf,
     known: Mutex<BTreeSet<String>>,
 }
 
@@ -37,7 +37,7 @@ impl Outside {
     /// None yet.
     pub(super) fn new(run: &str, folder: &RunFolder) -> Outside {
         let own = format!("/namespaces/{}-", namespace_prefix(run));
-        Outside { own, file: folder.file(FILE), known: Mutex::default() }
+        Outside { own, folder: folder.path().to_owned(), known: Mutex::default() }
     }
 
     /// Writes down that something may be made in a collection. One in a namespace of the run's own goes with it.
@@ -49,11 +49,22 @@ impl Outside {
         if collection.contains(&self.own) || known.contains(collection) {
             return Ok(());
         }
-        let mut file = File::options().create(true).append(true).mode(0o600).open(&self.file)?;
-        // One piece, on a line of its own even after a piece that was written in part.
-        file.write_all(format!("\n{collection}\n").as_bytes())?;
-        file.sync_data()?;
+        self.append(FILE, collection)?;
         known.insert(collection.to_owned());
+        Ok(())
+    }
+
+    /// Writes down a line that lasts, and so does the file's name.
+    fn append(&self, name: &str, line: &str) -> io::Result<()> {
+        let path = self.folder.join(name);
+        let is_new = !path.exists();
+        let mut file = File::options().create(true).append(true).mode(0o600).open(path)?;
+        // One piece, on a line of its own even after a piece that was written in part.
+        file.write_all(format!("\n{line}\n").as_bytes())?;
+        file.sync_data()?;
+        if is_new {
+            File::open(&self.folder)?.sync_all()?;
+        }
         Ok(())
     }
 }

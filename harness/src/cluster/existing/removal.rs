@@ -12,7 +12,7 @@ use kube::runtime::conditions::is_deleted;
 use kube::runtime::wait::await_condition;
 use kube::{Api, Client};
 
-use super::{Mark, Way, identity, namespace_prefix, outside};
+use super::{Mark, Way, namespace_prefix, outside, uid};
 use crate::cluster::run_folder::{self, Takeover};
 use crate::cluster::{ClusterError, Pace, RUN_LABEL, RunFolder, Swept, client, pages};
 use crate::poll;
@@ -34,7 +34,10 @@ struct There {
     admin: Client,
     /// How fast it is asked.
     pace: Pace,
-    identity: String,
+    /// Which one it is: the UID of its kube-system; `None` where that is not to be read.
+    uid: Option<String>,
+    /// The API server's address.
+    server: String,
 }
 
 /// A namespace of a run's.
@@ -75,10 +78,10 @@ pub async fn remove(
 ) -> Result<Option<Gone>, ClusterError> {
     let Some(mark) = Mark::read(folder.path())? else { return Ok(None) };
     let there = mark.way.there(pace).await?;
-    if there.identity != mark.identity {
+    if !there.is_of(&mark)? {
         return Err(ClusterError::OtherCluster { way: mark.way });
     }
-    Ok(Some(remove_all(&there, run, folder, &mark).await?))
+    Ok(Some(remove_all(&there, run, folder, mark.is_given).await?))
 }
 
 /// Removes a run's own namespaces, and what it made outside of them.
@@ -86,9 +89,9 @@ async fn remove_all(
     there: &There,
     run: &str,
     folder: &RunFolder,
-    mark: &Mark,
+    is_given: bool,
 ) -> Result<Gone, ClusterError> {
-    let namespaces = match mark.is_given {
+    let namespaces = match is_given {
         true => Ok(0),
         false => remove_namespaces(there, run).await,
     };
@@ -125,14 +128,17 @@ pub async fn sweep(
     Ok(swept)
 }
 
-/// The runs that were started from here on this cluster, alive or not.
+/// The runs that were started from here on this cluster, alive or not, and those of which it cannot be told.
 fn started_here(there: &There) -> Result<BTreeSet<String>, ClusterError> {
     let mut found = BTreeSet::new();
     for run in RunFolder::all().map_err(ClusterError::Folder)? {
         let folder = run_folder::path(&run).map_err(ClusterError::Folder)?;
-        // What a folder that is just being made says is not there yet.
-        let mark = Mark::read(&folder).ok().flatten();
-        found.extend(mark.filter(|mark| mark.identity == there.identity).map(|_| run));
+        let is_here = match Mark::read(&folder) {
+            Ok(Some(mark)) => there.is_of(&mark).unwrap_or(true),
+            Ok(None) => false,
+            Err(_) => true,
+        };
+        found.extend(is_here.then_some(run));
     }
     Ok(found)
 }
@@ -143,12 +149,10 @@ async fn sweep_run(there: &There, run: &str, named: bool) -> Result<Swept, Clust
         Takeover::Alive => return Ok(Swept::Alive),
         Takeover::Absent => None,
     };
-    // A folder of the same name may be that of a run on another cluster.
-    let mark = folder.as_ref().map(|folder| Mark::read(folder.path())).transpose()?.flatten();
-    let mark = mark.filter(|mark| mark.identity == there.identity);
-    match folder.zip(mark) {
-        Some((folder, mark)) => {
-            let gone = remove_all(there, run, &folder, &mark).await?;
+    let is_given = folder.as_ref().map(|folder| in_given(there, folder, named)).transpose()?;
+    match folder.zip(is_given.flatten()) {
+        Some((folder, is_given)) => {
+            let gone = remove_all(there, run, &folder, is_given).await?;
             folder.remove().map_err(ClusterError::Folder)?;
             Ok(Swept::Removed(gone.to_string()))
         }
@@ -158,6 +162,18 @@ async fn sweep_run(there: &There, run: &str, named: bool) -> Result<Swept, Clust
             Ok(Swept::Removed(format!("{gone}; {UNKNOWN}")))
         }
         None => Ok(Swept::Elsewhere),
+    }
+}
+
+/// Whether the run of a folder was in namespaces that are given; `None` if it was not on this cluster, as the folder of another run
+/// of this name may be.
+fn in_given(there: &There, folder: &RunFolder, named: bool) -> Result<Option<bool>, ClusterError> {
+    match Mark::read(folder.path()) {
+        Ok(Some(mark)) => Ok(there.is_of(&mark)?.then_some(mark.is_given)),
+        Ok(None) => Ok(None),
+        // Whoever names the run says that it was on this cluster.
+        Err(_) if named => Ok(Some(false)),
+        Err(error) => Err(error),
     }
 }
 
@@ -289,6 +305,21 @@ fn may_pass(error: &ClusterError) -> bool {
     }
 }
 
+impl There {
+    /// Whether it is the cluster of a run.
+    ///
+    /// # Errors
+    /// When it does not tell which one it is, at the address of the run's.
+    fn is_of(&self, mark: &Mark) -> Result<bool, ClusterError> {
+        match &self.uid {
+            Some(uid) => Ok(*uid == mark.identity),
+            None if self.server == mark.identity => Ok(true),
+            None if self.server == mark.server => Err(ClusterError::Untold { server: self.server.clone() }),
+            None => Ok(false),
+        }
+    }
+}
+
 impl Way {
     async fn there(&self, pace: &Pace) -> Result<There, ClusterError> {
         // Whoever has made something there may remove it there, whatever its name looks like.
@@ -297,11 +328,11 @@ impl Way {
         // A plug-in for credentials may fail as well.
         let reaching = async || {
             let admin = client(config.clone(), pace)?;
-            let identity = identity(&admin, &server).await?;
-            Ok((admin, identity))
+            let uid = uid(&admin).await?;
+            Ok((admin, uid))
         };
-        let (admin, identity) = patiently(pace, reaching).await?;
-        Ok(There { admin, pace: pace.clone(), identity })
+        let (admin, uid) = patiently(pace, reaching).await?;
+        Ok(There { admin, pace: pace.clone(), uid, server })
     }
 }
 
@@ -365,7 +396,7 @@ mod tests {
             std::future::ready(Ok::<_, Infallible>(answer))
         });
         let admin = Client::new(answer, "default");
-        There { admin, pace: Pace::free(), identity: String::new() }
+        There { admin, pace: Pace::free(), uid: None, server: String::new() }
     }
 
     #[tokio::test(start_paused = true)]
@@ -407,6 +438,25 @@ mod tests {
             assert!(why.contains("(429)"), "{why}");
             assert!(began.elapsed() >= TERMINATING && began.elapsed() < 2 * TERMINATING);
         }
+    }
+
+    /// Without the UID of kube-system another cluster may answer at an address that is known.
+    #[test]
+    fn a_cluster_that_does_not_tell_which_it_is_is_not_taken_for_another() {
+        let marked = |identity: &str, server: &str| {
+            let (identity, server) = (identity.to_owned(), server.to_owned());
+            Mark { way: Way::InCluster, identity, server, is_given: false }
+        };
+        let is = |uid: Option<&str>, mark: &Mark| {
+            let there = There { uid: uid.map(str::to_owned), server: "a".to_owned(), ..there(&[], &[], true) };
+            there.is_of(mark).map_err(|error| error.to_string())
+        };
+        assert_eq!(is(Some("u"), &marked("u", "b")), Ok(true));
+        assert_eq!(is(Some("v"), &marked("u", "a")), Ok(false));
+        assert_eq!(is(None, &marked("u", "b")), Ok(false));
+        assert_eq!(is(None, &marked("a", "")), Ok(true));
+        let untold = is(None, &marked("u", "a")).expect_err("it cannot be told");
+        assert!(untold.contains("kube-system"), "{untold}");
     }
 
     /// Where nobody listens there is another kind of error than an answer is.

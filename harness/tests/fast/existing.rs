@@ -1,0 +1,194 @@
+//! A cluster that is there, of which a server here has the answers: what is done where it answers otherwise than it should.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+use crate::command_line::{NO_ENGINE, brinell, ran};
+use crate::support::{Home, Ran};
+
+/// A cluster that is there, by the context `staging` of the kubeconfig `theirs`.
+struct Theirs {
+    home: Home,
+    server: String,
+    /// Method and path of each request.
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Theirs {
+    /// With an API server that has these answers, each a code and a body.
+    fn answering(mut answer: impl FnMut(&str) -> (u16, Value) + Send + 'static) -> Theirs {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let server = format!("http://{}/", listener.local_addr().expect("an address"));
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let known = Arc::clone(&asked);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                // Whoever asks may have ended.
+                let _ = exchange(&stream, |request| {
+                    known.lock().expect("unharmed").push(request.to_owned());
+                    answer(request)
+                });
+            }
+        });
+        let home = Home::new();
+        let way = json!({
+            "apiVersion": "v1", "kind": "Config",
+            "clusters": [{"name": "c", "cluster": {"server": server}}],
+            "users": [{"name": "u", "user": {"username": "jane", "password": "s3cr3t"}}],
+            "contexts": [{"name": "staging", "context": {"cluster": "c", "user": "u"}}],
+        });
+        fs::write(home.path("theirs"), way.to_string()).expect("written");
+        Theirs { home, server, asked }
+    }
+
+    /// The folder of a run that was killed, with what it says of its cluster.
+    fn left(&self, mark: &str) -> PathBuf {
+        let folder = self.home.path("state/brinell/runs/k7f3a1");
+        fs::create_dir_all(&folder).expect("a folder");
+        for (file, text) in [("lock", ""), ("existing", mark)] {
+            fs::write(folder.join(file), text).expect("written");
+        }
+        folder
+    }
+
+    /// What is said of a run that was on the cluster with this UID, at the address of this one.
+    fn mark(&self, identity: &str) -> String {
+        let way = json!({"context": {"kubeconfig": self.home.path("theirs"), "context": "staging"}});
+        json!({"way": way, "identity": identity, "server": self.server, "is_given": false})
+            .to_string()
+    }
+
+    fn brinell(&self, words: &[&str]) -> Ran {
+        let mut brinell = brinell(&self.home, NO_ENGINE);
+        ran(brinell.args(words).args(["--kubeconfig", "theirs", "--context", "staging"]))
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.asked.lock().expect("unharmed").clone()
+    }
+}
+
+/// Answers one request.
+fn exchange(
+    mut stream: &TcpStream,
+    answer: impl FnOnce(&str) -> (u16, Value),
+) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream);
+    let (mut first, mut length) = (String::new(), 0);
+    reader.read_line(&mut first)?;
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? == 0 || line == "\r\n" {
+            break;
+        }
+        let line = line.to_ascii_lowercase();
+        length = line.strip_prefix("content-length:").map_or(length, |it| it.trim().parse().expect("a number"));
+    }
+    reader.read_exact(&mut vec![0; length])?;
+    let (code, body) = answer(first.trim_end().trim_end_matches(" HTTP/1.1"));
+    let body = body.to_string();
+    let head = format!(
+        "HTTP/1.1 {code} It\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(format!("{head}{body}").as_bytes())
+}
+
+fn refused(code: u16) -> (u16, Value) {
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": "no",
+        "code": code,
+    });
+    (code, status)
+}
+
+/// A list with no more pages.
+fn list(items: &[Value]) -> (u16, Value) {
+    (200, json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": "1"}, "items": items}))
+}
+
+/// The request for the namespace whose UID says which cluster it is.
+const WHICH: &str = "GET /api/v1/namespaces/kube-system";
+
+/// The cluster with the UID `u`, on which there is nothing of any run's.
+fn empty(request: &str) -> (u16, Value) {
+    match request.split('?').next().unwrap_or_default() {
+        WHICH => (200, json!({"metadata": {"name": "kube-system", "uid": "u"}})),
+        "GET /api/v1/namespaces" => list(&[]),
+        _ => refused(404),
+    }
+}
+
+#[test]
+fn a_cluster_that_has_no_time_for_a_moment_is_swept() {
+    let mut troubles = vec![503, 429, 500];
+    let theirs = Theirs::answering(move |request| match troubles.pop() {
+        Some(code) => refused(code),
+        None => empty(request),
+    });
+    let folder = theirs.left(&theirs.mark("u"));
+    let swept = theirs.brinell(&["sweep"]);
+    assert_eq!((swept.code, &*swept.stdout), (Some(0), "k7f3a1: removed, 0 namespaces\n"), "{swept:?}");
+    assert!(!folder.exists());
+}
+
+#[test]
+fn whoever_may_not_sweep_is_told_so_at_once() {
+    let theirs = Theirs::answering(|_| refused(401));
+    theirs.left(&theirs.mark("u"));
+    let swept = theirs.brinell(&["sweep"]);
+    assert_eq!(swept.code, Some(4), "{swept:?}");
+    assert!(swept.stderr.contains("(401)"), "{swept:?}");
+    assert_eq!(theirs.asked().len(), 1, "{:?}", theirs.asked());
+}
+
+/// By its address alone a cluster is not known.
+#[test]
+fn whoever_may_not_read_which_cluster_it_is_is_told_what_is_missing() {
+    let theirs = Theirs::answering(|request| match request {
+        WHICH => refused(403),
+        _ => empty(request),
+    });
+    let folder = theirs.left(&theirs.mark("u"));
+    let swept = theirs.brinell(&["sweep"]);
+    assert_eq!(swept.code, Some(4), "{swept:?}");
+    assert!(swept.stdout.contains("k7f3a1: could not be removed: "), "{swept:?}");
+    assert!(swept.stdout.contains("`get` of the namespace kube-system"), "{swept:?}");
+    assert!(folder.exists());
+    // It is another one.
+    theirs.left(&theirs.mark("u").replace(&theirs.server, "http://elsewhere/"));
+    let swept = theirs.brinell(&["sweep"]);
+    assert_eq!((swept.code, &*swept.stdout), (Some(0), "nothing to sweep\n"), "{swept:?}");
+}
+
+/// A disk that was full has kept the beginning of it.
+#[test]
+fn a_run_whose_folder_does_not_tell_its_cluster_is_told_and_swept_by_its_name() {
+    let mut is_there = true;
+    let theirs = Theirs::answering(move |request| match request.split('?').next() {
+        Some("GET /api/v1/namespaces/app/pods") => {
+            let pod = json!({"metadata": {"name": "a", "uid": "a"}});
+            list(if is_there { std::slice::from_ref(&pod) } else { &[] })
+        }
+        Some("DELETE /api/v1/namespaces/app/pods/a") => {
+            is_there = false;
+            (200, json!({"kind": "Status", "status": "Success"}))
+        }
+        _ => empty(request),
+    });
+    let folder = theirs.left("{\"way\":");
+    fs::write(folder.join("outside"), "\n/api/v1/namespaces/app/pods\n").expect("written");
+    let swept = theirs.brinell(&["sweep"]);
+    assert_eq!(swept.code, Some(4), "{swept:?}");
+    assert!(swept.stdout.contains("k7f3a1: could not be removed: "), "{swept:?}");
+    assert!(swept.stdout.contains("sweep --context NAME RUN"), "{swept:?}");
+    assert!(folder.exists());
+    let named = theirs.brinell(&["sweep", "k7f3a1"]);
+    assert_eq!((named.code, &*named.stdout), (Some(0), "k7f3a1: removed, 1 object\n"), "{named:?}");
+    assert!(!folder.exists());
+}
