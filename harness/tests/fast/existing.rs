@@ -21,7 +21,15 @@ struct Theirs {
 
 impl Theirs {
     /// With an API server that has these answers, each a code and a body.
-    fn answering(mut answer: impl FnMut(&str) -> (u16, Value) + Send + 'static) -> Theirs {
+    fn answering(answer: impl FnMut(&str) -> (u16, Value) + Send + 'static) -> Theirs {
+        Theirs::behind(true, answer)
+    }
+
+    /// The same behind something that keeps the Audit-ID of requests or drops it.
+    fn behind(
+        keeps_id: bool,
+        mut answer: impl FnMut(&str) -> (u16, Value) + Send + 'static,
+    ) -> Theirs {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let server = format!("http://{}/", listener.local_addr().expect("an address"));
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -29,7 +37,7 @@ impl Theirs {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 // Whoever asks may have ended.
-                let _ = exchange(&stream, |request| {
+                let _ = exchange(&stream, keeps_id, |request| {
                     known.lock().expect("unharmed").push(request.to_owned());
                     answer(request)
                 });
@@ -76,24 +84,30 @@ impl Theirs {
 /// Answers one request.
 fn exchange(
     mut stream: &TcpStream,
+    keeps_id: bool,
     answer: impl FnOnce(&str) -> (u16, Value),
 ) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
-    let (mut first, mut length) = (String::new(), 0);
+    let (mut first, mut length, mut id) = (String::new(), 0, String::new());
     reader.read_line(&mut first)?;
     loop {
         let mut line = String::new();
         if reader.read_line(&mut line)? == 0 || line == "\r\n" {
             break;
         }
-        let line = line.to_ascii_lowercase();
-        length = line.strip_prefix("content-length:").map_or(length, |it| it.trim().parse().expect("a number"));
+        match line.split_once(": ").map(|(name, value)| (name.to_ascii_lowercase(), value)) {
+            Some((name, value)) if name == "content-length" => {
+                length = value.trim().parse().expect("a number");
+            }
+            Some((name, _)) if name == "audit-id" && keeps_id => id = line,
+            _ => {}
+        }
     }
     reader.read_exact(&mut vec![0; length])?;
     let (code, body) = answer(first.trim_end().trim_end_matches(" HTTP/1.1"));
     let body = body.to_string();
     let head = format!(
-        "HTTP/1.1 {code} It\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        "HTTP/1.1 {code} It\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{id}Connection: close\r\n\r\n",
         body.len()
     );
     stream.write_all(format!("{head}{body}").as_bytes())
@@ -191,4 +205,44 @@ fn a_run_whose_folder_does_not_tell_its_cluster_is_told_and_swept_by_its_name() 
     let named = theirs.brinell(&["sweep", "k7f3a1"]);
     assert_eq!((named.code, &*named.stdout), (Some(0), "k7f3a1: removed, 1 object\n"), "{named:?}");
     assert!(!folder.exists());
+}
+
+/// The cluster when a run reaches it. Whoever asks may do nothing.
+fn reached(request: &str) -> (u16, Value) {
+    match request.split('?').next().unwrap_or_default() {
+        "GET /version" => {
+            let names = ["buildDate", "compiler", "gitCommit", "gitTreeState", "goVersion", "platform"];
+            let mut version = json!({"major": "1", "minor": "36", "gitVersion": "v1.36.3"});
+            for name in names {
+                version[name] = "".into();
+            }
+            (200, version)
+        }
+        "POST /apis/authentication.k8s.io/v1/selfsubjectreviews" => {
+            (201, json!({"metadata": {}, "status": {"userInfo": {"username": "jane"}}}))
+        }
+        "POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews" => {
+            (201, json!({"status": {"allowed": false}}))
+        }
+        _ => empty(request),
+    }
+}
+
+/// Without the id no request is found in a log, so that it is asked first, whatever is planned.
+#[test]
+fn a_way_that_drops_our_id_is_told_in_the_first_lines() {
+    for keeps_id in [true, false] {
+        let theirs = Theirs::behind(keeps_id, reached);
+        fs::write(theirs.home.path("log"), "").expect("written");
+        fs::write(theirs.home.path("a.yaml"), "{title: t, audit: {file: ./log}, controls: {least-privilege: {}}}")
+            .expect("written");
+        let scenario = ["--profile", "./a.yaml", "--scenario", "rights-anonymous"];
+        let ran = theirs.brinell(&scenario);
+        assert_eq!(ran.code, Some(4), "{ran:?}");
+        let told: Vec<&str> = ran.stdout.split_whitespace().collect();
+        let told = told.join(" ");
+        let is_told = told.contains("no audit log: the way to the API server does not keep our Audit-ID");
+        assert_eq!(is_told, !keeps_id, "{told}");
+        assert_eq!(told.contains("its audit log is read"), keeps_id, "{told}");
+    }
 }
