@@ -19,7 +19,7 @@ pub async fn sweep(arguments: SweepArguments) -> Result<ExitCode, Error> {
         .swept
         .iter()
         .map(|(run, became)| told(run, became, &format!("brinell sweep {run}")));
-    let (lines, stays) = (told.collect(), stays(sweeping.swept.iter().map(|(_, became)| became)));
+    let (lines, stays) = (lines(told), stays(sweeping.swept.iter().map(|(_, became)| became)));
     match sweeping.unasked {
         Some(error) if stays == 0 => {
             print(String::as_bytes(&lines))?;
@@ -37,7 +37,11 @@ async fn there(way: &Way, named: Option<&str>) -> Result<ExitCode, Error> {
         let command = format!("brinell sweep {place} {run}");
         told(run, became, &command)
     });
-    say(told.collect(), stays(swept.values()))
+    say(lines(told), stays(swept.values()))
+}
+
+fn lines(told: impl Iterator<Item = String>) -> String {
+    told.map(|told| told + "\n").collect()
 }
 
 /// How many runs could not be removed.
@@ -58,7 +62,7 @@ fn say(lines: String, stays: usize) -> Result<ExitCode, Error> {
 }
 
 /// What became of a run, for a person. The command removes it all the same.
-fn told(run: &str, became: &Swept, command: &str) -> String {
+pub(super) fn told(run: &str, became: &Swept, command: &str) -> String {
     let told = match became {
         Swept::Removed(what) => format!("removed, {what}"),
         Swept::Alive => "is running".to_owned(),
@@ -68,5 +72,5 @@ fn told(run: &str, became: &Swept, command: &str) -> String {
             format!("was not started from here; `{command}` removes it all the same")
         }
     };
-    format!("{run}: {told}\n")
+    format!("{run}: {told}")
 }

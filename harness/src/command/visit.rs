@@ -1,6 +1,7 @@
 //! A run on an existing cluster: reached before anything is planned, because what runs depends on what can be seen there.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ use brinell::text;
 use k8s_openapi::jiff::Timestamp;
 
 use super::conduct::{Made, conduct, reporter};
+use super::sweep::told;
 use super::{Error, selected};
 
 /// How long the scenarios may take altogether.
@@ -315,6 +317,10 @@ pub async fn begin(
     if plan.scenarios.is_empty() {
         return Ok(Duration::ZERO);
     }
+    if reached.means.is_given {
+        let sweeping = async { Ok::<_, Infallible>(((), swept(existing).await)) };
+        let Ok(()) = progress.step("swept", "removing what ended runs left", sweeping).await;
+    }
     let pull = reached.pull_credentials().await?;
     let folder = made.folder_on(existing, &values.run)?;
     let outside = existing.mark(&values.run, &folder, reached.means.is_given);
@@ -322,6 +328,22 @@ pub async fn begin(
     let visit = reached.visit(manner, outside, pull);
     run::visit(&mut plan, grounded, existing, values, visit, progress).await?;
     Ok(Duration::ZERO)
+}
+
+/// Removes what ended runs have left in namespaces that are given, where two runs cannot be. What does not go is told: whether it is
+/// in the way is seen when something is made there.
+async fn swept(existing: &Existing) -> String {
+    match existing.sweep_ended().await {
+        Ok(swept) if swept.is_empty() => "nothing was left".to_owned(),
+        Ok(swept) => {
+            let place = existing.way.arguments();
+            let told = swept.iter().map(|(run, became)| {
+                told(run, became, &format!("brinell sweep {place} {run}"))
+            });
+            told.collect::<Vec<_>>().join("; ")
+        }
+        Err(error) => error.to_string(),
+    }
 }
 
 /// The first event of a run.

@@ -12,7 +12,7 @@ use kube::runtime::conditions::is_deleted;
 use kube::runtime::wait::await_condition;
 use kube::{Api, Client};
 
-use super::{Mark, Way, namespace_prefix, outside, uid};
+use super::{Existing, Mark, Way, namespace_prefix, outside, uid};
 use crate::cluster::run_folder::{self, Takeover};
 use crate::cluster::{ClusterError, Pace, RUN_LABEL, RunFolder, Swept, client, pages};
 use crate::poll;
@@ -126,6 +126,41 @@ pub async fn sweep(
         swept.insert(run, became);
     }
     Ok(swept)
+}
+
+impl Existing {
+    /// Removes what ended runs that were started from here have left on this cluster. Returns what became of each.
+    ///
+    /// # Errors
+    /// When their folders cannot be read.
+    pub async fn sweep_ended(&self) -> Result<BTreeMap<String, Swept>, ClusterError> {
+        let there = There {
+            admin: self.access.admin.clone(),
+            pace: self.access.pace.clone(),
+            uid: Some(self.identity.clone()),
+            server: self.server.clone(),
+        };
+        let mut swept = BTreeMap::new();
+        for run in started_here(&there)? {
+            until_swept(&run).await?;
+            let became = sweep_run(&there, &run, false).await;
+            match became.unwrap_or_else(|error| Swept::Failed(error.to_string())) {
+                // Whoever else was at it has removed it.
+                Swept::Elsewhere => {}
+                became => drop(swept.insert(run, became)),
+            }
+        }
+        Ok(swept)
+    }
+}
+
+/// Waits until nobody else removes what a run has left, as long as that may take.
+async fn until_swept(run: &str) -> Result<(), ClusterError> {
+    let folder = run_folder::path(run).map_err(ClusterError::Folder)?;
+    let is_over = async || if run_folder::is_swept(&folder) { Err(()) } else { Ok(()) };
+    // Whether anything is left is seen by whoever comes after.
+    let _ = poll::until(TERMINATING, is_over).await;
+    Ok(())
 }
 
 /// The runs that were started from here on this cluster, alive or not, and those of which it cannot be told.
