@@ -49,7 +49,8 @@ impl RunFolder {
         match lock.try_lock() {
             Ok(()) => {
                 let folder = RunFolder { path, lock };
-                folder.write(TAKEN, b"")?;
+                // It tells others to wait: a disk that is full keeps nobody from removing something.
+                let _ = folder.write(TAKEN, b"");
                 Ok(Takeover::Taken(folder))
             }
             Err(fs::TryLockError::WouldBlock) => Ok(Takeover::Alive),

@@ -1,18 +1,26 @@
 //! Removing what ended runs left behind.
 
+use std::collections::BTreeSet;
+
 use brinell::cli::{SweepArguments, There};
 use brinell::cluster::{self, Swept, Way};
-use brinell::model::Context;
+use brinell::model::{Context, Right};
 use brinell::report::ExitCode;
 
-use super::{Error, print};
+use super::{Error, catalog, print, visit};
 
 /// Sweeps every run, or the one that is named; on an existing cluster, if its context is given.
 pub async fn sweep(arguments: SweepArguments) -> Result<ExitCode, Error> {
-    let SweepArguments { run: named, there: There { context, kubeconfig, in_cluster } } = arguments;
+    let SweepArguments { run: named, profile, catalogs, there: place } = arguments;
+    if let (Some(profile), Some(run)) = (profile, &named) {
+        let (left, way) = visit::left(&catalog(&catalogs)?, &profile, &place, run)?;
+        let way = way.ok_or(Error::NoPlace { flag: "profile" })?;
+        return there(&way, named.as_deref(), &left).await;
+    }
+    let There { context, kubeconfig, in_cluster } = place;
     let context = context.map(|context| Way::Context(Context { kubeconfig, context }));
     if let Some(way) = context.or(in_cluster.then_some(Way::InCluster)) {
-        return there(&way, named.as_deref()).await;
+        return there(&way, named.as_deref(), &BTreeSet::new()).await;
     }
     let sweeping = cluster::sweep(named.as_deref()).await.map_err(Error::Sweep)?;
     let told = sweeping
@@ -30,8 +38,12 @@ pub async fn sweep(arguments: SweepArguments) -> Result<ExitCode, Error> {
 }
 
 /// Sweeps an existing cluster.
-async fn there(way: &Way, named: Option<&str>) -> Result<ExitCode, Error> {
-    let swept = cluster::sweep_existing(way, named).await.map_err(Error::Sweep)?;
+async fn there(
+    way: &Way,
+    named: Option<&str>,
+    left: &BTreeSet<Right>,
+) -> Result<ExitCode, Error> {
+    let swept = cluster::sweep_existing(way, named, left).await.map_err(Error::Sweep)?;
     let place = way.arguments();
     let told = swept.iter().map(|(run, became)| {
         let command = format!("brinell sweep {place} {run}");

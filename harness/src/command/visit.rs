@@ -10,7 +10,7 @@ use brinell::cli::{Allowance, ExistingArguments, PlanArguments, RunArguments, Se
 use brinell::cluster::{
     Existing, Means, Outside, Pace, PullCredentials, ReachError, Way, lacks, namespace_prefix,
 };
-use brinell::model::{AuditSource, Context, RunEvent, WaiverEntry, Whereabouts};
+use brinell::model::{AuditSource, Context, Right, RunEvent, WaiverEntry, Whereabouts};
 use brinell::report::{ExitCode, KeptLines};
 use brinell::run::{self, Plan, Progress, Visit};
 use brinell::text;
@@ -111,6 +111,26 @@ pub async fn look(
 /// Whether a profile says where the cluster's log comes from.
 fn names_log(profile: &ProfileEntry) -> bool {
     profile.profile.audit.as_ref().is_some_and(AuditSource::is_there)
+}
+
+/// What a run of this id may have left in the namespaces that its profile gives, as rights to delete it, and how the cluster is
+/// found.
+pub fn left(
+    catalog: &Catalog,
+    profile: &str,
+    there: &There,
+    run: &str,
+) -> Result<(BTreeSet<Right>, Option<Way>), Error> {
+    let profile = catalog.profile(profile)?;
+    let says = profile.profile.cluster.clone().unwrap_or_default();
+    if says.namespaces.is_empty() {
+        return Err(Error::NoneGiven { profile: profile.name });
+    }
+    let means = Means { sees_log: true, has_image: true, is_given: true, effects: false };
+    let way = way(there, &says);
+    let kubeconfig = way.as_ref().and_then(Way::kubeconfig).cloned();
+    let grounded = catalog.on(&ground(run, means, kubeconfig), &profile)?;
+    Ok((grounded.left_in_given(), way))
 }
 
 /// Roles with what a run would need of brinell's own, bound to somebody. It takes no cluster.

@@ -246,3 +246,77 @@ fn a_way_that_drops_our_id_is_told_in_the_first_lines() {
         assert_eq!(told.contains("its audit log is read"), keeps_id, "{told}");
     }
 }
+
+/// What is served: pods and Secrets.
+fn discovered() -> (u16, Value) {
+    let resource = |plural: &str, kind: &str| {
+        json!({
+            "resource": plural, "responseKind": {"group": "", "version": "v1", "kind": kind},
+            "scope": "Namespaced", "singularResource": kind, "verbs": ["create", "delete", "list"],
+        })
+    };
+    let resources = [resource("pods", "Pod"), resource("secrets", "Secret")];
+    let versions = json!([{"version": "v1", "freshness": "Current", "resources": resources}]);
+    let core = json!({"metadata": {"name": ""}, "versions": versions});
+    let found = json!({
+        "kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {},
+        "items": [core],
+    });
+    (200, found)
+}
+
+/// A profile that gives namespaces.
+const GIVES: &str = "
+title: t
+cluster: {namespaces: {personas: people, production-app: app}}
+controls: {exec-guard: {decides: [{webhook: \"validate.kyverno.svc-*\"}], saying: not allowed}, pod-security: {}}
+";
+
+/// Its folder is on the machine on which it was started.
+#[test]
+fn a_run_from_elsewhere_is_swept_out_of_given_namespaces_by_its_profile() {
+    for may_list in [true, false] {
+        let mut is_there = true;
+        let theirs = Theirs::answering(move |request| match request.split('?').next() {
+            Some("GET /api") => discovered(),
+            Some("GET /apis") => (200, json!({"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": []})),
+            Some("GET /api/v1/namespaces/app/pods") => {
+                let pod = json!({"metadata": {"name": "a", "uid": "a"}});
+                list(if is_there { std::slice::from_ref(&pod) } else { &[] })
+            }
+            Some("DELETE /api/v1/namespaces/app/pods/a") => {
+                is_there = false;
+                (200, json!({"kind": "Status", "status": "Success"}))
+            }
+            Some("GET /api/v1/namespaces/people/secrets") if !may_list => refused(403),
+            Some("GET /api/v1/namespaces/people/secrets" | "GET /api/v1/namespaces/app/secrets") => list(&[]),
+            // A run there may list none.
+            Some("GET /api/v1/namespaces") => refused(403),
+            _ => empty(request),
+        });
+        fs::write(theirs.home.path("gives.yaml"), GIVES).expect("written");
+        let swept = theirs.brinell(&["sweep", "--profile", "./gives.yaml", "k7f3a1"]);
+        let far = "1 object, as far as the scenarios of this profile make it";
+        let (code, told) = match may_list {
+            true => (0, format!("k7f3a1: removed, {far}\n")),
+            false => (4, format!("k7f3a1: could not be removed: {far}, but whoever sweeps may not list /api/v1/namespaces/people/secrets\n")),
+        };
+        assert_eq!((swept.code, &*swept.stdout), (Some(code), &*told), "{swept:?}");
+        let asked = theirs.asked();
+        let mut lists = asked.iter().filter(|it| it.starts_with("GET /api/v1/namespaces/app/"));
+        assert!(lists.all(|it| it.contains("labelSelector=brinell.dev%2Frun%3Dk7f3a1")), "{asked:?}");
+    }
+}
+
+#[test]
+fn a_profile_is_for_a_run_in_namespaces_that_it_gives() {
+    let theirs = Theirs::answering(empty);
+    fs::write(theirs.home.path("gives.yaml"), GIVES.replace("namespaces: {personas: people, production-app: app}", ""))
+        .expect("written");
+    let swept = theirs.brinell(&["sweep", "--profile", "./gives.yaml", "k7f3a1"]);
+    assert_eq!(swept.code, Some(2), "{swept:?}");
+    assert!(swept.stderr.contains("gives no namespaces"), "{swept:?}");
+    let swept = theirs.brinell(&["sweep", "--profile", "./gives.yaml"]);
+    assert!(swept.code == Some(2) && swept.stderr.contains("<RUN>"), "{swept:?}");
+    assert!(theirs.asked().is_empty(), "{:?}", theirs.asked());
+}

@@ -95,7 +95,11 @@ pub(super) async fn remove(
     remove_from(admin, pace, run, &collections(folder)?).await
 }
 
-async fn remove_from(
+/// The same in these collections.
+///
+/// # Errors
+/// When something stays.
+pub(super) async fn remove_from(
     admin: &Client,
     pace: &Pace,
     run: &str,
@@ -164,7 +168,7 @@ async fn delete_all(
 }
 
 /// The objects of a collection that carry a run's label; none where its kind is not there any more.
-async fn labelled(
+pub(super) async fn labelled(
     admin: &Client,
     collection: &str,
     run: &str,

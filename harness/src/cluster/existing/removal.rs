@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{DeleteParams, ListParams, Preconditions};
+use kube::api::{DeleteParams, DynamicObject, ListParams, Preconditions};
+use kube::discovery::Discovery;
 use kube::runtime::conditions::is_deleted;
 use kube::runtime::wait::await_condition;
 use kube::{Api, Client};
@@ -15,8 +16,9 @@ use kube::{Api, Client};
 use super::{Existing, Mark, Way, namespace_prefix, outside, uid};
 use crate::cluster::run_folder::{self, Takeover};
 use crate::cluster::{ClusterError, Pace, RUN_LABEL, RunFolder, Swept, client, pages};
+use crate::model::Right;
 use crate::poll;
-use crate::text::{count, without_credentials};
+use crate::text::{count, first_of, without_credentials};
 
 /// How long a namespace may take to be gone. One that holds pods takes as long as these take to end. As long a cluster is asked
 /// again that does not answer, or has no time for it.
@@ -28,6 +30,12 @@ const REQUESTS: u32 = 3;
 /// What cannot be told of a run without its folder.
 const UNKNOWN: &str =
     "what it made outside of its own namespaces is known only where it was started";
+
+/// What is known of a run without its folder, where a profile says in which namespaces it was.
+const AS_FAR: &str = "as far as the scenarios of this profile make it";
+
+/// How many collections are told of those that may not be listed.
+const TOLD: usize = 5;
 
 /// The cluster that is swept.
 struct There {
@@ -101,18 +109,20 @@ async fn remove_all(
 }
 
 /// Sweeps every run that left something on an existing cluster, or the one that is named, which goes even if it was
-/// started elsewhere, but not while it is alive here.
+/// started elsewhere, but not while it is alive here. `given` are rights to delete what it may have made in namespaces that are
+/// given: without its folder it is looked for there, and in no namespaces of its own.
 ///
 /// # Errors
 /// When the cluster cannot be reached, or a namespace does not go.
 pub async fn sweep(
     way: &Way,
     named: Option<&str>,
+    given: &BTreeSet<Right>,
 ) -> Result<BTreeMap<String, Swept>, ClusterError> {
     let there = way.there(&Pace::usual()).await?;
     let mut found = started_here(&there)?;
-    match all(&there).await {
-        Ok(namespaces) => found.extend(namespaces.into_iter().map(|it| it.run)),
+    match looked_for(&there, named, given).await {
+        Ok(runs) => found.extend(runs),
         // Who only works in namespaces that are given need not know of others, but for a run that is not known here.
         Err(ClusterError::Api(kube::Error::Api(status)))
             if status.code == 403 && named.is_none_or(|named| found.contains(named)) => {}
@@ -120,7 +130,7 @@ pub async fn sweep(
     }
     let mut swept = BTreeMap::new();
     for run in found.into_iter().filter(|run| named.is_none_or(|named| named == run)) {
-        let became = sweep_run(&there, &run, named.is_some()).await;
+        let became = sweep_run(&there, &run, named.is_some(), given).await;
         // One run that stays keeps none of the others.
         let became = became.unwrap_or_else(|error| Swept::Failed(error.to_string()));
         swept.insert(run, became);
@@ -143,7 +153,7 @@ impl Existing {
         let mut swept = BTreeMap::new();
         for run in started_here(&there)? {
             until_swept(&run).await?;
-            let became = sweep_run(&there, &run, false).await;
+            let became = sweep_run(&there, &run, false, &BTreeSet::new()).await;
             match became.unwrap_or_else(|error| Swept::Failed(error.to_string())) {
                 // Whoever else was at it has removed it.
                 Swept::Elsewhere => {}
@@ -163,6 +173,18 @@ async fn until_swept(run: &str) -> Result<(), ClusterError> {
     Ok(())
 }
 
+/// The runs that have left something which can be found without their folders.
+async fn looked_for(
+    there: &There,
+    named: Option<&str>,
+    given: &BTreeSet<Right>,
+) -> Result<BTreeSet<String>, ClusterError> {
+    match given.is_empty() {
+        true => Ok(all(there).await?.into_iter().map(|it| it.run).collect()),
+        false => Ok(named.map(str::to_owned).into_iter().collect()),
+    }
+}
+
 /// The runs that were started from here on this cluster, alive or not, and those of which it cannot be told.
 fn started_here(there: &There) -> Result<BTreeSet<String>, ClusterError> {
     let mut found = BTreeSet::new();
@@ -178,7 +200,12 @@ fn started_here(there: &There) -> Result<BTreeSet<String>, ClusterError> {
     Ok(found)
 }
 
-async fn sweep_run(there: &There, run: &str, named: bool) -> Result<Swept, ClusterError> {
+async fn sweep_run(
+    there: &There,
+    run: &str,
+    named: bool,
+    given: &BTreeSet<Right>,
+) -> Result<Swept, ClusterError> {
     let folder = match RunFolder::take_over(run).map_err(ClusterError::Folder)? {
         Takeover::Taken(folder) => Some(folder),
         Takeover::Alive => return Ok(Swept::Alive),
@@ -191,6 +218,7 @@ async fn sweep_run(there: &There, run: &str, named: bool) -> Result<Swept, Clust
             folder.remove().map_err(ClusterError::Folder)?;
             Ok(Swept::Removed(gone.to_string()))
         }
+        None if named && !given.is_empty() => remove_given(there, run, given).await,
         None if named => {
             let namespaces = remove_namespaces(there, run).await?;
             let gone = Gone { namespaces, objects: 0 };
@@ -210,6 +238,50 @@ fn in_given(there: &There, folder: &RunFolder, named: bool) -> Result<Option<boo
         Err(_) if named => Ok(Some(false)),
         Err(error) => Err(error),
     }
+}
+
+/// Removes what a run has made in namespaces that are given, by its label alone.
+async fn remove_given(
+    there: &There,
+    run: &str,
+    given: &BTreeSet<Right>,
+) -> Result<Swept, ClusterError> {
+    let There { admin, pace, .. } = there;
+    let (mut held, mut unseen) = (Vec::new(), Vec::new());
+    for collection in served(there, given).await? {
+        let list = async || Ok(outside::labelled(admin, &collection, run).await?);
+        match patiently(pace, list).await {
+            Ok(found) => held.extend((!found.is_empty()).then_some(collection)),
+            Err(ClusterError::Api(kube::Error::Api(status))) if status.code == 403 => {
+                unseen.push(collection);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let objects = outside::remove_from(admin, pace, run, &held).await?;
+    let gone = format!("{}, {AS_FAR}", count(objects, "object"));
+    Ok(match unseen.is_empty() {
+        true => Swept::Removed(gone),
+        false => {
+            let unseen = first_of(&unseen, TOLD);
+            Swept::Failed(format!("{gone}, but whoever sweeps may not list {unseen}"))
+        }
+    })
+}
+
+/// The paths of the collections that rights are about, as far as the cluster serves them.
+async fn served(there: &There, rights: &BTreeSet<Right>) -> Result<Vec<String>, ClusterError> {
+    let admin = &there.admin;
+    let discover = async || Ok(Discovery::new(admin.clone()).run_aggregated().await?);
+    let discovery = patiently(&there.pace, discover).await?;
+    let path = |right: &Right| {
+        let mut known = discovery.get(&right.group)?.resources_by_stability().into_iter();
+        let (resource, _) = known.find(|(it, _)| it.plural == right.resource)?;
+        let place = right.r#in.as_deref()?;
+        let api = Api::<DynamicObject>::namespaced_with(admin.clone(), place, &resource);
+        Some(api.resource_url().to_owned())
+    };
+    Ok(rights.iter().filter_map(path).collect())
 }
 
 async fn remove_namespaces(there: &There, run: &str) -> Result<usize, ClusterError> {
