@@ -108,6 +108,18 @@ impl Ledger {
         entered.unwrap_or(Ok(())).map_err(ActionError::Unwritten)
     }
 
+    /// Writes down that what is at a path is somebody else's, whatever label it has.
+    ///
+    /// # Errors
+    /// When it cannot be looked at or written down.
+    pub(super) async fn spare(&self, path: &str) -> Result<(), ActionError> {
+        let Some(outside) = &self.outside else { return Ok(()) };
+        for uid in look(&self.admin, path).await?.into_iter().filter_map(|object| object.uid) {
+            outside.spare(&uid).map_err(ActionError::Unwritten)?;
+        }
+        Ok(())
+    }
+
     /// Labels what others make for an attempt.
     pub(super) fn label(&self, template: &mut Value) {
         if let Some(labels) = labels(template) {

@@ -62,6 +62,8 @@ pub struct Gone {
     pub namespaces: usize,
     /// What it made elsewhere.
     pub objects: usize,
+    /// What carries its label and was made by somebody else meanwhile: it stays.
+    pub theirs: usize,
 }
 
 impl fmt::Display for Gone {
@@ -71,6 +73,13 @@ impl fmt::Display for Gone {
             (_, 0) => f.write_str(&namespaces),
             (0, objects) => f.write_str(&count(objects, "object")),
             (_, objects) => write!(f, "{namespaces} and {}", count(objects, "object")),
+        }?;
+        match self.theirs {
+            0 => Ok(()),
+            theirs => {
+                let theirs = count(theirs, "object");
+                write!(f, ", without {theirs} that somebody else made meanwhile, with this run's label,")
+            }
         }
     }
 }
@@ -104,8 +113,9 @@ async fn remove_all(
         false => remove_namespaces(there, run).await,
     };
     // What does not go keeps none of the others.
-    let objects = outside::remove(&there.admin, &there.pace, run, folder).await;
-    Ok(Gone { namespaces: namespaces?, objects: objects? })
+    let outside = outside::remove(&there.admin, &there.pace, run, folder).await;
+    let (namespaces, (objects, theirs)) = (namespaces?, outside?);
+    Ok(Gone { namespaces, objects, theirs })
 }
 
 /// Sweeps every run that left something on an existing cluster, or the one that is named, which goes even if it was
@@ -221,7 +231,7 @@ async fn sweep_run(
         None if named && !given.is_empty() => remove_given(there, run, given).await,
         None if named => {
             let namespaces = remove_namespaces(there, run).await?;
-            let gone = Gone { namespaces, objects: 0 };
+            let gone = Gone { namespaces, objects: 0, theirs: 0 };
             Ok(Swept::Removed(format!("{gone}; {UNKNOWN}")))
         }
         None => Ok(Swept::Elsewhere),
@@ -258,7 +268,7 @@ async fn remove_given(
             Err(error) => return Err(error),
         }
     }
-    let objects = outside::remove_from(admin, pace, run, &held).await?;
+    let objects = outside::remove_from(admin, pace, run, &held, &BTreeSet::new()).await?;
     let gone = format!("{}, {AS_FAR}", count(objects, "object"));
     Ok(match unseen.is_empty() {
         true => Swept::Removed(gone),
