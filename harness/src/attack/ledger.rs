@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::http::{Content, metadata_only};
 use super::{ActionError, Attempt, mutation};
-use crate::cluster::{Access, Outside, PAGE, Pace};
+use crate::cluster::{Access, ClusterError, Outside, PAGE, Pace};
 use crate::model::{Answer, Effect, LeftOver, Method, Sent};
 use crate::text::encode;
 
@@ -115,7 +115,7 @@ impl Ledger {
     pub(super) async fn spare(&self, path: &str) -> Result<(), ActionError> {
         let Some(outside) = &self.outside else { return Ok(()) };
         for uid in look(&self.admin, path).await?.into_iter().filter_map(|object| object.uid) {
-            outside.spare(&uid).map_err(ActionError::Unwritten)?;
+            outside.spare(&uid).map_err(ClusterError::Folder)?;
         }
         Ok(())
     }

@@ -38,11 +38,7 @@ pub async fn sweep(arguments: SweepArguments) -> Result<ExitCode, Error> {
 }
 
 /// Sweeps an existing cluster.
-async fn there(
-    way: &Way,
-    named: Option<&str>,
-    left: &BTreeSet<Right>,
-) -> Result<ExitCode, Error> {
+async fn there(way: &Way, named: Option<&str>, left: &BTreeSet<Right>) -> Result<ExitCode, Error> {
     let swept = cluster::sweep_existing(way, named, left).await.map_err(Error::Sweep)?;
     let place = way.arguments();
     let told = swept.iter().map(|(run, became)| {

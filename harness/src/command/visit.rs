@@ -357,9 +357,9 @@ async fn swept(existing: &Existing) -> String {
         Ok(swept) if swept.is_empty() => "nothing was left".to_owned(),
         Ok(swept) => {
             let place = existing.way.arguments();
-            let told = swept.iter().map(|(run, became)| {
-                told(run, became, &format!("brinell sweep {place} {run}"))
-            });
+            let told = swept
+                .iter()
+                .map(|(run, became)| told(run, became, &format!("brinell sweep {place} {run}")));
             told.collect::<Vec<_>>().join("; ")
         }
         Err(error) => error.to_string(),

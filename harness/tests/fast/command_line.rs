@@ -969,7 +969,8 @@ fn nothing_that_a_broken_kubeconfig_holds_is_shown() {
     for broken in ["exec: [s3cr3t]", "exec: s3cr3t", "token: [s3cr3t]"] {
         let home = Home::new();
         let user = format!("{{token: t0k3n}}}}, {{name: b, user: {{{broken}}}}}]");
-        fs::write(home.path("theirs"), NOWHERE.replace("{token: t0k3n}}]", &user)).expect("written");
+        fs::write(home.path("theirs"), NOWHERE.replace("{token: t0k3n}}]", &user))
+            .expect("written");
         let mut brinell = brinell(&home, NO_ENGINE);
         let there = ["--kubeconfig", "theirs", "--context", "staging"];
         let ran = ran(brinell.args(there).args(["--junit", "out.xml", "--json", "out.json"]));

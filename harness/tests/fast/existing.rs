@@ -66,7 +66,8 @@ impl Theirs {
 
     /// What is said of a run that was on the cluster with this UID, at the address of this one.
     fn mark(&self, identity: &str) -> String {
-        let way = json!({"context": {"kubeconfig": self.home.path("theirs"), "context": "staging"}});
+        let way =
+            json!({"context": {"kubeconfig": self.home.path("theirs"), "context": "staging"}});
         json!({"way": way, "identity": identity, "server": self.server, "is_given": false})
             .to_string()
     }
@@ -123,7 +124,10 @@ fn refused(code: u16) -> (u16, Value) {
 
 /// A list with no more pages.
 fn list(items: &[Value]) -> (u16, Value) {
-    (200, json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": "1"}, "items": items}))
+    (
+        200,
+        json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": "1"}, "items": items}),
+    )
 }
 
 /// The request for the namespace whose UID says which cluster it is.
@@ -147,7 +151,11 @@ fn a_cluster_that_has_no_time_for_a_moment_is_swept() {
     });
     let folder = theirs.left(&theirs.mark("u"));
     let swept = theirs.brinell(&["sweep"]);
-    assert_eq!((swept.code, &*swept.stdout), (Some(0), "k7f3a1: removed, 0 namespaces\n"), "{swept:?}");
+    assert_eq!(
+        (swept.code, &*swept.stdout),
+        (Some(0), "k7f3a1: removed, 0 namespaces\n"),
+        "{swept:?}"
+    );
     assert!(!folder.exists());
 }
 
@@ -211,7 +219,8 @@ fn a_run_whose_folder_does_not_tell_its_cluster_is_told_and_swept_by_its_name() 
 fn reached(request: &str) -> (u16, Value) {
     match request.split('?').next().unwrap_or_default() {
         "GET /version" => {
-            let names = ["buildDate", "compiler", "gitCommit", "gitTreeState", "goVersion", "platform"];
+            let names =
+                ["buildDate", "compiler", "gitCommit", "gitTreeState", "goVersion", "platform"];
             let mut version = json!({"major": "1", "minor": "36", "gitVersion": "v1.36.3"});
             for name in names {
                 version[name] = "".into();
@@ -234,14 +243,18 @@ fn a_way_that_drops_our_id_is_told_in_the_first_lines() {
     for keeps_id in [true, false] {
         let theirs = Theirs::behind(keeps_id, reached);
         fs::write(theirs.home.path("log"), "").expect("written");
-        fs::write(theirs.home.path("a.yaml"), "{title: t, audit: {file: ./log}, controls: {least-privilege: {}}}")
-            .expect("written");
+        fs::write(
+            theirs.home.path("a.yaml"),
+            "{title: t, audit: {file: ./log}, controls: {least-privilege: {}}}",
+        )
+        .expect("written");
         let scenario = ["--profile", "./a.yaml", "--scenario", "rights-anonymous"];
         let ran = theirs.brinell(&scenario);
         assert_eq!(ran.code, Some(4), "{ran:?}");
         let told: Vec<&str> = ran.stdout.split_whitespace().collect();
         let told = told.join(" ");
-        let is_told = told.contains("no audit log: the way to the API server does not keep our Audit-ID");
+        let is_told =
+            told.contains("no audit log: the way to the API server does not keep our Audit-ID");
         assert_eq!(is_told, !keeps_id, "{told}");
         assert_eq!(told.contains("its audit log is read"), keeps_id, "{told}");
     }
@@ -279,7 +292,10 @@ fn a_run_from_elsewhere_is_swept_out_of_given_namespaces_by_its_profile() {
         let mut is_there = true;
         let theirs = Theirs::answering(move |request| match request.split('?').next() {
             Some("GET /api") => discovered(),
-            Some("GET /apis") => (200, json!({"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": []})),
+            Some("GET /apis") => (
+                200,
+                json!({"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": []}),
+            ),
             Some("GET /api/v1/namespaces/app/pods") => {
                 let pod = json!({"metadata": {"name": "a", "uid": "a"}});
                 list(if is_there { std::slice::from_ref(&pod) } else { &[] })
@@ -289,7 +305,9 @@ fn a_run_from_elsewhere_is_swept_out_of_given_namespaces_by_its_profile() {
                 (200, json!({"kind": "Status", "status": "Success"}))
             }
             Some("GET /api/v1/namespaces/people/secrets") if !may_list => refused(403),
-            Some("GET /api/v1/namespaces/people/secrets" | "GET /api/v1/namespaces/app/secrets") => list(&[]),
+            Some(
+                "GET /api/v1/namespaces/people/secrets" | "GET /api/v1/namespaces/app/secrets",
+            ) => list(&[]),
             // A run there may list none.
             Some("GET /api/v1/namespaces") => refused(403),
             _ => empty(request),
@@ -299,20 +317,31 @@ fn a_run_from_elsewhere_is_swept_out_of_given_namespaces_by_its_profile() {
         let far = "1 object, as far as the scenarios of this profile make it";
         let (code, told) = match may_list {
             true => (0, format!("k7f3a1: removed, {far}\n")),
-            false => (4, format!("k7f3a1: could not be removed: {far}, but whoever sweeps may not list /api/v1/namespaces/people/secrets\n")),
+            false => (
+                4,
+                format!(
+                    "k7f3a1: could not be removed: {far}, but whoever sweeps may not list /api/v1/namespaces/people/secrets\n"
+                ),
+            ),
         };
         assert_eq!((swept.code, &*swept.stdout), (Some(code), &*told), "{swept:?}");
         let asked = theirs.asked();
         let mut lists = asked.iter().filter(|it| it.starts_with("GET /api/v1/namespaces/app/"));
-        assert!(lists.all(|it| it.contains("labelSelector=brinell.dev%2Frun%3Dk7f3a1")), "{asked:?}");
+        assert!(
+            lists.all(|it| it.contains("labelSelector=brinell.dev%2Frun%3Dk7f3a1")),
+            "{asked:?}"
+        );
     }
 }
 
 #[test]
 fn a_profile_is_for_a_run_in_namespaces_that_it_gives() {
     let theirs = Theirs::answering(empty);
-    fs::write(theirs.home.path("gives.yaml"), GIVES.replace("namespaces: {personas: people, production-app: app}", ""))
-        .expect("written");
+    fs::write(
+        theirs.home.path("gives.yaml"),
+        GIVES.replace("namespaces: {personas: people, production-app: app}", ""),
+    )
+    .expect("written");
     let swept = theirs.brinell(&["sweep", "--profile", "./gives.yaml", "k7f3a1"]);
     assert_eq!(swept.code, Some(2), "{swept:?}");
     assert!(swept.stderr.contains("gives no namespaces"), "{swept:?}");

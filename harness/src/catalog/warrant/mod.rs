@@ -57,9 +57,8 @@ impl Grounded {
         let warrant = self.warrant(&entries, true);
         let rights = warrant.claims().into_iter().map(|claim| &claim.right);
         let deletes = rights.filter(|right| right.verb == "delete" && right.named.is_none());
-        let is_given = |right: &&Right| {
-            right.r#in.as_ref().is_some_and(|place| self.given.contains(place))
-        };
+        let is_given =
+            |right: &&Right| right.r#in.as_ref().is_some_and(|place| self.given.contains(place));
         deletes.filter(is_given).cloned().collect()
     }
 }

@@ -161,7 +161,8 @@ async fn delete_all(
                 return stays;
             }
         };
-        let is_ours = |object: &ObjectMeta| object.uid.as_ref().is_none_or(|it| !theirs.contains(it));
+        let is_ours =
+            |object: &ObjectMeta| object.uid.as_ref().is_none_or(|it| !theirs.contains(it));
         for object in objects.into_iter().filter(is_ours) {
             if let Some(told) = deleted.get(&object.uid) {
                 stays.push(told.clone());

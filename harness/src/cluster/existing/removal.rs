@@ -78,7 +78,7 @@ impl fmt::Display for Gone {
             0 => Ok(()),
             theirs => {
                 let theirs = count(theirs, "object");
-                write!(f, ", without {theirs} that somebody else made meanwhile, with this run's label,")
+                write!(f, " (not {theirs} of somebody else's with this run's label)")
             }
         }
     }
@@ -401,9 +401,7 @@ async fn patiently<T>(
 ///
 /// # Errors
 /// What may be otherwise the next time.
-fn settled<T>(
-    answer: Result<T, ClusterError>,
-) -> Result<Result<T, ClusterError>, ClusterError> {
+fn settled<T>(answer: Result<T, ClusterError>) -> Result<Result<T, ClusterError>, ClusterError> {
     match answer {
         Err(error) if may_pass(&error) => Err(error),
         settled => Ok(settled),
@@ -431,7 +429,9 @@ impl There {
         match &self.uid {
             Some(uid) => Ok(*uid == mark.identity),
             None if self.server == mark.identity => Ok(true),
-            None if self.server == mark.server => Err(ClusterError::Untold { server: self.server.clone() }),
+            None if self.server == mark.server => {
+                Err(ClusterError::Untold { server: self.server.clone() })
+            }
             None => Ok(false),
         }
     }
@@ -565,7 +565,11 @@ mod tests {
             Mark { way: Way::InCluster, identity, server, is_given: false }
         };
         let is = |uid: Option<&str>, mark: &Mark| {
-            let there = There { uid: uid.map(str::to_owned), server: "a".to_owned(), ..there(&[], &[], true) };
+            let there = There {
+                uid: uid.map(str::to_owned),
+                server: "a".to_owned(),
+                ..there(&[], &[], true)
+            };
             there.is_of(mark).map_err(|error| error.to_string())
         };
         assert_eq!(is(Some("u"), &marked("u", "b")), Ok(true));

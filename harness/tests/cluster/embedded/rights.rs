@@ -343,8 +343,7 @@ fn namespaces_that_are_given_are_left_as_they_were(
     assert_ne!(held.objects(), before);
     let elsewhere = held.folder.path().join("elsewhere");
     let mut another = held.given_command(&[], "visitor");
-    let occupied: Ran =
-        another.env("XDG_STATE_HOME", &elsewhere).output().expect("started").into();
+    let occupied: Ran = another.env("XDG_STATE_HOME", &elsewhere).output().expect("started").into();
     let told = occupied.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     let run = told.split("holds something of run ").nth(1);
     let run = run.and_then(|rest| rest.split(':').next()).unwrap_or_else(|| panic!("{occupied:?}"));
