@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -61,6 +62,13 @@ impl Theirs {
         for (file, text) in [("lock", ""), ("existing", mark)] {
             fs::write(folder.join(file), text).expect("written");
         }
+        folder
+    }
+
+    /// The same of a run that made a pod in a namespace that is given.
+    fn left_a_pod(&self) -> PathBuf {
+        let folder = self.left(&self.mark("u").replace("false", "true"));
+        fs::write(folder.join("outside"), "\n/api/v1/namespaces/app/pods\n").expect("written");
         folder
     }
 
@@ -203,8 +211,8 @@ fn a_run_whose_folder_does_not_tell_its_cluster_is_told_and_swept_by_its_name() 
         }
         _ => empty(request),
     });
-    let folder = theirs.left("{\"way\":");
-    fs::write(folder.join("outside"), "\n/api/v1/namespaces/app/pods\n").expect("written");
+    let folder = theirs.left_a_pod();
+    theirs.left("{\"way\":");
     let swept = theirs.brinell(&["sweep"]);
     assert_eq!(swept.code, Some(4), "{swept:?}");
     assert!(swept.stdout.contains("k7f3a1: could not be removed: "), "{swept:?}");
@@ -348,4 +356,53 @@ fn a_profile_is_for_a_run_in_namespaces_that_it_gives() {
     let swept = theirs.brinell(&["sweep", "--profile", "./gives.yaml"]);
     assert!(swept.code == Some(2) && swept.stderr.contains("<RUN>"), "{swept:?}");
     assert!(theirs.asked().is_empty(), "{:?}", theirs.asked());
+}
+
+/// Two runs cannot be in the same namespaces, and a night that was killed must not cost the next one.
+#[test]
+fn a_run_in_given_namespaces_removes_first_what_an_ended_one_left() {
+    let mut is_there = true;
+    let theirs = Theirs::answering(move |request| match request.split('?').next() {
+        Some("POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews") => {
+            (201, json!({"status": {"allowed": true}}))
+        }
+        Some("GET /api/v1/namespaces/people" | "GET /api/v1/namespaces/app") => {
+            (200, json!({"metadata": {"name": "it", "uid": "it"}}))
+        }
+        Some("GET /api/v1/namespaces/app/pods") => {
+            let pod = json!({"metadata": {"name": "a", "uid": "a"}});
+            list(if is_there { std::slice::from_ref(&pod) } else { &[] })
+        }
+        Some("DELETE /api/v1/namespaces/app/pods/a") => {
+            is_there = false;
+            (200, json!({"kind": "Status", "status": "Success"}))
+        }
+        _ => reached(request),
+    });
+    let gives = GIVES.replace("production-app", "web-app");
+    fs::write(theirs.home.path("gives.yaml"), gives).expect("written");
+    let run = ["--profile", "./gives.yaml", "--scenario", "hostpath-root"];
+    let told = || {
+        let ran = theirs.brinell(&run);
+        ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert!(told().contains("nothing was left"), "{}", told());
+
+    // It is alive.
+    let folder = theirs.left_a_pod();
+    let lock = fs::File::open(folder.join("lock")).expect("there");
+    lock.lock().expect("locked");
+    assert!(told().contains("k7f3a1: is running"), "{}", told());
+
+    // Somebody else sweeps it, and gives up.
+    fs::write(folder.join("taken"), "").expect("written");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(Duration::from_secs(2));
+            lock.unlock().expect("unlocked");
+        });
+        let told = told();
+        assert!(told.contains("k7f3a1: removed, 1 object"), "{told}");
+    });
+    assert!(!folder.exists());
 }
