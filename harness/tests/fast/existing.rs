@@ -268,7 +268,7 @@ fn a_way_that_drops_our_id_is_told_in_the_first_lines() {
     }
 }
 
-/// What is served: pods and Secrets.
+/// What is served: pods and ServiceAccounts.
 fn discovered() -> (u16, Value) {
     let resource = |plural: &str, kind: &str| {
         json!({
@@ -276,7 +276,7 @@ fn discovered() -> (u16, Value) {
             "scope": "Namespaced", "singularResource": kind, "verbs": ["create", "delete", "list"],
         })
     };
-    let resources = [resource("pods", "Pod"), resource("secrets", "Secret")];
+    let resources = [resource("pods", "Pod"), resource("serviceaccounts", "ServiceAccount")];
     let versions = json!([{"version": "v1", "freshness": "Current", "resources": resources}]);
     let core = json!({"metadata": {"name": ""}, "versions": versions});
     let found = json!({
@@ -312,9 +312,10 @@ fn a_run_from_elsewhere_is_swept_out_of_given_namespaces_by_its_profile() {
                 is_there = false;
                 (200, json!({"kind": "Status", "status": "Success"}))
             }
-            Some("GET /api/v1/namespaces/people/secrets") if !may_list => refused(403),
+            Some("GET /api/v1/namespaces/people/serviceaccounts") if !may_list => refused(403),
             Some(
-                "GET /api/v1/namespaces/people/secrets" | "GET /api/v1/namespaces/app/secrets",
+                "GET /api/v1/namespaces/people/serviceaccounts"
+                | "GET /api/v1/namespaces/app/serviceaccounts",
             ) => list(&[]),
             // A run there may list none.
             Some("GET /api/v1/namespaces") => refused(403),
@@ -328,7 +329,7 @@ fn a_run_from_elsewhere_is_swept_out_of_given_namespaces_by_its_profile() {
             false => (
                 4,
                 format!(
-                    "k7f3a1: could not be removed: {far}, but whoever sweeps may not list /api/v1/namespaces/people/secrets\n"
+                    "k7f3a1: could not be removed: {far}, but whoever sweeps may not list /api/v1/namespaces/people/serviceaccounts\n"
                 ),
             ),
         };

@@ -558,8 +558,8 @@ mod tests {
     }
 
     /// Without the UID of kube-system another cluster may answer at an address that is known.
-    #[test]
-    fn a_cluster_that_does_not_tell_which_it_is_is_not_taken_for_another() {
+    #[tokio::test]
+    async fn a_cluster_that_does_not_tell_which_it_is_is_not_taken_for_another() {
         let marked = |identity: &str, server: &str| {
             let (identity, server) = (identity.to_owned(), server.to_owned());
             Mark { way: Way::InCluster, identity, server, is_given: false }
@@ -584,7 +584,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_is_refused_is_tried_again() {
         let mut left = 3;
-        let asked = patiently(&Pace::free(), async || {
+        let pace = Pace::free();
+        let asked = patiently(&pace, async || {
             left -= 1;
             match left {
                 0 => Ok("there"),
