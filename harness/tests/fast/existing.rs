@@ -382,7 +382,7 @@ fn a_run_in_given_namespaces_removes_first_what_an_ended_one_left() {
     });
     let gives = GIVES.replace("production-app", "web-app");
     fs::write(theirs.home.path("gives.yaml"), gives).expect("written");
-    let run = ["--profile", "./gives.yaml", "--scenario", "hostpath-root"];
+    let run = ["--profile", "./gives.yaml", "--scenario", "hostpath-root", "--rate", "0"];
     let told = || {
         let ran = theirs.brinell(&run);
         ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ")
