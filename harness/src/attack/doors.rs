@@ -24,10 +24,8 @@ const PROTOCOLS: Protocols =
 /// The doors of streams that do not lead to the API server, and what shows it: each is tried once, as the admin, so that nothing
 /// is opened and nobody is entered. Where no answer brings an Audit-ID back, nothing tells who gave it, and none is known.
 pub async fn closed(access: &Access, run: &str) -> BTreeMap<Door, String> {
-    let asking = Request::get("/version").header(AUDIT_ID, format!("{run}-way"));
-    match send(access, asking).await {
-        Ok((_, false)) => {}
-        Ok((_, true)) | Err(_) => return BTreeMap::new(),
+    if access.keeps_id(run).await != Some(true) {
+        return BTreeMap::new();
     }
     let mut closed = BTreeMap::new();
     for door in Door::STREAMS {

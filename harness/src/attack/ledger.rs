@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::http::{Content, metadata_only};
 use super::{ActionError, Attempt, mutation};
-use crate::cluster::{Access, Outside, PAGE, Pace};
+use crate::cluster::{Access, ClusterError, Outside, PAGE, Pace};
 use crate::model::{Answer, Effect, LeftOver, Method, Sent};
 use crate::text::encode;
 
@@ -106,6 +106,18 @@ impl Ledger {
     pub(super) fn enter_outside(&self, collection: &str) -> Result<(), ActionError> {
         let entered = self.outside.as_ref().map(|outside| outside.enter(collection));
         entered.unwrap_or(Ok(())).map_err(ActionError::Unwritten)
+    }
+
+    /// Writes down that what is at a path is somebody else's, whatever label it has.
+    ///
+    /// # Errors
+    /// When it cannot be looked at or written down.
+    pub(super) async fn spare(&self, path: &str) -> Result<(), ActionError> {
+        let Some(outside) = &self.outside else { return Ok(()) };
+        for uid in look(&self.admin, path).await?.into_iter().filter_map(|object| object.uid) {
+            outside.spare(&uid).map_err(ClusterError::Folder)?;
+        }
+        Ok(())
     }
 
     /// Labels what others make for an attempt.

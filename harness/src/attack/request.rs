@@ -29,6 +29,7 @@ pub(super) async fn send(
         // It was made by another client meanwhile: a creation is answered 201.
         Change::Makes { .. } if request.method != Method::Post && answer.code() == Some(200) => {
             attempt.ledger.strike(attempt.audit_id);
+            attempt.ledger.spare(plain(&request.path)).await?;
             Effect::NotApplicable
         }
         Change::Makes { .. } => attempt.made(&answer, &asked(&request)).await?,
@@ -86,7 +87,7 @@ enum Change {
 impl Change {
     async fn of(attempt: &Attempt<'_>, request: &Request) -> Result<Change, ActionError> {
         let admin = &attempt.world.access.admin;
-        let plain = request.path.split('?').next().unwrap_or_default().trim_end_matches('/');
+        let plain = plain(&request.path);
         Ok(match request.aim() {
             Aim::Make => Change::Makes { collection: plain.to_owned() },
             Aim::MakeOrChange => {
@@ -105,6 +106,11 @@ impl Change {
             Aim::Other => Change::Other,
         })
     }
+}
+
+/// A path without its query.
+fn plain(path: &str) -> &str {
+    path.split('?').next().unwrap_or_default().trim_end_matches('/')
 }
 
 /// The part of a query that says which objects of a collection are meant.

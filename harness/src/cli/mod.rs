@@ -327,6 +327,12 @@ pub struct RehearseArguments {
 pub struct SweepArguments {
     /// One run, even one that was kept or was started elsewhere
     pub run: Option<String>,
+    /// The profile of a run that was started elsewhere, in namespaces that it gives
+    #[arg(long, value_name = "FILE", requires = "run")]
+    pub profile: Option<String>,
+    /// Where its scenarios are.
+    #[command(flatten)]
+    pub catalogs: Catalogs,
     /// Where they left something, if it is no cluster of ours.
     #[command(flatten)]
     pub there: There,

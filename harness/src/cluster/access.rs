@@ -26,7 +26,7 @@ use tower::{BoxError, Service, ServiceBuilder};
 
 use super::plug_in::without_command;
 use super::proxy::dial;
-use super::{ClusterError, Pace};
+use super::{AUDIT_ID, ClusterError, Pace, exchange, is_without_id};
 
 /// The ways in to a cluster.
 #[derive(Clone)]
@@ -82,6 +82,18 @@ impl Access {
         bare.auth_info = AuthInfo::default();
         bare.auth_info.token = token.map(|token| token.to_owned().into());
         bare
+    }
+
+    /// Whether the way to the API server keeps our Audit-ID, by which requests are found in an audit log; `None` where no answer
+    /// tells.
+    pub async fn keeps_id(&self, run: &str) -> Option<bool> {
+        let asking = Request::get("/version").header(AUDIT_ID, format!("{run}-way"));
+        let response = exchange(&self.admin, asking.body(Vec::new()).ok()?).await.ok()?;
+        match is_without_id(&response) {
+            false => Some(true),
+            // What answers in the place of the API server may do so for a moment.
+            true => response.status().is_success().then_some(false),
+        }
     }
 
     /// The kubelet's configuration, as the running kubelet tells it.

@@ -91,8 +91,7 @@ pub enum ApplyError {
     /// Something of another run is there already.
     #[error(
         "{place} holds something of run {run}: two runs cannot share a namespace; where that one is over, \
-         `brinell sweep --context NAME` removes it on the machine on which it was started; from elsewhere \
-         `kubectl delete` does, with `--selector brinell.dev/run={run}`"
+         `brinell sweep --context NAME --profile FILE {run}` removes it, with the profile of that run"
     )]
     Occupied {
         /// The collection.

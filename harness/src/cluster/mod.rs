@@ -10,6 +10,7 @@ mod elf;
 mod exchange;
 mod existing;
 mod image;
+mod kubeconfig;
 mod own;
 mod pace;
 mod pages;
@@ -113,7 +114,7 @@ pub enum ClusterError {
     #[error("the API server could not be asked: {}", crate::text::api_words(.0))]
     Api(#[from] kube::Error),
     /// The kubeconfig of the new cluster could not be read.
-    #[error("the new cluster's kubeconfig cannot be used: {}", crate::text::without_credentials(&.0.to_string()))]
+    #[error("the new cluster's kubeconfig cannot be used: {}", kubeconfig::words(.0))]
     Kubeconfig(#[from] kube::config::KubeconfigError),
     /// No API server runs in the node.
     #[error("no kube-apiserver runs in the node")]
@@ -148,6 +149,26 @@ pub enum ClusterError {
     OtherCluster {
         /// How the run found its cluster.
         way: Way,
+    },
+    /// Whoever asks may not read which cluster it is, at the address of the run's.
+    #[error(
+        "the cluster at {server} does not tell which one it is: whoever removes what a run left needs `get` of the namespace \
+         kube-system"
+    )]
+    Untold {
+        /// The API server's address.
+        server: String,
+    },
+    /// What a run's folder says of its existing cluster cannot be read.
+    #[error(
+        "{} does not tell on which cluster the run was ({cause}): `brinell sweep --context NAME RUN` with the right one \
+         removes what it left there", file.display()
+    )]
+    Mark {
+        /// The file.
+        file: std::path::PathBuf,
+        /// Why not.
+        cause: std::io::Error,
     },
     /// The admin's own credentials have ended.
     #[error("the credentials of {way} are not accepted any more")]

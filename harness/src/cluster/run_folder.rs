@@ -5,6 +5,9 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+/// The file in a folder that was taken over: whoever holds its lock then removes what its run has left.
+const TAKEN: &str = "taken";
+
 /// A folder that only its owner can enter, locked as long as the run lives.
 #[derive(Debug)]
 pub struct RunFolder {
@@ -44,7 +47,12 @@ impl RunFolder {
             other => other?,
         };
         match lock.try_lock() {
-            Ok(()) => Ok(Takeover::Taken(RunFolder { path, lock })),
+            Ok(()) => {
+                let folder = RunFolder { path, lock };
+                // It tells others to wait: a disk that is full keeps nobody from removing something.
+                let _ = folder.write(TAKEN, b"");
+                Ok(Takeover::Taken(folder))
+            }
             Err(fs::TryLockError::WouldBlock) => Ok(Takeover::Alive),
             Err(fs::TryLockError::Error(error)) => Err(error),
         }
@@ -85,6 +93,14 @@ impl RunFolder {
         Ok(path)
     }
 
+    /// Writes a file that only its owner can read, whole or not at all, and lasting: what was made is found by it, whatever comes.
+    pub fn write_down(&self, name: &str, content: &[u8]) -> io::Result<()> {
+        let part = self.write(&format!("{name}.part"), content)?;
+        File::open(&part)?.sync_all()?;
+        fs::rename(&part, self.file(name))?;
+        File::open(&self.path)?.sync_all()
+    }
+
     /// Removes the folder and lets go of the lock.
     pub fn remove(&self) -> io::Result<()> {
         fs::remove_dir_all(&self.path)?;
@@ -110,6 +126,11 @@ pub(super) fn is_held(folder: &Path) -> bool {
         Ok(lock) => lock.try_lock_shared().is_err(),
         Err(error) => error.kind() != io::ErrorKind::NotFound,
     }
+}
+
+/// Whether somebody else removes what the run of a folder has left.
+pub(super) fn is_swept(folder: &Path) -> bool {
+    folder.join(TAKEN).exists() && is_held(folder)
 }
 
 fn parent() -> io::Result<PathBuf> {

@@ -63,13 +63,22 @@ pub enum Error {
     #[error(
         "--{flag} is for {}: add it, or name it in the profile's `cluster`",
         match *flag {
-            "image" | "rate" => "an existing cluster (--context NAME or --in-cluster), and none is named",
+            "image" | "rate" | "profile" => "an existing cluster (--context NAME or --in-cluster), and none is named",
             _ => "a context of a kubeconfig (--context NAME), and none is named",
         }
     )]
     NoPlace {
         /// Which.
         flag: &'static str,
+    },
+    /// A profile is to say where a run was, and does not.
+    #[error(
+        "the profile {profile} gives no namespaces (`cluster: {{namespaces: …}}`): what a run made in namespaces of its own, \
+         `brinell sweep --context NAME RUN` removes"
+    )]
+    NoneGiven {
+        /// The profile.
+        profile: String,
     },
     /// The kind of cluster does not give what is asked for.
     #[error(transparent)]
@@ -255,6 +264,7 @@ impl Error {
             | Error::Unwritten { .. }
             | Error::UnknownControl { .. }
             | Error::NoPlace { .. }
+            | Error::NoneGiven { .. }
             | Error::Choice(_)
             | Error::OneFile { .. }
             | Error::OverInput { .. }

@@ -1,26 +1,34 @@
 //! Removing what ended runs left behind.
 
+use std::collections::BTreeSet;
+
 use brinell::cli::{SweepArguments, There};
 use brinell::cluster::{self, Swept, Way};
-use brinell::model::Context;
+use brinell::model::{Context, Right};
 use brinell::report::ExitCode;
 use brinell::text::visible;
 
-use super::{Error, print};
+use super::{Error, catalog, print, visit};
 
 /// Sweeps every run, or the one that is named; on an existing cluster, if its context is given.
 pub async fn sweep(arguments: SweepArguments) -> Result<ExitCode, Error> {
-    let SweepArguments { run: named, there: There { context, kubeconfig, in_cluster } } = arguments;
+    let SweepArguments { run: named, profile, catalogs, there: place } = arguments;
+    if let (Some(profile), Some(run)) = (profile, &named) {
+        let (left, way) = visit::left(&catalog(&catalogs)?, &profile, &place, run)?;
+        let way = way.ok_or(Error::NoPlace { flag: "profile" })?;
+        return there(&way, named.as_deref(), &left).await;
+    }
+    let There { context, kubeconfig, in_cluster } = place;
     let context = context.map(|context| Way::Context(Context { kubeconfig, context }));
     if let Some(way) = context.or(in_cluster.then_some(Way::InCluster)) {
-        return there(&way, named.as_deref()).await;
+        return there(&way, named.as_deref(), &BTreeSet::new()).await;
     }
     let sweeping = cluster::sweep(named.as_deref()).await.map_err(Error::Sweep)?;
     let told = sweeping
         .swept
         .iter()
         .map(|(run, became)| told(run, became, &format!("brinell sweep {run}")));
-    let (lines, stays) = (told.collect(), stays(sweeping.swept.iter().map(|(_, became)| became)));
+    let (lines, stays) = (lines(told), stays(sweeping.swept.iter().map(|(_, became)| became)));
     match sweeping.unasked {
         Some(error) if stays == 0 => {
             print(String::as_bytes(&lines))?;
@@ -31,14 +39,18 @@ pub async fn sweep(arguments: SweepArguments) -> Result<ExitCode, Error> {
 }
 
 /// Sweeps an existing cluster.
-async fn there(way: &Way, named: Option<&str>) -> Result<ExitCode, Error> {
-    let swept = cluster::sweep_existing(way, named).await.map_err(Error::Sweep)?;
+async fn there(way: &Way, named: Option<&str>, left: &BTreeSet<Right>) -> Result<ExitCode, Error> {
+    let swept = cluster::sweep_existing(way, named, left).await.map_err(Error::Sweep)?;
     let place = way.arguments();
     let told = swept.iter().map(|(run, became)| {
         let command = format!("brinell sweep {place} {run}");
         told(run, became, &command)
     });
-    say(told.collect(), stays(swept.values()))
+    say(lines(told), stays(swept.values()))
+}
+
+fn lines(told: impl Iterator<Item = String>) -> String {
+    told.map(|told| told + "\n").collect()
 }
 
 /// How many runs could not be removed.
@@ -59,7 +71,7 @@ fn say(lines: String, stays: usize) -> Result<ExitCode, Error> {
 }
 
 /// What became of a run, for a person. The command removes it all the same.
-fn told(run: &str, became: &Swept, command: &str) -> String {
+pub(super) fn told(run: &str, became: &Swept, command: &str) -> String {
     let told = match became {
         Swept::Removed(what) => format!("removed, {what}"),
         Swept::Alive => "is running".to_owned(),
@@ -69,7 +81,8 @@ fn told(run: &str, became: &Swept, command: &str) -> String {
             format!("was not started from here; `{command}` removes it all the same")
         }
     };
-    format!("{run}: {told}").lines().map(|line| visible(line) + "\n").collect()
+    let lines: Vec<String> = format!("{run}: {told}").lines().map(visible).collect();
+    lines.join("\n")
 }
 
 #[cfg(test)]
@@ -80,6 +93,6 @@ mod tests {
     fn what_a_cluster_says_draws_nothing() {
         let failed = Swept::Failed("it says \u{1b}[2J\nand more".to_owned());
         let told = told("97a0a8", &failed, "brinell sweep 97a0a8");
-        assert!(!told.contains('\u{1b}') && told.ends_with("\nand more\n"), "{told}");
+        assert!(!told.contains('\u{1b}') && told.ends_with("\nand more"), "{told}");
     }
 }

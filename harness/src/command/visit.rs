@@ -1,6 +1,7 @@
 //! A run on an existing cluster: reached before anything is planned, because what runs depends on what can be seen there.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -9,13 +10,14 @@ use brinell::cli::{Allowance, ExistingArguments, PlanArguments, RunArguments, Se
 use brinell::cluster::{
     Existing, Means, Outside, Pace, PullCredentials, ReachError, Way, lacks, namespace_prefix,
 };
-use brinell::model::{self, AuditSource, Context, RunEvent, WaiverEntry, Whereabouts};
+use brinell::model::{self, AuditSource, Context, Right, RunEvent, WaiverEntry, Whereabouts};
 use brinell::report::{ExitCode, KeptLines};
 use brinell::run::{self, Plan, Progress, Visit};
 use brinell::text;
 use k8s_openapi::jiff::Timestamp;
 
 use super::conduct::{Made, conduct, reporter};
+use super::sweep::told;
 use super::{Error, selected};
 
 /// How long the scenarios may take altogether.
@@ -109,6 +111,26 @@ pub async fn look(
 /// Whether a profile says where the cluster's log comes from.
 fn names_log(profile: &ProfileEntry) -> bool {
     profile.profile.audit.as_ref().is_some_and(AuditSource::is_there)
+}
+
+/// What a run of this id may have left in the namespaces that its profile gives, as rights to delete it, and how the cluster is
+/// found.
+pub fn left(
+    catalog: &Catalog,
+    profile: &str,
+    there: &There,
+    run: &str,
+) -> Result<(BTreeSet<Right>, Option<Way>), Error> {
+    let profile = catalog.profile(profile)?;
+    let says = profile.profile.cluster.clone().unwrap_or_default();
+    if says.namespaces.is_empty() {
+        return Err(Error::NoneGiven { profile: profile.name });
+    }
+    let means = Means { sees_log: true, has_image: true, is_given: true, effects: false };
+    let way = way(there, &says);
+    let kubeconfig = way.as_ref().and_then(Way::kubeconfig).cloned();
+    let grounded = catalog.on(&ground(run, means, kubeconfig), &profile)?;
+    Ok((grounded.left_in_given(), way))
 }
 
 /// Roles with what a run would need of brinell's own, bound to somebody. It takes no cluster.
@@ -315,6 +337,10 @@ pub async fn begin(
     if plan.scenarios.is_empty() {
         return Ok(Duration::ZERO);
     }
+    if reached.means.is_given {
+        let sweeping = async { Ok::<_, Infallible>(((), swept(existing).await)) };
+        let Ok(()) = progress.step("swept", "removing what ended runs left", sweeping).await;
+    }
     let pull = reached.pull_credentials().await?;
     let folder = made.folder_on(existing, &values.run)?;
     let outside = existing.mark(&values.run, &folder, reached.means.is_given);
@@ -322,6 +348,22 @@ pub async fn begin(
     let visit = reached.visit(manner, outside, pull);
     run::visit(&mut plan, grounded, existing, values, visit, progress).await?;
     Ok(Duration::ZERO)
+}
+
+/// Removes what ended runs have left in namespaces that are given, where two runs cannot be. What does not go is told: whether it is
+/// in the way is seen when something is made there.
+async fn swept(existing: &Existing) -> String {
+    match existing.sweep_ended().await {
+        Ok(swept) if swept.is_empty() => "nothing was left".to_owned(),
+        Ok(swept) => {
+            let place = existing.way.arguments();
+            let told = swept
+                .iter()
+                .map(|(run, became)| told(run, became, &format!("brinell sweep {place} {run}")));
+            told.collect::<Vec<_>>().join("; ")
+        }
+        Err(error) => error.to_string(),
+    }
 }
 
 /// The first event of a run.

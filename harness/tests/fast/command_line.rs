@@ -544,22 +544,21 @@ fn what_is_refused_is_in_the_reports_as_well() {
 /// Results of an earlier check would be taken for those of one that never began.
 #[test]
 fn what_is_refused_is_in_both_results_as_well() {
-    let (both, there): ([&str; 2], [&str; 2]) =
-        (["1.34.json", "1.36.json"], ["there.json", "1.36.json"]);
-    let upgrade = ["upgrade", "--from", "1.34", "--to", "1.36"];
-    let rehearse = ["rehearse", "--context", "staging", "--to", "1.36"];
-    let table: [(&[&str], &[&str], &[&str], &str); 6] = [
-        (&upgrade, &["-s", "exec-intercative"], &both, "there is no scenario `exec-intercative`"),
-        (&upgrade, &["--nonsense"], &both, "unexpected argument '--nonsense' found"),
-        (&["upgrade", "--from", "1.34", "--to", "1.34"], &[], &["1.34.json"], "are both 1.34"),
-        (&["upgrade", "--from", "1.34"], &[], &["1.34.json"], "--to <X.Y>"),
-        (&rehearse, &["--audit-policy", "none"], &there, "none: cannot be read"),
-        (&rehearse, &["--nonsense"], &there, "unexpected argument '--nonsense' found"),
-    ];
-    for (command, more, files, words) in table {
+    let (both, there) = ("1.34.json 1.36.json", "there.json 1.36.json");
+    let upgrade = "upgrade --from 1.34 --to 1.36";
+    let rehearse = "rehearse --context staging --to 1.36";
+    for (command, more, files, words) in [
+        (upgrade, "-s exec-intercative", both, "there is no scenario `exec-intercative`"),
+        (upgrade, "--nonsense", both, "unexpected argument '--nonsense' found"),
+        ("upgrade --from 1.34", "--to 1.34", "1.34.json", "are both 1.34"),
+        ("upgrade", "--from 1.34", "1.34.json", "--to <X.Y>"),
+        (rehearse, "--audit-policy none", there, "none: cannot be read"),
+        (rehearse, "--nonsense", there, "unexpected argument '--nonsense' found"),
+    ] {
+        let [command, more, files] = [command, more, files].map(|it| it.split(' '));
         let home = Home::new();
         fs::create_dir(home.path("kept")).expect("a folder");
-        for file in files {
+        for file in files.clone() {
             fs::write(home.path(&format!("kept/{file}")), "an old result").expect("written");
         }
         let results = ["--results", "kept"];
@@ -999,6 +998,28 @@ fn an_existing_cluster_is_named_and_answers_or_nothing_is_made() {
     assert_eq!(allowed.code, Some(4), "{allowed:?}");
     let another = say_of(&["--context", "shop-prod", "--allow-production", "staging"]);
     assert_eq!(another.code, Some(2), "{another:?}");
+}
+
+/// kube's own words show the lines before the place.
+#[test]
+fn nothing_that_a_broken_kubeconfig_holds_is_shown() {
+    for broken in ["exec: [s3cr3t]", "exec: s3cr3t", "token: [s3cr3t]"] {
+        let home = Home::new();
+        let user = format!("{{token: t0k3n}}}}, {{name: b, user: {{{broken}}}}}]");
+        fs::write(home.path("theirs"), NOWHERE.replace("{token: t0k3n}}]", &user))
+            .expect("written");
+        let mut brinell = brinell(&home, NO_ENGINE);
+        let there = ["--kubeconfig", "theirs", "--context", "staging"];
+        let ran = ran(brinell.args(there).args(["--junit", "out.xml", "--json", "out.json"]));
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        assert!(ran.stderr.contains("the kubeconfig theirs cannot be used: line 5, "), "{ran:?}");
+        let files = ["out.xml", "out.json"].map(|file| fs::read_to_string(home.path(file)));
+        let files = files.map(|text| text.expect("written"));
+        for told in files.iter().chain([&ran.stdout, &ran.stderr]) {
+            assert!(!told.contains("t0k3n") && !told.contains("s3cr3t"), "{told}");
+        }
+        assert!(files.iter().all(|told| told.contains("cannot be used")), "{files:?}");
+    }
 }
 
 #[test]

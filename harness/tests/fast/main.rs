@@ -4,6 +4,7 @@ mod catalog;
 mod command_line;
 mod compare;
 mod corpus;
+mod existing;
 mod generated;
 mod house;
 mod image;

@@ -50,6 +50,19 @@ impl Warrant {
     }
 }
 
+impl Grounded {
+    /// The rights to delete what a run may have left in namespaces that are given, whatever its scenarios were.
+    pub fn left_in_given(&self) -> BTreeSet<Right> {
+        let entries: Vec<&Entry> = self.catalog.scenarios.iter().collect();
+        let warrant = self.warrant(&entries, true);
+        let rights = warrant.claims().into_iter().map(|claim| &claim.right);
+        let deletes = rights.filter(|right| right.verb == "delete" && right.named.is_none());
+        let is_given =
+            |right: &&Right| right.r#in.as_ref().is_some_and(|place| self.given.contains(place));
+        deletes.filter(is_given).cloned().collect()
+    }
+}
+
 /// The namespace whose UID tells a cluster from every other, and in which API servers have their leases.
 const SYSTEM: &str = "kube-system";
 

@@ -22,6 +22,10 @@ const FENCES: [&str; 3] = [
 /// Why a fence proves nothing where there may be more than one API server.
 const SEVERAL: &str = "each API server of the cluster writes a log of its own, and which of them answered is not known";
 
+/// Why no log is of use where what stands before the API server takes the id out of requests.
+const WITHOUT_ID: &str = "the way to the API server does not keep our Audit-ID (`GET /version` is answered without it), by which \
+                          requests are found in it";
+
 impl Existing {
     /// Reads the cluster's log from now on. Returns why it is of no use, where it is of none: then nothing is known of
     /// it, and what needs it is skipped.
@@ -34,6 +38,9 @@ impl Existing {
         run: &str,
         canary: &str,
     ) -> Result<Option<String>, ReachError> {
+        if self.access.keeps_id(run).await == Some(false) {
+            return Ok(Some(WITHOUT_ID.to_owned()));
+        }
         let start = RunStart { id: run.to_owned(), at: Timestamp::now() };
         let servers = self.sight.servers.clone();
         let log = |losses| {

@@ -64,6 +64,10 @@ struct Mark {
     way: Way,
     /// Which cluster it is: a context may lead to another one later.
     identity: String,
+    /// The API server's address, by which a cluster is taken for this one that does not tell which it is. Folders of brinell's from
+    /// before do not hold it.
+    #[serde(default)]
+    server: String,
     /// Whether its namespaces were there before, so that none is looked for.
     #[serde(default)]
     is_given: bool,
@@ -72,13 +76,15 @@ struct Mark {
 impl Mark {
     /// What the folder of a run says; `None` if it is a run on a cluster of ours.
     fn read(folder: &Path) -> Result<Option<Mark>, ClusterError> {
-        match std::fs::read(folder.join(MARK)) {
+        let file = folder.join(MARK);
+        let unreadable = |cause| ClusterError::Mark { file: file.clone(), cause };
+        match std::fs::read(&file) {
             Ok(mark) => {
-                let mark = serde_json::from_slice(&mark);
-                mark.map(Some).map_err(|error| ClusterError::Folder(error.into()))
+                let mark = serde_json::from_slice(&mark).map_err(std::io::Error::from);
+                mark.map(Some).map_err(unreadable)
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(ClusterError::Folder(error)),
+            Err(error) => Err(unreadable(error)),
         }
     }
 }
@@ -95,7 +101,7 @@ pub struct Existing {
     pub version: String,
     /// The API server's address.
     pub server: String,
-    /// Which cluster it is, whatever leads to it.
+    /// Which cluster it is, whatever leads to it: the UID of its kube-system; where that is not to be read its address.
     identity: String,
     /// How many API servers it had when it was reached; `None` if it does not tell.
     pub api_servers: Option<usize>,
@@ -152,7 +158,8 @@ impl Existing {
             settings: None,
             controllers: true,
         };
-        let identity = identity(&access.admin, &server).await.map_err(unusable)?;
+        let uid = uid(&access.admin).await.map_err(unusable)?;
+        let identity = uid.unwrap_or_else(|| server.clone());
         let api_servers = leases.map(|leases| leases.len());
         Ok(Existing { way, access, sight, version, server, identity, api_servers })
     }
@@ -194,9 +201,10 @@ impl Existing {
     ) -> Result<Outside, ClusterError> {
         // What is read again later may be read from another folder.
         let way = self.way.absolute().map_err(ClusterError::Folder)?;
-        let mark = Mark { way, identity: self.identity.clone(), is_given };
+        let (identity, server) = (self.identity.clone(), self.server.clone());
+        let mark = Mark { way, identity, server, is_given };
         let mark = serde_json::to_vec(&mark).expect("a few texts are JSON");
-        folder.write(MARK, &mark).map_err(ClusterError::Folder)?;
+        folder.write_down(MARK, &mark).map_err(ClusterError::Folder)?;
         Ok(Outside::new(run, folder))
     }
 
@@ -271,12 +279,7 @@ fn watching_leases() -> Right {
     }
 }
 
-/// What tells a cluster from every other: the UID of its kube-system; where that is not to be read its address.
-async fn identity(client: &Client, server: &str) -> Result<String, kube::Error> {
-    Ok(uid(client).await?.unwrap_or_else(|| server.to_owned()))
-}
-
-/// The UID of kube-system; `None` where it is not to be read.
+/// The UID of kube-system, which tells a cluster from every other; `None` where it is not to be read.
 async fn uid(client: &Client) -> Result<Option<String>, kube::Error> {
     let namespaces = Api::<Namespace>::all(client.clone());
     match namespaces.get_metadata("kube-system").await {

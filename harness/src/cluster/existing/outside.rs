@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -22,6 +22,9 @@ use crate::text::{api_words, first_of};
 /// The file in a run's folder that holds the paths of such collections, one a line.
 const FILE: &str = "outside";
 
+/// The file there that holds the UIDs of objects which carry the run's label and are somebody else's, one a line.
+const THEIRS: &str = "theirs";
+
 /// How many objects are told of those that stay.
 const TOLD: usize = 5;
 
@@ -29,7 +32,7 @@ const TOLD: usize = 5;
 pub struct Outside {
     /// What the paths in its own namespaces have in common.
     own: String,
-    file: PathBuf,
+    folder: PathBuf,
     known: Mutex<BTreeSet<String>>,
 }
 
@@ -37,7 +40,7 @@ impl Outside {
     /// None yet.
     pub(super) fn new(run: &str, folder: &RunFolder) -> Outside {
         let own = format!("/namespaces/{}-", namespace_prefix(run));
-        Outside { own, file: folder.file(FILE), known: Mutex::default() }
+        Outside { own, folder: folder.path().to_owned(), known: Mutex::default() }
     }
 
     /// Writes down that something may be made in a collection. One in a namespace of the run's own goes with it.
@@ -49,29 +52,49 @@ impl Outside {
         if collection.contains(&self.own) || known.contains(collection) {
             return Ok(());
         }
-        let mut file = File::options().create(true).append(true).mode(0o600).open(&self.file)?;
-        // One piece, on a line of its own even after a piece that was written in part.
-        file.write_all(format!("\n{collection}\n").as_bytes())?;
-        file.sync_data()?;
+        self.append(FILE, collection)?;
         known.insert(collection.to_owned());
+        Ok(())
+    }
+
+    /// Writes down that an object with the run's label is somebody else's: it is never removed.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn spare(&self, uid: &str) -> io::Result<()> {
+        self.append(THEIRS, uid)
+    }
+
+    /// Writes down a line that lasts, and so does the file's name.
+    fn append(&self, name: &str, line: &str) -> io::Result<()> {
+        let path = self.folder.join(name);
+        let is_new = !path.exists();
+        let mut file = File::options().create(true).append(true).mode(0o600).open(path)?;
+        // One piece, on a line of its own even after a piece that was written in part.
+        file.write_all(format!("\n{line}\n").as_bytes())?;
+        file.sync_data()?;
+        if is_new {
+            File::open(&self.folder)?.sync_all()?;
+        }
         Ok(())
     }
 }
 
-/// The collections that a run has written down.
-fn collections(folder: &RunFolder) -> Result<Vec<String>, ClusterError> {
-    match std::fs::read_to_string(folder.file(FILE)) {
+/// The lines that a run has written down in a file of its folder.
+fn lines<T: FromIterator<String>>(folder: &Path, name: &str) -> Result<T, ClusterError> {
+    match std::fs::read_to_string(folder.join(name)) {
         // After what is not ended by a line break nothing was sent.
         Ok(text) => {
             let whole = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
             Ok(whole.filter(|line| !line.is_empty()).map(str::to_owned).collect())
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(T::from_iter([])),
         Err(error) => Err(ClusterError::Folder(error)),
     }
 }
 
-/// Removes what a run has made in them, and waits until it is gone. Returns how many objects that were.
+/// Removes what a run has made in them, and waits until it is gone. Returns how many objects that were, and how many with the run's
+/// label are somebody else's.
 ///
 /// # Errors
 /// When they cannot be read, or something stays.
@@ -80,21 +103,30 @@ pub(super) async fn remove(
     pace: &Pace,
     run: &str,
     folder: &RunFolder,
-) -> Result<usize, ClusterError> {
-    remove_from(admin, pace, run, &collections(folder)?).await
+) -> Result<(usize, usize), ClusterError> {
+    let collections: Vec<String> = lines(folder.path(), FILE)?;
+    let theirs: BTreeSet<String> = lines(folder.path(), THEIRS)?;
+    let removed = remove_from(admin, pace, run, &collections, &theirs).await?;
+    Ok((removed, theirs.len()))
 }
 
-async fn remove_from(
+/// The same in these collections.
+///
+/// # Errors
+/// When something stays.
+pub(super) async fn remove_from(
     admin: &Client,
     pace: &Pace,
     run: &str,
     collections: &[String],
+    theirs: &BTreeSet<String>,
 ) -> Result<usize, ClusterError> {
     let mut deleted = BTreeMap::new();
-    let mut removing = async || match delete_all(admin, run, collections, &mut deleted).await {
-        stays if stays.is_empty() => Ok(()),
-        stays => Err(stays),
-    };
+    let mut removing =
+        async || match delete_all(admin, run, collections, theirs, &mut deleted).await {
+            stays if stays.is_empty() => Ok(()),
+            stays => Err(stays),
+        };
     // Until all of it was told to go, each request waits for its turn. What has not gone at once has so long then, beside the
     // turns that it takes to look once.
     let Err(first) = removing().await else { return Ok(deleted.len()) };
@@ -114,6 +146,7 @@ async fn delete_all(
     admin: &Client,
     run: &str,
     collections: &[String],
+    theirs: &BTreeSet<String>,
     deleted: &mut BTreeMap<Option<String>, String>,
 ) -> Vec<String> {
     let mut stays = Vec::new();
@@ -128,7 +161,9 @@ async fn delete_all(
                 return stays;
             }
         };
-        for object in objects {
+        let is_ours =
+            |object: &ObjectMeta| object.uid.as_ref().is_none_or(|it| !theirs.contains(it));
+        for object in objects.into_iter().filter(is_ours) {
             if let Some(told) = deleted.get(&object.uid) {
                 stays.push(told.clone());
                 continue;
@@ -153,7 +188,7 @@ async fn delete_all(
 }
 
 /// The objects of a collection that carry a run's label; none where its kind is not there any more.
-async fn labelled(
+pub(super) async fn labelled(
     admin: &Client,
     collection: &str,
     run: &str,
@@ -239,8 +274,40 @@ mod tests {
         let admin = Client::new(answer, "default");
         let places: Vec<String> =
             (0..200).map(|place| format!("/api/v1/namespaces/a-{place}/pods")).collect();
-        let removed = remove_from(&admin, &pace, "k7f3", &places).await.expect("all of it goes");
+        let removed = remove_from(&admin, &pace, "k7f3", &places, &BTreeSet::new()).await;
+        let removed = removed.expect("all of it goes");
         assert_eq!((removed, pace.sent()), (200, 600));
+    }
+
+    /// Somebody has made it at the moment at which an attempt was sent that was to make it.
+    #[tokio::test(start_paused = true)]
+    async fn what_carries_our_label_and_is_somebody_elses_stays() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, known) = (folder.path().to_owned(), Mutex::default());
+        let outside = Outside { own: "/namespaces/brinell-k7f3-".to_owned(), folder: path, known };
+        outside.enter("/api/v1/namespaces/a/pods").expect("written");
+        outside.spare("theirs").expect("written");
+        let (collections, theirs): (Vec<String>, BTreeSet<String>) = (
+            lines(folder.path(), FILE).expect("readable"),
+            lines(folder.path(), THEIRS).expect("readable"),
+        );
+        let left = std::sync::Arc::new(Mutex::new(vec!["ours", "theirs"]));
+        let there = std::sync::Arc::clone(&left);
+        let answer = tower::service_fn(move |request: Request<Body>| {
+            let mut there = there.lock().expect("unharmed");
+            if *request.method() == Method::DELETE {
+                there.retain(|name| !request.uri().path().ends_with(name));
+            }
+            let items: Vec<_> =
+                there.iter().map(|it| json!({"metadata": {"name": it, "uid": it}})).collect();
+            let list = json!({"apiVersion": "v1", "kind": "List", "metadata": {}, "items": items});
+            let body = Body::from(list.to_string().into_bytes());
+            std::future::ready(Ok::<_, Infallible>(Response::new(body)))
+        });
+        let admin = Client::new(answer, "default");
+        let removed = remove_from(&admin, &Pace::free(), "k7f3", &collections, &theirs).await;
+        assert_eq!(removed.expect("what is ours goes"), 1);
+        assert_eq!(*left.lock().expect("unharmed"), ["theirs"]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -253,7 +320,8 @@ mod tests {
         let places: Vec<String> =
             (0..100).map(|place| format!("/api/v1/namespaces/a-{place}/pods")).collect();
         let began = Instant::now();
-        let stays = remove_from(&admin, &Pace::free(), "k7f3", &places).await;
+        let none = BTreeSet::new();
+        let stays = remove_from(&admin, &Pace::free(), "k7f3", &places, &none).await;
         assert!(began.elapsed() <= Duration::from_secs(60) + TERMINATING, "{:?}", began.elapsed());
         let told = stays.expect_err("nothing is known to be gone").to_string();
         assert!(

@@ -7,29 +7,45 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{DeleteParams, ListParams, Preconditions};
+use kube::api::{DeleteParams, DynamicObject, ListParams, Preconditions};
+use kube::discovery::Discovery;
 use kube::runtime::conditions::is_deleted;
 use kube::runtime::wait::await_condition;
 use kube::{Api, Client};
 
-use super::{Mark, Way, identity, namespace_prefix, outside};
+use super::{Existing, Mark, Way, namespace_prefix, outside, uid};
 use crate::cluster::run_folder::{self, Takeover};
 use crate::cluster::{ClusterError, Pace, RUN_LABEL, RunFolder, Swept, client, pages};
-use crate::text::{count, without_credentials};
+use crate::model::Right;
+use crate::poll;
+use crate::text::{count, first_of, without_credentials};
 
-/// How long a namespace may take to be gone. One that holds pods takes as long as these take to end.
+/// How long a namespace may take to be gone. One that holds pods takes as long as these take to end. As long a cluster is asked
+/// again that does not answer, or has no time for it.
 pub(super) const TERMINATING: Duration = Duration::from_secs(120);
+
+/// How many requests it takes to remove a namespace: it is deleted, listed and watched.
+const REQUESTS: u32 = 3;
 
 /// What cannot be told of a run without its folder.
 const UNKNOWN: &str =
     "what it made outside of its own namespaces is known only where it was started";
+
+/// What is known of a run without its folder, where a profile says in which namespaces it was.
+const AS_FAR: &str = "as far as the scenarios of this profile make it";
+
+/// How many collections are told of those that may not be listed.
+const TOLD: usize = 5;
 
 /// The cluster that is swept.
 struct There {
     admin: Client,
     /// How fast it is asked.
     pace: Pace,
-    identity: String,
+    /// Which one it is: the UID of its kube-system; `None` where that is not to be read.
+    uid: Option<String>,
+    /// The API server's address.
+    server: String,
 }
 
 /// A namespace of a run's.
@@ -46,6 +62,8 @@ pub struct Gone {
     pub namespaces: usize,
     /// What it made elsewhere.
     pub objects: usize,
+    /// What carries its label and was made by somebody else meanwhile: it stays.
+    pub theirs: usize,
 }
 
 impl fmt::Display for Gone {
@@ -55,6 +73,13 @@ impl fmt::Display for Gone {
             (_, 0) => f.write_str(&namespaces),
             (0, objects) => f.write_str(&count(objects, "object")),
             (_, objects) => write!(f, "{namespaces} and {}", count(objects, "object")),
+        }?;
+        match self.theirs {
+            0 => Ok(()),
+            theirs => {
+                let theirs = count(theirs, "object");
+                write!(f, " (not {theirs} of somebody else's with this run's label)")
+            }
         }
     }
 }
@@ -70,10 +95,10 @@ pub async fn remove(
 ) -> Result<Option<Gone>, ClusterError> {
     let Some(mark) = Mark::read(folder.path())? else { return Ok(None) };
     let there = mark.way.there(pace).await?;
-    if there.identity != mark.identity {
+    if !there.is_of(&mark)? {
         return Err(ClusterError::OtherCluster { way: mark.way });
     }
-    Ok(Some(remove_all(&there, run, folder, &mark).await?))
+    Ok(Some(remove_all(&there, run, folder, mark.is_given).await?))
 }
 
 /// Removes a run's own namespaces, and what it made outside of them.
@@ -81,30 +106,33 @@ async fn remove_all(
     there: &There,
     run: &str,
     folder: &RunFolder,
-    mark: &Mark,
+    is_given: bool,
 ) -> Result<Gone, ClusterError> {
-    let namespaces = match mark.is_given {
+    let namespaces = match is_given {
         true => Ok(0),
-        false => remove_namespaces(&there.admin, run).await,
+        false => remove_namespaces(there, run).await,
     };
     // What does not go keeps none of the others.
-    let objects = outside::remove(&there.admin, &there.pace, run, folder).await;
-    Ok(Gone { namespaces: namespaces?, objects: objects? })
+    let outside = outside::remove(&there.admin, &there.pace, run, folder).await;
+    let (namespaces, (objects, theirs)) = (namespaces?, outside?);
+    Ok(Gone { namespaces, objects, theirs })
 }
 
 /// Sweeps every run that left something on an existing cluster, or the one that is named, which goes even if it was
-/// started elsewhere, but not while it is alive here.
+/// started elsewhere, but not while it is alive here. `given` are rights to delete what it may have made in namespaces that are
+/// given: without its folder it is looked for there, and in no namespaces of its own.
 ///
 /// # Errors
 /// When the cluster cannot be reached, or a namespace does not go.
 pub async fn sweep(
     way: &Way,
     named: Option<&str>,
+    given: &BTreeSet<Right>,
 ) -> Result<BTreeMap<String, Swept>, ClusterError> {
     let there = way.there(&Pace::usual()).await?;
     let mut found = started_here(&there)?;
-    match all(&there.admin).await {
-        Ok(namespaces) => found.extend(namespaces.into_iter().map(|it| it.run)),
+    match looked_for(&there, named, given).await {
+        Ok(runs) => found.extend(runs),
         // Who only works in namespaces that are given need not know of others, but for a run that is not known here.
         Err(ClusterError::Api(kube::Error::Api(status)))
             if status.code == 403 && named.is_none_or(|named| found.contains(named)) => {}
@@ -112,7 +140,7 @@ pub async fn sweep(
     }
     let mut swept = BTreeMap::new();
     for run in found.into_iter().filter(|run| named.is_none_or(|named| named == run)) {
-        let became = sweep_run(&there, &run, named.is_some()).await;
+        let became = sweep_run(&there, &run, named.is_some(), given).await;
         // One run that stays keeps none of the others.
         let became = became.unwrap_or_else(|error| Swept::Failed(error.to_string()));
         swept.insert(run, became);
@@ -120,56 +148,170 @@ pub async fn sweep(
     Ok(swept)
 }
 
-/// The runs that were started from here on this cluster, alive or not.
+impl Existing {
+    /// Removes what ended runs that were started from here have left on this cluster. Returns what became of each.
+    ///
+    /// # Errors
+    /// When their folders cannot be read.
+    pub async fn sweep_ended(&self) -> Result<BTreeMap<String, Swept>, ClusterError> {
+        let there = There {
+            admin: self.access.admin.clone(),
+            pace: self.access.pace.clone(),
+            uid: Some(self.identity.clone()),
+            server: self.server.clone(),
+        };
+        let mut swept = BTreeMap::new();
+        for run in started_here(&there)? {
+            until_swept(&run).await?;
+            let became = sweep_run(&there, &run, false, &BTreeSet::new()).await;
+            match became.unwrap_or_else(|error| Swept::Failed(error.to_string())) {
+                // Whoever else was at it has removed it.
+                Swept::Elsewhere => {}
+                became => drop(swept.insert(run, became)),
+            }
+        }
+        Ok(swept)
+    }
+}
+
+/// Waits until nobody else removes what a run has left, as long as that may take.
+async fn until_swept(run: &str) -> Result<(), ClusterError> {
+    let folder = run_folder::path(run).map_err(ClusterError::Folder)?;
+    let is_over = async || if run_folder::is_swept(&folder) { Err(()) } else { Ok(()) };
+    // Whether anything is left is seen by whoever comes after.
+    let _ = poll::until(TERMINATING, is_over).await;
+    Ok(())
+}
+
+/// The runs that have left something which can be found without their folders.
+async fn looked_for(
+    there: &There,
+    named: Option<&str>,
+    given: &BTreeSet<Right>,
+) -> Result<BTreeSet<String>, ClusterError> {
+    match given.is_empty() {
+        true => Ok(all(there).await?.into_iter().map(|it| it.run).collect()),
+        false => Ok(named.map(str::to_owned).into_iter().collect()),
+    }
+}
+
+/// The runs that were started from here on this cluster, alive or not, and those of which it cannot be told.
 fn started_here(there: &There) -> Result<BTreeSet<String>, ClusterError> {
     let mut found = BTreeSet::new();
     for run in RunFolder::all().map_err(ClusterError::Folder)? {
         let folder = run_folder::path(&run).map_err(ClusterError::Folder)?;
-        // What a folder that is just being made says is not there yet.
-        let mark = Mark::read(&folder).ok().flatten();
-        found.extend(mark.filter(|mark| mark.identity == there.identity).map(|_| run));
+        let is_here = match Mark::read(&folder) {
+            Ok(Some(mark)) => there.is_of(&mark).unwrap_or(true),
+            Ok(None) => false,
+            Err(_) => true,
+        };
+        found.extend(is_here.then_some(run));
     }
     Ok(found)
 }
 
-async fn sweep_run(there: &There, run: &str, named: bool) -> Result<Swept, ClusterError> {
+async fn sweep_run(
+    there: &There,
+    run: &str,
+    named: bool,
+    given: &BTreeSet<Right>,
+) -> Result<Swept, ClusterError> {
     let folder = match RunFolder::take_over(run).map_err(ClusterError::Folder)? {
         Takeover::Taken(folder) => Some(folder),
         Takeover::Alive => return Ok(Swept::Alive),
         Takeover::Absent => None,
     };
-    // A folder of the same name may be that of a run on another cluster.
-    let mark = folder.as_ref().map(|folder| Mark::read(folder.path())).transpose()?.flatten();
-    let mark = mark.filter(|mark| mark.identity == there.identity);
-    match folder.zip(mark) {
-        Some((folder, mark)) => {
-            let gone = remove_all(there, run, &folder, &mark).await?;
+    let is_given = folder.as_ref().map(|folder| in_given(there, folder, named)).transpose()?;
+    match folder.zip(is_given.flatten()) {
+        Some((folder, is_given)) => {
+            let gone = remove_all(there, run, &folder, is_given).await?;
             folder.remove().map_err(ClusterError::Folder)?;
             Ok(Swept::Removed(gone.to_string()))
         }
+        None if named && !given.is_empty() => remove_given(there, run, given).await,
         None if named => {
-            let namespaces = remove_namespaces(&there.admin, run).await?;
-            let gone = Gone { namespaces, objects: 0 };
+            let namespaces = remove_namespaces(there, run).await?;
+            let gone = Gone { namespaces, objects: 0, theirs: 0 };
             Ok(Swept::Removed(format!("{gone}; {UNKNOWN}")))
         }
         None => Ok(Swept::Elsewhere),
     }
 }
 
-async fn remove_namespaces(admin: &Client, run: &str) -> Result<usize, ClusterError> {
-    let found = all(admin).await?.into_iter().filter(|found| found.run == run);
+/// Whether the run of a folder was in namespaces that are given; `None` if it was not on this cluster, as the folder of another run
+/// of this name may be.
+fn in_given(there: &There, folder: &RunFolder, named: bool) -> Result<Option<bool>, ClusterError> {
+    match Mark::read(folder.path()) {
+        Ok(Some(mark)) => Ok(there.is_of(&mark)?.then_some(mark.is_given)),
+        Ok(None) => Ok(None),
+        // Whoever names the run says that it was on this cluster.
+        Err(_) if named => Ok(Some(false)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes what a run has made in namespaces that are given, by its label alone.
+async fn remove_given(
+    there: &There,
+    run: &str,
+    given: &BTreeSet<Right>,
+) -> Result<Swept, ClusterError> {
+    let There { admin, pace, .. } = there;
+    let (mut held, mut unseen) = (Vec::new(), Vec::new());
+    for collection in served(there, given).await? {
+        let list = async || Ok(outside::labelled(admin, &collection, run).await?);
+        match patiently(pace, list).await {
+            Ok(found) => held.extend((!found.is_empty()).then_some(collection)),
+            Err(ClusterError::Api(kube::Error::Api(status))) if status.code == 403 => {
+                unseen.push(collection);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let objects = outside::remove_from(admin, pace, run, &held, &BTreeSet::new()).await?;
+    let gone = format!("{}, {AS_FAR}", count(objects, "object"));
+    Ok(match unseen.is_empty() {
+        true => Swept::Removed(gone),
+        false => {
+            let unseen = first_of(&unseen, TOLD);
+            Swept::Failed(format!("{gone}, but whoever sweeps may not list {unseen}"))
+        }
+    })
+}
+
+/// The paths of the collections that rights are about, as far as the cluster serves them.
+async fn served(there: &There, rights: &BTreeSet<Right>) -> Result<Vec<String>, ClusterError> {
+    let admin = &there.admin;
+    let discover = async || Ok(Discovery::new(admin.clone()).run_aggregated().await?);
+    let discovery = patiently(&there.pace, discover).await?;
+    let path = |right: &Right| {
+        let mut known = discovery.get(&right.group)?.resources_by_stability().into_iter();
+        let (resource, _) = known.find(|(it, _)| it.plural == right.resource)?;
+        let place = right.r#in.as_deref()?;
+        let api = Api::<DynamicObject>::namespaced_with(admin.clone(), place, &resource);
+        Some(api.resource_url().to_owned())
+    };
+    Ok(rights.iter().filter_map(path).collect())
+}
+
+async fn remove_namespaces(there: &There, run: &str) -> Result<usize, ClusterError> {
+    let found = all(there).await?.into_iter().filter(|found| found.run == run);
     // One that does not go keeps none of the others.
-    let removed = join_all(found.map(|found| delete(admin, found))).await;
+    let removed = join_all(found.map(|found| delete(there, found))).await;
     let count = removed.len();
     removed.into_iter().collect::<Result<(), _>>()?;
     Ok(count)
 }
 
 /// Every namespace of any run. The label alone does not make one ours, nor does the name.
-async fn all(admin: &Client) -> Result<Vec<Found>, ClusterError> {
-    let namespaces = Api::<Namespace>::all(admin.clone());
+async fn all(there: &There) -> Result<Vec<Found>, ClusterError> {
+    let namespaces = Api::<Namespace>::all(there.admin.clone());
     let labelled = ListParams::default().labels(RUN_LABEL);
-    let all = pages(labelled, async |page| namespaces.list_metadata(page).await).await?;
+    let list = async || {
+        let all = pages(labelled.clone(), async |page| namespaces.list_metadata(page).await).await;
+        Ok(all?)
+    };
+    let all = patiently(&there.pace, list).await?;
     let found = all.into_iter().filter_map(|namespace| {
         let metadata = namespace.metadata;
         let run = metadata.labels?.remove(RUN_LABEL)?;
@@ -182,27 +324,117 @@ async fn all(admin: &Client) -> Result<Vec<Found>, ClusterError> {
 }
 
 /// Deletes a namespace and waits until it is gone.
-async fn delete(admin: &Client, found: Found) -> Result<(), ClusterError> {
-    let Found { name, uid, .. } = found;
-    let namespaces = Api::<Namespace>::all(admin.clone());
-    let precondition = Preconditions { uid: Some(uid.clone()), resource_version: None };
+async fn delete(there: &There, found: Found) -> Result<(), ClusterError> {
+    let namespaces = Api::<Namespace>::all(there.admin.clone());
+    let waited = TERMINATING.saturating_add(there.pace.waiting(REQUESTS));
+    let still_there = |state| ClusterError::StillThere { name: found.name.clone(), waited, state };
+    let mut is_told = false;
+    let mut deleting = async || {
+        if !is_told {
+            tell_to_go(&namespaces, &found).await?;
+            is_told = true;
+        }
+        let gone = await_condition(namespaces.clone(), &found.name, is_deleted(&found.uid)).await;
+        // A watch may end, or not be allowed: whether it is there can be asked as well.
+        match gone.is_err() {
+            true => state(&namespaces, &found).await?.map_or(Ok(()), |it| Err(still_there(it))),
+            false => Ok(()),
+        }
+    };
+    let last = match poll::until(waited, async || settled(deleting().await)).await {
+        Ok(settled) => return settled,
+        Err(last) => last,
+    };
+    match last.filter(|_| !is_told) {
+        Some(error) => Err(error),
+        None => match state(&namespaces, &found).await {
+            Ok(None) => Ok(()),
+            Ok(Some(state)) => Err(still_there(state)),
+            Err(error) => Err(still_there(format!("what keeps it cannot be read: {error}"))),
+        },
+    }
+}
+
+/// Has a namespace deleted. One that is gone, or whose name another one has now, is no error.
+async fn tell_to_go(namespaces: &Api<Namespace>, found: &Found) -> Result<(), ClusterError> {
+    let precondition = Preconditions { uid: Some(found.uid.clone()), resource_version: None };
     let parameters = DeleteParams::background().preconditions(precondition);
-    match namespaces.delete(&name, &parameters).await {
-        // It is gone, or what has its name now is another one.
-        Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => return Ok(()),
-        other => drop(other?),
+    match namespaces.delete(&found.name, &parameters).await {
+        Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => Ok(()),
+        other => Ok(other.map(drop)?),
     }
-    let gone = await_condition(namespaces.clone(), &name, is_deleted(&uid));
-    if let Ok(gone) = tokio::time::timeout(TERMINATING, gone).await {
-        return gone.map(drop).map_err(|error| ClusterError::NotReady {
-            what: format!("the removal of namespace {name}"),
-            state: format!("it could not be watched: {error}"),
-        });
+}
+
+/// What keeps a namespace, in the words of its conditions; `None` if it is gone. It is read from a list, which finding what is to
+/// be removed takes as well.
+async fn state(
+    namespaces: &Api<Namespace>,
+    Found { name, uid, .. }: &Found,
+) -> Result<Option<String>, ClusterError> {
+    let of_name = ListParams::default().fields(&format!("metadata.name={name}")).limit(1);
+    let listed = namespaces.list(&of_name).await?;
+    let found = listed.items.into_iter().find(|it| it.metadata.uid.as_ref() == Some(uid));
+    Ok(found.map(|namespace| {
+        let conditions = namespace.status.and_then(|status| status.conditions).unwrap_or_default();
+        let words: Vec<String> = conditions.into_iter().filter_map(|it| it.message).collect();
+        words.join("; ")
+    }))
+}
+
+/// Asks again, as long as [`TERMINATING`], where what hinders may pass: one refused connection must not leave all that a run has
+/// made.
+async fn patiently<T>(
+    pace: &Pace,
+    mut ask: impl AsyncFnMut() -> Result<T, ClusterError>,
+) -> Result<T, ClusterError> {
+    let mut asking = async || settled(ask().await);
+    // However long the first answer takes: it tells why.
+    let first = match asking().await {
+        Ok(settled) => return settled,
+        Err(error) => error,
+    };
+    let patience = TERMINATING.saturating_add(pace.waiting(1));
+    poll::until(patience, asking).await.unwrap_or_else(|last| Err(last.unwrap_or(first)))
+}
+
+/// What came of a question.
+///
+/// # Errors
+/// What may be otherwise the next time.
+fn settled<T>(answer: Result<T, ClusterError>) -> Result<Result<T, ClusterError>, ClusterError> {
+    match answer {
+        Err(error) if may_pass(&error) => Err(error),
+        settled => Ok(settled),
     }
-    let status = namespaces.get_opt(&name).await?.and_then(|namespace| namespace.status);
-    let conditions = status.and_then(|status| status.conditions).unwrap_or_default();
-    let state: Vec<String> = conditions.into_iter().filter_map(|it| it.message).collect();
-    Err(ClusterError::StillThere { name, waited: TERMINATING, state: state.join("; ") })
+}
+
+/// Whether the same question may be answered otherwise a moment later.
+fn may_pass(error: &ClusterError) -> bool {
+    use kube::Error::{Api, HyperError, ReadEvents, SerdeError, Service};
+    match error {
+        ClusterError::Api(Api(status)) => status.code == 429 || status.code >= 500,
+        // What is no answer of an API server is one of something before it.
+        ClusterError::Api(Service(_) | HyperError(_) | ReadEvents(_) | SerdeError(_))
+        | ClusterError::StillThere { .. } => true,
+        _ => false,
+    }
+}
+
+impl There {
+    /// Whether it is the cluster of a run.
+    ///
+    /// # Errors
+    /// When it does not tell which one it is, at the address of the run's.
+    fn is_of(&self, mark: &Mark) -> Result<bool, ClusterError> {
+        match &self.uid {
+            Some(uid) => Ok(*uid == mark.identity),
+            None if self.server == mark.identity => Ok(true),
+            None if self.server == mark.server => {
+                Err(ClusterError::Untold { server: self.server.clone() })
+            }
+            None => Ok(false),
+        }
+    }
 }
 
 impl Way {
@@ -210,8 +442,156 @@ impl Way {
         // Whoever has made something there may remove it there, whatever its name looks like.
         let config = self.config_allowed().await.map_err(Box::new)?;
         let server = without_credentials(&config.cluster_url.to_string());
-        let admin = client(config, pace)?;
-        let identity = identity(&admin, &server).await?;
-        Ok(There { admin, pace: pace.clone(), identity })
+        // A plug-in for credentials may fail as well.
+        let reaching = async || {
+            let admin = client(config.clone(), pace)?;
+            let uid = uid(&admin).await?;
+            Ok((admin, uid))
+        };
+        let (admin, uid) = patiently(pace, reaching).await?;
+        Ok(There { admin, pace: pace.clone(), uid, server })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::{Arc, Mutex};
+
+    use http::{Method, Request, Response};
+    use kube::client::Body;
+    use serde_json::{Value, json};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    fn status(code: u16) -> Value {
+        json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "message": "no", "code": code,
+        })
+    }
+
+    /// The one namespace of a run, on a cluster that answers each sort of request with such codes first, and on which it goes or
+    /// stays. Whoever asks has the rights that are printed: none to get one. Watches are cut.
+    fn there(list: &[u16], delete: &[u16], goes: bool) -> There {
+        let troubles = [list, delete].map(|codes| Vec::from(codes).into_iter());
+        let state = Arc::new(Mutex::new((troubles, false)));
+        let answer = tower::service_fn(move |request: Request<Body>| {
+            let mut state = state.lock().expect("unharmed");
+            let ([list, delete], is_gone) = &mut *state;
+            let is_watch = request.uri().query().is_some_and(|query| query.contains("watch="));
+            let namespace = json!({
+                "apiVersion": "v1", "kind": "Namespace",
+                "metadata": {"name": "brinell-k7f3-app", "uid": "u", "labels": {RUN_LABEL: "k7f3"}},
+                "status": {"conditions": [
+                    {"type": "Stays", "status": "True", "message": "example.com/theirs"},
+                ]},
+            });
+            let (code, body) = if *request.method() == Method::DELETE {
+                match delete.next() {
+                    Some(code) => (code, status(code)),
+                    None => {
+                        *is_gone = goes;
+                        (200, namespace)
+                    }
+                }
+            } else if is_watch {
+                (503, status(503))
+            } else if request.uri().path() == "/api/v1/namespaces" {
+                let items = if *is_gone { vec![] } else { vec![namespace] };
+                let found = json!({
+                    "apiVersion": "v1", "kind": "NamespaceList",
+                    "metadata": {"resourceVersion": "1"}, "items": items,
+                });
+                list.next().map_or((200, found), |code| (code, status(code)))
+            } else {
+                (403, status(403))
+            };
+            let body = Body::from(body.to_string().into_bytes());
+            let answer = Response::builder().status(code).body(body).expect("built");
+            std::future::ready(Ok::<_, Infallible>(answer))
+        });
+        let admin = Client::new(answer, "default");
+        There { admin, pace: Pace::free(), uid: None, server: String::new() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_that_fail_for_a_moment_leave_nothing() {
+        let there = there(&[503, 429], &[500, 504, 429], true);
+        assert_eq!(remove_namespaces(&there, "k7f3").await.expect("it goes"), 1);
+        assert!(all(&there).await.expect("listed").is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_will_not_change_ends_it_at_once() {
+        for code in [401, 403] {
+            for (list, delete) in [(&[code; 2][..], &[][..]), (&[], &[code; 2])] {
+                let began = Instant::now();
+                let refused = remove_namespaces(&there(list, delete, true), "k7f3").await;
+                let refused = refused.expect_err("refused").to_string();
+                assert!(refused.contains(&format!("({code})")), "{refused}");
+                assert_eq!(began.elapsed(), Duration::ZERO);
+            }
+        }
+    }
+
+    /// Whoever has the rights that are printed may not get a namespace.
+    #[tokio::test(start_paused = true)]
+    async fn a_namespace_that_stays_is_told_with_what_keeps_it() {
+        let stays = remove_namespaces(&there(&[], &[], false), "k7f3").await;
+        let stays = stays.expect_err("it stays").to_string();
+        assert!(stays.contains("brinell-k7f3-app is not gone 120s"), "{stays}");
+        assert!(stays.contains("example.com/theirs"), "{stays}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cluster_that_never_has_time_is_given_up_in_the_end() {
+        let never = [429; 10_000];
+        for (list, delete) in [(&never[..], &[][..]), (&[], &never)] {
+            let began = Instant::now();
+            let why = remove_namespaces(&there(list, delete, true), "k7f3").await;
+            let why = why.expect_err("nothing is known").to_string();
+            assert!(why.contains("(429)"), "{why}");
+            assert!(began.elapsed() >= TERMINATING && began.elapsed() < 2 * TERMINATING);
+        }
+    }
+
+    /// Without the UID of kube-system another cluster may answer at an address that is known.
+    #[tokio::test]
+    async fn a_cluster_that_does_not_tell_which_it_is_is_not_taken_for_another() {
+        let marked = |identity: &str, server: &str| {
+            let (identity, server) = (identity.to_owned(), server.to_owned());
+            Mark { way: Way::InCluster, identity, server, is_given: false }
+        };
+        let is = |uid: Option<&str>, mark: &Mark| {
+            let there = There {
+                uid: uid.map(str::to_owned),
+                server: "a".to_owned(),
+                ..there(&[], &[], true)
+            };
+            there.is_of(mark).map_err(|error| error.to_string())
+        };
+        assert_eq!(is(Some("u"), &marked("u", "b")), Ok(true));
+        assert_eq!(is(Some("v"), &marked("u", "a")), Ok(false));
+        assert_eq!(is(None, &marked("u", "b")), Ok(false));
+        assert_eq!(is(None, &marked("a", "")), Ok(true));
+        let untold = is(None, &marked("u", "a")).expect_err("it cannot be told");
+        assert!(untold.contains("kube-system"), "{untold}");
+    }
+
+    /// Where nobody listens there is another kind of error than an answer is.
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_is_refused_is_tried_again() {
+        let mut left = 3;
+        let pace = Pace::free();
+        let asked = patiently(&pace, async || {
+            left -= 1;
+            match left {
+                0 => Ok("there"),
+                _ => Err(ClusterError::Api(kube::Error::Service("refused".into()))),
+            }
+        });
+        assert_eq!(asked.await.expect("there at last"), "there");
     }
 }

@@ -13,10 +13,11 @@ use super::PullSecretError;
 use crate::audit::source::SourceError;
 use crate::catalog::did_you_mean;
 use crate::cluster::ApplyError;
+use crate::cluster::kubeconfig;
 use crate::cluster::plug_in::run_by_us;
 use crate::cluster::proxy::{self, ProxyError};
 use crate::model::Context;
-use crate::text::{api_words, without_credentials};
+use crate::text::api_words;
 
 /// How an existing cluster is found.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -32,7 +33,7 @@ pub enum Way {
 #[derive(Debug, thiserror::Error)]
 pub enum ReachError {
     /// The kubeconfig.
-    #[error("the kubeconfig{} cannot be used: {}", named(.path.as_deref()), without_credentials(&.cause.to_string()))]
+    #[error("the kubeconfig{} cannot be used: {}", named(.path.as_deref()), kubeconfig::words(.cause))]
     Kubeconfig {
         /// The file; `None` where it is the one that kubectl would read.
         path: Option<PathBuf>,

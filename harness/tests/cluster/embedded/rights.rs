@@ -338,13 +338,35 @@ fn namespaces_that_are_given_are_left_as_they_were(
     }
     assert_eq!(held.objects(), before);
 
+    // From elsewhere it is in the way, and swept by its profile.
     kill(held.given_command(&[], "visitor"));
     assert_ne!(held.objects(), before);
-    let occupied = held.in_given(&[], "visitor");
-    assert!(occupied.stdout.contains("holds something of run"), "{occupied:?}");
-    let swept = held.sweep("visitor");
-    assert!(swept.code == Some(0) && swept.stdout.contains(" objects\n"), "{swept:?}");
+    let elsewhere = held.folder.path().join("elsewhere");
+    let mut another = held.given_command(&[], "visitor");
+    let occupied: Ran = another.env("XDG_STATE_HOME", &elsewhere).output().expect("started").into();
+    let told = occupied.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    let run = told.split("holds something of run ").nth(1);
+    let run = run.and_then(|rest| rest.split(':').next()).unwrap_or_else(|| panic!("{occupied:?}"));
+    let profile = ["--profile", "./given.yaml", run];
+    let swept = held.sweep_with(&profile, "admin", "elsewhere");
+    let far = " objects, as far as the scenarios of this profile make it\n";
+    assert!(swept.code == Some(0) && swept.stdout.ends_with(far), "{swept:?}");
     assert_eq!(held.objects(), before);
+
+    // Where it was started the next run removes it itself.
+    kill(held.given_command(&[], "visitor"));
+    assert_ne!(held.objects(), before);
+    let next = held.in_given(&["--json", "given.json"], "visitor");
+    let told = next.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains(": removed, "), "{next:?}");
+    let verdicts = held.verdicts_in("given.json", TRIED.map(|(id, _)| id));
+    for ((id, is_tried), verdict) in TRIED.into_iter().zip(verdicts) {
+        let expected = if is_tried { all[id][0] } else { Verdict::Skipped };
+        assert_eq!(verdict, expected, "{id}: {next:?}");
+    }
+    assert_eq!(held.objects(), before);
+    let swept = held.sweep("visitor");
+    assert_eq!((swept.code, &*swept.stdout), (Some(0), "nothing to sweep\n"), "{swept:?}");
 }
 
 /// More objects than are read at once.
@@ -700,10 +722,15 @@ impl Held {
     }
 
     pub(super) fn sweep(&self, context: &str) -> Ran {
+        self.sweep_with(&[], context, "theirs")
+    }
+
+    /// The same of whoever has this folder for what runs say of themselves.
+    fn sweep_with(&self, words: &[&str], context: &str, state: &str) -> Ran {
         let folder = self.folder.path();
         let mut sweep = Command::new(env!("CARGO_BIN_EXE_brinell"));
-        sweep.args(["sweep", "--context", context, "--kubeconfig", "way"]);
-        let sweep = sweep.current_dir(folder).env("XDG_STATE_HOME", folder.join("theirs"));
+        sweep.arg("sweep").args(words).args(["--context", context, "--kubeconfig", "way"]);
+        let sweep = sweep.current_dir(folder).env("XDG_STATE_HOME", folder.join(state));
         sweep.output().expect("started").into()
     }
 
