@@ -94,7 +94,7 @@ pub async fn remove(
     pace: &Pace,
 ) -> Result<Option<Gone>, ClusterError> {
     let Some(mark) = Mark::read(folder.path())? else { return Ok(None) };
-    let there = mark.way.there(pace).await?;
+    let there = patiently(pace, async || mark.way.there(pace).await).await?;
     if !there.is_of(&mark)? {
         return Err(ClusterError::OtherCluster { way: mark.way });
     }
@@ -129,6 +129,7 @@ pub async fn sweep(
     named: Option<&str>,
     given: &BTreeSet<Right>,
 ) -> Result<BTreeMap<String, Swept>, ClusterError> {
+    // Somebody waits for an answer, and asks again.
     let there = way.there(&Pace::usual()).await?;
     let mut found = started_here(&there)?;
     match looked_for(&there, named, given).await {
@@ -442,13 +443,8 @@ impl Way {
         // Whoever has made something there may remove it there, whatever its name looks like.
         let config = self.config_allowed().await.map_err(Box::new)?;
         let server = without_credentials(&config.cluster_url.to_string());
-        // A plug-in for credentials may fail as well.
-        let reaching = async || {
-            let admin = client(config.clone(), pace)?;
-            let uid = uid(&admin).await?;
-            Ok((admin, uid))
-        };
-        let (admin, uid) = patiently(pace, reaching).await?;
+        let admin = client(config, pace)?;
+        let uid = uid(&admin).await?;
         Ok(There { admin, pace: pace.clone(), uid, server })
     }
 }
