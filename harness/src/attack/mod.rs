@@ -27,8 +27,11 @@ pub use kubelet::asked_node;
 pub use ledger::Ledger;
 pub use wire::Wire;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
 
 use crate::audit::LogError;
 use crate::catalog::{KnownRights, Target};
@@ -51,6 +54,30 @@ pub struct World {
     pub rights: Arc<KnownRights>,
     /// The doors that do not lead to the API server, and what shows it.
     pub closed: Arc<BTreeMap<Door, String>>,
+    /// The pods with more than one container.
+    pub crowds: Crowds,
+}
+
+/// The pods of targets, by namespace and name, that have more than one container there: a cluster may put a sidecar beside ours.
+#[derive(Clone, Default)]
+pub struct Crowds(Arc<Mutex<BTreeSet<(String, String)>>>);
+
+impl Crowds {
+    /// Takes a pod into account as it is there.
+    pub fn see(&self, pod: &Pod) {
+        let containers = pod.spec.as_ref().map_or(0, |spec| spec.containers.len());
+        let place = (pod.namespace().unwrap_or_default(), pod.name_any());
+        let mut crowds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match containers > 1 {
+            true => crowds.insert(place),
+            false => crowds.remove(&place),
+        };
+    }
+
+    fn has(&self, namespace: &str, name: &str) -> bool {
+        let crowds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        crowds.contains(&(namespace.to_owned(), name.to_owned()))
+    }
 }
 
 impl World {
@@ -222,6 +249,12 @@ impl Attempt<'_> {
         named.map(String::as_str).or(self.target.pod()).ok_or(ActionError::NoPod)
     }
 
+    /// The container of ours that is meant where none is named and the pod has more, as kubectl names it.
+    fn container(&self, namespace: &str, pod: &str) -> Option<&str> {
+        let is_crowd = self.world.crowds.has(namespace, pod);
+        self.target.container(namespace, pod).filter(|_| is_crowd)
+    }
+
     /// A name that no other attempt uses.
     fn unique(&self) -> String {
         format!("attack-{}", self.audit_id)
@@ -301,7 +334,7 @@ mod tests {
             controllers: true,
         };
         let (rights, closed) = (Arc::default(), Arc::default());
-        World { access, sight, canary: String::new(), rights, closed }
+        World { access, sight, canary: String::new(), rights, closed, crowds: Crowds::default() }
     }
 
     #[tokio::test]
@@ -331,13 +364,17 @@ mod tests {
         }
     }
 
-    /// Who puts a sidecar beside it leaves two containers, of which none is meant where none is named.
+    /// Who puts a sidecar beside it leaves two containers, of which none is meant where none is named. Beside none it stays
+    /// unnamed: a guard that goes by the name sees nothing then.
     #[tokio::test]
-    async fn the_container_of_the_target_is_named_where_a_scenario_names_none() {
+    async fn the_container_of_the_target_is_named_where_a_sidecar_stands_beside_it() {
         let pod = json!({
-            "kind": "Pod", "metadata": {"namespace": "a", "name": "p"},
-            "spec": {"containers": [{"name": "app"}, {"name": "other"}], "initContainers": [{"name": "first"}]},
+            "kind": "Pod", "metadata": {"namespace": "a", "name": "p"}, "spec": {"containers": [{"name": "app"}]},
         });
+        let crowd = |containers: serde_json::Value| {
+            let pod = json!({"metadata": {"namespace": "a", "name": "p"}, "spec": {"containers": containers}});
+            serde_json::from_value::<Pod>(pod).expect("a pod")
+        };
         let target = Target {
             objects: vec![Document { file: String::new(), object: pod }],
             namespace: "a".to_owned(),
@@ -357,6 +394,12 @@ mod tests {
             ledger: &Ledger::new(&world.access, "k7f3", "1", None),
             stays: false,
         };
+        let unnamed = async || {
+            let exec = serde_json::from_value(json!({"exec": {"command": ["id"]}}));
+            attempt.send(&exec.expect("an action")).await.expect("sent").sent.uri
+        };
+        assert!(unnamed().await.contains("command=id&stderr"));
+        world.crowds.see(&crowd(json!([{"name": "mesh"}, {"name": "app"}])));
         for (action, expected) in [
             (json!({"exec": {"command": ["id"]}}), "command=id&container=app&"),
             (json!({"exec": {"command": ["id"], "container": "other"}}), "&container=other&"),
@@ -372,6 +415,8 @@ mod tests {
             let sent = attempt.send(&action).await.expect("sent").sent;
             assert!(sent.uri.contains(expected), "{}", sent.uri);
         }
+        world.crowds.see(&crowd(json!([{"name": "app"}])));
+        assert!(unnamed().await.contains("command=id&stderr"));
     }
 
     #[test]

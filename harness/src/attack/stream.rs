@@ -40,7 +40,7 @@ const STATUS: u8 = 3;
 pub(super) async fn exec(attempt: &Attempt<'_>, exec: &Exec) -> Result<Observation, ActionError> {
     let pod = attempt.pod(exec.pod.as_ref())?;
     let namespace = exec.namespace.as_ref().unwrap_or(&attempt.target.namespace);
-    let container = exec.container.as_deref().or(attempt.target.container(namespace, pod));
+    let container = exec.container.as_deref().or_else(|| attempt.container(namespace, pod));
     let options = options(container, exec.stdin, exec.tty);
     let uri = exec_uri(namespace, pod, &exec.command, &options);
     let until = if exec.stdin || exec.tty { Until::Echo } else { Until::End };
@@ -54,7 +54,7 @@ pub(super) async fn attach(
 ) -> Result<Observation, ActionError> {
     let pod = attempt.pod(attach.pod.as_ref())?;
     let namespace = &attempt.target.namespace;
-    let container = attach.container.as_deref().or(attempt.target.container(namespace, pod));
+    let container = attach.container.as_deref().or_else(|| attempt.container(namespace, pod));
     let options = options(container, attach.stdin, attach.tty);
     let uri = format!("/api/v1/namespaces/{namespace}/pods/{pod}/attach?{options}");
     open(attempt, &uri, false, Until::Line).await

@@ -255,11 +255,15 @@ impl Target {
         self.object("Pod", namespace, pod)?["spec"]["containers"][0]["name"].as_str()
     }
 
-    /// Whether what listens in one of its pods greets whoever connects, as our own image does.
+    /// Whether what listens in one of its pods greets whoever connects, as our own image does: nothing else is in it.
     pub fn greets(&self, namespace: &str, pod: &str) -> bool {
-        let containers = self.containers(namespace, pod).into_iter();
-        let mut commands = containers.filter_map(|container| container["command"].as_array());
-        commands.any(|command| command.starts_with(&["probe".into(), "listen".into()]))
+        let words = |container: &Value| {
+            let words = container["command"].as_array().into_iter().flatten();
+            words.take(2).filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
+        };
+        let containers = self.containers(namespace, pod);
+        containers.iter().all(|it| words(it).starts_with("probe "))
+            && containers.iter().any(|it| words(it) == "probe listen")
     }
 
     /// The containers of one of its pods that can be entered.

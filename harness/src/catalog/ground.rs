@@ -466,10 +466,10 @@ impl Moved<'_> {
         cluster.chain(controls.flat_map(|(_, it)| &it.namespace_labels))
     }
 
-    /// Writes the labels by which a control goes there where an attack, a step or a review means ours. What a step gives
-    /// back is what the namespace has there.
-    fn relabel(&self, attack: &mut Value) {
-        let is_step = attack["succeeds"].is_object();
+    /// Writes the labels by which a control goes there where an attack, a step or a review means ours. What a step of ours gives
+    /// back to Pod Security is what the namespace has there.
+    fn relabel(&self, attack: &mut Value, built_in: bool) {
+        let gives_back = built_in && attack["succeeds"].is_object();
         for place in [WRITTEN_LABELS].into_iter().chain(READ_LABELS) {
             let labels = attack.pointer_mut(place).and_then(Value::as_object_mut);
             let Some(labels) = labels else { continue };
@@ -484,7 +484,9 @@ impl Moved<'_> {
                 });
                 labels.extend(theirs);
             }
-            for (key, value) in self.labels(|_| true).filter(|_| is_step) {
+            for (key, value) in
+                self.labels(|_| true).filter(|(key, _)| gives_back && *key == ENFORCE)
+            {
                 if let Some(label) = labels.get_mut(key).filter(|label| label.is_null()) {
                     *label = value.as_str().into();
                 }
@@ -611,7 +613,11 @@ impl Moved<'_> {
         for key in MEANT {
             document[key] = self.meant(&document[key]);
         }
-        document["attacks"].as_array_mut().into_iter().flatten().for_each(|it| self.relabel(it));
+        document["attacks"]
+            .as_array_mut()
+            .into_iter()
+            .flatten()
+            .for_each(|it| self.relabel(it, entry.built_in));
         let mut says: Scenario =
             Source::again(&entry.file, entry.built_in, &document.to_string())?.parse()?;
         if !self.ground.sees_log {

@@ -636,12 +636,15 @@ fn label(object: &mut Value, run: &str) {
 }
 
 /// Waits until a pod is ready, or cannot have its image, by its events.
-pub async fn until_pod_ready(client: &Client, namespace: &str, name: &str) -> Result<(), String> {
+pub async fn until_pod_ready(client: &Client, namespace: &str, name: &str) -> Result<Pod, String> {
     let pods = Api::<Pod>::namespaced(client.clone(), namespace);
     let is_settled = |pod: &Pod| is_pod_ready(pod) || without_image(pod).is_some();
     let settled = await_condition(pods, name, |pod: Option<&Pod>| pod.is_some_and(is_settled));
     match settled.await {
-        Ok(pod) => pod.as_ref().and_then(without_image).map_or(Ok(()), Err),
+        Ok(pod) => {
+            let pod = pod.unwrap_or_default();
+            without_image(&pod).map_or(Ok(pod), Err)
+        }
         Err(error) => Err(format!("pod {namespace}/{name} could not be watched: {error}")),
     }
 }

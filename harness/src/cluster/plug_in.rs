@@ -129,6 +129,11 @@ impl fmt::Display for Said {
 
 impl std::error::Error for Said {}
 
+/// Whether an error says that there are no credentials. To ask again would have a plug-in log in again and again.
+pub(super) fn is_without_credentials(error: &BoxError) -> bool {
+    error.is::<Said>() || error.is::<AuthError>()
+}
+
 /// An error of kube's without the command and the environment of a plug-in, which it shows: there may be secrets in
 /// them.
 pub(super) fn without_command(error: BoxError) -> BoxError {

@@ -157,6 +157,8 @@ async fn insisted(signals: &mut Signals, is_signalled: bool, first: &mut Option<
     if !is_signalled {
         *first = Some(signals.next().await.code());
     }
+    // A terminal goes once, and may say so twice: by its shell, and by the kernel when that ends.
+    signals.hangup = None;
     signals.next().await;
 }
 

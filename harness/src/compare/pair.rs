@@ -41,6 +41,8 @@ fn places(results: &Results, is_one: bool) -> Result<BTreeMap<String, Results>, 
     for run in results.split() {
         let place = match is_one {
             true => String::new(),
+            // It did not begin, and has the name of its file.
+            false if run.started.is_empty() => run.run.clone(),
             false => format!("{}, profile {}", run.place(), run.profile),
         };
         if places.insert(place.clone(), run).is_some() {

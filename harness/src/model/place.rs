@@ -45,11 +45,13 @@ impl Results {
         context.strip_suffix(REHEARSED).or_else(|| context.strip_suffix(')'))
     }
 
-    /// Its runs, each with its number among those on one cluster with one profile, from 1.
+    /// Its runs, each with its number among those on one cluster with one profile, from 1. One that did not begin may have been
+    /// on any: what it would have said is not taken for what another one says.
     pub fn numbered(&self) -> Vec<(usize, Results)> {
         let runs = self.split();
-        let is_alike = |one: &Results, other: &Results| {
-            (one.place(), &one.profile) == (other.place(), &other.profile)
+        let is_alike = |earlier: &Results, run: &Results| {
+            earlier.started.is_empty()
+                || (earlier.place(), &earlier.profile) == (run.place(), &run.profile)
         };
         let number = |(position, run): (usize, &Results)| {
             1 + runs[..position].iter().filter(|earlier| is_alike(earlier, run)).count()
@@ -86,8 +88,12 @@ mod tests {
         let run = |id: &str, cluster: &str| Results {
             run: id.to_owned(),
             cluster: cluster.to_owned(),
+            started: "2026-01-01T00:00:00Z".to_owned(),
             ..Results::default()
         };
+        let lost = Results { run: "lost.json".to_owned(), ..Results::default() };
+        let behind = Results::merged(vec![lost, run("a", "kind (one)")]).numbered();
+        assert_eq!(behind.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [1, 2]);
         let runs = vec![run("a", "kind (one)"), run("b", "embedded"), run("c", "kind (other)")];
         let numbered = Results::merged(runs).numbered();
         let told: Vec<_> = numbered.iter().map(|(number, run)| (*number, &*run.run)).collect();

@@ -116,7 +116,10 @@ impl ExitCode {
             },
             ExitCode::Panicked => Meaning::same("a panic"),
             ExitCode::Interrupted => Meaning::same("SIGINT"),
-            ExitCode::Terminated => Meaning::same("SIGTERM, or the end of the terminal"),
+            ExitCode::Terminated => Meaning {
+                comparison: "SIGTERM, or while a run goes on the end of the terminal",
+                ..Meaning::same("SIGTERM, or the end of the terminal")
+            },
         }
     }
 

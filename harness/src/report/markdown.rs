@@ -24,13 +24,16 @@ fn render(results: &Results) -> io::Result<Vec<u8>> {
 }
 
 fn markdown(results: &Results) -> String {
-    let mut text = format!(
-        "# brinell, run {}\n\nKubernetes {}, profile {}, on {}\n",
-        plain(&results.run),
-        plain(&results.kubernetes),
-        plain(&results.profile),
-        plain(&results.cluster),
-    );
+    let mut text = format!("# brinell, run {}\n", plain(&results.run));
+    // A run that did not begin was on none.
+    if !results.cluster.is_empty() {
+        let Results { kubernetes, profile, cluster, .. } = results;
+        let [kubernetes, profile, cluster] = [kubernetes, profile, cluster].map(|it| plain(it));
+        push(
+            &mut text,
+            format_args!("\nKubernetes {kubernetes}, profile {profile}, on {cluster}\n"),
+        );
+    }
     for unmet in &results.unmet {
         push(&mut text, format_args!("\n**Not acting:** {}\n", plain(&unmet.cause)));
     }

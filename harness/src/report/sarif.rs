@@ -366,23 +366,24 @@ mod tests {
                 _ => {}
             }
         }
-        let hostile = "\\[mend it](https://evil.example)";
-        let mut results = sample::results(&sample::hostile(hostile));
-        results.aborted = Some(hostile.to_owned());
-        results.places = vec![place((hostile, None))];
-        results.proof = sample::results(&sample::proof()).proof;
-        let weakening = &mut results.proof.as_mut().unwrap().weakenings[3];
-        (weakening.why, weakening.cause) = (hostile.to_owned(), Some(hostile.to_owned()));
-        let mut found = Vec::new();
-        texts(&document(&results), &mut found);
-        let said = found.iter().filter(|text| text.contains("evil.example")).count();
-        assert!(said > 10, "{found:?}");
-        for text in &found {
-            let text = text.replace("\\\\", "").replace("[the scenario](1)", "");
-            let mut before = None;
-            for letter in text.chars() {
-                assert!(letter != '[' || before == Some('\\'), "{text}");
-                before = Some(letter);
+        for hostile in ["[mend it](https://evil.example)", "\\[mend it](https://evil.example)"] {
+            let mut results = sample::results(&sample::hostile(hostile));
+            results.aborted = Some(hostile.to_owned());
+            results.places = vec![place((hostile, None))];
+            results.proof = sample::results(&sample::proof()).proof;
+            let weakening = &mut results.proof.as_mut().unwrap().weakenings[3];
+            (weakening.why, weakening.cause) = (hostile.to_owned(), Some(hostile.to_owned()));
+            let mut found = Vec::new();
+            texts(&document(&results), &mut found);
+            let said = found.iter().filter(|text| text.contains("evil.example")).count();
+            assert!(said > 10, "{found:?}");
+            for text in &found {
+                let text = text.replace("\\\\", "").replace("[the scenario](1)", "");
+                let mut before = None;
+                for letter in text.chars() {
+                    assert!(letter != '[' || before == Some('\\'), "{text}");
+                    before = Some(letter);
+                }
             }
         }
     }

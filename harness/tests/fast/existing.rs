@@ -153,9 +153,9 @@ fn empty(request: &str) -> (u16, Value) {
 #[test]
 fn a_cluster_that_has_no_time_for_a_moment_is_swept() {
     let mut troubles = vec![503, 429, 500];
-    let theirs = Theirs::answering(move |request| match troubles.pop() {
-        Some(code) => refused(code),
-        None => empty(request),
+    let theirs = Theirs::answering(move |request| match request {
+        WHICH => empty(request),
+        _ => troubles.pop().map_or_else(|| empty(request), refused),
     });
     let folder = theirs.left(&theirs.mark("u"));
     let swept = theirs.brinell(&["sweep"]);
@@ -322,6 +322,11 @@ fn a_run_from_elsewhere_is_swept_out_of_given_namespaces_by_its_profile() {
             _ => empty(request),
         });
         fs::write(theirs.home.path("gives.yaml"), GIVES).expect("written");
+        // Whoever has nothing but these namespaces can remove what a torn folder tells, too.
+        let folder = theirs.left("{\"way\":");
+        let torn = theirs.brinell(&["sweep", "--profile", "./gives.yaml", "k7f3a1"]);
+        assert_eq!(torn.stdout, "k7f3a1: removed, 0 namespaces\n", "{torn:?}");
+        assert!(!folder.exists());
         let swept = theirs.brinell(&["sweep", "--profile", "./gives.yaml", "k7f3a1"]);
         let far = "1 object, as far as the scenarios of this profile make it";
         let (code, told) = match may_list {

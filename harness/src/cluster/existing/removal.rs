@@ -14,6 +14,7 @@ use kube::runtime::wait::await_condition;
 use kube::{Api, Client};
 
 use super::{Existing, Mark, Way, namespace_prefix, outside, uid};
+use crate::cluster::plug_in::is_without_credentials;
 use crate::cluster::run_folder::{self, Takeover};
 use crate::cluster::{ClusterError, Pace, RUN_LABEL, RunFolder, Swept, client, pages};
 use crate::model::Right;
@@ -222,7 +223,8 @@ async fn sweep_run(
         Takeover::Alive => return Ok(Swept::Alive),
         Takeover::Absent => None,
     };
-    let is_given = folder.as_ref().map(|folder| in_given(there, folder, named)).transpose()?;
+    let is_given =
+        folder.as_ref().map(|folder| in_given(there, folder, named, given)).transpose()?;
     match folder.zip(is_given.flatten()) {
         Some((folder, is_given)) => {
             let gone = remove_all(there, run, &folder, is_given).await?;
@@ -241,12 +243,17 @@ async fn sweep_run(
 
 /// Whether the run of a folder was in namespaces that are given; `None` if it was not on this cluster, as the folder of another run
 /// of this name may be.
-fn in_given(there: &There, folder: &RunFolder, named: bool) -> Result<Option<bool>, ClusterError> {
+fn in_given(
+    there: &There,
+    folder: &RunFolder,
+    named: bool,
+    given: &BTreeSet<Right>,
+) -> Result<Option<bool>, ClusterError> {
     match Mark::read(folder.path()) {
         Ok(Some(mark)) => Ok(there.is_of(&mark)?.then_some(mark.is_given)),
         Ok(None) => Ok(None),
-        // Whoever names the run says that it was on this cluster.
-        Err(_) if named => Ok(Some(false)),
+        // Whoever names the run says that it was on this cluster, and with its profile where.
+        Err(_) if named => Ok(Some(!given.is_empty())),
         Err(error) => Err(error),
     }
 }
@@ -414,6 +421,7 @@ fn may_pass(error: &ClusterError) -> bool {
     use kube::Error::{Api, HyperError, ReadEvents, SerdeError, Service};
     match error {
         ClusterError::Api(Api(status)) => status.code == 429 || status.code >= 500,
+        ClusterError::Api(Service(cause)) if is_without_credentials(cause) => false,
         // What is no answer of an API server is one of something before it.
         ClusterError::Api(Service(_) | HyperError(_) | ReadEvents(_) | SerdeError(_))
         | ClusterError::StillThere { .. } => true,

@@ -4,8 +4,8 @@ use super::Judging;
 use super::told::{summary, wanted};
 use crate::judge::signature::BUSY;
 use crate::model::{
-    Answer, ApiPath, BROKEN, Decision, Effect, Evidence, Finding, Layer, Reason, Sent, Stream,
-    Succeeds, UNCLEAR,
+    Answer, ApiPath, BROKEN, Decision, Effect, Evidence, Finding, Layer, Reason, Sent, SilenceKind,
+    Stream, Succeeds, UNCLEAR,
 };
 
 impl Judging {
@@ -93,7 +93,10 @@ fn unknown(succeeds: &Succeeds, evidence: &Evidence, worked: bool) -> Option<Str
         {
             Some("it was let in (101), and nothing tells what came of it".to_owned())
         }
-        (Answer::Nothing(_), Decision::Unclear(why)) if evidence.sent.audit_id.is_some() => {
+        // A connection that was taken and not answered may have been taken by who stands between.
+        (Answer::Nothing(silence), Decision::Unclear(why))
+            if evidence.sent.audit_id.is_some() || silence.kind == SilenceKind::Cut =>
+        {
             Some(why.clone())
         }
         (

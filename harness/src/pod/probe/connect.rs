@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -31,8 +31,12 @@ pub(super) async fn connect(
     let mut connection = connection?;
     if greeted {
         let mut heard = [0; GREETING.len()];
-        let reading = timeout(time, connection.read_exact(&mut heard)).await;
-        if !matches!(reading, Ok(Ok(_))) || heard != GREETING {
+        let greeting = async {
+            // What stands between may wait for the first words of who connects, to see what it is.
+            connection.write_all(&GREETING).await?;
+            connection.read_exact(&mut heard).await
+        };
+        if !matches!(timeout(time, greeting).await, Ok(Ok(_))) || heard != GREETING {
             return Err(NoAnswer::cut(
                 "the connection was taken, and who listens did not greet: somebody else between may have taken it",
             ));
@@ -43,8 +47,6 @@ pub(super) async fn connect(
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncWriteExt;
-
     use super::*;
     use crate::model::SilenceKind;
 
@@ -67,6 +69,9 @@ mod tests {
             let address = listener.local_addr().expect("an address");
             tokio::spawn(async move {
                 while let Ok((mut connection, _)) = listener.accept().await {
+                    // It looks at the first words before it lets anything through.
+                    let mut first = [0; 1];
+                    connection.read_exact(&mut first).await.ok();
                     connection.write_all(said).await.ok();
                 }
             });

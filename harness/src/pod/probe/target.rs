@@ -4,9 +4,9 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use futures::future::join_all;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpListener;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, sink};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::ProbeError;
 
@@ -15,6 +15,9 @@ const TICK: Duration = Duration::from_millis(200);
 
 /// What a listener says to whoever connects.
 pub(super) const GREETING: [u8; 8] = *b"brinell\n";
+
+/// How long somebody who is greeted is heard.
+const HEARING: Duration = Duration::from_secs(5);
 
 /// How long to wait when no connection can be accepted, as when there are too many open files.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -65,25 +68,27 @@ async fn bind(port: u16) -> std::io::Result<TcpListener> {
     TcpListener::bind(&any[..]).await
 }
 
-/// One after the other: the greeting fits into any socket's buffer, so that nobody can make the next
-/// one wait.
 async fn greet(listener: TcpListener) {
     loop {
         match listener.accept().await {
-            Ok((mut connection, _)) => {
-                // A caller who is gone already misses nothing.
-                connection.write_all(&GREETING).await.ok();
-                connection.shutdown().await.ok();
-            }
+            Ok((connection, _)) => drop(tokio::spawn(welcome(connection))),
             Err(_) => sleep(PAUSE).await,
         }
     }
 }
 
+/// Greets whoever connects, and hears what he says before the connection is closed: what is not read resets it, and the greeting
+/// may be lost.
+async fn welcome(mut connection: TcpStream) {
+    // A caller who is gone already misses nothing.
+    connection.write_all(&GREETING).await.ok();
+    connection.shutdown().await.ok();
+    let _ = timeout(HEARING, tokio::io::copy(&mut connection, &mut sink())).await;
+}
+
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, duplex};
-    use tokio::net::TcpStream;
 
     use super::*;
 
@@ -114,8 +119,9 @@ mod tests {
         let listener = bind(0).await.expect("bound");
         let port = listener.local_addr().expect("an address").port();
         tokio::spawn(greet(listener));
-        for _ in 0..3 {
+        for words in ["", "brinell\n", "GET / HTTP/1.1\r\n\r\n"] {
             let mut connection = TcpStream::connect(("127.0.0.1", port)).await.expect("connected");
+            connection.write_all(words.as_bytes()).await.expect("heard");
             let mut greeting = String::new();
             connection.read_to_string(&mut greeting).await.expect("read");
             assert_eq!(greeting, "brinell\n");

@@ -162,6 +162,7 @@ fn heading(results: &Results) -> String {
     let what = if results.proof.is_some() { "Proof" } else { "Run" };
     match results.run.as_str() {
         "" => "A run that did not begin".to_owned(),
+        run if results.cluster.is_empty() => format!("{what} {run}"),
         run => format!("{what} {run}: profile {} on {}", results.profile, results.place()),
     }
 }

@@ -44,7 +44,7 @@ impl Found {
         found.add(others, (VACUOUS, about, about, help), vacuous.collect());
         let stale = proof.stale.iter().map(|text| of_stale(text));
         let about = "A deviation that is no longer needed";
-        let help = "Remove it from manifests/deviations.yaml.";
+        let help = "Remove it from the deviations.yaml that names it.";
         found.add(others, (STALE, about, about, help), stale.collect());
         found
     }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::attack::{Ledger, World};
+use crate::attack::{Crowds, Ledger, World};
 use crate::audit::LogError;
 use crate::catalog::{KnownRights, Values};
 use crate::cluster::assets::AssetError;
@@ -178,7 +178,14 @@ impl Stage {
         let applier = Applier::new(access.admin.clone(), stand_in, values.clone()).await?;
         let canary = values.canary.clone();
         Ok(Stage {
-            world: World { access, sight, canary, rights, closed: Arc::default() },
+            world: World {
+                access,
+                sight,
+                canary,
+                rights,
+                closed: Arc::default(),
+                crowds: Crowds::default(),
+            },
             identities: Identities::default(),
             end,
             applier,

@@ -86,7 +86,10 @@ impl Stage {
         let waiting = until_pod_ready(&self.world.access.admin, namespace, pod);
         let what = format!("pod {namespace}/{pod}");
         match tokio::time::timeout(STARTING, waiting).await {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(ready)) => {
+                self.world.crowds.see(&ready);
+                Ok(())
+            }
             Ok(Err(state)) => Err(ClusterError::Unready { what, state }.into()),
             Err(_) => {
                 let pods = Api::<Pod>::namespaced(self.world.access.admin.clone(), namespace);

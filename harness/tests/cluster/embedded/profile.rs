@@ -205,6 +205,7 @@ fn an_interrupted_run_leaves_nothing() -> Result<(), Failed> {
 fn a_terminal_that_goes_ends_a_run() -> Result<(), Failed> {
     for (way, signals, code) in [
         ("--default-signal=HUP", &["-HUP"][..], 143),
+        ("--default-signal=HUP", &["-HUP", "-HUP"], 143),
         ("--ignore-signal=HUP", &["-HUP", "-INT"], 130),
     ] {
         let folder = tempfile::tempdir()?;

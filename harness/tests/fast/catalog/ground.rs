@@ -353,7 +353,12 @@ controls:
     let enforced = |standard: &str| json!({"pod-security.kubernetes.io/enforce": standard});
     let expected = [enforced("restricted"), enforced("privileged"), enforced("privileged")];
     assert_eq!(written(&catalog, "pod-relabelled-namespace"), expected);
+    // What a step takes away stays away.
     let here = Catalog::load(None).expect("our own catalog");
+    let sensitive = "{title: x, controls: {exec-guard: {namespace-labels: {sensitive: yes}}}}";
+    let Grounded { catalog, .. } = grounded(sensitive, true).expect("it is only declared");
+    let (there, ours) = [&catalog, &here].map(|it| written(it, "exec-newly-sensitive-pod")).into();
+    assert!(there == ours && ours[0]["sensitive"].is_null(), "{there:?}");
     assert_eq!(
         written(&found().catalog, "exec-relabelled-namespace"),
         written(&here, "exec-relabelled-namespace")
