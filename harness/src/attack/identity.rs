@@ -206,7 +206,6 @@ mod tests {
     use serde_json::json;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
-    use tokio::sync::Semaphore;
 
     use super::*;
 
@@ -225,17 +224,8 @@ mod tests {
         });
         let config = Config::new(format!("http://{address}").parse().expect("a URL"));
         let pace = Pace::free();
-        Access {
-            admin: crate::cluster::client(config.clone(), &pace).expect("no credentials"),
-            config,
-            node_name: String::new(),
-            image: String::new(),
-            stream_protocols: "",
-            pace,
-            questions: Arc::new(Semaphore::new(1)),
-            user: Some("admin".to_owned()),
-            refused: Refused::default(),
-        }
+        let admin = crate::cluster::client(config.clone(), &pace).expect("no credentials");
+        Access { config, pace, user: Some("admin".to_owned()), ..Access::of(admin) }
     }
 
     #[tokio::test]

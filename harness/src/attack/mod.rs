@@ -297,12 +297,11 @@ mod tests {
 
     use serde_json::json;
     use tokio::io::AsyncWriteExt;
-    use tokio::sync::Semaphore;
 
     use super::*;
     use crate::audit::AuditLog;
     use crate::catalog::Document;
-    use crate::cluster::{FENCE, Pace, Refused, Servers};
+    use crate::cluster::{FENCE, Servers};
     use crate::model::Persona;
 
     /// A world whose API server answers everything, with this log.
@@ -312,17 +311,7 @@ mod tests {
                 kube::client::Body::empty(),
             )))
         });
-        let access = Access {
-            config: kube::Config::new("http://127.0.0.1:1".parse().expect("a URL")),
-            admin: kube::Client::new(answer, "default"),
-            node_name: String::new(),
-            image: String::new(),
-            stream_protocols: "",
-            pace: Pace::free(),
-            questions: Arc::new(Semaphore::new(1)),
-            user: None,
-            refused: Refused::default(),
-        };
+        let access = Access::of(kube::Client::new(answer, "default"));
         let sight = Sight {
             log: Some(log),
             command: None,

@@ -75,6 +75,24 @@ impl Refused {
     }
 }
 
+#[cfg(test)]
+impl Access {
+    /// The ways in to a cluster that this client stands for. Nobody else is let in there.
+    pub(crate) fn of(admin: Client) -> Access {
+        Access {
+            config: Config::new("http://127.0.0.1:1".parse().expect("a URL")),
+            admin,
+            node_name: String::new(),
+            image: String::new(),
+            stream_protocols: "",
+            pace: Pace::free(),
+            questions: Arc::new(Semaphore::new(1)),
+            user: None,
+            refused: Refused::default(),
+        }
+    }
+}
+
 impl Access {
     /// The way in without the admin's credentials, with this token if any.
     pub(crate) fn bare(&self, token: Option<&str>) -> Config {

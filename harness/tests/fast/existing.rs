@@ -150,6 +150,21 @@ fn empty(request: &str) -> (u16, Value) {
     }
 }
 
+/// The pod of a run in a namespace that is given, until it is deleted; `None` for what is no request about it.
+fn pod(request: &str, is_there: &mut bool) -> Option<(u16, Value)> {
+    match request.split('?').next()? {
+        "GET /api/v1/namespaces/app/pods" => {
+            let pod = json!({"metadata": {"name": "a", "uid": "a"}});
+            Some(list(if *is_there { std::slice::from_ref(&pod) } else { &[] }))
+        }
+        "DELETE /api/v1/namespaces/app/pods/a" => {
+            *is_there = false;
+            Some((200, json!({"kind": "Status", "status": "Success"})))
+        }
+        _ => None,
+    }
+}
+
 #[test]
 fn a_cluster_that_has_no_time_for_a_moment_is_swept() {
     let mut troubles = vec![503, 429, 500];
@@ -200,16 +215,8 @@ fn whoever_may_not_read_which_cluster_it_is_is_told_what_is_missing() {
 #[test]
 fn a_run_whose_folder_does_not_tell_its_cluster_is_told_and_swept_by_its_name() {
     let mut is_there = true;
-    let theirs = Theirs::answering(move |request| match request.split('?').next() {
-        Some("GET /api/v1/namespaces/app/pods") => {
-            let pod = json!({"metadata": {"name": "a", "uid": "a"}});
-            list(if is_there { std::slice::from_ref(&pod) } else { &[] })
-        }
-        Some("DELETE /api/v1/namespaces/app/pods/a") => {
-            is_there = false;
-            (200, json!({"kind": "Status", "status": "Success"}))
-        }
-        _ => empty(request),
+    let theirs = Theirs::answering(move |request| {
+        pod(request, &mut is_there).unwrap_or_else(|| empty(request))
     });
     let folder = theirs.left_a_pod();
     theirs.left("{\"way\":");
@@ -304,14 +311,6 @@ fn a_run_from_elsewhere_is_swept_out_of_given_namespaces_by_its_profile() {
                 200,
                 json!({"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": []}),
             ),
-            Some("GET /api/v1/namespaces/app/pods") => {
-                let pod = json!({"metadata": {"name": "a", "uid": "a"}});
-                list(if is_there { std::slice::from_ref(&pod) } else { &[] })
-            }
-            Some("DELETE /api/v1/namespaces/app/pods/a") => {
-                is_there = false;
-                (200, json!({"kind": "Status", "status": "Success"}))
-            }
             Some("GET /api/v1/namespaces/people/serviceaccounts") if !may_list => refused(403),
             Some(
                 "GET /api/v1/namespaces/people/serviceaccounts"
@@ -319,7 +318,7 @@ fn a_run_from_elsewhere_is_swept_out_of_given_namespaces_by_its_profile() {
             ) => list(&[]),
             // A run there may list none.
             Some("GET /api/v1/namespaces") => refused(403),
-            _ => empty(request),
+            _ => pod(request, &mut is_there).unwrap_or_else(|| empty(request)),
         });
         fs::write(theirs.home.path("gives.yaml"), GIVES).expect("written");
         // Whoever has nothing but these namespaces can remove what a torn folder tells, too.
@@ -375,15 +374,7 @@ fn a_run_in_given_namespaces_removes_first_what_an_ended_one_left() {
         Some("GET /api/v1/namespaces/people" | "GET /api/v1/namespaces/app") => {
             (200, json!({"metadata": {"name": "it", "uid": "it"}}))
         }
-        Some("GET /api/v1/namespaces/app/pods") => {
-            let pod = json!({"metadata": {"name": "a", "uid": "a"}});
-            list(if is_there { std::slice::from_ref(&pod) } else { &[] })
-        }
-        Some("DELETE /api/v1/namespaces/app/pods/a") => {
-            is_there = false;
-            (200, json!({"kind": "Status", "status": "Success"}))
-        }
-        _ => reached(request),
+        _ => pod(request, &mut is_there).unwrap_or_else(|| reached(request)),
     });
     let gives = GIVES.replace("production-app", "web-app");
     fs::write(theirs.home.path("gives.yaml"), gives).expect("written");

@@ -354,14 +354,11 @@ fn kubelet(node: &str, configuration: &Value) -> Vec<Flaw> {
 mod tests {
     use std::collections::BTreeMap;
     use std::convert::Infallible;
-    use std::sync::Arc;
 
     use kube::client::Body;
     use serde_json::json;
-    use tokio::sync::Semaphore;
 
     use super::*;
-    use crate::cluster::{Pace, Refused};
 
     fn settings(flags: &[(&str, &str)]) -> ServerSettings {
         let flags = flags.iter().map(|(flag, value)| ((*flag).to_owned(), (*value).to_owned()));
@@ -650,17 +647,7 @@ mod tests {
             let answer = http::Response::builder().status(code).body(body);
             std::future::ready(Ok::<_, Infallible>(answer.expect("an answer")))
         });
-        Access {
-            config: kube::Config::new("http://127.0.0.1:1".parse().expect("a URL")),
-            admin: kube::Client::new(answer, "default"),
-            node_name: "a".to_owned(),
-            image: String::new(),
-            stream_protocols: "",
-            pace: Pace::free(),
-            questions: Arc::new(Semaphore::new(1)),
-            user: None,
-            refused: Refused::default(),
-        }
+        Access::of(kube::Client::new(answer, "default"))
     }
 
     #[tokio::test]
