@@ -53,6 +53,14 @@ impl Entry {
             self.turns.iter().map(line).collect()
         })
     }
+
+    /// Whether it looks at what the cluster's roles, policies or settings are at large.
+    pub fn looks_at_large(&self) -> bool {
+        let at_large = |action: &Action| {
+            matches!(action, Action::Grants(_) | Action::Review(_) | Action::Rights(_))
+        };
+        self.turns.iter().any(|turn| at_large(&turn.action))
+    }
 }
 
 /// One attempt that a scenario asks for: an attack, a step or a permit, through one door.

@@ -191,8 +191,8 @@ impl Grounded {
         namespace(object).is_some_and(|name| self.given.contains(name))
     }
 
-    /// What is made there for scenarios to act on and with: namespaces first, pods last because they may run as an
-    /// account that is among the others, each object once.
+    /// What is made there for scenarios to act on and with, kind by kind: namespaces first, then accounts, pods last because they
+    /// may run as one of these or mount what is among the others; each object once.
     pub fn documents(
         &self,
         targets: &[&Target],
@@ -210,10 +210,16 @@ impl Grounded {
             let everywhere = self.effects.then_some(self.prefix.as_str());
             documents.extend(persona.objects_in(&made, everywhere, written));
         }
-        documents.sort_by_key(|it| match it.object["kind"].as_str() {
-            Some("Namespace") => 0,
-            Some("Pod") => 2,
-            _ => 1,
+        documents.sort_by_key(|it| {
+            let kind = it.object["kind"].as_str().unwrap_or_default();
+            let rank = match kind {
+                "Namespace" => 0,
+                "ServiceAccount" => 1,
+                "Pod" => 3,
+                // By their names roles come before what binds them.
+                _ => 2,
+            };
+            (rank, kind.to_owned())
         });
         let mut known = BTreeSet::new();
         documents.retain(|it| known.insert(identity(&it.object)));

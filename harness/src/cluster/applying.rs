@@ -202,7 +202,7 @@ impl Applier {
         Ok(())
     }
 
-    /// Makes every object, in this order, where nothing has its name: what is there is never changed. Pods of namespaces that are
+    /// Makes every object, those of one kind that follow each other side by side, where nothing has its name: what is there is never changed. Pods of namespaces that are
     /// there already have credentials for a registry brought there first. Returns what this cluster refuses, which takes with it
     /// what is in a namespace that is refused.
     ///
@@ -218,13 +218,17 @@ impl Applier {
             let why = refusal(self.bring_secret(name).await)?;
             refusals.extend(why.map(|why| (format!("Namespace/{name}"), why)));
         }
-        for Document { file, object } in documents {
-            let place = object["metadata"]["namespace"].as_str().unwrap_or_default();
-            let why = match refusals.get(&format!("Namespace/{place}")) {
-                Some(why) => Some(why.clone()),
-                None => refusal(self.make(file, object).await)?,
-            };
-            refusals.extend(why.map(|why| (identity(object), why)));
+        for alike in documents.chunk_by(is_alike) {
+            let making = alike.iter().map(async |Document { file, object }| {
+                let place = object["metadata"]["namespace"].as_str().unwrap_or_default();
+                let why = match refusals.get(&format!("Namespace/{place}")) {
+                    Some(why) => Some(why.clone()),
+                    None => refusal(self.make(file, object).await)?,
+                };
+                Ok((identity(object), why))
+            });
+            let made = side_by_side(making).await?;
+            refusals.extend(made);
         }
         Ok(refusals)
     }
@@ -236,17 +240,14 @@ impl Applier {
     /// What says nothing of an object: no answer, or one that another time would be another.
     pub async fn take_over(&self, documents: &[Document]) -> Result<Refusals, ApplyError> {
         let mut refusals = Refusals::new();
-        let is_alike =
-            |one: &Document, other: &Document| one.object["kind"] == other.object["kind"];
         for alike in documents.chunk_by(is_alike) {
             let taking = alike.iter().map(async |Document { file, object }| {
                 let homeless = is_homeless(object, &refusals);
                 let taken = self.take(file, object).await;
-                Ok::<_, ApplyError>((identity(object), not_taken(taken, homeless)?))
+                Ok((identity(object), not_taken(taken, homeless)?))
             });
-            let taken: Vec<(String, Option<String>)> =
-                stream::iter(taking).buffered(AT_A_TIME).try_collect().await?;
-            refusals.extend(taken.into_iter().filter_map(|(name, why)| Some((name, why?))));
+            let taken = side_by_side(taking).await?;
+            refusals.extend(taken);
         }
         Ok(refusals)
     }
@@ -566,6 +567,19 @@ fn refusal(made: Result<(), ApplyError>) -> Result<Option<String>, ApplyError> {
         Err(ApplyError::UnknownKind { kind, .. }) => Ok(Some(format!("it has no {kind}"))),
         Err(error) => Err(error),
     }
+}
+
+/// Whether two objects are of one kind, and may so be made side by side.
+fn is_alike(one: &Document, other: &Document) -> bool {
+    one.object["kind"] == other.object["kind"]
+}
+
+/// Makes objects side by side. Returns what is refused of them.
+async fn side_by_side(
+    making: impl Iterator<Item = impl Future<Output = Result<(String, Option<String>), ApplyError>>>,
+) -> Result<Vec<(String, String)>, ApplyError> {
+    let made: Vec<_> = stream::iter(making).buffered(AT_A_TIME).try_collect().await?;
+    Ok(made.into_iter().filter_map(|(name, why)| Some((name, why?))).collect())
 }
 
 /// Why a cluster does not take an object; `None` if it does. One whose namespace was not taken is homeless.

@@ -37,6 +37,7 @@ pub use commands::RUN_VARIABLE;
 pub(crate) use connection::{Connection, Connections, Greeting};
 pub(crate) use exchange::{ANSWERING, AUDIT_ID, exchange, is_without_id, silence};
 pub use existing::CredentialsError;
+pub(crate) use existing::release;
 pub use existing::sweep as sweep_existing;
 pub use existing::{
     Existing, Gone, Means, Outside, PullCredentials, PullSecretError, ReachError, Unmet, Way,

@@ -26,6 +26,7 @@ pub async fn execute(
     let running = begun(&plan.scenarios).into_iter().map(|(_, entry)| async move {
         let result = started(stage, entry, progress).run(Some(deadline)).await;
         progress.tell(RunEvent::ScenarioFinished(Box::new(result)));
+        stage.leave(entry).await;
     });
     futures::stream::iter(running).buffer_unordered(jobs).collect::<()>().await;
 }

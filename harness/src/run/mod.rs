@@ -134,7 +134,7 @@ pub async fn visit(
     visit: Visit,
     progress: &Progress,
 ) -> Result<(), StageError> {
-    let stage = Stage::on(existing, plan, values, visit.pull, visit.outside).await?;
+    let mut stage = Stage::on(existing, plan, values, visit.pull, visit.outside).await?;
     let planned = plan.skipped.len();
     let furnishing = async {
         let refusals = stage.furnish(plan, grounded, visit.with_pods).await?;
@@ -148,6 +148,7 @@ pub async fn visit(
     plan.skip(&late);
     // It may be ready another night: nobody has said that these cannot be tried here.
     leave_out(&plan.skipped[refused..], Verdict::Inconclusive, progress);
+    stage.is_used_by(plan, grounded);
     keep_lines(&stage, visit.keeps_lines, progress).await?;
     let deadline = tokio::time::Instant::now() + visit.deadline;
     match &existing.sight.log {

@@ -138,10 +138,7 @@ impl<'a> Plan<'a> {
 
     /// Whether something looks at what roles grant at large.
     fn looks_at_large(&self) -> bool {
-        let at_large = |it: &Turn| {
-            matches!(it.action, Action::Grants(_) | Action::Review(_) | Action::Rights(_))
-        };
-        self.turns().any(at_large)
+        self.scenarios.iter().any(|entry| entry.looks_at_large())
     }
 
     /// Whatever may be a name in what is tried or asked, and as whom, and in every object but those that are made for personas.
@@ -301,6 +298,12 @@ fn names(text: &str) -> Vec<String> {
     let whole = text.split(|c: char| !(c.is_ascii_alphanumeric() || "-.:_".contains(c)));
     let names = whole.flat_map(|name| [name].into_iter().chain(words(name)));
     names.map(str::to_owned).collect()
+}
+
+/// Whatever may be a name in what a scenario tries, and as whom.
+pub(super) fn named_by(entry: &Entry) -> BTreeSet<String> {
+    let said = |turn: &Turn| [said(&turn.action), format!("{:?}", turn.persona.who)];
+    entry.turns.iter().flat_map(said).flat_map(|text| names(&text)).collect()
 }
 
 /// What a control makes for personas, by identity.

@@ -36,7 +36,7 @@ use crate::text::without_credentials;
 pub use credentials::{CredentialsError, Taken, take};
 pub use outside::Outside;
 pub use pull::{PullCredentials, PullSecretError};
-pub use removal::{Gone, remove, sweep};
+pub use removal::{Gone, release, remove, sweep};
 pub use rights::Unmet;
 pub use way::{ReachError, Way};
 
@@ -205,7 +205,7 @@ impl Existing {
         let mark = Mark { way, identity, server, is_given };
         let mark = serde_json::to_vec(&mark).expect("a few texts are JSON");
         folder.write_down(MARK, &mark).map_err(ClusterError::Folder)?;
-        Ok(Outside::new(run, folder))
+        Ok(Outside::new(run, folder.path()))
     }
 
     /// Where it is and as whom, for a person.

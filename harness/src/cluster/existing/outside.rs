@@ -8,13 +8,14 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use futures::{StreamExt, stream};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Client;
 use kube::api::{DeleteParams, DynamicObject, ListParams, Preconditions};
 use kube::core::{ObjectList, PartialObjectMeta, Request};
 
-use super::namespace_prefix;
 use super::removal::TERMINATING;
+use super::{AT_A_TIME, namespace_prefix};
 use crate::cluster::{ClusterError, Pace, RUN_LABEL, RunFolder, pages};
 use crate::poll;
 use crate::text::{api_words, first_of};
@@ -24,6 +25,9 @@ const FILE: &str = "outside";
 
 /// The file there that holds the UIDs of objects which carry the run's label and are somebody else's, one a line.
 const THEIRS: &str = "theirs";
+
+/// The file there that holds the names of the run's own namespaces that were deleted before its end, one a line.
+pub(super) const RELEASED: &str = "released";
 
 /// How many objects are told of those that stay.
 const TOLD: usize = 5;
@@ -38,9 +42,9 @@ pub struct Outside {
 
 impl Outside {
     /// None yet.
-    pub(super) fn new(run: &str, folder: &RunFolder) -> Outside {
+    pub(super) fn new(run: &str, folder: &Path) -> Outside {
         let own = format!("/namespaces/{}-", namespace_prefix(run));
-        Outside { own, folder: folder.path().to_owned(), known: Mutex::default() }
+        Outside { own, folder: folder.to_owned(), known: Mutex::default() }
     }
 
     /// Writes down that something may be made in a collection. One in a namespace of the run's own goes with it.
@@ -65,6 +69,14 @@ impl Outside {
         self.append(THEIRS, uid)
     }
 
+    /// Writes down that a namespace of the run's own was deleted.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(super) fn released(&self, name: &str) -> io::Result<()> {
+        self.append(RELEASED, name)
+    }
+
     /// Writes down a line that lasts, and so does the file's name.
     fn append(&self, name: &str, line: &str) -> io::Result<()> {
         let path = self.folder.join(name);
@@ -81,7 +93,7 @@ impl Outside {
 }
 
 /// The lines that a run has written down in a file of its folder.
-fn lines<T: FromIterator<String>>(folder: &Path, name: &str) -> Result<T, ClusterError> {
+pub(super) fn lines<T: FromIterator<String>>(folder: &Path, name: &str) -> Result<T, ClusterError> {
     match std::fs::read_to_string(folder.join(name)) {
         // After what is not ended by a line break nothing was sent.
         Ok(text) => {
@@ -139,9 +151,19 @@ pub(super) async fn remove_from(
     })
 }
 
-/// Deletes each object once, and returns those that are still there, each with why it may not be deleted, and those collections
-/// that do not tell what is in them: one of these keeps none of the others. A cluster that does not answer is asked no further. What
-/// a controller made goes with what it was made for.
+/// What was seen of a collection when it was told to go.
+struct Looked {
+    /// What is still there, each with why it may not be deleted; or why it cannot be told what is there.
+    stays: Vec<String>,
+    /// What was deleted now, by its UID.
+    deleted: Vec<(Option<String>, String)>,
+    /// Whether the cluster answers.
+    answers: bool,
+}
+
+/// Deletes each object once, collections side by side. Returns those that are still there, each with why it may not be deleted, and
+/// those collections that do not tell what is in them: one of these keeps none of the others. A cluster that does not answer is
+/// asked no further. What a controller made goes with what it was made for.
 async fn delete_all(
     admin: &Client,
     run: &str,
@@ -149,42 +171,65 @@ async fn delete_all(
     theirs: &BTreeSet<String>,
     deleted: &mut BTreeMap<Option<String>, String>,
 ) -> Vec<String> {
-    let mut stays = Vec::new();
-    for collection in collections {
-        let objects = match labelled(admin, collection, run).await {
-            Ok(objects) => objects,
+    let known = &*deleted;
+    let looking = collections
+        .iter()
+        .map(async |collection| delete_in(admin, run, collection, theirs, known).await);
+    let mut looking = stream::iter(looking).buffered(AT_A_TIME);
+    let (mut stays, mut newly) = (Vec::new(), Vec::new());
+    while let Some(looked) = looking.next().await {
+        stays.extend(looked.stays);
+        newly.extend(looked.deleted);
+        if !looked.answers {
+            break;
+        }
+    }
+    drop(looking);
+    deleted.extend(newly);
+    stays
+}
+
+/// Deletes what is in a collection and is not among what was `known` to be deleted before.
+async fn delete_in(
+    admin: &Client,
+    run: &str,
+    collection: &str,
+    theirs: &BTreeSet<String>,
+    known: &BTreeMap<Option<String>, String>,
+) -> Looked {
+    let mut looked = Looked { stays: Vec::new(), deleted: Vec::new(), answers: true };
+    let objects = match labelled(admin, collection, run).await {
+        Ok(objects) => objects,
+        Err(error) => {
+            looked.stays.push(format!("what is in {collection} ({})", api_words(&error)));
+            looked.answers = is_answer(&error);
+            return looked;
+        }
+    };
+    let is_ours = |object: &ObjectMeta| object.uid.as_ref().is_none_or(|it| !theirs.contains(it));
+    for object in objects.into_iter().filter(is_ours) {
+        if let Some(told) = known.get(&object.uid) {
+            looked.stays.push(told.clone());
+            continue;
+        }
+        let uid = object.uid.clone();
+        let path = format!("{collection}/{}", object.name.as_deref().unwrap_or_default());
+        match delete(admin, collection, object).await {
+            Ok(refused) => {
+                let told = refused.map_or(path.clone(), |why| format!("{path} ({why})"));
+                looked.stays.push(told.clone());
+                looked.deleted.push((uid, told));
+            }
             Err(error) => {
-                stays.push(format!("what is in {collection} ({})", api_words(&error)));
-                if is_answer(&error) {
-                    continue;
-                }
-                return stays;
-            }
-        };
-        let is_ours =
-            |object: &ObjectMeta| object.uid.as_ref().is_none_or(|it| !theirs.contains(it));
-        for object in objects.into_iter().filter(is_ours) {
-            if let Some(told) = deleted.get(&object.uid) {
-                stays.push(told.clone());
-                continue;
-            }
-            let uid = object.uid.clone();
-            let path = format!("{collection}/{}", object.name.as_deref().unwrap_or_default());
-            match delete(admin, collection, object).await {
-                Ok(refused) => {
-                    let told = refused.map_or(path.clone(), |why| format!("{path} ({why})"));
-                    stays.push(deleted.entry(uid).or_insert(told).clone());
-                }
-                Err(error) => {
-                    stays.push(format!("{path} ({})", api_words(&error)));
-                    if !is_answer(&error) {
-                        return stays;
-                    }
+                looked.stays.push(format!("{path} ({})", api_words(&error)));
+                looked.answers = is_answer(&error);
+                if !looked.answers {
+                    break;
                 }
             }
         }
     }
-    stays
+    looked
 }
 
 /// The objects of a collection that carry a run's label; none where its kind is not there any more.
@@ -283,8 +328,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_carries_our_label_and_is_somebody_elses_stays() {
         let folder = tempfile::tempdir().expect("a folder");
-        let (path, known) = (folder.path().to_owned(), Mutex::default());
-        let outside = Outside { own: "/namespaces/brinell-k7f3-".to_owned(), folder: path, known };
+        let outside = Outside::new("k7f3", folder.path());
         outside.enter("/api/v1/namespaces/a/pods").expect("written");
         outside.spare("theirs").expect("written");
         let (collections, theirs): (Vec<String>, BTreeSet<String>) = (

@@ -30,7 +30,7 @@ impl Existing {
 
     /// Where it is written down what is made outside of our own namespaces, on a cluster that goes with its run.
     pub fn passing(run: &str, folder: &RunFolder) -> Outside {
-        Outside::new(run, folder)
+        Outside::new(run, folder.path())
     }
 
     /// Finds a request that the log holds, where it is read. Returns why it is of no use, where it is of none.

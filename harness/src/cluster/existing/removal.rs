@@ -8,11 +8,13 @@ use std::time::Duration;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{DeleteParams, DynamicObject, ListParams, Preconditions};
+use kube::core::PartialObjectMeta;
 use kube::discovery::Discovery;
 use kube::runtime::conditions::is_deleted;
 use kube::runtime::wait::await_condition;
 use kube::{Api, Client};
 
+use super::outside::{Outside, RELEASED};
 use super::{Existing, Mark, Way, namespace_prefix, outside, uid};
 use crate::cluster::plug_in::is_without_credentials;
 use crate::cluster::run_folder::{self, Takeover};
@@ -110,13 +112,14 @@ async fn remove_all(
     is_given: bool,
 ) -> Result<Gone, ClusterError> {
     let namespaces = match is_given {
-        true => Ok(0),
+        true => Ok(BTreeSet::new()),
         false => remove_namespaces(there, run).await,
     };
     // What does not go keeps none of the others.
     let outside = outside::remove(&there.admin, &there.pace, run, folder).await;
-    let (namespaces, (objects, theirs)) = (namespaces?, outside?);
-    Ok(Gone { namespaces, objects, theirs })
+    let (mut namespaces, (objects, theirs)) = (namespaces?, outside?);
+    namespaces.extend(outside::lines::<Vec<_>>(folder.path(), RELEASED)?);
+    Ok(Gone { namespaces: namespaces.len(), objects, theirs })
 }
 
 /// Sweeps every run that left something on an existing cluster, or the one that is named, which goes even if it was
@@ -233,7 +236,7 @@ async fn sweep_run(
         }
         None if named && !given.is_empty() => remove_given(there, run, given).await,
         None if named => {
-            let namespaces = remove_namespaces(there, run).await?;
+            let namespaces = remove_namespaces(there, run).await?.len();
             let gone = Gone { namespaces, objects: 0, theirs: 0 };
             Ok(Swept::Removed(format!("{gone}; {UNKNOWN}")))
         }
@@ -302,16 +305,35 @@ async fn served(there: &There, rights: &BTreeSet<Right>) -> Result<Vec<String>, 
     Ok(rights.iter().filter_map(path).collect())
 }
 
-async fn remove_namespaces(there: &There, run: &str) -> Result<usize, ClusterError> {
-    let found = all(there).await?.into_iter().filter(|found| found.run == run);
-    // One that does not go keeps none of the others.
-    let removed = join_all(found.map(|found| delete(there, found))).await;
-    let count = removed.len();
-    removed.into_iter().collect::<Result<(), _>>()?;
-    Ok(count)
+/// Has one of a run's own namespaces deleted, which has no more use. One that does not go now goes at the end of the run, where all
+/// are waited for.
+pub async fn release(admin: &Client, outside: &Outside, run: &str, name: &str) {
+    let namespaces = Api::<Namespace>::all(admin.clone());
+    let this = ListParams::default()
+        .labels(&format!("{RUN_LABEL}={run}"))
+        .fields(&format!("metadata.name={name}"))
+        .limit(1);
+    let found = namespaces.list_metadata(&this).await.map(|list| list.items).unwrap_or_default();
+    for found in found.into_iter().filter_map(found_of).filter(|found| found.run == run) {
+        // What is not written down is not counted in the end, and that is all.
+        if tell_to_go(&namespaces, &found).await.is_ok() {
+            let _ = outside.released(&found.name);
+        }
+    }
 }
 
-/// Every namespace of any run. The label alone does not make one ours, nor does the name.
+/// Deletes a run's own namespaces, and waits until they are gone. Returns their names.
+async fn remove_namespaces(there: &There, run: &str) -> Result<BTreeSet<String>, ClusterError> {
+    let found: Vec<Found> =
+        all(there).await?.into_iter().filter(|found| found.run == run).collect();
+    let names = found.iter().map(|found| found.name.clone()).collect();
+    // One that does not go keeps none of the others.
+    let removed = join_all(found.into_iter().map(|found| delete(there, found))).await;
+    removed.into_iter().collect::<Result<(), _>>()?;
+    Ok(names)
+}
+
+/// Every namespace of any run.
 async fn all(there: &There) -> Result<Vec<Found>, ClusterError> {
     let namespaces = Api::<Namespace>::all(there.admin.clone());
     let labelled = ListParams::default().labels(RUN_LABEL);
@@ -320,15 +342,16 @@ async fn all(there: &There) -> Result<Vec<Found>, ClusterError> {
         Ok(all?)
     };
     let all = patiently(&there.pace, list).await?;
-    let found = all.into_iter().filter_map(|namespace| {
-        let metadata = namespace.metadata;
-        let run = metadata.labels?.remove(RUN_LABEL)?;
-        let (name, uid) = (metadata.name?, metadata.uid?);
-        let is_named =
-            name.strip_prefix(&namespace_prefix(&run)).is_some_and(|it| it.starts_with('-'));
-        is_named.then_some(Found { run, name, uid })
-    });
-    Ok(found.collect())
+    Ok(all.into_iter().filter_map(found_of).collect())
+}
+
+/// A namespace, if it is a run's. The label alone does not make it one, nor does the name.
+fn found_of(namespace: PartialObjectMeta<Namespace>) -> Option<Found> {
+    let metadata = namespace.metadata;
+    let run = metadata.labels?.remove(RUN_LABEL)?;
+    let (name, uid) = (metadata.name?, metadata.uid?);
+    let is_named = name.strip_prefix(&namespace_prefix(&run)).is_some_and(|it| it.starts_with('-'));
+    is_named.then_some(Found { run, name, uid })
 }
 
 /// Deletes a namespace and waits until it is gone.
@@ -523,8 +546,25 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn requests_that_fail_for_a_moment_leave_nothing() {
         let there = there(&[503, 429], &[500, 504, 429], true);
-        assert_eq!(remove_namespaces(&there, "k7f3").await.expect("it goes"), 1);
+        let gone = remove_namespaces(&there, "k7f3").await.expect("it goes");
+        assert_eq!(gone, BTreeSet::from(["brinell-k7f3-app".to_owned()]));
         assert!(all(&there).await.expect("listed").is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_namespace_without_use_goes_and_is_written_down_and_nobody_elses() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let released = async |run: &str, name: &str, there: &There| {
+            release(&there.admin, &Outside::new(run, folder.path()), run, name).await;
+            let is_gone = all(there).await.expect("listed").is_empty();
+            (is_gone, outside::lines::<Vec<String>>(folder.path(), RELEASED).expect("readable"))
+        };
+        for (run, delete) in [("k7f3", &[500][..]), ("other", &[])] {
+            let kept = released(run, "brinell-k7f3-app", &there(&[], delete, true)).await;
+            assert_eq!(kept, (false, Vec::new()), "{run}");
+        }
+        let gone = released("k7f3", "brinell-k7f3-app", &there(&[], &[], true)).await;
+        assert_eq!(gone, (true, vec!["brinell-k7f3-app".to_owned()]));
     }
 
     #[tokio::test(start_paused = true)]

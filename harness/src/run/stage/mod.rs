@@ -4,6 +4,7 @@ mod assembly;
 mod end;
 mod existing;
 mod identities;
+mod in_use;
 mod lacking;
 mod newest;
 mod policies;
@@ -30,6 +31,7 @@ use crate::model::AUDIT_POLICY;
 pub use assembly::stage;
 use end::End;
 use identities::Identities;
+use in_use::InUse;
 pub use rehearsal::Rehearsal;
 pub(crate) use second::SecondStage;
 
@@ -130,6 +132,8 @@ pub struct Stage {
     pub values: Values,
     /// Where it is written down what is made outside of our own namespaces on an existing cluster.
     outside: Option<Arc<Outside>>,
+    /// Which of our own namespaces there are still needed.
+    in_use: InUse,
     end: End,
     ids: Arc<AuditIds>,
 }
@@ -190,6 +194,7 @@ impl Stage {
             end,
             applier,
             outside: None,
+            in_use: InUse::default(),
             ids: Arc::new(AuditIds::new(&values.run)),
             values,
         })
