@@ -13,14 +13,8 @@ use tokio::time::timeout;
 use super::http::{Content, metadata_only};
 use super::{ActionError, Attempt, mutation};
 use crate::cluster::{Access, ClusterError, Outside, PAGE, Pace};
-use crate::model::{Answer, Effect, LeftOver, Method, Sent};
+use crate::model::{ATTEMPT_LABEL, Answer, Effect, LeftOver, Method, RUN_LABEL, Sent};
 use crate::text::encode;
-
-/// The label with the run's id.
-const RUN: &str = "brinell.dev/run";
-
-/// The label with the attempt's Audit-ID.
-const ATTEMPT: &str = "brinell.dev/attempt";
 
 /// How long the removal of an object may take beside the turns of its requests: a moment, where the API server answers.
 const REMOVAL: Duration = Duration::from_secs(10);
@@ -83,8 +77,8 @@ impl Ledger {
         object: &mut Value,
     ) -> Result<(), ActionError> {
         if let Some(labels) = labels(object) {
-            labels[RUN] = self.run.clone().into();
-            labels[ATTEMPT] = attempt.into();
+            labels[RUN_LABEL] = self.run.clone().into();
+            labels[ATTEMPT_LABEL] = attempt.into();
         }
         let collection = collection.split('?').next().unwrap_or_default().trim_end_matches('/');
         self.enter_outside(collection)?;
@@ -123,7 +117,7 @@ impl Ledger {
     /// Labels what others make for an attempt.
     pub(super) fn label(&self, template: &mut Value) {
         if let Some(labels) = labels(template) {
-            labels[RUN] = self.run.clone().into();
+            labels[RUN_LABEL] = self.run.clone().into();
         }
     }
 
@@ -225,11 +219,11 @@ impl Ledger {
 
 /// Finds what carries the stamp of an attempt.
 pub(super) fn selector(attempt: &str) -> String {
-    format!("{ATTEMPT}={attempt}")
+    format!("{ATTEMPT_LABEL}={attempt}")
 }
 
 fn is_stamped(object: &ObjectMeta, attempt: &str) -> bool {
-    object.labels.iter().flatten().any(|(key, value)| key == ATTEMPT && value == attempt)
+    object.labels.iter().flatten().any(|(key, value)| key == ATTEMPT_LABEL && value == attempt)
 }
 
 /// An object's labels, made where it has none; `None` where its form allows none.
@@ -346,8 +340,7 @@ mod tests {
                 if is_silent {
                     std::future::pending::<()>().await;
                 }
-                let found =
-                    json!({"metadata": {"name": "a", "uid": "u", "labels": {ATTEMPT: "k7f3-1"}}});
+                let found = json!({"metadata": {"name": "a", "uid": "u", "labels": {ATTEMPT_LABEL: "k7f3-1"}}});
                 Ok::<_, Infallible>(Response::new(Body::from(found.to_string().into_bytes())))
             }
         });

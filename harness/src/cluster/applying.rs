@@ -19,8 +19,8 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 
 use crate::catalog::{Document, Values, identity};
-use crate::cluster::{ClusterError, Outside, PullCredentials, RUN_LABEL};
-use crate::model::is_built_in;
+use crate::cluster::{ClusterError, Outside, PullCredentials};
+use crate::model::{RUN_LABEL, is_built_in};
 use crate::text::{api_words, encode};
 
 /// Who the API server says made the objects.

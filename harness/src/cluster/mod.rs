@@ -67,9 +67,6 @@ pub(crate) use supervisor::{Supervision, Tied};
 pub use sweep::{Removed, Swept, keep, remove, sweep};
 pub(crate) use webhooks::webhooks;
 
-/// The label that everything carries that a run makes.
-pub const RUN_LABEL: &str = "brinell.dev/run";
-
 /// How long pods may take to be ready: the cluster's own, and those of targets.
 pub const STARTING: Duration = Duration::from_secs(120);
 

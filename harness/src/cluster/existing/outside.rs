@@ -15,7 +15,8 @@ use kube::core::{ObjectList, PartialObjectMeta, Request};
 
 use super::namespace_prefix;
 use super::removal::TERMINATING;
-use crate::cluster::{ClusterError, Pace, RUN_LABEL, RunFolder, pages};
+use crate::cluster::{ClusterError, Pace, RunFolder, pages};
+use crate::model::RUN_LABEL;
 use crate::poll;
 use crate::text::{api_words, first_of};
 

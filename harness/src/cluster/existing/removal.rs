@@ -16,8 +16,8 @@ use kube::{Api, Client};
 use super::{Existing, Mark, Way, namespace_prefix, outside, uid};
 use crate::cluster::plug_in::is_without_credentials;
 use crate::cluster::run_folder::{self, Takeover};
-use crate::cluster::{ClusterError, Pace, RUN_LABEL, RunFolder, Swept, client, pages};
-use crate::model::Right;
+use crate::cluster::{ClusterError, Pace, RunFolder, Swept, client, pages};
+use crate::model::{RUN_LABEL, Right};
 use crate::poll;
 use crate::text::{count, first_of, without_credentials};
 

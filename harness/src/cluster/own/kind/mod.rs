@@ -28,9 +28,10 @@ use crate::cluster::process::{
     ANSWERING, CHANGING, Group, MAKING, Outside, ProcessError, last_lines,
 };
 use crate::cluster::{
-    Asked, ClusterError, Etcd, EtcdKeys, FENCE, NodePorts, Probe, Pulse, RUN_LABEL, RunFolder,
-    Servers, Sight, StandIn, way_in,
+    Asked, ClusterError, Etcd, EtcdKeys, FENCE, NodePorts, Probe, Pulse, RunFolder, Servers, Sight,
+    StandIn, way_in,
 };
+use crate::model::RUN_LABEL;
 use crate::text::without_credentials;
 use engine::{Engine, NodeFile};
 pub use error::KindError;
