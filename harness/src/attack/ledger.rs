@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::http::{Content, metadata_only};
 use super::{ActionError, Attempt, mutation};
-use crate::cluster::{Access, ClusterError, Outside, PAGE, Pace};
+use crate::cluster::{Access, ClusterError, Outside, PAGE, Pace, is_overtaken};
 use crate::model::{ATTEMPT_LABEL, Answer, Effect, LeftOver, Method, RUN_LABEL, Sent};
 use crate::text::encode;
 
@@ -208,8 +208,7 @@ impl Ledger {
                 .header("Content-Type", "application/json")
                 .body(options.to_string().into_bytes());
             match self.admin.request::<Value>(request.map_err(kube::Error::HttpError)?).await {
-                // It is gone already, or what has its name now is another object.
-                Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => {}
+                Err(error) if is_overtaken(&error) => {}
                 other => drop(other?),
             }
         }

@@ -231,6 +231,12 @@ fn is_on_loopback(address: &http::Uri) -> bool {
     host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
 }
 
+/// Whether somebody else was first: what a request was to change or delete is gone (404), or is not
+/// what it was any more (409).
+pub(crate) fn is_overtaken(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if [404, 409].contains(&status.code))
+}
+
 /// Where an API server says whether it is ready: whether it may be asked all that it is to answer.
 const READY: &str = "/readyz";
 

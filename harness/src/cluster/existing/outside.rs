@@ -15,7 +15,7 @@ use kube::core::{ObjectList, PartialObjectMeta, Request};
 
 use super::namespace_prefix;
 use super::removal::TERMINATING;
-use crate::cluster::{ClusterError, Pace, RunFolder, pages};
+use crate::cluster::{ClusterError, Pace, RunFolder, is_overtaken, pages};
 use crate::model::RUN_LABEL;
 use crate::poll;
 use crate::text::{api_words, first_of};
@@ -222,8 +222,7 @@ async fn delete(
     let name = object.name.unwrap_or_default();
     let delete = Request::new(collection).delete(&name, &parameters);
     match admin.request_text(delete.map_err(kube::Error::BuildRequest)?).await {
-        // It is gone, or what has its name now is another one.
-        Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => Ok(None),
+        Err(error) if is_overtaken(&error) => Ok(None),
         Err(kube::Error::Api(status)) if status.code < 500 && status.code != 429 => {
             Ok(Some(api_words(&kube::Error::Api(status))))
         }
