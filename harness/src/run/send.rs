@@ -211,8 +211,7 @@ impl<'a> Sender<'a> {
             return Vec::new();
         }
         // Where they cannot be read, whose refusal it was is not clear: the judge sees none.
-        let all = webhooks(&self.stage.world.access.admin).await.into_iter().flatten();
-        all.map(|it| Webhook { configuration: it.to_string(), name: it.name }).collect()
+        webhooks(&self.stage.world.access.admin).await.unwrap_or_default()
     }
 
     fn is_controller_elsewhere(&self, action: &Action) -> bool {
