@@ -8,9 +8,7 @@ use futures::future::LocalBoxFuture;
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{
-    ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams,
-};
+use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
 use kube::discovery::{Discovery, pinned_kind};
 use kube::runtime::wait::await_condition;
@@ -514,7 +512,7 @@ impl Applier {
             Some(namespace) if capabilities.scope == kube::discovery::Scope::Namespaced => {
                 Api::namespaced_with(self.client.clone(), namespace, &resource)
             }
-            _ => all(&self.client, &resource),
+            _ => Api::all_with(self.client.clone(), &resource),
         })
     }
 }
@@ -620,10 +618,6 @@ async fn let_pull(
     pull.give(&mut account);
     let changed = Patch::Merge(account);
     accounts.patch("default", &PatchParams::default(), &changed).await.map(drop)
-}
-
-fn all(client: &Client, resource: &ApiResource) -> Api<DynamicObject> {
-    Api::all_with(client.clone(), resource)
 }
 
 /// Labels an object and the pods that it makes.

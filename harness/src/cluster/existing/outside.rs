@@ -39,7 +39,7 @@ pub struct Outside {
 
 impl Outside {
     /// None yet.
-    pub(super) fn new(run: &str, folder: &RunFolder) -> Outside {
+    pub fn new(run: &str, folder: &RunFolder) -> Outside {
         let own = format!("/namespaces/{}-", namespace_prefix(run));
         Outside { own, folder: folder.path().to_owned(), known: Mutex::default() }
     }

@@ -65,13 +65,13 @@ impl Rehearsal {
         sight.log = sight.log.filter(|_| reads_log);
         let version = access.admin.apiserver_version().await?.git_version;
         let mut existing = Existing::of_ours(access, sight, version, &self.folder);
-        let unread = existing.try_log(&values.run).await;
+        let unread = existing.choose_fence(&values.run).await;
         Ok((existing, unread))
     }
 
     /// Where it is written down what is made on it: it goes with the cluster.
     pub fn outside(&self) -> Outside {
-        Existing::passing(&self.own.stage.values.run, &self.folder)
+        Outside::new(&self.own.stage.values.run, &self.folder)
     }
 
     /// Sees that whatever serves webhooks still does.

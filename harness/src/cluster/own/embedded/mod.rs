@@ -29,8 +29,8 @@ use super::{Created, Kubelet, Needed, Own, ReadBack, Second, Settings, WebhookSe
 use crate::cluster::process::{Group, Outside};
 use crate::cluster::supervisor::{self, Abandoned, Supervised};
 use crate::cluster::{
-    Asked, ClusterError, Etcd, EtcdKeys, FENCE, Probe, Pulse, READY, RunFolder, SERVING, Servers,
-    Sight, StandIn, is_ready, way_in,
+    Asked, ClusterError, Etcd, EtcdKeys, Probe, Pulse, READY, RunFolder, SERVING, Servers, Sight,
+    StandIn, is_ready, way_in,
 };
 use crate::pod::probe::Verb;
 use crate::pod::server_config_for;
@@ -134,18 +134,10 @@ impl Embedded {
         self.spawn(node::run(client, containers));
         let (access, node) = super::access(&self.run, config, STREAM_PROTOCOLS).await?;
         let etcd = SocketAddr::new(node, self.ports.etcd);
-        let etcd = Etcd::new(etcd, self.etcd_keys(), Arc::new(Here));
-        let servers = Servers::One(Pulse::of(access.admin.clone()));
-        let settings = Some(settings.of_server());
         let sight = Sight {
-            log: None,
-            command: None,
-            fence: FENCE,
-            node: None,
-            etcd: Some(etcd),
-            servers,
-            settings,
-            controllers: true,
+            etcd: Some(Etcd::new(etcd, self.etcd_keys(), Arc::new(Here))),
+            settings: Some(settings.of_server()),
+            ..Sight::of(Servers::One(Pulse::of(access.admin.clone())))
         };
         Ok(Created { took, words: "started, 1 simulated node", access, sight })
     }
