@@ -1,7 +1,7 @@
 //! What attempts make: stamped and written down before it is sent, looked for by its stamp, and removed by its UID. What
 //! was there before has no such stamp and is never touched, whatever its name.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use super::http::{Content, metadata_only};
 use super::{ActionError, Attempt, mutation};
 use crate::cluster::{Access, ClusterError, Outside, PAGE, Pace, is_overtaken};
+use crate::lock::lock;
 use crate::model::{ATTEMPT_LABEL, Answer, Effect, LeftOver, Method, RUN_LABEL, Sent};
 use crate::text::encode;
 
@@ -159,7 +160,7 @@ impl Ledger {
     }
 
     fn entries(&self) -> MutexGuard<'_, Vec<Entry>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.entries)
     }
 
     /// Those objects that carry the entry's stamp.

@@ -28,7 +28,7 @@ pub use ledger::Ledger;
 pub use wire::Wire;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
@@ -36,6 +36,7 @@ use kube::ResourceExt;
 use crate::audit::LogError;
 use crate::catalog::{KnownRights, Target};
 use crate::cluster::{AUDIT_ID, Access, ClusterError, Etcd, ServerSettings, Sight};
+use crate::lock::lock;
 use crate::model::{
     Action, Answer, AuditLogSearch, CONTROLLER_MANAGER, Door, Effect, Event, Need, Sent, Silence,
 };
@@ -67,7 +68,7 @@ impl Crowds {
     pub fn see(&self, pod: &Pod) {
         let containers = pod.spec.as_ref().map_or(0, |spec| spec.containers.len());
         let place = (pod.namespace().unwrap_or_default(), pod.name_any());
-        let mut crowds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut crowds = lock(&self.0);
         match containers > 1 {
             true => crowds.insert(place),
             false => crowds.remove(&place),
@@ -75,7 +76,7 @@ impl Crowds {
     }
 
     fn has(&self, namespace: &str, name: &str) -> bool {
-        let crowds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let crowds = lock(&self.0);
         crowds.contains(&(namespace.to_owned(), name.to_owned()))
     }
 }

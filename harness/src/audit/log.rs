@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -18,6 +18,7 @@ use super::format::{
 use super::line::keepable;
 use super::pieces::{Marks, Piece, Pieces};
 use super::source::Losses;
+use crate::lock::lock;
 use crate::model::{ATTEMPT_LABEL, AuditSource, CONTROLLER_MANAGER, Event, Leak, LogFormat, Order};
 
 /// Requests of ours whose events are kept, and traces: those of the last attempts. What the log holds of an attempt is
@@ -551,8 +552,7 @@ impl AuditLog {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // A panic while the lock was held has not left the state half changed.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

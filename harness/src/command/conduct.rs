@@ -4,11 +4,12 @@ use std::convert::Infallible;
 use std::io;
 use std::ops::Add;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use brinell::cli::{Conditions, Output, Reports};
 use brinell::cluster::{self, Choice, ClusterType, Existing, Pace, RunFolder};
+use brinell::lock::lock;
 use brinell::model::{Results, RunEvent, Summary};
 use brinell::report::{Detail, ExitCode, ReportFile, Reporter, Terminal};
 use brinell::run::{Options, Plan, Progress};
@@ -46,17 +47,13 @@ impl Made {
 
     fn folder_at(&self, run: &str, pace: Option<Pace>) -> Result<Arc<RunFolder>, Error> {
         let folder = Arc::new(RunFolder::create(run).map_err(Error::Folder)?);
-        self.lock().push(MadeRun { id: run.to_owned(), folder: Arc::clone(&folder), pace });
+        lock(&self.0).push(MadeRun { id: run.to_owned(), folder: Arc::clone(&folder), pace });
         Ok(folder)
     }
 
     /// How many requests existing clusters were sent; `None` if there was none.
     fn sent(&self) -> Option<u64> {
-        self.lock().iter().filter_map(|run| run.pace.as_ref()).map(Pace::sent).reduce(Add::add)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<MadeRun>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0).iter().filter_map(|run| run.pace.as_ref()).map(Pace::sent).reduce(Add::add)
     }
 }
 
@@ -204,12 +201,12 @@ fn outlives_terminal() -> bool {
 
 /// What becomes of every run when a second signal has ended tidying up.
 fn not_tidied(made: &Made) -> Vec<Result<String, Error>> {
-    made.lock().iter().map(|run| Err(Error::NotTidied { run: run.id.clone() })).collect()
+    lock(&made.0).iter().map(|run| Err(Error::NotTidied { run: run.id.clone() })).collect()
 }
 
 /// Tidies up after every run. Returns what became of each.
 async fn tidy_all(made: &Made, keep: bool) -> Vec<Result<String, Error>> {
-    let runs = made.lock().clone();
+    let runs = lock(&made.0).clone();
     if runs.is_empty() {
         return vec![Ok("Nothing was made.".to_owned())];
     }

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Client;
@@ -16,6 +16,7 @@ use kube::core::{ObjectList, PartialObjectMeta, Request};
 use super::namespace_prefix;
 use super::removal::TERMINATING;
 use crate::cluster::{ClusterError, Pace, RunFolder, is_overtaken, pages};
+use crate::lock::lock;
 use crate::model::RUN_LABEL;
 use crate::poll;
 use crate::text::{api_words, first_of};
@@ -49,7 +50,7 @@ impl Outside {
     /// # Errors
     /// When it cannot be written: then nothing may be made there.
     pub fn enter(&self, collection: &str) -> io::Result<()> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.known);
         if collection.contains(&self.own) || known.contains(collection) {
             return Ok(());
         }

@@ -1,7 +1,7 @@
 //! Personas with their credentials.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use k8s_openapi::api::core::v1::ServiceAccount as Account;
 use k8s_openapi::api::rbac::v1::ClusterRole;
@@ -12,6 +12,7 @@ use super::{Stage, StageError, not_ready};
 use crate::attack::{Identity, IdentityError};
 use crate::catalog::PersonaEntry;
 use crate::cluster::STARTING;
+use crate::lock::lock;
 use crate::model::Persona;
 use crate::run::Plan;
 
@@ -21,7 +22,7 @@ pub(super) struct Identities(Mutex<BTreeMap<String, Identity>>);
 
 impl Identities {
     fn made(&self) -> MutexGuard<'_, BTreeMap<String, Identity>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

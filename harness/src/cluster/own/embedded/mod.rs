@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 use futures::FutureExt;
@@ -32,6 +32,7 @@ use crate::cluster::{
     Asked, ClusterError, Etcd, EtcdKeys, Probe, Pulse, READY, RunFolder, SERVING, Servers, Sight,
     StandIn, is_ready, way_in,
 };
+use crate::lock::lock;
 use crate::pod::probe::Verb;
 use crate::pod::server_config_for;
 use crate::poll;
@@ -405,9 +406,4 @@ impl Ports {
         };
         Ok((ports, kubelet, door))
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic while one of these locks was held has not left its value half changed.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
