@@ -138,10 +138,7 @@ impl<'a> Plan<'a> {
 
     /// Whether something looks at what roles grant at large.
     fn looks_at_large(&self) -> bool {
-        let at_large = |it: &Turn| {
-            matches!(it.action, Action::Grants(_) | Action::Review(_) | Action::Rights(_))
-        };
-        self.turns().any(at_large)
+        self.turns().any(|turn| turn.action.is_at_large())
     }
 
     /// Whatever may be a name in what is tried or asked, and as whom, and in every object but those that are made for personas.

@@ -21,9 +21,7 @@ const ATTEMPT: Duration = Duration::from_secs(90);
 /// How long an action may take; `None` where it asks about all that is there, each question when its turn comes: the run's
 /// deadline ends it.
 fn limit(action: &Action) -> Option<Duration> {
-    let asks_about_all =
-        matches!(action, Action::Rights(_) | Action::Grants(_) | Action::Review(_));
-    (!asks_about_all).then_some(ATTEMPT)
+    (!action.is_at_large()).then_some(ATTEMPT)
 }
 
 /// An attempt that was sent. What the audit log holds of it is collected later.

@@ -12,7 +12,7 @@ use super::{OwnStage, Stage, StageError};
 use crate::audit::AuditLog;
 use crate::catalog::{Document, Planned, Values};
 use crate::cluster::{Created, Group, Own, Settings, Sight, WebhookServers};
-use crate::model::RunEvent;
+use crate::model::{RunEvent, api_group};
 use crate::run::{Plan, Progress};
 use crate::text::{count, from_base64};
 
@@ -152,11 +152,10 @@ const UNMARKED: [&str; 5] =
 /// rules to a role of its own name, and admits no pod whose priority it has not made yet.
 fn rests_on_its_own(object: &Value) -> bool {
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
-    let api = object["apiVersion"].as_str().unwrap_or_default();
-    let is_of = |group: &str| api.split('/').next() == Some(group);
+    let group = api_group(object["apiVersion"].as_str().unwrap_or_default());
     let is_its_name = name.starts_with("system:") || UNMARKED.contains(&name);
-    is_of("rbac.authorization.k8s.io") && is_its_name
-        || is_of("scheduling.k8s.io")
+    group == "rbac.authorization.k8s.io" && is_its_name
+        || group == "scheduling.k8s.io"
         || object["spec"]["priorityClassName"].is_string()
 }
 

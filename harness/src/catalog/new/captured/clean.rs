@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use crate::catalog::substitutions;
-use crate::model::RUN_LABEL;
+use crate::model::{RUN_LABEL, api_group};
 use crate::text::cut;
 
 /// The group of roles and bindings.
@@ -92,8 +92,7 @@ pub(super) fn strangers(object: &Value) -> BTreeSet<&str> {
 
 /// The API group of an object; empty is the core one.
 pub(super) fn group(object: &Value) -> &str {
-    let version = object["apiVersion"].as_str().unwrap_or_default();
-    version.split_once('/').map_or("", |(group, _)| group)
+    api_group(object["apiVersion"].as_str().unwrap_or_default())
 }
 
 /// Why an object cannot be captured, whoever's it is; `None` if it can.
