@@ -12,7 +12,7 @@ use brinell::cluster::{self, Choice, ClusterType, Existing, Pace, RunFolder};
 use brinell::lock::lock;
 use brinell::model::{Results, RunEvent, Summary};
 use brinell::report::{Detail, ExitCode, ReportFile, Reporter, Terminal};
-use brinell::run::{Options, Plan, Progress};
+use brinell::run::{Manner, Options, Plan, Progress};
 use brinell::text;
 use futures::FutureExt;
 use k8s_openapi::jiff::Timestamp;
@@ -57,17 +57,6 @@ impl Made {
     }
 }
 
-/// Works, tidies up whatever happened, and reports. The work returns how long the cluster's own programs took to make it.
-pub async fn conduct(
-    work: impl AsyncFnOnce(&Made, &Progress) -> Result<Duration, Error>,
-    output: &Output,
-    keep: bool,
-    reporter: Reporter,
-    started: Instant,
-) -> Result<ExitCode, Error> {
-    conducted(work, output, keep, reporter, started).await.map(|conducted| conducted.code)
-}
-
 /// What came of a run.
 pub struct Conducted {
     /// What was judged.
@@ -81,8 +70,17 @@ pub struct Conducted {
     pub signalled: Option<ExitCode>,
 }
 
-/// The same, with what came of it.
-pub async fn conducted(
+/// Conducts one of two runs that are compared. Its steps are shown; which scenarios passed is for the comparison to say.
+pub async fn conduct_one(
+    work: impl AsyncFnOnce(&Made, &Progress) -> Result<Duration, Error>,
+    files: Vec<ReportFile>,
+) -> Result<Conducted, Error> {
+    let reporter = Reporter::new(Terminal::standard(Detail::Steps), files);
+    conduct(work, &Output::default(), false, reporter, Instant::now()).await
+}
+
+/// Works, tidies up whatever happened, and reports. The work returns how long the cluster's own programs took to make it.
+pub async fn conduct(
     work: impl AsyncFnOnce(&Made, &Progress) -> Result<Duration, Error>,
     output: &Output,
     keep: bool,
@@ -246,11 +244,11 @@ fn told(tidied: &[Result<String, Error>]) -> String {
     told.join("\n")
 }
 
-/// How a run or a proof is run. Without a deadline of the user's it has `deadline`.
+/// How a run or a proof is run.
 pub fn options(
     conditions: &Conditions,
     cluster: ClusterType,
-    deadline: Duration,
+    manner: Manner,
 ) -> Result<Options, Error> {
     let version = &conditions.kubernetes_version;
     Ok(Options {
@@ -258,9 +256,7 @@ pub fn options(
         cluster,
         kubernetes: version.clone(),
         node_image: cluster.node_image(version, conditions.node_image.as_deref())?,
-        jobs: conditions.limits.jobs.into(),
-        deadline: conditions.limits.deadline.map_or(deadline, Duration::from_secs),
-        keeps_lines: false,
+        manner,
     })
 }
 

@@ -50,7 +50,7 @@ impl<'a> Lane<'a> {
         if let Some(unmet) = own.unmet.pop() {
             return Err(StageError::from(unmet).into());
         }
-        let lane = Lane { plan, own, jobs: options.jobs };
+        let lane = Lane { plan, own, jobs: options.manner.jobs };
         progress.step("whole", "running every scenario", lane.see_all_green()).await?;
         Ok(lane)
     }

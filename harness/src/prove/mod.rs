@@ -96,8 +96,8 @@ pub async fn prove(
         let made_in = lanes.iter().map(Lane::made_in).max().unwrap_or_default();
         Ok((results.concat(), made_in))
     };
-    let proven = tokio::time::timeout(options.deadline, proving).await;
-    let proven = proven.unwrap_or(Err(ProofError::Late(options.deadline)));
+    let proven = tokio::time::timeout(options.manner.deadline, proving).await;
+    let proven = proven.unwrap_or(Err(ProofError::Late(options.manner.deadline)));
     if let Err(
         ProofError::NotGreen(red)
         | ProofError::NotRestored { red, .. }
