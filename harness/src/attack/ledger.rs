@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::http::{Content, metadata_only};
+use super::http::{Content, metadata_only, plain, with_query};
 use super::{ActionError, Attempt, mutation};
 use crate::cluster::{Access, ClusterError, Outside, PAGE, Pace, is_overtaken};
 use crate::lock::lock;
@@ -81,7 +81,7 @@ impl Ledger {
             labels[RUN_LABEL] = self.run.clone().into();
             labels[ATTEMPT_LABEL] = attempt.into();
         }
-        let collection = collection.split('?').next().unwrap_or_default().trim_end_matches('/');
+        let collection = plain(collection);
         self.enter_outside(collection)?;
         let name = object["metadata"]["name"].as_str().filter(|name| !name.is_empty());
         let kind = object["kind"].as_str().unwrap_or("object");
@@ -275,8 +275,7 @@ struct Item {
 
 /// Where the page of a list is that a token leads to. An object has none, and takes no notice.
 fn page(uri: &str, token: &str) -> String {
-    let separator = if uri.contains('?') { '&' } else { '?' };
-    format!("{uri}{separator}limit={PAGE}&continue={}", encode(token))
+    with_query(uri, &format!("limit={PAGE}&continue={}", encode(token)))
 }
 
 impl Attempt<'_> {

@@ -35,12 +35,12 @@ use kube::ResourceExt;
 
 use crate::audit::LogError;
 use crate::catalog::{KnownRights, Target};
-use crate::cluster::{AUDIT_ID, Access, ClusterError, Etcd, ServerSettings, Sight};
+use crate::cluster::{AUDIT_ID, Access, ClusterError, ServerSettings, Sight};
 use crate::lock::lock;
 use crate::model::{
     Action, Answer, AuditLogSearch, CONTROLLER_MANAGER, Door, Effect, Event, Need, Sent, Silence,
 };
-use crate::pod::probe::NoAnswer;
+use crate::pod::probe::{EtcdAnswer, NoAnswer};
 
 /// All that actions know of a cluster.
 #[derive(Clone)]
@@ -108,9 +108,12 @@ impl World {
         self.sight.settings.as_ref().ok_or(ActionError::Unmet(Need::Settings))
     }
 
-    /// What is stored.
-    fn etcd(&self) -> Result<&Etcd, ActionError> {
-        self.sight.etcd.as_ref().ok_or(ActionError::Unmet(Need::Etcd))
+    /// What is stored below a prefix.
+    async fn stored(&self, prefix: &str) -> Result<EtcdAnswer, ActionError> {
+        let etcd = self.sight.etcd.as_ref().ok_or(ActionError::Unmet(Need::Etcd))?;
+        let unread = |none: NoAnswer| format!("etcd could not be read: {}", none.text);
+        let read = etcd.read(prefix, &self.canary).await?;
+        read.map_err(|none| ActionError::Missing(unread(none)))
     }
 }
 
@@ -147,6 +150,13 @@ pub struct Observation {
     pub effect: Effect,
     /// How the events of a controller that acted for it are known; `None` if none did.
     pub traced: Option<Traced>,
+}
+
+impl Observation {
+    /// What was observed where the admin has nothing to look at afterwards.
+    fn of(sent: Sent, answer: Answer) -> Observation {
+        Observation { sent, answer, effect: Effect::NotApplicable, traced: None }
+    }
 }
 
 /// How events of a controller that acts for an attempt are known.

@@ -43,9 +43,7 @@ pub(super) async fn read(
         Ok(configuration) => configuration,
         Err(why) => return Ok(Reviewed { unread: vec![why], ..Reviewed::default() }),
     };
-    let stored = world.etcd()?.read(&review.prefix, &world.canary).await?;
-    let stored = stored
-        .map_err(|none| ActionError::Missing(format!("etcd could not be read: {}", none.text)))?;
+    let stored = world.stored(&review.prefix).await?;
     let unread = (stored.below_prefix == 0).then(|| {
         format!("etcd holds nothing below {}: nothing shows how it is stored", review.prefix)
     });
