@@ -31,12 +31,7 @@ pub async fn stage(
     let acting = own.see_acting(plan, &settings);
     let seeing = progress.step(&plan.profile, "waiting until every control acts", acting);
     own.unmet = own.stage.while_there(seeing).await??;
-    for unmet in &own.unmet {
-        progress.tell(RunEvent::ControlUnmet {
-            control: unmet.control().to_owned(),
-            cause: unmet.to_string(),
-        });
-    }
+    own.tell_unmet(progress);
     Ok(own)
 }
 
@@ -91,6 +86,14 @@ impl OwnStage {
         let end = End::of(cluster.ended(), sight.clone());
         let stage = Stage::new(access, sight, stand_in, values, rights, end).await?;
         Ok(OwnStage { stage, made_in: took, unmet: Vec::new(), cluster, _following: following })
+    }
+
+    /// Tells which controls are not as the profile says.
+    pub(super) fn tell_unmet(&self, progress: &Progress) {
+        for unmet in &self.unmet {
+            let (control, cause) = (unmet.control().to_owned(), unmet.to_string());
+            progress.tell(RunEvent::ControlUnmet { control, cause });
+        }
     }
 
     /// Puts controls, targets and personas in place while the cluster becomes complete.
