@@ -281,11 +281,9 @@ async fn said(attempt: &Attempt<'_>, user: &User, right: &Right) -> Result<Said,
 
 /// A SubjectAccessReview.
 fn review(user: &User, right: &Right) -> Value {
-    let mut spec = json!({"user": user.username, "groups": user.groups});
-    match &right.url {
-        Some(url) => spec["nonResourceAttributes"] = json!({"verb": right.verb, "path": url}),
-        None => spec["resourceAttributes"] = right.attributes(),
-    }
+    let mut spec = right.spec();
+    spec["user"] = json!(user.username);
+    spec["groups"] = json!(user.groups);
     json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec})
 }
 
