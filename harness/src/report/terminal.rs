@@ -11,7 +11,7 @@ use anstream::{AutoStream, ColorChoice};
 
 use super::paint::Paint;
 use super::screen::{Screen, Shows};
-use super::text::wrap_lines;
+use super::text::{ended, wrap_lines};
 use super::{ReportError, block, proof};
 use crate::lock::lock;
 use crate::model::{
@@ -364,7 +364,7 @@ fn closer(results: &Results) -> String {
 }
 
 fn lines(text: &str) -> String {
-    wrap_lines(text, block::WIDTH, 40).into_iter().map(|line| line + "\n").collect()
+    ended(wrap_lines(text, block::WIDTH, 40))
 }
 
 /// Shows what is going on anew twice a second, until dropped.
