@@ -31,11 +31,8 @@ pub async fn start(arguments: ProveArguments) -> Result<ExitCode, Error> {
     };
     entries.retain(|entry| tests_one_of(entry, &controls));
     let choice = Choice::make(arguments.selection.cluster).await;
-    let options = options(
-        &arguments.conditions,
-        choice.cluster,
-        arguments.conditions.limits.manner(DEADLINE),
-    )?;
+    let manner = arguments.conditions.limits.manner(DEADLINE);
+    let options = options(&arguments.conditions, choice.cluster, manner)?;
     let reporter = reporter(&arguments.output)?;
     let plan = Plan::new(&catalog, &profile, choice.cluster, entries);
     let trials = Trials::new(&plan, &controls);

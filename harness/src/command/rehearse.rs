@@ -132,12 +132,13 @@ impl Rehearsed<'_> {
         kept: &mut Kept,
     ) -> Result<(Conducted, bool), Error> {
         let arguments = &self.arguments.existing;
-        let opened = visit::open(self.catalog, profile, existing, arguments).await?;
-        let sees_log = opened.reached.existing.sight.log.is_some();
-        let left_out = self.beyond(&opened.reached, ours)?;
+        let (reached, values, unread) =
+            visit::open(self.catalog, profile, existing, arguments).await?;
+        let sees_log = reached.existing.sight.log.is_some();
+        let left_out = self.beyond(&reached, ours)?;
         let errand = self.errand(model::existing(self.context), left_out);
         let work = async |made: &Made, progress: &Progress| {
-            visit::begin(opened, &errand, made, progress).await
+            visit::begin(&reached, values, unread, &errand, made, progress).await
         };
         Ok((conduct_one(work, kept.next()).await?, sees_log))
     }

@@ -265,35 +265,27 @@ pub async fn start(
     let lines = arguments.keep_evidence.as_deref().map(KeptLines::open).transpose()?;
     let reporter = reporter(&arguments.output)?.waiving(waivers).keeping(lines);
     let existing = reach(place, &arguments.existing).await?;
-    let opened = open(catalog, profile, existing, &arguments.existing).await?;
+    let (reached, values, unread) = open(catalog, profile, existing, &arguments.existing).await?;
     let errand = Errand {
         selection: &arguments.selection,
-        called: model::existing(opened.reached.existing.way.name()),
+        called: model::existing(reached.existing.way.name()),
         left_out: BTreeMap::new(),
         manner: arguments.manner(DEADLINE),
     };
-    let work =
-        async |made: &Made, progress: &Progress| begin(opened, &errand, made, progress).await;
+    let work = async |made: &Made, progress: &Progress| {
+        begin(&reached, values, unread, &errand, made, progress).await
+    };
     Ok(conduct(work, &arguments.output, false, reporter, started).await?.code)
 }
 
-/// An existing cluster on which a run can begin.
-pub struct Opened {
-    /// The cluster, with what is tried there.
-    pub reached: Reached,
-    /// What only this run knows.
-    values: Values,
-    /// Why its log is of no use; `None` where it is, and where none is to be read.
-    unread: Option<String>,
-}
-
-/// Opens the cluster's log for a run that begins, and moves the catalog there.
+/// Opens the cluster's log for a run that begins, and moves the catalog there. Returns also what only this run knows, and why the
+/// log is of no use, where it is of none.
 pub async fn open(
     catalog: &Catalog,
     profile: &ProfileEntry,
     mut existing: Existing,
     arguments: &ExistingArguments,
-) -> Result<Opened, Error> {
+) -> Result<(Reached, Values, Option<String>), Error> {
     let run = text::random_hex(3);
     let values = run::values(&run, &existing.access.image, &BTreeSet::new())?;
     let unread = match &profile.profile.audit {
@@ -302,7 +294,7 @@ pub async fn open(
     };
     let means = means(profile, arguments, existing.sight.log.is_some());
     let reached = Reached::new(catalog, profile, existing, &run, means)?;
-    Ok(Opened { reached, values, unread })
+    Ok((reached, values, unread))
 }
 
 /// What is run on a cluster, and how.
@@ -319,15 +311,17 @@ pub struct Errand<'a> {
 
 /// Says where, and runs.
 pub async fn begin(
-    Opened { reached, values, unread }: Opened,
+    reached: &Reached,
+    values: Values,
+    unread: Option<String>,
     errand: &Errand<'_>,
     made: &Made,
     progress: &Progress,
 ) -> Result<Duration, Error> {
-    let Reached { existing, grounded, .. } = &reached;
+    let Reached { existing, grounded, .. } = reached;
     let version = existing.version.trim_start_matches('v');
     progress.tell(started(&values.run, version, &grounded.profile, errand));
-    let mut plan = prepare(&reached, unread, errand, progress).await?;
+    let mut plan = prepare(reached, unread, errand, progress).await?;
     if plan.scenarios.is_empty() {
         return Ok(Duration::ZERO);
     }

@@ -121,7 +121,7 @@ fn not_ready(what: String, state: &str) -> StageError {
 /// Waits until something is ready.
 ///
 /// # Errors
-/// When it is not in time, but in this state.
+/// When it is not in time; its state says what is missing.
 async fn in_time<T, E: Into<StageError>>(
     ready: impl Future<Output = Result<T, E>>,
     what: String,
