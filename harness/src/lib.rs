@@ -16,6 +16,7 @@ pub mod cluster;
 pub mod compare;
 pub mod input;
 pub mod judge;
+pub mod lock;
 mod merge;
 pub mod model;
 pub mod pod;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::ledger::selector;
 use super::{ActionError, Attempt, Observation};
-use crate::model::{Answer, Effect, Patch, Searched};
+use crate::model::{Answer, Patch, Searched};
 use crate::text::encode;
 
 /// Makes a Secret that holds the canary, reads and changes it, and looks for it in the log up to a fence.
@@ -28,7 +28,7 @@ pub(super) async fn search(attempt: &Attempt<'_>) -> Result<Observation, ActionE
         }
         _ => made,
     };
-    Ok(Observation { sent, answer, effect: Effect::NotApplicable, traced: None })
+    Ok(Observation::of(sent, answer))
 }
 
 /// Reads the Secret with its value, in a list and by its name, and writes the same value once more in both ways: by PUT and

@@ -7,11 +7,11 @@ use kube::Api;
 use kube::api::ListParams;
 use serde::de::DeserializeOwned;
 
-use super::stream::run;
+use super::stream::run_probe;
 use super::{ActionError, Attempt, Observation, silence};
 use crate::cluster::pages;
-use crate::model::{Answer, Connect, Effect, Resolve, Sent, Silence, SilenceKind, To, place};
-use crate::pod::probe::{Connected, NoAnswer, Resolved, read};
+use crate::model::{Answer, Connect, Resolve, Silence, SilenceKind, To, place};
+use crate::pod::probe::{Connected, NoAnswer, Resolved};
 
 /// How long a connection may take, in milliseconds. On one node an answer takes less than one.
 const PATIENCE: &str = "2000";
@@ -49,7 +49,7 @@ pub(super) async fn connect(
             })?)
         };
     let uri = format!("{}, port {port}", connect.to);
-    Ok(observed(attempt.sent_past("CONNECT", uri), answer))
+    Ok(Observation::of(attempt.sent_past("CONNECT", uri), answer))
 }
 
 /// The silence that tells most: first one whose listener is proven. An address where nothing listens, or that cannot be
@@ -142,11 +142,7 @@ pub(super) async fn resolve(
         Ok(_) => Answer::Worked("resolved".to_owned()),
         Err(none) => Answer::Nothing(silence(none)),
     };
-    Ok(observed(attempt.sent_past("RESOLVE", resolve.name.clone()), answer))
-}
-
-fn observed(sent: Sent, answer: Answer) -> Observation {
-    Observation { sent, answer, effect: Effect::NotApplicable, traced: None }
+    Ok(Observation::of(attempt.sent_past("RESOLVE", resolve.name.clone()), answer))
 }
 
 /// Runs a verb of the probe in a pod, written `name` or `namespace/name`.
@@ -156,9 +152,7 @@ async fn probe<T: DeserializeOwned>(
     command: &[&str],
 ) -> Result<Result<T, NoAnswer>, ActionError> {
     let (namespace, name) = place(pod, &attempt.target.namespace);
-    let stream = run(attempt.world, attempt.target, namespace, name, command, None).await?;
-    read(&stream.stdout)
-        .map_err(|_| ActionError::Probe { answer: format!("{}{}", stream.stdout, stream.stderr) })
+    run_probe(attempt.world, attempt.target, namespace, name, command, None).await
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use self::subject::Allowed;
 pub(super) use self::subject::normal;
 use super::{ActionError, Attempt, Observation};
 use crate::cluster::all;
-use crate::model::{Answer, Effect, Granted, Grants};
+use crate::model::{Answer, Granted, Grants};
 
 /// Lists everybody to whom a role grants it, in any namespace.
 pub(super) async fn review(
@@ -29,12 +29,8 @@ pub(super) async fn review(
     let asked = Asked::of(grants);
     let (scope, roles) = tokio::try_join!(scope::of(admin, &asked), Roles::read(admin))?;
     let granted = roles.granted(&asked, scope, &Allowed::of(&grants.allowed)?);
-    Ok(Observation {
-        sent: attempt.sent_past("READ", format!("grants of {asked}")),
-        answer: Answer::Grants(granted),
-        effect: Effect::NotApplicable,
-        traced: None,
-    })
+    let sent = attempt.sent_past("READ", format!("grants of {asked}"));
+    Ok(Observation::of(sent, Answer::Grants(granted)))
 }
 
 /// All roles and bindings of a cluster.

@@ -38,8 +38,18 @@ fn strict(method: Method, uri: &str) -> String {
     if !sends_object {
         return uri.to_owned();
     }
+    with_query(uri, "fieldValidation=Strict")
+}
+
+/// A URI with more in its query.
+pub(super) fn with_query(uri: &str, more: &str) -> String {
     let separator = if uri.contains('?') { '&' } else { '?' };
-    format!("{uri}{separator}fieldValidation=Strict")
+    format!("{uri}{separator}{more}")
+}
+
+/// A path without its query.
+pub(super) fn plain(path: &str) -> &str {
+    path.split('?').next().unwrap_or_default().trim_end_matches('/')
 }
 
 /// Objects come as metadata alone, so that no Secret's value ever reaches this process.

@@ -7,12 +7,12 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 
 use super::http::name;
-use super::stream::run;
+use super::stream::run_probe;
 use super::{ActionError, Attempt, Observation, World, silence};
 use crate::catalog::Target;
 use crate::cluster::NodePorts;
-use crate::model::{Answer, Effect, Kubelet, Response, Silence};
-use crate::pod::probe::{NoAnswer, RequestAnswer, RequestOrder, Scheme, read};
+use crate::model::{Answer, Kubelet, Response, Silence};
+use crate::pod::probe::{NoAnswer, RequestAnswer, RequestOrder, Scheme};
 use crate::text::cut;
 
 /// The port on which the kubelet asks who is calling.
@@ -35,12 +35,7 @@ pub(super) async fn send(
     };
     let scheme = if kubelet.port == SECURE_PORT { "https" } else { "http" };
     let uri = format!("{scheme}://node:{}{}", kubelet.port, kubelet.path);
-    Ok(Observation {
-        sent: attempt.sent_past(name(kubelet.method), uri),
-        answer,
-        effect: Effect::NotApplicable,
-        traced: None,
-    })
+    Ok(Observation::of(attempt.sent_past(name(kubelet.method), uri), answer))
 }
 
 /// From where a kubelet is asked.
@@ -83,10 +78,7 @@ impl<'a> Neighbour<'a> {
         };
         let order = serde_json::to_string(order);
         let order = order.map_err(|error| ActionError::Missing(error.to_string()))?;
-        let stream =
-            run(world, target, namespace, name, &["probe", "request"], Some(&order)).await?;
-        let answer = || format!("{}{}", stream.stdout, stream.stderr);
-        read(&stream.stdout).map_err(|_| ActionError::Probe { answer: answer() })
+        run_probe(world, target, namespace, name, &["probe", "request"], Some(&order)).await
     }
 
     /// Whether the kubelet answers at the port that it always has.

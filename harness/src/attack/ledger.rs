@@ -1,7 +1,7 @@
 //! What attempts make: stamped and written down before it is sent, looked for by its stamp, and removed by its UID. What
 //! was there before has no such stamp and is never touched, whatever its name.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -10,17 +10,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::http::{Content, metadata_only};
+use super::http::{Content, metadata_only, plain, with_query};
 use super::{ActionError, Attempt, mutation};
-use crate::cluster::{Access, ClusterError, Outside, PAGE, Pace};
-use crate::model::{Answer, Effect, LeftOver, Method, Sent};
+use crate::cluster::{Access, ClusterError, Outside, PAGE, Pace, is_overtaken};
+use crate::lock::lock;
+use crate::model::{ATTEMPT_LABEL, Answer, Effect, LeftOver, Method, RUN_LABEL, Sent};
 use crate::text::encode;
-
-/// The label with the run's id.
-const RUN: &str = "brinell.dev/run";
-
-/// The label with the attempt's Audit-ID.
-const ATTEMPT: &str = "brinell.dev/attempt";
 
 /// How long the removal of an object may take beside the turns of its requests: a moment, where the API server answers.
 const REMOVAL: Duration = Duration::from_secs(10);
@@ -83,10 +78,10 @@ impl Ledger {
         object: &mut Value,
     ) -> Result<(), ActionError> {
         if let Some(labels) = labels(object) {
-            labels[RUN] = self.run.clone().into();
-            labels[ATTEMPT] = attempt.into();
+            labels[RUN_LABEL] = self.run.clone().into();
+            labels[ATTEMPT_LABEL] = attempt.into();
         }
-        let collection = collection.split('?').next().unwrap_or_default().trim_end_matches('/');
+        let collection = plain(collection);
         self.enter_outside(collection)?;
         let name = object["metadata"]["name"].as_str().filter(|name| !name.is_empty());
         let kind = object["kind"].as_str().unwrap_or("object");
@@ -123,7 +118,7 @@ impl Ledger {
     /// Labels what others make for an attempt.
     pub(super) fn label(&self, template: &mut Value) {
         if let Some(labels) = labels(template) {
-            labels[RUN] = self.run.clone().into();
+            labels[RUN_LABEL] = self.run.clone().into();
         }
     }
 
@@ -165,7 +160,7 @@ impl Ledger {
     }
 
     fn entries(&self) -> MutexGuard<'_, Vec<Entry>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.entries)
     }
 
     /// Those objects that carry the entry's stamp.
@@ -214,8 +209,7 @@ impl Ledger {
                 .header("Content-Type", "application/json")
                 .body(options.to_string().into_bytes());
             match self.admin.request::<Value>(request.map_err(kube::Error::HttpError)?).await {
-                // It is gone already, or what has its name now is another object.
-                Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => {}
+                Err(error) if is_overtaken(&error) => {}
                 other => drop(other?),
             }
         }
@@ -225,11 +219,11 @@ impl Ledger {
 
 /// Finds what carries the stamp of an attempt.
 pub(super) fn selector(attempt: &str) -> String {
-    format!("{ATTEMPT}={attempt}")
+    format!("{ATTEMPT_LABEL}={attempt}")
 }
 
 fn is_stamped(object: &ObjectMeta, attempt: &str) -> bool {
-    object.labels.iter().flatten().any(|(key, value)| key == ATTEMPT && value == attempt)
+    object.labels.iter().flatten().any(|(key, value)| key == ATTEMPT_LABEL && value == attempt)
 }
 
 /// An object's labels, made where it has none; `None` where its form allows none.
@@ -281,8 +275,7 @@ struct Item {
 
 /// Where the page of a list is that a token leads to. An object has none, and takes no notice.
 fn page(uri: &str, token: &str) -> String {
-    let separator = if uri.contains('?') { '&' } else { '?' };
-    format!("{uri}{separator}limit={PAGE}&continue={}", encode(token))
+    with_query(uri, &format!("limit={PAGE}&continue={}", encode(token)))
 }
 
 impl Attempt<'_> {
@@ -346,8 +339,7 @@ mod tests {
                 if is_silent {
                     std::future::pending::<()>().await;
                 }
-                let found =
-                    json!({"metadata": {"name": "a", "uid": "u", "labels": {ATTEMPT: "k7f3-1"}}});
+                let found = json!({"metadata": {"name": "a", "uid": "u", "labels": {ATTEMPT_LABEL: "k7f3-1"}}});
                 Ok::<_, Infallible>(Response::new(Body::from(found.to_string().into_bytes())))
             }
         });

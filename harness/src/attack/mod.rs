@@ -28,18 +28,19 @@ pub use ledger::Ledger;
 pub use wire::Wire;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
 use crate::audit::LogError;
 use crate::catalog::{KnownRights, Target};
-use crate::cluster::{AUDIT_ID, Access, ClusterError, Etcd, ServerSettings, Sight};
+use crate::cluster::{AUDIT_ID, Access, ClusterError, ServerSettings, Sight};
+use crate::lock::lock;
 use crate::model::{
     Action, Answer, AuditLogSearch, CONTROLLER_MANAGER, Door, Effect, Event, Need, Sent, Silence,
 };
-use crate::pod::probe::NoAnswer;
+use crate::pod::probe::{EtcdAnswer, NoAnswer};
 
 /// All that actions know of a cluster.
 #[derive(Clone)]
@@ -67,7 +68,7 @@ impl Crowds {
     pub fn see(&self, pod: &Pod) {
         let containers = pod.spec.as_ref().map_or(0, |spec| spec.containers.len());
         let place = (pod.namespace().unwrap_or_default(), pod.name_any());
-        let mut crowds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut crowds = lock(&self.0);
         match containers > 1 {
             true => crowds.insert(place),
             false => crowds.remove(&place),
@@ -75,7 +76,7 @@ impl Crowds {
     }
 
     fn has(&self, namespace: &str, name: &str) -> bool {
-        let crowds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let crowds = lock(&self.0);
         crowds.contains(&(namespace.to_owned(), name.to_owned()))
     }
 }
@@ -107,9 +108,12 @@ impl World {
         self.sight.settings.as_ref().ok_or(ActionError::Unmet(Need::Settings))
     }
 
-    /// What is stored.
-    fn etcd(&self) -> Result<&Etcd, ActionError> {
-        self.sight.etcd.as_ref().ok_or(ActionError::Unmet(Need::Etcd))
+    /// What is stored below a prefix.
+    async fn stored(&self, prefix: &str) -> Result<EtcdAnswer, ActionError> {
+        let etcd = self.sight.etcd.as_ref().ok_or(ActionError::Unmet(Need::Etcd))?;
+        let unread = |none: NoAnswer| format!("etcd could not be read: {}", none.text);
+        let read = etcd.read(prefix, &self.canary).await?;
+        read.map_err(|none| ActionError::Missing(unread(none)))
     }
 }
 
@@ -146,6 +150,13 @@ pub struct Observation {
     pub effect: Effect,
     /// How the events of a controller that acted for it are known; `None` if none did.
     pub traced: Option<Traced>,
+}
+
+impl Observation {
+    /// What was observed where the admin has nothing to look at afterwards.
+    fn of(sent: Sent, answer: Answer) -> Observation {
+        Observation { sent, answer, effect: Effect::NotApplicable, traced: None }
+    }
 }
 
 /// How events of a controller that acts for an attempt are known.

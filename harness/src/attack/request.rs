@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
 
-use super::http::Content;
+use super::http::{Content, plain, with_query};
 use super::ledger::look;
 use super::{ActionError, Attempt, Observation};
 use crate::catalog::fill_texts;
@@ -50,8 +50,7 @@ fn filled(request: &Request, node: &str, unique: &str) -> Request {
     let fill = |text: &str| text.replace("${node}", node).replace("${unique}", unique);
     let mut path = fill(&request.path);
     if request.patch == Some(Patch::Apply) && query_values(&path, "fieldManager").is_empty() {
-        let separator = if path.contains('?') { '&' } else { '?' };
-        path = format!("{path}{separator}fieldManager=brinell");
+        path = with_query(&path, "fieldManager=brinell");
     }
     let body = request.body.as_ref().map(|body| fill_texts(body, &fill));
     Request { path, body, ..request.clone() }
@@ -106,11 +105,6 @@ impl Change {
             Aim::Other => Change::Other,
         })
     }
-}
-
-/// A path without its query.
-fn plain(path: &str) -> &str {
-    path.split('?').next().unwrap_or_default().trim_end_matches('/')
 }
 
 /// The part of a query that says which objects of a collection are meant.

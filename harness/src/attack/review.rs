@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::{ActionError, Attempt, Observation};
 use crate::catalog::documents;
 use crate::cluster::ServerSettings;
-use crate::model::{Answer, Effect, Flaw, Review, Reviewed};
+use crate::model::{Answer, Flaw, Review, Reviewed};
 use crate::text::first_of;
 
 /// How many flaws are kept: a cluster may have one for each of its bindings.
@@ -40,12 +40,7 @@ pub(super) async fn read(
     };
     reviewed.more = reviewed.flaws.len().saturating_sub(MOST);
     reviewed.flaws.truncate(MOST);
-    Ok(Observation {
-        sent: attempt.sent_past("READ", review.words()),
-        answer: Answer::Review(reviewed),
-        effect: Effect::NotApplicable,
-        traced: None,
-    })
+    Ok(Observation::of(attempt.sent_past("READ", review.words()), Answer::Review(reviewed)))
 }
 
 /// What is wrong with a field of an object, and what follows from it.

@@ -18,8 +18,7 @@ use super::grants::{Reach, Roles};
 use super::{ActionError, Attempt, Observation, World};
 use crate::cluster::pages;
 use crate::model::{
-    Answer, Breadth, Danger, Effect, Held, Holder, Holding, Promise, Right, Rights, ServiceAccount,
-    User,
+    Answer, Breadth, Danger, Held, Holder, Holding, Promise, Right, Rights, ServiceAccount, User,
 };
 
 /// The namespaces that are asked about first.
@@ -36,12 +35,8 @@ pub(super) async fn ask(
         Some(right) => (one(attempt, &rights.of, right).await?, right.to_string()),
         None => (all(attempt, &rights.of).await?, "do what is dangerous".to_owned()),
     };
-    Ok(Observation {
-        sent: attempt.sent_past("ASK", format!("whether {} may {asked}", rights.of)),
-        answer: Answer::Rights(held),
-        effect: Effect::NotApplicable,
-        traced: None,
-    })
+    let sent = attempt.sent_past("ASK", format!("whether {} may {asked}", rights.of));
+    Ok(Observation::of(sent, Answer::Rights(held)))
 }
 
 /// Somebody whose rights are asked about.
@@ -286,11 +281,9 @@ async fn said(attempt: &Attempt<'_>, user: &User, right: &Right) -> Result<Said,
 
 /// A SubjectAccessReview.
 fn review(user: &User, right: &Right) -> Value {
-    let mut spec = json!({"user": user.username, "groups": user.groups});
-    match &right.url {
-        Some(url) => spec["nonResourceAttributes"] = json!({"verb": right.verb, "path": url}),
-        None => spec["resourceAttributes"] = right.attributes(),
-    }
+    let mut spec = right.spec();
+    spec["user"] = json!(user.username);
+    spec["groups"] = json!(user.groups);
     json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec})
 }
 

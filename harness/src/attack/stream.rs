@@ -8,6 +8,7 @@ use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::client::Body;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -17,7 +18,8 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use super::answer::read;
 use super::{ActionError, Attempt, Observation, World};
 use crate::catalog::Target;
-use crate::model::{Answer, Attach, Closing, Door, Effect, Exec, PortForward, Stream};
+use crate::model::{Answer, Attach, Closing, Door, Exec, PortForward, Stream};
+use crate::pod::probe::{self, NoAnswer};
 use crate::text::{cut, encode};
 
 /// What is typed into a shell, to see whether it comes back.
@@ -79,9 +81,22 @@ pub(super) async fn port_forward(
     Ok(opened(attempt, &uri, answer))
 }
 
-/// Runs a command in a pod of the target as the admin, who only looks, and returns what it printed. An `order` is a line on
+/// Runs a verb of our probe in a pod of the target as the admin, who only looks, and reads what it found. An `order` is a line on
 /// its standard input, which no audit log holds.
-pub(super) async fn run(
+pub(super) async fn run_probe<T: DeserializeOwned>(
+    world: &World,
+    target: &Target,
+    namespace: &str,
+    pod: &str,
+    command: &[&str],
+    order: Option<&str>,
+) -> Result<Result<T, NoAnswer>, ActionError> {
+    let printed = run(world, target, namespace, pod, command, order).await?;
+    probe::read(&printed.stdout)
+        .map_err(|_| ActionError::Probe { answer: format!("{}{}", printed.stdout, printed.stderr) })
+}
+
+async fn run(
     world: &World,
     target: &Target,
     namespace: &str,
@@ -167,12 +182,7 @@ async fn open(
 fn opened(attempt: &Attempt<'_>, uri: &str, answer: Answer) -> Observation {
     let method = method(attempt.door);
     let verb = if method == "POST" { "create" } else { "get" };
-    Observation {
-        sent: attempt.sent(method, uri, verb),
-        answer,
-        effect: Effect::NotApplicable,
-        traced: None,
-    }
+    Observation::of(attempt.sent(method, uri, verb), answer)
 }
 
 /// The method of a door.

@@ -13,7 +13,7 @@ use super::ledger::selector;
 use super::pod::{asked, template};
 use super::{ActionError, Attempt, Observation, Traced, mutation};
 use crate::cluster::pages;
-use crate::model::{Answer, Effect, PodAction, Response, Through, Workload};
+use crate::model::{ATTEMPT_LABEL, Answer, Effect, PodAction, Response, Through, Workload};
 
 /// How long a controller may take to make a pod or to say that it cannot.
 const CONTROLLER: Duration = Duration::from_secs(30);
@@ -112,8 +112,8 @@ fn collection(workload: Workload, namespace: &str) -> String {
 
 /// The workload, whose pods carry the attempt's label.
 fn body(workload: Workload, name: &str, attempt: &str, mut template: Value) -> Value {
-    let labels = json!({"brinell.dev/attempt": attempt});
-    template["metadata"]["labels"]["brinell.dev/attempt"] = attempt.into();
+    let labels = json!({ATTEMPT_LABEL: attempt});
+    template["metadata"]["labels"][ATTEMPT_LABEL] = attempt.into();
     let (version, spec) = match workload {
         Workload::Deployment | Workload::ReplicaSet | Workload::DaemonSet => {
             ("apps/v1", json!({"selector": {"matchLabels": labels}, "template": template}))

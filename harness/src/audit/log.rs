@@ -4,10 +4,11 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::watch;
 
@@ -17,7 +18,8 @@ use super::format::{
 use super::line::keepable;
 use super::pieces::{Marks, Piece, Pieces};
 use super::source::Losses;
-use crate::model::{AuditSource, CONTROLLER_MANAGER, Event, Leak, LogFormat, Order};
+use crate::lock::lock;
+use crate::model::{ATTEMPT_LABEL, AuditSource, CONTROLLER_MANAGER, Event, Leak, LogFormat, Order};
 
 /// Requests of ours whose events are kept, and traces: those of the last attempts. What the log holds of an attempt is
 /// collected when its scenario has sent all others, and a proof makes a hundred thousand of them. Where all is collected at
@@ -550,8 +552,7 @@ impl AuditLog {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // A panic while the lock was held has not left the state half changed.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 
@@ -562,7 +563,7 @@ fn listed(line: &[u8]) -> Option<Vec<Vec<u8>>> {
     struct List {
         kind: String,
         api_version: String,
-        items: Vec<serde_json::Value>,
+        items: Vec<Value>,
     }
     if !contains(line, b"\"EventList\"") {
         return None;
@@ -623,16 +624,11 @@ fn labelled(line: &[u8]) -> Option<String> {
     }
     #[derive(Deserialize)]
     struct Metadata {
-        labels: Labels,
-    }
-    #[derive(Deserialize)]
-    struct Labels {
-        #[serde(rename = "brinell.dev/attempt")]
-        attempt: String,
+        labels: Map<String, Value>,
     }
     // A body without the label is not ours.
     let request: Request = serde_json::from_slice(line).ok()?;
-    Some(request.body.metadata.labels.attempt)
+    Some(request.body.metadata.labels.get(ATTEMPT_LABEL)?.as_str()?.to_owned())
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {

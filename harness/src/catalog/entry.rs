@@ -56,10 +56,7 @@ impl Entry {
 
     /// Whether it looks at what the cluster's roles, policies or settings are at large.
     pub fn looks_at_large(&self) -> bool {
-        let at_large = |action: &Action| {
-            matches!(action, Action::Grants(_) | Action::Review(_) | Action::Rights(_))
-        };
-        self.turns.iter().any(|turn| at_large(&turn.action))
+        self.turns.iter().any(|turn| turn.action.is_at_large())
     }
 }
 

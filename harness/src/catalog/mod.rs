@@ -31,6 +31,7 @@ mod waivers;
 mod warrant;
 mod words;
 
+pub use check::is_name;
 pub use entry::*;
 pub use file::*;
 pub use ground::*;

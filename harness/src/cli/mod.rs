@@ -4,6 +4,7 @@ mod broken;
 mod reports;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -13,6 +14,7 @@ use crate::catalog::{FileKind, Grantee, New};
 use crate::cluster::{ClusterType, PlugIn, Supervision, Tied};
 use crate::pod::InCluster;
 use crate::report::{ExitCode, Format, Meaning, Shown};
+use crate::run::Manner;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -426,6 +428,17 @@ pub struct RunArguments {
     pub output: Output,
 }
 
+impl RunArguments {
+    /// How its scenarios are run. Without a deadline of the user's it is `deadline`.
+    pub fn manner(&self, deadline: Duration) -> Manner {
+        Manner {
+            require_all: self.output.require_all,
+            keeps_lines: self.keep_evidence.is_some(),
+            ..self.conditions.limits.manner(deadline)
+        }
+    }
+}
+
 /// What a proof can be told.
 #[derive(Debug, Args)]
 pub struct ProveArguments {
@@ -488,6 +501,18 @@ pub struct Limits {
     pub deadline: Option<u64>,
 }
 
+impl Limits {
+    /// How scenarios are run within them. Without a deadline of the user's it is `deadline`.
+    pub fn manner(&self, deadline: Duration) -> Manner {
+        Manner {
+            jobs: self.jobs.into(),
+            deadline: self.deadline.map_or(deadline, Duration::from_secs),
+            require_all: false,
+            keeps_lines: false,
+        }
+    }
+}
+
 /// How two runs are run that are compared.
 #[derive(Debug, Args)]
 pub struct Both {
@@ -503,6 +528,15 @@ pub struct Both {
 pub const THERE: &str = "there";
 
 impl Both {
+    /// The conditions of the run on one version.
+    pub fn conditions(&self, version: &str) -> Conditions {
+        Conditions {
+            kubernetes_version: version.to_owned(),
+            node_image: None,
+            limits: self.limits.clone(),
+        }
+    }
+
     /// The files in which both results are kept, by what the runs are called.
     pub fn kept(&self, names: [&str; 2]) -> Reports {
         self.results

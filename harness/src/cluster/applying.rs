@@ -8,9 +8,7 @@ use futures::future::LocalBoxFuture;
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{
-    ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams,
-};
+use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
 use kube::discovery::{Discovery, pinned_kind};
 use kube::runtime::wait::await_condition;
@@ -19,8 +17,8 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 
 use crate::catalog::{Document, Values, identity};
-use crate::cluster::{ClusterError, Outside, PullCredentials, RUN_LABEL};
-use crate::model::is_built_in;
+use crate::cluster::{ClusterError, Outside, PullCredentials};
+use crate::model::{RUN_LABEL, is_built_in};
 use crate::text::{api_words, encode};
 
 /// Who the API server says made the objects.
@@ -515,7 +513,7 @@ impl Applier {
             Some(namespace) if capabilities.scope == kube::discovery::Scope::Namespaced => {
                 Api::namespaced_with(self.client.clone(), namespace, &resource)
             }
-            _ => all(&self.client, &resource),
+            _ => Api::all_with(self.client.clone(), &resource),
         })
     }
 }
@@ -634,10 +632,6 @@ async fn let_pull(
     pull.give(&mut account);
     let changed = Patch::Merge(account);
     accounts.patch("default", &PatchParams::default(), &changed).await.map(drop)
-}
-
-fn all(client: &Client, resource: &ApiResource) -> Api<DynamicObject> {
-    Api::all_with(client.clone(), resource)
 }
 
 /// Labels an object and the pods that it makes.

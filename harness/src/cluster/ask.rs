@@ -16,8 +16,6 @@ pub async fn ask<T>(
     read: impl AsyncFnOnce(ChildStdout) -> T,
 ) -> Result<T, ProcessError> {
     let words: Vec<&str> = command.arguments().iter().map(String::as_str).collect();
-    let (program, arguments) =
-        words.split_first().map_or(("", &[][..]), |(first, rest)| (*first, rest));
-    let asked = Outside::new(program, arguments).with_secret_arguments();
+    let asked = Outside::of(&words).with_secret_arguments();
     asked.read(command.deadline(), read).await
 }

@@ -14,6 +14,7 @@ use tar::{Builder, EntryType, Header};
 
 use super::elf::{Elf, ElfError};
 use super::process::own_executable;
+use crate::text::hex;
 
 /// The user of our containers: no root, and no user of any node.
 const USER: &str = "65532:65532";
@@ -281,10 +282,6 @@ impl<R: Read> Read for Digesting<R> {
 
 fn digest(content: &[u8]) -> ring::digest::Digest {
     ring::digest::digest(&SHA256, content)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn append_directory(tar: &mut Builder<Vec<u8>>, path: &str, mode: u32) -> io::Result<()> {

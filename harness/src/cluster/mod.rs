@@ -68,9 +68,6 @@ pub(crate) use supervisor::{Supervision, Tied};
 pub use sweep::{Removed, Swept, keep, remove, sweep};
 pub(crate) use webhooks::webhooks;
 
-/// The label that everything carries that a run makes.
-pub const RUN_LABEL: &str = "brinell.dev/run";
-
 /// How long pods may take to be ready: the cluster's own, and those of targets.
 pub const STARTING: Duration = Duration::from_secs(120);
 
@@ -233,6 +230,12 @@ async fn way_in(kubeconfig: &Path) -> Result<kube::Config, ClusterError> {
 fn is_on_loopback(address: &http::Uri) -> bool {
     let host = address.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+}
+
+/// Whether somebody else was first: what a request was to change or delete is gone (404), or is not
+/// what it was any more (409).
+pub(crate) fn is_overtaken(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if [404, 409].contains(&status.code))
 }
 
 /// Where an API server says whether it is ready: whether it may be asked all that it is to answer.

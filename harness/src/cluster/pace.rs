@@ -1,9 +1,11 @@
 //! How fast a cluster is asked. One of our own answers as fast as it can; on an existing one others wait in the same line.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::lock::lock;
 
 /// How many requests a second an existing cluster is asked at most, where nothing else is said.
 const USUAL: u32 = 20;
@@ -49,7 +51,7 @@ impl Pace {
     /// Waits until one more request may be sent.
     pub async fn turn(&self) {
         let at = {
-            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut turns = lock(&self.turns);
             turns.given += 1;
             let Some(gap) = self.gap else { return };
             let at = turns.next.max(Instant::now());
@@ -63,14 +65,14 @@ impl Pace {
     /// now, and behind what others send meanwhile.
     pub fn waiting(&self, requests: u32) -> Duration {
         let Some(gap) = self.gap else { return Duration::ZERO };
-        let turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let turns = lock(&self.turns);
         let line = turns.next.saturating_duration_since(Instant::now());
         (line + OTHERS * gap) * requests
     }
 
     /// How many requests were sent.
     pub fn sent(&self) -> u64 {
-        self.turns.lock().unwrap_or_else(PoisonError::into_inner).given
+        lock(&self.turns).given
     }
 }
 

@@ -55,8 +55,6 @@ async fn printed(
     within: Duration,
 ) -> Result<Vec<u8>, PrintError> {
     let words: Vec<&str> = command.iter().map(String::as_str).collect();
-    let (program, arguments) =
-        words.split_first().map_or(("", &[][..]), |(first, rest)| (*first, rest));
     let is_too_much = Cell::new(false);
     // Where it prints too much, its pipe is closed and it ends with an error, or at its deadline.
     let read = async |stdout: ChildStdout| {
@@ -65,7 +63,7 @@ async fn printed(
         is_too_much.set(bytes.len() as u64 > MOST);
         read.map(|_| bytes)
     };
-    let ran = Outside::new(program, arguments).within(folder).read(within, read).await;
+    let ran = Outside::of(&words).within(folder).read(within, read).await;
     if is_too_much.get() {
         return Err(PrintError::TooMuch { command: without_credentials(&command.join(" ")) });
     }

@@ -93,6 +93,13 @@ impl<'a> Outside<'a> {
         }
     }
 
+    /// A command by its words, of which the first is the program.
+    pub fn of(words: &'a [&'a str]) -> Self {
+        let (program, arguments) =
+            words.split_first().map_or(("", &[][..]), |(first, rest)| (*first, rest));
+        Outside::new(program, arguments)
+    }
+
     /// With more variables.
     pub fn with(
         mut self,

@@ -58,6 +58,20 @@ impl Servers {
 }
 
 impl Sight {
+    /// What is seen of every cluster: which API servers answer.
+    pub(super) fn of(servers: Servers) -> Sight {
+        Sight {
+            log: None,
+            command: None,
+            fence: FENCE,
+            node: None,
+            etcd: None,
+            servers,
+            settings: None,
+            controllers: true,
+        }
+    }
+
     /// Why what is not in the log is not proved to be absent; `None` while a marked request proves it.
     pub fn disorder(&self) -> Option<String> {
         let is_joined = || self.servers.pulse().is_some_and(Pulse::is_joined);

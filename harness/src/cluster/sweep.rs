@@ -105,7 +105,7 @@ pub async fn remove(run: &str, folder: &RunFolder, pace: &Pace) -> Result<Remove
 pub async fn sweep(named: Option<&str>) -> Result<Sweeping, ClusterError> {
     let local = RunFolder::all().map_err(ClusterError::Folder)?;
     let mut runs: BTreeSet<String> = local.iter().cloned().collect();
-    let engine = kind::runs().await;
+    let engine = kind::Engine::runs().await;
     runs.extend(engine.iter().flatten().cloned());
     let orphaned = commands::orphaned().await;
     runs.extend(orphaned.iter().cloned());

@@ -1,7 +1,5 @@
 //! Which webhooks a cluster has, and in which configuration each is: a refusal tells a webhook's name alone.
 
-use std::fmt;
-
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
 };
@@ -9,20 +7,7 @@ use kube::api::ListParams;
 use kube::{Api, Client};
 
 use super::pages::pages;
-
-/// A webhook, as a configuration names it.
-pub struct Webhook {
-    /// Its name.
-    pub name: String,
-    kind: &'static str,
-    configuration: String,
-}
-
-impl fmt::Display for Webhook {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.kind, self.configuration)
-    }
-}
+use crate::model::Webhook;
 
 /// Every webhook of a cluster, validating and mutating ones. They are read from the API server's cache, from which it
 /// decides too; a list past the cache takes a tenth of a second (measured).
@@ -49,10 +34,10 @@ pub async fn webhooks(admin: &Client) -> Result<Vec<Webhook>, kube::Error> {
 }
 
 fn named(
-    kind: &'static str,
+    kind: &str,
     configuration: Option<String>,
     names: impl Iterator<Item = String>,
 ) -> Vec<Webhook> {
-    let configuration = configuration.unwrap_or_default();
-    names.map(|name| Webhook { name, kind, configuration: configuration.clone() }).collect()
+    let configuration = format!("{kind}/{}", configuration.unwrap_or_default());
+    names.map(|name| Webhook { name, configuration: configuration.clone() }).collect()
 }

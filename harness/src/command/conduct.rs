@@ -4,14 +4,15 @@ use std::convert::Infallible;
 use std::io;
 use std::ops::Add;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use brinell::cli::{Conditions, Output, Reports};
 use brinell::cluster::{self, Choice, ClusterType, Existing, Pace, RunFolder};
+use brinell::lock::lock;
 use brinell::model::{Results, RunEvent, Summary};
 use brinell::report::{Detail, ExitCode, ReportFile, Reporter, Terminal};
-use brinell::run::{Options, Plan, Progress};
+use brinell::run::{Manner, Options, Plan, Progress};
 use brinell::text;
 use futures::FutureExt;
 use k8s_openapi::jiff::Timestamp;
@@ -46,29 +47,14 @@ impl Made {
 
     fn folder_at(&self, run: &str, pace: Option<Pace>) -> Result<Arc<RunFolder>, Error> {
         let folder = Arc::new(RunFolder::create(run).map_err(Error::Folder)?);
-        self.lock().push(MadeRun { id: run.to_owned(), folder: Arc::clone(&folder), pace });
+        lock(&self.0).push(MadeRun { id: run.to_owned(), folder: Arc::clone(&folder), pace });
         Ok(folder)
     }
 
     /// How many requests existing clusters were sent; `None` if there was none.
     fn sent(&self) -> Option<u64> {
-        self.lock().iter().filter_map(|run| run.pace.as_ref()).map(Pace::sent).reduce(Add::add)
+        lock(&self.0).iter().filter_map(|run| run.pace.as_ref()).map(Pace::sent).reduce(Add::add)
     }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<MadeRun>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Works, tidies up whatever happened, and reports. The work returns how long the cluster's own programs took to make it.
-pub async fn conduct(
-    work: impl AsyncFnOnce(&Made, &Progress) -> Result<Duration, Error>,
-    output: &Output,
-    keep: bool,
-    reporter: Reporter,
-    started: Instant,
-) -> Result<ExitCode, Error> {
-    conducted(work, output, keep, reporter, started).await.map(|conducted| conducted.code)
 }
 
 /// What came of a run.
@@ -84,8 +70,17 @@ pub struct Conducted {
     pub signalled: Option<ExitCode>,
 }
 
-/// The same, with what came of it.
-pub async fn conducted(
+/// Conducts one of two runs that are compared. Its steps are shown; which scenarios passed is for the comparison to say.
+pub async fn conduct_one(
+    work: impl AsyncFnOnce(&Made, &Progress) -> Result<Duration, Error>,
+    files: Vec<ReportFile>,
+) -> Result<Conducted, Error> {
+    let reporter = Reporter::new(Terminal::standard(Detail::Steps), files);
+    conduct(work, &Output::default(), false, reporter, Instant::now()).await
+}
+
+/// Works, tidies up whatever happened, and reports. The work returns how long the cluster's own programs took to make it.
+pub async fn conduct(
     work: impl AsyncFnOnce(&Made, &Progress) -> Result<Duration, Error>,
     output: &Output,
     keep: bool,
@@ -204,12 +199,12 @@ fn outlives_terminal() -> bool {
 
 /// What becomes of every run when a second signal has ended tidying up.
 fn not_tidied(made: &Made) -> Vec<Result<String, Error>> {
-    made.lock().iter().map(|run| Err(Error::NotTidied { run: run.id.clone() })).collect()
+    lock(&made.0).iter().map(|run| Err(Error::NotTidied { run: run.id.clone() })).collect()
 }
 
 /// Tidies up after every run. Returns what became of each.
 async fn tidy_all(made: &Made, keep: bool) -> Vec<Result<String, Error>> {
-    let runs = made.lock().clone();
+    let runs = lock(&made.0).clone();
     if runs.is_empty() {
         return vec![Ok("Nothing was made.".to_owned())];
     }
@@ -249,11 +244,11 @@ fn told(tidied: &[Result<String, Error>]) -> String {
     told.join("\n")
 }
 
-/// How a run or a proof is run. Without a deadline of the user's it has `deadline`.
+/// How a run or a proof is run.
 pub fn options(
     conditions: &Conditions,
     cluster: ClusterType,
-    deadline: Duration,
+    manner: Manner,
 ) -> Result<Options, Error> {
     let version = &conditions.kubernetes_version;
     Ok(Options {
@@ -261,9 +256,7 @@ pub fn options(
         cluster,
         kubernetes: version.clone(),
         node_image: cluster.node_image(version, conditions.node_image.as_deref())?,
-        jobs: conditions.limits.jobs.into(),
-        deadline: conditions.limits.deadline.map_or(deadline, Duration::from_secs),
-        keeps_lines: false,
+        manner,
     })
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
-use brinell::catalog::{New, NewFile, Problems, control_from};
+use brinell::catalog::{New, NewFile, Problems, control_from, is_name};
 use brinell::cli::NewArguments;
 use brinell::report::ExitCode;
 
@@ -52,9 +52,8 @@ pub fn write_all(catalog: &Path, files: &[NewFile], mode: u32) -> Result<(), Err
 }
 
 fn see_name(name: &str) -> Result<(), Error> {
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let is_name = !name.is_empty() && name.chars().all(allowed);
-    is_name.then_some(()).ok_or_else(|| Error::NoName(name.to_owned()))
+    let is_named = !name.is_empty() && is_name(name);
+    is_named.then_some(()).ok_or_else(|| Error::NoName(name.to_owned()))
 }
 
 fn write(path: &Path, text: &str, mode: u32) -> io::Result<()> {

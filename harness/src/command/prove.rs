@@ -31,7 +31,8 @@ pub async fn start(arguments: ProveArguments) -> Result<ExitCode, Error> {
     };
     entries.retain(|entry| tests_one_of(entry, &controls));
     let choice = Choice::make(arguments.selection.cluster).await;
-    let options = options(&arguments.conditions, choice.cluster, DEADLINE)?;
+    let manner = arguments.conditions.limits.manner(DEADLINE);
+    let options = options(&arguments.conditions, choice.cluster, manner)?;
     let reporter = reporter(&arguments.output)?;
     let plan = Plan::new(&catalog, &profile, choice.cluster, entries);
     let trials = Trials::new(&plan, &controls);
@@ -40,7 +41,7 @@ pub async fn start(arguments: ProveArguments) -> Result<ExitCode, Error> {
     let work = async |made: &Made, progress: &Progress| {
         begin(&plan, trials, &options, choice, clusters, made, progress).await
     };
-    conduct(work, &arguments.output, false, reporter, started).await
+    Ok(conduct(work, &arguments.output, false, reporter, started).await?.code)
 }
 
 /// Whether a scenario tests one of the chosen controls; others show nothing of them.

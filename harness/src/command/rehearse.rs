@@ -6,27 +6,23 @@ use std::fs::{self, DirBuilder};
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use brinell::catalog::{
     CAPTURED, Captured, Catalog, Entry, File, Files, Handed, Lacks, NewFile, Planned, Problems,
     ProfileEntry, captured, identity, is_of_roles, rests_on,
 };
-use brinell::cli::{Conditions, Output, RehearseArguments, THERE};
+use brinell::cli::{RehearseArguments, THERE};
 use brinell::cluster::{Choice, Existing, Refusals};
 use brinell::model::{self, AUDIT_POLICY, Action, Layer, Player, Verdict};
-use brinell::report::{
-    Detail, ExitCode, ReportFile, Reporter, Terminal, show_captured, show_not_taken,
-};
+use brinell::report::{ExitCode, show_captured, show_not_taken};
 use brinell::run::{self, Options, Plan, Progress};
-use brinell::text;
 use serde_json::Value;
 
-use super::conduct::{Conducted, Made, conducted, options};
+use super::conduct::{Conducted, Made, conduct_one, options};
 use super::kept::Kept;
 use super::new::write_all;
 use super::upgrade::{compare, early_end};
-use super::visit::{self, DEADLINE, Manner, Reached};
+use super::visit::{self, DEADLINE, Errand, Reached};
 use super::{Asked, Error, asked, catalog, print};
 
 /// What no API tells.
@@ -54,7 +50,8 @@ async fn on_both(arguments: RehearseArguments, kept: &mut Kept) -> Result<ExitCo
     let handed = handed.map_err(Problems::from)?;
     see_log(&mut profile, &handed)?;
     let choice = Choice::to_rehearse();
-    let options = options(&conditions(&arguments), choice.cluster, DEADLINE)?;
+    let manner = arguments.both.limits.manner(DEADLINE);
+    let options = options(&arguments.both.conditions(to), choice.cluster, manner)?;
     see_empty(arguments.captured.as_deref())?;
 
     let existing = visit::reach(place, place_arguments).await?;
@@ -130,26 +127,20 @@ impl Rehearsed<'_> {
     async fn run_there(
         &self,
         profile: &ProfileEntry,
-        mut existing: Existing,
+        existing: Existing,
         ours: &[&Planned],
         kept: &mut Kept,
     ) -> Result<(Conducted, bool), Error> {
-        let run = text::random_hex(3);
-        let values = run::values(&run, &existing.access.image, &BTreeSet::new())
-            .map_err(run::StageError::from)?;
-        let unread = match &profile.profile.audit {
-            Some(source) => existing.read_log(source, &run, &values.canary).await?,
-            None => None,
-        };
-        let sees_log = existing.sight.log.is_some();
-        let means = visit::means(profile, &self.arguments.existing, sees_log);
-        let reached = Reached::new(self.catalog, profile, existing, &run, means)?;
+        let arguments = &self.arguments.existing;
+        let (reached, values, unread) =
+            visit::open(self.catalog, profile, existing, arguments).await?;
+        let sees_log = reached.existing.sight.log.is_some();
         let left_out = self.beyond(&reached, ours)?;
-        let manner = self.manner(model::existing(self.context), left_out);
+        let errand = self.errand(model::existing(self.context), left_out);
         let work = async |made: &Made, progress: &Progress| {
-            visit::begin(&reached, values, unread, &manner, made, progress).await
+            visit::begin(&reached, values, unread, &errand, made, progress).await
         };
-        Ok((told(work, kept.next()).await?, sees_log))
+        Ok((conduct_one(work, kept.next()).await?, sees_log))
     }
 
     /// Runs on a cluster of ours with what was captured.
@@ -162,9 +153,9 @@ impl Rehearsed<'_> {
     ) -> Result<Conducted, Error> {
         let Second { profile, set_up: (with_captured, entry), options, sees_log } = second;
         let plan = Plan::new(with_captured, entry, options.cluster, Vec::new());
-        let mut manner = self.manner(model::rehearsed(self.context), left_out);
+        let mut errand = self.errand(model::rehearsed(self.context), left_out);
         let work = async |made: &Made, progress: &Progress| {
-            progress.tell(visit::started(&options.run, &options.kubernetes, profile, &manner));
+            progress.tell(visit::started(&options.run, &options.kubernetes, profile, &errand));
             let folder = made.folder(&options.run)?;
             let rehearsal = run::rehearse(&plan, &options, folder, progress).await?;
             refused.clone_from(&rehearsal.refused);
@@ -177,14 +168,14 @@ impl Rehearsed<'_> {
                 let why = self.resting(&reached.grounded.catalog, entry, &not_taken);
                 let why = why.map(|it| it + ", of which the other cluster did not take all");
                 let why = why.map(|why| (entry.id.clone(), why));
-                manner.left_out.extend(why);
+                errand.left_out.extend(why);
             }
             let visiting = async {
-                let mut plan = visit::prepare(&reached, unread, &manner, progress).await?;
+                let mut plan = visit::prepare(&reached, unread, &errand, progress).await?;
                 if plan.scenarios.is_empty() {
                     return Ok(());
                 }
-                let visit = reached.visit(&manner, rehearsal.outside(), None);
+                let visit = reached.visit(errand.manner, rehearsal.outside(), None);
                 let Reached { existing, grounded, .. } = &reached;
                 let values = rehearsal.values();
                 run::visit(&mut plan, grounded, existing, values, visit, progress).await?;
@@ -194,19 +185,12 @@ impl Rehearsed<'_> {
             rehearsal.while_there(visiting).await??;
             Ok(rehearsal.made_in())
         };
-        told(work, kept.next()).await
+        conduct_one(work, kept.next()).await
     }
 
-    fn manner(&self, called: String, left_out: BTreeMap<String, String>) -> Manner<'_> {
-        Manner {
-            selection: &self.arguments.selection,
-            called,
-            left_out,
-            require_all: false,
-            jobs: self.arguments.both.limits.jobs.into(),
-            deadline: self.arguments.both.limits.deadline.map_or(DEADLINE, Duration::from_secs),
-            keeps_lines: false,
-        }
+    fn errand(&self, called: String, left_out: BTreeMap<String, String>) -> Errand<'_> {
+        let manner = self.arguments.both.limits.manner(DEADLINE);
+        Errand { selection: &self.arguments.selection, called, left_out, manner }
     }
 
     /// Why scenarios are tried on neither cluster, by their ids: an embedded one lacks what they need, or what refuses there was not
@@ -300,15 +284,6 @@ fn is_missing(layer: &Layer, captured: &Captured) -> bool {
     }
 }
 
-/// Runs and tells of it.
-async fn told(
-    work: impl AsyncFnOnce(&Made, &Progress) -> Result<Duration, Error>,
-    files: Vec<ReportFile>,
-) -> Result<Conducted, Error> {
-    let reporter = Reporter::new(Terminal::standard(Detail::Steps), files);
-    conducted(work, &Output::default(), false, reporter, Instant::now()).await
-}
-
 /// Why scenarios are left out of the second run, by their ids: what the first one did not try is compared with nothing.
 fn skipped(there: &Conducted) -> BTreeMap<String, String> {
     let skipped = there.results.scenarios.iter().filter(|it| it.verdict == Verdict::Skipped);
@@ -377,15 +352,6 @@ async fn for_other(profile: &ProfileEntry, existing: &Existing) -> Result<Profil
         cluster.pull_secret = None;
     }
     Ok(profile)
-}
-
-/// The conditions of the second cluster.
-fn conditions(arguments: &RehearseArguments) -> Conditions {
-    Conditions {
-        kubernetes_version: arguments.to.clone(),
-        node_image: None,
-        limits: arguments.both.limits.clone(),
-    }
 }
 
 /// The mode of what its owner alone may look into.

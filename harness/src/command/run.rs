@@ -25,10 +25,7 @@ pub async fn start(arguments: RunArguments) -> Result<ExitCode, Error> {
         return visit::start(arguments, waivers, &catalog, &profile, place).await;
     }
     let choice = Choice::make(arguments.selection.cluster).await;
-    let options = Options {
-        keeps_lines: arguments.keep_evidence.is_some(),
-        ..options(&arguments.conditions, choice.cluster, DEADLINE)?
-    };
+    let options = options(&arguments.conditions, choice.cluster, arguments.manner(DEADLINE))?;
     if arguments.keep {
         choice.cluster.see_keepable()?;
     }
@@ -36,22 +33,21 @@ pub async fn start(arguments: RunArguments) -> Result<ExitCode, Error> {
     let reporter = reporter(&arguments.output)?.waiving(waivers).keeping(lines);
     let plan = Plan::new(&catalog, &profile, choice.cluster, entries).without_bystanders(&catalog);
     let work = async |made: &Made, progress: &Progress| {
-        begin(&plan, &options, arguments.output.require_all, choice, made, progress).await
+        begin(&plan, &options, choice, made, progress).await
     };
-    conduct(work, &arguments.output, arguments.keep, reporter, started).await
+    Ok(conduct(work, &arguments.output, arguments.keep, reporter, started).await?.code)
 }
 
 /// Says what is begun, and runs.
 pub(super) async fn begin(
     plan: &Plan<'_>,
     options: &Options,
-    require_all: bool,
     choice: Choice,
     made: &Made,
     progress: &Progress,
 ) -> Result<Duration, Error> {
     progress.tell(begun(options.run.clone(), &choice, options, plan));
-    run::skip(&plan.skipped, require_all, progress);
+    run::skip(&plan.skipped, options.manner.require_all, progress);
     if plan.scenarios.is_empty() {
         return Ok(Duration::ZERO);
     }

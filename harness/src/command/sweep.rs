@@ -1,6 +1,6 @@
 //! Removing what ended runs left behind.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use brinell::cli::{SweepArguments, There};
 use brinell::cluster::{self, Swept, Way};
@@ -41,12 +41,7 @@ pub async fn sweep(arguments: SweepArguments) -> Result<ExitCode, Error> {
 /// Sweeps an existing cluster.
 async fn there(way: &Way, named: Option<&str>, left: &BTreeSet<Right>) -> Result<ExitCode, Error> {
     let swept = cluster::sweep_existing(way, named, left).await.map_err(Error::Sweep)?;
-    let place = way.arguments();
-    let told = swept.iter().map(|(run, became)| {
-        let command = format!("brinell sweep {place} {run}");
-        told(run, became, &command)
-    });
-    say(lines(told), stays(swept.values()))
+    say(lines(told_of(way, &swept)), stays(swept.values()))
 }
 
 fn lines(told: impl Iterator<Item = String>) -> String {
@@ -70,8 +65,16 @@ fn say(lines: String, stays: usize) -> Result<ExitCode, Error> {
     }
 }
 
+/// What became of each run on an existing cluster, for a person.
+pub(super) fn told_of(way: &Way, swept: &BTreeMap<String, Swept>) -> impl Iterator<Item = String> {
+    let place = way.arguments();
+    swept
+        .iter()
+        .map(move |(run, became)| told(run, became, &format!("brinell sweep {place} {run}")))
+}
+
 /// What became of a run, for a person. The command removes it all the same.
-pub(super) fn told(run: &str, became: &Swept, command: &str) -> String {
+fn told(run: &str, became: &Swept, command: &str) -> String {
     let told = match became {
         Swept::Removed(what) => format!("removed, {what}"),
         Swept::Alive => "is running".to_owned(),

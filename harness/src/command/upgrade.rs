@@ -1,18 +1,14 @@
 //! The check before an upgrade: the same scenarios and profile on two minor versions of Kubernetes, and what is different then.
 
-use std::time::Instant;
-
 use brinell::catalog::{Catalog, Entry, ProfileEntry};
-use brinell::cli::{Conditions, Output, UpgradeArguments};
+use brinell::cli::UpgradeArguments;
 use brinell::cluster::Choice;
 use brinell::compare::Comparison;
 use brinell::model::Verdict;
-use brinell::report::{
-    Detail, ExitCode, ReportError, ReportFile, Reporter, Shown, Terminal, show_comparison,
-};
+use brinell::report::{ExitCode, ReportError, ReportFile, Shown, show_comparison};
 use brinell::run::{Options, Plan, Progress};
 
-use super::conduct::{Conducted, Made, conducted, options};
+use super::conduct::{Conducted, Made, conduct_one, options};
 use super::kept::Kept;
 use super::run::{DEADLINE, begin};
 use super::{Error, catalog, chosen, print};
@@ -38,7 +34,8 @@ async fn on_both(arguments: UpgradeArguments, kept: &mut Kept) -> Result<ExitCod
         // An engine that does not answer a second time changes nothing.
         cluster = Some(choice.cluster);
         // Both are seen to be there before the first one is made.
-        let options = options(&conditions(&arguments, version), choice.cluster, DEADLINE)?;
+        let conditions = arguments.both.conditions(version);
+        let options = options(&conditions, choice.cluster, conditions.limits.manner(DEADLINE))?;
         told.push((choice, options));
     }
     let mut ended = Vec::new();
@@ -96,16 +93,7 @@ fn of_runs(before: &Conducted, after: &Conducted) -> ExitCode {
     code
 }
 
-/// The conditions of the run on one version.
-fn conditions(arguments: &UpgradeArguments, version: &str) -> Conditions {
-    Conditions {
-        kubernetes_version: version.to_owned(),
-        node_image: None,
-        limits: arguments.both.limits.clone(),
-    }
-}
-
-/// Runs on one version. Which scenarios passed is for the comparison to say.
+/// Runs on one version.
 async fn run(
     catalog: &Catalog,
     profile: &ProfileEntry,
@@ -117,10 +105,9 @@ async fn run(
     let plan =
         Plan::new(catalog, profile, choice.cluster, entries.to_vec()).without_bystanders(catalog);
     let work = async |made: &Made, progress: &Progress| {
-        begin(&plan, options, false, choice, made, progress).await
+        begin(&plan, options, choice, made, progress).await
     };
-    let reporter = Reporter::new(Terminal::standard(Detail::Steps), files);
-    conducted(work, &Output::default(), false, reporter, Instant::now()).await
+    conduct_one(work, files).await
 }
 
 #[cfg(test)]

@@ -12,12 +12,12 @@ use brinell::cluster::{
 };
 use brinell::model::{self, AuditSource, Context, Right, RunEvent, WaiverEntry, Whereabouts};
 use brinell::report::{ExitCode, KeptLines};
-use brinell::run::{self, Plan, Progress, Visit};
+use brinell::run::{self, Manner, Plan, Progress, Visit};
 use brinell::text;
 use k8s_openapi::jiff::Timestamp;
 
 use super::conduct::{Made, conduct, reporter};
-use super::sweep::told;
+use super::sweep::told_of;
 use super::{Error, selected};
 
 /// How long the scenarios may take altogether.
@@ -219,8 +219,7 @@ impl Reached {
     /// Asks the cluster what it would refuse of what scenarios act on, and skips what needs that.
     pub async fn try_out(&self, plan: &mut Plan<'_>) -> Result<(), Error> {
         let Reached { existing, grounded, means: Means { has_image, .. }, run } = self;
-        let values = run::values(run, &existing.access.image, &BTreeSet::new())
-            .map_err(run::StageError::from)?;
+        let values = run::values(run, &existing.access.image, &BTreeSet::new())?;
         let documents = grounded.documents(&plan.targets(), &plan.personas(), *has_image);
         let refusals = existing.would_refuse(&documents, values).await?;
         plan.skip(&grounded.unmade(&plan.scenarios, &refusals, *has_image));
@@ -228,21 +227,8 @@ impl Reached {
     }
 
     /// How it is visited.
-    pub fn visit(
-        &self,
-        manner: &Manner<'_>,
-        outside: Outside,
-        pull: Option<PullCredentials>,
-    ) -> Visit {
-        Visit {
-            outside,
-            with_pods: self.means.has_image,
-            pull,
-            require_all: manner.require_all,
-            jobs: manner.jobs,
-            deadline: manner.deadline,
-            keeps_lines: manner.keeps_lines,
-        }
+    pub fn visit(&self, manner: Manner, outside: Outside, pull: Option<PullCredentials>) -> Visit {
+        Visit { outside, with_pods: self.means.has_image, pull, manner }
     }
 
     /// Reads what the nodes pull our image with, once it is known that it may be read; `None` if they need nothing.
@@ -278,47 +264,49 @@ pub async fn start(
     let started = Instant::now();
     let lines = arguments.keep_evidence.as_deref().map(KeptLines::open).transpose()?;
     let reporter = reporter(&arguments.output)?.waiving(waivers).keeping(lines);
+    let existing = reach(place, &arguments.existing).await?;
+    let (reached, values, unread) = open(catalog, profile, existing, &arguments.existing).await?;
+    let errand = Errand {
+        selection: &arguments.selection,
+        called: model::existing(reached.existing.way.name()),
+        left_out: BTreeMap::new(),
+        manner: arguments.manner(DEADLINE),
+    };
+    let work = async |made: &Made, progress: &Progress| {
+        begin(&reached, values, unread, &errand, made, progress).await
+    };
+    Ok(conduct(work, &arguments.output, false, reporter, started).await?.code)
+}
+
+/// Opens the cluster's log for a run that begins, and moves the catalog there. Returns also what only this run knows, and why the
+/// log is of no use, where it is of none.
+pub async fn open(
+    catalog: &Catalog,
+    profile: &ProfileEntry,
+    mut existing: Existing,
+    arguments: &ExistingArguments,
+) -> Result<(Reached, Values, Option<String>), Error> {
     let run = text::random_hex(3);
-    let mut existing = reach(place, &arguments.existing).await?;
-    let values = run::values(&run, &existing.access.image, &BTreeSet::new())
-        .map_err(run::StageError::from)?;
+    let values = run::values(&run, &existing.access.image, &BTreeSet::new())?;
     let unread = match &profile.profile.audit {
         Some(source) => existing.read_log(source, &run, &values.canary).await?,
         None => None,
     };
-    let means = means(profile, &arguments.existing, existing.sight.log.is_some());
+    let means = means(profile, arguments, existing.sight.log.is_some());
     let reached = Reached::new(catalog, profile, existing, &run, means)?;
-    let manner = Manner {
-        selection: &arguments.selection,
-        called: model::existing(reached.existing.way.name()),
-        left_out: BTreeMap::new(),
-        require_all: arguments.output.require_all,
-        jobs: arguments.conditions.limits.jobs.into(),
-        deadline: arguments.conditions.limits.deadline.map_or(DEADLINE, Duration::from_secs),
-        keeps_lines: arguments.keep_evidence.is_some(),
-    };
-    let work = async |made: &Made, progress: &Progress| {
-        begin(&reached, values, unread, &manner, made, progress).await
-    };
-    conduct(work, &arguments.output, false, reporter, started).await
+    Ok((reached, values, unread))
 }
 
-/// What is run there, and how.
-pub struct Manner<'a> {
+/// What is run on a cluster, and how.
+pub struct Errand<'a> {
     /// Which scenarios.
     pub selection: &'a Selection,
     /// As the results name the cluster.
     pub called: String,
     /// Why scenarios are left out from the beginning, by their ids.
     pub left_out: BTreeMap<String, String>,
-    /// Whether a scenario that cannot run is inconclusive.
-    pub require_all: bool,
-    /// How many scenarios at a time.
-    pub jobs: usize,
-    /// How long the scenarios may take altogether.
-    pub deadline: Duration,
-    /// Whether the lines of the audit log are kept.
-    pub keeps_lines: bool,
+    /// How they are run.
+    pub manner: Manner,
 }
 
 /// Says where, and runs.
@@ -326,14 +314,14 @@ pub async fn begin(
     reached: &Reached,
     values: Values,
     unread: Option<String>,
-    manner: &Manner<'_>,
+    errand: &Errand<'_>,
     made: &Made,
     progress: &Progress,
 ) -> Result<Duration, Error> {
     let Reached { existing, grounded, .. } = reached;
     let version = existing.version.trim_start_matches('v');
-    progress.tell(started(&values.run, version, &grounded.profile, manner));
-    let mut plan = prepare(reached, unread, manner, progress).await?;
+    progress.tell(started(&values.run, version, &grounded.profile, errand));
+    let mut plan = prepare(reached, unread, errand, progress).await?;
     if plan.scenarios.is_empty() {
         return Ok(Duration::ZERO);
     }
@@ -345,7 +333,7 @@ pub async fn begin(
     let folder = made.folder_on(existing, &values.run)?;
     let outside = existing.mark(&values.run, &folder, reached.means.is_given);
     let outside = outside.map_err(run::StageError::from)?;
-    let visit = reached.visit(manner, outside, pull);
+    let visit = reached.visit(errand.manner, outside, pull);
     run::visit(&mut plan, grounded, existing, values, visit, progress).await?;
     Ok(Duration::ZERO)
 }
@@ -355,23 +343,17 @@ pub async fn begin(
 async fn swept(existing: &Existing) -> String {
     match existing.sweep_ended().await {
         Ok(swept) if swept.is_empty() => "nothing was left".to_owned(),
-        Ok(swept) => {
-            let place = existing.way.arguments();
-            let told = swept
-                .iter()
-                .map(|(run, became)| told(run, became, &format!("brinell sweep {place} {run}")));
-            told.collect::<Vec<_>>().join("; ")
-        }
+        Ok(swept) => told_of(&existing.way, &swept).collect::<Vec<_>>().join("; "),
         Err(error) => error.to_string(),
     }
 }
 
 /// The first event of a run.
-pub fn started(run: &str, version: &str, profile: &ProfileEntry, manner: &Manner<'_>) -> RunEvent {
+pub fn started(run: &str, version: &str, profile: &ProfileEntry, errand: &Errand<'_>) -> RunEvent {
     RunEvent::Started {
         run: run.to_owned(),
         at: format!("{:.0}", Timestamp::now()),
-        cluster: manner.called.clone(),
+        cluster: errand.called.clone(),
         kubernetes: version.to_owned(),
         profile: profile.name.clone(),
         places: profile.places(),
@@ -382,12 +364,12 @@ pub fn started(run: &str, version: &str, profile: &ProfileEntry, manner: &Manner
 pub async fn prepare<'a>(
     reached: &'a Reached,
     unread: Option<String>,
-    manner: &Manner<'_>,
+    errand: &Errand<'_>,
     progress: &Progress,
 ) -> Result<Plan<'a>, Error> {
     let existing = &reached.existing;
-    let mut plan = reached.plan(manner.selection)?;
-    plan.skip(&manner.left_out);
+    let mut plan = reached.plan(errand.selection)?;
+    plan.skip(&errand.left_out);
     let mut told = format!("{}, {}", existing.told(), existing.told_log());
     told.extend(unread.iter().flat_map(|why| [": ", why]));
     told.push_str(&reached.meant());
@@ -398,6 +380,6 @@ pub async fn prepare<'a>(
         Ok::<_, Error>(((), text::count(asked, "question")))
     };
     progress.step("rights", "asking what brinell may do", asking).await?;
-    run::skip(&plan.skipped, manner.require_all, progress);
+    run::skip(&plan.skipped, errand.manner.require_all, progress);
     Ok(plan)
 }

@@ -1,7 +1,7 @@
 //! What stays on the cluster although its scenario is over.
 
 use super::scenario::Judged;
-use crate::model::{AttemptResult, Finding, LeftOver, Reason, Verdict};
+use crate::model::{ATTEMPT_LABEL, AttemptResult, Finding, LeftOver, Reason, Verdict};
 
 /// Adds to what came of a scenario what stays on the cluster, at the attempt that may have made it.
 pub(super) fn tell(judged: &mut Judged, left: &LeftOver) {
@@ -10,7 +10,7 @@ pub(super) fn tell(judged: &mut Judged, left: &LeftOver) {
         expected: "what the scenario made is removed when it ends".to_owned(),
         got: left.words.clone(),
         who: String::new(),
-        look_at: format!("objects with the label brinell.dev/attempt={}", left.attempt),
+        look_at: format!("objects with the label {ATTEMPT_LABEL}={}", left.attempt),
     };
     let made = |attempt: &AttemptResult| match &attempt.evidence {
         Some(evidence) => evidence.sent.audit_id.as_ref() == Some(&left.attempt),

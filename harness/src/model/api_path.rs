@@ -87,6 +87,11 @@ const BUILT_IN: [&str; 23] = [
     "storagemigration.k8s.io",
 ];
 
+/// The group of an `apiVersion`; empty is the core one.
+pub fn api_group(version: &str) -> &str {
+    version.split_once('/').map_or("", |(group, _)| group)
+}
+
 /// Whether the kinds of an API group are the API server's own, and neither custom resources nor another server's.
 pub fn is_built_in(group: &str) -> bool {
     BUILT_IN.contains(&group)

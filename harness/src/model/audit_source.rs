@@ -1,19 +1,19 @@
 //! Where the audit log of a cluster comes from that is not ours, as a profile says it.
 
-use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::{LogFormat, Span};
 
-/// A source of audit events, and what is known of it before anything was read.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// Where the audit log of a cluster comes from: exactly one of `file`, `command`, `stdin`, `listen` and `none`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "Written")]
+#[schemars(with = "Written")]
 pub struct AuditSource {
     /// Where lines come from.
     pub from: AuditFrom,
@@ -152,7 +152,7 @@ impl AuditFrom {
     }
 }
 
-/// Where the audit log of a cluster comes from: exactly one of `file`, `command`, `stdin`, `listen` and `none`.
+/// A source, in the keys of its file.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename = "AuditSource")]
 #[schemars(transform = exactly_one)]
@@ -274,16 +274,6 @@ impl Written {
             AuditFrom::Command(command) if command.deadline.is_zero() => Err(NoAuditSource::NoTime),
             _ => Ok((key, from)),
         }
-    }
-}
-
-impl JsonSchema for AuditSource {
-    fn schema_name() -> Cow<'static, str> {
-        Written::schema_name()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        Written::json_schema(generator)
     }
 }
 

@@ -1,10 +1,9 @@
 //! What a profile says, as types. A profile's name is the file's; it is not written in the file.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{AuditSource, Layer};
@@ -135,9 +134,10 @@ impl PullSecret {
     }
 }
 
-/// Who plays a persona on an existing cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// A player as a profile writes it: exactly one of `impersonated`, `service-account`, `context` and `token-file`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "WrittenPlayer")]
+#[schemars(with = "WrittenPlayer")]
 pub enum Player {
     /// Somebody of the cluster's, as whom the admin acts by impersonation.
     Impersonated(Somebody),
@@ -156,7 +156,7 @@ pub enum Credentials {
     TokenFile(PathBuf),
 }
 
-/// A player as a profile writes it: exactly one of `impersonated`, `service-account`, `context` and `token-file`.
+/// Who plays a persona, in the keys of the file.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename = "Player", rename_all = "kebab-case")]
 struct WrittenPlayer {
@@ -175,16 +175,6 @@ struct WrittenPlayer {
     /// Somebody of the cluster's, by a bearer token in this file.
     #[serde(default)]
     token_file: Option<PathBuf>,
-}
-
-impl JsonSchema for Player {
-    fn schema_name() -> Cow<'static, str> {
-        WrittenPlayer::schema_name()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        WrittenPlayer::json_schema(generator)
-    }
 }
 
 /// Nobody in particular is written.

@@ -160,9 +160,17 @@ impl Right {
         Right { named, r#in: None, ..self.clone() }
     }
 
-    /// As a review of access asks about a resource. A list or watch of one object is one with a field selector, of which the
-    /// API server makes the name (`pkg/endpoints/request/requestinfo.go`).
-    pub fn attributes(&self) -> Value {
+    /// As a review of access asks about it, without who is meant.
+    pub fn spec(&self) -> Value {
+        match &self.url {
+            Some(url) => json!({"nonResourceAttributes": {"verb": self.verb, "path": url}}),
+            None => json!({"resourceAttributes": self.attributes()}),
+        }
+    }
+
+    /// What is asked about a resource. A list or watch of one object is one with a field selector, of which the API server makes
+    /// the name (`pkg/endpoints/request/requestinfo.go`).
+    fn attributes(&self) -> Value {
         let (resource, subresource) = self.resource_parts();
         let mut fields = self.fields.clone();
         if let (Some(name), "list" | "watch") = (&self.named, self.verb.as_str()) {

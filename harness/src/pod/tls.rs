@@ -7,11 +7,11 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{WantsServerCert, WebPkiClientVerifier};
 use rustls::{
-    CertificateError, ClientConfig, ConfigBuilder, DigitallySignedStruct, DistinguishedName, Error,
-    RootCertStore, ServerConfig, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
+    ServerConfig, SignatureScheme,
 };
 
 /// Certificates or a key that cannot be used. The words never hold any part of the input: it is
@@ -34,10 +34,7 @@ pub enum TlsError {
 /// # Errors
 /// When either cannot be read or the two do not belong together.
 pub fn server_config(certificate: &[u8], key: &[u8]) -> Result<ServerConfig, TlsError> {
-    let clients = ServerConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth();
-    finish(clients, certificate, key)
+    server(WebPkiClientVerifier::no_client_auth(), certificate, key)
 }
 
 /// [`server_config`] for a server that serves only the holder of one certificate.
@@ -51,10 +48,7 @@ pub fn server_config_for(
 ) -> Result<ServerConfig, TlsError> {
     let client = certificates("the client's certificate", client)?.swap_remove(0);
     let only = OnlyClient { certificate: client, provider: provider() };
-    let clients = ServerConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()?
-        .with_client_cert_verifier(Arc::new(only));
-    finish(clients, certificate, key)
+    server(Arc::new(only), certificate, key)
 }
 
 /// [`server_config`] for a server that serves only clients with a certificate that one of these authorities has signed.
@@ -66,27 +60,25 @@ pub fn server_config_signed_by(
     certificate: &[u8],
     key: &[u8],
 ) -> Result<ServerConfig, TlsError> {
-    let mut roots = RootCertStore::empty();
-    for authority in certificates("the clients' authority", authorities)? {
-        roots.add(authority)?;
-    }
+    let roots = roots("the clients' authority", authorities)?;
     let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
         .build()
         .map_err(|error| Error::General(error.to_string()))?;
-    let clients = ServerConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()?
-        .with_client_cert_verifier(clients);
-    finish(clients, certificate, key)
+    server(clients, certificate, key)
 }
 
-fn finish(
-    clients: ConfigBuilder<ServerConfig, WantsServerCert>,
+/// The configuration of a server that serves whom `clients` accepts.
+fn server(
+    clients: Arc<dyn ClientCertVerifier>,
     certificate: &[u8],
     key: &[u8],
 ) -> Result<ServerConfig, TlsError> {
     let chain = certificates("the server's certificate", certificate)?;
     let key = private_key("the server's key", key)?;
-    let mut config = clients.with_single_cert(chain, key)?;
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_client_cert_verifier(clients)
+        .with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
@@ -100,7 +92,7 @@ pub(crate) fn client_config(
     let builder =
         ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
     let builder = match ca {
-        Some(ca) => builder.with_root_certificates(roots(ca)?),
+        Some(ca) => builder.with_root_certificates(roots("ca", ca.as_bytes())?),
         None => {
             builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyServer(provider())))
         }
@@ -118,9 +110,9 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
-fn roots(ca: &str) -> Result<RootCertStore, TlsError> {
+fn roots(what: &'static str, pem: &[u8]) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
-    for certificate in certificates("ca", ca.as_bytes())? {
+    for certificate in certificates(what, pem)? {
         roots.add(certificate)?;
     }
     Ok(roots)

@@ -12,7 +12,7 @@ use super::ProofError;
 use super::judge::{excuse, mark, outcome};
 use super::trial::Trial;
 use crate::catalog::{Change, Document, Entry, Target};
-use crate::cluster::RunFolder;
+use crate::cluster::{RunFolder, is_overtaken};
 use crate::model::{Cell, Mark, Need, ScenarioResult, Verdict, WeakeningResult};
 use crate::poll;
 use crate::run::{
@@ -50,7 +50,7 @@ impl<'a> Lane<'a> {
         if let Some(unmet) = own.unmet.pop() {
             return Err(StageError::from(unmet).into());
         }
-        let lane = Lane { plan, own, jobs: options.jobs };
+        let lane = Lane { plan, own, jobs: options.manner.jobs };
         progress.step("whole", "running every scenario", lane.see_all_green()).await?;
         Ok(lane)
     }
@@ -275,8 +275,7 @@ impl<'a> Lane<'a> {
             let name = secret.metadata.name.clone().unwrap_or_default();
             let secrets = Api::<Secret>::namespaced(admin.clone(), &namespace);
             match secrets.replace(&name, &PostParams::default(), &secret).await {
-                // Somebody else has just written or deleted it.
-                Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
+                Err(error) if is_overtaken(&error) => {}
                 written => drop(written?),
             }
         }

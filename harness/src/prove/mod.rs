@@ -10,7 +10,7 @@ mod lane;
 mod trial;
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::future::try_join_all;
@@ -19,6 +19,7 @@ use trial::{Trial, Untried};
 pub use trial::{Trials, about};
 
 use crate::cluster::RunFolder;
+use crate::lock::lock;
 use crate::model::{Minor, Outcome, RunEvent, ScenarioResult, Unit, WeakeningResult};
 use crate::run::{Options, Plan, Progress, StageError};
 use lane::Lane;
@@ -95,8 +96,8 @@ pub async fn prove(
         let made_in = lanes.iter().map(Lane::made_in).max().unwrap_or_default();
         Ok((results.concat(), made_in))
     };
-    let proven = tokio::time::timeout(options.deadline, proving).await;
-    let proven = proven.unwrap_or(Err(ProofError::Late(options.deadline)));
+    let proven = tokio::time::timeout(options.manner.deadline, proving).await;
+    let proven = proven.unwrap_or(Err(ProofError::Late(options.manner.deadline)));
     if let Err(
         ProofError::NotGreen(red)
         | ProofError::NotRestored { red, .. }
@@ -120,7 +121,7 @@ async fn work<'a>(
     queue: &Mutex<VecDeque<&Trial<'a>>>,
     progress: &Progress,
 ) -> Result<Vec<WeakeningResult>, ProofError> {
-    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    let next = || lock(queue).pop_front();
     let mut results = Vec::new();
     while let Some(trial) = next() {
         progress.tell(RunEvent::WeakeningStarted { id: trial.id() });

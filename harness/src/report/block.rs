@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::paint::Paint;
-use super::text::{columns, width, wrap, wrap_lines};
+use super::text::{columns, ended, width, wrap, wrap_lines};
 use crate::model::{
     Answer, AttemptResult, Evidence, Finding, KnownVerdict, Log, Reason, ScenarioResult,
     SettledWaiver, SilenceKind, Verdict, WAIVED, Waiver, WaiverEntry,
@@ -44,14 +44,14 @@ pub(super) fn scenario(result: &ScenarioResult, verbose: bool, paint: Paint) -> 
     if result.is_bad() {
         lines.extend(more(result));
     }
-    lines.into_iter().map(|line| line + "\n").collect()
+    ended(lines)
 }
 
 /// A line of a step: its name, and what it does or what came of it.
 pub(super) fn step(name: &str, text: &str, took: Option<Duration>) -> String {
     let name = wrap(name, STEP, 1).concat();
     let lines = entry(2, &name, wrap(text, TIME - 24, LINES));
-    timed(lines, took).into_iter().map(|line| line + "\n").collect()
+    ended(timed(lines, took))
 }
 
 /// `13.2 s`

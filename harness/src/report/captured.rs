@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::block::{WIDTH, entry};
-use super::text::wrap;
+use super::text::{ended, hanging, wrap};
 use crate::catalog::{Captured, LeftOut};
 use crate::cluster::Refusals;
 use crate::text::visible;
@@ -47,14 +47,7 @@ pub fn show_not_taken(refused: &Refusals, version: &str) -> String {
 
 fn left_out(left: &LeftOut) -> Vec<String> {
     let told = format!("{}: {}", visible(&left.what), visible(&left.why));
-    let lines = wrap(&told, WIDTH - 4, LINES).into_iter().enumerate();
-    lines
-        .map(|(number, line)| format!("{}{line}", if number == 0 { "  " } else { "    " }))
-        .collect()
-}
-
-fn ended(lines: Vec<String>) -> String {
-    lines.into_iter().map(|line| line + "\n").collect()
+    hanging(wrap(&told, WIDTH - 4, LINES))
 }
 
 #[cfg(test)]

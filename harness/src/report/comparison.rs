@@ -1,7 +1,7 @@
 //! What is different between two results, as text: the worst first.
 
 use super::block::{WIDTH, entry};
-use super::text::wrap;
+use super::text::{ended, wrap};
 use crate::compare::{AttemptChange, Change, Comparison, Presence, ScenarioChange, Weight};
 use crate::text::count;
 
@@ -30,7 +30,7 @@ pub fn comparison(comparison: &Comparison) -> String {
     lines.extend(comparison.scenarios.iter().flat_map(scenario));
     lines.push(String::new());
     lines.extend(wrap(&score(comparison), WIDTH, LINES));
-    lines.into_iter().map(|line| line + "\n").collect()
+    ended(lines)
 }
 
 /// `109 scenarios in both: 1 worse, 0 better, 2 other, 106 the same. 1 newly skipped, 0 new, 0 gone.`

@@ -294,10 +294,9 @@ fn status(result: &ScenarioResult) -> TestCaseStatus {
 fn waived(result: &ScenarioResult, text: &str) -> TestCaseStatus {
     let by = result.waived.iter().flat_map(|waived| &waived.by);
     let by: Vec<String> = by.map(|by| block::answered_for(&by.entry)).collect();
-    let lines: Vec<_> = cut(text, LONGEST_TEXT).lines().map(visible).collect();
     let mut status = TestCaseStatus::skipped();
     let message = format!("{WAIVED}: {}; {}", by.join("; "), message(result));
-    status.set_type(WAIVED).set_message(line(&message)).set_description(lines.join("\n"));
+    status.set_type(WAIVED).set_message(line(&message)).set_description(lines(text));
     status
 }
 
@@ -339,11 +338,16 @@ fn line(text: &str) -> String {
     visible(&cut(text, LONGEST_LINE))
 }
 
+/// Several lines of a bounded length.
+fn lines(text: &str) -> String {
+    let lines: Vec<_> = cut(text, LONGEST_TEXT).lines().map(visible).collect();
+    lines.join("\n")
+}
+
 /// `text` is several lines, each of them already visible or our own.
 fn unsuccessful(kind: NonSuccessKind, class: &str, message: &str, text: &str) -> TestCaseStatus {
-    let lines: Vec<_> = cut(text, LONGEST_TEXT).lines().map(visible).collect();
     let mut status = TestCaseStatus::non_success(kind);
-    status.set_type(class).set_message(line(message)).set_description(lines.join("\n"));
+    status.set_type(class).set_message(line(message)).set_description(lines(text));
     status
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::block::{self, WIDTH, entry, seconds};
 use super::paint::Paint;
-use super::text::{wrap, wrap_lines};
+use super::text::{ended, wrap, wrap_lines};
 use crate::model::{
     AS_KNOWN, Cell, Mark, Outcome, Proof, STALE, ScenarioResult, VACUOUS, Vacuous, Verdict,
     WeakeningResult,
@@ -52,7 +52,7 @@ pub(super) fn weakening(result: &WeakeningResult, verbose: bool, paint: Paint) -
         let text = format!("{}: {}", Mark::Collateral.label(), collateral.join(", "));
         lines.extend(entry(2, "", wrap(&text, WIDTH - 12, 8)));
     }
-    let mut text: String = lines.into_iter().map(|line| line + "\n").collect();
+    let mut text = ended(lines);
     for cell in &result.cells {
         let is_shown = match cell.mark {
             Mark::Wrong => true,
@@ -132,7 +132,7 @@ pub(super) fn matrix(proof: &Proof) -> String {
             lines.extend(drawn(table, columns));
         }
     }
-    lines.into_iter().map(|line| line + "\n").collect()
+    ended(lines)
 }
 
 fn drawn(table: &Table<'_>, columns: &[&ScenarioResult]) -> Vec<String> {

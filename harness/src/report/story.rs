@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::block::{WIDTH, entry as labelled};
-use super::text::wrap;
+use super::text::{ended, hanging, wrap};
 use crate::catalog::{Catalog, ControlEntry, Entry, PersonaEntry, Turn, action_words};
 use crate::model::{
     Action, Blocked, Bound, Danger, Door, Expectation, Impersonated, Layer, Logged, Need, Persona,
@@ -46,7 +46,7 @@ pub fn story(catalog: &Catalog, entry: &Entry) -> String {
             lines.extend(section);
         }
     }
-    lines.into_iter().map(|line| line + "\n").collect()
+    ended(lines)
 }
 
 /// The chosen scenarios by family, each with its controls, needs and tags; each line ended.
@@ -65,7 +65,7 @@ pub fn listing(catalog: &Catalog, entries: &[&Entry]) -> String {
             lines.extend(field("tags", &entry.scenario.tags.join(" ")));
         }
     }
-    lines.into_iter().map(|line| line + "\n").collect()
+    ended(lines)
 }
 
 /// What a cluster must have for a scenario and the controls that it tests.
@@ -76,10 +76,7 @@ pub fn all_needs(catalog: &Catalog, entry: &Entry) -> BTreeSet<Need> {
 
 /// What a part begins with, below which the rest of it stands further in.
 fn headed(text: &str) -> Vec<String> {
-    let lines = wrap(text.trim_end(), WIDTH - 4, ALL).into_iter().enumerate();
-    lines
-        .map(|(number, line)| format!("{}{line}", if number == 0 { "  " } else { "    " }))
-        .collect()
+    hanging(wrap(text.trim_end(), WIDTH - 4, ALL))
 }
 
 fn paragraph(indent: usize, text: &str) -> Vec<String> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Stdout, Write};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -11,8 +11,9 @@ use anstream::{AutoStream, ColorChoice};
 
 use super::paint::Paint;
 use super::screen::{Screen, Shows};
-use super::text::wrap_lines;
+use super::text::{ended, wrap_lines};
 use super::{ReportError, block, proof};
+use crate::lock::lock;
 use crate::model::{
     ABORTED, NOT_ACTING, Outcome, Results, RunEvent, ScenarioResult, Summary, Unit, Verdict,
     WAIVED, WaiverState, WeakeningResult,
@@ -363,12 +364,7 @@ fn closer(results: &Results) -> String {
 }
 
 fn lines(text: &str) -> String {
-    wrap_lines(text, block::WIDTH, 40).into_iter().map(|line| line + "\n").collect()
-}
-
-/// A panic while the lock was held has not left the screen unusable.
-fn lock<W: Write>(screen: &Mutex<Screen<W>>) -> MutexGuard<'_, Screen<W>> {
-    screen.lock().unwrap_or_else(PoisonError::into_inner)
+    ended(wrap_lines(text, block::WIDTH, 40))
 }
 
 /// Shows what is going on anew twice a second, until dropped.

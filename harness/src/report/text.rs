@@ -69,6 +69,18 @@ pub(super) fn columns(cells: &[(&str, usize)]) -> Vec<String> {
         .collect()
 }
 
+/// Lines behind an indent, of which the first stands out.
+pub(super) fn hanging(lines: Vec<String>) -> Vec<String> {
+    let indent = |number: usize| if number == 0 { "  " } else { "    " };
+    let lines = lines.into_iter().enumerate();
+    lines.map(|(number, line)| format!("{}{line}", indent(number))).collect()
+}
+
+/// Lines as one text, each ended.
+pub(super) fn ended(lines: Vec<String>) -> String {
+    lines.into_iter().map(|line| line + "\n").collect()
+}
+
 /// How many characters of a line a text takes.
 pub(super) fn width(text: &str) -> usize {
     visible(text).chars().count()

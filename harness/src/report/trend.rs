@@ -1,7 +1,7 @@
 //! A trend as text: a letter for each run, when a verdict turned, and times.
 
 use super::block::{WIDTH, entry, seconds};
-use super::text::wrap;
+use super::text::{ended, wrap};
 use crate::model::Verdict;
 use crate::text::{count, visible};
 use crate::trend::{Course, Place, Run, Seen, Times, Trend, Turn};
@@ -17,7 +17,7 @@ pub fn trend(trend: &Trend) -> String {
         lines.extend(wrap(&heading(place), WIDTH, 4));
         lines.extend(place.courses.iter().flat_map(|course| told(place, course)));
     }
-    lines.into_iter().map(|line| line + "\n").collect()
+    ended(lines)
 }
 
 /// What the letters mean.

@@ -47,10 +47,19 @@ pub struct Options {
     pub kubernetes: String,
     /// The node image of a cluster with real nodes.
     pub node_image: String,
-    /// How many scenarios at a time.
+    /// How its scenarios are run.
+    pub manner: Manner,
+}
+
+/// How the scenarios of a run are run.
+#[derive(Clone, Copy)]
+pub struct Manner {
+    /// How many at a time.
     pub jobs: usize,
-    /// How long the scenarios may take altogether.
+    /// How long they may take altogether.
     pub deadline: Duration,
+    /// Whether one that cannot run is inconclusive.
+    pub require_all: bool,
     /// Whether the lines of the audit log are kept.
     pub keeps_lines: bool,
 }
@@ -77,9 +86,10 @@ pub async fn run(
     progress: &Progress,
 ) -> Result<Duration, StageError> {
     let own = make_stage(plan, options, folder, progress).await?;
-    keep_lines(&own.stage, options.keeps_lines, progress).await?;
-    let deadline = tokio::time::Instant::now() + options.deadline;
-    execute::execute(plan, &own.stage, options.jobs, deadline, progress).await;
+    let Manner { jobs, deadline, keeps_lines, .. } = options.manner;
+    keep_lines(&own.stage, keeps_lines, progress).await?;
+    let deadline = tokio::time::Instant::now() + deadline;
+    execute::execute(plan, &own.stage, jobs, deadline, progress).await;
     // What ended meanwhile, and let in what it should refuse, has last words.
     own.stage.while_there(own.see_servers()).await??;
     // Fails if the cluster has ended. This waits for nothing: each scenario would have noticed the end.
@@ -94,14 +104,8 @@ pub struct Visit {
     pub with_pods: bool,
     /// With what they pull it; `None` if they need nothing.
     pub pull: Option<PullCredentials>,
-    /// Whether a scenario that cannot run is inconclusive.
-    pub require_all: bool,
-    /// How many scenarios at a time.
-    pub jobs: usize,
-    /// How long the scenarios may take altogether.
-    pub deadline: Duration,
-    /// Whether the lines of the audit log are kept.
-    pub keeps_lines: bool,
+    /// How its scenarios are run.
+    pub manner: Manner,
 }
 
 /// Has the log keep its lines, and says so where there is none.
@@ -134,6 +138,7 @@ pub async fn visit(
     visit: Visit,
     progress: &Progress,
 ) -> Result<(), StageError> {
+    let Manner { jobs, deadline, require_all, keeps_lines } = visit.manner;
     let mut stage = Stage::on(existing, plan, values, visit.pull, visit.outside).await?;
     let planned = plan.skipped.len();
     let furnishing = async {
@@ -143,20 +148,20 @@ pub async fn visit(
     };
     let furnishing = async { stage.while_there(furnishing).await? };
     let late = progress.step("staged", "making what scenarios act on", furnishing).await?;
-    skip(&plan.skipped[planned..], visit.require_all, progress);
+    skip(&plan.skipped[planned..], require_all, progress);
     let refused = plan.skipped.len();
     plan.skip(&late);
     // It may be ready another night: nobody has said that these cannot be tried here.
     leave_out(&plan.skipped[refused..], Verdict::Inconclusive, progress);
     stage.is_used_by(plan, grounded);
-    keep_lines(&stage, visit.keeps_lines, progress).await?;
-    let deadline = tokio::time::Instant::now() + visit.deadline;
+    keep_lines(&stage, keeps_lines, progress).await?;
+    let deadline = tokio::time::Instant::now() + deadline;
     match &existing.sight.log {
         Some(log) if !log.is_in_order() => {
             log.keep(plan.turns().count() * REQUESTS);
-            execute::execute_late(plan, &stage, visit.jobs, deadline, progress).await;
+            execute::execute_late(plan, &stage, jobs, deadline, progress).await;
         }
-        _ => execute::execute(plan, &stage, visit.jobs, deadline, progress).await,
+        _ => execute::execute(plan, &stage, jobs, deadline, progress).await,
     }
     stage.while_there(std::future::ready(())).await
 }
@@ -220,7 +225,7 @@ async fn programs(version: &str, progress: &Progress) -> Result<Assets, StageErr
 ///
 /// # Errors
 /// When no certificate can be made.
-pub fn values(run: &str, image: &str, hosts: &BTreeSet<String>) -> Result<Values, rcgen::Error> {
+pub fn values(run: &str, image: &str, hosts: &BTreeSet<String>) -> Result<Values, StageError> {
     let hosts: Vec<&str> = hosts.iter().map(String::as_str).chain([LOOPBACK]).collect();
     let certificates = certificates(&hosts)?;
     let base64 = |text: &str| crate::text::base64(text.as_bytes());

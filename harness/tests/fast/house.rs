@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// The floors from the ground up. A module uses only modules of lower floors.
 const FLOORS: [&[&str]; 12] = [
     &["model"],
-    &["text", "merge", "input", "poll"],
+    &["text", "merge", "input", "poll", "lock"],
     &["pod"],
     &["catalog"],
     &["audit"],

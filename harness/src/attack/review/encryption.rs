@@ -3,14 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 
 use super::{file, flaw, texts};
 use crate::attack::{ActionError, World};
 use crate::model::{EncryptionReview, Flaw, Reviewed};
 use crate::pod::probe::EtcdAnswer;
+use crate::text::from_base64;
 
 /// The flag that names the EncryptionConfiguration.
 const FLAG: &str = "encryption-provider-config";
@@ -44,9 +43,7 @@ pub(super) async fn read(
         Ok(configuration) => configuration,
         Err(why) => return Ok(Reviewed { unread: vec![why], ..Reviewed::default() }),
     };
-    let stored = world.etcd()?.read(&review.prefix, &world.canary).await?;
-    let stored = stored
-        .map_err(|none| ActionError::Missing(format!("etcd could not be read: {}", none.text)))?;
+    let stored = world.stored(&review.prefix).await?;
     let unread = (stored.below_prefix == 0).then(|| {
         format!("etcd holds nothing below {}: nothing shows how it is stored", review.prefix)
     });
@@ -161,7 +158,7 @@ fn keys(provider: &Value, position: usize) -> Vec<Flaw> {
 const GUESSED: &str = "guess it, and read whatever was ever stored with it, from every backup";
 
 fn weak(secret: &str, sizes: &[usize]) -> Option<(String, &'static str)> {
-    let Ok(key) = BASE64_STANDARD.decode(secret.trim()) else {
+    let Some(key) = from_base64(secret.trim()) else {
         return Some((
             "no base64".to_owned(),
             "an API server that reads this does not start: nothing is encrypted by it",

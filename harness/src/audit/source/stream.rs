@@ -2,13 +2,15 @@
 
 use std::io::{self, Cursor};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use futures::stream::poll_fn;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::mpsc;
 use tokio_util::io::StreamReader;
+
+use crate::lock::lock;
 
 /// How many chunks wait to be read. A source that is faster than its reader waits.
 const WAITING: usize = 1;
@@ -59,12 +61,11 @@ pub struct Losses(Arc<Mutex<Option<String>>>);
 impl Losses {
     /// The first reason; `None` while nothing is known to be missing.
     pub fn first(&self) -> Option<String> {
-        // A text is never half written.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.0).clone()
     }
 
     /// Notes a reason.
     pub(in crate::audit) fn tell(&self, why: String) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
+        lock(&self.0).get_or_insert(why);
     }
 }

@@ -28,21 +28,31 @@ impl Check<'_> {
     /// A pod that the target has, written `name` or `namespace/name`.
     pub(super) fn pod(&mut self, written: &str, target: Option<&Target>, pointer: &str) {
         let Some(target) = target else { return };
+        self.named(["Pod", "pod"], written, target, pointer);
+    }
+
+    /// An object that the target has, by its kind and the word for it; `None`, and a problem, if it has none.
+    fn named<'t>(
+        &mut self,
+        [kind, word]: [&str; 2],
+        written: &str,
+        target: &'t Target,
+        pointer: &str,
+    ) -> Option<&'t Value> {
         let (namespace, name) = place(written, &target.namespace);
-        if target.object("Pod", namespace, name).is_none() {
-            let known = target.written("Pod");
+        let found = target.object(kind, namespace, name);
+        if found.is_none() {
+            let known = target.written(kind);
             let written = if namespace == target.namespace { name } else { written };
-            self.known("pod", written, pointer, known.iter().map(String::as_str));
+            self.known(word, written, pointer, known.iter().map(String::as_str));
         }
+        found
     }
 
     fn service(&mut self, written: &str, port: u16, target: &Target, pointer: &str) {
-        let (namespace, name) = place(written, &target.namespace);
         let to = format!("{pointer}/to/service");
-        let Some(service) = target.object("Service", namespace, name) else {
-            let known = target.written("Service");
-            let written = if namespace == target.namespace { name } else { written };
-            return self.known("Service", written, &to, known.iter().map(String::as_str));
+        let Some(service) = self.named(["Service", "Service"], written, target, &to) else {
+            return;
         };
         let spec = &service["spec"];
         if spec["clusterIP"] == "None" || spec["type"] == "ExternalName" {

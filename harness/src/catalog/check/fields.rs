@@ -16,6 +16,8 @@ use serde::de::{Deserialize, Deserializer, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 use serde_json::Value;
 
+use crate::catalog::did_you_mean;
+
 /// A field that its type does not have.
 pub(super) struct Unknown {
     /// Where it stands, as a JSON pointer.
@@ -24,6 +26,16 @@ pub(super) struct Unknown {
     pub(super) field: String,
     /// The names that the type has.
     pub(super) known: &'static [&'static str],
+}
+
+impl Unknown {
+    pub(super) fn message(&self) -> String {
+        format!("Kubernetes has no field `{}` here", self.field)
+    }
+
+    pub(super) fn hint(&self) -> String {
+        did_you_mean(&self.field, self.known.iter().copied())
+    }
 }
 
 /// Fields of pods that are younger than the types that this is compiled with, which are those of 1.33.

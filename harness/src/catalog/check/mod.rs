@@ -135,10 +135,8 @@ impl Check<'_> {
         self.wrong(pointer, &format!("there is no {kind} `{name}`"), &hint);
     }
 
-    /// Names become a part of objects' names, and of results.
     fn name(&mut self, kind: Kind, name: &str) {
-        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        if !name.chars().all(allowed) {
+        if !is_name(name) {
             let called = if kind == Kind::Control { "folder" } else { "file" };
             let message = format!("the {called}'s name is no name of a {}", kind.word());
             self.wrong("", &message, "a name is lower-case letters, digits and dashes");
@@ -159,6 +157,11 @@ impl Check<'_> {
             }
         }
     }
+}
+
+/// Whether a name has nothing but what names may have: they become a part of objects' names, and of results.
+pub fn is_name(name: &str) -> bool {
+    name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
 }
 
 fn keys<V>(map: &BTreeMap<String, V>) -> impl Iterator<Item = &str> + Clone {

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{Check, fields};
 use crate::catalog::set_up::named;
-use crate::catalog::{ControlEntry, Problem, did_you_mean};
+use crate::catalog::{ControlEntry, Problem};
 use crate::model::Control;
 
 /// What every object says of itself, as JSON pointers, and how it is written.
@@ -36,9 +36,7 @@ impl Check<'_> {
         }
         let Some(look) = fields::by_kind(object) else { return };
         for unknown in look(object) {
-            let message = format!("Kubernetes has no field `{}` here", unknown.field);
-            let hint = did_you_mean(&unknown.field, unknown.known.iter().copied());
-            self.wrong_in(position, &unknown.pointer, &message, &hint);
+            self.wrong_in(position, &unknown.pointer, &unknown.message(), &unknown.hint());
         }
     }
 

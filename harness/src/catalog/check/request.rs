@@ -43,10 +43,8 @@ impl Check<'_> {
 
     /// Fields that Kubernetes does not know, below a place.
     fn unknown(&mut self, unknown: Vec<Unknown>, pointer: &str) {
-        for Unknown { pointer: below, field, known } in unknown {
-            let hint = did_you_mean(&field, known.iter().copied());
-            let message = format!("Kubernetes has no field `{field}` here");
-            self.wrong(&format!("{pointer}{below}"), &message, &hint);
+        for it in unknown {
+            self.wrong(&format!("{pointer}{}", it.pointer), &it.message(), &it.hint());
         }
     }
 

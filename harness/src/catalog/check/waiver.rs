@@ -3,7 +3,7 @@
 use k8s_openapi::jiff::civil::Date;
 
 use super::Check;
-use crate::model::{Action, KnownVerdict, Reason, Role, Waiver};
+use crate::model::{KnownVerdict, Reason, Role, Waiver};
 
 impl Check<'_> {
     pub(super) fn waivers(&mut self, waivers: &[Waiver]) {
@@ -52,12 +52,9 @@ impl Check<'_> {
             written[which].1.is_none_or(|name| names.iter().any(|it| it[which] == name))
         };
         let meant = entry.turns.iter().zip(&names).filter(|(_, it)| is_it(it));
-        let lists = |action: &Action| {
-            matches!(action, Action::Grants(_) | Action::Rights(_) | Action::Review(_))
-        };
         if waiver.verdict == KnownVerdict::Failed
             && waiver.got.is_none()
-            && meant.clone().any(|(turn, _)| turn.role != Role::Permit && lists(&turn.action))
+            && meant.clone().any(|(turn, _)| turn.role != Role::Permit && turn.action.is_at_large())
         {
             let hint = "add `got:`, word for word as results tell it: what is known of one must not hide another";
             self.wrong(pointer, "it is about an attempt that tells of many at once", hint);

@@ -66,8 +66,8 @@ impl Existing {
         Ok(self.choose_fence(run).await)
     }
 
-    /// Finds a request that the log holds, where it keeps order.
-    pub(super) async fn choose_fence(&mut self, run: &str) -> Option<String> {
+    /// Finds a request that the log holds, where it keeps order. Returns why the log is of no use, where it is of none.
+    pub async fn choose_fence(&mut self, run: &str) -> Option<String> {
         let keeps_order = |log: &AuditLog| log.is_in_order() || log.is_in_order_of_each();
         let log = self.sight.log.clone().filter(keeps_order)?;
         let mut ids = Vec::new();

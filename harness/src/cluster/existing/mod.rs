@@ -24,9 +24,7 @@ use kube::{Api, Client};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
-use super::{
-    Access, ClusterError, FENCE, Pace, Pulse, Refused, RunFolder, Servers, Sight, all, who_am_i,
-};
+use super::{Access, ClusterError, Pace, Pulse, Refused, RunFolder, Servers, Sight, all, who_am_i};
 use crate::catalog::Lacks;
 use crate::cluster::pulse::API_SERVERS;
 use crate::cluster::telling_client;
@@ -148,16 +146,7 @@ impl Existing {
             config,
             admin,
         };
-        let sight = Sight {
-            log: None,
-            command: None,
-            fence: FENCE,
-            node: None,
-            etcd: None,
-            servers,
-            settings: None,
-            controllers: true,
-        };
+        let sight = Sight::of(servers);
         let uid = uid(&access.admin).await.map_err(unusable)?;
         let identity = uid.unwrap_or_else(|| server.clone());
         let api_servers = leases.map(|leases| leases.len());

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use futures::{StreamExt, stream};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -16,7 +16,9 @@ use kube::core::{ObjectList, PartialObjectMeta, Request};
 
 use super::removal::TERMINATING;
 use super::{AT_A_TIME, namespace_prefix};
-use crate::cluster::{ClusterError, Pace, RUN_LABEL, RunFolder, pages};
+use crate::cluster::{ClusterError, Pace, RunFolder, is_overtaken, pages};
+use crate::lock::lock;
+use crate::model::RUN_LABEL;
 use crate::poll;
 use crate::text::{api_words, first_of};
 
@@ -42,7 +44,7 @@ pub struct Outside {
 
 impl Outside {
     /// None yet.
-    pub(super) fn new(run: &str, folder: &Path) -> Outside {
+    pub fn new(run: &str, folder: &Path) -> Outside {
         let own = format!("/namespaces/{}-", namespace_prefix(run));
         Outside { own, folder: folder.to_owned(), known: Mutex::default() }
     }
@@ -52,7 +54,7 @@ impl Outside {
     /// # Errors
     /// When it cannot be written: then nothing may be made there.
     pub fn enter(&self, collection: &str) -> io::Result<()> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.known);
         if collection.contains(&self.own) || known.contains(collection) {
             return Ok(());
         }
@@ -266,8 +268,7 @@ async fn delete(
     let name = object.name.unwrap_or_default();
     let delete = Request::new(collection).delete(&name, &parameters);
     match admin.request_text(delete.map_err(kube::Error::BuildRequest)?).await {
-        // It is gone, or what has its name now is another one.
-        Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => Ok(None),
+        Err(error) if is_overtaken(&error) => Ok(None),
         Err(kube::Error::Api(status)) if status.code < 500 && status.code != 429 => {
             Ok(Some(api_words(&kube::Error::Api(status))))
         }

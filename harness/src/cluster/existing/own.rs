@@ -1,6 +1,6 @@
 //! A cluster of ours that stands for one that is there: seen as that is, and tried in the same way.
 
-use super::{Existing, Outside, Way};
+use super::{Existing, Way};
 use crate::cluster::{Access, RunFolder, Sight};
 use crate::model::Context;
 
@@ -26,15 +26,5 @@ impl Existing {
             api_servers: Some(1),
             access,
         }
-    }
-
-    /// Where it is written down what is made outside of our own namespaces, on a cluster that goes with its run.
-    pub fn passing(run: &str, folder: &RunFolder) -> Outside {
-        Outside::new(run, folder.path())
-    }
-
-    /// Finds a request that the log holds, where it is read. Returns why it is of no use, where it is of none.
-    pub async fn try_log(&mut self, run: &str) -> Option<String> {
-        self.choose_fence(run).await
     }
 }

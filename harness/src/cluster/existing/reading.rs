@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::Existing;
 use crate::catalog::{Found, LeftOut};
 use crate::cluster::pages;
+use crate::model::api_group;
 use crate::text::api_words;
 
 /// A kind that is read: its group, the versions in which it may be served, its name, and as its path has it.
@@ -84,7 +85,7 @@ impl Existing {
         policies: &[Value],
         found: &mut Found,
     ) -> Result<(), kube::Error> {
-        let group = version.split_once('/').map_or("", |(group, _)| group);
+        let group = api_group(version);
         if group.is_empty() && kind == "Secret" {
             return Ok(());
         }

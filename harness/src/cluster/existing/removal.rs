@@ -18,8 +18,8 @@ use super::outside::{Outside, RELEASED};
 use super::{Existing, Mark, Way, namespace_prefix, outside, uid};
 use crate::cluster::plug_in::is_without_credentials;
 use crate::cluster::run_folder::{self, Takeover};
-use crate::cluster::{ClusterError, Pace, RUN_LABEL, RunFolder, Swept, client, pages};
-use crate::model::Right;
+use crate::cluster::{ClusterError, Pace, RunFolder, Swept, client, is_overtaken, pages};
+use crate::model::{RUN_LABEL, Right};
 use crate::poll;
 use crate::text::{count, first_of, without_credentials};
 
@@ -391,7 +391,7 @@ async fn tell_to_go(namespaces: &Api<Namespace>, found: &Found) -> Result<(), Cl
     let precondition = Preconditions { uid: Some(found.uid.clone()), resource_version: None };
     let parameters = DeleteParams::background().preconditions(precondition);
     match namespaces.delete(&found.name, &parameters).await {
-        Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => Ok(()),
+        Err(error) if is_overtaken(&error) => Ok(()),
         other => Ok(other.map(drop)?),
     }
 }

@@ -115,12 +115,9 @@ fn or_narrow(claim: &Claim) -> Option<Right> {
 
 /// Whether the cluster allows this to whom it takes us for.
 pub(super) async fn may(admin: &Client, right: &Right) -> Result<bool, kube::Error> {
-    let spec = match &right.url {
-        Some(url) => json!({"nonResourceAttributes": {"verb": right.verb, "path": url}}),
-        None => json!({"resourceAttributes": right.attributes()}),
-    };
     let review = json!({
-        "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": spec,
+        "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+        "spec": right.spec(),
     });
     let request = http::Request::post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")
         .header("Content-Type", "application/json")

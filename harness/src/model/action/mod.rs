@@ -117,6 +117,11 @@ impl Action {
         }
     }
 
+    /// Whether it looks at all that is there, and tells of many at once.
+    pub fn is_at_large(&self) -> bool {
+        matches!(self, Action::Grants(_) | Action::Review(_) | Action::Rights(_))
+    }
+
     /// Whether it changes who may do what.
     pub fn changes_rights(&self) -> bool {
         let Action::Request(Request { method, path, .. }) = self else { return false };

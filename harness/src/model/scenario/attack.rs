@@ -1,17 +1,17 @@
 //! An attack, as its file writes it and as it is meant.
 
-use std::borrow::Cow;
-
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::{Blocked, Expectation, Logged, NoExpectation, Recorded, Sound, Succeeds};
 use crate::model::{AUDIT_POLICY, Action, Door, Role};
 
-/// A persona, an action, and what must come of it.
-#[derive(Debug, Clone, Deserialize)]
+/// A persona, an action, and what must come of it: exactly one of `blocked`, `sound`, `succeeds` and
+/// `recorded`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(try_from = "Written")]
+#[schemars(with = "Written")]
 pub struct Attack {
     /// Names the attack within its scenario.
     pub name: String,
@@ -64,8 +64,7 @@ impl Attack {
     }
 }
 
-/// A persona, an action, and what must come of it: exactly one of `blocked`, `sound`, `succeeds` and
-/// `recorded`.
+/// An attack, in the keys of its file.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename = "Attack")]
 #[schemars(transform = exactly_one)]
@@ -104,16 +103,6 @@ impl TryFrom<Written> for Attack {
             written;
         let expected = Expectation::of(blocked, sound, succeeds, recorded, logged)?;
         Ok(Attack { name, r#as, r#do, only, expected })
-    }
-}
-
-impl JsonSchema for Attack {
-    fn schema_name() -> Cow<'static, str> {
-        Written::schema_name()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        Written::json_schema(generator)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum_server::accept::Accept;
@@ -12,6 +12,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
+
+use crate::lock::lock;
 
 /// How long a handshake may take. The API server's takes some milliseconds.
 pub(super) const HANDSHAKE: Duration = Duration::from_secs(3);
@@ -37,7 +39,7 @@ impl Doorway {
     /// Joins the waiting handshakes. The receiver ends when this one must give way.
     fn enter(&self) -> oneshot::Receiver<Infallible> {
         let (place, displaced) = oneshot::channel();
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = lock(&self.waiting);
         waiting.retain(|place| !place.is_closed());
         if waiting.len() == HANDSHAKES {
             waiting.pop_front();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::net::TcpListener;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, Json, Request, State};
@@ -26,6 +26,7 @@ use tokio::time::{sleep, timeout};
 use super::Faults;
 use super::doorway::Doorway;
 use super::rule::{Labels, LookUpError, PodName, Refusal, respond, screen, weigh};
+use crate::lock::lock;
 
 /// How long the look-up may take: less than the webhook's own timeout of 5 s, so that the one who is
 /// refused reads our words and not the API server's.
@@ -138,12 +139,12 @@ impl Guard {
     }
 
     fn remembered(&self, pod: &PodName) -> Option<Labels> {
-        self.remembered.lock().unwrap_or_else(PoisonError::into_inner).get(pod).cloned()
+        lock(&self.remembered).get(pod).cloned()
     }
 
     fn remember(&self, pod: PodName, labels: &Labels) {
         if self.faults.remembers() {
-            let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut remembered = lock(&self.remembered);
             remembered.insert(pod, labels.clone());
         }
     }

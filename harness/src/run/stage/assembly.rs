@@ -12,7 +12,7 @@ use super::{OwnStage, Stage, StageError};
 use crate::audit::AuditLog;
 use crate::catalog::{Document, Planned, Values};
 use crate::cluster::{Created, Group, Own, Settings, Sight, WebhookServers};
-use crate::model::RunEvent;
+use crate::model::{RunEvent, api_group};
 use crate::run::{Plan, Progress};
 use crate::text::{count, from_base64};
 
@@ -31,12 +31,7 @@ pub async fn stage(
     let acting = own.see_acting(plan, &settings);
     let seeing = progress.step(&plan.profile, "waiting until every control acts", acting);
     own.unmet = own.stage.while_there(seeing).await??;
-    for unmet in &own.unmet {
-        progress.tell(RunEvent::ControlUnmet {
-            control: unmet.control().to_owned(),
-            cause: unmet.to_string(),
-        });
-    }
+    own.tell_unmet(progress);
     Ok(own)
 }
 
@@ -91,6 +86,14 @@ impl OwnStage {
         let end = End::of(cluster.ended(), sight.clone());
         let stage = Stage::new(access, sight, stand_in, values, rights, end).await?;
         Ok(OwnStage { stage, made_in: took, unmet: Vec::new(), cluster, _following: following })
+    }
+
+    /// Tells which controls are not as the profile says.
+    pub(super) fn tell_unmet(&self, progress: &Progress) {
+        for unmet in &self.unmet {
+            let (control, cause) = (unmet.control().to_owned(), unmet.to_string());
+            progress.tell(RunEvent::ControlUnmet { control, cause });
+        }
     }
 
     /// Puts controls, targets and personas in place while the cluster becomes complete.
@@ -152,11 +155,10 @@ const UNMARKED: [&str; 5] =
 /// rules to a role of its own name, and admits no pod whose priority it has not made yet.
 fn rests_on_its_own(object: &Value) -> bool {
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
-    let api = object["apiVersion"].as_str().unwrap_or_default();
-    let is_of = |group: &str| api.split('/').next() == Some(group);
+    let group = api_group(object["apiVersion"].as_str().unwrap_or_default());
     let is_its_name = name.starts_with("system:") || UNMARKED.contains(&name);
-    is_of("rbac.authorization.k8s.io") && is_its_name
-        || is_of("scheduling.k8s.io")
+    group == "rbac.authorization.k8s.io" && is_its_name
+        || group == "scheduling.k8s.io"
         || object["spec"]["priorityClassName"].is_string()
 }
 

@@ -1,17 +1,17 @@
 //! Personas with their credentials.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use k8s_openapi::api::core::v1::ServiceAccount as Account;
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::Api;
 use kube::runtime::wait::await_condition;
 
-use super::{Stage, StageError, not_ready};
+use super::{Stage, StageError, in_time};
 use crate::attack::{Identity, IdentityError};
 use crate::catalog::PersonaEntry;
-use crate::cluster::STARTING;
+use crate::lock::lock;
 use crate::model::Persona;
 use crate::run::Plan;
 
@@ -21,7 +21,7 @@ pub(super) struct Identities(Mutex<BTreeMap<String, Identity>>);
 
 impl Identities {
     fn made(&self) -> MutexGuard<'_, BTreeMap<String, Identity>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 
@@ -57,13 +57,8 @@ impl Stage {
         let admin = self.world.access.admin.clone();
         let accounts = Api::<Account>::namespaced(admin, &account.namespace);
         let made = await_condition(accounts, &account.name, |it: Option<&Account>| it.is_some());
-        match tokio::time::timeout(STARTING, made).await {
-            Ok(seen) => Ok(seen.map(drop)?),
-            Err(_) => {
-                let what = format!("the ServiceAccount {}/{}", account.namespace, account.name);
-                Err(not_ready(what, "no controller has made it"))
-            }
-        }
+        let what = format!("the ServiceAccount {}/{}", account.namespace, account.name);
+        in_time(made, what, "no controller has made it").await.map(drop)
     }
 
     /// Waits until the roles of a persona that are made up of others are: a controller does it when it has started.
@@ -71,17 +66,8 @@ impl Stage {
         let roles = Api::<ClusterRole>::all(self.world.access.admin.clone());
         for role in persona.roles.iter().filter(|role| role.is_made_up()) {
             let name = &role.cluster_role;
-            match tokio::time::timeout(STARTING, await_condition(roles.clone(), name, has_rules))
-                .await
-            {
-                Ok(seen) => drop(seen?),
-                Err(_) => {
-                    return Err(not_ready(
-                        format!("ClusterRole {name}"),
-                        "it is made up of no role yet",
-                    ));
-                }
-            }
+            let made = await_condition(roles.clone(), name, has_rules);
+            in_time(made, format!("ClusterRole {name}"), "it is made up of no role yet").await?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::catalog::{Document, identity};
 use crate::cluster::ApplyError;
-use crate::model::is_built_in;
+use crate::model::{api_group, is_built_in};
 use crate::run::Plan;
 
 /// The kind of object that defines others.
@@ -45,7 +45,7 @@ fn see_kinds(objects: &[&Document]) -> Result<(), ApplyError> {
         let parameters = &object["spec"]["paramKind"];
         for named in [object, parameters].into_iter().filter(|it| it["kind"].is_string()) {
             let version = named["apiVersion"].as_str().unwrap_or_default();
-            let group = version.split_once('/').map_or("", |(group, _)| group);
+            let group = api_group(version);
             let is_it = |(of, kind): &(&Value, &Value)| **of == group && **kind == named["kind"];
             if !is_built_in(group) && !defined.iter().any(is_it) {
                 let kind = format!("{version} {}", named["kind"].as_str().unwrap_or_default());

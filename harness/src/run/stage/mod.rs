@@ -25,7 +25,7 @@ use crate::audit::LogError;
 use crate::catalog::{KnownRights, Values};
 use crate::cluster::assets::AssetError;
 use crate::cluster::{
-    Access, Applier, ApplyError, ClusterError, Group, Outside, Own, Sight, StandIn,
+    Access, Applier, ApplyError, ClusterError, Group, Outside, Own, STARTING, Sight, StandIn,
 };
 use crate::model::AUDIT_POLICY;
 pub use assembly::stage;
@@ -118,6 +118,21 @@ impl ControlError {
 /// The error for something that did not become ready in time.
 fn not_ready(what: String, state: &str) -> StageError {
     ClusterError::NotReady { what, state: state.to_owned() }.into()
+}
+
+/// Waits until something is ready.
+///
+/// # Errors
+/// When it is not in time; its state says what is missing.
+async fn in_time<T, E: Into<StageError>>(
+    ready: impl Future<Output = Result<T, E>>,
+    what: String,
+    state: &str,
+) -> Result<T, StageError> {
+    match tokio::time::timeout(STARTING, ready).await {
+        Ok(ready) => ready.map_err(Into::into),
+        Err(_) => Err(not_ready(what, state)),
+    }
 }
 
 /// A cluster that is ready for attacks, one of ours or not.

@@ -8,11 +8,11 @@ use futures::future::join_all;
 use super::assembly::guards_roles;
 use super::{ACTING, ControlError, OwnStage, Stage, StageError};
 use crate::attack::{Attempt, Observation};
-use crate::catalog::{Planned, Question, Target, Turn};
+use crate::catalog::{PersonaEntry, Planned, Question, Target, Turn};
 use crate::cluster::{Needed, Settings};
 use crate::judge::{Signature, attribute};
 use crate::model::{
-    Action, Answer, ApiPath, Decision, Evidence, Layer, Log, NOT_ACTING, Need, Ready, Role,
+    Action, Answer, ApiPath, Decision, Door, Evidence, Layer, Log, NOT_ACTING, Need, Ready, Role,
 };
 use crate::poll;
 use crate::run::Plan;
@@ -169,20 +169,9 @@ impl Stage {
     async fn ask(&self, planned: &Planned, question: &Question) -> Result<Evidence, String> {
         let Question { ready, target, persona } = question;
         let nowhere = Target::default();
-        let identity = self.identity(persona).await.map_err(|error| error.to_string())?;
-        let audit_id = self.ids.next();
-        let attempt = Attempt {
-            world: &self.world,
-            identity: &identity,
-            wire: None,
-            target: target.as_deref().unwrap_or(&nowhere),
-            door: ready.r#do.facts().doors[0],
-            audit_id: &audit_id,
-            user_agent: concat!("brinell/", env!("CARGO_PKG_VERSION"), " (control)"),
-            ledger: &self.ledger(),
-            stays: false,
-        };
-        let observation = attempt.send(&ready.r#do).await.map_err(|error| error.to_string())?;
+        let (target, action) = (target.as_deref().unwrap_or(&nowhere), &ready.r#do);
+        let door = action.facts().doors[0];
+        let (audit_id, observation) = self.send(persona, action, target, door).await?;
         let Observation { sent, answer, effect, .. } = observation;
         let mut log = Log::Unreadable("a control is asked, not judged".to_owned());
         let decision = attribute(&sent, &answer, &log);
@@ -210,20 +199,33 @@ impl Stage {
     }
 
     async fn works(&self, target: &Target, permit: &Turn) -> bool {
-        let Ok(identity) = self.identity(&permit.persona).await else { return false };
+        let seen = self.send(&permit.persona, &permit.action, target, permit.door).await;
+        seen.is_ok_and(|(_, observation)| matches!(observation.answer, Answer::Worked(_)))
+    }
+
+    /// Sends an action that belongs to no scenario. Returns its Audit-ID, too.
+    async fn send(
+        &self,
+        persona: &PersonaEntry,
+        action: &Action,
+        target: &Target,
+        door: Door,
+    ) -> Result<(String, Observation), String> {
+        let identity = self.identity(persona).await.map_err(|error| error.to_string())?;
+        let audit_id = self.ids.next();
         let attempt = Attempt {
             world: &self.world,
             identity: &identity,
             wire: None,
             target,
-            door: permit.door,
-            audit_id: &self.ids.next(),
+            door,
+            audit_id: &audit_id,
             user_agent: concat!("brinell/", env!("CARGO_PKG_VERSION"), " (control)"),
             ledger: &self.ledger(),
             stays: false,
         };
-        let observation = attempt.send(&permit.action).await;
-        observation.is_ok_and(|observation| matches!(observation.answer, Answer::Worked(_)))
+        let observation = attempt.send(action).await.map_err(|error| error.to_string())?;
+        Ok((audit_id, observation))
     }
 }
 

@@ -7,7 +7,6 @@ use super::assembly::{create, parts};
 use super::{OwnStage, Stage, StageError};
 use crate::catalog::{CAPTURED, Document, Planned, Values, identity};
 use crate::cluster::{Existing, Outside, Own, Refusals, RunFolder, Settings};
-use crate::model::RunEvent;
 use crate::run::{Plan, Progress};
 use crate::text::count;
 
@@ -34,10 +33,7 @@ impl Rehearsal {
         let mut own = OwnStage::new(plan, cluster, created, values, &settings).await?;
         let taking = own.take_over(plan, &settings);
         let refused = progress.step(CAPTURED, "setting it up", taking).await?;
-        for unmet in &own.unmet {
-            let (control, cause) = (unmet.control().to_owned(), unmet.to_string());
-            progress.tell(RunEvent::ControlUnmet { control, cause });
-        }
+        own.tell_unmet(progress);
         Ok(Rehearsal { own, folder, refused })
     }
 
@@ -65,13 +61,13 @@ impl Rehearsal {
         sight.log = sight.log.filter(|_| reads_log);
         let version = access.admin.apiserver_version().await?.git_version;
         let mut existing = Existing::of_ours(access, sight, version, &self.folder);
-        let unread = existing.try_log(&values.run).await;
+        let unread = existing.choose_fence(&values.run).await;
         Ok((existing, unread))
     }
 
     /// Where it is written down what is made on it: it goes with the cluster.
     pub fn outside(&self) -> Outside {
-        Existing::passing(&self.own.stage.values.run, &self.folder)
+        Outside::new(&self.own.stage.values.run, &self.folder)
     }
 
     /// Sees that whatever serves webhooks still does.

@@ -8,7 +8,7 @@ use kube::api::{ListParams, Patch, PatchParams};
 use kube::runtime::wait::await_condition;
 use serde_json::{Value, json};
 
-use super::{OwnStage, StageError, not_ready};
+use super::{OwnStage, StageError, in_time, not_ready};
 use crate::catalog::Document;
 use crate::cluster::STARTING;
 use crate::poll;
@@ -57,13 +57,11 @@ impl OwnStage {
             let expected = usize::try_from(spec.replicas.unwrap_or(1)).unwrap_or_default();
             Ok::<_, StageError>(no_more_than(expected, &pods, &theirs).await?)
         };
-        match tokio::time::timeout(STARTING, rolled_out).await {
-            Ok(Ok(true)) => Ok(()),
-            Ok(Err(error)) => Err(error),
-            Ok(Ok(false)) | Err(_) => Err(not_ready(
-                format!("Deployment {namespace}/{name}"),
-                "its older pods are still there, or its newer ones are not",
-            )),
+        let what = format!("Deployment {namespace}/{name}");
+        let late = "its older pods are still there, or its newer ones are not";
+        match in_time(rolled_out, what.clone(), late).await? {
+            true => Ok(()),
+            false => Err(not_ready(what, late)),
         }
     }
 
@@ -108,10 +106,8 @@ impl OwnStage {
             sets.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await?;
         }
         let waiting = names.iter().map(|name| await_condition(sets.clone(), name, there));
-        match tokio::time::timeout(STARTING, try_join_all(waiting)).await {
-            Ok(seen) => Ok(seen.map(drop)?),
-            Err(_) => Err(not_ready(daemon_set(labels), "it is not where it should be")),
-        }
+        let placed = try_join_all(waiting);
+        in_time(placed, daemon_set(labels), "it is not where it should be").await.map(drop)
     }
 }
 

@@ -10,7 +10,7 @@ use kube::runtime::conditions;
 use kube::runtime::wait::await_condition;
 use serde_json::json;
 
-use super::{Stage, StageError, not_ready};
+use super::{Stage, StageError, in_time, not_ready};
 use crate::catalog::Target;
 use crate::cluster::{ClusterError, STARTING, until_pod_ready};
 
@@ -73,13 +73,8 @@ impl Stage {
         let uid = pod.metadata.uid.unwrap_or_default();
         pods.delete(name, &DeleteParams::default().grace_period(0)).await?;
         let gone = await_condition(pods, name, conditions::is_deleted(&uid));
-        match tokio::time::timeout(STARTING, gone).await {
-            Ok(seen) => Ok(seen.map(drop)?),
-            Err(_) => Err(not_ready(
-                format!("pod {namespace}/{name}"),
-                "it was deleted, and is still there",
-            )),
-        }
+        let what = format!("pod {namespace}/{name}");
+        in_time(gone, what, "it was deleted, and is still there").await.map(drop)
     }
 
     async fn await_pod(&self, namespace: &str, pod: &str) -> Result<(), StageError> {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use crate::catalog::substitutions;
+use crate::model::{RUN_LABEL, api_group};
 use crate::text::cut;
 
 /// The group of roles and bindings.
@@ -12,9 +13,6 @@ const RBAC: &str = "rbac.authorization.k8s.io";
 
 /// The group of priority levels and flow schemas.
 const FLOW_CONTROL: &str = "flowcontrol.apiserver.k8s.io";
-
-/// What everything carries that a run of brinell's made.
-pub(super) const RUN_LABEL: &str = "brinell.dev/run";
 
 /// The label of roles and bindings that the API server makes when it starts
 /// (<https://kubernetes.io/docs/reference/access-authn-authz/rbac/#default-roles-and-role-bindings>).
@@ -94,8 +92,7 @@ pub(super) fn strangers(object: &Value) -> BTreeSet<&str> {
 
 /// The API group of an object; empty is the core one.
 pub(super) fn group(object: &Value) -> &str {
-    let version = object["apiVersion"].as_str().unwrap_or_default();
-    version.split_once('/').map_or("", |(group, _)| group)
+    api_group(object["apiVersion"].as_str().unwrap_or_default())
 }
 
 /// Why an object cannot be captured, whoever's it is; `None` if it can.

@@ -9,10 +9,11 @@ use kube::{Api, Client, Config};
 use rustls::ServerConfig;
 use serde_json::{Value, json};
 
+use super::Embedded;
 use super::keys::LOOPBACK;
 use super::servers::Served;
-use super::{Embedded, lock};
 use crate::cluster::ClusterError;
+use crate::lock::lock;
 use crate::pod::guard::{Faults, Guard, serve};
 use crate::pod::server_config_for;
 

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 use futures::FutureExt;
@@ -29,9 +29,10 @@ use super::{Created, Kubelet, Needed, Own, ReadBack, Second, Settings, WebhookSe
 use crate::cluster::process::{Group, Outside};
 use crate::cluster::supervisor::{self, Abandoned, Supervised};
 use crate::cluster::{
-    Asked, ClusterError, Etcd, EtcdKeys, FENCE, Probe, Pulse, READY, RunFolder, SERVING, Servers,
-    Sight, StandIn, is_ready, way_in,
+    Asked, ClusterError, Etcd, EtcdKeys, Probe, Pulse, READY, RunFolder, SERVING, Servers, Sight,
+    StandIn, is_ready, way_in,
 };
+use crate::lock::lock;
 use crate::pod::probe::Verb;
 use crate::pod::server_config_for;
 use crate::poll;
@@ -134,18 +135,10 @@ impl Embedded {
         self.spawn(node::run(client, containers));
         let (access, node) = super::access(&self.run, config, STREAM_PROTOCOLS).await?;
         let etcd = SocketAddr::new(node, self.ports.etcd);
-        let etcd = Etcd::new(etcd, self.etcd_keys(), Arc::new(Here));
-        let servers = Servers::One(Pulse::of(access.admin.clone()));
-        let settings = Some(settings.of_server());
         let sight = Sight {
-            log: None,
-            command: None,
-            fence: FENCE,
-            node: None,
-            etcd: Some(etcd),
-            servers,
-            settings,
-            controllers: true,
+            etcd: Some(Etcd::new(etcd, self.etcd_keys(), Arc::new(Here))),
+            settings: Some(settings.of_server()),
+            ..Sight::of(Servers::One(Pulse::of(access.admin.clone())))
         };
         Ok(Created { took, words: "started, 1 simulated node", access, sight })
     }
@@ -413,9 +406,4 @@ impl Ports {
         };
         Ok((ports, kubelet, door))
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic while one of these locks was held has not left its value half changed.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

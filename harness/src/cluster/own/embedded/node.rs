@@ -2,7 +2,7 @@
 //! needs a pod that really runs never comes here.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use futures::TryStreamExt;
 use k8s_openapi::api::core::v1::{Node, Pod};
@@ -12,6 +12,7 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 
 use super::keys::LOOPBACK;
+use crate::lock::lock;
 
 /// The node's name.
 const NAME: &str = "simulated";
@@ -29,7 +30,7 @@ pub(super) struct Containers(Arc<Mutex<BTreeMap<PodKey, Commands>>>);
 impl Containers {
     /// The main command of a container; `None` if there is no such container.
     pub(super) fn command(&self, namespace: &str, pod: &str, name: &str) -> Option<Vec<String>> {
-        let pods = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let pods = lock(&self.0);
         pods.get(&(namespace.to_owned(), pod.to_owned()))?.get(name).cloned()
     }
 
@@ -39,12 +40,12 @@ impl Containers {
             let command = container.command.iter().chain(&container.args).flatten().cloned();
             (container.name.clone(), command.collect())
         });
-        let mut pods = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pods = lock(&self.0);
         pods.insert(key(pod), commands.collect());
     }
 
     fn remove(&self, pod: &Pod) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&key(pod));
+        lock(&self.0).remove(&key(pod));
     }
 
     /// A pod of one container, for tests.

@@ -10,11 +10,12 @@ use futures::future::BoxFuture;
 use kube::Client;
 
 use super::parts::Seat;
-use super::{Embedded, follow, lock, until_ready};
+use super::{Embedded, follow, until_ready};
 use crate::cluster::own::Settings;
 use crate::cluster::own::second::{Second, Server};
 use crate::cluster::supervisor::{self, Supervised};
 use crate::cluster::{ClusterError, Group};
+use crate::lock::lock;
 
 /// The folder below the run's own that holds what it reads and writes.
 const FOLDER: &str = "beside";

@@ -16,11 +16,12 @@ use tokio::sync::oneshot;
 
 use super::guard::{self, is_guard, is_scaled_down};
 use super::keys::LOOPBACK;
-use super::{Embedded, door, lock};
+use super::{Embedded, door};
 use crate::cluster::own::WebhookServers;
 use crate::cluster::process::{ProcessError, look_up};
 use crate::cluster::supervisor::{self, Abandoned, Supervised};
 use crate::cluster::{ClusterError, StandIn};
+use crate::lock::lock;
 use crate::model::{SERVER_CERTIFICATES, SERVER_PORT, ServedBy, WebhookServer};
 use crate::poll;
 

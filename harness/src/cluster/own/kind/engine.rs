@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::sync::OnceCell;
 
 use crate::cluster::process::{ANSWERING, CHANGING, Group, MAKING, Outside, ProcessError, SHOWING};
-use crate::cluster::{RUN_LABEL, commands, run_folder};
+use crate::cluster::{commands, run_folder};
+use crate::model::RUN_LABEL;
 
 /// The engine's own command. It has our environment: how it reaches its engine, also through a proxy, is its user's.
 const DOCKER: &str = "docker";
@@ -205,15 +206,17 @@ impl Engine {
     pub async fn runs() -> Result<Vec<String>, ProcessError> {
         // One that does not answer is known sooner by what takes no time.
         Engine::version().await?;
+        let labelled = format!("label={RUN_LABEL}");
+        let run = format!("{{{{.Label \"{RUN_LABEL}\"}}}}");
         let mut runs = Vec::new();
         for listing in [
-            &["ps", "--all", "--filter", "label=brinell.dev/run", "--format", FORMAT][..],
-            &["network", "ls", "--filter", "label=brinell.dev/run", "--format", FORMAT],
+            &["ps", "--all", "--filter", &labelled, "--format", &run][..],
+            &["network", "ls", "--filter", &labelled, "--format", &run],
         ] {
             runs.extend(docker(listing, SHOWING).await?.lines().map(str::to_owned));
         }
         // `docker images` cannot print labels: the run stands in the tag.
-        let images = ["images", "--filter", "label=brinell.dev/run", "--format", "{{.Tag}}"];
+        let images = ["images", "--filter", &labelled, "--format", "{{.Tag}}"];
         runs.extend(docker(&images, SHOWING).await?.lines().map(str::to_owned));
         runs.sort();
         runs.dedup();
@@ -242,8 +245,6 @@ impl Engine {
         Ok(removed)
     }
 }
-
-const FORMAT: &str = "{{.Label \"brinell.dev/run\"}}";
 
 async fn docker(arguments: &[&str], within: Duration) -> Result<String, ProcessError> {
     let printed = Outside::new(DOCKER, arguments).output(within).await?;

@@ -28,15 +28,17 @@ use crate::cluster::process::{
     ANSWERING, CHANGING, Group, MAKING, Outside, ProcessError, last_lines,
 };
 use crate::cluster::{
-    Asked, ClusterError, Etcd, EtcdKeys, FENCE, NodePorts, Probe, Pulse, RUN_LABEL, RunFolder,
-    Servers, Sight, StandIn, way_in,
+    Asked, ClusterError, Etcd, EtcdKeys, NodePorts, Probe, Pulse, RunFolder, Servers, Sight,
+    StandIn, way_in,
 };
+use crate::model::RUN_LABEL;
 use crate::text::without_credentials;
-use engine::{Engine, NodeFile};
+pub(in crate::cluster) use engine::Engine;
+use engine::NodeFile;
 pub use error::KindError;
 pub use found::NoCluster;
 pub(super) use found::found;
-pub(in crate::cluster) use removal::{remove, runs};
+pub(in crate::cluster) use removal::remove;
 
 /// Where the API server's audit log lies, as the control audit-policy writes it.
 const AUDIT_LOG: &str = "/var/log/brinell/audit.log";
@@ -137,14 +139,10 @@ impl Kind {
             super::access(&self.run, self.admin().await?, STREAM_PROTOCOLS).await?;
         let probe: Arc<dyn Probe> = Arc::new(self.attacker());
         let sight = Sight {
-            log: None,
-            command: None,
-            fence: FENCE,
             node: Some(NodePorts::new(node, Arc::clone(&probe))),
             etcd: Some(Etcd::new(SocketAddr::new(node, ETCD_PORT), keys, probe)),
-            servers: Servers::One(Pulse::of(access.admin.clone())),
             settings: Some(settings.of_server()),
-            controllers: true,
+            ..Sight::of(Servers::One(Pulse::of(access.admin.clone())))
         };
         Ok(Created { took, words: "created, 1 node", access, sight })
     }

@@ -1,7 +1,7 @@
 //! What runs leave with the engine.
 
 use super::engine::Engine;
-use crate::cluster::{ClusterError, ProcessError, commands};
+use crate::cluster::{ClusterError, commands};
 
 /// Removes what a run left with the engine: containers first, then networks and images. The engine's own removal
 /// is what `kind delete cluster` does to a cluster's containers, and the kubeconfig is the run's own file. Where
@@ -17,9 +17,4 @@ pub(in crate::cluster) async fn remove(run: &str) -> Result<usize, ClusterError>
     }
     commands::end(run).await;
     Ok(removed.unwrap_or_default() + engine.remove_all().await?)
-}
-
-/// Every run whose things are still with the engine.
-pub(in crate::cluster) async fn runs() -> Result<Vec<String>, ProcessError> {
-    Engine::runs().await
 }

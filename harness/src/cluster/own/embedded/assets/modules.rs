@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use include_dir::{Dir, include_dir};
 use ring::digest::{Context, SHA256};
 
+use crate::text::hex;
+
 static MODULES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../assets");
 
 /// A module whose tools are our programs.
@@ -50,9 +52,7 @@ impl Module {
         let mut context = Context::new(&SHA256);
         context.update(self.go_mod.as_bytes());
         context.update(self.go_sum.as_bytes());
-        let digest = context.finish();
-        let content: String =
-            digest.as_ref().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        let content = hex(&context.finish().as_ref()[..6]);
         let kind = self.name.split('-').next().unwrap_or_default();
         Ok(cache()?.join(format!("{kind}-{}-{content}", self.version)))
     }
