@@ -18,7 +18,7 @@ use crate::model::{
 pub struct Lacks {
     /// As sentences name it: `embedded clusters`.
     pub who: String,
-    /// The same as whose lack it is: `embedded clusters lack`.
+    /// As sentences say that they lack something: `embedded clusters lack`.
     pub said: String,
     /// What is not there.
     pub needs: BTreeSet<Need>,

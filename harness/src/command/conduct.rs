@@ -84,7 +84,7 @@ pub struct Conducted {
     pub signalled: Option<ExitCode>,
 }
 
-/// The same, with what came of it.
+/// Works, tidies up and reports as [`conduct`] does, and returns all that came of it.
 pub async fn conducted(
     work: impl AsyncFnOnce(&Made, &Progress) -> Result<Duration, Error>,
     output: &Output,

@@ -50,7 +50,7 @@ impl Expectation {
         }
     }
 
-    /// The same with the control in the place of its name.
+    /// This expectation with the control in the place of its name.
     ///
     /// # Errors
     /// When nothing has the name.

@@ -20,8 +20,8 @@ pub struct Rehearsal {
 }
 
 impl Rehearsal {
-    /// Makes the cluster and sets up what was captured, which is one of the plan's controls. The others are ours and serve what
-    /// was captured.
+    /// Makes the cluster and sets up what was captured, which is one of the plan's controls. The others are ours and
+    /// serve what was captured.
     pub(in crate::run) async fn make(
         plan: &Plan<'_>,
         cluster: Arc<dyn Own>,
@@ -51,8 +51,8 @@ impl Rehearsal {
         self.own.stage.values.clone()
     }
 
-    /// The cluster, seen as one that is there. Its log is read where that is so of the other one. Returns why it is of no use,
-    /// where it is of none.
+    /// The cluster, seen as one that is there. Its log is read if the other cluster's is. Returns why its log is of no
+    /// use, if it is of none.
     ///
     /// # Errors
     /// When it does not answer.
