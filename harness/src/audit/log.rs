@@ -29,7 +29,7 @@ const KEPT: usize = 4096;
 pub struct AuditLog {
     run: String,
     canary: String,
-    /// In which envelope events come; `None` is told by their beginning.
+    /// In which envelope events come; `None`: found out from how the log begins.
     format: Option<LogFormat>,
     order: Order,
     patience: Duration,
@@ -263,8 +263,8 @@ impl AuditLog {
         }
     }
 
-    /// Reads until the source ends. Its format is told by its beginning where none is named. Torn and foreign lines are
-    /// counted and skipped.
+    /// Reads until the source ends. Where no format is named it is found out from how the log begins. Torn and foreign
+    /// lines are counted and skipped.
     pub async fn read(&self, source: impl AsyncRead + Unpin) {
         self.end(match self.read_through(source).await {
             Ok(()) => "the command that follows it ended".to_owned(),

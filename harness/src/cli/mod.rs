@@ -16,7 +16,7 @@ use crate::report::{ExitCode, Format, Meaning, Shown};
 
 const EXAMPLES: &str = "\
 Examples:
-  brinell --scenario exec-interactive               one scenario on a hardened kind cluster
+  brinell --scenario exec-interactive               one scenario on a hardened cluster
   brinell --profile open --scenario 'exec-*'        the same attacks where nothing stops them
   brinell --tag mitre/T1609 --junit junit.xml       every scenario of a technique, with a report
   brinell --context staging                         an existing cluster, as it is found
@@ -484,7 +484,8 @@ pub struct Limits {
     /// Scenarios at a time
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: u16,
-    /// Seconds that the scenarios of a run may take altogether [default: 600, of a rehearsal 1800, of a proof 3600]
+    /// Seconds that the scenarios of a run may take altogether
+    /// [default: 600; on an existing cluster and in a rehearsal 1800; in a proof 3600]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=MAX_DEADLINE))]
     pub deadline: Option<u64>,
 }

@@ -181,7 +181,7 @@ impl Weight {
     }
 }
 
-/// The verdict, of which it depends what is worse.
+/// The verdict, on which it depends what is worse.
 const VERDICT: &str = "verdict";
 
 /// What an attempt's verdict rests on.
