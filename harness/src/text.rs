@@ -183,7 +183,8 @@ fn authority_in(word: &str) -> Option<usize> {
     (!is_inside).then(|| before.len() + 2)
 }
 
-/// What the API server said, without the rest of its answer's fields; where it said nothing, why not, down to the innermost cause.
+/// What the API server said, without the rest of its answer's fields; where it said nothing, why not, down to the
+/// innermost cause.
 pub fn api_words(error: &kube::Error) -> String {
     if let kube::Error::Api(status) = error {
         return format!("{} ({})", status.message, status.code);

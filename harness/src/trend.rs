@@ -111,8 +111,8 @@ impl Trend {
 }
 
 impl Runs {
-    /// Adds the runs of a result. One that is there already counts once, a proof not at all, and neither does a run that had not
-    /// begun.
+    /// Adds the runs of a result. One that is there already counts once, a proof not at all, and neither does a run
+    /// that had not begun.
     pub fn add(&mut self, mut results: Results) {
         if results.proof.is_some() {
             return;

@@ -13,16 +13,17 @@ use crate::model::{Door, Silence, SilenceKind};
 const WATCH: &str =
     "/api/v1/namespaces?watch=true&timeoutSeconds=1&fieldSelector=metadata.name%3Dbrinell-none";
 
-/// What is asked for by SPDY: a stream into a pod that is not there, which the API server itself refuses. Whether what asks for the
-/// stream came along is not seen from it.
+/// What is asked for by SPDY: a stream into a pod that is not there, which the API server itself refuses. It does not
+/// show whether the upgrade headers arrived.
 const EXEC: &str = "/api/v1/namespaces/default/pods/brinell-none/exec?command=true&stdout=true";
 
 /// One protocol is enough, and a watch must not be offered more.
 const PROTOCOLS: Protocols =
     Protocols { websocket: "v5.channel.k8s.io", spdy: "v4.channel.k8s.io" };
 
-/// The doors of streams that do not lead to the API server, and what shows it: each is tried once, as the admin, so that nothing
-/// is opened and nobody is entered. Where no answer brings an Audit-ID back, nothing tells who gave it, and none is known.
+/// The doors of streams that do not lead to the API server, and what shows it: each is tried once, as the admin, so
+/// that nothing is opened and nobody is entered. Where no answer brings an Audit-ID back, nothing tells who gave it,
+/// and none is known.
 pub async fn closed(access: &Access, run: &str) -> BTreeMap<Door, String> {
     if access.keeps_id(run).await != Some(true) {
         return BTreeMap::new();

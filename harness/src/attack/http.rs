@@ -24,7 +24,7 @@ impl Content {
         Content { media_type, bytes: value.to_string().into_bytes() }
     }
 
-    /// The same as YAML that is no JSON: JSON is YAML, and a comment is not JSON.
+    /// An object, or a patch, as YAML that is no JSON: JSON is YAML, and a comment is not JSON.
     pub(super) fn yaml(media_type: &'static str, value: &Value) -> Self {
         Content { media_type, bytes: format!("# YAML\n{value}\n").into_bytes() }
     }

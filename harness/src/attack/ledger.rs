@@ -326,8 +326,8 @@ mod tests {
 
     use super::*;
 
-    /// A ledger with so many entries of an attempt, at a pace, and how many requests were sent. What is asked for is there, unless
-    /// nothing is answered.
+    /// A ledger with so many entries of an attempt, at a pace, and how many requests were sent. What is asked for is
+    /// there, unless nothing is answered.
     fn ledger(count: usize, pace: &Pace, is_silent: bool) -> (Ledger, Arc<AtomicUsize>) {
         let (asked, taking) = (Arc::new(AtomicUsize::new(0)), pace.clone());
         let sent = Arc::clone(&asked);

@@ -59,7 +59,8 @@ pub struct World {
     pub crowds: Crowds,
 }
 
-/// The pods of targets, by namespace and name, that have more than one container there: a cluster may put a sidecar beside ours.
+/// The pods of targets, by namespace and name, that have more than one container there: a cluster may put a sidecar
+/// beside ours.
 #[derive(Clone, Default)]
 pub struct Crowds(Arc<Mutex<BTreeSet<(String, String)>>>);
 

@@ -45,8 +45,8 @@ fn missing(asked: &Value, found: &Value) -> Option<String> {
     }
 }
 
-/// The same for one field. A field that was to stay empty counts in security contexts alone: elsewhere the API server
-/// fills in its defaults.
+/// The path, from this field on, of the first field that is not held. A field that was to stay empty counts in security
+/// contexts alone: elsewhere the API server fills in its defaults.
 fn below(name: &str, asked: &Value, found: &Value) -> Option<String> {
     let left_out = asked.is_null() && SECURITY.contains(&name) && !is_empty(found);
     let gap = if left_out { Some(String::new()) } else { missing(asked, found) };

@@ -70,9 +70,9 @@ pub(super) async fn template(
     Ok(template)
 }
 
-/// Lays over a pod's spec what the scenario says. A container of which it does not say what it has gets as little as one can have: a
-/// quota refuses one that has nothing, and so does many a policy. Ours beside the scenario's own might be refused: a request above
-/// our limit. Debug containers may not say it.
+/// Lays over a pod's spec what the scenario says. A container whose `resources` the scenario does not say gets small
+/// ones: a quota refuses a container without any, and so does many a policy. Where the scenario says them, ours are
+/// left out: its request may be above our limit. Debug containers may not have any.
 fn lay_limited_over(spec: &mut Value, over: &Value) {
     merge::lay_over(spec, over);
     let resources = json!({

@@ -183,8 +183,8 @@ fn each(dangers: &[Danger]) -> Dangers<'_> {
     dangers.iter().flat_map(of).collect()
 }
 
-/// The same with every key of `userextras` that the subject's roles may grant: each is a resource of its own, no star
-/// stands for all of them, and of those that are asked about in any case one is an example.
+/// These dangers, with every key of `userextras` that the subject's roles may grant. Each key is a resource of its own
+/// and no star stands for all of them; the one that is asked about in any case is an example.
 fn with_keys<'d>(dangers: &Dangers<'d>, places: &Places<'_>) -> Dangers<'d> {
     let mut all = dangers.clone();
     for (danger, right) in dangers.iter().filter(|(_, it)| it.resource.starts_with(EXTRAS)) {

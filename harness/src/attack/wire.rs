@@ -70,7 +70,7 @@ impl World {
         Ok(Some(Wire { connections, opened: OnceCell::new(), elsewhere }))
     }
 
-    /// The same whose admin asks one API server that was seen awake.
+    /// This world, whose admin asks one API server that was seen awake.
     ///
     /// # Errors
     /// When there are several and the one that answers was not.

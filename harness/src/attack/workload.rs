@@ -88,8 +88,9 @@ pub(super) async fn send(
     Ok(Observation { sent, answer, effect, traced })
 }
 
-/// Keeps the pods of a DaemonSet to one node: a cluster may have hundreds. Its controller writes each pod's own node into the same
-/// field (`ReplaceDaemonSetPodNodeNameNodeAffinity` in `pkg/controller/daemon/util/daemonset_util.go`), whatever stands there.
+/// Keeps the pods of a DaemonSet to one node: a cluster may have hundreds. Its controller writes each pod's own node
+/// into the same field (`ReplaceDaemonSetPodNodeNameNodeAffinity` in `pkg/controller/daemon/util/daemonset_util.go`),
+/// whatever stands there.
 fn keep_to(node: &str, template: &mut Value) -> Result<(), ActionError> {
     if node.is_empty() {
         let why = "no node's name is known, and a DaemonSet would make a pod on each of them";

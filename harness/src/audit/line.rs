@@ -1,5 +1,5 @@
-//! A line of the log as it may be kept. What Secrets and tokens hold is left out, and so is whatever the cluster gave: the objects of
-//! others may hold anything, and webhooks put into ours what they like.
+//! A line of the log as it may be kept. What Secrets and tokens hold is left out, and so is whatever the cluster gave:
+//! the objects of others may hold anything, and webhooks put into ours what they like.
 
 use std::sync::{Arc, LazyLock};
 
@@ -29,8 +29,8 @@ const PLACES: [&str; 6] =
 /// What a credential is called.
 const WORDS: &str = "token|secret|passw|passphrase|credential|private.?key|api.?key|access.?key|key-data|dockerconfig";
 
-/// What of a text looks like a credential: what follows `Bearer` or `Basic` or something that is called so, written as it is or as
-/// in a URI, a JSON Web Token, and a bootstrap token
+/// What of a text looks like a credential: what follows `Bearer` or `Basic` or something that is called so, written as
+/// it is or as in a URI, a JSON Web Token, and a bootstrap token
 /// (<https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens/>).
 static CREDENTIAL: LazyLock<Regex> = LazyLock::new(|| {
     let schemes = r"bearer(?:[ +]|%20)+|authorization(?::|%3A)(?:[ +]|%20)*basic(?:[ +]|%20)+";
@@ -94,8 +94,8 @@ fn holds_credentials(event: &Map<String, Value>) -> bool {
     resource.is_empty() || RESOURCES.into_iter().any(is_of)
 }
 
-/// Leaves out of a body objects of kinds that hold credentials, and values whose names say that they are some; also of one that is
-/// written as text within it.
+/// Leaves out of a body objects of kinds that hold credentials, and values whose names say that they are some; also of
+/// one that is written as text within it.
 fn without_named(body: &mut Value) {
     match body {
         Value::Array(items) => items.iter_mut().for_each(without_named),

@@ -31,7 +31,7 @@ const KEPT: usize = 4096;
 pub struct AuditLog {
     run: String,
     canary: String,
-    /// In which envelope events come; `None` is told by their beginning.
+    /// In which envelope events come; `None`: found out from how the log begins.
     format: Option<LogFormat>,
     order: Order,
     patience: Duration,
@@ -182,12 +182,12 @@ impl AuditLog {
         }
     }
 
-    /// The same of a log in this format; `None` is told by its beginning.
+    /// This log in this format; `None`: found out from how the log begins.
     pub fn in_format(self, format: Option<LogFormat>) -> Self {
         AuditLog { format, ..self }
     }
 
-    /// The same of a log that comes from a source of the user's.
+    /// This log as it comes from a source of the user's.
     pub fn of_source(self, source: &AuditSource, losses: Losses) -> Self {
         AuditLog {
             format: source.format,
@@ -198,12 +198,12 @@ impl AuditLog {
         }
     }
 
-    /// The same of a log of which something else shows that a fence proves nothing.
+    /// This log as one of which something else shows that a fence proves nothing.
     pub fn in_disorder(self, why: &'static str) -> Self {
         AuditLog { order: Order::Lost(why), ..self }
     }
 
-    /// The same of a log that several API servers write.
+    /// This log as one that several API servers write.
     pub fn of_several(self) -> Self {
         let order = match self.order {
             Order::Kept => Order::OfEach,
@@ -265,8 +265,8 @@ impl AuditLog {
         }
     }
 
-    /// Reads until the source ends. Its format is told by its beginning where none is named. Torn and foreign lines are
-    /// counted and skipped.
+    /// Reads until the source ends. Where no format is named it is found out from how the log begins. Torn and foreign
+    /// lines are counted and skipped.
     pub async fn read(&self, source: impl AsyncRead + Unpin) {
         self.end(match self.read_through(source).await {
             Ok(()) => "the command that follows it ended".to_owned(),
@@ -419,7 +419,8 @@ impl AuditLog {
                 state.keep_trace(Event { line: kept(attempt.is_some()), attempt, ..event });
             }
             Err(_) => {
-                // An API server that was ended while it wrote, or whose disk was full, goes on behind the torn line, and ends it.
+                // An API server that was ended while it wrote, or whose disk was full, goes on behind the torn line,
+                // and ends it.
                 if contains(line, self.run.as_bytes()) && line.trim_ascii_start().starts_with(b"{")
                 {
                     self.losses.tell(CUT.to_owned());

@@ -472,8 +472,8 @@ impl Moved<'_> {
         cluster.chain(controls.flat_map(|(_, it)| &it.namespace_labels))
     }
 
-    /// Writes the labels by which a control goes there where an attack, a step or a review means ours. What a step of ours gives
-    /// back to Pod Security is what the namespace has there.
+    /// Where an attack, a step or a review names our label for a control, writes the label by which the control acts on
+    /// that cluster. A step of ours that restores a Pod Security label restores the one that the namespace has there.
     fn relabel(&self, attack: &mut Value, built_in: bool) {
         let gives_back = built_in && attack["succeeds"].is_object();
         for place in [WRITTEN_LABELS].into_iter().chain(READ_LABELS) {
@@ -644,8 +644,8 @@ impl Moved<'_> {
         Ok(Entry { target, without_pods: lent.is_some(), untold, ..entry })
     }
 
-    /// The target of a scenario, with the Namespaces of others that it names. On a cluster of ours the roles of personas are in all of
-    /// them whatever runs; there they are made for who needs them alone.
+    /// The target of a scenario, with the Namespaces of other targets that the scenario names. On a cluster of ours the
+    /// personas' roles are bound in all of them, whatever runs; there they are made only for scenarios that need them.
     fn with_elsewhere(&self, catalog: &Catalog, entry: &Entry) -> Arc<Target> {
         let texts: String = entry.turns.iter().map(|turn| said(&turn.action) + " ").collect();
         let named: BTreeSet<&str> = words(&texts).collect();

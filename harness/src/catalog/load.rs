@@ -76,10 +76,10 @@ impl Catalog {
         Catalog::read_with(files, print)
     }
 
-    /// The same of catalogs in which objects are files: a command is a problem.
+    /// Our catalog, with catalogs laid over it whose controls have their objects in files: a command is a problem.
     ///
     /// # Errors
-    /// As above.
+    /// As [`Catalog::load_with`].
     pub fn load<'a>(catalogs: impl IntoIterator<Item = &'a Path>) -> Result<Catalog, Problems> {
         Catalog::load_with(catalogs, NOTHING_RUNS)
     }
@@ -87,7 +87,7 @@ impl Catalog {
     /// The catalog that these files are, in which objects are files.
     ///
     /// # Errors
-    /// As above.
+    /// As [`Catalog::load_with`].
     pub fn read(files: Files) -> Result<Catalog, Problems> {
         Catalog::read_with(files, NOTHING_RUNS)
     }

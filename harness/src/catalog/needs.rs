@@ -18,7 +18,7 @@ use crate::model::{
 pub struct Lacks {
     /// As sentences name it: `embedded clusters`.
     pub who: String,
-    /// The same as whose lack it is: `embedded clusters lack`.
+    /// As sentences say that they lack something: `embedded clusters lack`.
     pub said: String,
     /// What is not there.
     pub needs: BTreeSet<Need>,
@@ -76,8 +76,8 @@ impl Entry {
         self.turns.iter().flat_map(|turn| self.target.awaited(&turn.action))
     }
 
-    /// The control of which its permits prove something in a pod that they are lent, and the namespace of that: it must act
-    /// there. Authorization goes by roles, wherever they are held.
+    /// Of a scenario whose permits are lent a pod: the control that the permits are to prove something about, and the
+    /// namespace of that pod, in which the control must act. Authorization goes by roles, wherever they are held.
     pub fn lent_place(&self) -> Option<(&ControlEntry, &str)> {
         let mut admissions = self.turns.iter().filter_map(|turn| match &turn.expected {
             Expectation::Blocked(blocked, _) if !is_by_rights(blocked) => {

@@ -278,7 +278,7 @@ impl HeldRole {
         })
     }
 
-    /// The same rules as a Role in a namespace.
+    /// A Role of the same name in a namespace, with these rules.
     fn within(&self, namespace: &str, rules: &[Rule]) -> Value {
         json!({
             "apiVersion": format!("{RBAC}/v1"),

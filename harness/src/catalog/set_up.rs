@@ -59,7 +59,7 @@ pub struct SetUp {
     pub kubelet: Option<Value>,
     /// The labels of DaemonSets of the cluster's own that are kept from every node.
     pub stopped: Option<String>,
-    /// What something of the reader's serves in the place of where no pod runs: Deployments, and the Services that lead to them.
+    /// What the reader's own server stands in for where no pod runs: Deployments, and the Services that lead to them.
     pub served: BTreeSet<String>,
 }
 

@@ -1,5 +1,5 @@
-//! The reports that arguments ask for although they cannot be parsed: those of an earlier run must not be taken for what comes of
-//! these.
+//! Which report files were asked for by arguments that cannot be parsed. They are overwritten, so that nobody takes an
+//! earlier run's report for this one's.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -18,10 +18,10 @@ use crate::run::Manner;
 
 const EXAMPLES: &str = "\
 Examples:
-  brinell --scenario exec-interactive               one scenario on a hardened kind cluster
+  brinell --scenario exec-interactive               one scenario on a hardened cluster
   brinell --profile open --scenario 'exec-*'        the same attacks where nothing stops them
   brinell --tag mitre/T1609 --junit junit.xml       every scenario of a technique, with a report
-  brinell --context staging                         a cluster that is there, as it is found
+  brinell --context staging                         an existing cluster, as it is found
   brinell --list                                    what there is
   brinell explain exec-interactive                  what a scenario does and why
   brinell prove --cluster embedded                  the proof that scenarios can fail
@@ -54,7 +54,7 @@ Examples:
   brinell upgrade --from 1.34 --to 1.37 --catalog hardening --profile payments --results upgrade";
 
 const REHEARSAL: &str = "\
-What decides on the cluster that is there is read, never changed: roles and bindings, admission policies with their bindings
+What decides on the existing cluster is read, never changed: roles and bindings, admission policies with their bindings
 and parameters, namespaces' labels, NetworkPolicies, quotas, limit ranges, priority levels and flow schemas. Secrets are not
 read. What could not be captured is told by name. On both clusters brinell's own namespaces are made for the scenarios, and
 removed.
@@ -122,12 +122,13 @@ pub enum Command {
     /// Run on two minor versions of Kubernetes, one after the other, and say what is worse, better or otherwise different
     #[command(after_help = after_help(UPGRADE, |meaning| meaning.comparison))]
     Upgrade(UpgradeArguments),
-    /// Set up what decides on a cluster that is there on one of another minor version, run on both, and say what would change
+    /// Capture what decides on an existing cluster, set it up on another minor version, run on both, and say what would
+    /// change
     #[command(after_help = after_help(REHEARSAL, |meaning| meaning.comparison))]
     Rehearse(Box<RehearseArguments>),
     /// Say when each scenario turned and how long it takes, over many results
     Trend {
-        /// Folders, of which every JSON of a run is read, and files
+        /// Files, and folders in which the JSON of every run is read
         #[arg(required = true)]
         results: Vec<PathBuf>,
         /// How it is shown
@@ -138,7 +139,7 @@ pub enum Command {
     Image {
         /// The archive, as `docker load` and `skopeo copy docker-archive:…` take it; `-` is standard output
         file: PathBuf,
-        /// The brinell that it holds, where it is not the one that runs: a build for the other architecture of your nodes
+        /// Put this brinell into the image instead of the running one, for example a build for the nodes' architecture
         #[arg(long, value_name = "FILE")]
         executable: Option<PathBuf>,
     },
@@ -161,7 +162,7 @@ pub enum Command {
         #[arg(long, value_name = "X.Y", default_value = crate::cluster::DEFAULT_VERSION)]
         kubernetes_version: String,
     },
-    /// Write first files of your own, which run as they are
+    /// Write a first catalog, control, scenario or persona of your own, which runs as it is
     New(NewArguments),
     /// Print a page of all scenarios of a catalog of yours, in Markdown
     Docs {
@@ -281,10 +282,10 @@ pub struct PlanArguments {
 /// What is run before an upgrade.
 #[derive(Debug, Args)]
 pub struct UpgradeArguments {
-    /// The minor version that is there
+    /// Minor version to upgrade from
     #[arg(long, value_name = "X.Y", help_heading = "Cluster")]
     pub from: String,
-    /// The minor version that comes
+    /// Minor version to upgrade to
     #[arg(long, value_name = "X.Y", help_heading = "Cluster")]
     pub to: String,
     /// Which scenarios, against which profile.
@@ -299,7 +300,7 @@ pub struct UpgradeArguments {
 #[derive(Debug, Args)]
 #[command(mut_arg("cluster", |it| it.hide(true)))]
 pub struct RehearseArguments {
-    /// The minor version that comes
+    /// Minor version of the second cluster
     #[arg(long, value_name = "X.Y", help_heading = "Cluster")]
     pub to: String,
     /// Which scenarios, against which profile.
@@ -311,11 +312,11 @@ pub struct RehearseArguments {
     /// Write what is captured into this folder, which must be empty: a catalog to review, and for --catalog
     #[arg(long, value_name = "DIR", help_heading = "Captured")]
     pub captured: Option<PathBuf>,
-    /// The audit policy of the cluster that is there; without it the audit log is read on neither
+    /// The audit policy of the existing cluster; without it the audit log is read on neither cluster
     #[arg(long, value_name = "FILE", help_heading = "Captured")]
     pub audit_policy: Option<PathBuf>,
     /// The settings of its API server: YAML with `flags` and `files`, as `api-server` of a control has them; without it, what
-    /// rests on them is tried on neither
+    /// rests on them is tried on neither cluster
     #[arg(long, value_name = "FILE", help_heading = "Captured")]
     pub settings: Option<PathBuf>,
     /// How both runs are run.
@@ -374,11 +375,11 @@ pub struct ExistingArguments {
     /// Requests a second at most; 0 is as fast as it answers [default: 20]
     #[arg(long, value_name = "N", help_heading = EXISTING)]
     pub rate: Option<u32>,
-    /// Attacks that may make objects of the whole cluster, or in namespaces that are not brinell's: these objects are
-    /// labelled, and removed by their UID
+    /// Allow attacks that make cluster-wide objects, or objects outside brinell's namespaces; they are labelled and
+    /// removed by UID
     #[arg(long, value_name = "WHAT", help_heading = EXISTING)]
     pub allow: Option<Allowance>,
-    /// The context again, where its name looks like production
+    /// Repeat the context's name to confirm, if it looks like production
     #[arg(
         long,
         value_name = "NAME",
@@ -407,7 +408,7 @@ pub struct RunArguments {
         help_heading = "Scenarios"
     )]
     pub list: Option<ListFormat>,
-    /// YAML of failures that are known, each with who answers for it until when
+    /// YAML file of known failures, each with an owner and an expiry date
     #[arg(long, value_name = "FILE", help_heading = "Results")]
     pub expected: Option<PathBuf>,
     /// Keep the audit log's lines behind each attempt in this folder, which must be empty: a file a scenario, without what
@@ -496,7 +497,8 @@ pub struct Limits {
     /// Scenarios at a time
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: u16,
-    /// Seconds that the scenarios of a run may take altogether [default: 600, of a rehearsal 1800, of a proof 3600]
+    /// Seconds that the scenarios of a run may take altogether
+    /// [default: 600; on an existing cluster and in a rehearsal 1800; in a proof 3600]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=MAX_DEADLINE))]
     pub deadline: Option<u64>,
 }
@@ -519,12 +521,12 @@ pub struct Both {
     /// How many scenarios at a time, and how long.
     #[command(flatten)]
     pub limits: Limits,
-    /// Keep both results in this folder, as X.Y.json; that of a cluster that is there as there.json
+    /// Keep both results in this folder, as X.Y.json; that of an existing cluster as there.json
     #[arg(long, value_name = "DIR", help_heading = "Results")]
     pub results: Option<PathBuf>,
 }
 
-/// What the results of a cluster that is there are called.
+/// What the results of an existing cluster are called.
 pub const THERE: &str = "there";
 
 impl Both {

@@ -102,8 +102,8 @@ impl Access {
         bare
     }
 
-    /// Whether the way to the API server keeps our Audit-ID, by which requests are found in an audit log; `None` where no answer
-    /// tells.
+    /// Whether the way to the API server keeps our Audit-ID, by which requests are found in an audit log; `None` where
+    /// no answer tells.
     pub async fn keeps_id(&self, run: &str) -> Option<bool> {
         let asking = Request::get("/version").header(AUDIT_ID, format!("{run}-way"));
         let response = exchange(&self.admin, asking.body(Vec::new()).ok()?).await.ok()?;
@@ -122,10 +122,10 @@ impl Access {
         self.kubelet_configuration_of(&self.node_name).await
     }
 
-    /// The same of the kubelet of this node.
+    /// The configuration of this node's kubelet.
     ///
     /// # Errors
-    /// As above.
+    /// As [`Access::kubelet_configuration`].
     pub async fn kubelet_configuration_of(&self, node: &str) -> Result<Value, ClusterError> {
         match self.ask_kubelet_of(node, "configz").await?["kubeletconfig"].take() {
             Value::Null => Err(ClusterError::NoKubeletConfiguration),
@@ -179,8 +179,8 @@ const ANSWER: Duration = Duration::from_secs(60);
 pub(super) const CONNECTING: Duration = Duration::from_secs(5);
 
 /// A client that sends each request once, when its turn comes, and waits for a connection and for an answer only so
-/// long. The time is each request's own: one that ran while a connection is idle as well would end the request that was
-/// the first after most of it (measured with kube's `read_timeout`).
+/// long. Each request has this time to itself. A time that also runs while a connection is idle, as kube's
+/// `read_timeout` does, would cut the next request short (measured).
 ///
 /// # Errors
 /// When no client can be made of the configuration.
@@ -188,7 +188,7 @@ pub fn client(config: Config, pace: &Pace) -> Result<Client, kube::Error> {
     telling_client(config, pace, &Refused::default())
 }
 
-/// The same, which tells of each time that it is answered 401.
+/// A client as [`client`] makes it, which tells each time that it is answered 401.
 ///
 /// # Errors
 /// When no client can be made of the configuration.

@@ -43,7 +43,7 @@ pub enum ApplyError {
     },
     /// The cluster does not know the kind.
     #[error(
-        "{file}: this cluster has no {kind}; the CustomResourceDefinition of it belongs into `objects`"
+        "{file}: this cluster has no {kind}; the CustomResourceDefinition of it belongs in `objects`"
     )]
     UnknownKind {
         /// The file.
@@ -159,13 +159,13 @@ impl Applier {
         Ok(Applier { client, stand_in, discovery, values, pull: None, outside: None })
     }
 
-    /// The same on an existing cluster: with credentials for a registry, by which pods of ours get their image, and with
-    /// where it is written down what is made outside of our own namespaces.
+    /// This applier on an existing cluster: with credentials for a registry, by which pods of ours get their image, and
+    /// with where it is written down what is made outside of our own namespaces.
     pub fn visiting(self, pull: Option<PullCredentials>, outside: Arc<Outside>) -> Self {
         Applier { pull, outside: Some(outside), ..self }
     }
 
-    /// The same by another way in to the same cluster.
+    /// This applier by another way in to the same cluster.
     pub fn through(&self, client: Client) -> Self {
         Applier {
             client,
@@ -200,9 +200,9 @@ impl Applier {
         Ok(())
     }
 
-    /// Makes every object, those of one kind that follow each other side by side, where nothing has its name: what is there is never changed. Pods of namespaces that are
-    /// there already have credentials for a registry brought there first. Returns what this cluster refuses, which takes with it
-    /// what is in a namespace that is refused.
+    /// Makes every object, in this order and those of one kind side by side, where nothing has its name: what is there
+    /// is never changed. Pods of namespaces that are there already have credentials for a registry brought there first.
+    /// Returns what this cluster refuses, which takes with it what is in a namespace that is refused.
     ///
     /// # Errors
     /// When a name is taken, and when the API server does not answer.
@@ -544,8 +544,9 @@ fn refused(file: &str, object: &DynamicObject, error: &kube::Error) -> ApplyErro
     }
 }
 
-/// What an API server says of an object without what it calls it at first, `roles.rbac.authorization.k8s.io "a" is forbidden: …`
-/// (`apimachinery/pkg/api/errors/errors.go`): whoever tells it has named it.
+/// What an API server says of an object, without the name that it begins with: of
+/// `roles.rbac.authorization.k8s.io "a" is forbidden: …` (`apimachinery/pkg/api/errors/errors.go`) what follows `is`.
+/// Whoever tells it has named the object.
 fn unnamed(words: &str, name: &str) -> String {
     let named = words.split_once(&format!(" \"{name}\" is "));
     let rest = named.filter(|(kind, _)| !kind.contains(' ')).map(|(_, rest)| rest);

@@ -1,5 +1,5 @@
-//! A request and its answer, and whether the API server itself gave it. The recorder (`examples/record`) has this file among its
-//! own modules, so it uses `model` alone.
+//! A request and its answer, and whether the API server itself gave it. The recorder (`examples/record`) has this file
+//! among its own modules, so it uses `model` alone.
 
 use std::error::Error;
 use std::time::Duration;

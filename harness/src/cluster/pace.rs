@@ -61,8 +61,8 @@ impl Pace {
         tokio::time::sleep_until(at).await;
     }
 
-    /// How long so many requests may wait for their turns that are sent one after the other: each behind all that stands in line
-    /// now, and behind what others send meanwhile.
+    /// How long so many requests may wait for their turns that are sent one after the other: each behind all that
+    /// stands in line now, and behind what others send meanwhile.
     pub fn waiting(&self, requests: u32) -> Duration {
         let Some(gap) = self.gap else { return Duration::ZERO };
         let turns = lock(&self.turns);

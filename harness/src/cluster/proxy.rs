@@ -31,9 +31,9 @@ pub struct ProxyError {
     proxy: String,
 }
 
-/// The proxy that leads to a cluster, as kubectl finds it: the cluster's own `proxy-url`, or else the one of `HTTPS_PROXY` where
-/// `NO_PROXY` does not name the cluster. Of the two, the environment's never leads to this machine itself, as with Go. kube is
-/// kept from looking itself.
+/// The proxy that leads to a cluster, as kubectl finds it: the cluster's own `proxy-url`, or else the one of
+/// `HTTPS_PROXY` where `NO_PROXY` does not name the cluster. Of the two, the environment's never leads to this machine
+/// itself, as with Go. kube is kept from looking itself.
 pub(super) fn take(
     cluster: &mut Cluster,
     variable: impl Fn(&str) -> Option<String>,

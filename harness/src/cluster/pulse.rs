@@ -1,12 +1,13 @@
 //! Which process of the API server answers, whether one does, and whether it is still the only one.
 //!
 //! One watch stays open. It ends with the process that answers it, so that whatever was answered while it was open was
-//! answered by one process. This holds where each API server has an address of its own: behind a load balancer another
-//! server may answer the next request, and each attempt has a connection of its own (`connection.rs`). Nothing else shows it as cheaply on every version: a lease keeps its holder when
-//! its server restarts, and `/metrics`, which holds the start time, takes a tenth of a second to read.
+//! answered by one process. This holds where each API server has an address of its own. Behind a load balancer another
+//! server may answer the next request; there each attempt has a connection of its own (`connection.rs`). Nothing else
+//! shows it as cheaply on every version: a lease keeps its holder when its server restarts, and `/metrics`, which holds
+//! the start time, takes a tenth of a second to read.
 //!
-//! What is watched are the leases in kube-system, so that an API server that joins behind the address shows itself. Those of others
-//! are among them: where no API server has one, they keep the watch from being silent.
+//! What is watched are the leases in kube-system, so that an API server that joins behind the address shows itself. The
+//! leases of controllers are among them: where no API server has one, they keep the watch from being silent.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,8 +28,8 @@ use crate::poll;
 /// The label of the leases in kube-system of which each API server has one (KEP-1965).
 pub(super) const API_SERVERS: &str = "apiserver.kubernetes.io/identity=kube-apiserver";
 
-/// An API server renews its lease each ten seconds, and whoever leads among Kubernetes' controllers each two, so that the watch is
-/// never quiet for long.
+/// An API server renews its lease each ten seconds, and whoever leads among Kubernetes' controllers each two, so that
+/// the watch is never quiet for long.
 const WATCH: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases\
                      ?watch=true&resourceVersion=0&timeoutSeconds=86400";
 
@@ -70,8 +71,8 @@ impl Pulse {
         Pulse::watching(client, None)
     }
 
-    /// Watches the only API server of a cluster, which has the lease of this name: another one that joins may answer at the same
-    /// address.
+    /// Watches the only API server of a cluster, which has the lease of this name: another one that joins may answer at
+    /// the same address.
     pub fn of_only(client: Client, lease: String) -> Pulse {
         Pulse::watching(client, Some(lease))
     }

@@ -93,7 +93,8 @@ impl RunFolder {
         Ok(path)
     }
 
-    /// Writes a file that only its owner can read, whole or not at all, and lasting: what was made is found by it, whatever comes.
+    /// Writes a file that only its owner can read, whole or not at all, and lasting: what was made is found by it,
+    /// whatever comes.
     pub fn write_down(&self, name: &str, content: &[u8]) -> io::Result<()> {
         let part = self.write(&format!("{name}.part"), content)?;
         File::open(&part)?.sync_all()?;

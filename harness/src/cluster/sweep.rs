@@ -78,8 +78,9 @@ impl fmt::Display for Removed {
     }
 }
 
-/// Removes everything that a run left outside its folder, and then the folder; an existing cluster is asked at this pace. An embedded cluster has left nothing
-/// with an engine, and its programs should have ended with the run, which is checked.
+/// Removes everything that a run left outside its folder, and then the folder. An existing cluster is asked at this
+/// pace. An embedded cluster has left nothing with an engine, and its programs should have ended with the run, which is
+/// checked.
 ///
 /// # Errors
 /// When the engine, the existing cluster or the folder cannot be cleared, or a process of the run cannot be ended.

@@ -12,7 +12,8 @@ use super::conduct::refusal;
 pub struct Kept(IntoIter<ReportFile>);
 
 impl Kept {
-    /// Opens both before anything else is asked: what an earlier check left in them must not be taken for what comes of this one.
+    /// Opens both before anything else is asked: what an earlier check left in them must not be taken for what comes of
+    /// this one.
     pub fn open(both: &Both, names: [&str; 2]) -> Result<Kept, Error> {
         if let Some(folder) = &both.results {
             let unopened = |cause| ReportError::Open { path: folder.clone(), cause };

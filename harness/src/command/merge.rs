@@ -27,9 +27,9 @@ pub fn merge(arguments: &MergeArguments) -> Result<ExitCode, Error> {
     Ok(ExitCode::of(&merged, false))
 }
 
-/// The runs of a file; of one that is not there or holds none, a run that did not begin, so that the others are not lost with it.
-/// A run that had not begun has no id: it is known by its file, and by each that it was merged into, so that two which two jobs
-/// call alike stay two.
+/// The runs of a file; of one that is not there or holds none, a run that did not begin, so that the others are not
+/// lost with it. A run that had not begun has no id: it is known by its file, and by each that it was merged into, so
+/// that two which two jobs call alike stay two.
 fn of_file(path: &Path) -> Result<Vec<Results>, Error> {
     let results = match read(path, Results::read) {
         Err(error @ (Error::Unreadable { .. } | Error::NoResults { .. })) => {

@@ -59,7 +59,7 @@ fn catalog(catalogs: &Catalogs) -> Result<Catalog, Error> {
     Ok(Catalog::load_with(catalogs.folders.iter().map(PathBuf::as_path), &print)?)
 }
 
-/// How a command ended that writes reports. They say what is wrong as well.
+/// Hands on how a command ended; an error is written into the reports too.
 pub fn reported(answered: Result<ExitCode, Error>, output: &Output) -> Result<ExitCode, Error> {
     answered.inspect_err(|error| refuse(output, &error.to_string()))
 }

@@ -32,8 +32,8 @@ const UNKNOWN: &str = "the API server's settings, which nobody handed in: --sett
 const REVIEWS: &str =
     "a review reads all that a cluster has, of which only what decides is captured";
 
-/// Runs on the cluster that is there and on one of the other version with what decides on it, and says what is worse, better or
-/// otherwise different there.
+/// Runs on the cluster that is there and on one of the other version with what decides on it, and says what is worse,
+/// better or otherwise different there.
 pub async fn rehearse(arguments: RehearseArguments) -> Result<ExitCode, Error> {
     let mut kept = Kept::open(&arguments.both, [THERE, &arguments.to])?;
     let ended = on_both(arguments, &mut kept).await;
@@ -193,8 +193,8 @@ impl Rehearsed<'_> {
         Errand { selection: &self.arguments.selection, called, left_out, manner }
     }
 
-    /// Why scenarios are tried on neither cluster, by their ids: an embedded one lacks what they need, or what refuses there was not
-    /// captured.
+    /// Why scenarios are tried on neither cluster, by their ids: an embedded one lacks what they need, or what refuses
+    /// there was not captured.
     fn beyond(
         &self,
         reached: &Reached,
@@ -319,8 +319,8 @@ fn of_ours(profile: &ProfileEntry) -> Vec<(&Planned, BTreeMap<String, Value>)> {
     profile.controls.iter().filter(is_ours).map(|it| (it, webhooks(it))).collect()
 }
 
-/// What is set up on the second cluster: what was captured, and controls of ours that serve it. Nothing of them is asked: that
-/// they act is for the scenarios to find.
+/// What is set up on the second cluster: what was captured, and controls of ours that serve it. Nothing of them is
+/// asked: that they act is for the scenarios to find.
 fn set_up(
     captured: &Captured,
     ours: &[&Planned],
@@ -357,8 +357,8 @@ async fn for_other(profile: &ProfileEntry, existing: &Existing) -> Result<Profil
 /// The mode of what its owner alone may look into.
 const OWNER: u32 = 0o700;
 
-/// Makes the folder of what is captured for its owner alone, where it is not there. What is in one already is never mixed with
-/// it, and nobody else may look into it.
+/// Makes the folder of what is captured for its owner alone, where it is not there. What is in one already is never
+/// mixed with it, and nobody else may look into it.
 fn see_empty(folder: Option<&Path>) -> Result<(), Error> {
     let Some(folder) = folder else { return Ok(()) };
     let unwritten = |cause| Error::Unwritten { path: folder.to_owned(), cause };

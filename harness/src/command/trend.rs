@@ -10,8 +10,8 @@ use brinell::trend::{Runs, Trend};
 use super::report::read;
 use super::{Error, complain, print};
 
-/// Reads all results, and says when each scenario turned. In a folder there may be files that are none: each is told, and left
-/// out.
+/// Reads all results, and says when each scenario turned. In a folder there may be files that are none: each is told,
+/// and left out.
 pub fn trend(paths: &[PathBuf], shown: Shown) -> Result<ExitCode, Error> {
     let mut runs = Runs::default();
     for path in paths {

@@ -1,4 +1,5 @@
-//! The check before an upgrade: the same scenarios and profile on two minor versions of Kubernetes, and what is different then.
+//! The check before an upgrade: the same scenarios and profile on two minor versions of Kubernetes, and what is
+//! different then.
 
 use brinell::catalog::{Catalog, Entry, ProfileEntry};
 use brinell::cli::UpgradeArguments;

@@ -113,8 +113,8 @@ fn names_log(profile: &ProfileEntry) -> bool {
     profile.profile.audit.as_ref().is_some_and(AuditSource::is_there)
 }
 
-/// What a run of this id may have left in the namespaces that its profile gives, as rights to delete it, and how the cluster is
-/// found.
+/// What a run of this id may have left in the namespaces that its profile gives, as rights to delete it, and how the
+/// cluster is found.
 pub fn left(
     catalog: &Catalog,
     profile: &str,
@@ -338,8 +338,8 @@ pub async fn begin(
     Ok(Duration::ZERO)
 }
 
-/// Removes what ended runs have left in namespaces that are given, where two runs cannot be. What does not go is told: whether it is
-/// in the way is seen when something is made there.
+/// Removes what ended runs have left in namespaces that are given, where two runs cannot be. What does not go is told:
+/// whether it is in the way is seen when something is made there.
 async fn swept(existing: &Existing) -> String {
     match existing.sweep_ended().await {
         Ok(swept) if swept.is_empty() => "nothing was left".to_owned(),

@@ -43,8 +43,8 @@ fn json(evidence: &Evidence) -> String {
     serde_json::to_string(evidence).unwrap_or_default()
 }
 
-/// Every value by its place, both without what is of their run alone. Each text is masked by itself: within JSON a line break is
-/// written with a letter, behind which no word begins.
+/// Every value by its place, both without what is of their run alone. Each text is masked by itself: within JSON a line
+/// break is written with a letter, behind which no word begins.
 fn leaves(json: &str, mask: &Mask) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let value: Value = serde_json::from_str(json).unwrap_or_default();

@@ -32,7 +32,7 @@ impl Mask {
         Mask(Regex::new(&format!("(?-u){own}{any}")).expect("an expression of ours"))
     }
 
-    /// The same text with a word for each thing that is of this run alone.
+    /// A text with a word in the place of each thing that is of this run alone.
     pub(super) fn text(&self, text: &str) -> String {
         self.0.replace_all(text, word).into_owned()
     }

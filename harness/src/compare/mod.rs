@@ -181,7 +181,7 @@ impl Weight {
     }
 }
 
-/// The verdict, of which it depends what is worse.
+/// The verdict, on which it depends what is worse.
 const VERDICT: &str = "verdict";
 
 /// What an attempt's verdict rests on.
@@ -319,8 +319,8 @@ fn told((before, after): Both<'_>, manner: &Manner<'_>) -> Vec<Change> {
     changes
 }
 
-/// The attempts that passed and of which none was made now: something was seen that is not seen any more, whatever became of the
-/// scenario. Where it is skipped its verdict says how that weighs.
+/// The attempts that passed and of which none was made now: something was seen that is not seen any more, whatever
+/// became of the scenario. Where it is skipped its verdict says how that weighs.
 fn lost((before, after): Both<'_>, manner: &Manner<'_>) -> Option<Change> {
     let (was, is) = (before?, after?);
     let passed = was.attempts.iter().filter(|it| it.judgement.verdict == Verdict::Passed).count();

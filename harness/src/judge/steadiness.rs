@@ -16,7 +16,7 @@ pub(super) fn cause(steadiness: Steadiness) -> Option<&'static str> {
     }
 }
 
-/// The same of one attempt, with what was seen instead.
+/// Why a refusal of one attempt by authorization may be one that everybody gets, with what was seen instead.
 pub(super) fn asleep(unseen: &str) -> String {
     format!(
         "the API server that answered was not seen awake, and one that starts refuses everybody: {unseen}"

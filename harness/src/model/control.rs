@@ -122,9 +122,9 @@ impl WebhookServer {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ServedBy {
-    /// A program with its arguments, run without a shell in the control's folder. It must listen on 127.0.0.1 at `${port}`, and
-    /// finds `tls.crt` and `tls.key`, which are `${cert}` and `${key}`, in the folder `${certificates}`. KUBECONFIG leads it to the cluster as the
-    /// Deployment's ServiceAccount.
+    /// A program with its arguments, run without a shell in the control's folder. It must listen on 127.0.0.1 at
+    /// `${port}`, and finds `tls.crt` and `tls.key`, which are `${cert}` and `${key}`, in the folder `${certificates}`.
+    /// KUBECONFIG leads it to the cluster as the Deployment's ServiceAccount.
     Command(Vec<String>),
     /// Where it listens already: `https://127.0.0.1:8443`.
     Url(String),

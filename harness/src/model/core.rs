@@ -50,7 +50,7 @@ struct Judged {
 }
 
 impl Core {
-    /// The same as results, in which everything else is empty.
+    /// These fields as results, in which everything else is empty.
     pub(super) fn results(self) -> Results {
         let Core { format, run, started, kubernetes, profile, cluster, aborted, .. } = self;
         let scenarios = self.scenarios.into_iter().map(Scenario::result).collect();

@@ -1,5 +1,5 @@
-//! How results name the cluster that a run was on: `kind (Docker answers)`, `existing (staging)`, and `existing (staging, rehearsed)`
-//! of one of ours with what was captured there.
+//! How results name the cluster that a run was on: `kind (Docker answers)`, `existing (staging)`, and
+//! `existing (staging, rehearsed)` of one of ours with what was captured there.
 
 use super::{MergedRun, Results};
 
@@ -45,8 +45,8 @@ impl Results {
         context.strip_suffix(REHEARSED).or_else(|| context.strip_suffix(')'))
     }
 
-    /// Its runs, each with its number among those on one cluster with one profile, from 1. One that did not begin may have been
-    /// on any: what it would have said is not taken for what another one says.
+    /// Its runs, each with its number among those on one cluster with one profile, from 1. One that did not begin may
+    /// have been on any: what it would have said is not taken for what another one says.
     pub fn numbered(&self) -> Vec<(usize, Results)> {
         let runs = self.split();
         let is_alike = |earlier: &Results, run: &Results| {

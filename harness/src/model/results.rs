@@ -54,7 +54,8 @@ pub struct Results {
     /// The controls that were not as the profile says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unmet: Vec<Unmet>,
-    /// Where the profile's controls are in files of the reader's, in the order of their ids; those that are in none are left out.
+    /// Where the profile's controls are in files of the reader's, in the order of their ids; those that are in none are
+    /// left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub places: Vec<ControlPlace>,
     /// Why the run ended early; `None` when it did not.

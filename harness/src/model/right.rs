@@ -153,7 +153,7 @@ impl Right {
         }
     }
 
-    /// The same right in all namespaces at once.
+    /// This right in all namespaces at once.
     pub fn everywhere(&self) -> Right {
         let is_itself = self.named == self.r#in && self.resource_parts().0 == "namespaces";
         let named = if is_itself { None } else { self.named.clone() };
@@ -193,7 +193,7 @@ impl Right {
         attributes
     }
 
-    /// The same right in one namespace. A request for a namespace itself counts as one in it, with its name
+    /// This right in one namespace. A request for a namespace itself counts as one in it, with its name
     /// (`pkg/endpoints/request/requestinfo.go`).
     pub fn within(&self, namespace: &str) -> Right {
         let is_itself = self.group.is_empty() && self.resource_parts().0 == "namespaces";

@@ -64,7 +64,7 @@ fn findings<'a>(
     result.attempts.iter().flat_map(|attempt| broken(entry, attempt))
 }
 
-/// The same of one attempt.
+/// The control that each finding of one attempt is about, and its reason.
 fn broken<'a>(
     entry: &'a Entry,
     attempt: &'a AttemptResult,

@@ -283,7 +283,8 @@ impl<'a> Lane<'a> {
     }
 
     /// Sees those green again that test the control or were red: what is restored acts late, too. The others were green
-    /// all the time, and are seen again at the end of the proof; so are those that only ask authorizers, as to ask costs most.
+    /// all the time, and are seen again at the end of the proof; so are those that only ask authorizers, as to ask
+    /// costs most.
     async fn see_restored(&self, trial: &Trial<'_>, cells: &[Cell]) -> Result<(), ProofError> {
         let mut entries = self.plan.scenarios.clone();
         let is_seen = |entry: &&Entry, cell: &Cell| {

@@ -115,8 +115,9 @@ pub fn about(entries: &[&Entry]) -> Vec<String> {
     controls.into_iter().map(str::to_owned).collect()
 }
 
-/// Why a weakening is not tried. One that cannot be beside another control would not be in effect. One that none of the chosen scenarios is expected to notice is tried for the sake of
-/// those of which nothing is expected: the user's own.
+/// Why a weakening is not tried: it clashes with another control, or what serves the webhook would not change, or no
+/// scenario that is run is expected to notice it. This last reason does not count where a user's own scenario is run,
+/// of which nothing is expected, unless one that is expected to notice cannot be run here.
 fn why_not(
     plan: &Plan<'_>,
     planned: &Planned,

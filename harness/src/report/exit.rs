@@ -93,7 +93,8 @@ impl ExitCode {
                 proof: "nothing was tried",
                 run_help: "nothing was judged: nothing selected, or everything skipped",
                 proof_help: "nothing was tried",
-                comparison: "nothing is worse, and the two have no scenario in common, or of one run of `upgrade` or `rehearse` nothing was judged",
+                comparison: "nothing is worse, and the two have no scenario in common, or one of the two runs of `upgrade` or `rehearse` \
+                             judged nothing",
             },
             ExitCode::Broken => Meaning {
                 run: "the run ended early (no cluster could be made, or it was lost on the way), a control was not \
@@ -105,20 +106,20 @@ impl ExitCode {
             },
             ExitCode::Inconclusive => Meaning {
                 run: "a scenario is inconclusive (with `--require-all` a skipped one too)",
-                proof: "a weakening went wrong (with `--require-all` also one that was skipped, or of which not all \
-                        were asked)",
+                proof: "a weakening went wrong (with `--require-all` also one that was skipped, or one for which not \
+                        every expected scenario was run)",
                 run_help: "a scenario is inconclusive",
                 proof_help: "a weakening went wrong: something else than the expected came of it; with --require-all \
                              also one that was\n\
-                             skipped, or of which not everybody was asked who is expected to notice",
+                             skipped, or one for which not every expected scenario was run",
                 comparison: "by `upgrade` and `rehearse`: a scenario is inconclusive on the version of `--to`; by `rehearse` \
                              also where one was tried on the first cluster and not there",
             },
             ExitCode::Panicked => Meaning::same("a panic"),
             ExitCode::Interrupted => Meaning::same("SIGINT"),
             ExitCode::Terminated => Meaning {
-                comparison: "SIGTERM, or while a run goes on the end of the terminal",
-                ..Meaning::same("SIGTERM, or the end of the terminal")
+                comparison: "SIGTERM, or the terminal was closed during a run",
+                ..Meaning::same("SIGTERM, or the terminal was closed")
             },
         }
     }

@@ -67,8 +67,8 @@ fn plain(text: &str) -> String {
     escaped
 }
 
-/// Text that is no HTML, within which Markdown means nothing. It calls nobody and links nowhere, which platforms make of a bare
-/// `@`, `#` or `https://` (<https://github.github.com/gfm/#autolinks-extension->).
+/// Text that is no HTML, within which Markdown means nothing. It calls nobody and links nowhere, which platforms make
+/// of a bare `@`, `#` or `https://` (<https://github.github.com/gfm/#autolinks-extension->).
 fn in_html(text: &str) -> String {
     let mut escaped = String::new();
     for letter in visible(text).chars() {

@@ -111,7 +111,8 @@ pub enum ReportError {
     Print(io::Error),
 }
 
-/// Gathers the results of a session, shows them while they come, and writes them down when they are judged, and again at the end.
+/// Gathers the results of a session, shows them while they come, and writes them down when they are judged, and again
+/// at the end.
 pub struct Reporter<W: Write + Send + 'static = Stdout> {
     results: Results,
     terminal: Terminal<W>,
@@ -128,12 +129,12 @@ impl<W: Write + Send + 'static> Reporter<W> {
         Reporter { results, terminal, files, waivers, lines: None, error: None }
     }
 
-    /// The same, which keeps the lines of the audit log.
+    /// This reporter, which keeps the lines of the audit log too.
     pub fn keeping(self, lines: Option<KeptLines>) -> Self {
         Reporter { lines, ..self }
     }
 
-    /// The same, with failures that somebody answers for.
+    /// This reporter, with failures that somebody answers for.
     pub fn waiving(self, waivers: Vec<WaiverEntry>) -> Self {
         Reporter { waivers, ..self }
     }

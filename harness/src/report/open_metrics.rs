@@ -149,8 +149,8 @@ fn families(runs: &[Run]) -> Vec<Family> {
     ]
 }
 
-/// The labels that tell a run from others, and more. A number where cluster and profile do not: the run's id would make another
-/// series of each run.
+/// The labels that tell a run from others, and more. A number where cluster and profile do not: the run's id would make
+/// another series of each run.
 fn of<const N: usize>(run: &Run, more: [(&'static str, &String); N]) -> Labels {
     let number = (run.number > 1).then(|| run.number.to_string());
     let own = [("cluster", run.results.place()), ("profile", run.results.profile.as_str())];

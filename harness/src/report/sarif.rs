@@ -54,8 +54,8 @@ fn run(number: usize, results: &Results) -> Value {
     })
 }
 
-/// `kind hardened/97a0a8`. Code scanning tells runs apart by what stands before the last slash, and takes a later one of the same
-/// for what has become of an earlier one.
+/// `kind hardened/97a0a8`. Code scanning tells runs apart by what stands before the last slash, and takes a later one
+/// of the same for what has become of an earlier one.
 fn id(number: usize, results: &Results) -> String {
     let number = if number > 1 { format!(" {number}") } else { String::new() };
     // A run must not take the place of a proof, nor a proof that of a run.

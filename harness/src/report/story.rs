@@ -1,5 +1,5 @@
-//! A scenario as a person is told of it, and the list of all of them. Everything that is said is in the catalog: the reader's own
-//! scenarios are told in the same way.
+//! A scenario as a person is told of it, and the list of all of them. Everything that is said is in the catalog: the
+//! reader's own scenarios are told in the same way.
 
 use std::collections::{BTreeMap, BTreeSet};
 

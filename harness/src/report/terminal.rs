@@ -346,8 +346,8 @@ fn end(results: &Results, summary: &Summary) -> String {
 /// How many scenarios are named at the end.
 const NAMED: usize = 12;
 
-/// Which scenarios did not pass, and how to look at the first of them; empty where all did. How the run was started is known to
-/// whoever did.
+/// Which scenarios did not pass, and how to look at the first of them; empty where all did. How the run was started is
+/// known to whoever did.
 fn closer(results: &Results) -> String {
     let verdicts = [Verdict::Failed, Verdict::Inconclusive];
     let ids = |verdict: Verdict| -> Vec<&str> {

@@ -31,7 +31,8 @@ pub async fn execute(
     futures::stream::iter(running).buffer_unordered(jobs).collect::<()>().await;
 }
 
-/// The same where the log is late: everything is sent first, then the log is waited for once, and then all is judged.
+/// Runs the plan's scenarios where the log is late: everything is sent first, then the log is waited for once, and then
+/// all is judged.
 pub async fn execute_late(
     plan: &Plan<'_>,
     stage: &Stage,

@@ -128,8 +128,8 @@ async fn keep_lines(
     }
 }
 
-/// Makes what scenarios act on, on an existing cluster, and runs the plan's scenarios there. Whatever becomes of it, the caller
-/// tidies up.
+/// Makes what scenarios act on, on an existing cluster, and runs the plan's scenarios there. Whatever becomes of it,
+/// the caller tidies up.
 pub async fn visit(
     plan: &mut Plan<'_>,
     grounded: &Grounded,

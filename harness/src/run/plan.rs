@@ -141,7 +141,8 @@ impl<'a> Plan<'a> {
         self.scenarios.iter().any(|entry| entry.looks_at_large())
     }
 
-    /// Whatever may be a name in what is tried or asked, and as whom, and in every object but those that are made for personas.
+    /// Whatever may be a name in what is tried or asked, and as whom, and in every object but those that are made for
+    /// personas.
     fn named(&self) -> BTreeSet<String> {
         let actions = self.turns().map(|turn| &turn.action);
         let actions = actions.chain(self.questions().map(|question| &question.ready.r#do));
@@ -233,7 +234,7 @@ impl<'a> Plan<'a> {
         settings(self.controls.iter().map(|planned| &planned.set_up), values)
     }
 
-    /// The same, with one control set up otherwise.
+    /// The API server's and the kubelet's settings of all controls together, with one control set up otherwise.
     pub fn settings_with(&self, values: &Values, id: &str, set_up: &SetUp) -> Settings {
         let others = self.controls.iter().filter(|planned| planned.control.id != id);
         settings(others.map(|planned| &planned.set_up).chain([set_up]), values)

@@ -15,11 +15,11 @@ use crate::judge::attribute;
 use crate::model::{Action, Answer, Decision, Response, Role, Unmade, Webhook};
 use crate::text::api_words;
 
-/// No attempt takes longer that is asked for once: the longest waits for a controller and a stream.
+/// How long an attempt may take that asks about one thing. The longest waits for a controller and a stream.
 const ATTEMPT: Duration = Duration::from_secs(90);
 
-/// How long an action may take; `None` where it asks about all that is there, each question when its turn comes: the run's
-/// deadline ends it.
+/// How long an action may take. `None` where it asks about all that is there: each of its questions waits for its turn,
+/// and only the run's deadline ends it.
 fn limit(action: &Action) -> Option<Duration> {
     (!action.is_at_large()).then_some(ATTEMPT)
 }

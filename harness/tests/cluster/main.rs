@@ -50,8 +50,9 @@ fn supervise() -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// The first trial of each group, then the second of each, and so on. A group is what has the same first three parts of its
-/// name. Its trials look at one run, or have one cluster one after the other: side by side they would only wait for each other.
+/// The first trial of each group, then the second of each, and so on. A group is what has the same first three parts of
+/// its name. Its trials look at one run, or have one cluster one after the other: side by side they would only wait for
+/// each other.
 fn by_turns(trials: Vec<Trial>) -> Vec<Trial> {
     let mut turns: HashMap<String, usize> = HashMap::new();
     let mut placed: Vec<(usize, Trial)> = Vec::new();

@@ -1,5 +1,5 @@
-//! Real servers between brinell and a cluster, in containers that end with their test. They use this machine's network, so that
-//! they reach what listens on its loopback, and listen nowhere else, or that of a node.
+//! Real servers between brinell and a cluster, in containers that end with their test. They use this machine's network,
+//! so that they reach what listens on its loopback, and listen nowhere else, or that of a node.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
@@ -155,8 +155,8 @@ fn start(
     Server { address, container }
 }
 
-/// A test on kind clusters that needs these servers too. It panics where something is not as it should be, and is ignored where one
-/// is missing, but in CI.
+/// A test on kind clusters that needs these servers too. It panics where something is not as it should be, and is
+/// ignored where one is missing, but in CI.
 pub fn trial(
     name: &str,
     programs: &'static [Program],

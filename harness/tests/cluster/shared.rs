@@ -52,8 +52,8 @@ pub async fn objects(client: &Client, restless: &[&str]) -> BTreeMap<String, Val
 /// How long nothing may change on a cluster that has come to rest.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// Every object of a cluster that has come to rest. Its controllers follow what is made, and no event says that the last of them has
-/// done so.
+/// Every object of a cluster that has come to rest. Its controllers follow what is made, and no event says that the
+/// last of them has done so.
 pub fn settled(objects: impl Fn() -> BTreeMap<String, Value>) -> BTreeMap<String, Value> {
     let mut seen = objects();
     loop {

@@ -1,5 +1,5 @@
-//! A webhook server of the reader's: by its image on kind, by a command or where it listens already on an embedded cluster. It
-//! is this executable, told to serve.
+//! A webhook server of the reader's: by its image on kind, by a command or where it listens already on an embedded
+//! cluster. It is this executable, told to serve.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! Results beside each other: two that runs on embedded clusters wrote, one after the other, with nothing changed between them.
+//! Results beside each other: two that runs on embedded clusters wrote, one after the other, with nothing changed
+//! between them.
 
 use std::fs;
 use std::path::Path;

@@ -26,7 +26,7 @@ impl Theirs {
         Theirs::behind(true, answer)
     }
 
-    /// The same behind something that keeps the Audit-ID of requests or drops it.
+    /// An API server with these answers, behind something that keeps the Audit-ID of requests or drops it.
     fn behind(
         keeps_id: bool,
         mut answer: impl FnMut(&str) -> (u16, Value) + Send + 'static,
@@ -65,7 +65,7 @@ impl Theirs {
         folder
     }
 
-    /// The same of a run that made a pod in a namespace that is given.
+    /// The folder of a run that made a pod in a namespace that is given.
     fn left_a_pod(&self) -> PathBuf {
         let folder = self.left(&self.mark("u").replace("false", "true"));
         fs::write(folder.join("outside"), "\n/api/v1/namespaces/app/pods\n").expect("written");

@@ -1,4 +1,5 @@
-//! What needs no cluster: the catalog, the corpus of recorded exchanges, the command as a user types it, what is generated, and the house itself.
+//! What needs no cluster: the catalog, the corpus of recorded exchanges, the command as a user types it, what is
+//! generated, and the house itself.
 
 mod catalog;
 mod command_line;

@@ -220,13 +220,15 @@ fn untold(rules: &[&Value]) -> Option<Flaw> {
     (!untold.is_empty()).then(|| flaw("Policy", "rules", is, follows))
 }
 
-/// Whether a rule is for some of those who ask, or for some of what they ask. A call that is refused for its credentials has no
-/// user, and no rule about groups matches it (`ruleMatches` in `k8s.io/apiserver/pkg/audit/policy/checker.go`, 1.34 to 1.37).
+/// Whether a rule is for some of those who ask, or for some of what they ask. A call that is refused for its
+/// credentials has no user, and no rule about groups matches it (`ruleMatches` in
+/// `k8s.io/apiserver/pkg/audit/policy/checker.go`, 1.34 to 1.37).
 fn is_limited(rule: &Value) -> bool {
     is_narrow(rule) || texts(&rule["userGroups"]).count() > 0
 }
 
-/// The same of a rule that leaves out others than such a call: whoever comes in is in one of these two groups.
+/// Whether a rule leaves out some of what is asked, or somebody who was authenticated or is anonymous. Everybody who
+/// comes in is in one of these two groups: a rule for both leaves out only a call that is refused for its credentials.
 fn is_narrow(rule: &Value) -> bool {
     let names = |group: &str| texts(&rule["userGroups"]).any(|named| named == group);
     let is_for_all = names("system:authenticated") && names("system:unauthenticated");

@@ -76,8 +76,8 @@ fn at_line(text: &[u8]) -> Option<LogFormat> {
     }
 }
 
-/// Whether a node may be called so (a DNS subdomain). `aws logs tail --format short` prints the time there, and an order of its
-/// own.
+/// Whether a node may be called so (a DNS subdomain). `aws logs tail --format short` prints the time there, and an
+/// order of its own.
 fn is_node(word: &[u8]) -> bool {
     let is_usual = |it: &u8| it.is_ascii_lowercase() || it.is_ascii_digit() || b"-.".contains(it);
     word.iter().all(is_usual)

@@ -132,8 +132,8 @@ impl Check<'_> {
         }
     }
 
-    /// A scenario of the reader's that has the place of one of ours must test what ours did. It is told of their file: ours is
-    /// nothing that they could change.
+    /// A scenario of the reader's that has the place of one of ours must test what ours did. It is told of their file:
+    /// ours is nothing that they could change.
     fn takes_the_place(&mut self, scenario: &Parsed<Scenario>, entry: &ControlEntry) {
         if scenario.says.controls().contains(entry.id.as_str()) {
             return;

@@ -42,7 +42,8 @@ impl Check<'_> {
         }
     }
 
-    /// What an attach asks for and its container has not: kubectl leaves it away, and a kubelet answers with nothing (measured).
+    /// What an attach asks for and its container has not: kubectl leaves it away, and a kubelet answers with nothing
+    /// (measured).
     fn streams(&mut self, attach: &Attach, container: &Value, pointer: &str) {
         let name = container["name"].as_str().unwrap_or_default();
         for (asked, key, what) in

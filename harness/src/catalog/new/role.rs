@@ -198,7 +198,7 @@ impl Bound<'_> {
         Some(json!({"request": {"method": method, "path": path}}))
     }
 
-    /// The same as a question to the authorizer, which needs nothing to be there.
+    /// A question to the authorizer about what is granted, which needs nothing to be there.
     fn question(&self, granted: &Granted) -> Value {
         let mut right = json!({"verb": granted.verb, "resource": granted.resource.full_name()});
         if !granted.resource.group.is_empty() {
@@ -471,7 +471,7 @@ impl Bound<'_> {
         })
     }
 
-    /// The same rights in the whole cluster.
+    /// The role's rights in the whole cluster: a ClusterRole and its binding.
     fn everywhere(&self) -> Vec<Value> {
         let name = format!("{}-everywhere", self.name);
         let role = json!({

@@ -198,7 +198,7 @@ impl Resource {
         object
     }
 
-    /// The same with something laid over it.
+    /// The least object of it, with something laid over it.
     pub(super) fn object_with(&self, name: &str, over: &Value) -> Value {
         let mut object = self.object(name);
         lay_over(&mut object, over);

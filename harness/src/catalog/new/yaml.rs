@@ -27,7 +27,7 @@ pub(super) fn fields(object: &Value) -> Vec<String> {
     sorted(object).map(|(key, value)| format!("{}: {}", text(key), flow(value))).collect()
 }
 
-/// The same with each part of a field that has some in a line of its own.
+/// The fields of an object, those that have parts with each part in a line of its own.
 pub(super) fn block(object: &Value) -> Vec<String> {
     let field = |(key, value): (&String, &Value)| match value {
         Value::Array(items) if !items.is_empty() => {

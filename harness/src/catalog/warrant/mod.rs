@@ -79,12 +79,12 @@ fn rights(verbs: &[&str], group: &str, resource: &str) -> Vec<Right> {
     verbs.iter().map(right).collect()
 }
 
-/// The same on one object.
+/// These rights on one object.
 fn named(rights: Vec<Right>, name: &str) -> Vec<Right> {
     rights.into_iter().map(|right| Right { named: Some(name.to_owned()), ..right }).collect()
 }
 
-/// The same in one namespace.
+/// These rights in one namespace.
 fn within(rights: Vec<Right>, namespace: &str) -> Vec<Right> {
     rights.into_iter().map(|right| right.within(namespace)).collect()
 }
@@ -121,7 +121,7 @@ impl Grounded {
         }
     }
 
-    /// The same with what it takes to find and remove, one by one, what is made outside of namespaces of our own.
+    /// These claims, and what it takes to find and remove, one by one, what is made outside of namespaces of our own.
     fn with_removal(&self, mut claims: BTreeSet<Claim>) -> BTreeSet<Claim> {
         let is_kept = |right: &Right| {
             let is_made = ["create", "delete"].contains(&right.verb.as_str());

@@ -1,5 +1,6 @@
-//! What making an object takes. RBAC lets nobody make a role that holds more than they do, nor bind one, unless they may
-//! `escalate` or `bind` (<https://kubernetes.io/docs/reference/access-authn-authz/rbac/#privilege-escalation-prevention-and-bootstrapping>).
+//! What making an object takes. RBAC lets nobody make a role that holds more than they do, nor bind one, unless they
+//! may `escalate` or `bind`
+//! (<https://kubernetes.io/docs/reference/access-authn-authz/rbac/#privilege-escalation-prevention-and-bootstrapping>).
 
 use kube::core::{ApiResource, GroupVersionKind, TypeMeta};
 use serde_json::Value;

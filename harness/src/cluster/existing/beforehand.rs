@@ -13,8 +13,8 @@ use crate::catalog::{Document, Entry, Grounded, Values};
 use crate::cluster::{Applier, Refusals};
 
 impl Existing {
-    /// Why scenarios fall away whose personas act as controllers that are not there, or whose permits are lent a pod where their
-    /// control does not act, by their ids.
+    /// Why scenarios fall away whose personas act as controllers that are not there, or whose permits are lent a pod
+    /// where their control does not act, by their ids.
     ///
     /// # Errors
     /// When the cluster does not answer.

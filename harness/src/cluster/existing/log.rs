@@ -27,8 +27,8 @@ const WITHOUT_ID: &str = "the way to the API server does not keep our Audit-ID (
                           requests are found in it";
 
 impl Existing {
-    /// Reads the cluster's log from now on. Returns why it is of no use, where it is of none: then nothing is known of
-    /// it, and what needs it is skipped.
+    /// Reads the cluster's log from now on. Returns why it is of no use, if it is of none: then nothing is known of it,
+    /// and what needs it is skipped.
     ///
     /// # Errors
     /// When it cannot be opened.

@@ -62,8 +62,7 @@ struct Mark {
     way: Way,
     /// Which cluster it is: a context may lead to another one later.
     identity: String,
-    /// The API server's address, by which a cluster is taken for this one that does not tell which it is. Folders of brinell's from
-    /// before do not hold it.
+    /// The API server's address: a cluster there that does not tell its UID may be this one. Older run folders lack it.
     #[serde(default)]
     server: String,
     /// Whether its namespaces were there before, so that none is looked for.
@@ -286,8 +285,8 @@ async fn api_servers(client: &Client) -> Option<Vec<String>> {
     Some(names.collect()).filter(|names: &Vec<String>| !names.is_empty())
 }
 
-/// The name of a node, of one that takes pods of everybody if there is one: a DaemonSet that is kept to another makes none. Empty
-/// where none is to be seen.
+/// The name of a node, of one that takes pods of everybody if there is one: a DaemonSet that is kept to another makes
+/// none. Empty where none is to be seen.
 async fn a_node(client: &Client) -> String {
     let nodes: Vec<Node> = all(client).await.unwrap_or_default();
     let node = nodes.iter().find(|node| is_open(node)).or(nodes.first());

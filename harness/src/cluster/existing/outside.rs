@@ -107,8 +107,8 @@ pub(super) fn lines<T: FromIterator<String>>(folder: &Path, name: &str) -> Resul
     }
 }
 
-/// Removes what a run has made in them, and waits until it is gone. Returns how many objects that were, and how many with the run's
-/// label are somebody else's.
+/// Removes what a run has made outside of its own namespaces, and waits until it is gone. Returns how many objects that
+/// were, and how many objects with the run's label are somebody else's.
 ///
 /// # Errors
 /// When they cannot be read, or something stays.
@@ -124,7 +124,7 @@ pub(super) async fn remove(
     Ok((removed, theirs.len()))
 }
 
-/// The same in these collections.
+/// Removes what a run has made in these collections, and waits until it is gone. Returns how many objects that were.
 ///
 /// # Errors
 /// When something stays.
@@ -163,9 +163,9 @@ struct Looked {
     answers: bool,
 }
 
-/// Deletes each object once, collections side by side. Returns those that are still there, each with why it may not be deleted, and
-/// those collections that do not tell what is in them: one of these keeps none of the others. A cluster that does not answer is
-/// asked no further. What a controller made goes with what it was made for.
+/// Deletes each object once, collections side by side. Returns those that are still there, each with why it may not be
+/// deleted, and those collections that do not tell what is in them: one of these keeps none of the others. A cluster
+/// that does not answer is asked no further. What a controller made goes with what it was made for.
 async fn delete_all(
     admin: &Client,
     run: &str,

@@ -23,8 +23,8 @@ use crate::model::{RUN_LABEL, Right};
 use crate::poll;
 use crate::text::{count, first_of, without_credentials};
 
-/// How long a namespace may take to be gone. One that holds pods takes as long as these take to end. As long a cluster is asked
-/// again that does not answer, or has no time for it.
+/// How long a namespace may take to be gone. One that holds pods takes as long as these take to end. As long a cluster
+/// is asked again that does not answer, or has no time for it.
 pub(super) const TERMINATING: Duration = Duration::from_secs(120);
 
 /// How many requests it takes to remove a namespace: it is deleted, listed and watched.
@@ -123,8 +123,8 @@ async fn remove_all(
 }
 
 /// Sweeps every run that left something on an existing cluster, or the one that is named, which goes even if it was
-/// started elsewhere, but not while it is alive here. `given` are rights to delete what it may have made in namespaces that are
-/// given: without its folder it is looked for there, and in no namespaces of its own.
+/// started elsewhere, but not while it is alive here. `given` are rights to delete what it may have made in namespaces
+/// that are given: without its folder it is looked for there, and in no namespaces of its own.
 ///
 /// # Errors
 /// When the cluster cannot be reached, or a namespace does not go.
@@ -244,8 +244,8 @@ async fn sweep_run(
     }
 }
 
-/// Whether the run of a folder was in namespaces that are given; `None` if it was not on this cluster, as the folder of another run
-/// of this name may be.
+/// Whether the run of a folder was in namespaces that are given; `None` if it was not on this cluster, as the folder of
+/// another run of this name may be.
 fn in_given(
     there: &There,
     folder: &RunFolder,
@@ -396,8 +396,8 @@ async fn tell_to_go(namespaces: &Api<Namespace>, found: &Found) -> Result<(), Cl
     }
 }
 
-/// What keeps a namespace, in the words of its conditions; `None` if it is gone. It is read from a list, which finding what is to
-/// be removed takes as well.
+/// What keeps a namespace, in the words of its conditions; `None` if it is gone. It is read from a list, which finding
+/// what is to be removed takes as well.
 async fn state(
     namespaces: &Api<Namespace>,
     Found { name, uid, .. }: &Found,
@@ -412,8 +412,8 @@ async fn state(
     }))
 }
 
-/// Asks again, as long as [`TERMINATING`], where what hinders may pass: one refused connection must not leave all that a run has
-/// made.
+/// Asks again, as long as [`TERMINATING`], where what hinders may pass: one refused connection must not leave all that
+/// a run has made.
 async fn patiently<T>(
     pace: &Pace,
     mut ask: impl AsyncFnMut() -> Result<T, ClusterError>,
@@ -499,8 +499,8 @@ mod tests {
         })
     }
 
-    /// The one namespace of a run, on a cluster that answers each sort of request with such codes first, and on which it goes or
-    /// stays. Whoever asks has the rights that are printed: none to get one. Watches are cut.
+    /// The one namespace of a run, on a cluster that answers each sort of request with such codes first, and on which
+    /// it goes or stays. Whoever asks has the rights that are printed: none to get one. Watches are cut.
     fn there(list: &[u16], delete: &[u16], goes: bool) -> There {
         let troubles = [list, delete].map(|codes| Vec::from(codes).into_iter());
         let state = Arc::new(Mutex::new((troubles, false)));

@@ -75,8 +75,8 @@ fn told(claim: &Claim) -> String {
     }
 }
 
-/// Those claims that are not met, and how many questions that took. Each right is asked about in all namespaces at once first:
-/// where it is held there, that is one question for all.
+/// Those claims that are not met, and how many questions that took. Each right is asked about in all namespaces at once
+/// first: where it is held there, that is one question for all.
 async fn missing<'a>(
     admin: &Client,
     claims: BTreeSet<&'a Claim>,

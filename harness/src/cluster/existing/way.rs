@@ -168,7 +168,7 @@ impl Way {
         }
     }
 
-    /// The same from any folder.
+    /// This way, as it is found from any folder.
     pub(super) fn absolute(&self) -> io::Result<Way> {
         let mut way = self.clone();
         if let Way::Context(Context { kubeconfig: Some(path), .. }) = &mut way {

@@ -129,7 +129,8 @@ pub trait Own: Send + Sync {
         Box::pin(async { Ok(()) })
     }
 
-    /// What the cluster does in the place of objects, with these servers of webhooks where it has no nodes; `None` if it takes all as they are.
+    /// What stands in for objects that this cluster cannot run, with these servers of webhooks where it has no nodes;
+    /// `None` if it takes all objects as they are.
     ///
     /// # Errors
     /// When no port can be opened.

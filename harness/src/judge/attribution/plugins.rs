@@ -158,7 +158,7 @@ const PLUGINS: [Refusals; 28] = [
             "quota usage is negative for resource(s): ",
         ],
     ),
-    // The same: an error that is no Status, so the code is 500
+    // ResourceQuota again: an error that is no Status, so the code is 500
     ("ResourceQuota", 500, &["insufficient quota to match these scopes: "]),
     // plugin/pkg/admission/runtimeclass
     (
@@ -172,7 +172,7 @@ const PLUGINS: [Refusals; 28] = [
         ],
     ),
     ("ServiceAccount", 403, &SERVICE_ACCOUNT),
-    // The same, about debug containers: an error that is no Status, so the code is 500 (measured on 1.36.3)
+    // ServiceAccount again, about debug containers: an error that is no Status, so the code is 500 (measured on 1.36.3)
     (
         "ServiceAccount",
         500,

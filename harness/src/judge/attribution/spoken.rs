@@ -114,8 +114,9 @@ pub fn may_be_forwarded(sent: &Sent) -> bool {
     foreign || !is_plain(path) || path.split('/').any(|part| part == "proxy") || is_kubelets(sent)
 }
 
-/// Whether nothing of a path can be read in two ways. One that is of no resource may end in a slash, as `/debug/pprof/` does:
-/// it is served by the API server itself. Of a resource it may be left out by whoever routes, so that such a path asks a kubelet.
+/// Whether a path can be read in one way only. One that names no resource may end in a slash, as `/debug/pprof/` does:
+/// the API server serves it itself. One that names a resource may not: the slash may be dropped when it is routed, so
+/// that it may ask a kubelet after all.
 fn is_plain(path: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._:".contains(c);
     let is_of_resource = ["/api/", "/apis/"].iter().any(|root| path.starts_with(root));

@@ -19,7 +19,7 @@ pub enum Door {
     StrategicMerge,
     /// PATCH by server-side apply, with a JSON body.
     Apply,
-    /// The same with a YAML body, which the audit log cannot hold.
+    /// PATCH by server-side apply, with a YAML body, which the audit log cannot hold.
     ApplyYaml,
     /// PUT of the whole object. The verb is `update`.
     Put,

@@ -50,7 +50,7 @@ impl Expectation {
         }
     }
 
-    /// The same with the control in the place of its name.
+    /// This expectation with the control in the place of its name.
     ///
     /// # Errors
     /// When nothing has the name.
@@ -188,7 +188,7 @@ pub struct Blocked<Control = String> {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[schemars(rename = "Sound")]
 pub struct Sound<Control = String> {
-    /// The control of which it is.
+    /// The control whose configuration it is.
     pub control: Control,
 }
 

@@ -77,8 +77,8 @@ async fn greet(listener: TcpListener) {
     }
 }
 
-/// Greets whoever connects, and hears what he says before the connection is closed: what is not read resets it, and the greeting
-/// may be lost.
+/// Greets whoever connects, and hears what he says before the connection is closed: what is not read resets it, and the
+/// greeting may be lost.
 async fn welcome(mut connection: TcpStream) {
     // A caller who is gone already misses nothing.
     connection.write_all(&GREETING).await.ok();

@@ -131,8 +131,8 @@ fn what_did_not_hold_stands_first_with_what_was_expected_and_what_came() {
     assert!(marks.contains(&"101 Switching Protocols"), "{marks:?}");
 }
 
-/// What is marked of an attempt is what is wrong about it: it may be refused as it should and leave nothing in the log, or not
-/// what the log can show, and the other way round.
+/// What is marked of an attempt is what is wrong about it: it may be refused as it should and leave nothing in the log,
+/// or not what the log can show, and the other way round.
 #[test]
 fn what_came_of_it_and_the_log_are_marked_apart() {
     let (answer, log, both) = (("word", "faint"), ("", "word"), ("word", "word"));

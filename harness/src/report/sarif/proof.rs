@@ -1,5 +1,5 @@
-//! What a proof found: a rule for each weakening, and a result where it was not caught as it should be; one rule for all attacks that
-//! are vacuous, and one for all deviations that are stale.
+//! What a proof found: a rule for each weakening, and a result where it was not caught as it should be; one rule for
+//! all attacks that are vacuous, and one for all deviations that are stale.
 
 use serde_json::{Value, json};
 

@@ -2,11 +2,12 @@
 //! it takes seconds until it is gone: the controller of namespaces begins five seconds after the deletion (measured).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use super::Stage;
 use crate::catalog::{Document, Entry, Grounded, namespace};
 use crate::cluster::release;
+use crate::lock::lock;
 use crate::run::Plan;
 use crate::run::plan::named_by;
 
@@ -30,7 +31,7 @@ impl InUse {
 
     /// Notes that a scenario has ended. Returns the namespaces that none needs any more.
     fn without(&self, entry: &Entry) -> Vec<String> {
-        let mut in_use = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut in_use = lock(&self.0);
         let is_last = |users: &mut BTreeSet<String>| users.remove(&entry.id) && users.is_empty();
         let free =
             in_use.iter_mut().filter_map(|(name, users)| is_last(users).then(|| name.clone()));

@@ -1,5 +1,6 @@
-//! Whether the admission policies that were captured act. They cannot be asked, since nobody knows what they refuse: the newest of
-//! each kind is, which is ours. What theirs say to that question must not take the place of what ours does.
+//! Whether the admission policies that were captured act. They cannot be asked, since nobody knows what they refuse:
+//! the newest of each kind is, which is ours. What theirs say to that question must not take the place of what ours
+//! does.
 
 use http::Request;
 use http::header::{CONTENT_TYPE, WARNING};
@@ -37,8 +38,8 @@ struct Told {
 }
 
 impl Stage {
-    /// Waits until the newest policies decide, of each kind of which some of theirs were taken, and so do all before them. Returns
-    /// that they do not, which is for the scenarios to find.
+    /// Waits until the newest policies decide, of each kind of which some of theirs were taken, and so do all before
+    /// them. Returns that they do not, which is for the scenarios to find.
     pub(super) async fn see_policies(
         &self,
         taken: &[&Document],

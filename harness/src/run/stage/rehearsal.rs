@@ -19,8 +19,8 @@ pub struct Rehearsal {
 }
 
 impl Rehearsal {
-    /// Makes the cluster and sets up what was captured, which is one of the plan's controls. The others are ours and serve what
-    /// was captured.
+    /// Makes the cluster and sets up what was captured, which is one of the plan's controls. The others are ours and
+    /// serve what was captured.
     pub(in crate::run) async fn make(
         plan: &Plan<'_>,
         cluster: Arc<dyn Own>,
@@ -47,8 +47,8 @@ impl Rehearsal {
         self.own.stage.values.clone()
     }
 
-    /// The cluster, seen as one that is there. Its log is read where that is so of the other one. Returns why it is of no use,
-    /// where it is of none.
+    /// The cluster, seen as one that is there. Its log is read if the other cluster's is. Returns why its log is of no
+    /// use, if it is of none.
     ///
     /// # Errors
     /// When it does not answer.
@@ -67,7 +67,7 @@ impl Rehearsal {
 
     /// Where it is written down what is made on it: it goes with the cluster.
     pub fn outside(&self) -> Outside {
-        Outside::new(&self.own.stage.values.run, &self.folder)
+        Outside::new(&self.own.stage.values.run, self.folder.path())
     }
 
     /// Sees that whatever serves webhooks still does.

@@ -103,7 +103,7 @@ fn aggregated(roles: &[ClusterRole]) -> BTreeSet<String> {
     aggregated.map(ResourceExt::name_any).collect()
 }
 
-/// Whether the rules of one role belong into the other.
+/// Whether the rules of one role belong in the other.
 fn selects(role: &ClusterRole, part: &ClusterRole) -> bool {
     let aggregation = role.aggregation_rule.iter();
     let mut selectors = aggregation.flat_map(|it| it.cluster_role_selectors.iter().flatten());

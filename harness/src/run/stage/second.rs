@@ -14,7 +14,7 @@ use crate::cluster::{
 use crate::model::AUDIT_POLICY;
 use crate::run::Plan;
 
-/// The same cluster by a second API server, which ends with this value.
+/// The cluster by a second API server, which ends with this value.
 pub(crate) struct SecondStage {
     /// What attacks need of it.
     pub stage: Stage,
@@ -24,7 +24,7 @@ pub(crate) struct SecondStage {
 }
 
 impl OwnStage {
-    /// The same stage by a second API server, which is started with these settings.
+    /// This stage by a second API server, which is started with these settings.
     ///
     /// # Errors
     /// When it does not start, or a persona gets no identity.
@@ -77,7 +77,7 @@ impl SecondStage {
 }
 
 impl Stage {
-    /// The same stage through another API server of the same cluster. Its personas have no identities yet.
+    /// This stage through another API server of the same cluster. Its personas have no identities yet.
     fn by_way_of(&self, access: Access, sight: Sight, end: End) -> Stage {
         Stage {
             end,

@@ -26,8 +26,8 @@ pub fn trials() -> Vec<Trial> {
     trials
 }
 
-/// The versions on which what tells much apart is tried: the last one without the create check on exec by GET, and the one that
-/// runs by default.
+/// The versions on which what tells much apart is tried: the last one without the create check on exec by GET, and the
+/// one that runs by default.
 const VERSIONS: [&str; 2] = ["1.34", "1.36"];
 
 /// Whether the programs of a version are there.

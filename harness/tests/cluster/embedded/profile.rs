@@ -136,7 +136,8 @@ impl Bed {
         Ok(golden.check_all(results)?)
     }
 
-    /// That each version refuses by the layer that it has for it, and that nothing comes out either way without it being known.
+    /// That each version refuses by the layer that it has for it, and that nothing comes out either way without it
+    /// being known.
     fn check_layers(&self) -> Result<(), Failed> {
         let (_, results) = self.ran()?;
         let versions = assets::versions();

@@ -28,8 +28,8 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// A role that may only `get` exec, and an image that a policy of theirs refuses; one that embedded clusters cannot hold; and one
-/// that a webhook of theirs would refuse.
+/// A role that may only `get` exec, and an image that a policy of theirs refuses; one that embedded clusters cannot
+/// hold; and one that a webhook of theirs would refuse.
 const SCENARIOS: [&str; 4] =
     ["exec-get-only-role", "image-from-elsewhere", "egress-database", "exec-relabelled-pod"];
 
@@ -428,8 +428,8 @@ spec:
   matchResources: {namespaceSelector: {matchLabels: {example.com/images: ours}}}
 "#;
 
-/// From a newer version to an older one: a kind that it has not, a shell that it lets in, a webhook of ours that serves what is
-/// there, and somebody whose credentials mean nothing there.
+/// From a newer version to an older one: a kind that it has not, a shell that it lets in, a webhook of ours that serves
+/// what is there, and somebody whose credentials mean nothing there.
 fn what_another_version_lacks_is_told() -> Result<(), Failed> {
     let [old, new] = VERSIONS;
     let scenarios = &["exec-get-only-role", "exec-interactive"];

@@ -507,7 +507,7 @@ impl Held {
         Held::start_with(scenarios, programs, &[])
     }
 
-    /// The same where the run that holds it is told more.
+    /// As [`Held::start`] does, where the run that holds the cluster is told more.
     pub(super) fn start_with(
         scenarios: &'static [&'static str],
         programs: Option<&Path>,
@@ -662,7 +662,7 @@ impl Held {
         self.command_by("held", words, context)
     }
 
-    /// The same by another profile.
+    /// The command by another profile.
     pub(super) fn command_by(&self, profile: &str, words: &[&str], context: &str) -> Command {
         let mut command = self.brinell(words, context, profile);
         command.args(self.scenarios.iter().flat_map(|it| ["--scenario", it]));
@@ -725,7 +725,7 @@ impl Held {
         self.sweep_with(&[], context, "theirs")
     }
 
-    /// The same of whoever has this folder for what runs say of themselves.
+    /// Sweeps as somebody who has this folder for what runs say of themselves.
     fn sweep_with(&self, words: &[&str], context: &str, state: &str) -> Ran {
         let folder = self.folder.path();
         let mut sweep = Command::new(env!("CARGO_BIN_EXE_brinell"));
@@ -738,7 +738,7 @@ impl Held {
         self.runtime.block_on(objects(&self.client, &RESTLESS))
     }
 
-    /// The same when its controllers have come to rest.
+    /// The objects when the cluster's controllers have come to rest.
     pub(super) fn settled(&self) -> BTreeMap<String, Value> {
         settled(|| self.objects())
     }

@@ -150,7 +150,7 @@ rules:
 - {level: Metadata, omitStages: [RequestReceived]}
 ";
 
-/// The same without what pods are made by.
+/// A policy that does not log what pods are made by.
 const WITHOUT_PODS: &str = "
 apiVersion: audit.k8s.io/v1
 kind: Policy

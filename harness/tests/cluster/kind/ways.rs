@@ -199,7 +199,7 @@ fn a_way_without_streams_is_told(fronted: &Fronted<'_>) {
 /// Where the registry is on the cluster's node.
 const REGISTRY_PORT: u16 = 5000;
 
-/// The same somebody as of the proxy, as a registry wants it.
+/// Whom the proxy knows, in the form that a registry wants.
 const REGISTRY_PASSWORDS: &str =
     "ann:$2y$05$abcdefghijklmnopqrstuuoXuKqgZXLiJqzfmMXDDhSFPIvxV7t8.\n";
 

@@ -17,7 +17,7 @@ fn grounded(profile: &str, sees_log: bool) -> Result<Grounded, String> {
     grounded_with(profile, sees_log, true)
 }
 
-/// The same, where its nodes can have our image or not.
+/// Our own catalog there, where its nodes can have our image or not.
 fn grounded_with(profile: &str, sees_log: bool, has_image: bool) -> Result<Grounded, String> {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("theirs.yaml");

@@ -278,9 +278,9 @@ impl Follower {
         }
     }
 
-    /// Takes a generation that came and went before the first bytes of the current file were written: a log that was copied and
-    /// truncated before anything of it was read looks like one that is new. The list is made after these bytes were read, so
-    /// that it has every earlier generation.
+    /// Takes a generation that came and went before the first bytes of the current file were written: a log that was
+    /// copied and truncated before anything of it was read looks like one that is new. The list is made after these
+    /// bytes were read, so that it has every earlier generation.
     fn take_older(&mut self, first: &[u8]) -> io::Result<bool> {
         let (live, all) = self.list()?;
         // What the log holds now may be in the list as a copy that is not whole yet.

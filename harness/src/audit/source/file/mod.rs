@@ -1,4 +1,5 @@
-//! A file that an API server writes, from its end on, through every rotation (docs/decisions/0024-log-sources.md says why it is our own code).
+//! A file that an API server writes, from its end on, through every rotation (docs/decisions/0024-log-sources.md says
+//! why it is our own code).
 
 mod follower;
 mod rotated;

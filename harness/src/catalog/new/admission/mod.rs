@@ -33,7 +33,7 @@ struct Guard<'a> {
     bindings: Vec<String>,
     /// What chooses namespaces: each binding that denies, or a webhook.
     choosing: Vec<Choosing>,
-    /// How what is tried chooses them.
+    /// The namespace selectors of what is tried.
     selectors: Vec<Value>,
     /// The labels that it chooses objects by.
     labels: Value,
@@ -46,11 +46,11 @@ struct Guard<'a> {
 /// An object that chooses namespaces.
 struct Choosing {
     object: String,
-    /// Where in it it does, or what that is in where this may not be there yet.
+    /// Where in the object the selector is; of a binding the whole `matchResources`, which may lack it.
     place: String,
-    /// How it does.
+    /// The selector.
     selector: Value,
-    /// What a binding matches beside; `None` of a webhook.
+    /// What a binding matches, the selector among it; `None` of a webhook.
     matched: Option<Value>,
 }
 
@@ -211,7 +211,8 @@ pub(super) fn list(value: &Value) -> Vec<Value> {
     value.as_array().cloned().unwrap_or_default()
 }
 
-/// All that a validation asks: its expression, and those of the variables that it uses, each of which may use those before it.
+/// All that a validation asks: its expression, and those of the variables that it uses, each of which may use those
+/// before it.
 fn said(validation: &Value, variables: &[Value]) -> String {
     let mut said = validation["expression"].as_str().unwrap_or_default().to_owned();
     for variable in variables.iter().rev() {

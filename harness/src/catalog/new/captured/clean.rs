@@ -43,7 +43,7 @@ const OLDER: [&str; 4] = [
 /// The label that the API server gives every namespace itself.
 const OWN_NAME: [&str; 1] = ["kubernetes.io/metadata.name"];
 
-/// Who an object belongs to, where it is not captured since it would be there anyway.
+/// Who owns an object that is not captured, because it would be there anyway.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Owner {
     /// The API server, which makes roles and bindings.
@@ -54,7 +54,7 @@ pub(super) enum Owner {
     Brinell,
 }
 
-/// Whose it is, if neither the cluster's people's nor of a program of theirs.
+/// Who owns an object that would be there anyway; `None` if it belongs to the cluster's people or their programs.
 pub(super) fn owner(object: &Value) -> Option<Owner> {
     let group = group(object);
     let annotation = |key: &str| object["metadata"]["annotations"][key].as_str();

@@ -164,7 +164,8 @@ impl Capture {
         }
     }
 
-    /// Leaves an object out that decides there. A policy, what binds it and its parameters take themselves out by their names.
+    /// Leaves an object out that decides there. A policy, what binds it and its parameters take themselves out by their
+    /// names.
     fn lose(&mut self, object: &Value, why: &str) {
         if let Some(name) =
             object["metadata"]["name"].as_str().filter(|_| object["kind"] == "Namespace")

@@ -44,7 +44,7 @@ pub enum NoCluster {
 }
 
 impl NoCluster {
-    /// The same in a few words, as the reason for another kind of cluster.
+    /// Why there is none, in a few words: the reason for another kind of cluster.
     pub(in crate::cluster::own) fn why(&self) -> String {
         match self {
             NoCluster::Podman => "`docker` is podman here".to_owned(),

@@ -30,7 +30,7 @@ pub(super) fn late_events_are_waited_for(open: &Open) {
     are_waited_for(open, "20s", LATE);
 }
 
-/// The same with a log as slow as a cloud's.
+/// With a log as slow as a cloud's, too.
 pub(super) fn events_half_a_minute_late_are_waited_for(open: &Open) {
     are_waited_for(open, "60s", HALF_A_MINUTE);
 }

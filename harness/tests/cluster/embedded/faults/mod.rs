@@ -126,7 +126,7 @@ impl Open {
         self.run_by("held", context, meanwhile)
     }
 
-    /// The same by another profile.
+    /// Runs by another profile, and does something when everything is there and attacks begin.
     fn run_by(&self, profile: &str, context: &str, meanwhile: impl FnOnce()) -> (Results, Ran) {
         let json = self.held.folder.path().join("fault.json");
         let mut command = self.held.command_by(profile, &["--json", "fault.json"], context);
@@ -221,9 +221,10 @@ fn a_network_that_is_gone_for_a_while_forges_nothing(open: &Open) {
     assert_eq!(open.namespaces(), [""; 0]);
 }
 
-/// Whoever asks of pods while another does is refused with 429 (Kubernetes documentation, API Priority and Fairness: a level of
-/// no shares that rejects; what is alone there is served). Each pod that is made takes a second, by a webhook that never answers,
-/// so that scenarios side by side meet there. The admin and controllers are served: their schemas come before this one.
+/// Whoever asks of pods while another does is refused with 429 (Kubernetes documentation, API Priority and Fairness: a
+/// level of no shares that rejects; what is alone there is served). Each pod that is made takes a second, by a webhook
+/// that never answers, so that scenarios side by side meet there. The admin and controllers are served: their schemas
+/// come before this one.
 fn requests_that_flow_control_drops_decide_nothing(open: &Open) {
     let version = "flowcontrol.apiserver.k8s.io/v1";
     let level = json!({
