@@ -17,6 +17,11 @@ use crate::model::{
 use crate::poll;
 use crate::run::Plan;
 
+/// How long one question is waited for before another one is asked beside it. A call to a webhook is lost for good that is sent
+/// before the node's rules know its Service: all that belongs to its connection goes where its first packet went. The API
+/// server gives it up after the webhook's own time, which is five seconds (measured).
+const ALONE: Duration = Duration::from_secs(1);
+
 /// How long it may take until names are looked up when CoreDNS is ready. kube-proxy takes a second (measured).
 const NAMES: Duration = Duration::from_secs(15);
 
@@ -124,11 +129,12 @@ impl Stage {
     /// When it does not within its time.
     pub async fn see_control(&self, planned: &Planned) -> Result<(), ControlError> {
         for question in &planned.questions {
-            let acting = poll::until(ACTING, async || match self.ask(planned, question).await {
-                Ok(seen) if self.acts(planned, &question.ready, &seen) => Ok(()),
-                Ok(seen) => Err(format!("{:?}", seen.decision)),
-                Err(error) => Err(error),
-            });
+            let acting =
+                poll::until_any(ACTING, ALONE, async || match self.ask(planned, question).await {
+                    Ok(seen) if self.acts(planned, &question.ready, &seen) => Ok(()),
+                    Ok(seen) => Err(format!("{:?}", seen.decision)),
+                    Err(error) => Err(error),
+                });
             acting.await.map_err(|last| ControlError::NotActing {
                 control: planned.control.id.clone(),
                 waited: ACTING,

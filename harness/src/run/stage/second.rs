@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::assembly::{follow, writes_log};
 use super::end::End;
 use super::identities::Identities;
+use super::in_use::InUse;
 use super::settings::not_set;
 use super::{OwnStage, Stage, StageError};
 use crate::attack::World;
@@ -86,6 +87,7 @@ impl Stage {
             identities: Identities::default(),
             values: self.values.clone(),
             outside: self.outside.clone(),
+            in_use: InUse::default(),
             ids: Arc::clone(&self.ids),
         }
     }
