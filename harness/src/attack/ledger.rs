@@ -395,9 +395,9 @@ mod tests {
             (json!({"kind": "Pod"}), json!({})),
         ] {
             let mut stamped = object;
-            labels(&mut stamped).expect("labels")[ATTEMPT] = "k7f3-1".into();
+            labels(&mut stamped).expect("labels")[ATTEMPT_LABEL] = "k7f3-1".into();
             let mut expected = own;
-            expected[ATTEMPT] = "k7f3-1".into();
+            expected[ATTEMPT_LABEL] = "k7f3-1".into();
             assert_eq!(stamped["metadata"]["labels"], expected);
         }
         assert_eq!(labels(&mut json!({"metadata": 3})), None);
@@ -407,7 +407,7 @@ mod tests {
     #[test]
     fn the_stamp_of_one_attempt_is_no_other_attempts() {
         let stamped = |attempt: &str| ObjectMeta {
-            labels: Some([(ATTEMPT.to_owned(), attempt.to_owned())].into()),
+            labels: Some([(ATTEMPT_LABEL.to_owned(), attempt.to_owned())].into()),
             ..ObjectMeta::default()
         };
         assert!(is_stamped(&stamped("k7f3-1"), "k7f3-1"));
