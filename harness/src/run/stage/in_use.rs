@@ -80,7 +80,10 @@ mod tests {
         let plan = |ids: &[&str]| {
             let all = grounded.catalog.scenarios.iter();
             let selected = all.filter(|it| ids.contains(&it.id.as_str())).collect();
-            Plan::new(&grounded.catalog, &grounded.profile, lacks("staging", means), selected)
+            let plan =
+                Plan::new(&grounded.catalog, &grounded.profile, lacks("staging", means), selected);
+            assert!(plan.skipped.is_empty(), "{:?}", plan.skipped.first().map(|(_, why)| why));
+            plan
         };
         let ended = |plan: &Plan<'_>| {
             let in_use = InUse::of(plan, &grounded);
