@@ -67,8 +67,7 @@ async fn ask(
 
 async fn searched(attempt: &Attempt<'_>) -> Result<Searched, ActionError> {
     let missing = |why: String| ActionError::Missing(why);
-    let fence = format!("{}-fence", attempt.audit_id);
-    attempt.world.fence(&fence).await.map_err(|error| missing(error.to_string()))?;
+    attempt.world.fence().await.map_err(|error| missing(error.to_string()))?;
     let leaks = attempt.world.sight.log.as_ref().map(|audit| audit.leaks()).unwrap_or_default();
     if leaks.count == 0 && leaks.unsearched > 0 {
         let unsearched =

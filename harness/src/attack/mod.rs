@@ -37,9 +37,7 @@ use crate::audit::LogError;
 use crate::catalog::{KnownRights, Target};
 use crate::cluster::{AUDIT_ID, Access, ClusterError, ServerSettings, Sight};
 use crate::lock::lock;
-use crate::model::{
-    Action, Answer, AuditLogSearch, CONTROLLER_MANAGER, Door, Effect, Event, Need, Sent, Silence,
-};
+use crate::model::{Action, Answer, AuditLogSearch, Door, Effect, Need, Sent, Silence, Traced};
 use crate::pod::probe::{EtcdAnswer, NoAnswer};
 
 /// All that actions know of a cluster.
@@ -83,25 +81,30 @@ impl Crowds {
 }
 
 impl World {
-    /// Sends a marked request with this Audit-ID and waits until it is in the log, which holds then whatever was
-    /// answered before.
+    /// Sends a marked request and waits until it is in the log, which holds then whatever was answered before. Returns its
+    /// Audit-ID, which is empty where there is no log.
     ///
     /// # Errors
-    /// When it is not answered, or does not come.
-    pub async fn fence(&self, audit_id: &str) -> Result<(), LogError> {
-        let Some(log) = &self.sight.log else { return Ok(()) };
+    /// When it is not answered, or does not come, or shows nothing.
+    pub async fn fence(&self) -> Result<String, LogError> {
+        let Some(log) = &self.sight.log else { return Ok(String::new()) };
         let in_order = || self.sight.disorder().map_or(Ok(()), |why| Err(LogError::Disorder(why)));
-        in_order()?;
-        let unsent = |source| LogError::Unsent { fence: audit_id.to_owned(), source };
+        // After a loss what comes is still true, and comes before the marked request.
+        if !log.is_in_order() || self.sight.is_joined() {
+            in_order()?;
+        }
+        let fence = log.fence_id();
+        let unsent = |source| LogError::Unsent { fence: fence.clone(), source };
         let request = ::http::Request::get(self.sight.fence)
-            .header(AUDIT_ID, audit_id)
+            .header(AUDIT_ID, &fence)
             .body(kube::client::Body::empty())
             .map_err(|error| unsent(kube::Error::HttpError(error)))?;
         // Any answer will do: each comes with an audit event.
         self.access.admin.send(request).await.map_err(unsent)?;
-        log.wait_for(audit_id, log.patience()).await?;
+        log.wait_for(&fence, log.patience()).await?;
         // What was lost meanwhile was told before the marked request came.
-        in_order()
+        in_order()?;
+        Ok(fence)
     }
 
     /// How the API server was started.
@@ -157,53 +160,6 @@ impl Observation {
     /// What was observed where the admin has nothing to look at afterwards.
     fn of(sent: Sent, answer: Answer) -> Observation {
         Observation { sent, answer, effect: Effect::NotApplicable, traced: None }
-    }
-}
-
-/// How events of a controller that acts for an attempt are known.
-#[derive(Debug, Clone)]
-pub struct Traced {
-    /// Who acts, where controllers have accounts of their own.
-    pub user: String,
-    /// Where.
-    pub namespace: String,
-    /// What is made.
-    pub resource: &'static str,
-    /// The attempt, whose label what is made carries.
-    pub attempt: String,
-    /// The workload, with whose name that of what is made begins.
-    pub name: String,
-}
-
-impl Traced {
-    /// Whether an event is such a trace. A success without a body shows neither label nor name where the API server completed
-    /// the name (measured on 1.36.3): it may be one, and as well another attempt's.
-    pub fn matches(&self, event: &Event) -> bool {
-        self.is_by_controller(event) && (self.names(event) || event.is_nameless())
-    }
-
-    /// Whether an event is shown to be such a trace. A body shows the label, a refusal the name.
-    pub fn is_shown_by(&self, event: &Event) -> bool {
-        self.is_by_controller(event) && self.names(event)
-    }
-
-    fn is_by_controller(&self, event: &Event) -> bool {
-        [&self.user, CONTROLLER_MANAGER].contains(&&*event.user.username)
-            && event.verb == "create"
-            && event.object_ref.as_ref().is_some_and(|object| {
-                object.resource == self.resource
-                    && object.subresource.is_empty()
-                    && object.namespace == self.namespace
-            })
-    }
-
-    fn names(&self, event: &Event) -> bool {
-        // Without the hyphen attempt 1 would find the traces of attempt 12.
-        let below = format!("{}-", self.name);
-        let message = event.response_status.as_ref().map(|status| status.message.as_str());
-        event.attempt.as_ref() == Some(&self.attempt)
-            || event.object_ref.as_ref().is_some_and(|object| object.name.starts_with(&below))
-            || message.is_some_and(|words| words.contains(&format!("\"{below}")))
     }
 }
 
@@ -307,18 +263,25 @@ fn silence(none: NoAnswer) -> Silence {
 mod tests {
     use std::convert::Infallible;
 
-    use serde_json::json;
-    use tokio::io::AsyncWriteExt;
-
     use super::*;
     use crate::audit::AuditLog;
     use crate::catalog::Document;
     use crate::cluster::{FENCE, Servers};
     use crate::model::Persona;
+    use serde_json::json;
 
     /// A world whose API server answers everything, with this log.
     fn world(log: AuditLog) -> World {
-        let answer = tower::service_fn(|_: ::http::Request<kube::client::Body>| {
+        answering(log, |_| {})
+    }
+
+    /// The same whose API server tells of each request.
+    fn answering(
+        log: AuditLog,
+        tell: impl Fn(&::http::Request<kube::client::Body>) + Send + Sync + 'static,
+    ) -> World {
+        let answer = tower::service_fn(move |request: ::http::Request<kube::client::Body>| {
+            tell(&request);
             std::future::ready(Ok::<_, Infallible>(::http::Response::new(
                 kube::client::Body::empty(),
             )))
@@ -338,31 +301,71 @@ mod tests {
         World { access, sight, canary: String::new(), rights, closed, crowds: Crowds::default() }
     }
 
+    /// A line of the log.
+    fn event(id: &str) -> String {
+        let event = json!({
+            "auditID": id, "level": "Metadata", "stage": "ResponseComplete", "verb": "get",
+            "requestURI": "/x", "user": {"username": "u"},
+        });
+        format!("{event}\n")
+    }
+
+    /// What becomes of a marked request when this is in the log before it is sent, and this before its event. Returns also how
+    /// many events of the last attempt are there then.
+    async fn fenced(earlier: &str, before: &str) -> (Result<String, LogError>, usize) {
+        let log = AuditLog::new("k7f3", "c4n4ry");
+        log.read_through(earlier.as_bytes()).await.expect("read");
+        let (marked, mut asked) = tokio::sync::mpsc::unbounded_channel();
+        let world = answering(log.clone(), move |request| {
+            marked.send(request.headers()[AUDIT_ID].clone()).expect("heard");
+        });
+        let known = log.clone();
+        let fencing = async move {
+            let fenced = world.fence().await;
+            (fenced, known.events(LAST).len())
+        };
+        let writing = async {
+            // Where none is sent, the world is gone.
+            let Some(id) = asked.recv().await else { return };
+            let text = format!("{before}{}", event(id.to_str().expect("an id")));
+            log.read_through(text.as_bytes()).await.expect("read");
+        };
+        let (fenced, ()) = tokio::join!(fencing, writing);
+        fenced
+    }
+
+    /// The last attempt.
+    const LAST: &str = "k7f3-100";
+
     #[tokio::test]
     async fn what_is_lost_while_a_marked_request_is_waited_for_is_no_more_proved_absent() {
-        let event = |id: &str| {
-            json!({
-                "auditID": id, "level": "Metadata", "stage": "ResponseComplete", "verb": "get",
-                "requestURI": "/x", "user": {"username": "u"},
-            })
-            .to_string()
-        };
         let torn = &event("k7f3-1")[..60];
-        for (before, is_proved) in
-            [("{\"auditID\":\"other".to_owned(), true), (torn.to_owned(), false)]
-        {
-            let (mut writer, reader) = tokio::io::duplex(4096);
-            let log = AuditLog::new("k7f3", "c4n4ry");
-            let (world, reading) = (world(log.clone()), async { log.read(reader).await });
-            let text = format!("{before}\n{}\n", event("k7f3-2"));
-            // The marked request is sent before anything is in the log.
-            let (fenced, ()) = tokio::join!(world.fence("k7f3-2"), async {
-                writer.write_all(text.as_bytes()).await.expect("written");
-                drop(writer);
-                reading.await;
-            });
+        for (before, is_proved) in [("{\"auditID\":\"other", true), (torn, false)] {
+            let (fenced, _) = fenced("", &format!("{before}\n")).await;
             assert_eq!(fenced.is_ok(), is_proved, "{fenced:?}");
         }
+    }
+
+    /// What comes later is true all the same, and would not be there yet.
+    #[tokio::test]
+    async fn what_was_lost_before_lets_nobody_wait_less() {
+        let torn = format!("{}\n", &event("k7f3-1")[..60]);
+        let (fenced, events) = fenced(&torn, &event(LAST)).await;
+        assert!(matches!(fenced, Err(LogError::Disorder(_))), "{fenced:?}");
+        assert_eq!(events, 1);
+    }
+
+    /// Anybody can send a request with any Audit-ID.
+    #[tokio::test]
+    async fn nobody_knows_the_id_of_a_marked_request_before_it_is_sent() {
+        let forged = |number| [format!("k7f3-{number}"), format!("k7f3-{number}-fence")];
+        let forged: String = (1..100).flat_map(forged).map(|id| event(&id)).collect();
+        let (fenced, events) = fenced(&forged, &event(LAST)).await;
+        assert_eq!((events, fenced.is_ok()), (1, true), "{fenced:?}");
+        let ids = [0; 2].map(|_| AuditLog::new("k7f3a1", "c4n4ry").fence_id());
+        assert_ne!(ids[0], ids[1]);
+        // What API servers say themselves has no more of an id (`GetAuditIDTruncated` in `k8s.io/apiserver/pkg/audit`).
+        assert!(ids[0].starts_with("k7f3a1-") && ids[0].len() <= 64, "{ids:?}");
     }
 
     /// Who puts a sidecar beside it leaves two containers, of which none is meant where none is named. Beside none it stays
@@ -418,55 +421,5 @@ mod tests {
         }
         world.crowds.see(&crowd(json!([{"name": "app"}])));
         assert!(unnamed().await.contains("command=id&stderr"));
-    }
-
-    #[test]
-    fn a_trace_belongs_to_one_attempt() {
-        let traced = Traced {
-            user: "c".to_owned(),
-            namespace: "a".to_owned(),
-            resource: "pods",
-            attempt: "k7f3-1".to_owned(),
-            name: "attack-k7f3-1".to_owned(),
-        };
-        let event = |over: serde_json::Value| -> Event {
-            let mut event = json!({
-                "auditID": "x", "level": "Metadata", "stage": "ResponseComplete", "verb": "create",
-                "requestURI": "/api/v1/namespaces/a/pods", "user": {"username": "c"},
-                "objectRef": {"resource": "pods", "namespace": "a"},
-                "responseStatus": {"code": 403},
-            });
-            crate::merge::lay_over(&mut event, &over);
-            serde_json::from_value(event).unwrap()
-        };
-        let refused = |pod: &str| json!({"responseStatus": {"message": format!("pods \"{pod}\" is forbidden: no")}});
-        let own = refused("attack-k7f3-1-5d-x");
-        for over in [
-            own.clone(),
-            json!({"attempt": "k7f3-1"}),
-            json!({"attempt": "k7f3-1", "user": {"username": "system:kube-controller-manager"}}),
-            json!({"objectRef": {"name": "attack-k7f3-1-0"}}),
-            json!({"responseStatus": {"code": 201}}),
-        ] {
-            assert!(traced.matches(&event(over.clone())), "{over}");
-            // Which attempt's it is, a success does not show that has neither name nor body.
-            let is_shown = over != json!({"responseStatus": {"code": 201}});
-            assert_eq!(traced.is_shown_by(&event(over.clone())), is_shown, "{over}");
-        }
-        for over in [
-            json!({}),
-            refused("attack-k7f3-12-5d-x"),
-            json!({"attempt": "k7f3-12"}),
-            json!({"responseStatus": {"code": 201}, "attempt": "k7f3-12"}),
-            json!({"responseStatus": {"code": 201}, "requestObject": {}}),
-            json!({"objectRef": {"name": "attack-k7f3-12-0"}}),
-            json!({"attempt": "k7f3-1", "user": {"username": "d"}}),
-            json!({"attempt": "k7f3-1", "verb": "patch"}),
-            json!({"attempt": "k7f3-1", "objectRef": {"resource": "replicasets"}}),
-            json!({"attempt": "k7f3-1", "objectRef": {"subresource": "binding"}}),
-            json!({"attempt": "k7f3-1", "objectRef": {"namespace": "b"}}),
-        ] {
-            assert!(!traced.matches(&event(over.clone())), "{over}");
-        }
     }
 }

@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 
 use super::ledger::selector;
 use super::pod::{asked, template};
-use super::{ActionError, Attempt, Observation, Traced, mutation};
+use super::{ActionError, Attempt, Observation, mutation};
 use crate::cluster::pages;
-use crate::model::{ATTEMPT_LABEL, Answer, Effect, PodAction, Response, Through, Workload};
+use crate::model::{Answer, Effect, PodAction, Response, Through, Traced, Workload};
 
 /// How long a controller may take to make a pod or to say that it cannot.
 const CONTROLLER: Duration = Duration::from_secs(30);

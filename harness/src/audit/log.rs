@@ -13,13 +13,15 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::watch;
 
 use super::format::{
-    ENOUGH, Element, Elements, Layout, Line, LineState, Undetected, detect, layout,
+    ENOUGH, Element, Elements, Layout, Line, LineState, Undetected, detect, is_empty, layout,
 };
 use super::line::keepable;
 use super::pieces::{Marks, Piece, Pieces};
 use super::source::Losses;
 use crate::lock::lock;
-use crate::model::{ATTEMPT_LABEL, AuditSource, CONTROLLER_MANAGER, Event, Leak, LogFormat, Order};
+use crate::model::{
+    ATTEMPT_LABEL, AuditSource, CONTROLLER_MANAGER, Event, Leak, LogFormat, Order, Traced,
+};
 
 /// Requests of ours whose events are kept, and traces: those of the last attempts. What the log holds of an attempt is
 /// collected when its scenario has sent all others, and a proof makes a hundred thousand of them. Where all is collected at
@@ -44,12 +46,14 @@ pub struct AuditLog {
 struct State {
     /// Of how many requests events are kept at least.
     kept: usize,
-    events: HashMap<String, Vec<Event>>,
-    /// The keys of `events`, the oldest first.
-    requests: VecDeque<String>,
-    traces: VecDeque<Event>,
+    /// How many requests of ours came.
+    came: u64,
+    own: Latest,
+    traces: Latest,
     /// Whether each event keeps the line that it was read from.
     keeps_lines: bool,
+    /// How many lines came, and how many of them were torn, too long or no event. A command prints everything anew each
+    /// time: those of its last answer.
     lines: u64,
     skipped_lines: u64,
     leaks: Leaks,
@@ -60,27 +64,70 @@ struct State {
     ended: Option<String>,
 }
 
-impl State {
-    fn keep(&mut self, event: Event) {
+/// The events of the latest requests.
+#[derive(Default)]
+struct Latest {
+    events: HashMap<String, Vec<Event>>,
+    /// The keys of `events`, the oldest first, each with how many requests of ours had come by then.
+    requests: VecDeque<(u64, String)>,
+}
+
+impl Latest {
+    /// Keeps an event, once, however often it comes.
+    fn keep(&mut self, event: Event, came: u64) {
         let events = self.events.entry(event.audit_id.clone()).or_default();
         if events.is_empty() {
-            self.requests.push_back(event.audit_id.clone());
+            self.requests.push_back((came, event.audit_id.clone()));
         }
         if !events.iter().any(|kept| kept.is_same(&event)) {
             events.push(event);
         }
-        if self.requests.len() > self.kept.max(KEPT)
-            && let Some(oldest) = self.requests.pop_front()
-        {
-            self.events.remove(&oldest);
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some((_, audit_id)) = self.requests.pop_front() {
+            self.events.remove(&audit_id);
         }
     }
 
-    fn keep_trace(&mut self, event: Event) {
-        self.traces.push_back(event);
-        if self.traces.len() > self.kept.max(KEPT) {
-            self.traces.pop_front();
+    /// How many requests of ours had come by the oldest of these.
+    fn since(&self) -> Option<u64> {
+        self.requests.front().map(|(came, _)| *came)
+    }
+
+    /// All events, request by request.
+    fn all(&self) -> impl Iterator<Item = &Event> {
+        self.requests.iter().filter_map(move |(_, audit_id)| self.events.get(audit_id)).flatten()
+    }
+}
+
+impl State {
+    /// How many requests are kept.
+    fn most(&self) -> usize {
+        self.kept.max(KEPT)
+    }
+
+    fn keep(&mut self, event: Event) {
+        self.came += u64::from(!self.own.events.contains_key(&event.audit_id));
+        self.own.keep(event, self.came);
+        if self.own.requests.len() > self.most() {
+            self.own.forget_oldest();
         }
+        // What a controller did before the oldest of them it did for none of them.
+        let since = self.own.since();
+        while self.traces.since().is_some_and(|came| Some(came) < since) {
+            self.traces.forget_oldest();
+        }
+    }
+
+    /// Keeps a trace. Returns whether it takes the place of one that may still be looked for.
+    fn keep_trace(&mut self, event: Event) -> bool {
+        self.traces.keep(event, self.came);
+        let is_crowded = self.traces.requests.len() > self.most();
+        if is_crowded {
+            self.traces.forget_oldest();
+        }
+        is_crowded
     }
 
     fn keep_leak(&mut self, line: &[u8]) {
@@ -114,6 +161,8 @@ const SEVERAL: &str = "each API server writes a log of its own";
 pub struct Awaited {
     /// Its Audit-ID.
     pub audit_id: String,
+    /// How the events are known of a controller that acted for it; `None` if none did.
+    pub traced: Option<Traced>,
     /// That of a marked request which the same API server answered after it: when it is there, nothing more comes. `None`
     /// where none was sent.
     pub fence: Option<String>,
@@ -124,6 +173,9 @@ const FENCE: Duration = Duration::from_secs(10);
 
 /// What is lost with a line of ours that is not whole.
 const CUT: &str = "a line of a request of ours was cut off";
+
+/// What is lost where controllers of a cluster make more than is kept while attempts are judged.
+const CROWDED: &str = "controllers made more meanwhile than is kept of it";
 
 /// Leaks that are kept; all are counted.
 const LEAKS: usize = 8;
@@ -248,6 +300,12 @@ impl AuditLog {
         format.and_then(LogFormat::disorder).map_or(self.order, Order::Lost)
     }
 
+    /// The Audit-ID of a marked request. Nobody can know it before the request is sent, and so write an event under it that
+    /// is there too early.
+    pub fn fence_id(&self) -> String {
+        format!("{}fence-{}", self.run, crate::text::random_hex(8))
+    }
+
     /// Whether a fence says when all of it is there that was answered before. Where none does, what a run left is
     /// collected once, at its end.
     pub fn is_in_order(&self) -> bool {
@@ -259,6 +317,7 @@ impl AuditLog {
     /// # Errors
     /// When it cannot be read, or its format cannot be told.
     pub async fn read_through(&self, source: impl AsyncRead + Unpin) -> Result<(), Unread> {
+        self.begin();
         match self.format {
             Some(format) => Ok(self.read_as(source, format).await?),
             None => self.read_as_it_begins(source).await,
@@ -274,14 +333,20 @@ impl AuditLog {
         });
     }
 
-    /// Waits for as much as tells the format.
+    /// Counts lines anew.
+    fn begin(&self) {
+        let mut state = self.state();
+        (state.lines, state.skipped_lines) = (0, 0);
+    }
+
+    /// Waits for as much as tells the format. Where nothing is in it, nothing needs to.
     async fn read_as_it_begins(&self, mut source: impl AsyncRead + Unpin) -> Result<(), Unread> {
         let mut beginning = Vec::new();
         let format = loop {
             let read = source.read_buf(&mut beginning).await?;
             match detect(&beginning) {
                 Ok(format) => break format,
-                Err(_) if read == 0 && beginning.is_empty() => return Ok(()),
+                Err(_) if read == 0 && is_empty(&beginning) => return Ok(()),
                 Err(undetected) if read == 0 || beginning.len() >= ENOUGH => Err(undetected)?,
                 Err(_) => {}
             }
@@ -311,7 +376,7 @@ impl AuditLog {
         event: fn(&[u8]) -> &[u8],
         canaries: [&[u8]; 2],
     ) -> io::Result<()> {
-        let marks = [self.run.as_bytes(), canaries[0], canaries[1], CREATED, REVIEWED];
+        let marks = [self.run.as_bytes(), canaries[0], canaries[1], CREATED];
         let marks = Marks::of(&marks);
         let mut pieces = Pieces::new(source);
         while let Some(piece) = pieces.next().await? {
@@ -405,7 +470,7 @@ impl AuditLog {
         if !contains(line, self.run.as_bytes()) && !is_trace(line) {
             return;
         }
-        // Of traces those that carry an attempt's label: every controller of a cluster leaves others.
+        // Of traces the lines of those that carry an attempt's label: every controller of a cluster leaves others.
         let keeps_lines = state.keeps_lines;
         let kept =
             |is_ours: bool| (keeps_lines && is_ours).then(|| keepable(line, canaries)).flatten();
@@ -414,20 +479,38 @@ impl AuditLog {
                 state.keep(Event { line: kept(true), ..event });
                 self.changed.send_replace(());
             }
-            Ok(event) => {
+            Ok(event) if is_controller(&event.user.username) => {
+                // One that names what is not ours is none of ours.
+                if !contains(line, self.run.as_bytes()) && !event.is_nameless() {
+                    return;
+                }
                 let attempt = labelled(line);
-                state.keep_trace(Event { line: kept(attempt.is_some()), attempt, ..event });
+                let trace = Event { line: kept(attempt.is_some()), attempt, ..event };
+                if state.keep_trace(trace) {
+                    self.losses.tell(CROWDED.to_owned());
+                }
+                self.changed.send_replace(());
             }
+            Ok(_) => {}
             Err(_) => {
                 // An API server that was ended while it wrote, or whose disk was full, goes on behind the torn line,
                 // and ends it.
-                if contains(line, self.run.as_bytes()) && line.trim_ascii_start().starts_with(b"{")
-                {
+                if self.was_ours(line) {
                     self.losses.tell(CUT.to_owned());
                 }
                 state.skipped_lines += 1;
             }
         }
+    }
+
+    /// Whether a line that is no event was one of a request of ours. An API server that was ended while it wrote, or whose disk
+    /// was full, goes on behind the torn line, and ends it. What a crash has left of a file may lack its beginning, or have
+    /// zeros in its place.
+    fn was_ours(&self, line: &[u8]) -> bool {
+        let own_id = format!("\"auditID\":\"{}", self.run);
+        let begins =
+            contains(line, self.run.as_bytes()) && line.trim_ascii_start().starts_with(b"{");
+        begins || contains(line, own_id.as_bytes())
     }
 
     /// Whether it keeps the order of each of several API servers.
@@ -441,7 +524,7 @@ impl AuditLog {
     /// # Errors
     /// Why it shows nothing.
     pub fn see_fence(&self, audit_id: &str) -> Result<(), String> {
-        let is_there = self.state().events.contains_key(audit_id);
+        let is_there = self.state().own.events.contains_key(audit_id);
         // What was lost before it is told by now.
         match (self.losses.first(), is_there) {
             (Some(loss), _) => Err(loss),
@@ -453,14 +536,16 @@ impl AuditLog {
         }
     }
 
-    /// Whether of each of these requests an event is there that says how it ended, or its fence.
+    /// Whether of each of these requests an event is there that says how it ended, or its fence, and one of the controller that
+    /// acted for it.
     pub fn has_answers(&self, awaited: &[Awaited]) -> bool {
         let state = self.state();
-        let is_there = |id: &String| state.events.contains_key(id);
-        awaited.iter().all(|Awaited { audit_id, fence }| {
-            let events = state.events.get(audit_id);
-            events.is_some_and(|events| events.iter().any(Event::is_answered))
-                || fence.as_ref().is_some_and(is_there)
+        awaited.iter().all(|Awaited { audit_id, traced, fence }| {
+            let events = state.own.events.get(audit_id);
+            let is_answered = events.is_some_and(|events| events.iter().any(Event::is_answered));
+            let is_fenced = fence.as_ref().is_some_and(|id| state.own.events.contains_key(id));
+            let is_shown = |traced: &Traced| state.traces.all().any(|it| traced.is_shown_by(it));
+            (is_answered || is_fenced) && traced.as_ref().is_none_or(is_shown)
         })
     }
 
@@ -482,7 +567,7 @@ impl AuditLog {
         let mut changed = self.changed.subscribe();
         let coming = async {
             loop {
-                let found = audit_ids.clone().find(|id| self.state().events.contains_key(*id));
+                let found = audit_ids.clone().find(|id| self.state().own.events.contains_key(*id));
                 if let Some(id) = found {
                     return id.to_owned();
                 }
@@ -514,7 +599,7 @@ impl AuditLog {
             changed.borrow_and_update();
             {
                 let state = self.state();
-                if state.events.contains_key(audit_id) {
+                if state.own.events.contains_key(audit_id) {
                     return Ok(());
                 }
                 if let Some(why) = &state.ended {
@@ -528,18 +613,12 @@ impl AuditLog {
 
     /// The events of one request, all stages, in the order of the log.
     pub fn events(&self, audit_id: &str) -> Vec<Event> {
-        self.state().events.get(audit_id).cloned().unwrap_or_default()
+        self.state().own.events.get(audit_id).cloned().unwrap_or_default()
     }
 
     /// The traces that `wanted` accepts, each once.
     pub fn traces(&self, wanted: impl Fn(&Event) -> bool) -> Vec<Event> {
-        let mut traces: Vec<Event> = Vec::new();
-        for event in self.state().traces.iter().filter(|event| wanted(event)) {
-            if !traces.iter().any(|trace| trace.is_same(event)) {
-                traces.push(event.clone());
-            }
-        }
-        traces
+        self.state().traces.all().filter(|event| wanted(event)).cloned().collect()
     }
 
     /// What was found of the canary up to now.
@@ -547,8 +626,20 @@ impl AuditLog {
         self.state().leaks.clone()
     }
 
+    /// How much of what came is nothing in its format; `None` where all of it is something.
+    pub fn misread(&self) -> Option<String> {
+        let state = self.state();
+        let format = self.format.or(state.found).filter(|_| state.skipped_lines > 0)?;
+        let (skipped, lines) = (state.skipped_lines, state.lines);
+        Some(format!(
+            "{skipped} of {lines} entries could not be read in the format {}",
+            format.label()
+        ))
+    }
+
     /// How many lines were torn, too long or no event.
-    pub fn skipped_lines(&self) -> u64 {
+    #[cfg(test)]
+    pub(super) fn skipped_lines(&self) -> u64 {
         self.state().skipped_lines
     }
 
@@ -590,23 +681,26 @@ fn is_leak(text: &[u8], canaries: [&[u8]; 2]) -> bool {
     canaries.iter().any(|canary| contains(text, canary))
 }
 
-/// Whether a line is of what a controller or a node does for another user. It is decided on the text, before anything
-/// is parsed.
+/// Whether a line may be of what a controller makes for a workload. It is decided on the text, before anything is parsed:
+/// anybody can have such words in a line of theirs.
 fn is_trace(line: &[u8]) -> bool {
-    let by_account = || {
-        contains(line, b"\"system:serviceaccount:kube-system:") && contains(line, b"-controller\"")
-    };
+    let by_account = || contains(line, ACCOUNTS.as_bytes()) && contains(line, b"-controller\"");
     (contains(line, CONTROLLER_MANAGER.as_bytes()) || by_account())
         && contains(line, CREATED)
         && MADE.iter().any(|resource| contains(line, resource))
-        || contains(line, b"\"system:node:") && contains(line, REVIEWED)
 }
+
+/// Whether a controller of the cluster's own is called so.
+fn is_controller(user: &str) -> bool {
+    let is_account = || user.starts_with(ACCOUNTS) && user.ends_with("-controller");
+    user == CONTROLLER_MANAGER || is_account()
+}
+
+/// What the names of controllers' accounts begin with.
+const ACCOUNTS: &str = "system:serviceaccount:kube-system:";
 
 /// In every line of something that is made.
 const CREATED: &[u8] = b"\"verb\":\"create\"";
-
-/// In every line of a question whether somebody may do something.
-const REVIEWED: &[u8] = b"subjectaccessreviews";
 
 /// What controllers make for workloads.
 const MADE: [&[u8]; 3] =
@@ -638,7 +732,10 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt;
+
     use super::super::pieces::LONGEST_LINE;
+    use super::super::source::{Opened, RunStart, open};
     use super::*;
 
     fn event(id: &str) -> String {
@@ -674,6 +771,7 @@ mod tests {
         assert_eq!(log.disorder().as_deref(), Some(SEVERAL), "a fence for all proves nothing");
         let awaited = |id: &str, fence: Option<&str>| Awaited {
             audit_id: id.to_owned(),
+            traced: None,
             fence: fence.map(str::to_owned),
         };
         assert!(log.has_answers(&[awaited("k7f3-2", None), awaited("k7f3-1", Some("k7f3-2"))]));
@@ -727,12 +825,112 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_line_of_ours_without_its_beginning_proves_nothing_absent() {
+        let whole =
+            event("k7f3-2").replace(r#"{"kind"#, r#"{"apiVersion":"audit.k8s.io/v1","kind"#);
+        for line in [format!("\0\0{whole}"), whole[30..].to_owned()] {
+            let log = read(format!("{}\n{line}\n", event("k7f3-1")).as_bytes()).await;
+            assert_eq!(log.disorder().as_deref(), Some(CUT), "{line}");
+        }
+    }
+
+    const CONTROLLER: &str = "system:serviceaccount:kube-system:job-controller";
+
+    /// The line of a pod that somebody made, which shows nothing else of it.
+    fn made(id: &str, user: &str, agent: &str) -> String {
+        format!(
+            r#"{{"auditID":"{id}","level":"Metadata","stage":"ResponseComplete","verb":"create","requestURI":"/x","userAgent":"{agent}","user":{{"username":"{user}"}},"objectRef":{{"resource":"pods","namespace":"a"}},"responseStatus":{{"code":201}}}}"#
+        ) + "\n"
+    }
+
+    #[tokio::test]
+    async fn a_trace_is_pushed_out_by_controllers_alone_and_told_to_be_lost() {
+        let forged = |id| made(&format!("f-{id}"), "jane", CONTROLLER);
+        let others = |id| made(&format!("f-{id}"), CONTROLLER, "");
+        let many = |line: &dyn Fn(usize) -> String| (0..5000).map(line).collect::<String>();
+        for (many, lost) in [(many(&forged), None), (many(&others), Some(CROWDED))] {
+            let log = read((made("own", CONTROLLER, "") + &many).as_bytes()).await;
+            let own = log.traces(|event| event.audit_id == "own");
+            assert_eq!(own.len(), usize::from(lost.is_none()));
+            assert_eq!(log.disorder().as_deref(), lost);
+        }
+    }
+
+    #[tokio::test]
+    async fn traces_that_were_judged_long_ago_are_no_loss() {
+        let pair = |id| {
+            format!("{}\n", event(&format!("k7f3-{id}")))
+                + &made(&format!("c-{id}"), CONTROLLER, "")
+        };
+        let log = read((0..2 * KEPT).map(pair).collect::<String>().as_bytes()).await;
+        assert_eq!(log.disorder(), None);
+        assert_eq!(
+            (log.events("k7f3-0").len(), log.traces(|it| it.audit_id == "c-0").len()),
+            (0, 0)
+        );
+        assert_eq!(log.traces(|it| it.audit_id == format!("c-{KEPT}")).len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_is_waited_for_with_what_its_controller_does() {
+        let traced = Traced {
+            user: CONTROLLER.to_owned(),
+            namespace: "a".to_owned(),
+            resource: "pods",
+            attempt: "k7f3-1".to_owned(),
+            name: "attack-k7f3-1".to_owned(),
+        };
+        let awaited = |fence: Option<&str>| {
+            let (audit_id, fence) = ("k7f3-1".to_owned(), fence.map(str::to_owned));
+            [Awaited { audit_id, traced: Some(traced.clone()), fence }]
+        };
+        let (mut writer, reader) = tokio::io::duplex(4096);
+        let log = AuditLog::new("k7f3", "c4n4ry").in_disorder("batches");
+        let reading = log.clone();
+        tokio::spawn(async move { reading.read(reader).await });
+        let others = made("c-1", CONTROLLER, "");
+        let text = format!("{}\n{}\n{others}", event("k7f3-1"), event("k7f3-2"));
+        writer.write_all(text.as_bytes()).await.expect("written");
+        log.first_of(["k7f3-2"].into_iter()).await.expect("it comes");
+        assert!(!log.has_answers(&awaited(None)) && !log.has_answers(&awaited(Some("k7f3-2"))));
+
+        let own = made("c-2", CONTROLLER, "")
+            .replace("\"namespace\"", "\"name\":\"attack-k7f3-1-x\",\"namespace\"");
+        let begun = tokio::time::Instant::now();
+        let (all, written) =
+            (awaited(None), async { writer.write_all(own.as_bytes()).await.expect("written") });
+        tokio::join!(log.wait_for_answers(&all), written);
+        assert!(log.has_answers(&all) && begun.elapsed() < FENCE, "{:?}", begun.elapsed());
+    }
+
+    /// What a command of no format prints while it has nothing (`gcloud`, `az`), and what it prints then.
+    #[tokio::test(start_paused = true)]
+    async fn a_command_that_has_nothing_yet_is_asked_again() {
+        let written = serde_json::json!({"command": ["logs"], "delay": "10s"});
+        let source: AuditSource = serde_json::from_value(written).expect("a source");
+        let run = RunStart { id: "k7f3".to_owned(), at: "2026-11-26T15:04:05Z".parse().unwrap() };
+        let Ok(Opened::Command(command)) = open(&source, &run).await else { panic!("a command") };
+        let log = AuditLog::new("k7f3", "c4n4ry").of_source(&source, Losses::default());
+        let entry = serde_json::json!({"message": event("k7f3-1"), "ingestionTime": 1});
+        let mut answers =
+            ["[]\n".to_owned(), "[]\n".to_owned(), format!("[{entry}]\n")].into_iter();
+        let ask = async || {
+            let answer = answers.next().expect("it had everything");
+            let read = log.read_through(answer.as_bytes()).await;
+            read.expect("what is empty is no mistake");
+            Ok::<_, io::Error>(())
+        };
+        let ended = command.until(ask, || !log.events("k7f3-1").is_empty()).await;
+        assert!(ended.is_ok() && log.ended().is_none(), "{ended:?}");
+    }
+
+    #[tokio::test]
     async fn what_was_judged_long_ago_takes_no_memory() {
         let last = KEPT + 1;
         let text: String =
             (0..=last).map(|id| format!("{}\n", event(&format!("k7f3-{id}")))).collect();
         let log = read(text.as_bytes()).await;
-        assert_eq!(log.state().events.len(), KEPT);
+        assert_eq!(log.state().own.events.len(), KEPT);
         assert!(log.events("k7f3-1").is_empty());
         assert_eq!(log.events(&format!("k7f3-{last}")).len(), 1);
     }
@@ -774,10 +972,14 @@ mod tests {
             assert_eq!(traces[0].attempt.as_deref(), Some("k7f3-1"), "{account}");
             let kept = serde_json::to_string(&traces[0]).expect("JSON");
             assert!(!kept.contains("spec") && !kept.contains("app"), "{kept}");
-            // Without a body nothing of it names the run.
+            // Without a body nothing of a success names the run.
             let (bare, _) = line.split_once(r#","requestObject""#).expect("a body");
-            let traces = read(format!("{bare}}}\n").as_bytes()).await.traces(|_| true);
-            assert_eq!(traces.len(), 1, "{account}");
+            let bare = format!("{bare},\"responseStatus\":{{\"code\":201}}}}\n");
+            assert_eq!(read(bare.as_bytes()).await.traces(|_| true).len(), 1, "{account}");
+            // What names another's is none of ours.
+            let others = line.replace("k7f3-1", "b5c2-1");
+            let traces = read(format!("{others}\n").as_bytes()).await.traces(|_| true);
+            assert!(traces.is_empty(), "{traces:?}");
         }
     }
 

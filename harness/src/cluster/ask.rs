@@ -5,6 +5,7 @@ use tokio::process::ChildStdout;
 
 use super::ProcessError;
 use super::process::Outside;
+use crate::audit::AuditLog;
 use crate::audit::source::Command;
 
 /// Runs the command once while `read` takes what it prints.
@@ -18,4 +19,15 @@ pub async fn ask<T>(
     let words: Vec<&str> = command.arguments().iter().map(String::as_str).collect();
     let asked = Outside::of(&words).with_secret_arguments();
     asked.read(command.deadline(), read).await
+}
+
+/// Runs the command once, and has the log read what it prints.
+///
+/// # Errors
+/// Why nothing is told by it, for a person.
+pub async fn ask_for_log(command: &Command, log: &AuditLog) -> Result<(), String> {
+    match ask(command, async |printed| log.read_through(printed).await).await {
+        Ok(read) => read.map_err(|unread| unread.to_string()),
+        Err(failed) => Err(failed.to_string()),
+    }
 }

@@ -32,7 +32,7 @@ pub use access::{Access, Refused, client};
 pub(crate) use access::{telling_client, who_am_i};
 pub use applying::Refusals;
 pub(crate) use applying::{Applier, ApplyError, StandIn, is_pod_ready, until_pod_ready};
-pub use ask::ask;
+pub use ask::{ask, ask_for_log};
 pub use commands::RUN_VARIABLE;
 pub(crate) use connection::{Connection, Connections, Greeting};
 pub(crate) use exchange::{ANSWERING, AUDIT_ID, exchange, is_without_id, silence};

@@ -74,8 +74,12 @@ impl Sight {
 
     /// Why what is not in the log is not proved to be absent; `None` while a marked request proves it.
     pub fn disorder(&self) -> Option<String> {
-        let is_joined = || self.servers.pulse().is_some_and(Pulse::is_joined);
-        self.log.as_ref()?.disorder().or_else(|| is_joined().then(|| JOINED.to_owned()))
+        self.log.as_ref()?.disorder().or_else(|| self.is_joined().then(|| JOINED.to_owned()))
+    }
+
+    /// Whether another API server has joined the only one.
+    pub fn is_joined(&self) -> bool {
+        self.servers.pulse().is_some_and(Pulse::is_joined)
     }
 }
 

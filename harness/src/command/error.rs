@@ -308,6 +308,7 @@ impl Error {
             | Error::Reach(
                 ReachError::Api { .. }
                 | ReachError::Apply(_)
+                | ReachError::AuditCommand(_)
                 | ReachError::Unauthorized { .. }
                 | ReachError::Unfit { .. }
                 | ReachError::PullSecret(PullSecretError::Unread { .. }),

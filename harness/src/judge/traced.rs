@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use k8s_openapi::jiff::Timestamp;
+
 use crate::model::{Answer, Event, Level, Logged, Part, Response};
 
 /// How events differ from what was sent and answered, as far as the log shows it.
@@ -64,20 +66,27 @@ pub(super) fn hidden(own: &[Event]) -> impl Iterator<Item = Part> {
 }
 
 /// Compares the events of a controller, which were chosen by user and object before. `own` are the events of the
-/// workload itself: nothing was done for it before them.
+/// workload itself: nothing was done for it before them. What names the attempt is its own whatever the time: another API
+/// server has another clock.
 pub(super) fn compare(logged: &Logged, answer: &Response, traces: &[Event], own: &[Event]) -> Told {
-    let since = own.iter().map(|event| event.request_received_timestamp.as_str()).min();
-    let is_late = |trace: &&Event| Some(trace.request_received_timestamp.as_str()) >= since;
-    let (nameless, named): (Vec<&Event>, Vec<&Event>) =
-        traces.iter().filter(is_late).partition(|trace| trace.is_nameless());
+    let (mut nameless, named): (Vec<&Event>, Vec<&Event>) =
+        traces.iter().partition(|trace| trace.is_nameless());
     if !named.is_empty() {
         return Told::Differences(differences(logged, answer, &named));
     }
+    let since = own.iter().filter_map(received).min();
+    let is_early = |trace: &Event| received(trace).is_some_and(|at| Some(at) < since);
+    nameless.retain(|trace| !is_early(trace));
     match nameless.first() {
         None => Told::Nothing,
         Some(trace) if trace.level == logged.level || !trace.shows(Part::Level) => Told::Nameless,
         Some(_) => Told::Differences(levels(logged, &nameless)),
     }
+}
+
+/// When the API server got the request; `None` where the event does not tell.
+fn received(event: &Event) -> Option<Timestamp> {
+    event.request_received_timestamp.parse().ok()
 }
 
 fn levels(logged: &Logged, traces: &[&Event]) -> Compared {
@@ -217,6 +226,34 @@ mod tests {
         assert_eq!(compared(&made, &[nameless(2)]), ["level Metadata of the controller's request"]);
         assert_eq!(told(Level::Metadata, &made, &[nameless(0)]), Told::Nothing);
         assert_eq!(told(Level::Metadata, &made, &[]), Told::Nothing);
+    }
+
+    #[test]
+    fn what_names_the_attempt_is_its_own_whatever_another_api_servers_clock_says() {
+        let early = trace(json!({"requestReceivedTimestamp": "2026-01-01T00:00:00.000000Z"}));
+        assert!(compared(&refused(), &[early]).is_empty());
+    }
+
+    #[test]
+    fn times_are_compared_as_times_however_many_digits_they_have() {
+        let made = Response { code: 201, ..Response::default() };
+        let nameless = |at: &str| {
+            trace(json!({
+                "level": "Metadata", "requestObject": null, "requestReceivedTimestamp": at,
+                "responseStatus": {"code": 201, "message": null},
+            }))
+        };
+        for (at, expected) in [
+            ("2026-01-01T00:00:01.01Z", Told::Nameless),
+            ("2026-01-01T00:00:01Z", Told::Nameless),
+            ("2026-01-01T00:00:00.99Z", Told::Nothing),
+            // When it was nobody knows: it may be.
+            ("", Told::Nameless),
+        ] {
+            let own = trace(json!({"requestReceivedTimestamp": "2026-01-01T00:00:01Z"}));
+            let logged = Logged { level: Level::Metadata, uri: None, received_only: Vec::new() };
+            assert_eq!(compare(&logged, &made, &[nameless(at)], &[own]), expected, "{at}");
+        }
     }
 
     #[test]

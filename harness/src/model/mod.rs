@@ -29,6 +29,7 @@ mod run_event;
 mod scenario;
 mod seconds;
 mod span;
+mod traced;
 mod waiver;
 mod word;
 
@@ -58,5 +59,6 @@ pub use right::*;
 pub use run_event::*;
 pub use scenario::*;
 pub use span::*;
+pub use traced::*;
 pub use waiver::*;
 pub use word::*;

@@ -79,7 +79,7 @@ pub struct Webhook {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Steadiness {
-    /// One process was awake from the first attempt to the last evidence.
+    /// One process was awake from the first attempt to the last evidence, or to the last answer where evidence comes late.
     Steady,
     /// No process was awake at the beginning, or another one or none at the end.
     Restarted,

@@ -31,8 +31,8 @@ pub async fn execute(
     futures::stream::iter(running).buffer_unordered(jobs).collect::<()>().await;
 }
 
-/// Runs the plan's scenarios where the log is late: everything is sent first, then the log is waited for once, and then
-/// all is judged.
+/// Runs the plan's scenarios where the log is late: everything is sent first and what it made removed, then the log is
+/// waited for once, and then all is judged.
 pub async fn execute_late(
     plan: &Plan<'_>,
     stage: &Stage,
@@ -44,6 +44,7 @@ pub async fn execute_late(
     let trying = begun(&plan.scenarios).into_iter().map(|(_, entry)| async move {
         let play = started(stage, entry, progress);
         let tried = play.try_all(Some(deadline)).await;
+        stage.leave(entry).await;
         (play, tried)
     });
     let tried: Vec<_> = futures::stream::iter(trying).buffer_unordered(jobs).collect().await;
@@ -55,7 +56,7 @@ pub async fn execute_late(
     };
     let Ok(()) = progress.step("log", &doing, waiting).await;
     for (play, tried) in tried {
-        let result = play.conclude(tried).await;
+        let result = play.conclude(tried);
         progress.tell(RunEvent::ScenarioFinished(Box::new(result)));
     }
 }

@@ -139,7 +139,7 @@ impl<'a> Sender<'a> {
     async fn is_let_in(&self, seen: &Uncollected) -> bool {
         let observation = &seen.observation;
         let fence = collect::fence(self.stage).await;
-        let log = collect::log(self.stage, observation, &fence);
+        let log = collect::log(&self.stage.world.sight, observation, &fence);
         attribute(&observation.sent, &observation.answer, &log) == Decision::LetIn
     }
 
@@ -197,8 +197,8 @@ impl<'a> Sender<'a> {
     /// Sends a marked request by the connection of an attempt, where the log keeps the order of each API server.
     async fn fence(&self, wire: &Wire) -> Option<Fence> {
         let sight = &self.stage.world.sight;
-        sight.log.as_ref().filter(|log| log.is_in_order_of_each())?;
-        let id = self.stage.next_id();
+        let log = sight.log.as_ref().filter(|log| log.is_in_order_of_each())?;
+        let id = log.fence_id();
         Some(wire.mark(sight.fence, &id).await?.map(|()| id))
     }
 

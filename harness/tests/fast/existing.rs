@@ -275,6 +275,26 @@ fn a_way_that_drops_our_id_is_told_in_the_first_lines() {
     }
 }
 
+/// Otherwise it would be found out when everything is over, and nothing of it told.
+#[test]
+fn a_command_that_prints_no_log_ends_the_run_before_it_makes_anything() {
+    let theirs = Theirs::answering(reached);
+    fs::write(
+        theirs.home.path("a.yaml"),
+        "{title: t, audit: {command: [\"false\"]}, controls: {least-privilege: {}}}",
+    )
+    .expect("written");
+    let scenario = ["--profile", "./a.yaml", "--scenario", "rights-anonymous"];
+    let ran = theirs.brinell(&scenario);
+    assert_eq!(ran.code, Some(4), "{ran:?}");
+    assert!(ran.stderr.contains("`audit.command`: `false` ended with exit status: 1"), "{ran:?}");
+    let asked = theirs.asked();
+    assert!(!asked.iter().any(|it| it.starts_with("POST /api/v1/namespaces")), "{asked:?}");
+    // A plan opens no log.
+    let plan = theirs.brinell(&[&["plan"][..], &scenario[..]].concat());
+    assert!(!format!("{plan:?}").contains("audit.command"), "{plan:?}");
+}
+
 /// What is served: pods and ServiceAccounts.
 fn discovered() -> (u16, Value) {
     let resource = |plural: &str, kind: &str| {

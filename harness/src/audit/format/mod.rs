@@ -10,7 +10,7 @@ mod gke;
 mod inner;
 
 pub use detect::Undetected;
-pub(super) use detect::{ENOUGH, detect};
+pub(super) use detect::{ENOUGH, detect, is_empty};
 pub(super) use elements::{Element, Elements};
 
 use crate::model::LogFormat;

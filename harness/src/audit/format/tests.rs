@@ -442,6 +442,7 @@ async fn what_is_delivered_twice_counts_once() {
     let controller = "system:serviceaccount:kube-system:replicaset-controller";
     let mut trace = event("other");
     trace["user"]["username"] = controller.into();
+    trace["responseStatus"]["message"] = "pods \"attack-record-1-x\" is forbidden: no".into();
     let document = json!({"events": [eks_entry(&leak.to_string()), eks_entry(&trace.to_string())]});
     let log = read(&format!("{document:#}\n{document}"), None).await;
     assert_eq!(log.events("record-1").len(), 1);
@@ -479,6 +480,38 @@ async fn a_format_that_cannot_be_told_ends_the_log_with_the_choices() {
     );
     let none = detect(b"[]").expect_err("no element").to_string();
     assert!(none.contains("no object with a field was seen"), "{none}");
+}
+
+#[tokio::test]
+async fn entries_of_another_format_than_is_named_are_told() {
+    let entries = [gke_entry("record-1"), gke_entry("record-2")];
+    for text in layouts("entries", &entries) {
+        let told = read(&text, Some(LogFormat::Eks)).await.misread();
+        // An envelope of another format is one entry.
+        let is_told = told.as_deref().is_some_and(|told| {
+            told.ends_with(" entries could not be read in the format eks") && !told.starts_with('0')
+        });
+        assert!(is_told, "{told:?}: {text}");
+        assert_eq!(read(&text, Some(LogFormat::Gke)).await.misread(), None, "{text}");
+    }
+    let log = AuditLog::new(RUN, CANARY).in_format(Some(LogFormat::Eks));
+    for _ in 0..2 {
+        // A command prints everything anew.
+        log.read_through(json!(entries).to_string().as_bytes()).await.expect("read");
+        let told = "2 of 2 entries could not be read in the format eks";
+        assert_eq!(log.misread().as_deref(), Some(told));
+    }
+}
+
+#[tokio::test]
+async fn what_has_no_entries_yet_needs_no_format() {
+    for nothing in ["", "\n", "[]\n", "\u{feff}[\n]", "{}\n"] {
+        let log = AuditLog::new(RUN, CANARY).in_format(None);
+        log.read_through(nothing.as_bytes()).await.expect("nothing is missing");
+        let entry = json!([eks_entry(&event("record-1").to_string())]).to_string();
+        log.read_through(entry.as_bytes()).await.expect("it can be told now");
+        assert_eq!(log.events("record-1").len(), 1, "{nothing:?}");
+    }
 }
 
 #[tokio::test]

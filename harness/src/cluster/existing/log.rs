@@ -8,7 +8,7 @@ use kube::client::Body;
 use super::{Existing, ReachError};
 use crate::audit::AuditLog;
 use crate::audit::source::{Losses, Opened, RunStart, Stream, open};
-use crate::cluster::{AUDIT_ID, FENCE, Servers, client};
+use crate::cluster::{AUDIT_ID, FENCE, Servers, ask_for_log, client};
 use crate::model::{AtEnd, AuditSource};
 
 /// Requests of which a policy logs one: a path that is nothing, for policies with a rule for all; objects that are not
@@ -31,7 +31,7 @@ impl Existing {
     /// and what needs it is skipped.
     ///
     /// # Errors
-    /// When it cannot be opened.
+    /// When it cannot be opened, or its command fails: later nothing could be told any more of what was done.
     pub async fn read_log(
         &mut self,
         source: &AuditSource,
@@ -54,8 +54,10 @@ impl Existing {
         match open(source, &start).await? {
             Opened::None => return Ok(None),
             Opened::Command(command) => {
+                let log = log(Losses::default());
+                ask_for_log(&command, &log).await.map_err(ReachError::AuditCommand)?;
                 self.sight.command = Some(Arc::new(command));
-                self.sight.log = Some(log(Losses::default()));
+                self.sight.log = Some(log);
             }
             Opened::Stream(stream) => {
                 let log = log(stream.losses());
@@ -63,19 +65,19 @@ impl Existing {
                 self.sight.log = Some(log);
             }
         }
-        Ok(self.choose_fence(run).await)
+        Ok(self.choose_fence().await)
     }
 
     /// Finds a request that the log holds, where it keeps order. Returns why the log is of no use, where it is of none.
-    pub async fn choose_fence(&mut self, run: &str) -> Option<String> {
+    pub async fn choose_fence(&mut self) -> Option<String> {
         let keeps_order = |log: &AuditLog| log.is_in_order() || log.is_in_order_of_each();
         let log = self.sight.log.clone().filter(keeps_order)?;
         let mut ids = Vec::new();
-        for asked in 0..self.connections() {
+        for _ in 0..self.connections() {
             // Another connection leads to another API server, of which the log may be.
             let Ok(admin) = client(self.access.config.clone(), &self.access.pace) else { continue };
-            for (number, path) in FENCES.into_iter().enumerate() {
-                let id = format!("{run}-fence-{asked}-{number}");
+            for path in FENCES {
+                let id = log.fence_id();
                 let request = http::Request::get(path).header(AUDIT_ID, &id).body(Body::empty());
                 if let Ok(request) = request
                     && admin.send(request).await.is_ok()
@@ -92,9 +94,11 @@ impl Existing {
             }
             None => {
                 self.sight.log = None;
+                let why = log.misread().unwrap_or_else(|| {
+                    "it is another API server's, or its policy logs none of them".to_owned()
+                });
                 Some(format!(
-                    "none of {} requests of ours is in the audit log {:?} later: it is another API server's, or its \
-                     policy logs none of them",
+                    "none of {} requests of ours is in the audit log {:?} later: {why}",
                     ids.len(),
                     log.patience()
                 ))

@@ -89,6 +89,9 @@ pub enum ReachError {
     /// The log cannot be read.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// The command that prints the log fails.
+    #[error("`audit.command`: {0}")]
+    AuditCommand(String),
     /// What would be made there cannot be asked about.
     #[error(transparent)]
     Apply(#[from] ApplyError),

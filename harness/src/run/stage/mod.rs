@@ -215,13 +215,6 @@ impl Stage {
         })
     }
 
-    /// Sends a marked request and waits until it is in the log. Returns its Audit-ID.
-    pub async fn fence(&self) -> Result<String, LogError> {
-        let id = self.ids.next();
-        self.world.fence(&id).await?;
-        Ok(id)
-    }
-
     /// Waits until the cluster or its log is gone for good, and says why: whatever is asked after that tells nothing.
     pub async fn gone(&self) -> String {
         self.end.cause().await
@@ -265,5 +258,15 @@ impl Stage {
     /// The next Audit-ID.
     pub fn next_id(&self) -> String {
         self.ids.next()
+    }
+}
+
+#[cfg(test)]
+impl Stage {
+    /// One on a cluster that does not end.
+    pub(in crate::run) async fn of(access: Access, sight: Sight, values: Values) -> Stage {
+        let end = End::of(std::future::pending(), Sight { log: None, ..sight.clone() });
+        let stage = Stage::new(access, sight, None, values, Arc::default(), end).await;
+        stage.expect("it tells what kinds it has")
     }
 }

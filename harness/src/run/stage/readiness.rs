@@ -45,7 +45,7 @@ impl OwnStage {
         )?;
         unmet.extend(asked.into_iter().filter_map(Result::err));
         if deciding.iter().any(|planned| planned.set_up.flags.contains_key("audit-log-path")) {
-            unmet.extend(self.stage.fence().await.err().map(ControlError::from));
+            unmet.extend(self.stage.world.fence().await.err().map(ControlError::from));
         }
         let detail = acting(plan, deciding.len(), &unmet);
         Ok((unmet, detail))
@@ -183,7 +183,7 @@ impl Stage {
         let decision = attribute(&sent, &answer, &log);
         let signs = !planned.control.control.leaves.is_empty();
         if let (Some(audit), Decision::Denied(_), true) = (&self.world.sight.log, &decision, signs)
-            && let Ok(fence) = self.fence().await
+            && let Ok(fence) = self.world.fence().await
         {
             log = Log::Read { events: audit.events(&audit_id), traces: Vec::new(), fence };
         }

@@ -61,7 +61,7 @@ impl Rehearsal {
         sight.log = sight.log.filter(|_| reads_log);
         let version = access.admin.apiserver_version().await?.git_version;
         let mut existing = Existing::of_ours(access, sight, version, &self.folder);
-        let unread = existing.choose_fence(&values.run).await;
+        let unread = existing.choose_fence().await;
         Ok((existing, unread))
     }
 
