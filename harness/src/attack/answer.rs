@@ -15,16 +15,24 @@ const LONGEST_BODY: usize = 8 * 1024 * 1024;
 
 /// Reads an answer to its end, as far as it is kept.
 pub async fn read(response: HttpResponse<Body>) -> Answer {
+    read_whole(response).await.0
+}
+
+/// The same, and what it holds; null where that is not all there, or no JSON. What is kept of a success shows no value.
+pub async fn read_whole(response: HttpResponse<Body>) -> (Answer, Value) {
     let code = response.status().as_u16();
     let flow_control = flow_control(response.headers());
     let without_id = is_without_id(&response);
     let collected =
         tokio::time::timeout(ANSWERING, Limited::new(response.into_body(), LONGEST_BODY).collect())
             .await;
-    match collected {
+    let answer = match collected {
         Ok(Ok(body)) => {
-            let understood = understand(code, &body.to_bytes());
-            Answer::Http(Response { flow_control, without_id, ..understood })
+            let body = body.to_bytes();
+            let value = serde_json::from_slice(&body).unwrap_or_default();
+            let understood = understand(code, &body, &value);
+            let answer = Answer::Http(Response { flow_control, without_id, ..understood });
+            return (answer, value);
         }
         // Whoever is let in is, whatever becomes of the rest.
         Ok(Err(_)) | Err(_) if (200..300).contains(&code) => {
@@ -34,7 +42,8 @@ pub async fn read(response: HttpResponse<Body>) -> Answer {
             Answer::Nothing(silence(SilenceKind::Cut, &format!("{code}, then {error}")))
         }
         Err(_) => Answer::Nothing(silence(SilenceKind::TimedOut, "the answer does not end")),
-    }
+    };
+    (answer, Value::Null)
 }
 
 fn flow_control(headers: &HeaderMap) -> bool {
@@ -42,14 +51,11 @@ fn flow_control(headers: &HeaderMap) -> bool {
 }
 
 /// Of a success only kind and count are kept; of an error its Status, or the start of its text.
-fn understand(code: u16, body: &[u8]) -> Response {
-    let value: Option<Value> = serde_json::from_slice(body).ok();
-    let text = |name: &str| {
-        value.as_ref().and_then(|value| value[name].as_str()).map(|text| cut(text, LONGEST_MESSAGE))
-    };
+fn understand(code: u16, body: &[u8], value: &Value) -> Response {
+    let text = |name: &str| value[name].as_str().map(|text| cut(text, LONGEST_MESSAGE));
     let response = Response { code, ..Response::default() };
     if (200..300).contains(&code) {
-        let items = value.as_ref().and_then(|value| value["items"].as_array());
+        let items = value["items"].as_array();
         return Response { kind: text("kind"), count: items.map(Vec::len), ..response };
     }
     if text("kind").as_deref() == Some("Status") {
@@ -65,6 +71,10 @@ fn understand(code: u16, body: &[u8]) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn understand(code: u16, body: &[u8]) -> Response {
+        super::understand(code, body, &serde_json::from_slice(body).unwrap_or_default())
+    }
 
     #[test]
     fn of_a_success_no_value_is_kept() {

@@ -5,7 +5,7 @@ use kube::client::Body;
 use serde_json::Value;
 
 use super::Attempt;
-use super::answer::read;
+use super::answer::read_whole;
 use crate::cluster::{AUDIT_ID, exchange, silence};
 use crate::model::{Answer, ApiPath, Method, Sent, Silence, SilenceKind, query_values, verb};
 
@@ -83,21 +83,33 @@ impl Attempt<'_> {
         uri: &str,
         content: Option<Content>,
     ) -> (Sent, Answer) {
+        let (sent, answer, _) =
+            self.ask_for(&metadata_only(method, uri), method, uri, content).await;
+        (sent, answer)
+    }
+
+    /// The same, and the object that comes, in the form that is accepted.
+    pub(super) async fn ask_for(
+        &self,
+        accept: &str,
+        method: Method,
+        uri: &str,
+        content: Option<Content>,
+    ) -> (Sent, Answer, Value) {
         let body = content.is_some();
         let uri = if body { strict(method, uri) } else { uri.to_owned() };
-        let mut request =
-            self.request(name(method), &uri).header("Accept", metadata_only(method, &uri));
+        let mut request = self.request(name(method), &uri).header("Accept", accept);
         let mut bytes = Vec::new();
         if let Some(content) = content {
             request = request.header("Content-Type", content.media_type);
             bytes = content.bytes;
         }
-        let answer = match self.exchange(request.body(bytes)).await {
-            Ok(response) => read(response).await,
-            Err(silence) => Answer::Nothing(silence),
+        let (answer, object) = match self.exchange(request.body(bytes)).await {
+            Ok(response) => read_whole(response).await,
+            Err(silence) => (Answer::Nothing(silence), Value::Null),
         };
         let verb = verb(method, &uri);
-        (Sent { body, ..self.sent(name(method), &uri, verb) }, answer)
+        (Sent { body, ..self.sent(name(method), &uri, verb) }, answer, object)
     }
 
     /// Sends a request as it is.

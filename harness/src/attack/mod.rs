@@ -337,6 +337,64 @@ mod tests {
     /// The last attempt.
     const LAST: &str = "k7f3-100";
 
+    /// Who needs no credentials, and the ledger of what they try.
+    async fn nobody(world: &World) -> (Identity, Ledger) {
+        let identity = Identity::of("nobody", &Persona::Anonymous, &world.access).await;
+        let ledger = Ledger::new(&world.access, "k7f3", "1", None);
+        (identity.expect("nobody needs credentials"), ledger)
+    }
+
+    fn attempt<'a>(
+        world: &'a World,
+        identity: &'a Identity,
+        target: &'a Target,
+        ledger: &'a Ledger,
+    ) -> Attempt<'a> {
+        Attempt {
+            world,
+            identity,
+            wire: None,
+            target,
+            door: Door::PostSpdy,
+            audit_id: "k7f3-1",
+            user_agent: "test",
+            ledger,
+            stays: false,
+        }
+    }
+
+    /// Nothing of it is there afterwards, so that its answer alone shows what mutations leave of it.
+    #[tokio::test]
+    async fn a_dry_run_of_a_pod_shows_whether_a_mutation_defuses_it() {
+        let (world, target) = (world(AuditLog::new("k7f3", "c4n4ry")), Target::default());
+        let (identity, ledger) = nobody(&world).await;
+        let effect = async |answered: serde_json::Value| {
+            let answer = tower::service_fn(move |request: ::http::Request<kube::client::Body>| {
+                let is_whole = request.headers()["Accept"] == "application/json";
+                let metadata = json!({"kind": "PartialObjectMetadata"});
+                let body = if is_whole { &answered } else { &metadata }.to_string().into_bytes();
+                std::future::ready(Ok::<_, Infallible>(::http::Response::new(
+                    kube::client::Body::from(body),
+                )))
+            });
+            let mut identity = identity.clone();
+            identity.client = kube::Client::new(answer, "default");
+            let attempt = attempt(&world, &identity, &target, &ledger);
+            let body = json!({"apiVersion": "v1", "kind": "Pod", "spec": {"hostPID": true}});
+            let path = "/api/v1/namespaces/a/pods?dryRun=All";
+            let action = json!({"request": {"method": "POST", "path": path, "body": body}});
+            let action = serde_json::from_value(action).expect("an action");
+            Attempt { door: Door::Direct, ..attempt }.send(&action).await.expect("sent").effect
+        };
+        let pod = |spec: serde_json::Value| json!({"kind": "Pod", "spec": spec});
+        let words = "it would be made without the spec.hostPID that was asked for";
+        assert_eq!(effect(pod(json!({}))).await, Effect::Changed(words.to_owned()));
+        let as_asked = pod(json!({"hostPID": true, "dnsPolicy": "ClusterFirst"}));
+        assert_eq!(effect(as_asked).await, Effect::NotApplicable);
+        let refused = json!({"kind": "Status", "message": "no"});
+        assert_eq!(effect(refused).await, Effect::NotApplicable);
+    }
+
     #[tokio::test]
     async fn what_is_lost_while_a_marked_request_is_waited_for_is_no_more_proved_absent() {
         let torn = &event("k7f3-1")[..60];
@@ -386,18 +444,8 @@ mod tests {
             ..Target::default()
         };
         let world = world(AuditLog::new("k7f3", "c4n4ry"));
-        let identity = Identity::of("nobody", &Persona::Anonymous, &world.access).await;
-        let attempt = Attempt {
-            world: &world,
-            identity: &identity.expect("nobody needs credentials"),
-            wire: None,
-            target: &target,
-            door: Door::PostSpdy,
-            audit_id: "k7f3-1",
-            user_agent: "test",
-            ledger: &Ledger::new(&world.access, "k7f3", "1", None),
-            stays: false,
-        };
+        let (identity, ledger) = nobody(&world).await;
+        let attempt = attempt(&world, &identity, &target, &ledger);
         let unnamed = async || {
             let exec = serde_json::from_value(json!({"exec": {"command": ["id"]}}));
             attempt.send(&exec.expect("an action")).await.expect("sent").sent.uri

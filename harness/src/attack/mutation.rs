@@ -12,13 +12,27 @@ const REWRITTEN: [&str; 6] =
 
 /// What the admin finds that looks for `what`: the object as it was asked for, or changed.
 pub(super) fn effect(what: &str, asked: &Value, found: &Value) -> Effect {
-    match missing(asked, found) {
+    match lost(asked, found) {
         None => Effect::Present(what.to_owned()),
         Some(path) => {
-            let path = path.trim_start_matches('.');
             Effect::Changed(format!("{what} is there without the {path} that was asked for"))
         }
     }
+}
+
+/// What of the object that was asked for a dry run answers without: nothing of it is there.
+pub(super) fn effect_of_dry_run(asked: &Value, answered: &Value) -> Effect {
+    match lost(asked, answered) {
+        None => Effect::NotApplicable,
+        Some(path) => {
+            Effect::Changed(format!("it would be made without the {path} that was asked for"))
+        }
+    }
+}
+
+/// The field that was asked for and is not there any more, as people write its path.
+fn lost(asked: &Value, found: &Value) -> Option<String> {
+    missing(asked, found).map(|path| path.trim_start_matches('.').to_owned())
 }
 
 /// The path of the first field of `asked` that `found` does not hold. What was added besides does not count. A list

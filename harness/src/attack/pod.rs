@@ -66,8 +66,22 @@ pub(super) async fn template(
     if !owners.is_empty() {
         template["metadata"]["ownerReferences"] = owners.into();
     }
-    lay_limited_over(&mut template["spec"], action.spec.as_ref().unwrap_or(&Value::Null));
+    let over =
+        with_image(action.spec.as_ref().unwrap_or(&Value::Null), container(attempt, "first"));
+    lay_limited_over(&mut template["spec"], &over);
     Ok(template)
+}
+
+/// What is laid over a pod's spec, each init container that names no image laid over one of ours: it is admitted as such.
+fn with_image(over: &Value, ours: Value) -> Value {
+    let mut over = over.clone();
+    let containers = over.get_mut("initContainers").and_then(Value::as_array_mut);
+    for container in containers.into_iter().flatten().filter(|it| it.get("image").is_none()) {
+        let mut whole = ours.clone();
+        merge::lay_over(&mut whole, container);
+        *container = whole;
+    }
+    over
 }
 
 /// Lays over a pod's spec what the scenario says. A container whose `resources` the scenario does not say gets small
@@ -164,6 +178,23 @@ mod tests {
         );
         assert_eq!(laid(&Value::Null)["containers"][0]["resources"]["limits"], tiny);
         assert!(laid(&json!("no spec")).is_string());
+    }
+
+    /// Who looks at containers alone lets it in there, and nothing else of it may be refused.
+    #[test]
+    fn an_init_container_without_an_image_is_ours_but_for_what_is_said() {
+        let ours = json!({"name": "first", "image": "ours", "securityContext": {"capabilities": {"drop": ["ALL"]}}});
+        let theirs = json!({"name": "x", "image": "theirs"});
+        let over = json!({"initContainers": [
+            {}, theirs, {"name": "y", "securityContext": {"privileged": true, "capabilities": null}},
+        ]});
+        let laid = with_image(&over, ours.clone());
+        let privileged =
+            json!({"name": "y", "image": "ours", "securityContext": {"privileged": true}});
+        assert_eq!(laid["initContainers"], json!([ours, theirs, privileged]));
+        for other in [json!(null), json!("no spec"), json!({"initContainers": ["none"]})] {
+            assert_eq!(with_image(&other, json!({})), other);
+        }
     }
 
     /// Together with ours, each of these is one that the API server does not take: a request above its limit.

@@ -3,9 +3,9 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
 
-use super::http::{Content, plain, with_query};
+use super::http::{Content, metadata_only, plain, with_query};
 use super::ledger::look;
-use super::{ActionError, Attempt, Observation};
+use super::{ActionError, Attempt, Observation, mutation};
 use crate::catalog::fill_texts;
 use crate::model::{Aim, ApiPath, Door, Effect, Method, Patch, Request, query_values};
 use crate::text::encode;
@@ -24,7 +24,8 @@ pub(super) async fn send(
         Door::ApplyYaml => Content::yaml(media_type(&request), body),
         _ => Content::json(media_type(&request), body),
     });
-    let (sent, answer) = attempt.ask(request.method, &request.path, content).await;
+    let (sent, answer, object) =
+        attempt.ask_for(&form(&request), request.method, &request.path, content).await;
     let effect = match &change {
         // It was made by another client meanwhile: a creation is answered 201.
         Change::Makes { .. } if request.method != Method::Post && answer.code() == Some(200) => {
@@ -34,6 +35,9 @@ pub(super) async fn send(
         }
         Change::Makes { .. } => attempt.made(&answer, &asked(&request)).await?,
         Change::Deletes { path, before } => gone(attempt, path, before).await?,
+        Change::Other if object["kind"] == "Pod" => {
+            mutation::effect_of_dry_run(&asked(&request), &object)
+        }
         Change::Other => Effect::NotApplicable,
     };
     // Where nothing was to come of it, nothing that came is no sign of a refusal.
@@ -63,6 +67,15 @@ fn asked(request: &Request) -> Value {
     match (body["apiVersion"].as_str(), body["kind"].as_str()) {
         (Some("v1"), Some("Pod")) => json!({"spec": body["spec"]}),
         _ => Value::Null,
+    }
+}
+
+/// In which form its answer is accepted. A pod that would be made comes whole: nothing else shows what mutations leave of it.
+fn form(request: &Request) -> String {
+    let would_make = request.method == Method::Post && request.is_dry_run();
+    match asked(request) {
+        Value::Object(_) if would_make => "application/json".to_owned(),
+        _ => metadata_only(request.method, &request.path),
     }
 }
 
@@ -149,6 +162,21 @@ async fn gone(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What else is made may hold a Secret's value.
+    #[test]
+    fn a_pod_alone_comes_whole_and_as_a_dry_run_alone() {
+        let whole = |method: Method, path: &str, kind: &str| {
+            let body = Some(json!({"apiVersion": "v1", "kind": kind, "spec": {}}));
+            let request = Request { method, path: path.to_owned(), patch: None, body };
+            form(&request) == "application/json"
+        };
+        let pods = "/api/v1/namespaces/a/pods";
+        let dry_run = format!("{pods}?dryRun=All");
+        assert!(whole(Method::Post, &dry_run, "Pod"));
+        assert!(!whole(Method::Post, &dry_run, "Secret"));
+        assert!(!whole(Method::Post, pods, "Pod") && !whole(Method::Patch, &dry_run, "Pod"));
+    }
 
     #[test]
     fn a_collection_is_looked_at_as_far_as_it_is_meant() {

@@ -3,6 +3,7 @@
 mod check;
 mod entry;
 mod explain;
+mod expression;
 mod file;
 mod folder;
 mod ground;
@@ -33,6 +34,7 @@ mod words;
 
 pub use check::is_name;
 pub use entry::*;
+pub(crate) use expression::goes_by_who_asks;
 pub use file::*;
 pub use ground::*;
 pub(crate) use ground::{said, words};

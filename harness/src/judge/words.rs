@@ -29,6 +29,21 @@ pub fn besides(denial: &Denial, words: &str) -> Vec<String> {
     others.map(|check| check.name).collect()
 }
 
+/// By which standard Pod Security refused, for what, and that it was not for what these words name; `None` of everybody else.
+/// Baseline names otherwise what restricted refuses as well: `hostPath volumes` are `restricted volume types` there.
+pub fn by_standard(denial: &Denial, words: &str) -> Option<String> {
+    let (policy, checks) = match &denial.layer {
+        Layer::PodSecurity => violations(denial)?,
+        _ => return None,
+    };
+    let names: Vec<String> = checks.into_iter().map(|check| check.name).collect();
+    let names = names.join(" and ");
+    let is_lower =
+        !policy.starts_with("restricted:") && PodSecurityCheck::parse(words).is_restricted();
+    let lower = if is_lower { ", a check of the restricted standard alone" } else { "" };
+    Some(format!(" by {policy}, which is enforced there, for {names}, and not for {words}{lower}"))
+}
+
 /// What stands behind the subject, without quoted names.
 fn reason(denial: &Denial, sent: &Sent) -> String {
     match &denial.layer {
@@ -189,7 +204,8 @@ fn without_keys(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Door;
+    use crate::catalog::Catalog;
+    use crate::model::{Action, Door, Expectation, Persona};
 
     fn refusal(layer: Layer, message: &str) -> Denial {
         Denial { layer, message: message.to_owned() }
@@ -255,6 +271,28 @@ mod tests {
         assert!(!says(&denial, "hostpid"));
         assert!(says(&denial, "runAsUser=0"));
         assert!(besides(&denial, "runAsUser=0").is_empty());
+    }
+
+    #[test]
+    fn the_standard_that_is_enforced_is_told_where_it_refuses_something_else() {
+        let denial = refusal(
+            Layer::PodSecurity,
+            r#"pods "p" is forbidden: violates PodSecurity "baseline:latest": host namespaces (hostPID=true), hostPath volumes (volume "root")"#,
+        );
+        assert!(!says(&denial, "restricted volume types"));
+        assert_eq!(
+            by_standard(&denial, "restricted volume types").as_deref(),
+            Some(
+                " by baseline:latest, which is enforced there, for host namespaces and hostPath volumes, and not for \
+                 restricted volume types, a check of the restricted standard alone"
+            )
+        );
+        let told = by_standard(&denial, "hostPort").expect("it is Pod Security");
+        assert!(told.ends_with(" hostPath volumes, and not for hostPort"), "{told}");
+        let restricted = denial.message.replace("baseline", "restricted");
+        let told = by_standard(&refusal(Layer::PodSecurity, &restricted), "runAsUser=0");
+        assert!(told.is_some_and(|told| told.ends_with(", and not for runAsUser=0")));
+        assert_eq!(by_standard(&refusal(Layer::Kubelet, "Unauthorized"), "hostPort"), None);
     }
 
     #[test]
@@ -342,6 +380,29 @@ mod tests {
         // What is quoted before the reason may say what it likes.
         let forged = r#"pods "x denied request: interactive" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no"#;
         assert!(!says(&refusal(Layer::Policy("p".to_owned()), forged), "interactive"));
+    }
+
+    /// Somebody of a cluster's plays a persona under a name of their own.
+    #[test]
+    fn what_our_scenarios_expect_of_the_kubelet_it_says_of_any_user() {
+        let denial = refusal(
+            Layer::Kubelet,
+            "Forbidden (user=jane@example.com, verb=get, resource=nodes, subresource(s)=[configz proxy])",
+        );
+        let catalog = Catalog::load(None).expect("our own catalog");
+        let turns = catalog.scenarios.iter().flat_map(|entry| &entry.turns);
+        let known = turns.filter(|it| {
+            matches!(it.action, Action::Kubelet(_)) && !matches!(it.persona.who, Persona::Anonymous)
+        });
+        let expected = known.filter_map(|turn| match &turn.expected {
+            Expectation::Blocked(blocked, _) => blocked.saying.as_deref(),
+            _ => None,
+        });
+        let expected: Vec<&str> = expected.collect();
+        assert!(!expected.is_empty());
+        for words in expected {
+            assert!(says(&denial, words), "{words}");
+        }
     }
 
     #[test]

@@ -336,7 +336,8 @@ pub enum Effect {
     Absent,
     /// Looked, and this is there.
     Present(String),
-    /// Looked, and it is there without what was asked for: `Pod attack-k7f3-1 is there without spec.hostPID`.
+    /// Looked, and it is there without what was asked for, or a dry run would make it so: `Pod attack-k7f3-1 is there without
+    /// spec.hostPID`.
     Changed(String),
     /// Looked, and this was there and is gone.
     Gone(String),

@@ -24,6 +24,15 @@ pub const POD_SECURITY_CHECKS: [&str; 19] = [
     "unrestricted capabilities",
 ];
 
+/// Those that the restricted standard alone makes, and baseline does not.
+const RESTRICTED: [&str; 5] = [
+    "allowPrivilegeEscalation != false",
+    "restricted volume types",
+    "runAsNonRoot != true",
+    "runAsUser=0",
+    "unrestricted capabilities",
+];
+
 /// A check of Pod Security that refused.
 pub struct PodSecurityCheck {
     /// Its name.
@@ -37,6 +46,11 @@ impl PodSecurityCheck {
         let (name, details) = text.split_once(" (").unwrap_or((text, ""));
         let details = details.strip_suffix(')').unwrap_or(details);
         PodSecurityCheck { name: name.to_owned(), details: details.to_owned() }
+    }
+
+    /// Whether the restricted standard alone makes it.
+    pub fn is_restricted(&self) -> bool {
+        RESTRICTED.contains(&self.name.as_str())
     }
 
     /// Whether these words name it, and no details that it does not give.

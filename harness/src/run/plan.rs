@@ -335,8 +335,8 @@ fn reads_along(target: &Target, action: &Action) -> bool {
     harmless(&command).is_none()
 }
 
-/// Whether what roles of ours allow is all that a scenario shows of authorization. On a cluster of ours they are what is
-/// tested.
+/// Whether what roles of ours allow is all that a scenario shows of authorization, by what it must refuse or by a step before
+/// that. On a cluster of ours they are what is tested.
 fn proves_our_roles(catalog: &Catalog, entry: &Entry) -> bool {
     // Who impersonates by an account of ours has its roles.
     let by_ours = |persona: &PersonaEntry| {
@@ -344,7 +344,8 @@ fn proves_our_roles(catalog: &Catalog, entry: &Entry) -> bool {
     };
     let is_ours =
         |persona: &PersonaEntry| (!persona.roles.is_empty() || by_ours(persona)) && !persona.played;
-    entry.turns.iter().any(|turn| {
+    let mut turns = entry.turns.iter().enumerate();
+    turns.any(|(position, turn)| {
         let by_authorization = match &turn.expected {
             Expectation::Blocked(blocked, _) => {
                 blocked.by.control.decides.contains(&Layer::Authorization)
@@ -358,8 +359,18 @@ fn proves_our_roles(catalog: &Catalog, entry: &Entry) -> bool {
             }
             _ => is_ours(&turn.persona),
         };
-        by_authorization && is_unknown
+        let prepares = || may_be_refused_before(turn, &entry.turns[position + 1..]);
+        is_unknown && (by_authorization || prepares())
     })
+}
+
+/// Whether a turn changes what a later one is decided by, and may be refused: where it always is, the later one shows nothing.
+fn may_be_refused_before(turn: &Turn, later: &[Turn]) -> bool {
+    let may_be_refused = matches!(&turn.expected, Expectation::Recorded(it) if it.refused_too);
+    let is_dry_run = matches!(&turn.action, Action::Request(request) if request.is_dry_run());
+    let changes = turn.action.facts().settles.is_some() && !is_dry_run;
+    let is_blocked = |later: &Turn| matches!(later.expected, Expectation::Blocked(..));
+    may_be_refused && changes && later.iter().any(is_blocked)
 }
 
 /// Leaves an object that two controls name to the weakened one: the other would restore it.

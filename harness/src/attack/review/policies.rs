@@ -11,6 +11,7 @@ use kube::{Client, ResourceExt};
 use super::rule::{self, Rule};
 use super::{all_read, flaw};
 use crate::attack::ActionError;
+use crate::catalog::goes_by_who_asks;
 use crate::cluster::all;
 use crate::model::{Flaw, GuardReview, Reviewed};
 
@@ -169,7 +170,26 @@ impl<'a> Policy<'a> {
         let nowhere = guarded.is_empty().then(|| rule::nowhere(&self.object, review));
         let conditions = rule::conditions(&self.object, "matchConditions", review, conditions);
         let named = self.leaves_out(&guarded).into_iter().chain(self.by_object());
-        nowhere.into_iter().chain(named).chain(conditions).collect()
+        nowhere.into_iter().chain(named).chain(conditions).chain(self.by_user(review)).collect()
+    }
+
+    /// Expressions that go by who asks, and that nobody has allowed: what they decide for others they need not for somebody.
+    fn by_user(&self, review: &GuardReview) -> Vec<Flaw> {
+        let spec = self.policy.spec.as_ref();
+        let variables = spec.and_then(|spec| spec.variables.as_ref()).into_iter().flatten();
+        let variables = variables.map(|it| (format!("variables[{}]", it.name), &it.expression));
+        let validations = spec.and_then(|spec| spec.validations.as_ref()).into_iter().flatten();
+        let validations = validations
+            .enumerate()
+            .map(|(position, it)| (format!("validations[{position}]"), &it.expression));
+        let goes_by_user = |(_, expression): &(String, &String)| {
+            goes_by_who_asks(expression) && !review.conditions.contains(expression)
+        };
+        let tell = |(field, expression): (String, &String)| {
+            let follows = "it decides by who asks: whoever is somebody whom it lets in, or takes their token, passes by";
+            flaw(&self.object, &field, format!("{expression:?}"), follows)
+        };
+        variables.chain(validations).filter(goes_by_user).map(tell).collect()
     }
 
     /// Namespaces that it leaves out itself, or that none of its bindings denies anything in.
@@ -330,9 +350,37 @@ mod tests {
                 json!({"matchConditions": [{"name": "c", "expression": "true"}]}),
                 r#"matchConditions[c] "true""#,
             ),
+            (
+                json!({"validations": [{"expression": "false || request.userInfo.username == 'a'"}]}),
+                r#"validations[0] "false || request.userInfo.username == 'a'""#,
+            ),
+            (
+                json!({"validations": [{}, {"expression": "authorizer.path('/').check('get').allowed()"}]}),
+                r#"validations[1] "authorizer.path('/').check('get').allowed()""#,
+            ),
+            (
+                json!({"variables": [{"name": "who", "expression": "request.userInfo"}]}),
+                r#"variables[who] "request.userInfo""#,
+            ),
         ] {
             assert_eq!(found(&[policy(&over)], &[binding(&json!({}))]), [format!("/p {expected}")]);
         }
+    }
+
+    #[test]
+    fn an_expression_that_goes_by_who_asks_is_allowed_by_its_text() {
+        let by_user = "request.userInfo.username == 'a'";
+        let policy = policy(&json!({
+            "variables": [{"name": "who", "expression": by_user}],
+            "validations": [{"expression": by_user}, {"expression": "object.authorizers == 1"}],
+        }));
+        let flaws = |conditions: &[&str]| {
+            let conditions = conditions.iter().map(|it| (*it).to_owned()).collect();
+            Policy::of(&policy, &[]).by_user(&GuardReview { conditions, ..review() }).len()
+        };
+        assert_eq!(flaws(&[]), 2);
+        assert_eq!(flaws(&["request.userInfo.username == 'b'"]), 2);
+        assert_eq!(flaws(&[by_user]), 0);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::told::{described, kind, let_in};
 use super::{Expected, Judging, bystanders};
 use crate::judge::signature::Recognised;
+use crate::judge::words::by_standard;
 use crate::model::{Decision, Denial, Effect, Evidence, Finding, Layer, Log, Reason, UNCLEAR};
 
 impl Judging {
@@ -71,7 +72,7 @@ impl Judging {
             Recognised::OtherReason => (
                 Reason::OtherReason,
                 format!("{}: {layer} refused something else", Reason::OtherReason.heading()),
-                format!("{layer} refused, but not for what this attack is about"),
+                other_reason(expected, denial),
             ),
             Recognised::OtherLayer(other) => (
                 Reason::WrongLayer,
@@ -107,10 +108,25 @@ impl Judging {
     }
 }
 
+/// What the control's own layer refused in the place of what was meant.
+fn other_reason(expected: &Expected, denial: &Denial) -> String {
+    let standard = expected.signature.saying.and_then(|words| by_standard(denial, words));
+    let what = standard.unwrap_or_else(|| ", but not for what this attack is about".to_owned());
+    format!("{} refused{what}", denial.layer)
+}
+
 /// Whether the control was not asked yet, was asked and has no answer, or let it in.
 fn who_refused(expected: &Expected, layer: &Layer, other: &str) -> String {
+    let was_let_in = match layer {
+        Layer::Runtime => true,
+        // Whether an object is valid is looked at when authorization has let it in.
+        Layer::Validation => expected.signature.layers == [Layer::Authorization],
+        _ => false,
+    };
+    if was_let_in {
+        return format!("{} let it in, and {other} refused", expected.control);
+    }
     let asked = match layer {
-        Layer::Runtime => return format!("{} let it in, and {other} refused", expected.control),
         Layer::PolicyFailure(name) => Layer::Policy(name.clone()),
         Layer::WebhookFailure(name) => Layer::Webhook(name.clone()),
         _ => return format!("{other} refused before {} was asked", expected.control),

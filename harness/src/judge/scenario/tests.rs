@@ -274,6 +274,22 @@ fn each_layer_of_a_declared_control_has_words_of_its_own() {
     assert_eq!(verdict("privileged", &other), Verdict::Failed);
 }
 
+/// Baseline calls otherwise what the restricted standard refuses as well.
+#[test]
+fn a_lower_standard_is_named_where_it_refuses_something_else() {
+    let (by, saying) =
+        (Arc::new(guard(&[Layer::PodSecurity])), "restricted volume types".to_owned());
+    let blocked = Blocked { by, at: None, saying: Some(saying) };
+    let turns = [turn(Role::Attack, Expectation::Blocked(blocked, None))];
+    let violates = "pods \"p\" is forbidden: violates PodSecurity \"baseline:latest\": hostPath volumes (volume \"root\")";
+    let judged = judged(&turns, record(vec![seen("k7f3-1", 403, violates)]));
+    let found = &judged.attempts[0].judgement.findings[0];
+    assert_eq!(found.reason, Reason::OtherReason);
+    let who = "Pod Security refused by baseline:latest, which is enforced there, for hostPath volumes, and not for \
+               restricted volume types, a check of the restricted standard alone";
+    assert_eq!(found.who, who);
+}
+
 #[test]
 fn a_restart_takes_back_what_rests_on_authorization_and_nothing_else() {
     let layers = [Layer::Authorization, Layer::PodSecurity];

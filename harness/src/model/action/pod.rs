@@ -15,7 +15,8 @@ pub struct PodAction {
     /// Laid over the admitted pod's `metadata`.
     #[serde(default)]
     pub metadata: Option<PodMetadata>,
-    /// Laid over the admitted pod's `spec` as a JSON merge patch; `containers` are merged by position.
+    /// Laid over the admitted pod's `spec` as a JSON merge patch; `containers` are merged by position, and an init container
+    /// that names no image is laid over one that is admitted.
     #[serde(default)]
     pub spec: Option<Value>,
     /// The workload kind that creates the pod; without it the persona does.

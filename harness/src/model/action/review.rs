@@ -49,7 +49,7 @@ pub struct GuardReview {
     /// Namespaces in which it need not be asked, by name.
     #[serde(default)]
     pub except: Vec<String>,
-    /// The match conditions that it may have, each as its expression is written.
+    /// The match conditions that it may have, and the expressions that may go by who asks, each as it is written.
     #[serde(default)]
     pub conditions: Vec<String>,
 }

@@ -70,6 +70,7 @@ cluster: {image: brinell.example/harness}
 audit: {file: LOG}
 personas:
   viewer: {service-account: {roles: [view]}}
+  operator: {service-account: {roles: [enters-pods]}}
   developer: {impersonated: {user: jane@example.com, groups: [developers], roles: [edit]}}
 controls:
   anonymous-auth: {decides: [authentication, authorization]}
@@ -80,6 +81,16 @@ controls:
   least-privilege: {}
   pod-security: {}
 ";
+
+/// A role of theirs that enters pods and changes none.
+const ENTERS_PODS: &str = r#"
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: enters-pods}
+rules:
+- {apiGroups: [""], resources: [pods], verbs: [get, list]}
+- {apiGroups: [""], resources: [pods/exec], verbs: [get, create]}
+"#;
 
 /// How its webhook is known there: by a part of its name, and by what it leaves on audit events.
 const GUARD: &str =
@@ -579,6 +590,7 @@ impl Held {
             {"name": "visitor", "context": {"cluster": cluster, "user": "visitor"}},
         ]);
         fs::write(self.folder.path().join("way"), way.to_string()).expect("written");
+        documents(ENTERS_PODS).iter().for_each(|document| self.apply(document));
         self.declare("held", GUARD, "", "");
     }
 

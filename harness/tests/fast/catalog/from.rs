@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use brinell::catalog::{Catalog, ControlEntry};
-use brinell::model::Layer;
+use brinell::model::{Action, Layer, Review};
 
 use crate::command_line::{NO_ENGINE, brinell, ran};
 use crate::support::{Home, Ran};
@@ -90,6 +90,12 @@ fn of_an_admission_policy_about_streams() {
         assert!(weakenings(control).contains(&"misses-attach"), "{:?}", weakenings(control));
         assert!(weakenings(control).contains(&"parameters-missing"), "{:?}", weakenings(control));
         assert_eq!(scenarios(catalog), ["exec", "exec-connect-attach", "exec-reviewed"]);
+        // Whom it exempts today is allowed by its text, so that the review finds what comes to it.
+        let reviewed = catalog.scenarios.iter().find(|it| it.id == "exec-reviewed").expect("made");
+        let Action::Review(Review::Policies(review)) = &reviewed.turns[0].action else { panic!() };
+        assert!(review.conditions[0].contains("system:masters"), "{review:?}");
+        assert!(review.conditions[1].contains("request.userInfo.username"), "{review:?}");
+        assert_eq!(review.conditions.len(), 2, "{review:?}");
     });
 }
 

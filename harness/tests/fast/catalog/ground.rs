@@ -595,3 +595,25 @@ fn who_is_granted_something_is_known_where_the_authorizers_are() {
     // It binds a ClusterRole of ours, which is a Role there.
     assert!(needs("role-bind-used").contains(&Need::OwnClusterRole));
 }
+
+/// A role of ours refuses the step, so that the attack after it meets a guard whom nobody has sent away.
+#[test]
+fn a_step_that_a_role_of_ours_refuses_needs_somebody_of_the_clusters() {
+    let needs = |profile: &str, id: &str| {
+        let Grounded { catalog, .. } = grounded(profile, true).expect("it is only declared");
+        let entry = catalog.scenarios.iter().find(|it| it.id == id).expect("ours");
+        brinell::run::needs(&catalog, entry).contains(&Need::Players)
+    };
+    let found = "{title: found, controls: {pod-security: {}}}";
+    let played = "
+title: x
+personas: {deployer: {context: ci}, operator: {service-account: {roles: [edit]}}}
+controls: {}";
+    for id in ["pod-relabelled-namespace", "exec-relabelled-namespace", "exec-relabelled-pod"] {
+        assert!(needs(found, id) && !needs(played, id), "{id}");
+    }
+    // What may be refused there changes nothing, or nothing is blocked after it.
+    for id in ["pod-sysctls", "pod-user-namespace", "exec-interactive"] {
+        assert!(!needs(found, id), "{id}");
+    }
+}

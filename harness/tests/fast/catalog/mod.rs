@@ -8,6 +8,7 @@ mod limits;
 mod objects;
 mod personas;
 mod places;
+mod pods;
 mod rights;
 mod servers;
 

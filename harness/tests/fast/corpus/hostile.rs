@@ -413,6 +413,12 @@ fn three_causes_of_422() {
             "WRONG LAYER: blocked by validation",
             "validation refused before guard was asked",
         ),
+        (
+            "validation-invalid",
+            Layer::Authorization,
+            "WRONG LAYER: blocked by validation",
+            "guard let it in, and validation refused",
+        ),
     ] {
         let judgement = attack(&[by], None, &evidence(&recorded(exchange)));
         assert_eq!(judgement.outcome, outcome, "{exchange}");

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Choosing, Guard, expressions, labels, list};
+use super::{Choosing, Guard, exempting, expressions, labels, list};
 use crate::catalog::identity;
 use crate::catalog::new::sketch::{Sketch, Weak, YOURS, set};
 use crate::catalog::new::{Kept, untried};
@@ -53,7 +53,7 @@ pub(in crate::catalog::new) fn policy(
             matched["namespaceSelector"].clone(),
         ],
         labels: labels(&[&constraints["objectSelector"], &matched["objectSelector"]]),
-        conditions: expressions(&policy["spec"]["matchConditions"]),
+        conditions: exempting(&policy["spec"]),
         saying: None,
         expressions: String::new(),
     };

@@ -14,6 +14,7 @@ use super::sample::Resource;
 use super::sketch::{Scene, Sketch, Weak};
 use super::yaml::flow;
 use super::{Kept, NewFile};
+use crate::catalog::goes_by_who_asks;
 use crate::model::Reason;
 
 /// Something that is asked at admission.
@@ -246,6 +247,13 @@ pub(super) fn labels(selectors: &[&Value]) -> Value {
         }
     }
     labels
+}
+
+/// The expressions by which a policy may exempt somebody: its conditions, and what in it goes by who asks.
+fn exempting(spec: &Value) -> Vec<String> {
+    let others = ["variables", "validations"].iter().flat_map(|it| expressions(&spec[it]));
+    let others = others.filter(|it| goes_by_who_asks(it));
+    distinct(expressions(&spec["matchConditions"]).into_iter().chain(others))
 }
 
 fn expressions(conditions: &Value) -> Vec<String> {

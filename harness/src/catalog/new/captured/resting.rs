@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use super::is_policy;
+use crate::catalog::expression::{AUTHORIZER, is_said_in};
 use crate::model::Layer;
 
 /// The kinds that say what somebody may.
@@ -19,9 +20,6 @@ const LOOKING: [&str; 2] = ["PodNodeSelector", "PodTolerationRestriction"];
 
 /// The fields that hold CEL.
 const EXPRESSIONS: [&str; 3] = ["expression", "messageExpression", "valueExpression"];
-
-/// The variable by which CEL asks the authorizers.
-const AUTHORIZER: &str = "authorizer";
 
 /// Whether objects of a kind say what somebody may.
 pub fn is_of_roles(kind: &str) -> bool {
@@ -83,11 +81,6 @@ fn asks(value: &Value) -> bool {
         Value::Array(items) => items.iter().any(asks),
         _ => false,
     }
-}
-
-/// Whether a text has a word, which is no part of another one there.
-fn is_said_in(word: &str, text: &str) -> bool {
-    text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|it| it == word)
 }
 
 #[cfg(test)]

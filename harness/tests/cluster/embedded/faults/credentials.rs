@@ -6,6 +6,9 @@ use brinell::model::{AttemptResult, Verdict};
 
 use super::{Network, Open, attempts};
 
+/// Who plays the operator where nothing else is said.
+const OPERATOR: &str = "  operator: {service-account: {roles: [enters-pods]}}\n";
+
 /// How long a certificate is good: longer than it takes to make namespaces.
 const LIFE: Duration = Duration::from_secs(20);
 
@@ -15,8 +18,8 @@ pub(super) fn a_persona_whose_certificate_ends_is_not_refused(open: &Open) {
     let user = open.server.user("jane", "system:masters", LIFE);
     let made = Instant::now();
     open.held.context("ending", Some(network.server.clone()), Some(user));
-    let played = "personas:\n  deployer: {context: ending}\n  operator: {context: ending}\n";
-    open.held.profile("ending", "personas:\n", played);
+    let played = "  deployer: {context: ending}\n  operator: {context: ending}\n";
+    open.held.profile("ending", OPERATOR, played);
     let (told, ran) = open.run_by("ending", "network", || until_ended(&network, made));
     open.assert_true(&told);
     let words = "are not accepted any more";
@@ -34,9 +37,8 @@ pub(super) fn a_run_whose_own_certificate_ends_ends(open: &Open) {
     let user = open.server.user("admin", "system:masters", LIFE);
     let made = Instant::now();
     open.held.context("ending", Some(network.server.clone()), Some(user));
-    let operator =
-        "personas:\n  operator: {impersonated: {user: john@example.com, roles: [edit]}}\n";
-    open.held.profile("ending", "personas:\n", operator);
+    let operator = "  operator: {impersonated: {user: john@example.com, roles: [edit]}}\n";
+    open.held.profile("ending", OPERATOR, operator);
     let (mut gone_on, mut before) = (Instant::now(), Vec::new());
     let (told, ran) = open.run_by("ending", "ending", || {
         before = open.namespaces();
