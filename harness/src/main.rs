@@ -12,7 +12,7 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser};
 use command::{
     Error, assets, compare, complain, image, list, merge, new, print, prove, refuse, rehearse,
-    report, reported, run, sweep, trend, upgrade,
+    report, reported, run, see_apart, sweep, trend, upgrade,
 };
 
 fn main() -> Code {
@@ -51,14 +51,12 @@ fn follow(cli: Cli) -> Result<Code, Error> {
         Some(Command::Plan(arguments)) => in_runtime(list::plan(arguments)),
         Some(Command::Prove(arguments)) => {
             let output = arguments.output.clone();
+            see_apart(&output.reports, &arguments.selection.reads())?;
             in_runtime(async { reported(prove::start(arguments).await, &output) })
         }
         Some(Command::Image { file, executable }) => image::image(&file, executable.as_deref()),
         Some(Command::Merge(arguments)) => {
-            // What is read is not written: a merge that fails would leave nothing of it.
-            if let Some(flag) = arguments.reports.over(&arguments.results) {
-                return Err(Error::OverInput { flag });
-            }
+            see_apart(&arguments.reports, &arguments.results)?;
             let output = Output { reports: arguments.reports.clone(), ..Output::default() };
             reported(merge::merge(&arguments), &output)
         }
@@ -71,6 +69,7 @@ fn follow(cli: Cli) -> Result<Code, Error> {
         None if cli.run.list.is_some() => list::list(&cli.run),
         None => {
             let output = cli.run.output.clone();
+            see_apart(&output.reports, &cli.run.reads())?;
             in_runtime(async { reported(run::start(cli.run).await, &output) })
         }
     };

@@ -132,12 +132,12 @@ impl Recorder {
             .uri(path)
             .header("Content-Type", format!("application/{patch}json"))
             .body(body.map(Value::to_string).unwrap_or_default().into_bytes())?;
-        let admin = self.client(&api_server(PORT), ADMIN)?;
+        let admin = self.client(&api_server(PORT), ADMIN).await?;
         Ok(answer(&admin, request).await)
     }
 
-    fn client(&self, url: &str, user: &str) -> Result<Client, Failure> {
-        Ok(client(self.cluster.config(url, user)?, &Pace::free())?)
+    async fn client(&self, url: &str, user: &str) -> Result<Client, Failure> {
+        Ok(client(self.cluster.config(url, user)?, &Pace::free()).await?)
     }
 
     async fn step(&self, step: &Step) -> Result<(), Failure> {
@@ -230,7 +230,7 @@ impl Recorder {
             }
             request.body(body.clone().into_bytes())
         };
-        let sender = self.client(&address(case.to), &case.r#as)?;
+        let sender = self.client(&address(case.to), &case.r#as).await?;
         if case.meanwhile {
             let (sender, other) = (sender.clone(), request(&format!("{audit_id}-other"))?);
             tokio::spawn(async move { answer(&sender, other).await });
@@ -256,7 +256,7 @@ impl Recorder {
     async fn events(&self, tried: &Try, server: &Server) -> Result<Log, Failure> {
         let audit_id = tried.sent.audit_id.as_deref().unwrap_or_default();
         let fence = format!("{audit_id}-fence");
-        let admin = self.client(&api_server(server.port), ADMIN)?;
+        let admin = self.client(&api_server(server.port), ADMIN).await?;
         let request = || Request::get("/apis/brinell.dev/fence").header(AUDIT_ID, &fence);
         while exchange(&admin, request().body(Vec::new())?).await.is_err() {
             sleep(BETWEEN_TRIES).await;

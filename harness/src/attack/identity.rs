@@ -102,7 +102,7 @@ impl Identity {
             name: name.to_owned(),
             user,
             impersonated,
-            client: telling_client(config.clone(), &access.pace, &refused)?,
+            client: telling_client(config.clone(), &access.pace, &refused).await?,
             token,
             taken,
             elsewhere,
@@ -134,7 +134,7 @@ impl Identity {
     /// # Errors
     /// When the credentials cannot be used.
     pub async fn connections(&self, pace: &Pace) -> Result<&Connections, kube::Error> {
-        let open = async || Connections::of(&self.config, pace, &self.refused);
+        let open = || Connections::of(&self.config, pace, &self.refused);
         self.connections.get_or_try_init(open).await
     }
 
@@ -224,7 +224,7 @@ mod tests {
         });
         let config = Config::new(format!("http://{address}").parse().expect("a URL"));
         let pace = Pace::free();
-        let admin = crate::cluster::client(config.clone(), &pace).expect("no credentials");
+        let admin = crate::cluster::client(config.clone(), &pace).await.expect("no credentials");
         Access { config, pace, user: Some("admin".to_owned()), ..Access::of(admin) }
     }
 

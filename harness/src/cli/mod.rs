@@ -3,6 +3,7 @@
 mod broken;
 mod reports;
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use reports::Reports;
 
 use crate::catalog::{FileKind, Grantee, New};
-use crate::cluster::{ClusterType, PlugIn, Supervision, Tied};
+use crate::cluster::{ClusterType, DEFAULT_VERSION, PlugIn, Supervision, Tied};
 use crate::pod::InCluster;
 use crate::report::{ExitCode, Format, Meaning, Shown};
 use crate::run::Manner;
@@ -259,6 +260,13 @@ pub struct Selection {
     pub cluster: Option<ClusterType>,
 }
 
+impl Selection {
+    /// The files that are read, over which no report may be written.
+    pub fn reads(&self) -> Vec<PathBuf> {
+        self.profile.iter().map(PathBuf::from).collect()
+    }
+}
+
 /// What a plan can be told.
 #[derive(Debug, Args)]
 pub struct PlanArguments {
@@ -405,7 +413,7 @@ pub struct RunArguments {
     /// List the scenarios instead of running them
     #[arg(
         long, value_name = "FORMAT", num_args = 0..=1, default_missing_value = "text",
-        help_heading = "Scenarios"
+        conflicts_with_all = reports::flags_of_all(), help_heading = "Scenarios"
     )]
     pub list: Option<ListFormat>,
     /// YAML file of known failures, each with an owner and an expiry date
@@ -437,6 +445,23 @@ impl RunArguments {
             keeps_lines: self.keep_evidence.is_some(),
             ..self.conditions.limits.manner(deadline)
         }
+    }
+
+    /// The files that are read, over which no report may be written.
+    pub fn reads(&self) -> Vec<PathBuf> {
+        let kubeconfig = &self.existing.there.kubeconfig;
+        let named = [&self.expected, kubeconfig].into_iter().flatten().cloned();
+        named.chain(self.selection.reads()).collect()
+    }
+
+    /// The first argument of which nothing would come on an existing cluster; `None` if there is none.
+    pub fn of_own(&self) -> Option<&'static str> {
+        let given = [
+            ("keep", self.keep),
+            ("kubernetes-version", self.conditions.kubernetes_version.is_some()),
+            ("node-image", self.conditions.names_node_image()),
+        ];
+        given.into_iter().find_map(|(flag, is_given)| is_given.then_some(flag))
     }
 }
 
@@ -477,18 +502,29 @@ pub struct MergeArguments {
 /// The conditions of a run or a proof.
 #[derive(Debug, Args)]
 pub struct Conditions {
-    /// Kubernetes minor version of the cluster
+    /// Kubernetes minor version of the cluster; without one it is [`DEFAULT_VERSION`].
     #[arg(
-        long, value_name = "X.Y", default_value = crate::cluster::DEFAULT_VERSION,
-        help_heading = "Cluster"
+        long, value_name = "X.Y", help_heading = "Cluster",
+        help = format!("Kubernetes minor version of the cluster [default: {DEFAULT_VERSION}]")
     )]
-    pub kubernetes_version: String,
+    pub kubernetes_version: Option<String>,
     /// Node image to make a kind cluster from, instead of the version's own
-    #[arg(long, value_name = "IMAGE", env = "BRINELL_NODE_IMAGE", help_heading = "Cluster")]
+    #[arg(long, value_name = "IMAGE", env = NODE_IMAGE, help_heading = "Cluster")]
     pub node_image: Option<String>,
     /// How many scenarios at a time, and how long.
     #[command(flatten)]
     pub limits: Limits,
+}
+
+/// The variable that names a node image.
+const NODE_IMAGE: &str = "BRINELL_NODE_IMAGE";
+
+impl Conditions {
+    /// Whether an argument names a node image. The variable is for whatever cluster has nodes, and may be set for all.
+    pub fn names_node_image(&self) -> bool {
+        let set = std::env::var_os(NODE_IMAGE);
+        self.node_image.as_deref().is_some_and(|image| Some(OsStr::new(image)) != set.as_deref())
+    }
 }
 
 /// How many scenarios at a time, and how long.
@@ -533,7 +569,7 @@ impl Both {
     /// The conditions of the run on one version.
     pub fn conditions(&self, version: &str) -> Conditions {
         Conditions {
-            kubernetes_version: version.to_owned(),
+            kubernetes_version: Some(version.to_owned()),
             node_image: None,
             limits: self.limits.clone(),
         }

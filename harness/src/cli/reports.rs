@@ -34,6 +34,11 @@ fn flags() -> impl Iterator<Item = (&'static Format, &'static str)> {
     FORMATS.iter().filter_map(|&format| Some((format, format.flag?)))
 }
 
+/// Every flag that asks for a report.
+pub(super) fn flags_of_all() -> impl Iterator<Item = &'static str> {
+    [REPORT].into_iter().chain(flags().map(|(format, _)| format.word))
+}
+
 /// A format by its word.
 pub(super) fn named() -> impl TypedValueParser<Value = &'static Format> {
     let words = PossibleValuesParser::new(FORMATS.iter().map(|format| format.word));
@@ -78,7 +83,7 @@ impl Reports {
     }
 
     /// Leaves out the reports that would overwrite one of these files.
-    pub(super) fn spare(&mut self, files: &[PathBuf]) {
+    pub fn spare(&mut self, files: &[PathBuf]) {
         let files: Vec<PathBuf> = files.iter().map(|file| resolved(file)).collect();
         self.0.retain(|asked| !files.contains(&resolved(&asked.path)));
     }

@@ -4,8 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Request;
-use http::Response;
+use http::{HeaderValue, Request, Response};
 use hyper::body::{Body as HttpBody, Bytes};
 use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy;
@@ -14,12 +13,13 @@ use k8s_openapi::api::authentication::v1::{SelfSubjectReview, UserInfo};
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{ListParams, PostParams};
 use kube::client::middleware::AuthLayer;
-use kube::client::{Body, ClientBuilder, ConfigExt};
+use kube::client::{Body, ClientBuilder, ConfigExt, RustlsTlsError};
 use kube::config::AuthInfo;
 use kube::{Api, Client, Config};
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 use tower::timeout::TimeoutLayer;
 use tower::util::{BoxService, MapErrLayer, MapFutureLayer, MapResponseLayer};
 use tower::{BoxError, Service, ServiceBuilder};
@@ -184,19 +184,24 @@ pub(super) const CONNECTING: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// When no client can be made of the configuration.
-pub fn client(config: Config, pace: &Pace) -> Result<Client, kube::Error> {
-    telling_client(config, pace, &Refused::default())
+pub async fn client(config: Config, pace: &Pace) -> Result<Client, kube::Error> {
+    telling_client(config, pace, &Refused::default()).await
 }
 
 /// A client as [`client`] makes it, which tells each time that it is answered 401.
 ///
 /// # Errors
 /// When no client can be made of the configuration.
-pub(crate) fn telling_client(
+pub(crate) async fn telling_client(
     config: Config,
     pace: &Pace,
     refused: &Refused,
 ) -> Result<Client, kube::Error> {
+    let (pace, refused) = (pace.clone(), refused.clone());
+    beside(move || made(config, &pace, &refused)).await
+}
+
+fn made(config: Config, pace: &Pace, refused: &Refused) -> Result<Client, kube::Error> {
     let dial = dial(config.proxy_url.as_ref())?;
     let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(dial)?);
     connector.set_connect_timeout(Some(CONNECTING));
@@ -211,13 +216,42 @@ pub(crate) fn telling_client(
     Ok(in_turn(sending.with_layer(&refused.telling()), pace))
 }
 
-/// What gives requests the credentials of a configuration. What an error of kube's shows of a plug-in's environment is
-/// left out.
-pub(super) fn auth_layer(config: &Config) -> Result<Option<AuthLayer>, kube::Error> {
-    config.auth_layer().map_err(|error| match error {
+/// Makes something for which kube runs a plug-in for credentials and waits, beside the thread that hears signals. What an
+/// error of kube's shows of credentials is left out.
+pub(super) async fn beside<T: Send + 'static>(
+    making: impl FnOnce() -> Result<T, kube::Error> + Send + 'static,
+) -> Result<T, kube::Error> {
+    let made = spawn_blocking(making).await;
+    let made = made.unwrap_or_else(|panicked| Err(kube::Error::Service(panicked.into())));
+    made.map_err(|error| match error {
         kube::Error::Auth(cause) => kube::Error::Service(without_command(cause.into())),
+        // Of a key whose line breaks are lost it shows every byte.
+        kube::Error::RustlsTls(RustlsTlsError::InvalidIdentityPem(_)) => {
+            kube::Error::Service("the client's certificate or its key is no PEM".into())
+        }
         other => other,
     })
+}
+
+/// What gives requests the credentials of a configuration.
+pub(super) fn auth_layer(config: &Config) -> Result<Option<AuthLayer>, kube::Error> {
+    match has_bearer(&config.auth_info) {
+        true => config.auth_layer(),
+        false => Err(kube::Error::Service("the token does not fit into a header".into())),
+    }
+}
+
+/// Whether a bearer token fits into a header. At one that does not, such as one that ends in a line break, kube panics.
+pub(super) fn is_bearer(token: &str) -> bool {
+    HeaderValue::try_from(format!("Bearer {token}")).is_ok()
+}
+
+/// Whether each bearer token that stands among credentials fits into a header.
+pub(super) fn has_bearer(auth: &AuthInfo) -> bool {
+    // kube tells its own token in no other way.
+    let written = serde_json::to_value(auth).unwrap_or_default();
+    let tokens = [&written["token"], &written["auth-provider"]["config"]["id-token"]];
+    tokens.into_iter().filter_map(Value::as_str).all(is_bearer)
 }
 
 /// A client that sends when its turn comes and waits only so long for an answer. Its errors show nothing of a plug-in.

@@ -17,7 +17,7 @@ use tokio::sync::Mutex;
 use tower::util::option_layer;
 use tower::{BoxError, ServiceExt, service_fn};
 
-use super::access::{CONNECTING, auth_layer, in_turn};
+use super::access::{CONNECTING, auth_layer, beside, in_turn};
 use super::proxy::dial;
 use super::{AUDIT_ID, Pace, READY, Refused};
 
@@ -52,12 +52,20 @@ impl Connections {
     ///
     /// # Errors
     /// When its credentials cannot be used.
-    pub fn of(config: &Config, pace: &Pace, refused: &Refused) -> Result<Connections, kube::Error> {
+    pub async fn of(
+        config: &Config,
+        pace: &Pace,
+        refused: &Refused,
+    ) -> Result<Connections, kube::Error> {
+        let (config, pace, refused) = (config.clone(), pace.clone(), refused.clone());
+        beside(move || Connections::made(&config, pace, refused)).await
+    }
+
+    fn made(config: &Config, pace: Pace, refused: Refused) -> Result<Connections, kube::Error> {
         let dial = dial(config.proxy_url.as_ref())?;
         let connector = config.rustls_https_connector_with_connector(dial)?;
         let (base, auth) = (config.base_uri_layer(), Arc::new(auth_layer(config)?));
-        let (headers, pace) = (config.extra_headers_layer()?, pace.clone());
-        let (server, refused) = (config.cluster_url.clone(), refused.clone());
+        let (headers, server) = (config.extra_headers_layer()?, config.cluster_url.clone());
         Ok(Connections(Arc::new(move || {
             let stream = connector.clone().oneshot(server.clone()).boxed();
             let (base, auth) = (base.clone(), Arc::clone(&auth));
@@ -202,7 +210,7 @@ mod tests {
         let address = serve(readiness).await;
         let mut config = Config::new(format!("http://{address}").parse().expect("a URL"));
         config.auth_info.impersonate = Some("jane".to_owned());
-        let connections = Connections::of(&config, &Pace::free(), &Refused::default());
+        let connections = Connections::of(&config, &Pace::free(), &Refused::default()).await;
         (connections.expect("no credentials"), address)
     }
 

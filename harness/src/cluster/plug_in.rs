@@ -9,10 +9,12 @@ use std::time::Duration;
 use kube::client::AuthError;
 use kube::config::{ExecConfig, ExecInteractiveMode};
 use rustix::process::setsid;
+use serde_json::{Map, Value, json};
 use tokio::io::AsyncReadExt;
 use tower::BoxError;
 
 use super::ProcessError;
+use super::access::is_bearer;
 use super::process::{Outside, own_executable};
 use super::supervisor::tie_to;
 use crate::catalog::documents;
@@ -49,8 +51,8 @@ pub enum PlugInError {
     Process(#[from] ProcessError),
     /// What it printed is something else. It is not shown: it may be a token.
     #[error(
-        "the plug-in for credentials `{program}` printed no ExecCredential with a token, or with a certificate and its \
-         key"
+        "the plug-in for credentials `{program}` printed no ExecCredential with a token of one line, or with a \
+         certificate and its key"
     )]
     NoCredentials {
         /// The program.
@@ -67,7 +69,7 @@ pub enum PlugInError {
 }
 
 impl PlugIn {
-    /// Runs it and returns what it printed, which is credentials.
+    /// Runs it and returns the credentials that it printed.
     ///
     /// # Errors
     /// When it does not end in time or not well, or prints something else.
@@ -86,22 +88,32 @@ impl PlugIn {
             printed
         });
         let printed = printed.await?;
-        match is_credential(&printed) {
-            true => Ok(printed),
-            false => Err(PlugInError::NoCredentials { program }),
-        }
+        credential(&printed).ok_or(PlugInError::NoCredentials { program })
     }
 }
 
-/// Whether it is what a plug-in is to print
-/// (<https://kubernetes.io/docs/reference/access-authn-authz/authentication/#input-and-output-formats>). kube would
-/// take one without credentials for a caller that needs none.
-fn is_credential(printed: &[u8]) -> bool {
-    let documents = std::str::from_utf8(printed).ok().and_then(|text| documents(text).ok());
-    let Some([credential]) = documents.as_deref() else { return false };
-    let has = |field: &str| credential["status"][field].as_str().is_some_and(|it| !it.is_empty());
-    credential["kind"] == "ExecCredential"
-        && (has("token") || has("clientCertificateData") && has("clientKeyData"))
+/// The credentials in what a plug-in printed
+/// (<https://kubernetes.io/docs/reference/access-authn-authz/authentication/#input-and-output-formats>), in a document of our
+/// own: kube shows the lines of one that it cannot read, and takes one without credentials for a caller that needs none.
+/// `None` if there are none.
+fn credential(printed: &[u8]) -> Option<Vec<u8>> {
+    let documents = documents(std::str::from_utf8(printed).ok()?).ok()?;
+    let [credential] = documents.as_slice() else { return None };
+    let text = |field: &str| credential["status"][field].as_str().filter(|it| !it.is_empty());
+    let token = text("token").filter(|token| is_bearer(token));
+    let certificate = text("clientCertificateData").zip(text("clientKeyData"));
+    if credential["kind"] != "ExecCredential" || token.is_none() && certificate.is_none() {
+        return None;
+    }
+    let fields = [
+        ("token", token),
+        ("clientCertificateData", certificate.map(|(certificate, _)| certificate)),
+        ("clientKeyData", certificate.map(|(_, key)| key)),
+        ("expirationTimestamp", text("expirationTimestamp")),
+    ];
+    let given = fields.into_iter().filter_map(|(field, it)| Some((field.to_owned(), it?.into())));
+    let status: Map<String, Value> = given.collect();
+    Some(json!({"kind": "ExecCredential", "status": status}).to_string().into_bytes())
 }
 
 /// Makes kube run the plug-in of a kubeconfig by us.
@@ -134,8 +146,8 @@ pub(super) fn is_without_credentials(error: &BoxError) -> bool {
     error.is::<Said>() || error.is::<AuthError>()
 }
 
-/// An error of kube's without the command and the environment of a plug-in, which it shows: there may be secrets in
-/// them.
+/// An error of kube's without the command and the environment of a plug-in, and without what it printed: there may be
+/// secrets in them.
 pub(super) fn without_command(error: BoxError) -> BoxError {
     match error.downcast_ref::<AuthError>() {
         Some(AuthError::AuthExecRun { out, .. }) => {
@@ -143,6 +155,29 @@ pub(super) fn without_command(error: BoxError) -> BoxError {
             let said = said.trim().trim_start_matches("error: ");
             Box::new(Said(without_credentials(said)))
         }
+        Some(AuthError::AuthExecParse(_) | AuthError::MalformedTokenExpirationDate(_)) => {
+            Box::new(Said("what the plug-in for credentials printed cannot be read".to_owned()))
+        }
         _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_kube_shows_of_what_a_plug_in_printed_is_left_out() {
+        let unread = serde_saphyr::from_str::<bool>("s3cr3t").expect_err("no bool");
+        let undated = "s3cr3t".parse::<k8s_openapi::jiff::Timestamp>().expect_err("no time");
+        for error in [
+            AuthError::AuthExecParse(Box::new(unread)),
+            AuthError::MalformedTokenExpirationDate(undated),
+        ] {
+            assert!(error.to_string().contains("s3cr3t"), "{error}");
+            let shown = without_command(error.into());
+            assert!(!shown.to_string().contains("s3cr3t"), "{shown}");
+            assert!(is_without_credentials(&shown), "{shown}");
+        }
     }
 }

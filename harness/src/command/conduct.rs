@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use brinell::cli::{Conditions, Output, Reports};
-use brinell::cluster::{self, Choice, ClusterType, Existing, Pace, RunFolder};
+use brinell::cluster::{self, Choice, ClusterType, DEFAULT_VERSION, Existing, Pace, RunFolder};
 use brinell::lock::lock;
 use brinell::model::{Results, RunEvent, Summary};
 use brinell::report::{Detail, ExitCode, ReportFile, Reporter, Terminal};
@@ -218,9 +218,10 @@ async fn tidy_all(made: &Made, keep: bool) -> Vec<Result<String, Error>> {
 /// Leaves nothing behind, or says what stays and how to remove it.
 async fn tidy(made: &MadeRun, keep: bool) -> Result<String, Error> {
     let MadeRun { id: run, folder, pace } = made;
-    if keep {
+    let kubeconfig = folder.file("kubeconfig");
+    // Of a cluster that could not be made there is none, or an empty one.
+    if keep && std::fs::metadata(&kubeconfig).is_ok_and(|it| it.len() > 0) {
         cluster::keep(folder).map_err(Error::NotMarked)?;
-        let kubeconfig = folder.file("kubeconfig");
         return Ok(format!(
             "Cluster kept: KUBECONFIG={} kubectl get pods -A; `brinell sweep {run}` removes it.",
             kubeconfig.display()
@@ -250,11 +251,14 @@ pub fn options(
     cluster: ClusterType,
     manner: Manner,
 ) -> Result<Options, Error> {
-    let version = &conditions.kubernetes_version;
+    if conditions.names_node_image() {
+        cluster.see_nodes()?;
+    }
+    let version = conditions.kubernetes_version.as_deref().unwrap_or(DEFAULT_VERSION);
     Ok(Options {
         run: text::random_hex(3),
         cluster,
-        kubernetes: version.clone(),
+        kubernetes: version.to_owned(),
         node_image: cluster.node_image(version, conditions.node_image.as_deref())?,
         manner,
     })

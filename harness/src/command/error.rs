@@ -71,6 +71,15 @@ pub enum Error {
         /// Which.
         flag: &'static str,
     },
+    /// An argument is for a cluster of ours.
+    #[error(
+        "--{flag} is for a cluster that brinell makes, and one that is there is named, by an argument or in the profile's \
+         `cluster`"
+    )]
+    OnlyOwn {
+        /// Which.
+        flag: &'static str,
+    },
     /// A profile is to say where a run was, and does not.
     #[error(
         "the profile {profile} gives no namespaces (`cluster: {{namespaces: …}}`): what a run made in namespaces of its own, \
@@ -91,8 +100,8 @@ pub enum Error {
         /// The flag of the second.
         other: &'static str,
     },
-    /// A report would overwrite what it is made of.
-    #[error("--{flag} names a file that is merged: write the result to another one")]
+    /// A report would overwrite a file that is read.
+    #[error("--{flag} names a file that is read: write the report to another one")]
     OverInput {
         /// The flag of the report.
         flag: &'static str,
@@ -264,6 +273,7 @@ impl Error {
             | Error::Unwritten { .. }
             | Error::UnknownControl { .. }
             | Error::NoPlace { .. }
+            | Error::OnlyOwn { .. }
             | Error::NoneGiven { .. }
             | Error::Choice(_)
             | Error::OneFile { .. }
@@ -272,10 +282,13 @@ impl Error {
             | Error::NoResults { .. }
             | Error::Reach(
                 ReachError::Kubeconfig { .. }
+                | ReachError::File(_)
                 | ReachError::NoContext { .. }
                 | ReachError::NotInCluster(_)
                 | ReachError::NoExecutable(_)
                 | ReachError::Impersonates { .. }
+                | ReachError::Provider { .. }
+                | ReachError::Token { .. }
                 | ReachError::Production { .. }
                 | ReachError::Proxy(_)
                 | ReachError::PullSecret(

@@ -22,7 +22,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use brinell::catalog::{Catalog, Entry, ProfileEntry, select};
-use brinell::cli::{Catalogs, ExistingArguments, Output, Selection};
+use brinell::cli::{Catalogs, ExistingArguments, Output, Reports, Selection};
 use brinell::cluster::{self, PRINTING};
 use brinell::report::{ExitCode, ReportError};
 use brinell::text::{visible, without_credentials};
@@ -62,6 +62,16 @@ fn catalog(catalogs: &Catalogs) -> Result<Catalog, Error> {
 /// Hands on how a command ended; an error is written into the reports too.
 pub fn reported(answered: Result<ExitCode, Error>, output: &Output) -> Result<ExitCode, Error> {
     answered.inspect_err(|error| refuse(output, &error.to_string()))
+}
+
+/// Sees that no report would overwrite a file that is read. The other reports say so.
+pub fn see_apart(reports: &Reports, read: &[PathBuf]) -> Result<(), Error> {
+    let Some(flag) = reports.over(read) else { return Ok(()) };
+    let error = Error::OverInput { flag };
+    let mut output = Output { reports: reports.clone(), ..Output::default() };
+    output.reports.spare(read);
+    refuse(&output, &error.to_string());
+    Err(error)
 }
 
 /// The profile of a cluster of our own for which none is asked.

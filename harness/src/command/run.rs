@@ -22,6 +22,9 @@ pub async fn start(arguments: RunArguments) -> Result<ExitCode, Error> {
     let Asked { entries, profile, place } =
         asked(&catalog, &arguments.selection, &arguments.existing)?;
     if let Some(place) = place {
+        if let Some(flag) = arguments.of_own() {
+            return Err(Error::OnlyOwn { flag });
+        }
         return visit::start(arguments, waivers, &catalog, &profile, place).await;
     }
     let choice = Choice::make(arguments.selection.cluster).await;

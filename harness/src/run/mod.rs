@@ -175,7 +175,7 @@ pub(crate) async fn make_stage(
 ) -> Result<OwnStage, StageError> {
     let cluster = not_made(options, folder, progress).await?;
     let values = values(&options.run, &image_name(&options.run), &plan.webhook_hosts())?;
-    stage(plan, cluster, values, progress).await
+    stage(plan, &options.kubernetes, cluster, values, progress).await
 }
 
 /// A cluster of our own that is not made yet.
@@ -202,7 +202,7 @@ pub async fn rehearse(
 ) -> Result<Rehearsal, StageError> {
     let cluster = not_made(options, Arc::clone(&folder), progress).await?;
     let values = values(&options.run, &image_name(&options.run), &plan.webhook_hosts())?;
-    Rehearsal::make(plan, cluster, values, folder, progress).await
+    Rehearsal::make(plan, &options.kubernetes, cluster, values, folder, progress).await
 }
 
 /// Finds the programs of a cluster, and builds those that are missing.

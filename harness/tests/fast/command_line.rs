@@ -373,6 +373,62 @@ fn arguments_that_mean_nothing_are_refused() {
     assert_refused(&["--only-mine"], "--catalog <DIR>");
     assert_refused(&["--scenarios", "mine"], "--scenarios is --catalog now: move what is in");
     assert_refused(&["plan", "--scenarios=mine"], "write `--catalog DIR`");
+    for report in ["--json", "--junit", "--report"] {
+        assert_refused_with(&["--list", report, "out.json"], "cannot be used with");
+    }
+}
+
+#[test]
+fn what_is_for_a_cluster_of_ours_is_refused_elsewhere() {
+    let home = Home::new();
+    let says = "title: x\ncluster: {context: staging}\ncontrols: {}\n";
+    fs::write(home.path("theirs.yaml"), says).expect("written");
+    for argument in [&["--keep"][..], &["--kubernetes-version", "1.36"], &["--node-image", "x"]] {
+        let mut run = brinell(&home, NO_ENGINE);
+        let ran = ran(run.args(["--profile", "./theirs.yaml"]).args(argument));
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        let words = format!("{} is for a cluster that brinell makes", argument[0]);
+        assert!(ran.stderr.contains(&words), "{ran:?}");
+    }
+    bare_profile(&home);
+    let bare = ["--profile", "./bare.yaml", "--cluster", "embedded"];
+    // What is set for all is in nobody's way.
+    let upgrade = ["upgrade", "--from", "1.34", "--to", "1.35"];
+    for command in [&[][..], &upgrade] {
+        let mut run = brinell(&home, NO_ENGINE);
+        let set = ran(run.args(command).args(bare).env("BRINELL_NODE_IMAGE", "x"));
+        assert_eq!(set.code, Some(3), "{set:?}");
+    }
+    let named = ran(brinell(&home, NO_ENGINE).args(bare).args(["--node-image", "x"]));
+    assert_eq!(named.code, Some(2), "{named:?}");
+    assert_says(&named.stderr, "simulated; --node-image needs --cluster kind");
+}
+
+/// Whoever answers for failures would lose what they wrote.
+#[test]
+fn no_report_is_written_over_a_file_that_is_read() {
+    let home = Home::new();
+    bare_profile(&home);
+    let (old, words) = ("an old report", "names a file that is read: write the report to another");
+    for (command, file) in [
+        ("--expected known.json --json known.json", "known.json"),
+        ("--expected known.json --report ./known.json", "known.json"),
+        ("--profile ./bare.yaml --json bare.yaml", "bare.yaml"),
+        ("prove --profile ./bare.yaml --json bare.yaml", "bare.yaml"),
+        ("--context x --kubeconfig theirs --json theirs", "theirs"),
+    ] {
+        for name in ["known.json", "junit.xml", "theirs"] {
+            fs::write(home.path(name), old).expect("written");
+        }
+        let before = fs::read_to_string(home.path(file)).expect("there");
+        let mut run = brinell(&home, NO_ENGINE);
+        let ran = ran(run.args(command.split(' ')).args(["--junit", "junit.xml"]));
+        assert_eq!(ran.code, Some(2), "{command}: {ran:?}");
+        assert_says(&ran.stderr, words);
+        assert_eq!(fs::read_to_string(home.path(file)).expect("there"), before, "{command}");
+        let junit = fs::read_to_string(home.path("junit.xml")).expect("there");
+        assert_says(&junit, words);
+    }
 }
 
 #[test]
@@ -679,6 +735,18 @@ fn a_node_image_that_cannot_be_had_is_named() {
     ];
     assert_broken(&home, "imageless", &expected);
     assert_eq!(home.runs(), [""; 0]);
+}
+
+#[test]
+fn a_cluster_that_could_not_be_made_is_not_kept() {
+    for engine in ["refusing", "imageless"] {
+        let home = Home::new();
+        let ran = ran(brinell(&home, engine).args(["--cluster", "kind", "--keep"]));
+        assert_eq!(ran.code, Some(4), "{ran:?}");
+        assert_says(&ran.stdout, "Cluster deleted, nothing left behind.");
+        assert!(!ran.stdout.contains("Cluster kept"), "{ran:?}");
+        assert_eq!(home.runs(), [""; 0]);
+    }
 }
 
 #[test]
@@ -1020,6 +1088,93 @@ fn nothing_that_a_broken_kubeconfig_holds_is_shown() {
         }
         assert!(files.iter().all(|told| told.contains("cannot be used")), "{files:?}");
     }
+}
+
+/// What brinell says of this kubeconfig.
+fn say_of_kubeconfig(home: &Home, kubeconfig: &str) -> Ran {
+    let mut brinell = brinell(home, NO_ENGINE);
+    ran(brinell.args(["--kubeconfig", kubeconfig, "--context", "staging"]))
+}
+
+/// The context is found again when what the run made is removed.
+#[test]
+fn what_can_be_read_only_once_is_no_kubeconfig() {
+    let home = Home::new();
+    let pipe = home.path("pipe");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).expect("a pipe");
+    std::os::unix::fs::symlink("/dev/zero", home.path("zero")).expect("a link");
+    let with = |file: &str, of: &str, is: &str| {
+        fs::write(home.path(file), NOWHERE.replace(of, is)).expect("written");
+    };
+    with("authority", "1:1\"}", "1:1\", certificate-authority: pipe}");
+    with("key", "token: t0k3n", "client-certificate-data: \"\", client-key: pipe");
+    with("token", "token: t0k3n", "tokenFile: pipe");
+    let is_pipe = "pipe is a pipe and no file: nothing is read from it; it is read more than once: name a file";
+    for (kubeconfig, words) in [
+        ("pipe", format!("the kubeconfig {is_pipe}")),
+        ("zero", "the kubeconfig zero is a device and no file".to_owned()),
+        ("authority", is_pipe.to_owned()),
+        ("key", is_pipe.to_owned()),
+        ("token", format!("the token file {is_pipe}")),
+    ] {
+        let ran = say_of_kubeconfig(&home, kubeconfig);
+        assert_eq!(ran.code, Some(2), "{kubeconfig}: {ran:?}");
+        assert!(ran.stderr.contains(&words), "{kubeconfig}: {ran:?}");
+    }
+    let mut usual = brinell(&home, NO_ENGINE);
+    let usual = ran(usual.args(["--context", "staging"]).env("KUBECONFIG", "pipe"));
+    assert_eq!(usual.code, Some(2), "{usual:?}");
+    assert!(usual.stderr.contains(is_pipe), "{usual:?}");
+}
+
+/// At each of these kube panics, or runs what nobody ends.
+#[test]
+fn what_kube_would_fall_over_in_a_kubeconfig_is_refused() {
+    let home = Home::new();
+    let with = |user: &str| NOWHERE.replace("{token: t0k3n}", &format!("{{{user}}}")).into_bytes();
+    for (text, words) in [
+        (
+            b"\xff\xfea".to_vec(),
+            "the kubeconfig theirs is UTF-16 and ends in the middle of a letter",
+        ),
+        (
+            b"\xfe\xffa".to_vec(),
+            "the kubeconfig theirs is UTF-16 and ends in the middle of a letter",
+        ),
+        (
+            with(r#"token: "t0k3n\n""#),
+            "the token of the context staging does not fit into a header",
+        ),
+        (
+            with(r#"auth-provider: {name: oidc, config: {id-token: "t0k3n\n"}}"#),
+            "the token of the context staging does not fit into a header",
+        ),
+        (
+            with("auth-provider: {name: gcp, config: {cmd-path: /bin/sleep, cmd-args: \"600\"}}"),
+            "`cmd-path`, which kubectl has not known since 1.26: use `exec`",
+        ),
+    ] {
+        fs::write(home.path("theirs"), text).expect("written");
+        let ran = say_of_kubeconfig(&home, "theirs");
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        assert!(ran.stderr.contains(words), "{ran:?}");
+        assert!(!ran.stderr.contains("t0k3n"), "{ran:?}");
+    }
+}
+
+/// rustls shows the bytes of a line that begins as PEM and goes on.
+#[test]
+fn nothing_is_shown_of_a_key_whose_line_breaks_are_lost() {
+    let home = Home::new();
+    let key = "-----BEGIN PRIVATE KEY----- s3cr3t -----END PRIVATE KEY-----";
+    let key = brinell::text::base64(key.as_bytes());
+    let user = format!("client-certificate-data: {key}, client-key-data: {key}");
+    fs::write(home.path("theirs"), NOWHERE.replace("token: t0k3n", &user)).expect("written");
+    let ran = say_of_kubeconfig(&home, "theirs");
+    assert_eq!(ran.code, Some(4), "{ran:?}");
+    assert!(ran.stderr.contains("the client's certificate or its key is no PEM"), "{ran:?}");
+    let bytes = "s3cr3t".bytes().map(|byte| byte.to_string()).collect::<Vec<_>>().join(", ");
+    assert!(!ran.stderr.contains(&bytes), "{ran:?}");
 }
 
 #[test]

@@ -4,8 +4,9 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -53,6 +54,15 @@ impl Theirs {
         });
         fs::write(home.path("theirs"), way.to_string()).expect("written");
         Theirs { home, server, asked }
+    }
+
+    /// By a context of another user.
+    fn by(self, user: &Value) -> Theirs {
+        let way = fs::read_to_string(self.home.path("theirs")).expect("written");
+        let mut way: Value = serde_json::from_str(&way).expect("JSON");
+        way["users"][0]["user"] = user.clone();
+        fs::write(self.home.path("theirs"), way.to_string()).expect("written");
+        self
     }
 
     /// The folder of a run that was killed, with what it says of its cluster.
@@ -422,4 +432,56 @@ fn a_run_in_given_namespaces_removes_first_what_an_ended_one_left() {
         assert!(told.contains("k7f3a1: removed, 1 object"), "{told}");
     });
     assert!(!folder.exists());
+}
+
+/// As kubectl takes it: `kubectl create token` ends it so.
+#[test]
+fn a_token_in_a_file_may_end_in_a_line_break() {
+    for token in ["t0k3n", "t0k3n\n", "t0k3n\r\n"] {
+        let theirs = Theirs::answering(empty).by(&json!({"tokenFile": "./token"}));
+        fs::write(theirs.home.path("token"), token).expect("written");
+        theirs.left(&theirs.mark("u"));
+        let swept = theirs.brinell(&["sweep"]);
+        assert_eq!(swept.stdout, "k7f3a1: removed, 0 namespaces\n", "{swept:?}");
+    }
+}
+
+/// It is asked for the third time when what the run made is removed: nothing more than that may wait for it.
+#[test]
+fn signals_are_heard_while_a_plug_in_hangs() {
+    let script = r#"PATH=/usr/bin:/bin; echo >> calls; [ "$(wc -l < calls)" -gt 2 ] && exec sleep 600; echo "$0""#;
+    let credential = r#"{"kind": "ExecCredential", "status": {"token": "t0k3n"}}"#;
+    let exec = json!({
+        "apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never",
+        "command": "/bin/sh", "args": ["-c", script, credential],
+    });
+    let theirs = Theirs::answering(|request| match request.split('?').next() {
+        Some("POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews") => {
+            (201, json!({"status": {"allowed": true}}))
+        }
+        Some("GET /api/v1/namespaces/people" | "GET /api/v1/namespaces/app") => {
+            (200, json!({"metadata": {"name": "it", "uid": "it"}}))
+        }
+        _ => reached(request),
+    });
+    let theirs = theirs.by(&json!({"exec": exec}));
+    let gives = GIVES.replace("production-app", "web-app");
+    fs::write(theirs.home.path("gives.yaml"), gives).expect("written");
+    let mut run = brinell(&theirs.home, NO_ENGINE);
+    run.args(["--kubeconfig", "theirs", "--context", "staging", "--profile", "./gives.yaml"]);
+    run.args(["--scenario", "hostpath-root", "--rate", "0"]).stdout(Stdio::null());
+    let mut running = run.spawn().expect("started");
+    let begun = Instant::now();
+    while fs::read(theirs.home.path("calls")).unwrap_or_default().len() < 3 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "it is not asked a third time");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let signalled = Instant::now();
+    for signal in ["-INT", "-TERM"] {
+        let sent = Command::new("kill").args([signal, &running.id().to_string()]).status();
+        assert!(sent.expect("started").success());
+    }
+    assert_eq!(running.wait().expect("waited").code(), Some(4));
+    assert!(signalled.elapsed() < Duration::from_secs(5), "{:?}", signalled.elapsed());
+    assert_eq!(theirs.home.runs().len(), 1);
 }

@@ -152,9 +152,13 @@ fn what_is_merged_is_never_written() {
         assert_eq!(merged.code, Some(2), "{arguments:?}: {merged:?}");
         assert_eq!(fs::read(home.path("a.json")).expect("there"), before, "{arguments:?}");
     }
-    let words = "--json names a file that is merged: write the result to another one";
-    let merged = merge(&home, &["a.json", "--json", "a.json"]);
+    let words = "--json names a file that is read: write the report to another one";
+    // One of yesterday would be taken for this one's.
+    fs::write(home.path("junit.xml"), "an old report").expect("written");
+    let merged = merge(&home, &["a.json", "--json", "a.json", "--junit", "junit.xml"]);
     assert!(merged.stderr.contains(words), "{merged:?}");
+    let junit = fs::read_to_string(home.path("junit.xml")).expect("there");
+    assert!(junit.contains(words), "{junit}");
 }
 
 /// Two jobs that never began may both call their file alike: what each said is still told.

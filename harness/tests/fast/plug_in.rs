@@ -5,6 +5,8 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use crate::command_line::{NO_ENGINE, brinell, ran};
 use crate::support::{Home, Ran};
 
@@ -22,9 +24,15 @@ fn runs(home: &Home, within: &str, script: &str) -> Ran {
 }
 
 #[test]
-fn what_a_plug_in_prints_is_passed_on() {
+fn the_credentials_that_a_plug_in_prints_are_passed_on_and_nothing_else() {
     let ran = runs(&Home::new(), "30", "echo \"$CREDENTIAL\"; echo noted >&2");
-    assert_eq!((ran.code, ran.stdout.trim()), (Some(0), CREDENTIAL), "{ran:?}");
+    let passed_on = r#"{"kind":"ExecCredential","status":{"token":"t0k3n"}}"#;
+    assert_eq!((ran.code, ran.stdout.trim()), (Some(0), passed_on), "{ran:?}");
+    let all = r#"{"clientCertificateData":"c","clientKeyData":"k","expirationTimestamp":"t"}"#;
+    let printed = format!("{{kind: ExecCredential, spec: 1, status: {all}}}");
+    let ran = runs(&Home::new(), "30", &format!("echo '{printed}'"));
+    let passed_on = format!("{{\"kind\":\"ExecCredential\",\"status\":{all}}}");
+    assert_eq!((ran.code, ran.stdout.trim()), (Some(0), passed_on.as_str()), "{ran:?}");
 }
 
 #[test]
@@ -66,6 +74,8 @@ fn what_is_no_credential_is_refused_and_not_shown() {
         "",
         "{kind: ExecCredential, status: {}}",
         "{kind: Status, status: {token: t0k3n}}",
+        "{kind: ExecCredential, status: {clientCertificateData: t0k3n}}",
+        r#"{kind: ExecCredential, status: {token: "t0k3n\u000a"}}"#,
     ] {
         let ran = runs(&Home::new(), "30", &format!("echo '{printed}'"));
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(4), ""), "{ran:?}");
@@ -121,6 +131,36 @@ fn nothing_of_a_plug_in_is_shown_but_what_it_says() {
     assert!(ran.stderr.contains("`/bin/sh` ended with exit status: 3"), "{ran:?}");
     assert!(ran.stderr.contains("log in first"), "{ran:?}");
     assert!(!ran.stderr.contains("s3cr3t"), "{ran:?}");
+}
+
+/// kube shows the lines of what it cannot read.
+#[test]
+fn nothing_of_what_a_plug_in_prints_is_shown() {
+    for spec in ["\"x\"", "{\"interactive\": \"no\"}"] {
+        let home = Home::new();
+        let printed = format!(
+            r#"{{"kind": "ExecCredential", "spec": {spec},\n "status": {{"token": "s3cr3t"}}}}"#
+        );
+        let way = json!({
+            "apiVersion": "v1", "kind": "Config",
+            "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}],
+            "users": [{"name": "u", "user": {"exec": {
+                "apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never",
+                "command": "/bin/sh", "args": ["-c", "printf \"$0\"", printed],
+            }}}],
+            "contexts": [{"name": "staging", "context": {"cluster": "c", "user": "u"}}],
+        });
+        fs::write(home.path("theirs"), way.to_string()).expect("written");
+        let mut brinell = brinell(&home, NO_ENGINE);
+        brinell.args(["--kubeconfig", "theirs", "--context", "staging", "--json", "out.json"]);
+        let ran = ran(&mut brinell);
+        assert_eq!(ran.code, Some(4), "{ran:?}");
+        let json = fs::read_to_string(home.path("out.json")).expect("written");
+        assert!(!ran.stderr.contains("s3cr3t") && !json.contains("s3cr3t"), "{ran:?}\n{json}");
+        // The credentials were good, and nobody listens.
+        assert!(ran.stderr.contains("https://127.0.0.1:1/ cannot be used: "), "{ran:?}");
+        assert!(ran.stderr.contains("refused"), "{ran:?}");
+    }
 }
 
 const FAILING: &str = "

@@ -1,11 +1,9 @@
 //! Credentials of somebody's own: before anything is made they are seen to lead to the cluster of the run, and to be
 //! taken there.
 
-use std::io;
-use std::path::PathBuf;
-
 use kube::Config;
 
+use super::files::{self, FileError};
 use super::way::{ReachError, Way};
 use super::{Existing, uid};
 use crate::cluster::{Access, client, who_am_i};
@@ -34,16 +32,8 @@ pub enum CredentialsError {
     #[error(transparent)]
     Reach(#[from] Box<ReachError>),
     /// The file of a token.
-    #[error("the token file {} cannot be read: {cause}", path.display())]
-    NoFile {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        cause: io::Error,
-    },
-    /// The file of a token holds none.
-    #[error("the token file {} holds no token: expected one word", .0.display())]
-    NoToken(PathBuf),
+    #[error(transparent)]
+    File(#[from] FileError),
     /// They are for another cluster.
     #[error(
         "{way} leads to {server}, which is not shown to be the cluster of this run: neither is it the same server with \
@@ -79,13 +69,13 @@ pub async fn take(credentials: &Credentials, access: &Access) -> Result<Taken, C
             (way.to_string(), way_there(&way, access).await?, None)
         }
         Credentials::TokenFile(path) => {
-            let token = read_token(path)?;
+            let (token, _) = files::token(path)?;
             let whose = format!("the token file {}", path.display());
             (whose, access.bare(Some(&token)), Some(token))
         }
     };
     let refused = |cause| CredentialsError::Refused { whose: whose.clone(), cause };
-    let asking = client(config.clone(), &access.pace).map_err(refused)?;
+    let asking = client(config.clone(), &access.pace).await.map_err(refused)?;
     match who_am_i(&asking).await.map_err(refused)?.username {
         Some(user) if user != NOBODY => {
             let elsewhere = !is_same_server(&config, &access.config);
@@ -107,7 +97,7 @@ impl Existing {
         }
         let Taken { config, user, .. } = take(&credentials, &self.access).await?;
         let refused = |cause| CredentialsError::Refused { whose: user.clone(), cause };
-        let asking = client(config, &self.access.pace).map_err(refused)?;
+        let asking = client(config, &self.access.pace).await.map_err(refused)?;
         let groups = who_am_i(&asking).await.map_err(refused)?.groups.unwrap_or_default();
         let groups = groups.into_iter().filter(|group| group != "system:authenticated").collect();
         Ok(Somebody { user, groups, roles: Vec::new() })
@@ -123,7 +113,7 @@ async fn way_there(way: &Way, access: &Access) -> Result<Config, CredentialsErro
     // Another server is asked, which must not be production's.
     way.config(None).await.map_err(Box::new)?;
     let refused = |cause| CredentialsError::Refused { whose: way.to_string(), cause };
-    let asking = client(config.clone(), &access.pace).map_err(refused)?;
+    let asking = client(config.clone(), &access.pace).await.map_err(refused)?;
     let there = uid(&asking).await.map_err(refused)?;
     // Where the admin's own is not to be read, nothing is shown.
     let here = uid(&access.admin).await.ok().flatten();
@@ -142,15 +132,4 @@ fn is_same_server(one: &Config, other: &Config) -> bool {
         && one.root_cert == other.root_cert
         && one.tls_server_name == other.tls_server_name
         && one.accept_invalid_certs == other.accept_invalid_certs
-}
-
-/// The token in a file: `kubectl create token` ends it with a line break, a kubelet does not.
-fn read_token(path: &PathBuf) -> Result<String, CredentialsError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|cause| CredentialsError::NoFile { path: path.clone(), cause })?;
-    let mut words = text.split_whitespace();
-    match (words.next(), words.next()) {
-        (Some(token), None) => Ok(token.to_owned()),
-        _ => Err(CredentialsError::NoToken(path.clone())),
-    }
 }

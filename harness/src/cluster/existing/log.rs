@@ -75,7 +75,8 @@ impl Existing {
         let mut ids = Vec::new();
         for _ in 0..self.connections() {
             // Another connection leads to another API server, of which the log may be.
-            let Ok(admin) = client(self.access.config.clone(), &self.access.pace) else { continue };
+            let admin = client(self.access.config.clone(), &self.access.pace).await;
+            let Ok(admin) = admin else { continue };
             for path in FENCES {
                 let id = log.fence_id();
                 let request = http::Request::get(path).header(AUDIT_ID, &id).body(Body::empty());

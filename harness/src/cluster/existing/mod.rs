@@ -3,6 +3,7 @@
 
 mod beforehand;
 mod credentials;
+mod files;
 mod given;
 mod log;
 mod outside;
@@ -32,6 +33,7 @@ use crate::model::{Need, Right};
 use crate::text::without_credentials;
 
 pub use credentials::{CredentialsError, Taken, take};
+pub use files::FileError;
 pub use outside::Outside;
 pub use pull::{PullCredentials, PullSecretError};
 pub use removal::{Gone, release, remove, sweep};
@@ -124,7 +126,7 @@ impl Existing {
             cause: Box::new(cause),
         };
         let refused = Refused::default();
-        let admin = telling_client(config.clone(), &pace, &refused).map_err(unusable)?;
+        let admin = telling_client(config.clone(), &pace, &refused).await.map_err(unusable)?;
         let version = admin.apiserver_version().await.map_err(unusable)?.git_version;
         let user = who_am_i(&admin).await.map_err(unusable)?;
         let leases = api_servers(&admin).await;

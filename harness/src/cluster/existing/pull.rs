@@ -7,12 +7,16 @@ use kube::Api;
 use serde_json::{Map, Value, json};
 
 use super::Existing;
+use crate::input::{self, Unreadable};
 use crate::model::PullSecret;
 use crate::text::api_words;
 
 /// The key of a Secret of the type `kubernetes.io/dockerconfigjson`, and the name of the type.
 const KEY: &str = ".dockerconfigjson";
 const TYPE: &str = "kubernetes.io/dockerconfigjson";
+
+/// How many bytes a file of credentials may have, as a Secret may.
+const LARGEST: u64 = 1 << 20;
 
 /// The name of our Secrets.
 const NAME: &str = "brinell-pull";
@@ -25,12 +29,12 @@ pub struct PullCredentials(String);
 #[derive(Debug, thiserror::Error)]
 pub enum PullSecretError {
     /// The file.
-    #[error("the pull secret {} cannot be read: {cause}; `docker login` writes one", .path.display())]
+    #[error("the pull secret {} {cause}; `docker login` writes one", .path.display())]
     Unreadable {
         /// Where.
         path: PathBuf,
         /// Why not.
-        cause: std::io::Error,
+        cause: Unreadable,
     },
     /// The name.
     #[error("`{0}` names no pull secret: NAMESPACE/NAME is expected, as in registries/pull")]
@@ -117,8 +121,9 @@ impl Existing {
         let (text, from) = match from {
             PullSecret::File(path) => {
                 let unreadable = |cause| PullSecretError::Unreadable { path: path.clone(), cause };
-                let text = std::fs::read_to_string(path).map_err(unreadable)?;
-                (text, path.display().to_string())
+                let bytes = input::read(path, LARGEST).map_err(unreadable)?;
+                // What is no text holds no credentials.
+                (String::from_utf8(bytes).unwrap_or_default(), path.display().to_string())
             }
             PullSecret::Secret(written) => {
                 let place = from.place();

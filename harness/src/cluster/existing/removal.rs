@@ -474,7 +474,7 @@ impl Way {
         // Whoever has made something there may remove it there, whatever its name looks like.
         let config = self.config_allowed().await.map_err(Box::new)?;
         let server = without_credentials(&config.cluster_url.to_string());
-        let admin = client(config, pace)?;
+        let admin = client(config, pace).await?;
         let uid = uid(&admin).await?;
         Ok(There { admin, pace: pace.clone(), uid, server })
     }

@@ -35,7 +35,7 @@ pub(super) async fn behind(
 ) -> Result<Servers, kube::Error> {
     match is_known_by_certificate(&config.auth_info, user) || minds_certificate(config, pace).await
     {
-        true => Ok(Servers::OneAConnection(Connections::of(config, pace, refused)?)),
+        true => Ok(Servers::OneAConnection(Connections::of(config, pace, refused).await?)),
         false => Ok(Servers::Unknown),
     }
 }
@@ -98,7 +98,7 @@ async fn answered(
 ) -> Option<StatusCode> {
     let mut config = config.clone();
     config.auth_info = auth_info;
-    let client = client(config, pace).ok()?;
+    let client = client(config, pace).await.ok()?;
     let id = format!("brinell-{}-{number}", random_hex(3));
     let request = http::Request::get(ALIVE).header(AUDIT_ID, &id).body(Vec::new()).ok()?;
     let response = exchange(&client, request).await.ok()?;

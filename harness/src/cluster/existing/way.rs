@@ -6,13 +6,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use kube::Config;
-use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::config::{AuthInfo, InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use serde::{Deserialize, Serialize};
 
 use super::PullSecretError;
+use super::files::{self, FileError};
 use crate::audit::source::SourceError;
 use crate::catalog::did_you_mean;
 use crate::cluster::ApplyError;
+use crate::cluster::access::has_bearer;
 use crate::cluster::kubeconfig;
 use crate::cluster::plug_in::run_by_us;
 use crate::cluster::proxy::{self, ProxyError};
@@ -40,6 +42,9 @@ pub enum ReachError {
         /// Why not.
         cause: Box<KubeconfigError>,
     },
+    /// The kubeconfig, or a file that it names, cannot be read again and again.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The context.
     #[error("the kubeconfig{} has no context `{context}`; {hint}", named(.path.as_deref()))]
     NoContext {
@@ -61,6 +66,24 @@ pub enum ReachError {
          audit log would name both. Use a context of your own"
     )]
     Impersonates {
+        /// The context.
+        context: String,
+    },
+    /// Its user gets credentials by a program of which kubectl knows nothing any more, and which nothing would end.
+    #[error(
+        "the user of the context {context} has an `auth-provider` with `cmd-path`, which kubectl has not known since 1.26: use \
+         `exec`"
+    )]
+    Provider {
+        /// The context.
+        context: String,
+    },
+    /// Its token is none.
+    #[error(
+        "the token of the context {context} does not fit into a header: expected one line without control characters. In YAML \
+         a text after `|` ends with a line break"
+    )]
+    Token {
         /// The context.
         context: String,
     },
@@ -210,9 +233,14 @@ fn word(text: &str) -> String {
 
 /// The kubeconfig of a context, which has it.
 fn read(Context { kubeconfig: path, context }: &Context) -> Result<Kubeconfig, ReachError> {
+    let paths = match path {
+        Some(path) => vec![path.clone()],
+        None => usual(std::env::var_os("KUBECONFIG")),
+    };
+    paths.iter().try_for_each(|path| files::see_kubeconfig(path))?;
     let read = match path {
         Some(path) => Kubeconfig::read_from(path),
-        None => read_usual(std::env::var_os("KUBECONFIG")),
+        None => read_usual(&paths),
     };
     let kubeconfig = read.map_err(|cause| unusable(path.as_ref(), cause))?;
     let known = kubeconfig.contexts.iter().map(|context| context.name.as_str());
@@ -223,11 +251,20 @@ fn read(Context { kubeconfig: path, context }: &Context) -> Result<Kubeconfig, R
     Err(ReachError::NoContext { path: path.clone(), context: context.clone(), hint })
 }
 
-/// The files of the variable `KUBECONFIG` that are there, as kubectl reads them, or the one in the usual place.
-fn read_usual(variable: Option<OsString>) -> Result<Kubeconfig, KubeconfigError> {
-    let named = variable.iter().flat_map(std::env::split_paths).filter(|path| path.exists());
-    let read = named.map(Kubeconfig::read_from);
-    let merged = read.reduce(|one, other| one?.merge(other?));
+/// The files of the variable `KUBECONFIG` that are there, as kubectl reads them; the one in the usual place if it names none.
+fn usual(variable: Option<OsString>) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = variable.iter().flat_map(std::env::split_paths).collect();
+    paths.retain(|path| !path.as_os_str().is_empty());
+    if paths.is_empty() {
+        paths.extend(std::env::home_dir().map(|home| home.join(".kube/config")));
+    }
+    paths.retain(|path| path.exists());
+    paths
+}
+
+/// What these files say together. Where there are none, kube says what is missing.
+fn read_usual(paths: &[PathBuf]) -> Result<Kubeconfig, KubeconfigError> {
+    let merged = paths.iter().map(Kubeconfig::read_from).reduce(|one, other| one?.merge(other?));
     merged.unwrap_or_else(Kubeconfig::read)
 }
 
@@ -246,14 +283,50 @@ async fn of_context(
         run_by_us(plug_in).map_err(ReachError::NoExecutable)?;
     }
     let proxy_url = proxy(context, &mut kubeconfig)?;
+    named_by(context, &kubeconfig)
+        .into_iter()
+        .try_for_each(|it| files::see_named(Path::new(it)))?;
     let options = KubeConfigOptions { context: Some(context.clone()), ..Default::default() };
     let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
     let mut config = config.map_err(|cause| unusable(path.as_ref(), cause))?;
     if config.auth_info.impersonate.is_some() {
         return Err(ReachError::Impersonates { context: context.clone() });
     }
+    let provider = config.auth_info.auth_provider.as_ref();
+    if provider.is_some_and(|provider| provider.config.contains_key("cmd-path")) {
+        return Err(ReachError::Provider { context: context.clone() });
+    }
+    take_token(&mut config.auth_info)?;
+    if !has_bearer(&config.auth_info) {
+        return Err(ReachError::Token { context: context.clone() });
+    }
     config.proxy_url = proxy_url;
     Ok(config)
+}
+
+/// Takes a token in a file as kubectl does, without the white space around it, with which kube would send it. One without any is
+/// left to kube, which reads it again each minute.
+fn take_token(auth: &mut AuthInfo) -> Result<(), FileError> {
+    let (None, Some(path)) = (&auth.token, &auth.token_file) else { return Ok(()) };
+    let (token, is_bare) = files::token(Path::new(path))?;
+    auth.token = (!is_bare).then(|| token.into());
+    Ok(())
+}
+
+/// The files with certificates and keys that a context's cluster and user name.
+fn named_by<'a>(context: &str, kubeconfig: &'a Kubeconfig) -> Vec<&'a str> {
+    let found = kubeconfig.contexts.iter().find(|it| it.name == context);
+    let Some(context) = found.and_then(|it| it.context.as_ref()) else { return Vec::new() };
+    let cluster = kubeconfig.clusters.iter().find(|it| it.name == context.cluster);
+    let cluster = cluster.and_then(|it| it.cluster.as_ref());
+    let user = kubeconfig.auth_infos.iter().find(|it| Some(&it.name) == context.user.as_ref());
+    let user = user.and_then(|it| it.auth_info.as_ref());
+    let named = [
+        cluster.and_then(|it| it.certificate_authority.as_deref()),
+        user.and_then(|it| it.client_certificate.as_deref()),
+        user.and_then(|it| it.client_key.as_deref()),
+    ];
+    named.into_iter().flatten().collect()
 }
 
 /// The proxy that leads to the cluster of a context.
@@ -334,7 +407,7 @@ mod tests {
         };
         let paths = [file("a", "one"), folder.path().join("none"), file("b", "two")];
         let variable = std::env::join_paths(paths).unwrap();
-        let contexts = read_usual(Some(variable)).unwrap().contexts;
+        let contexts = read_usual(&usual(Some(variable))).unwrap().contexts;
         let names: Vec<String> = contexts.into_iter().map(|context| context.name).collect();
         assert_eq!(names, ["one", "two"]);
     }

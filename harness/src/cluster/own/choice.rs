@@ -47,6 +47,9 @@ pub enum ChoiceError {
     /// An embedded cluster cannot be kept.
     #[error("an embedded cluster ends with its run; --keep needs --cluster kind")]
     NotKept,
+    /// An embedded cluster takes no node image.
+    #[error("the node of an embedded cluster is simulated; --node-image needs --cluster kind")]
+    NoNodes,
 }
 
 impl ClusterType {
@@ -75,6 +78,17 @@ impl ClusterType {
         match self {
             ClusterType::Kind => Ok(()),
             ClusterType::Embedded => Err(ChoiceError::NotKept),
+        }
+    }
+
+    /// Sees that nodes of a cluster are made from an image.
+    ///
+    /// # Errors
+    /// When they are simulated.
+    pub fn see_nodes(self) -> Result<(), ChoiceError> {
+        match self {
+            ClusterType::Kind => Ok(()),
+            ClusterType::Embedded => Err(ChoiceError::NoNodes),
         }
     }
 

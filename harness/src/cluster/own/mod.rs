@@ -233,7 +233,7 @@ async fn access(
     stream_protocols: &'static str,
 ) -> Result<(Access, std::net::IpAddr), ClusterError> {
     let pace = Pace::free();
-    let admin = client(config.clone(), &pace)?;
+    let admin = client(config.clone(), &pace).await?;
     let (node_name, address) = first_node(&admin).await?;
     let access = Access {
         user: who_am_i(&admin).await?.username,

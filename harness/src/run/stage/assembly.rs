@@ -16,16 +16,18 @@ use crate::model::{RunEvent, api_group};
 use crate::run::{Plan, Progress};
 use crate::text::{count, from_base64};
 
-/// Makes the cluster, sets the profile up, and waits until it acts.
+/// Makes the cluster, which is to be of this version, sets the profile up, and waits until it acts.
 pub async fn stage(
     plan: &Plan<'_>,
+    version: &str,
     cluster: Arc<dyn Own>,
     values: Values,
     progress: &Progress,
 ) -> Result<OwnStage, StageError> {
     lacking::see_none(plan, cluster.brings())?;
     let settings = plan.settings(&values);
-    let created = progress.step("cluster", "creating", create(&*cluster, &settings)).await?;
+    let creating = create(&*cluster, &settings, version);
+    let created = progress.step("cluster", "creating", creating).await?;
     let mut own = OwnStage::new(plan, cluster, created, values, &settings).await?;
     progress.step("staged", "applying controls and targets", own.fill(plan)).await?;
     let acting = own.see_acting(plan, &settings);
@@ -38,10 +40,23 @@ pub async fn stage(
 pub(super) async fn create(
     cluster: &dyn Own,
     settings: &Settings,
+    version: &str,
 ) -> Result<(Created, String), StageError> {
     let created = cluster.create(settings).await?;
+    see_version(&created.access.admin.apiserver_version().await?.git_version, version)?;
     let words = created.words.to_owned();
     Ok((created, words))
+}
+
+/// Sees that an API server that says this version, such as `v1.36.3`, is of the minor version that was asked for: a node image
+/// may be of another.
+fn see_version(said: &str, asked: &str) -> Result<(), StageError> {
+    let parts: Vec<&str> = said.trim_start_matches('v').split('.').take(2).collect();
+    let found = parts.join(".");
+    match found == asked {
+        true => Ok(()),
+        false => Err(StageError::OtherVersion { found, asked: asked.to_owned() }),
+    }
 }
 
 /// Whether an API server with these settings writes an audit log.
@@ -215,6 +230,18 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_cluster_is_of_the_version_that_results_name() {
+        for said in ["v1.36.3", "v1.36.0-rc.1", "v1.36.3+k3s1"] {
+            assert!(see_version(said, "1.36").is_ok(), "{said}");
+        }
+        for (said, asked) in [("v1.34.2", "1.36"), ("v1.34.2", "1.3"), ("v1.34.2", "1.34.2")] {
+            let error = see_version(said, asked).expect_err("another").to_string();
+            assert!(error.contains("is Kubernetes 1.34 and not "), "{error}");
+            assert!(error.contains("add --kubernetes-version 1.34"), "{error}");
+        }
+    }
 
     #[test]
     fn what_the_api_server_makes_itself_or_needs_first_waits_for_it() {

@@ -65,6 +65,17 @@ pub enum StageError {
     /// A control is not as the profile says.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// The cluster is not of the version that results would name.
+    #[error(
+        "the new cluster is Kubernetes {found} and not {asked}: add --kubernetes-version {found}, or name a node image of \
+         {asked}"
+    )]
+    OtherVersion {
+        /// The minor version that it says.
+        found: String,
+        /// The minor version that was asked for.
+        asked: String,
+    },
     /// There is nothing more to ask.
     #[error("nothing more can be told: {0}")]
     Gone(String),

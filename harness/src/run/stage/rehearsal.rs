@@ -23,13 +23,15 @@ impl Rehearsal {
     /// serve what was captured.
     pub(in crate::run) async fn make(
         plan: &Plan<'_>,
+        version: &str,
         cluster: Arc<dyn Own>,
         values: Values,
         folder: Arc<RunFolder>,
         progress: &Progress,
     ) -> Result<Rehearsal, StageError> {
         let settings = plan.settings(&values);
-        let created = progress.step("cluster", "creating", create(&*cluster, &settings)).await?;
+        let creating = create(&*cluster, &settings, version);
+        let created = progress.step("cluster", "creating", creating).await?;
         let mut own = OwnStage::new(plan, cluster, created, values, &settings).await?;
         let taking = own.take_over(plan, &settings);
         let refused = progress.step(CAPTURED, "setting it up", taking).await?;

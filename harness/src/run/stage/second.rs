@@ -39,7 +39,7 @@ impl OwnStage {
         let (log, following) = follow(log, &self.stage.values);
         let config = second.config.clone();
         let access = Access { config, ..self.stage.world.access.clone() };
-        let access = Access { admin: client(access.config.clone(), &access.pace)?, ..access };
+        let access = Access { admin: client(access.config.clone(), &access.pace).await?, ..access };
         let sight = Sight {
             log,
             servers: Servers::One(Pulse::of(access.admin.clone())),

@@ -170,8 +170,11 @@ fn in_secrets(kubeconfig: &str) -> Vec<String> {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let all = runtime.block_on(async {
         let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await;
-        let client = client(config.expect("a configuration"), &Pace::free()).expect("a client");
-        Api::<Secret>::all(client).list(&Default::default()).await.expect("a list")
+        let client = client(config.expect("a configuration"), &Pace::free()).await;
+        Api::<Secret>::all(client.expect("a client"))
+            .list(&Default::default())
+            .await
+            .expect("a list")
     });
     let ours = all.items.into_iter().filter(|secret| {
         !secret.metadata.namespace.as_ref().is_some_and(|namespace| namespace.starts_with("kube-"))
