@@ -13,7 +13,7 @@ use super::ledger::selector;
 use super::pod::{asked, template};
 use super::{ActionError, Attempt, Observation, mutation};
 use crate::cluster::pages;
-use crate::model::{Answer, Effect, PodAction, Response, Through, Traced, Workload};
+use crate::model::{ATTEMPT_LABEL, Answer, Effect, PodAction, Response, Through, Traced, Workload};
 
 /// How long a controller may take to make a pod or to say that it cannot.
 const CONTROLLER: Duration = Duration::from_secs(30);

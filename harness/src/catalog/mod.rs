@@ -12,6 +12,7 @@ mod nearest;
 mod needs;
 mod new;
 mod outline;
+mod own_flags;
 mod page;
 mod part;
 mod persona;
@@ -42,9 +43,10 @@ pub use load::*;
 pub use nearest::did_you_mean;
 pub use needs::Lacks;
 pub use new::{
-    CAPTURED, Captured, Found, Handed, LeftOut, New, NewFile, captured, control_from, is_of_roles,
-    rests_on,
+    CAPTURED, Captured, Found, Handed, LeftOut, New, NewFile, captured, control_from,
+    is_kept_as_changed, is_of_roles, rests_on, rests_on_settings,
 };
+pub use own_flags::is_own_flag;
 pub use page::page;
 pub use persona::PersonaEntry;
 pub(crate) use persona::{namespace, people};

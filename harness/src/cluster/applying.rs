@@ -16,7 +16,7 @@ use kube::runtime::wait::conditions::is_crd_established;
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 
-use crate::catalog::{Document, Values, identity};
+use crate::catalog::{Document, Values, identity, is_kept_as_changed};
 use crate::cluster::{ClusterError, Outside, PullCredentials};
 use crate::model::{RUN_LABEL, is_built_in};
 use crate::text::{api_words, encode};
@@ -237,6 +237,7 @@ impl Applier {
     /// # Errors
     /// What says nothing of an object: no answer, or one that another time would be another.
     pub async fn take_over(&self, documents: &[Document]) -> Result<Refusals, ApplyError> {
+        assert!(self.outside.is_none(), "only a cluster of ours takes over what is another's");
         let mut refusals = Refusals::new();
         for alike in documents.chunk_by(is_alike) {
             let taking = alike.iter().map(async |Document { file, object }| {
@@ -256,10 +257,16 @@ impl Applier {
         let name = taken.name_any();
         let refused = |error: kube::Error| refused(file, &taken, &error);
         let api = self.api(file, &taken).await?;
-        let parameters = PatchParams::apply(FIELD_MANAGER).force();
-        let patch = Patch::Apply(&object);
-        // The name of a role may hold nearly anything, and kube has it in its paths as it is.
-        api.patch(&encode(&name), &parameters, &patch).await.map_err(refused)?;
+        if is_kept_as_changed(&object) {
+            // Laid over the default, what was taken out of it would come back, and what a binding binds cannot be changed.
+            delete(&api, &name).await.map_err(refused)?;
+            self.post(file, &api, &taken, false).await?;
+        } else {
+            let parameters = PatchParams::apply(FIELD_MANAGER).force();
+            let patch = Patch::Apply(&object);
+            // The name of a role may hold nearly anything, and kube has it in its paths as it is.
+            api.patch(&encode(&name), &parameters, &patch).await.map_err(refused)?;
+        }
         match object["kind"].as_str() {
             Some("Namespace") => {
                 let accounts = Api::<ServiceAccount>::namespaced(self.client.clone(), &name);
@@ -420,11 +427,7 @@ impl Applier {
             let object = dynamic(file, object)?;
             let name = object.metadata.name.clone().unwrap_or_default();
             let api = self.api(file, &object).await?;
-            match api.delete(&encode(&name), &DeleteParams::background()).await {
-                Err(kube::Error::Api(status)) if status.is_not_found() => {}
-                Err(error) => return Err(refused(file, &object, &error)),
-                Ok(_) => {}
-            }
+            delete(&api, &name).await.map_err(|error| refused(file, &object, &error))?;
         }
         Ok(())
     }
@@ -605,6 +608,14 @@ fn is_homeless(object: &Value, refused: &Refusals) -> bool {
     place.is_some_and(|place| refused.contains_key(&format!("Namespace/{place}")))
 }
 
+/// Deletes what has a name. It may be gone already.
+async fn delete(api: &Api<DynamicObject>, name: &str) -> Result<(), kube::Error> {
+    match api.delete(&encode(name), &DeleteParams::background()).await {
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+        deleted => deleted.map(drop),
+    }
+}
+
 /// Makes the default account of a namespace, if no controller has.
 async fn make_default(accounts: &Api<ServiceAccount>, labels: Value) -> Result<(), kube::Error> {
     let account = json!({"metadata": {"name": "default", "labels": labels}});
@@ -677,7 +688,71 @@ pub fn is_pod_ready(pod: &Pod) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+    use std::sync::Mutex;
+
+    use http::{Request, Response};
+    use kube::client::Body;
+
     use super::*;
+
+    /// How an object is taken over where nothing has its name: methods and paths, without what asks for kinds.
+    async fn taken_over(object: Value) -> Vec<String> {
+        let sent = Arc::new(Mutex::new(Vec::new()));
+        let asked = Arc::clone(&sent);
+        let answer = tower::service_fn(move |request: Request<Body>| {
+            let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+            let (code, body) = match (method.as_str(), path.as_str()) {
+                ("GET", "/api" | "/apis") => (200, json!({"items": []})),
+                ("GET", _) => {
+                    let roles = json!({
+                        "name": "clusterroles", "singularName": "", "namespaced": false,
+                        "kind": "ClusterRole", "verbs": ["create"],
+                    });
+                    (
+                        200,
+                        json!({"groupVersion": "rbac.authorization.k8s.io/v1", "resources": [roles]}),
+                    )
+                }
+                ("DELETE", _) => {
+                    (404, json!({"status": "Failure", "reason": "NotFound", "code": 404}))
+                }
+                _ => (200, json!({"metadata": {"name": "view"}})),
+            };
+            if method != "GET" {
+                asked.lock().expect("a list").push(format!("{method} {path}"));
+            }
+            let body = Body::from(body.to_string().into_bytes());
+            let answer = Response::builder().status(code).body(body).expect("built");
+            async move { Ok::<_, Infallible>(answer) }
+        });
+        let client = Client::new(answer, "default");
+        let applier = Applier::new(client, None, Values::default()).await.expect("its kinds");
+        let document = Document { file: "roles.yaml".to_owned(), object };
+        let refused = applier.take_over(&[document]).await.expect("taken over");
+        assert_eq!(refused, Refusals::new());
+        std::mem::take(&mut sent.lock().expect("a list"))
+    }
+
+    /// What somebody took out of a default is not there on the other cluster either, unless the API server puts it back.
+    #[tokio::test]
+    async fn a_default_that_stays_as_it_was_changed_is_put_into_the_place_of_ours() {
+        let role = |restored: &str, label: &str| {
+            json!({
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "rules": [],
+                "metadata": {
+                    "name": "view", "labels": {label: "rbac-defaults"},
+                    "annotations": {"rbac.authorization.kubernetes.io/autoupdate": restored},
+                },
+            })
+        };
+        let roles = "/apis/rbac.authorization.k8s.io/v1/clusterroles";
+        let (label, laid_over) = ("kubernetes.io/bootstrapping", [format!("PATCH {roles}/view")]);
+        let put = [format!("DELETE {roles}/view"), format!("POST {roles}")];
+        assert_eq!(taken_over(role("false", label)).await, put);
+        assert_eq!(taken_over(role("true", label)).await, laid_over);
+        assert_eq!(taken_over(role("false", "example.com/a")).await, laid_over);
+    }
 
     fn answered(code: u16, reason: &str) -> Result<(), ApplyError> {
         let object = json!({"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "a", "namespace": "shop"}});

@@ -8,12 +8,12 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 
 use brinell::catalog::{
-    CAPTURED, Captured, Catalog, Entry, File, Files, Handed, Lacks, NewFile, Planned, Problems,
-    ProfileEntry, captured, identity, is_of_roles, rests_on,
+    CAPTURED, Captured, Catalog, ControlEntry, Entry, File, Files, Handed, Lacks, NewFile, Planned,
+    ProfileEntry, captured, identity, is_of_roles, rests_on, rests_on_settings,
 };
 use brinell::cli::{RehearseArguments, THERE};
 use brinell::cluster::{Choice, Existing, Refusals};
-use brinell::model::{self, AUDIT_POLICY, Action, Layer, Player, Verdict};
+use brinell::model::{self, AUDIT_POLICY, Action, Control, Layer, Player, Verdict};
 use brinell::report::{ExitCode, show_captured, show_not_taken};
 use brinell::run::{self, Options, Plan, Progress};
 use serde_json::Value;
@@ -46,8 +46,7 @@ async fn on_both(arguments: RehearseArguments, kept: &mut Kept) -> Result<ExitCo
     let catalog = catalog(&selection.catalogs)?;
     let Asked { mut profile, place, .. } = asked(&catalog, selection, place_arguments)?;
     let place = place.ok_or(Error::NothingToRehearse)?;
-    let handed = Handed::read(arguments.audit_policy.as_deref(), arguments.settings.as_deref());
-    let handed = handed.map_err(Problems::from)?;
+    let handed = Handed::read(arguments.audit_policy.as_deref(), arguments.settings.as_deref())?;
     see_log(&mut profile, &handed)?;
     let choice = Choice::to_rehearse();
     let manner = arguments.both.limits.manner(DEADLINE);
@@ -91,8 +90,16 @@ async fn on_both(arguments: RehearseArguments, kept: &mut Kept) -> Result<ExitCo
     if let Some(code) = early_end(&here) {
         return Ok(code);
     }
-    let code = compare((&there, THERE), (&here, to))?;
-    Ok(if is_newly_skipped(&there, &here) { code.or_worse(ExitCode::Inconclusive) } else { code })
+    Ok(compare((&there, THERE), (&here, to))?.or_worse(of_refusals(&refused, &there, &here)))
+}
+
+/// What it says of the other version that it does not take something: it decides otherwise by that, whether or not something that
+/// was tried rests on it.
+fn of_refusals(refused: &Refusals, there: &Conducted, here: &Conducted) -> ExitCode {
+    match refused.is_empty() && !is_newly_skipped(there, here) {
+        true => ExitCode::Passed,
+        false => ExitCode::Inconclusive,
+    }
 }
 
 /// Whether something was tried there that was not tried on the second cluster, which did not take what it rests on.
@@ -203,10 +210,7 @@ impl Rehearsed<'_> {
         let lacks = Lacks::from(Choice::to_rehearse().cluster);
         let grounded = &reached.grounded.catalog;
         let decides = |id: &str| grounded.controls.get(id).map(|it| it.control.decides.as_slice());
-        let rests_on_settings = |id: &str| {
-            let flags = grounded.controls.get(id).map(|it| &it.control.api_server.flags);
-            id != AUDIT_POLICY && flags.is_some_and(|flags| !flags.is_empty())
-        };
+        let is_set = |id: &str| grounded.controls.get(id).is_some_and(|it| is_of_settings(it));
         let is_ours = |id: &str| ours.iter().any(|planned| planned.control.id == id);
         let plan = reached.plan(&self.arguments.selection)?;
         let why = plan.scenarios.iter().filter_map(|entry| {
@@ -224,7 +228,7 @@ impl Rehearsed<'_> {
                         decides(id)?.iter().find(|layer| is_missing(layer, self.captured));
                     let missing =
                         missing.map(|it| format!("{id} is known by {it}, which is not captured"));
-                    let unset = !self.handed.has_settings() && rests_on_settings(id);
+                    let unset = !self.handed.has_settings() && is_set(id);
                     missing.or_else(|| unset.then(|| format!("{id} rests on {UNKNOWN}")))
                 })
             };
@@ -271,14 +275,23 @@ fn kinds(refused: &Refusals) -> BTreeSet<String> {
     kinds.map(str::to_owned).collect()
 }
 
+/// Whether a control acts by settings of the API server: by the layers that a profile declares of it, and else as ours does.
+fn is_of_settings(entry: &ControlEntry) -> bool {
+    let Control { decides, api_server, .. } = &entry.control;
+    match entry.declared {
+        Some(_) => decides.iter().any(rests_on_settings),
+        // The audit policy is handed in by itself.
+        None => entry.id != AUDIT_POLICY && !api_server.flags.is_empty(),
+    }
+}
+
 /// Whether somebody refuses by this layer who was not captured.
 fn is_missing(layer: &Layer, captured: &Captured) -> bool {
     match layer {
         Layer::Webhook(_) | Layer::WebhookFailure(_) | Layer::MatchCondition => true,
-        Layer::Policy(_) => !captured.decides.iter().any(|it| layer.covers(it)),
-        Layer::PolicyFailure(name) => {
-            let policy = Layer::Policy(name.clone());
-            !captured.decides.iter().any(|it| policy.covers(it))
+        Layer::Policy(_) | Layer::PolicyFailure(_) => {
+            let covers = |it: &Layer| layer.covers(it);
+            !captured.decides.iter().any(covers) || captured.uncaptured.iter().any(covers)
         }
         _ => false,
     }
@@ -379,6 +392,9 @@ fn see_empty(folder: Option<&Path>) -> Result<(), Error> {
 mod tests {
     use std::fs::Permissions;
 
+    use brinell::catalog::Declared;
+    use brinell::model::Results;
+
     use super::*;
 
     fn catalog() -> Catalog {
@@ -404,6 +420,74 @@ mod tests {
         assert_eq!(rests("ResourceQuota", &ids, &[]), [false, false]);
         let asking = [Layer::Webhook("exec-guard.brinell.dev".to_owned())];
         assert_eq!(rests("RoleBinding", &ids, &asking), [true, true]);
+    }
+
+    /// What our control sets says nothing of one that a profile declares.
+    #[test]
+    fn what_acts_by_settings_is_known_by_what_is_declared() {
+        let catalog = catalog();
+        let is_set = |id: &str, declared: Option<Layer>| {
+            let mut entry = ControlEntry::clone(&catalog.controls[id]);
+            if let Some(layer) = declared {
+                entry.declared = Some(Declared { is_other: true, saying: None, same: Vec::new() });
+                entry.control.decides = vec![layer];
+            }
+            is_of_settings(&entry)
+        };
+        let policy = || Layer::Policy("theirs".to_owned());
+        let plug_in = |name: &str| Layer::AdmissionPlugin(name.to_owned());
+        assert!(is_set("pod-security", None) && is_set("anonymous-auth", None));
+        assert!(!is_set("exec-policy", None) && !is_set(AUDIT_POLICY, None));
+        for layer in [
+            policy(),
+            Layer::Webhook("a".to_owned()),
+            Layer::Quota,
+            Layer::Network,
+            plug_in("LimitRanger"),
+        ] {
+            assert!(!is_set("pod-security", Some(layer.clone())), "{layer}");
+        }
+        let set = [
+            Layer::Authentication,
+            Layer::PodSecurity,
+            Layer::Encryption,
+            plug_in("AlwaysPullImages"),
+        ];
+        for layer in set {
+            assert!(is_set("exec-policy", Some(layer.clone())), "{layer}");
+        }
+    }
+
+    #[test]
+    fn what_is_known_by_a_policy_needs_all_that_it_may_mean() {
+        let named =
+            |name: &str| [Layer::Policy(name.to_owned()), Layer::PolicyFailure(name.to_owned())];
+        let captured = |uncaptured: Vec<Layer>| Captured {
+            decides: named("images-a").to_vec(),
+            uncaptured,
+            ..Captured::default()
+        };
+        let missing =
+            |layer: &Layer, uncaptured: &[Layer]| is_missing(layer, &captured(uncaptured.to_vec()));
+        for layer in named("images-a").into_iter().chain([Layer::Policy("images-*".to_owned())]) {
+            assert!(!missing(&layer, &[]) && !missing(&layer, &named("other")), "{layer}");
+        }
+        assert!(missing(&Layer::Policy("images-*".to_owned()), &named("images-b")));
+        assert!(named("images-b").iter().all(|layer| missing(layer, &[])));
+    }
+
+    #[test]
+    fn what_the_other_version_does_not_take_is_no_success() {
+        let ran = || Conducted {
+            results: Results::default(),
+            code: ExitCode::Passed,
+            own: ExitCode::Passed,
+            signalled: None,
+        };
+        let (there, here) = (ran(), ran());
+        let refused = Refusals::from([("FlowSchema/a".to_owned(), "no".to_owned())]);
+        assert_eq!(of_refusals(&Refusals::new(), &there, &here), ExitCode::Passed);
+        assert_eq!(of_refusals(&refused, &there, &here), ExitCode::Inconclusive);
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! The attempts of a scenario, as they were and as they are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::mask::Mask;
 use super::{AttemptChange, Change, EVIDENCE, VERDICT, Weight, evidence, other, weigh};
-use crate::model::{AttemptResult, Decision, Judgement, ScenarioResult, Verdict};
+use crate::model::{
+    Answer, AttemptResult, Decision, Finding, Holding, Judgement, Reason, ScenarioResult, Verdict,
+};
+use crate::text::count;
 
 /// What tells an attempt from the others of its scenario: name, persona and door, and which of several such it is.
 type Key<'a> = (&'a str, &'a str, &'a str, usize);
@@ -51,8 +54,7 @@ fn attempt(
     manner: &Manner<'_>,
 ) -> Option<AttemptChange> {
     let some = after.or(before)?;
-    let judged = (before.map(|it| &it.judgement), after.map(|it| &it.judgement));
-    let mut changes: Vec<Change> = verdict(judged, manner).into_iter().collect();
+    let mut changes: Vec<Change> = verdict((before, after), manner).into_iter().collect();
     if let (Some(before), Some(after), false) = (before, after, manner.is_core) {
         changes.extend(details(before, after, manner.masks));
     }
@@ -60,22 +62,119 @@ fn attempt(
     is_changed.then(|| AttemptChange { role: some.role.label(), who: some.who(), changes })
 }
 
-/// The verdict, with the reasons for which it failed: for one more of them it is worse.
+/// The verdict. Where it failed before and fails now, what it fails for says which way that is.
 fn verdict(
-    (before, after): (Option<&Judgement>, Option<&Judgement>),
+    (before, after): (Option<&AttemptResult>, Option<&AttemptResult>),
     manner: &Manner<'_>,
 ) -> Option<Change> {
-    let told = |it: Option<&Judgement>| it.map(Judgement::verdict_words).unwrap_or_default();
-    let of = |it: Option<&Judgement>| it.map(|it| it.verdict);
-    let weight = match (before, after) {
-        (Some(was), Some(is)) if was.verdict == Verdict::Failed && is.verdict == was.verdict => {
-            let (was, is) = (was.reasons(), is.reasons());
-            if !is.is_subset(&was) { Weight::Worse } else { Weight::Better }
-        }
-        _ => weigh(of(before), of(after), manner.is_alike),
+    if let (Some(was), Some(is), false) = (before, after, manner.is_core)
+        && [was, is].iter().all(|it| it.judgement.verdict == Verdict::Failed)
+    {
+        return Failure::of(was, &manner.masks.0).turned(&Failure::of(is, &manner.masks.1));
+    }
+    let told = |it: Option<&AttemptResult>| match it {
+        Some(it) if manner.is_core => it.judgement.verdict.label().to_owned(),
+        it => it.map(|it| it.judgement.verdict_words()).unwrap_or_default(),
     };
+    let of = |it: Option<&AttemptResult>| it.map(|it| it.judgement.verdict);
+    let weight = weigh(of(before), of(after), manner.is_alike);
     let (before, after) = (told(before), told(after));
     (before != after).then(|| Change::new(weight, VERDICT, before, after))
+}
+
+/// What an attempt failed for.
+struct Failure<'a> {
+    judgement: &'a Judgement,
+    /// Each thing, and how often: one of another run is the same where it reads the same.
+    things: BTreeMap<String, usize>,
+    /// How many more there are that are not named.
+    more: usize,
+    /// Whether something of it could not be told.
+    is_partial: bool,
+}
+
+impl<'a> Failure<'a> {
+    fn of(attempt: &'a AttemptResult, mask: &Mask) -> Failure<'a> {
+        let answer = attempt.evidence.as_ref().map(|evidence| &evidence.answer);
+        let findings = attempt.judgement.findings.iter();
+        let named: BTreeSet<String> = findings.flat_map(|it| parts(it, answer)).collect();
+        let mut things: BTreeMap<String, usize> = BTreeMap::new();
+        for thing in named {
+            *things.entry(mask.text(&thing)).or_default() += 1;
+        }
+        let (more, is_unanswered) = match answer {
+            Some(Answer::Review(reviewed)) => (reviewed.more, false),
+            Some(Answer::Rights(held)) => (0, !held.unanswered.is_empty()),
+            _ => (0, false),
+        };
+        let judgement = &attempt.judgement;
+        let is_partial = !judgement.causes.is_empty() || is_unanswered;
+        Failure { judgement, things, more, is_partial }
+    }
+
+    /// What is different now; `None` where it fails for the same, and no less of it could be told.
+    fn turned(&self, now: &Failure<'_>) -> Option<Change> {
+        let is_blind = now.is_partial && !self.is_partial;
+        let (added, gone) = (now.beyond(self), self.beyond(now));
+        let is_same = added + gone == 0 && now.count() == self.count();
+        // What was not named before may be what is named now.
+        let weight = if added > self.more || now.count() > self.count() {
+            Weight::Worse
+        } else if is_same {
+            if !is_blind {
+                return None;
+            }
+            Weight::Worse
+        } else if added == 0 && !is_blind && now.count() < self.count() {
+            Weight::Better
+        } else {
+            Weight::Other
+        };
+        let words = |it: &Failure<'_>| it.judgement.verdict_words();
+        let (mut before, mut after) = (words(self), words(now));
+        if before == after && !is_same {
+            before += &format!(", for {}", count(self.count(), "thing"));
+            after += &format!(", for {}, {added} new", count(now.count(), "thing"));
+        }
+        if is_blind {
+            after += ", and not all of it could be told";
+        }
+        Some(Change::new(weight, VERDICT, before, after))
+    }
+
+    /// How many things are here and not there.
+    fn beyond(&self, there: &Failure<'_>) -> usize {
+        let more = |(thing, number): (&String, &usize)| {
+            number.saturating_sub(there.things.get(thing).copied().unwrap_or_default())
+        };
+        self.things.iter().map(more).sum()
+    }
+
+    fn count(&self) -> usize {
+        self.things.values().sum::<usize>() + self.more
+    }
+}
+
+/// What a finding is about: each flaw, and each right or grant that somebody holds. An attack that was let in is one thing
+/// whatever it answered.
+fn parts(finding: &Finding, answer: Option<&Answer>) -> Vec<String> {
+    let label = finding.reason.label();
+    let all = |things: Vec<String>| -> Vec<String> {
+        things.iter().map(|it| format!("{label}: {it}")).collect()
+    };
+    match (finding.reason, answer) {
+        (Reason::Misconfigured, _) => all(vec![finding.got.clone()]),
+        (Reason::Bypassed, Some(Answer::Grants(granted))) => all(granted.others.clone()),
+        (Reason::Bypassed, Some(Answer::Rights(held))) => {
+            let rights = |it: &Holding| {
+                let held =
+                    it.rights.iter().map(|right| format!("{} may {right} {}", it.who, it.place));
+                held.collect::<Vec<_>>()
+            };
+            all(held.others.iter().flat_map(rights).collect())
+        }
+        _ => vec![label.to_owned()],
+    }
 }
 
 /// What is different beside the verdict, which says nothing of better or worse.

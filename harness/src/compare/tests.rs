@@ -1,5 +1,8 @@
 use super::*;
-use crate::model::{Answer, Decision, Event, Log, Reason, RunEvent, existing, rehearsed};
+use crate::model::{
+    Answer, Decision, Event, Finding, Granted, Held, Holding, Log, Reason, Reviewed, RunEvent,
+    existing, rehearsed,
+};
 use crate::report::{ExitCode, Shown, sample, show_comparison};
 
 fn results(events: &[RunEvent]) -> Results {
@@ -84,9 +87,100 @@ fn one_reason_more_is_worse_and_one_less_is_better() {
     let mut less = more.clone();
     let attempt = &mut less.scenarios[0].attempts[0];
     attempt.judgement.findings.retain(|finding| finding.reason != Reason::Unlogged);
-    let weight = |before, after| compared(before, after).scenarios[0].weight;
+    let weight = |before: &Results, after: &Results| compared(before, after).scenarios[0].weight;
     assert_eq!(weight(&less, &more), Weight::Worse);
     assert_eq!(weight(&more, &less), Weight::Better);
+    // What could be told and cannot any more is no success.
+    let blind = |of: &Results| {
+        let mut of = of.clone();
+        of.scenarios[0].attempts[0].judgement.causes.push("the log is cut".to_owned());
+        of
+    };
+    assert_eq!(weight(&more, &blind(&more)), Weight::Worse);
+    assert_eq!(weight(&more, &blind(&less)), Weight::Other);
+    assert_eq!(weight(&less, &blind(&more)), Weight::Worse);
+    assert_eq!(weight(&blind(&more), &less), Weight::Better);
+    assert_eq!(weight(&blind(&more), &more), Weight::Other);
+    let told = compared(&more, &blind(&more));
+    let after = &told.scenarios[0].attempts[0].changes[0].after;
+    assert!(after.ends_with(", and not all of it could be told"), "{after}");
+}
+
+/// A result of which the first attempt failed for this, and answered so.
+fn failed(reason: Reason, gots: &[&str], answer: Answer) -> Results {
+    let mut failed = results(&sample::failing());
+    let attempt = &mut failed.scenarios[0].attempts[0];
+    let finding = attempt.judgement.findings[0].clone();
+    let finding = |got: &&str| Finding { reason, got: (*got).to_owned(), ..finding.clone() };
+    attempt.judgement.findings = gots.iter().map(finding).collect();
+    attempt.evidence.as_mut().expect("evidence").answer = answer;
+    failed
+}
+
+fn reviewed(flaws: &[&str], more: usize) -> Results {
+    let answer = Answer::Review(Reviewed { objects: 9, more, ..Reviewed::default() });
+    failed(Reason::Misconfigured, flaws, answer)
+}
+
+fn granted(others: &[&str]) -> Results {
+    let others = others.iter().map(|it| (*it).to_owned()).collect();
+    let answer = Answer::Grants(Granted { others, ..Granted::default() });
+    failed(Reason::Bypassed, &["granted"], answer)
+}
+
+fn held(rights: &[&str]) -> Results {
+    let holding = Holding {
+        who: "ann".to_owned(),
+        rights: rights.iter().map(|it| (*it).to_owned()).collect(),
+        place: "in kube-system".to_owned(),
+        reason: "RBAC".to_owned(),
+        expired: None,
+    };
+    let answer = Answer::Rights(Held { others: vec![holding], ..Held::default() });
+    failed(Reason::Bypassed, &["held"], answer)
+}
+
+/// One reason may be many flaws, rights or grants.
+#[test]
+fn one_flaw_right_or_grant_more_is_worse_and_one_less_is_better() {
+    let weight = |before: &Results, after: &Results| {
+        let compared = compared(before, after);
+        let attempts = compared.scenarios.first().map(|it| &it.attempts[0].changes);
+        attempts.and_then(|it| it.iter().find(|it| it.what == VERDICT)).map(|it| it.weight)
+    };
+    let each: [fn(&[&str]) -> Results; 3] = [|some| reviewed(some, 0), granted, held];
+    for of in each {
+        let (one, other, both) = (of(&["a"]), of(&["b"]), of(&["a", "b"]));
+        assert_eq!(weight(&one, &both), Some(Weight::Worse));
+        assert_eq!(weight(&one, &other), Some(Weight::Worse));
+        assert_eq!(weight(&both, &one), Some(Weight::Better));
+        assert_eq!(weight(&both, &of(&["b", "a"])), None);
+        let told = compared(&one, &other);
+        let after = &told.scenarios[0].attempts[0].changes[0].after;
+        assert!(after.ends_with(", for 1 thing, 1 new"), "{after}");
+    }
+    // The same on two runs, whatever it is called there.
+    let named = |run: &str| {
+        let pods = [format!("Pod attack-{run}-1 is there"), format!("Pod attack-{run}-2 is there")];
+        let run = run.to_owned();
+        Results { run, ..reviewed(&pods.each_ref().map(String::as_str), 0) }
+    };
+    assert_eq!(weight(&named("k7f3"), &named("0c11a9")), None);
+    // Of many the first are named: one that was not named before is not new for that.
+    assert_eq!(weight(&reviewed(&["a"], 1), &reviewed(&["b"], 0)), Some(Weight::Other));
+    assert_eq!(weight(&reviewed(&["a"], 1), &reviewed(&["b"], 1)), Some(Weight::Other));
+    assert_eq!(weight(&reviewed(&["a"], 1), &reviewed(&["a"], 2)), Some(Weight::Worse));
+    assert_eq!(weight(&reviewed(&["a"], 2), &reviewed(&["a"], 1)), Some(Weight::Better));
+    // Of what was not answered nobody knows whether it is held.
+    let mut unanswered = held(&["a"]);
+    let evidence = unanswered.scenarios[0].attempts[0].evidence.as_mut().expect("evidence");
+    let Answer::Rights(rights) = &mut evidence.answer else { panic!("another answer") };
+    rights.unanswered.push("no route".to_owned());
+    assert_eq!(weight(&held(&["a", "b"]), &unanswered), Some(Weight::Other));
+    assert_eq!(weight(&held(&["a"]), &unanswered), Some(Weight::Worse));
+    // What an attack answered beside is no other failure.
+    let attack = |got: &str| failed(Reason::Bypassed, &[got], Answer::Worked(got.to_owned()));
+    assert_eq!(weight(&attack("a"), &attack("b")), None);
 }
 
 #[test]
@@ -238,11 +332,14 @@ fn of_another_format_verdicts_are_compared() {
     let text = document.to_string();
     assert!(Results::read(text.as_bytes()).is_err());
     let after = Results::read_core(text.as_bytes()).expect("what every format has");
-    let compared = compared(&before, &after);
-    assert_eq!(compared.scenarios[0].weight, Weight::Worse);
-    assert!(compared.limits[0].contains("only verdicts"), "{:?}", compared.limits);
-    let whats = compared.scenarios[0].attempts.iter().flat_map(|attempt| &attempt.changes);
+    let changed = compared(&before, &after);
+    assert_eq!(changed.scenarios[0].weight, Weight::Worse);
+    assert!(changed.limits[0].contains("only verdicts"), "{:?}", changed.limits);
+    let whats = changed.scenarios[0].attempts.iter().flat_map(|attempt| &attempt.changes);
     assert!(whats.clone().count() > 0 && whats.clone().all(|change| change.what == VERDICT));
+    // Of a failure the other format may say more, and nothing is worse for that.
+    let same = Comparison::of(&after, &results(&sample::failing())).expect("compared");
+    assert!(same.scenarios.is_empty(), "{}", comparison(&same));
 }
 
 #[test]

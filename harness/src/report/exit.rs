@@ -102,7 +102,8 @@ impl ExitCode {
                 proof: "the same, or a cluster could not be weakened or restored",
                 run_help: "the cluster or a control could not be set up, or a report could not be written",
                 proof_help: "a cluster could not be made, weakened or restored, or a report could not be written",
-                comparison: "what was found could not be written",
+                comparison: "what was found could not be written; by `upgrade` and `rehearse` also: a run ended early, a control was \
+                             not seen acting on one of the two, or something may be left behind",
             },
             ExitCode::Inconclusive => Meaning {
                 run: "a scenario is inconclusive (with `--require-all` a skipped one too)",
@@ -113,7 +114,8 @@ impl ExitCode {
                              also one that was\n\
                              skipped, or one for which not every expected scenario was run",
                 comparison: "by `upgrade` and `rehearse`: a scenario is inconclusive on the version of `--to`; by `rehearse` \
-                             also where one was tried on the first cluster and not there",
+                             also where one was tried on the first cluster and not there, or the other version does not take \
+                             something of what was captured",
             },
             ExitCode::Panicked => Meaning::same("a panic"),
             ExitCode::Interrupted => Meaning::same("SIGINT"),

@@ -394,7 +394,7 @@ fn what_is_for_a_cluster_of_ours_is_refused_elsewhere() {
     let bare = ["--profile", "./bare.yaml", "--cluster", "embedded"];
     // What is set for all is in nobody's way.
     let upgrade = ["upgrade", "--from", "1.34", "--to", "1.35"];
-    for command in [&[][..], &upgrade] {
+    for command in [&[] as &[&str], &upgrade] {
         let mut run = brinell(&home, NO_ENGINE);
         let set = ran(run.args(command).args(bare).env("BRINELL_NODE_IMAGE", "x"));
         assert_eq!(set.code, Some(3), "{set:?}");

@@ -291,13 +291,13 @@ fn a_command_that_prints_no_log_ends_the_run_before_it_makes_anything() {
     let theirs = Theirs::answering(reached);
     fs::write(
         theirs.home.path("a.yaml"),
-        "{title: t, audit: {command: [\"false\"]}, controls: {least-privilege: {}}}",
+        "{title: t, audit: {command: [/bin/sh, -c, exit 1]}, controls: {least-privilege: {}}}",
     )
     .expect("written");
     let scenario = ["--profile", "./a.yaml", "--scenario", "rights-anonymous"];
     let ran = theirs.brinell(&scenario);
     assert_eq!(ran.code, Some(4), "{ran:?}");
-    assert!(ran.stderr.contains("`audit.command`: `false` ended with exit status: 1"), "{ran:?}");
+    assert!(ran.stderr.contains("`audit.command`: `/bin/sh` ended with exit status: 1"), "{ran:?}");
     let asked = theirs.asked();
     assert!(!asked.iter().any(|it| it.starts_with("POST /api/v1/namespaces")), "{asked:?}");
     // A plan opens no log.

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Check, keys};
+use crate::catalog::own_flags::{LEAVE_OUT, is_own_flag};
 use crate::catalog::persona::PARTS;
 use crate::catalog::read::Parsed;
 use crate::catalog::{ControlEntry, Problem, SetUp, WeakenError, identity};
-use crate::model::{AUDIT_POLICY, Layer, Need, Objects, Ready, Scenario, Weakening};
+use crate::model::{AUDIT_POLICY, ApiServer, Layer, Need, Objects, Ready, Scenario, Weakening};
 
 impl Check<'_> {
     pub(super) fn control(&mut self, entry: &ControlEntry, scenarios: &[Parsed<Scenario>]) {
@@ -24,7 +25,7 @@ impl Check<'_> {
         self.leaves(entry);
         self.objects(entry);
         self.servers(entry);
-        self.files(&control.api_server.files, "/api-server/files", entry);
+        self.api_server(&control.api_server, "/api-server", entry);
         for (position, ready) in control.ready.iter().enumerate() {
             self.ready(ready, &control.decides, &format!("/ready/{position}"));
         }
@@ -73,7 +74,7 @@ impl Check<'_> {
     fn weakening(&mut self, weakening: &Weakening, pointer: &str, entry: &ControlEntry) {
         self.added(&weakening.add, &format!("{pointer}/add"), entry);
         if let Some(api_server) = &weakening.api_server {
-            self.files(&api_server.files, &format!("{pointer}/api-server/files"), entry);
+            self.api_server(api_server, &format!("{pointer}/api-server"), entry);
         }
         self.deleted(&weakening.delete, &format!("{pointer}/delete"), entry);
         match entry.set_up(Some(weakening)) {
@@ -191,9 +192,14 @@ impl Check<'_> {
         }
     }
 
-    fn files(&mut self, files: &[String], pointer: &str, entry: &ControlEntry) {
-        for (position, file) in files.iter().enumerate() {
-            self.known("file", file, &format!("{pointer}/{position}"), keys(&entry.files));
+    /// Its files are there, and its flags leave a cluster of ours one by itself.
+    fn api_server(&mut self, settings: &ApiServer, pointer: &str, entry: &ControlEntry) {
+        for (position, file) in settings.files.iter().enumerate() {
+            self.known("file", file, &format!("{pointer}/files/{position}"), keys(&entry.files));
+        }
+        for flag in settings.flags.keys().filter(|flag| is_own_flag(flag)) {
+            let message = format!("no control sets `{flag}`");
+            self.wrong(&format!("{pointer}/flags/{flag}"), &message, LEAVE_OUT);
         }
     }
 }

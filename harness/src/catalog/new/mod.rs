@@ -19,7 +19,10 @@ use serde_json::Value;
 use super::source::Source;
 use super::{ControlFile, File, Parts, Problem, SetUp, WeakenError, identity};
 use crate::model::Control;
-pub use captured::{CAPTURED, Captured, Found, Handed, LeftOut, captured, is_of_roles, rests_on};
+pub use captured::{
+    CAPTURED, Captured, Found, Handed, LeftOut, captured, is_kept_as_changed, is_of_roles,
+    rests_on, rests_on_settings,
+};
 use sketch::{Sketch, YOURS};
 use yaml::fields;
 

@@ -33,7 +33,6 @@ use crate::model::{Need, Right};
 use crate::text::without_credentials;
 
 pub use credentials::{CredentialsError, Taken, take};
-pub use files::FileError;
 pub use outside::Outside;
 pub use pull::{PullCredentials, PullSecretError};
 pub use removal::{Gone, release, remove, sweep};

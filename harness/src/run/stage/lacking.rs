@@ -126,7 +126,7 @@ mod tests {
     fn a_kind_that_nobody_defines_is_told_by_its_name() {
         let registry = object("example.com/v1", "Registry", json!({}));
         let unknown = "mine.yaml: this cluster has no example.com/v1 Registry; the CustomResourceDefinition of it belongs \
-                       into `objects`";
+                       in `objects`";
         assert_eq!(told(slice::from_ref(&registry), &[]), unknown);
         let names = json!({"group": "example.com", "names": {"kind": "Registry"}});
         let definition = object("apiextensions.k8s.io/v1", DEFINITION, names);

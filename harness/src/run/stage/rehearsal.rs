@@ -58,7 +58,7 @@ impl Rehearsal {
         &self,
         reads_log: bool,
     ) -> Result<(Existing, Option<String>), StageError> {
-        let Stage { world, values, .. } = &self.own.stage;
+        let Stage { world, .. } = &self.own.stage;
         let (access, mut sight) = (world.access.clone(), world.sight.clone());
         sight.log = sight.log.filter(|_| reads_log);
         let version = access.admin.apiserver_version().await?.git_version;

@@ -825,6 +825,25 @@ manifests/controls/mine/control.yaml:3:1: it refuses nobody
 }
 
 #[test]
+fn a_flag_that_makes_a_cluster_of_ours_a_part_of_another() {
+    let control = "manifests/controls/anonymous-auth/control.yaml";
+    let said =
+        with_manifest(control, "  flags:\n", "  flags:\n    etcd-servers: http://10.0.0.7:2379\n");
+    insta::assert_snapshot!(said, @"
+manifests/controls/anonymous-auth/control.yaml:6:19: no control sets `etcd-servers`
+  6 |     etcd-servers: http://10.0.0.7:2379
+    |                   ^
+  brinell's own cluster has its own; leave it out
+");
+    let said = with_manifest(
+        control,
+        "    api-server: {}\n",
+        "    api-server: {flags: {secure_port: \"6443\"}}\n",
+    );
+    assert!(said.contains("no control sets `secure_port`"), "{said}");
+}
+
+#[test]
 fn nothing_expected() {
     insta::assert_snapshot!(with_change("  blocked: {by: exec-guard, saying: interactive}\n", ""), @"
 mine/exec/mine.yaml:6:3: nothing is expected of this attack

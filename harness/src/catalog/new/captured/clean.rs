@@ -64,8 +64,14 @@ pub(super) fn owner(object: &Value) -> Option<Owner> {
     if group == FLOW_CONTROL && annotation(KEPT) == Some("true") {
         return Some(Owner::FlowControl);
     }
-    let is_default = is_default(object) && annotation(RESTORED) != Some("false");
-    (is_default && is_untouched(object)).then_some(Owner::Roles)
+    let is_restored = is_default(object) && !is_kept_as_changed(object);
+    (is_restored && is_untouched(object)).then_some(Owner::Roles)
+}
+
+/// Whether an API server leaves a default role or binding as somebody has changed it. Into others it puts back what is missing
+/// (<https://kubernetes.io/docs/reference/access-authn-authz/rbac/#auto-reconciliation>).
+pub fn is_kept_as_changed(object: &Value) -> bool {
+    is_default(object) && object["metadata"]["annotations"][RESTORED] == "false"
 }
 
 /// Whether an API server makes a role or a binding of this name when it starts.

@@ -10,11 +10,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+pub use self::clean::is_kept_as_changed;
 use self::clean::{
     Owner, cleaned, converts, group, has_writers, is_default, owner, strangers, substituted, unfit,
 };
 use self::resting::asking;
-pub use self::resting::{is_of_roles, rests_on};
+pub use self::resting::{is_of_roles, rests_on, rests_on_settings};
 use self::served::differing;
 pub use self::settings::Handed;
 use super::NewFile;
@@ -94,8 +95,10 @@ pub struct Captured {
     pub counts: BTreeMap<String, usize>,
     /// What is not captured.
     pub left_out: Vec<LeftOut>,
-    /// The policies among them that can refuse.
+    /// How the policies among them can refuse.
     pub decides: Vec<Layer>,
+    /// How those can that decide there and are not captured.
+    pub uncaptured: Vec<Layer>,
     /// The policies and webhooks among all that ask the authorizers, and so rest on roles.
     pub asking: Vec<Layer>,
     /// The webhook configurations that are there as a control of ours has and serves them, by kind and name.
@@ -131,6 +134,8 @@ struct Capture {
     served: BTreeSet<String>,
     /// The webhooks of those that ask the authorizers.
     asking: Vec<Layer>,
+    /// How the policies can refuse that are not captured.
+    uncaptured: Vec<Layer>,
     /// The namespaces that are not captured, with all that is in them.
     closed: BTreeSet<String>,
     /// Those of them that a file cannot hold: what is in them decides there.
@@ -164,8 +169,8 @@ impl Capture {
         }
     }
 
-    /// Leaves an object out that decides there. A policy, what binds it and its parameters take themselves out by their
-    /// names.
+    /// Leaves an object out that decides there. A validating policy takes out what is known by its name, and its parameters
+    /// take it out with them. What a mutating one changes, and what a binding binds, is known by no name.
     fn lose(&mut self, object: &Value, why: &str) {
         if let Some(name) =
             object["metadata"]["name"].as_str().filter(|_| object["kind"] == "Namespace")
@@ -173,8 +178,11 @@ impl Capture {
             self.lost.insert(name.to_owned());
         }
         let kind = object["kind"].as_str().unwrap_or_default();
-        let is_alone = KINDS[rank(object)].0 == kind;
-        self.lacking.extend(is_alone.then(|| kind.to_owned()));
+        let is_nameless = KINDS[rank(object)].0 == kind
+            || !bound(object).is_empty()
+            || (is_policy(object) && kind == MUTATING);
+        self.lacking.extend(is_nameless.then(|| kind.to_owned()));
+        self.uncaptured.extend(layers(object));
         self.leave(object, why);
     }
 
@@ -205,7 +213,10 @@ impl Capture {
                 format!("it is not as the control of ours has it: {}", fields.join(", "))
             }
             None => {
-                "a program of theirs answers, which an embedded cluster does not have".to_owned()
+                let why = "a program of theirs answers, which an embedded cluster does not have";
+                let changes = object["kind"] == "MutatingWebhookConfiguration";
+                let more = "; what it changes there is judged unchanged on the other one";
+                format!("{why}{}", if changes { more } else { "" })
             }
         };
         self.left_out.push(LeftOut::new(&name, &why));
@@ -265,7 +276,7 @@ impl Capture {
             policies.filter_map(|it| Some((identity(it), why(it)?))).collect();
         for object in std::mem::take(&mut self.objects) {
             match (lacking.get(&identity(&object)), lacking.contains_key(&bound(&object))) {
-                (Some(why), _) => self.leave(&object, why),
+                (Some(why), _) => self.lose(&object, why),
                 (None, true) => self.leave(&object, "the policy that it binds is not captured"),
                 (None, false) => self.objects.push(object),
             }
@@ -294,11 +305,11 @@ impl Capture {
         self.left_out.extend(handed.left_out());
         self.left_out.extend(idle(&counts));
         self.left_out.sort();
-        let decides = self.objects.iter().filter_map(layer).collect();
+        let decides = self.objects.iter().flat_map(layers).collect();
         self.asking.extend(self.objects.iter().flat_map(asking));
         let left_out = together(self.left_out);
-        let Capture { served, asking, lacking, .. } = self;
-        Captured { files, counts, left_out, decides, asking, served, lacking }
+        let Capture { served, asking, uncaptured, lacking, .. } = self;
+        Captured { files, counts, left_out, decides, uncaptured, asking, served, lacking }
     }
 }
 
@@ -442,6 +453,9 @@ fn rank(object: &Value) -> usize {
     position(kind).or_else(|| position("")).unwrap_or_default()
 }
 
+/// The kind of policies that change what is sent.
+const MUTATING: &str = "MutatingAdmissionPolicy";
+
 /// The group of admission policies and webhooks.
 const ADMISSION: &str = "admissionregistration.k8s.io";
 
@@ -451,7 +465,7 @@ fn is_webhook(object: &Value) -> bool {
 }
 
 pub(crate) fn is_policy(object: &Value) -> bool {
-    let kinds = ["ValidatingAdmissionPolicy", "MutatingAdmissionPolicy"];
+    let kinds = ["ValidatingAdmissionPolicy", MUTATING];
     group(object) == ADMISSION && kinds.iter().any(|kind| object["kind"] == *kind)
 }
 
@@ -478,10 +492,14 @@ fn defines(object: &Value) -> Option<(String, String)> {
     is_definition.then(|| (group.to_owned(), kind.to_owned()))
 }
 
-/// The layer by which an object refuses.
-fn layer(object: &Value) -> Option<Layer> {
-    let name = object["metadata"]["name"].as_str()?;
-    is_policy(object).then(|| Layer::Policy(name.to_owned()))
+/// The layers by which an object refuses. A mutating policy does where it fails, and in no other way.
+fn layers(object: &Value) -> Vec<Layer> {
+    let name = || object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    match is_policy(object) {
+        true if object["kind"] == MUTATING => vec![Layer::PolicyFailure(name())],
+        true => vec![Layer::Policy(name()), Layer::PolicyFailure(name())],
+        false => Vec::new(),
+    }
 }
 
 #[cfg(test)]

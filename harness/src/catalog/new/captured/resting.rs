@@ -18,12 +18,43 @@ const ASKING: [&str; 3] =
 /// The plug-ins that go by a namespace's annotations.
 const LOOKING: [&str; 2] = ["PodNodeSelector", "PodTolerationRestriction"];
 
+/// The plug-ins that decide on every cluster: those that an API server has by itself (`DefaultOffAdmissionPlugins` in
+/// pkg/kubeapiserver/options/plugins.go), and the one that kubeadm adds. How Pod Security decides is a layer of its own.
+const EVERYWHERE: [&str; 17] = [
+    "CertificateApproval",
+    "CertificateSigning",
+    "CertificateSubjectRestriction",
+    "ClusterTrustBundleAttest",
+    "DefaultIngressClass",
+    "DefaultStorageClass",
+    "DefaultTolerationSeconds",
+    "LimitRanger",
+    "NamespaceLifecycle",
+    "NodeRestriction",
+    "PersistentVolumeClaimResize",
+    "Priority",
+    "ResourceQuota",
+    "RuntimeClass",
+    "ServiceAccount",
+    "StorageObjectInUseProtection",
+    "TaintNodesByCondition",
+];
+
 /// The fields that hold CEL.
 const EXPRESSIONS: [&str; 3] = ["expression", "messageExpression", "valueExpression"];
 
 /// Whether objects of a kind say what somebody may.
 pub fn is_of_roles(kind: &str) -> bool {
     ROLES.contains(&kind)
+}
+
+/// Whether what refuses by a layer does so by settings of the API server.
+pub fn rests_on_settings(layer: &Layer) -> bool {
+    match layer {
+        Layer::Authentication | Layer::PodSecurity | Layer::Encryption => true,
+        Layer::AdmissionPlugin(name) => !EVERYWHERE.contains(&name.as_str()),
+        _ => false,
+    }
 }
 
 /// Whether what refuses by a layer does so by objects of a kind, where `asking` are those policies and webhooks that ask the
@@ -52,6 +83,18 @@ pub fn rests_on(layer: &Layer, kind: &str, asking: &[Layer]) -> bool {
         "ValidatingWebhookConfiguration" | "MutatingWebhookConfiguration" => {
             matches!(layer, Webhook(_) | WebhookFailure(_) | MatchCondition)
         }
+        // What they change is no attack any more, whoever is asked after them.
+        "MutatingAdmissionPolicy" | "MutatingAdmissionPolicyBinding" => matches!(
+            layer,
+            AdmissionPlugin(_)
+                | PodSecurity
+                | Policy(_)
+                | PolicyFailure(_)
+                | Webhook(_)
+                | WebhookFailure(_)
+                | MatchCondition
+                | Quota
+        ),
         // Policies, what binds them, their parameters and how these are defined.
         _ => matches!(layer, Policy(_) | PolicyFailure(_)),
     }
@@ -156,6 +199,13 @@ mod tests {
             assert!(rests_on(&policy, kind) && !rests_on(&Layer::Authorization, kind), "{kind}");
         }
         let plug_in = |name: &str| Layer::AdmissionPlugin(name.to_owned());
+        for layer in
+            [&policy, &webhook, &Layer::PodSecurity, &Layer::Quota, &plug_in("LimitRanger")]
+        {
+            assert!(rests_on(layer, "MutatingAdmissionPolicy"), "{layer}");
+            assert!(rests_on(layer, "MutatingAdmissionPolicyBinding"), "{layer}");
+        }
+        assert!(!rests_on(&Layer::PodSecurity, "ValidatingAdmissionPolicy"));
         assert!(rests_on(&plug_in("CertificateApproval"), "ClusterRoleBinding"));
         assert!(rests_on(&plug_in("PodNodeSelector"), "Namespace"));
         assert!(!rests_on(&plug_in("PodNodeSelector"), "Role"));

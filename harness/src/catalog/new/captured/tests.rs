@@ -36,6 +36,10 @@ fn policy(kind: &str) -> Value {
     admission("ValidatingAdmissionPolicy", "guard", spec)
 }
 
+fn guard() -> String {
+    "guard".to_owned()
+}
+
 fn binding() -> Value {
     let spec = json!({"policyName": "guard", "validationActions": ["Deny"]});
     admission("ValidatingAdmissionPolicyBinding", "bound", spec)
@@ -159,6 +163,13 @@ fn no_secret_is_captured_nor_a_policy_that_goes_by_one() {
     );
     assert!(why(&captured, "Binding/bound").contains("binds"));
     assert_eq!(captured.decides, []);
+    assert_eq!(captured.uncaptured, [Layer::Policy(guard()), Layer::PolicyFailure(guard())]);
+    assert_eq!(captured.lacking, BTreeSet::new());
+    let mut changing = policy("v1/Secret");
+    changing["kind"] = json!(MUTATING);
+    let changing = taken(&[changing]);
+    assert_eq!(changing.uncaptured, [Layer::PolicyFailure(guard())]);
+    assert_eq!(changing.lacking, BTreeSet::from([MUTATING.to_owned()]));
     assert!(captured.files.iter().all(|it| !it.text.contains("c2VjcmV0")));
 }
 
@@ -186,7 +197,8 @@ fn a_policy_comes_with_its_parameters_or_not_at_all() {
     for profile in ["open", "hardened", "found"] {
         assert!(catalog(&whole).profile(profile).is_ok(), "{profile}");
     }
-    assert_eq!(whole.decides, [Layer::Policy("guard".to_owned())]);
+    assert_eq!(whole.decides, layers(&policy("example.com/v1/Limit")));
+    assert_eq!(whole.uncaptured, []);
     assert!(why(&whole, "the conversion of").contains("webhook of theirs"));
     let undefined = taken(&[binding(), policy("example.com/v1/Limit"), limit.clone()]);
     assert!(why(&undefined, "Policy/guard").contains("Limit.example.com, is not captured"));
@@ -216,6 +228,10 @@ fn webhooks_are_told_and_what_is_in_an_unread_namespace_has_one() {
     let unlike = captured(found, "theirs", &Handed::default(), other);
     assert!(why(&unlike, "Configuration/theirs").contains("not as the control of ours has it"));
     assert_eq!(unlike.served, BTreeSet::new());
+    let mut changing = webhook.clone();
+    changing["kind"] = json!("MutatingWebhookConfiguration");
+    assert!(why(&taken(&[changing]), "Configuration/theirs").contains("is judged unchanged"));
+    assert!(!why(&taken(std::slice::from_ref(&webhook)), "theirs").contains("unchanged"));
     let captured = taken(&[webhook, limits]);
     assert_eq!(captured.served, BTreeSet::new());
     assert!(why(&captured, "Configuration/theirs").contains("embedded cluster"));
@@ -289,6 +305,10 @@ fn what_a_file_cannot_hold_takes_out_its_kind() {
     assert_eq!(lost.lacking, kinds(&["Namespace", "ResourceQuota"]));
     assert_eq!(taken(&[role("a${run}b")]).lacking, kinds(&["ClusterRole"]));
     assert_eq!(taken(&[namespace("mine"), quota.clone()]).lacking, kinds(&[]));
+    let mut bound = binding();
+    bound["metadata"]["annotations"] = json!({"team": "${run}"});
+    let unbound = taken(&[bound]);
+    assert_eq!(unbound.lacking, kinds(&["ValidatingAdmissionPolicyBinding"]));
     let mut going = namespace("mine");
     going["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
     assert_eq!(taken(&[going, quota]).lacking, kinds(&[]), "what goes decides nothing any more");
@@ -384,4 +404,59 @@ fn what_is_handed_in_is_a_part_of_the_control_and_holds_no_keys() {
     assert!(told("flags: {a: '-----BEGIN PRIVATE KEY-----'}", &[]).contains("a private key"));
     assert!(told("{}", &[("policy.yaml", "kind: Secret\n")]).contains("it is no audit policy"));
     assert!(Handed::read(Some(Path::new("/nowhere/policy.yaml")), None).is_err());
+}
+
+/// Whoever runs it on a machine of a control plane may read the keys of its etcd.
+#[test]
+fn no_flag_leads_ours_into_the_cluster_that_is_there() {
+    let told = |settings: &str, files: &[(&str, &str)]| handed(settings, files).err();
+    let flag = |flag: &str, value: &str| told(&format!("flags: {{{flag}: \"{value}\"}}"), &[]);
+    let ca = "/etc/kubernetes/pki/ca.crt";
+    for (name, value, hint) in [
+        ("etcd-servers", "https://127.0.0.1:2379", "has its own"),
+        ("etcd_servers", "https://127.0.0.1:2379", "has its own"),
+        ("etcd-servers-overrides", "/events#https://127.0.0.1:2379", "has its own"),
+        ("bind-address", "0.0.0.0", "has its own"),
+        ("tls-sni-cert-key", "/etc/brinell/a.yaml", "has its own"),
+        ("egress-selector-config-file", "/etc/brinell/a.yaml", "has its own"),
+        ("service-account-key-file", "/etc/brinell/a.yaml", "has its own"),
+        ("audit-log-path", "-", "--audit-policy"),
+        ("audit-webhook-config-file", "/etc/brinell/a.yaml", "--audit-policy"),
+        ("oidc-ca-file", ca, "/etc/brinell/<file>"),
+        ("oidc-ca-file", "/etc/brinell/../kubernetes/pki/ca.crt", "/etc/brinell/<file>"),
+        ("oidc-ca-file", "../ca.crt", "/etc/brinell/<file>"),
+        ("authentication-token-webhook-config-file", "/root/.kube/config", "/etc/brinell/<file>"),
+        ("debug-socket-path", "unix:///run/a.sock", "/etc/brinell/<file>"),
+    ] {
+        let words = flag(name, value).unwrap_or_default();
+        assert!(words.contains("settings.yaml:1:") && words.contains(hint), "{name}: {words}");
+    }
+    for (name, value) in [
+        ("anonymous-auth", "false"),
+        ("audit-log-truncate-enabled", "true"),
+        ("authorization-mode", "Node,RBAC"),
+        ("runtime-config", "admissionregistration.k8s.io/v1beta1=true"),
+        ("service-account-issuer", "https://issuer.example.com"),
+        ("service-account-lookup", "true"),
+        ("tls-cipher-suites", "TLS_AES_128_GCM_SHA256"),
+    ] {
+        assert_eq!(flag(name, value), None, "{name}");
+    }
+    // All of them at once: a manifest has many.
+    let many =
+        told("flags:\n  etcd-servers: a\n  anonymous-auth: \"false\"\n  secure-port: null\n", &[]);
+    let many = many.unwrap_or_default();
+    assert!(many.contains("settings.yaml:2:17") && many.contains("settings.yaml:4:16"), "{many}");
+
+    let plug_in = |configuration: &str| {
+        let text = format!(
+            "kind: AdmissionConfiguration\nplugins: [{{name: ImagePolicyWebhook, configuration: {{imagePolicy: {configuration}}}}}]\n"
+        );
+        told("files: [a.yaml]", &[("a.yaml", &text)])
+    };
+    let words = plug_in(&format!("{{kubeConfigFile: {ca}}}")).unwrap_or_default();
+    assert!(words.contains("a.yaml:2:") && words.contains("ca.crt` is not handed in"), "{words}");
+    assert_eq!(plug_in("{kubeConfigFile: /etc/brinell/b.yaml}"), None);
+    let paths = "kind: AuthenticationConfiguration\nanonymous: {enabled: true, conditions: [{path: /livez}]}\n";
+    assert_eq!(told("files: [a.yaml]", &[("a.yaml", paths)]), None);
 }

@@ -164,43 +164,15 @@ impl Embedded {
     }
 
     /// kubeadm's flags, without those that the profile takes away, with its own laid over them and with the folders of
-    /// this run.
+    /// this run. What makes the cluster one by itself nobody changes.
     fn all_flags(&self, seat: &Seat, settings: &Settings) -> BTreeMap<String, String> {
-        let mut flags = self.api_server_defaults(seat.port);
+        let mut flags = default_flags();
         flags.retain(|name, _| !settings.removed.contains(name));
         for (name, value) in &settings.flags {
             flags.insert(name.clone(), self.here(seat, value));
         }
+        flags.extend(own_flags(seat.port, self.ports.etcd, |name| self.file(name)));
         flags
-    }
-
-    fn api_server_defaults(&self, port: u16) -> BTreeMap<String, String> {
-        flags([
-            ("bind-address", LOOPBACK.to_owned()),
-            ("advertise-address", LOOPBACK.to_owned()),
-            ("secure-port", port.to_string()),
-            // An address on loopback is no endpoint of a Service.
-            ("endpoint-reconciler-type", "none".to_owned()),
-            ("allow-privileged", "true".to_owned()),
-            ("authorization-mode", "Node,RBAC".to_owned()),
-            ("enable-admission-plugins", "NodeRestriction".to_owned()),
-            ("enable-bootstrap-token-auth", "true".to_owned()),
-            ("client-ca-file", self.file("ca.crt")),
-            ("tls-cert-file", self.file("api-server.crt")),
-            ("tls-private-key-file", self.file("api-server.key")),
-            ("etcd-servers", format!("https://{LOOPBACK}:{}", self.ports.etcd)),
-            ("etcd-cafile", self.file("etcd-ca.crt")),
-            ("etcd-certfile", self.file("etcd-client.crt")),
-            ("etcd-keyfile", self.file("etcd-client.key")),
-            ("kubelet-certificate-authority", self.file("ca.crt")),
-            ("kubelet-client-certificate", self.file("kubelet-client.crt")),
-            ("kubelet-client-key", self.file("kubelet-client.key")),
-            ("kubelet-preferred-address-types", "InternalIP,ExternalIP,Hostname".to_owned()),
-            ("service-account-issuer", "https://kubernetes.default.svc.cluster.local".to_owned()),
-            ("service-account-key-file", self.file("tokens.pub")),
-            ("service-account-signing-key-file", self.file("tokens.key")),
-            ("service-cluster-ip-range", "10.96.0.0/16".to_owned()),
-        ])
     }
 
     fn controller_manager_flags(&self) -> BTreeMap<String, String> {
@@ -220,6 +192,46 @@ impl Embedded {
     }
 }
 
+/// What an API server at a port is by itself: its address, its etcd, its keys. Files lie where the run has its own.
+fn own_flags(
+    port: u16,
+    etcd: u16,
+    file: impl Fn(&'static str) -> String,
+) -> BTreeMap<String, String> {
+    flags([
+        ("bind-address", LOOPBACK.to_owned()),
+        ("advertise-address", LOOPBACK.to_owned()),
+        ("secure-port", port.to_string()),
+        // An address on loopback is no endpoint of a Service.
+        ("endpoint-reconciler-type", "none".to_owned()),
+        ("client-ca-file", file("ca.crt")),
+        ("tls-cert-file", file("api-server.crt")),
+        ("tls-private-key-file", file("api-server.key")),
+        ("etcd-servers", format!("https://{LOOPBACK}:{etcd}")),
+        ("etcd-cafile", file("etcd-ca.crt")),
+        ("etcd-certfile", file("etcd-client.crt")),
+        ("etcd-keyfile", file("etcd-client.key")),
+        ("kubelet-certificate-authority", file("ca.crt")),
+        ("kubelet-client-certificate", file("kubelet-client.crt")),
+        ("kubelet-client-key", file("kubelet-client.key")),
+        ("service-account-key-file", file("tokens.pub")),
+        ("service-account-signing-key-file", file("tokens.key")),
+    ])
+}
+
+/// What kubeadm gives an API server, and a profile may change.
+fn default_flags() -> BTreeMap<String, String> {
+    flags([
+        ("allow-privileged", "true".to_owned()),
+        ("authorization-mode", "Node,RBAC".to_owned()),
+        ("enable-admission-plugins", "NodeRestriction".to_owned()),
+        ("enable-bootstrap-token-auth", "true".to_owned()),
+        ("kubelet-preferred-address-types", "InternalIP,ExternalIP,Hostname".to_owned()),
+        ("service-account-issuer", "https://kubernetes.default.svc.cluster.local".to_owned()),
+        ("service-cluster-ip-range", "10.96.0.0/16".to_owned()),
+    ])
+}
+
 fn part(name: &'static str, program: &Path, flags: BTreeMap<String, String>) -> Part {
     let arguments = flags.iter().map(|(name, value)| format!("--{name}={value}")).collect();
     Part { name, program: program.to_owned(), arguments }
@@ -227,4 +239,18 @@ fn part(name: &'static str, program: &Path, flags: BTreeMap<String, String>) -> 
 
 fn flags<const COUNT: usize>(flags: [(&str, String); COUNT]) -> BTreeMap<String, String> {
     flags.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::is_own_flag;
+
+    #[test]
+    fn nobody_may_set_what_a_cluster_is_by_itself() {
+        let own = own_flags(1, 2, str::to_owned);
+        let settable = own.keys().find(|flag| !is_own_flag(flag));
+        assert_eq!(settable, None, "it belongs into catalog/own_flags.rs");
+        assert!(!default_flags().keys().any(|flag| is_own_flag(flag)));
+    }
 }
