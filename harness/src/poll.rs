@@ -31,8 +31,8 @@ pub async fn until<T, Not>(
     answer.map_err(|_| last)
 }
 
-/// Asks until one answer is `Ok`, for as long as `patience`. Where a question has no answer yet after `alone`, the next one is
-/// asked beside it: it may come to where the first one did not.
+/// Asks until one answer is `Ok`, for as long as `patience`. Where a question has no answer yet after `alone`, the next
+/// one is asked beside it: it may come to where the first one did not.
 ///
 /// # Errors
 /// What was answered last, or `None` if not even one question was answered in time.

@@ -72,9 +72,9 @@ pub fn first_of(names: &[impl AsRef<str>], most: usize) -> String {
 }
 
 /// Removes `user:password@` from a text that comes from outside, a program's words or a library's: proxies are named
-/// with their passwords. It is looked for in every URL, which may be escaped as JSON or for a query, and without a scheme
-/// (`//user:password@host`, `user:password@host`), and a password that should have been escaped may be not. E-mail
-/// addresses, digests of images and names of users stay.
+/// with their passwords. It is looked for in every URL, which may be escaped as JSON or for a query, and without a
+/// scheme (`//user:password@host`, `user:password@host`), and a password that should have been escaped may be not.
+/// E-mail addresses, digests of images and names of users stay.
 pub fn without_credentials(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;

@@ -1,5 +1,5 @@
-//! What a reader of the audit log finds: a Secret is made, read and changed in the ordinary ways, each of which is a verb
-//! that a policy may keep the bodies of, and the whole log is searched for its value.
+//! What a reader of the audit log finds: a Secret is made, read and changed in the ordinary ways, each of which is a
+//! verb that a policy may keep the bodies of, and the whole log is searched for its value.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -31,8 +31,8 @@ pub(super) async fn search(attempt: &Attempt<'_>) -> Result<Observation, ActionE
     Ok(Observation::of(sent, answer))
 }
 
-/// Reads the Secret with its value, in a list and by its name, and writes the same value once more in both ways: by PUT and
-/// by PATCH. Nothing of it is kept. What has its name and is another object is not changed.
+/// Reads the Secret with its value, in a list and by its name, and writes the same value once more in both ways: by PUT
+/// and by PATCH. Nothing of it is kept. What has its name and is another object is not changed.
 async fn using(attempt: &Attempt<'_>, collection: &str, name: &str) -> Result<(), ActionError> {
     let own = encode(&selector(attempt.audit_id));
     let own_list = format!("{collection}?labelSelector={own}&limit=1");

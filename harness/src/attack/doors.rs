@@ -1,5 +1,5 @@
-//! Which doors of streams the way to an existing cluster has. What stands between may refuse a stream itself, or drop what
-//! asks for one.
+//! Which doors of streams the way to an existing cluster has. What stands between may refuse a stream itself, or drop
+//! what asks for one.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! What attempts make: stamped and written down before it is sent, looked for by its stamp, and removed by its UID. What
-//! was there before has no such stamp and is never touched, whatever its name.
+//! What attempts make: stamped and written down before it is sent, looked for by its stamp, and removed by its UID.
+//! What was there before has no such stamp and is never touched, whatever its name.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -50,7 +50,8 @@ struct Entry {
 }
 
 impl Ledger {
-    /// An empty one. `id` is an id that nothing else in the run has, `outside` what is written down on an existing cluster.
+    /// An empty one. `id` is an id that nothing else in the run has, `outside` what is written down on an existing
+    /// cluster.
     pub fn new(access: &Access, run: &str, id: &str, outside: Option<Arc<Outside>>) -> Self {
         Ledger {
             admin: access.admin.clone(),
@@ -122,8 +123,8 @@ impl Ledger {
         }
     }
 
-    /// Removes everything that is still written down, the latest first, and returns what may stay. An API server that does
-    /// not answer is asked no more.
+    /// Removes everything that is still written down, the latest first, and returns what may stay. An API server that
+    /// does not answer is asked no more.
     pub async fn empty(&self) -> Vec<LeftOver> {
         let mut entries = std::mem::take(&mut *self.entries());
         entries.reverse();

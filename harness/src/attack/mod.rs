@@ -81,8 +81,8 @@ impl Crowds {
 }
 
 impl World {
-    /// Sends a marked request and waits until it is in the log, which holds then whatever was answered before. Returns its
-    /// Audit-ID, which is empty where there is no log.
+    /// Sends a marked request and waits until it is in the log, which holds then whatever was answered before. Returns
+    /// its Audit-ID, which is empty where there is no log.
     ///
     /// # Errors
     /// When it is not answered, or does not come, or shows nothing.
@@ -310,8 +310,8 @@ mod tests {
         format!("{event}\n")
     }
 
-    /// What becomes of a marked request when this is in the log before it is sent, and this before its event. Returns also how
-    /// many events of the last attempt are there then.
+    /// What becomes of a marked request when this is in the log before it is sent, and this before its event. Returns
+    /// also how many events of the last attempt are there then.
     async fn fenced(earlier: &str, before: &str) -> (Result<String, LogError>, usize) {
         let log = AuditLog::new("k7f3", "c4n4ry");
         log.read_through(earlier.as_bytes()).await.expect("read");
@@ -426,8 +426,8 @@ mod tests {
         assert!(ids[0].starts_with("k7f3a1-") && ids[0].len() <= 64, "{ids:?}");
     }
 
-    /// Who puts a sidecar beside it leaves two containers, of which none is meant where none is named. Beside none it stays
-    /// unnamed: a guard that goes by the name sees nothing then.
+    /// Who puts a sidecar beside it leaves two containers, of which none is meant where none is named. Beside none it
+    /// stays unnamed: a guard that goes by the name sees nothing then.
     #[tokio::test]
     async fn the_container_of_the_target_is_named_where_a_sidecar_stands_beside_it() {
         let pod = json!({

@@ -39,7 +39,8 @@ pub(super) fn asked(action: &PodAction, template: &Value) -> Value {
     json!({"metadata": template["metadata"], "spec": action.spec})
 }
 
-/// The metadata and spec of a pod that the restricted Pod Security Standard admits, with what the scenario lays over it.
+/// The metadata and spec of a pod that the restricted Pod Security Standard admits, with what the scenario lays over
+/// it.
 pub(super) async fn template(
     attempt: &Attempt<'_>,
     action: &PodAction,
@@ -72,7 +73,8 @@ pub(super) async fn template(
     Ok(template)
 }
 
-/// What is laid over a pod's spec, each init container that names no image laid over one of ours: it is admitted as such.
+/// What is laid over a pod's spec, each init container that names no image laid over one of ours: it is admitted as
+/// such.
 fn with_image(over: &Value, ours: Value) -> Value {
     let mut over = over.clone();
     let containers = over.get_mut("initContainers").and_then(Value::as_array_mut);

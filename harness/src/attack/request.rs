@@ -70,7 +70,8 @@ fn asked(request: &Request) -> Value {
     }
 }
 
-/// In which form its answer is accepted. A pod that would be made comes whole: nothing else shows what mutations leave of it.
+/// In which form its answer is accepted. A pod that would be made comes whole: nothing else shows what mutations leave
+/// of it.
 fn form(request: &Request) -> String {
     let would_make = request.method == Method::Post && request.is_dry_run();
     match asked(request) {

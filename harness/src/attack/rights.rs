@@ -1,5 +1,5 @@
-//! What may somebody do? The API server is asked, so that every authorizer of it answers: roles are only what one of them
-//! reads. What is asked about is in `manifests/rights.yaml`; roles tell where else.
+//! What may somebody do? The API server is asked, so that every authorizer of it answers: roles are only what one of
+//! them reads. What is asked about is in `manifests/rights.yaml`; roles tell where else.
 
 mod places;
 
@@ -145,8 +145,8 @@ async fn namespaces(world: &World) -> Result<Vec<String>, ActionError> {
     Ok(names)
 }
 
-/// Asks about everything that is dangerous for one subject: in the whole cluster, then in single namespaces about what is
-/// not held in all of them.
+/// Asks about everything that is dangerous for one subject: in the whole cluster, then in single namespaces about what
+/// is not held in all of them.
 async fn about(
     attempt: &Attempt<'_>,
     subject: &Subject,
@@ -196,8 +196,8 @@ fn with_keys<'d>(dangers: &Dangers<'d>, places: &Places<'_>) -> Dangers<'d> {
     all
 }
 
-/// What is asked about a subject in one namespace, or in the whole cluster: some of it in any case, and all that its roles
-/// may grant. What is held `everywhere` is not asked again.
+/// What is asked about a subject in one namespace, or in the whole cluster: some of it in any case, and all that its
+/// roles may grant. What is held `everywhere` is not asked again.
 fn questions(
     dangers: &Dangers<'_>,
     subject: &Subject,
@@ -264,8 +264,8 @@ async fn answers(
     try_join_all(asking).await
 }
 
-/// Asks one question. It is sent by the admin and is no attack, so that it carries no Audit-ID: thousands of events would
-/// be kept that nobody looks at.
+/// Asks one question. It is sent by the admin and is no attack, so that it carries no Audit-ID: thousands of events
+/// would be kept that nobody looks at.
 async fn said(attempt: &Attempt<'_>, user: &User, right: &Right) -> Result<Said, ActionError> {
     let missing = |error: String| ActionError::Missing(error);
     let access = &attempt.world.access;

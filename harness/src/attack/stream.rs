@@ -81,8 +81,8 @@ pub(super) async fn port_forward(
     Ok(opened(attempt, &uri, answer))
 }
 
-/// Runs a verb of our probe in a pod of the target as the admin, who only looks, and reads what it found. An `order` is a line on
-/// its standard input, which no audit log holds.
+/// Runs a verb of our probe in a pod of the target as the admin, who only looks, and reads what it found. An `order` is
+/// a line on its standard input, which no audit log holds.
 pub(super) async fn run_probe<T: DeserializeOwned>(
     world: &World,
     target: &Target,
@@ -106,8 +106,8 @@ async fn run(
 ) -> Result<Stream, ActionError> {
     let command: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
     let pods = Api::<Pod>::namespaced(world.access.admin.clone(), namespace);
-    // Of several containers one must be named. They share the pod's network, and each of ours has the probe; what a cluster
-    // put beside them has not, and may come first.
+    // Of several containers one must be named. They share the pod's network, and each of ours has the probe; what a
+    // cluster put beside them has not, and may come first.
     let spec = pods.get(pod).await?.spec.unwrap_or_default();
     let first = spec.containers.first().map(|container| container.name.as_str());
     let container = target.container(namespace, pod).or(first);

@@ -1,5 +1,5 @@
-//! How an attempt is sent where there are several API servers: by a connection of its own, so that one of them answers all
-//! of it. The connection is opened when something is sent, and that one is asked first whether it is ready.
+//! How an attempt is sent where there are several API servers: by a connection of its own, so that one of them answers
+//! all of it. The connection is opened when something is sent, and that one is asked first whether it is ready.
 
 use kube::Client;
 use tokio::sync::OnceCell;

@@ -24,8 +24,8 @@ use crate::model::{
 };
 
 /// Requests of ours whose events are kept, and traces: those of the last attempts. What the log holds of an attempt is
-/// collected when its scenario has sent all others, and a proof makes a hundred thousand of them. Where all is collected at
-/// the end, [`AuditLog::keep`] says how many there are.
+/// collected when its scenario has sent all others, and a proof makes a hundred thousand of them. Where all is
+/// collected at the end, [`AuditLog::keep`] says how many there are.
 const KEPT: usize = 4096;
 
 /// The audit log of a run, as far as it was read.
@@ -50,6 +50,8 @@ struct State {
     came: u64,
     own: Latest,
     traces: Latest,
+    /// Whether a trace was forgotten that may still be looked for.
+    is_crowded: bool,
     /// Whether each event keeps the line that it was read from.
     keeps_lines: bool,
     /// How many lines came, and how many of them were torn, too long or no event. A command prints everything anew each
@@ -120,14 +122,13 @@ impl State {
         }
     }
 
-    /// Keeps a trace. Returns whether it takes the place of one that may still be looked for.
-    fn keep_trace(&mut self, event: Event) -> bool {
+    /// Keeps a trace. It may take the place of one that is still looked for.
+    fn keep_trace(&mut self, event: Event) {
         self.traces.keep(event, self.came);
-        let is_crowded = self.traces.requests.len() > self.most();
-        if is_crowded {
+        if self.traces.requests.len() > self.most() {
             self.traces.forget_oldest();
+            self.is_crowded = true;
         }
-        is_crowded
     }
 
     fn keep_leak(&mut self, line: &[u8]) {
@@ -163,8 +164,8 @@ pub struct Awaited {
     pub audit_id: String,
     /// How the events are known of a controller that acted for it; `None` if none did.
     pub traced: Option<Traced>,
-    /// That of a marked request which the same API server answered after it: when it is there, nothing more comes. `None`
-    /// where none was sent.
+    /// That of a marked request which the same API server answered after it: when it is there, nothing more comes.
+    /// `None` where none was sent.
     pub fence: Option<String>,
 }
 
@@ -174,7 +175,7 @@ const FENCE: Duration = Duration::from_secs(10);
 /// What is lost with a line of ours that is not whole.
 const CUT: &str = "a line of a request of ours was cut off";
 
-/// What is lost where controllers of a cluster make more than is kept while attempts are judged.
+/// Why a trace that is not there may have been: controllers of a busy cluster made more than is kept.
 const CROWDED: &str = "controllers made more meanwhile than is kept of it";
 
 /// Leaks that are kept; all are counted.
@@ -300,8 +301,8 @@ impl AuditLog {
         format.and_then(LogFormat::disorder).map_or(self.order, Order::Lost)
     }
 
-    /// The Audit-ID of a marked request. Nobody can know it before the request is sent, and so write an event under it that
-    /// is there too early.
+    /// The Audit-ID of a marked request. Nobody can know it before the request is sent, and so write an event under it
+    /// that is there too early.
     pub fn fence_id(&self) -> String {
         format!("{}fence-{}", self.run, crate::text::random_hex(8))
     }
@@ -486,15 +487,11 @@ impl AuditLog {
                 }
                 let attempt = labelled(line);
                 let trace = Event { line: kept(attempt.is_some()), attempt, ..event };
-                if state.keep_trace(trace) {
-                    self.losses.tell(CROWDED.to_owned());
-                }
+                state.keep_trace(trace);
                 self.changed.send_replace(());
             }
             Ok(_) => {}
             Err(_) => {
-                // An API server that was ended while it wrote, or whose disk was full, goes on behind the torn line,
-                // and ends it.
                 if self.was_ours(line) {
                     self.losses.tell(CUT.to_owned());
                 }
@@ -503,9 +500,9 @@ impl AuditLog {
         }
     }
 
-    /// Whether a line that is no event was one of a request of ours. An API server that was ended while it wrote, or whose disk
-    /// was full, goes on behind the torn line, and ends it. What a crash has left of a file may lack its beginning, or have
-    /// zeros in its place.
+    /// Whether a line that is no event was one of a request of ours. An API server that was ended while it wrote, or
+    /// whose disk was full, goes on behind the torn line, and ends it. What a crash has left of a file may lack its
+    /// beginning, or have zeros in its place.
     fn was_ours(&self, line: &[u8]) -> bool {
         let own_id = format!("\"auditID\":\"{}", self.run);
         let begins =
@@ -513,13 +510,18 @@ impl AuditLog {
         begins || contains(line, own_id.as_bytes())
     }
 
+    /// Why a trace that is not there may have been in it; `None` if all are kept that may still be looked for.
+    pub fn crowded(&self) -> Option<&'static str> {
+        self.state().is_crowded.then_some(CROWDED)
+    }
+
     /// Whether it keeps the order of each of several API servers.
     pub fn is_in_order_of_each(&self) -> bool {
         self.order() == Order::OfEach
     }
 
-    /// Whether this marked request is in it, and shows that whatever the API server that answered it had answered before
-    /// is in it too.
+    /// Whether this marked request is in it, and shows that whatever the API server that answered it had answered
+    /// before is in it too.
     ///
     /// # Errors
     /// Why it shows nothing.
@@ -536,8 +538,8 @@ impl AuditLog {
         }
     }
 
-    /// Whether of each of these requests an event is there that says how it ended, or its fence, and one of the controller that
-    /// acted for it.
+    /// Whether of each of these requests an event is there that says how it ended, or its fence, and one of the controller
+    /// that acted for it.
     pub fn has_answers(&self, awaited: &[Awaited]) -> bool {
         let state = self.state();
         awaited.iter().all(|Awaited { audit_id, traced, fence }| {
@@ -681,8 +683,8 @@ fn is_leak(text: &[u8], canaries: [&[u8]; 2]) -> bool {
     canaries.iter().any(|canary| contains(text, canary))
 }
 
-/// Whether a line may be of what a controller makes for a workload. It is decided on the text, before anything is parsed:
-/// anybody can have such words in a line of theirs.
+/// Whether a line may be of what a controller makes for a workload. It is decided on the text, before anything is
+/// parsed: anybody can have such words in a line of theirs.
 fn is_trace(line: &[u8]) -> bool {
     let by_account = || contains(line, ACCOUNTS.as_bytes()) && contains(line, b"-controller\"");
     (contains(line, CONTROLLER_MANAGER.as_bytes()) || by_account())
@@ -852,7 +854,9 @@ mod tests {
             let log = read((made("own", CONTROLLER, "") + &many).as_bytes()).await;
             let own = log.traces(|event| event.audit_id == "own");
             assert_eq!(own.len(), usize::from(lost.is_none()));
-            assert_eq!(log.disorder().as_deref(), lost);
+            assert_eq!(log.crowded(), lost);
+            // It is none of what other attempts have left.
+            assert_eq!(log.disorder(), None);
         }
     }
 

@@ -254,8 +254,8 @@ impl Target {
         self.objects.iter().map(|document| &document.object).find(found)
     }
 
-    /// The container of one of its pods that is meant where none is named: the first, as kubectl has it. A cluster may put
-    /// others beside it.
+    /// The container of one of its pods that is meant where none is named: the first, as kubectl has it. A cluster may
+    /// put others beside it.
     pub fn container(&self, namespace: &str, pod: &str) -> Option<&str> {
         self.object("Pod", namespace, pod)?["spec"]["containers"][0]["name"].as_str()
     }

@@ -13,7 +13,7 @@ pub(crate) fn goes_by_who_asks(expression: &str) -> bool {
 }
 
 /// Whether an expression has a word, which is no part of another one there.
-pub(super) fn is_said_in(word: &str, expression: &str) -> bool {
+pub(crate) fn is_said_in(word: &str, expression: &str) -> bool {
     expression.split(|c: char| !c.is_alphanumeric() && c != '_').any(|it| it == word)
 }
 

@@ -36,7 +36,8 @@ pub struct Ground {
     pub kubeconfig: Option<PathBuf>,
 }
 
-/// The keys of a scenario's file in which namespaces are meant. Elsewhere a word that is a namespace's name too is a word.
+/// The keys of a scenario's file in which namespaces are meant. Elsewhere a word that is a namespace's name too is a
+/// word.
 const MEANT: [&str; 2] = ["attacks", "permits"];
 
 /// The keys below them that name a persona or a control, which may be called as a namespace is.
@@ -191,8 +192,8 @@ impl Grounded {
         namespace(object).is_some_and(|name| self.given.contains(name))
     }
 
-    /// What is made there for scenarios to act on and with, kind by kind: namespaces first, then accounts, pods last because they
-    /// may run as one of these or mount what is among the others; each object once.
+    /// What is made there for scenarios to act on and with, kind by kind: namespaces first, then accounts and
+    /// definitions, pods last because they may run as one of these or mount what is among the others; each object once.
     pub fn documents(
         &self,
         targets: &[&Target],
@@ -214,7 +215,7 @@ impl Grounded {
             let kind = it.object["kind"].as_str().unwrap_or_default();
             let rank = match kind {
                 "Namespace" => 0,
-                "ServiceAccount" => 1,
+                "CustomResourceDefinition" | "ServiceAccount" => 1,
                 "Pod" => 3,
                 // By their names roles come before what binds them.
                 _ => 2,
@@ -264,7 +265,8 @@ fn see_declared(catalog: &Catalog, profile: &ProfileEntry) -> Result<(), Problem
     Problems::none_or(weakened.chain(profile.profile.personas.iter().filter_map(nowhere)).collect())
 }
 
-/// The profile with controls that are there already: nothing of them is set up, and nothing asked before attacks ask it.
+/// The profile with controls that are there already: nothing of them is set up, and nothing asked before attacks ask
+/// it.
 fn declared(catalog: &Catalog, profile: &ProfileEntry) -> Result<ProfileEntry, Problem> {
     let planned = |planned: &Planned| {
         let (id, pointer) = (&planned.control.id, planned.pointer.clone());

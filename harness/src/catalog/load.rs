@@ -60,8 +60,8 @@ pub enum ProfileError {
 const NOTHING_RUNS: Print<'static> = &|_, _| Err("no command is run here".to_owned());
 
 impl Catalog {
-    /// Our catalog, with catalogs of the reader's laid over it in this order. `print` runs the commands that print objects
-    /// of their controls.
+    /// Our catalog, with catalogs of the reader's laid over it in this order. `print` runs the commands that print
+    /// objects of their controls.
     ///
     /// # Errors
     /// When something in one of them cannot be read, names what is not there, or takes a name without replacing it.

@@ -117,7 +117,8 @@ impl Entry {
         }
     }
 
-    /// What it takes that an action may write; `None` where it writes nothing, or in namespaces that are made for it alone.
+    /// What it takes that an action may write; `None` where it writes nothing, or in namespaces that are made for it
+    /// alone.
     fn writes(&self, action: &Action) -> Option<Need> {
         // The rest acts on what the target has, or makes something in its namespace, or only reads.
         let Action::Request(request) = action else { return None };
@@ -178,8 +179,8 @@ fn binds_ours(request: &Request) -> bool {
 }
 
 impl Target {
-    /// Its pods that must be ready for an action: the one that it goes into, or all of them where it goes to what leads to
-    /// any of them. To read or change an object it need not run.
+    /// Its pods that must be ready for an action: the one that it goes into, or all of them where it goes to what leads
+    /// to any of them. To read or change an object it need not run.
     pub fn awaited<'a>(&'a self, action: &Action) -> Vec<&'a (String, String)> {
         let (namespace, pod) = match action {
             Action::Exec(exec) => (exec.namespace.as_deref(), exec.pod.as_deref()),
@@ -252,8 +253,8 @@ impl PersonaEntry {
 }
 
 impl Attack {
-    /// A command that must be refused is refused before a node is asked. Where it is let in, a simulated node answers as
-    /// one does whose image has no such program.
+    /// A command that must be refused is refused before a node is asked. Where it is let in, a simulated node answers
+    /// as one does whose image has no such program.
     fn needs(&self) -> &'static [Need] {
         match (&self.r#do, self.blocked()) {
             (Action::Exec(_), Some(_)) => &[],

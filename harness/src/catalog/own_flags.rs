@@ -1,5 +1,5 @@
-//! The flags of kube-apiserver that make a cluster of ours one by itself. With those of another cluster ours would be a part of
-//! that one: whoever runs brinell on a machine of its control plane may read its etcd's keys.
+//! The flags of kube-apiserver that make a cluster of ours one by itself. With those of another cluster ours would be a
+//! part of that one: whoever runs brinell on a machine of its control plane may read its etcd's keys.
 
 /// The flags by which it listens, is known, and knows its kubelets and accounts.
 const OWN: [&str; 18] = [

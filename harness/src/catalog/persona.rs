@@ -179,9 +179,9 @@ impl PersonaEntry {
 }
 
 impl PersonaEntry {
-    /// Its account, its roles and their bindings in these namespaces alone. A role whose rules are `written` in personas'
-    /// files is a Role in each of them; any other is a ClusterRole that the cluster has. Roles that it holds everywhere are
-    /// ClusterRoles whose names begin with `everywhere`; none where that is `None`.
+    /// Its account, its roles and their bindings in these namespaces alone. A role whose rules are `written` in
+    /// personas' files is a Role in each of them; any other is a ClusterRole that the cluster has. Roles that it holds
+    /// everywhere are ClusterRoles whose names begin with `everywhere`; none where that is `None`.
     pub fn objects_in(
         &self,
         namespaces: &BTreeSet<&str>,
@@ -215,8 +215,8 @@ impl PersonaEntry {
 }
 
 impl PersonaEntry {
-    /// A role that it holds everywhere, and its binding, by names of a run's own; a ClusterRole that the cluster has keeps
-    /// its name.
+    /// A role that it holds everywhere, and its binding, by names of a run's own; a ClusterRole that the cluster has
+    /// keeps its name.
     fn everywhere(
         &self,
         role: &HeldRole,

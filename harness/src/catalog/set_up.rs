@@ -205,8 +205,8 @@ impl SetUp {
         }
     }
 
-    /// What a cluster cannot take from both: a flag or a file that cannot be joined, a flag that one of them takes away, or
-    /// two that serve in one place.
+    /// What a cluster cannot take from both: a flag or a file that cannot be joined, a flag that one of them takes
+    /// away, or two that serve in one place.
     pub fn clash(&self, other: &SetUp) -> Option<Clash> {
         let differs = |(flag, value): &(&String, &String)| {
             other.removed.contains(*flag)

@@ -216,8 +216,8 @@ fn made(config: Config, pace: &Pace, refused: &Refused) -> Result<Client, kube::
     Ok(in_turn(sending.with_layer(&refused.telling()), pace))
 }
 
-/// Makes something for which kube runs a plug-in for credentials and waits, beside the thread that hears signals. What an
-/// error of kube's shows of credentials is left out.
+/// Makes something for which kube runs a plug-in for credentials and waits, beside the thread that hears signals. What
+/// an error of kube's shows of credentials is left out.
 pub(super) async fn beside<T: Send + 'static>(
     making: impl FnOnce() -> Result<T, kube::Error> + Send + 'static,
 ) -> Result<T, kube::Error> {

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::future::LocalBoxFuture;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
@@ -231,8 +232,9 @@ impl Applier {
         Ok(refusals)
     }
 
-    /// Applies objects of somebody else's as they are, without the run's label, those of one kind side by side, and each as a
-    /// version of its kind that this cluster serves. Returns what it does not take.
+    /// Applies objects of somebody else's as they are (a default that its owner keeps changed in the place of the one
+    /// that is there, which goes first), without the run's label, those of one kind side by side, and each as a version
+    /// of its kind that this cluster serves. Returns what it does not take.
     ///
     /// # Errors
     /// What says nothing of an object: no answer, or one that another time would be another.
@@ -258,7 +260,8 @@ impl Applier {
         let refused = |error: kube::Error| refused(file, &taken, &error);
         let api = self.api(file, &taken).await?;
         if is_kept_as_changed(&object) {
-            // Laid over the default, what was taken out of it would come back, and what a binding binds cannot be changed.
+            // Laid over the default, what was taken out of it would come back, and what a binding binds cannot be
+            // changed.
             delete(&api, &name).await.map_err(refused)?;
             self.post(file, &api, &taken, false).await?;
         } else {
@@ -315,8 +318,8 @@ impl Applier {
         Some(format!("{} {}", kind.api_version(), kind.kind))
     }
 
-    /// Asks by dry runs what of it this cluster would refuse. What goes into a namespace that is not there yet, or rests on
-    /// another of these objects, cannot be asked.
+    /// Asks by dry runs what of it this cluster would refuse. What goes into a namespace that is not there yet, or
+    /// rests on another of these objects, cannot be asked.
     ///
     /// # Errors
     /// When the API server does not answer.
@@ -457,8 +460,8 @@ impl Applier {
         }
     }
 
-    /// Gives a new namespace the ServiceAccount without which no pod is admitted. A controller makes it too, when it has
-    /// started; waiting for that took half of all the time that staging took (measured on embedded clusters).
+    /// Gives a new namespace the ServiceAccount without which no pod is admitted. A controller makes it too, when it
+    /// has started; waiting for that took half of all the time that staging took (measured on embedded clusters).
     async fn make_habitable(
         &self,
         file: &str,
@@ -576,11 +579,20 @@ fn is_alike(one: &Document, other: &Document) -> bool {
     one.object["kind"] == other.object["kind"]
 }
 
-/// Makes objects side by side. Returns what is refused of them.
+/// Makes objects side by side. Returns what is refused of them. Where one fails, no other is begun, and those beside it
+/// are waited for: what is made after tidying up has looked would stay.
 async fn side_by_side(
     making: impl Iterator<Item = impl Future<Output = Result<(String, Option<String>), ApplyError>>>,
 ) -> Result<Vec<(String, String)>, ApplyError> {
-    let made: Vec<_> = stream::iter(making).buffered(AT_A_TIME).try_collect().await?;
+    let has_failed = AtomicBool::new(false);
+    let begun = making.take_while(|_| !has_failed.load(Ordering::Relaxed));
+    let note = |made: &Result<_, _>| {
+        if made.is_err() {
+            has_failed.store(true, Ordering::Relaxed);
+        }
+    };
+    let made: Vec<_> = stream::iter(begun).buffered(AT_A_TIME).inspect(note).collect().await;
+    let made: Vec<_> = made.into_iter().collect::<Result<_, _>>()?;
     Ok(made.into_iter().filter_map(|(name, why)| Some((name, why?))).collect())
 }
 
@@ -669,7 +681,8 @@ pub async fn until_pod_ready(client: &Client, namespace: &str, name: &str) -> Re
     }
 }
 
-/// Why a pod cannot have its image, in the kubelet's words (`pkg/kubelet/images/types.go`); `None` if nothing hinders it.
+/// Why a pod cannot have its image, in the kubelet's words (`pkg/kubelet/images/types.go`); `None` if nothing hinders
+/// it.
 fn without_image(pod: &Pod) -> Option<String> {
     let reasons = ["ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"];
     let statuses = pod.status.iter().flat_map(|it| it.container_statuses.iter().flatten());
@@ -734,7 +747,8 @@ mod tests {
         std::mem::take(&mut sent.lock().expect("a list"))
     }
 
-    /// What somebody took out of a default is not there on the other cluster either, unless the API server puts it back.
+    /// What somebody took out of a default is not there on the other cluster either, unless the API server puts it
+    /// back.
     #[tokio::test]
     async fn a_default_that_stays_as_it_was_changed_is_put_into_the_place_of_ours() {
         let role = |restored: &str, label: &str| {

@@ -90,8 +90,8 @@ impl Connections {
         })))
     }
 
-    /// Opens one and asks the API server at its other end whether it is ready, before anything else is sent: one that is
-    /// starting refuses everybody, and whether it was is not to be told afterwards.
+    /// Opens one and asks the API server at its other end whether it is ready, before anything else is sent: one that
+    /// is starting refuses everybody, and whether it was is not to be told afterwards.
     ///
     /// # Errors
     /// When none can be opened, or the API server is not ready.

@@ -17,8 +17,9 @@ pub const ANSWERING: Duration = Duration::from_secs(40);
 #[derive(Clone)]
 struct WithoutId;
 
-/// The header with the id by which a request is found in the audit log. The API server puts it into each answer that it gives
-/// itself, refusals of streams among them (`k8s.io/apiserver/pkg/endpoints/filters/audit_init.go`, measured on 1.36.3).
+/// The header with the id by which a request is found in the audit log. The API server puts it into each answer that it
+/// gives itself, refusals of streams among them (`k8s.io/apiserver/pkg/endpoints/filters/audit_init.go`, measured on
+/// 1.36.3).
 pub const AUDIT_ID: &str = "Audit-ID";
 
 /// Sends a request as it is, once.

@@ -95,7 +95,8 @@ impl Image {
         Image::of(&own_executable().map_err(ImageError::Unknown)?, tag, labels)
     }
 
-    /// The image of an executable of this version, named by the version; without a path that of the one that is running.
+    /// The image of an executable of this version, named by the version; without a path that of the one that is
+    /// running.
     ///
     /// # Errors
     /// When the executable cannot be read, is not for Linux, or is linked dynamically.
@@ -168,8 +169,8 @@ impl Image {
         Ok(size)
     }
 
-    /// Writes the archive and returns its size. The same executable and labels give the same bytes. The layer comes first,
-    /// because its digest, which the configuration names, is known only when it was read.
+    /// Writes the archive and returns its size. The same executable and labels give the same bytes. The layer comes
+    /// first, because its digest, which the configuration names, is known only when it was read.
     ///
     /// # Errors
     /// When it cannot be written, or the executable cannot be read.

@@ -1,5 +1,5 @@
-//! Clusters: what each gives to those who act on it (access) and what can be seen of it (sight); those of our own, which
-//! are made, weakened and removed; and objects that are applied to either.
+//! Clusters: what each gives to those who act on it (access) and what can be seen of it (sight); those of our own,
+//! which are made, weakened and removed; and objects that are applied to either.
 
 mod access;
 mod applying;

@@ -1,4 +1,5 @@
-//! How fast a cluster is asked. One of our own answers as fast as it can; on an existing one others wait in the same line.
+//! How fast a cluster is asked. One of our own answers as fast as it can; on an existing one others wait in the same
+//! line.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

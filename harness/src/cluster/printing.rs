@@ -34,8 +34,8 @@ pub enum PrintError {
     Runtime(#[from] io::Error),
 }
 
-/// Runs a command in a folder to its end, and returns what it prints on standard output. It may be called anywhere, also
-/// where other work is awaited, which then waits for it.
+/// Runs a command in a folder to its end, and returns what it prints on standard output. It may be called anywhere,
+/// also where other work is awaited, which then waits for it.
 ///
 /// # Errors
 /// When it cannot be started, takes longer than `within`, ends with an error, or prints too much.

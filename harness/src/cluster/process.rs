@@ -285,8 +285,8 @@ pub(super) fn remove_proxies(command: &mut std::process::Command) {
     }
 }
 
-/// Where a program is that runs in a folder. It is looked up here because its supervisor, which starts it, could not say
-/// that it is missing.
+/// Where a program is that runs in a folder. It is looked up here because its supervisor, which starts it, could not
+/// say that it is missing.
 pub(super) fn look_up(program: &str, folder: Option<&Path>) -> io::Result<PathBuf> {
     let folders = std::env::var_os("PATH").unwrap_or_default();
     let places: Vec<PathBuf> = match program.contains('/') {

@@ -92,8 +92,8 @@ impl Pulse {
         }
     }
 
-    /// Whether another API server was seen that was not there at the beginning. From then on nothing shows which of them
-    /// answered, even if it is gone again.
+    /// Whether another API server was seen that was not there at the beginning. From then on nothing shows which of
+    /// them answered, even if it is gone again.
     pub fn is_joined(&self) -> bool {
         self.state.borrow().is_joined
     }

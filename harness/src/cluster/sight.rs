@@ -89,8 +89,8 @@ const JOINED: &str = "another API server has joined since the run began, each wr
 /// A path that is nothing, which every audit policy logs that has a rule for all.
 pub const FENCE: &str = "/apis/brinell.dev/fence";
 
-/// What an API server was started with, as far as it is known. On a cluster that is not ours it may come from files that
-/// the user hands in.
+/// What an API server was started with, as far as it is known. On a cluster that is not ours it may come from files
+/// that the user hands in.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ServerSettings {
     /// Its flags, without dashes. One that is not here is not set.

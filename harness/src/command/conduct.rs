@@ -65,12 +65,13 @@ pub struct Conducted {
     pub code: ExitCode,
     /// How it ended whatever was judged.
     pub own: ExitCode,
-    /// The signal that came while a run that had ended by itself was tidied up; `None` if none did. It ends nothing but what
-    /// would come after the run.
+    /// The signal that came while a run that had ended by itself was tidied up; `None` if none did. It ends nothing but
+    /// what would come after the run.
     pub signalled: Option<ExitCode>,
 }
 
-/// Conducts one of two runs that are compared. Its steps are shown; which scenarios passed is for the comparison to say.
+/// Conducts one of two runs that are compared. Its steps are shown; which scenarios passed is for the comparison to
+/// say.
 pub async fn conduct_one(
     work: impl AsyncFnOnce(&Made, &Progress) -> Result<Duration, Error>,
     files: Vec<ReportFile>,
@@ -79,7 +80,8 @@ pub async fn conduct_one(
     conduct(work, &Output::default(), false, reporter, Instant::now()).await
 }
 
-/// Works, tidies up whatever happened, and reports. The work returns how long the cluster's own programs took to make it.
+/// Works, tidies up whatever happened, and reports. The work returns how long the cluster's own programs took to make
+/// it.
 pub async fn conduct(
     work: impl AsyncFnOnce(&Made, &Progress) -> Result<Duration, Error>,
     output: &Output,
@@ -188,7 +190,8 @@ async fn recv(signal: Option<&mut Signal>) -> Option<()> {
     signal?.recv().await
 }
 
-/// Whether we were started as by `nohup`, which has the kernel ignore SIGHUP; where it does not say so, it is taken for no.
+/// Whether we were started as by `nohup`, which has the kernel ignore SIGHUP; where it does not say so, it is taken for
+/// no.
 fn outlives_terminal() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

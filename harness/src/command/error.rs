@@ -73,8 +73,8 @@ pub enum Error {
     },
     /// An argument is for a cluster of ours.
     #[error(
-        "--{flag} is for a cluster that brinell makes, and one that is there is named, by an argument or in the profile's \
-         `cluster`"
+        "--{flag} is for a cluster that brinell makes, and this run is on an existing one, which an argument or the profile's \
+         `cluster` names"
     )]
     OnlyOwn {
         /// Which.

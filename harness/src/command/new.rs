@@ -42,7 +42,8 @@ pub fn new(arguments: &NewArguments) -> Result<ExitCode, Error> {
 /// Who may look into what is written: whom the umask lets.
 const OF_EVERYBODY: u32 = 0o777;
 
-/// Writes files of a catalog and makes their folders, for those whom a mode lets in. What is there is never written over.
+/// Writes files of a catalog and makes their folders, for those whom a mode lets in. What is there is never written
+/// over.
 pub fn write_all(catalog: &Path, files: &[NewFile], mode: u32) -> Result<(), Error> {
     for NewFile { place, text } in files {
         let path = catalog.join(place);

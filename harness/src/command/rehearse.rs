@@ -1,5 +1,5 @@
-//! The check before an upgrade of a cluster that is there: what decides on it is captured and set up on a cluster of another
-//! minor version, and the same scenarios and profile are run on both.
+//! The check before an upgrade of a cluster that is there: what decides on it is captured and set up on a cluster of
+//! another minor version, and the same scenarios and profile are run on both.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder};
@@ -93,8 +93,8 @@ async fn on_both(arguments: RehearseArguments, kept: &mut Kept) -> Result<ExitCo
     Ok(compare((&there, THERE), (&here, to))?.or_worse(of_refusals(&refused, &there, &here)))
 }
 
-/// What it says of the other version that it does not take something: it decides otherwise by that, whether or not something that
-/// was tried rests on it.
+/// What it says of the other version that it does not take something: it decides otherwise by that, whether or not
+/// something that was tried rests on it.
 fn of_refusals(refused: &Refusals, there: &Conducted, here: &Conducted) -> ExitCode {
     match refused.is_empty() && !is_newly_skipped(there, here) {
         true => ExitCode::Passed,
@@ -247,7 +247,8 @@ impl Rehearsed<'_> {
     }
 }
 
-/// By what a scenario rests on one of these kinds: by a control that it tests, or by who acts in it. `None` if it does not.
+/// By what a scenario rests on one of these kinds: by a control that it tests, or by who acts in it. `None` if it does
+/// not.
 fn resting(
     catalog: &Catalog,
     entry: &Entry,
@@ -275,7 +276,8 @@ fn kinds(refused: &Refusals) -> BTreeSet<String> {
     kinds.map(str::to_owned).collect()
 }
 
-/// Whether a control acts by settings of the API server: by the layers that a profile declares of it, and else as ours does.
+/// Whether a control acts by settings of the API server: by the layers that a profile declares of it, and else as ours
+/// does.
 fn is_of_settings(entry: &ControlEntry) -> bool {
     let Control { decides, api_server, .. } = &entry.control;
     match entry.declared {

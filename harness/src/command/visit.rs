@@ -1,4 +1,5 @@
-//! A run on an existing cluster: reached before anything is planned, because what runs depends on what can be seen there.
+//! A run on an existing cluster: reached before anything is planned, because what runs depends on what can be seen
+//! there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -202,7 +203,8 @@ impl Reached {
         plan(&self.grounded, lacks(self.existing.way.name(), self.means), selection)
     }
 
-    /// Asks the cluster for the rights that the plan needs, and skips what lacks any. Returns how many questions that took.
+    /// Asks the cluster for the rights that the plan needs, and skips what lacks any. Returns how many questions that
+    /// took.
     pub async fn ask(&self, plan: &mut Plan<'_>) -> Result<usize, Error> {
         if plan.scenarios.is_empty() {
             return Ok(0);
@@ -278,8 +280,8 @@ pub async fn start(
     Ok(conduct(work, &arguments.output, false, reporter, started).await?.code)
 }
 
-/// Opens the cluster's log for a run that begins, and moves the catalog there. Returns also what only this run knows, and why the
-/// log is of no use, where it is of none.
+/// Opens the cluster's log for a run that begins, and moves the catalog there. Returns also what only this run knows,
+/// and why the log is of no use, where it is of none.
 pub async fn open(
     catalog: &Catalog,
     profile: &ProfileEntry,

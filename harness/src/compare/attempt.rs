@@ -89,8 +89,8 @@ struct Failure<'a> {
     things: BTreeMap<String, usize>,
     /// How many more there are that are not named.
     more: usize,
-    /// Whether something of it could not be told.
-    is_partial: bool,
+    /// Why not all of it could be told, and what was not answered.
+    untold: BTreeSet<String>,
 }
 
 impl<'a> Failure<'a> {
@@ -102,19 +102,20 @@ impl<'a> Failure<'a> {
         for thing in named {
             *things.entry(mask.text(&thing)).or_default() += 1;
         }
-        let (more, is_unanswered) = match answer {
-            Some(Answer::Review(reviewed)) => (reviewed.more, false),
-            Some(Answer::Rights(held)) => (0, !held.unanswered.is_empty()),
-            _ => (0, false),
+        let (more, unanswered) = match answer {
+            Some(Answer::Review(reviewed)) => (reviewed.more, &[][..]),
+            Some(Answer::Rights(held)) => (0, &held.unanswered[..]),
+            _ => (0, &[][..]),
         };
         let judgement = &attempt.judgement;
-        let is_partial = !judgement.causes.is_empty() || is_unanswered;
-        Failure { judgement, things, more, is_partial }
+        let untold = judgement.causes.iter().chain(unanswered).map(|it| mask.text(it)).collect();
+        Failure { judgement, things, more, untold }
     }
 
     /// What is different now; `None` where it fails for the same, and no less of it could be told.
     fn turned(&self, now: &Failure<'_>) -> Option<Change> {
-        let is_blind = now.is_partial && !self.is_partial;
+        // What one cause says may be more now than before: only where none is left nothing is hidden.
+        let is_blind = !now.untold.is_subset(&self.untold);
         let (added, gone) = (now.beyond(self), self.beyond(now));
         let is_same = added + gone == 0 && now.count() == self.count();
         // What was not named before may be what is named now.
@@ -125,7 +126,7 @@ impl<'a> Failure<'a> {
                 return None;
             }
             Weight::Worse
-        } else if added == 0 && !is_blind && now.count() < self.count() {
+        } else if added == 0 && now.untold.is_empty() && now.count() < self.count() {
             Weight::Better
         } else {
             Weight::Other
@@ -155,8 +156,8 @@ impl<'a> Failure<'a> {
     }
 }
 
-/// What a finding is about: each flaw, and each right or grant that somebody holds. An attack that was let in is one thing
-/// whatever it answered.
+/// What a finding is about: each flaw, and each right or grant that somebody holds. An attack that was let in is one
+/// thing whatever it answered.
 fn parts(finding: &Finding, answer: Option<&Answer>) -> Vec<String> {
     let label = finding.reason.label();
     let all = |things: Vec<String>| -> Vec<String> {

@@ -85,8 +85,8 @@ fn item(place: &str, at: usize, value: &Value) -> String {
     }
 }
 
-/// Whether there is the audit event that a place is of. How far a stream had come when the log was read is a matter of time;
-/// that an event is missing which must be there is in the verdict. What is of no event is always there.
+/// Whether there is the audit event that a place is of. How far a stream had come when the log was read is a matter of
+/// time; that an event is missing which must be there is in the verdict. What is of no event is always there.
 fn has_event(leaves: &BTreeMap<String, String>, place: &str) -> bool {
     match place.split_once(']') {
         Some((event, _)) if place.starts_with("log.") => {

@@ -7,9 +7,9 @@ use crate::model::Results;
 /// Where a word begins: also behind a line break or a tab that is written as an escape.
 const BEGIN: &str = r"(?:\\[nrt]|\b)";
 
-/// What any run has of its own: UIDs, long hexadecimal numbers, times, addresses with their ports, and the ends of names that
-/// the API server chooses (k8s.io/apimachinery/pkg/util/rand: letters and digits that make no words), with the minute that a
-/// CronJob's pods have before it (getJobName in pkg/controller/cronjob/utils.go).
+/// What any run has of its own: UIDs, long hexadecimal numbers, times, addresses with their ports, and the ends of
+/// names that the API server chooses (k8s.io/apimachinery/pkg/util/rand: letters and digits that make no words), with
+/// the minute that a CronJob's pods have before it (getJobName in pkg/controller/cronjob/utils.go).
 const OF_ANY_RUN: &str = concat!(
     r"(?P<uid>BEGIN[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b)",
     r"|(?P<hex>BEGIN[0-9a-f]{16,}\b)",

@@ -343,8 +343,8 @@ fn time(was: &ScenarioResult, is: &ScenarioResult) -> Option<Change> {
     other("time", told(was), told(is)).filter(|_| is_much)
 }
 
-/// Which way a verdict changed. What is not there is as good as skipped. Where the two are not alike, a skip of one of them
-/// says nothing.
+/// Which way a verdict changed. What is not there is as good as skipped. Where the two are not alike, a skip of one of
+/// them says nothing.
 fn weigh(before: Option<Verdict>, after: Option<Verdict>, is_alike: bool) -> Weight {
     let rank = |verdict: Option<Verdict>| verdict.unwrap_or(Verdict::Skipped);
     let skips = [before, after].contains(&Some(Verdict::Skipped));

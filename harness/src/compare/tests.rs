@@ -101,6 +101,10 @@ fn one_reason_more_is_worse_and_one_less_is_better() {
     assert_eq!(weight(&less, &blind(&more)), Weight::Worse);
     assert_eq!(weight(&blind(&more), &less), Weight::Better);
     assert_eq!(weight(&blind(&more), &more), Weight::Other);
+    assert_eq!(weight(&blind(&more), &blind(&less)), Weight::Other);
+    let mut blinder = blind(&more);
+    blinder.scenarios[0].attempts[0].judgement.causes.push("a node is silent".to_owned());
+    assert_eq!(weight(&blind(&more), &blinder), Weight::Worse);
     let told = compared(&more, &blind(&more));
     let after = &told.scenarios[0].attempts[0].changes[0].after;
     assert!(after.ends_with(", and not all of it could be told"), "{after}");

@@ -2,8 +2,8 @@
 
 use crate::model::{Answer, AttemptResult, Decision, Layer, Steadiness, Verdict};
 
-/// Why a refusal by authorization may be one that everybody gets; `None` if one process answered all the time, or if it is
-/// known of each attempt by itself.
+/// Why a refusal by authorization may be one that everybody gets; `None` if one process answered all the time, or if it
+/// is known of each attempt by itself.
 pub(super) fn cause(steadiness: Steadiness) -> Option<&'static str> {
     match steadiness {
         Steadiness::Steady | Steadiness::Several => None,

@@ -66,8 +66,8 @@ pub(super) fn hidden(own: &[Event]) -> impl Iterator<Item = Part> {
 }
 
 /// Compares the events of a controller, which were chosen by user and object before. `own` are the events of the
-/// workload itself: nothing was done for it before them. What names the attempt is its own whatever the time: another API
-/// server has another clock.
+/// workload itself: nothing was done for it before them. What names the attempt is its own whatever the time: another
+/// API server has another clock.
 pub(super) fn compare(logged: &Logged, answer: &Response, traces: &[Event], own: &[Event]) -> Told {
     let (mut nameless, named): (Vec<&Event>, Vec<&Event>) =
         traces.iter().partition(|trace| trace.is_nameless());

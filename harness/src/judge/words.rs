@@ -29,8 +29,9 @@ pub fn besides(denial: &Denial, words: &str) -> Vec<String> {
     others.map(|check| check.name).collect()
 }
 
-/// By which standard Pod Security refused, for what, and that it was not for what these words name; `None` of everybody else.
-/// Baseline names otherwise what restricted refuses as well: `hostPath volumes` are `restricted volume types` there.
+/// By which standard Pod Security refused, for what, and that it was not for what these words name; `None` of everybody
+/// else. Baseline names otherwise what restricted refuses as well: `hostPath volumes` are `restricted volume types`
+/// there.
 pub fn by_standard(denial: &Denial, words: &str) -> Option<String> {
     let (policy, checks) = match &denial.layer {
         Layer::PodSecurity => violations(denial)?,
@@ -71,8 +72,9 @@ fn behind<'t>(message: &'t str, mark: &str) -> &'t str {
 }
 
 /// A text without the names that are quoted in it. What is quoted and has a space is no name of Kubernetes' but a
-/// sentence: engines give theirs as YAML (Kyverno 1.19: `'validation error: Privileged mode is disallowed. rule x failed
-/// at path /spec/'`) or as JSON (Autopilot: `{"[denied by autogke-disallow-hostnamespaces]":["enabling hostPID …"]}`).
+/// sentence: engines give theirs as YAML (Kyverno 1.19: `'validation error: Privileged mode is disallowed. rule x
+/// failed at path /spec/'`) or as JSON (Autopilot: `{"[denied by autogke-disallow-hostnamespaces]":["enabling hostPID
+/// …"]}`).
 fn sentences(text: &str) -> String {
     let mut told = String::new();
     for (part, is_quoted) in quotations(text, &[]) {
@@ -146,8 +148,8 @@ fn without_names(text: &str, kept: &[&str]) -> String {
     parts.map(|(part, is_quoted)| if is_quoted { NAME } else { part }).collect()
 }
 
-/// The parts of a text, and of each whether it is quoted, but not behind one of `kept`. An apostrophe within a word quotes
-/// nothing.
+/// The parts of a text, and of each whether it is quoted, but not behind one of `kept`. An apostrophe within a word
+/// quotes nothing.
 fn quotations<'t>(text: &'t str, kept: &[&str]) -> Vec<(&'t str, bool)> {
     let mut parts = Vec::new();
     let mut rest = text;

@@ -190,8 +190,8 @@ impl<'a> Lane<'a> {
         }
     }
 
-    /// Those that may turn red: all but the ones that only ask authorizers and do not test the control. These make thousands
-    /// of questions, and what admission and the log do changes no answer.
+    /// Those that may turn red: all but the ones that only ask authorizers and do not test the control. These make
+    /// thousands of questions, and what admission and the log do changes no answer.
     fn concerned(&self, trial: &Trial<'a>) -> Vec<&'a Entry> {
         let tests = |entry: &Entry| trial.scenarios.iter().any(|it| it.id == entry.id);
         let mut all = self.plan.scenarios.clone();

@@ -104,8 +104,8 @@ impl<'a> Trials<'a> {
     }
 }
 
-/// The controls that scenarios are about: those that refuse in them, or of which they review the configuration. That they
-/// ask for evidence as well says nothing of the audit policy; one that asks for nothing else is about it.
+/// The controls that scenarios are about: those that refuse in them, or of which they review the configuration. That
+/// they ask for evidence as well says nothing of the audit policy; one that asks for nothing else is about it.
 pub fn about(entries: &[&Entry]) -> Vec<String> {
     let mut controls: BTreeSet<&str> = BTreeSet::new();
     for Entry { scenario, .. } in entries {

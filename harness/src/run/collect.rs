@@ -7,10 +7,10 @@ use crate::audit::source::NotCome;
 use crate::audit::{AuditLog, Awaited};
 use crate::cluster::{Sight, ask_for_log};
 use crate::judge::own_events;
-use crate::model::{AttemptRecord, Event, Log, Seen};
+use crate::model::{AttemptRecord, Event, Log, Seen, Traced};
 
-/// The Audit-ID of a marked request, which shows where it is in the log that everything is there that was answered before; or
-/// why there is none.
+/// The Audit-ID of a marked request, which shows where it is in the log that everything is there that was answered
+/// before; or why there is none.
 pub(super) type Fence = Result<String, String>;
 
 /// Adds to each attempt what the log holds of it.
@@ -44,17 +44,20 @@ pub(super) fn log(sight: &Sight, observation: &Observation, fence: &Fence) -> Lo
     let events = own_events(&observation.sent, audit.events(audit_id));
     let traced = observation.traced.as_ref();
     let traces = traced.map(|it| audit.traces(|event| it.matches(event))).unwrap_or_default();
-    let why = match fence {
-        Ok(fence) => return Log::Read { events, traces, fence: fence.clone() },
-        Err(why) => why,
+    let is_shown = |it: &Traced| traces.iter().any(|event| it.is_shown_by(event));
+    let crowded = audit.crowded().filter(|_| traced.is_some_and(|it| !is_shown(it)));
+    let why = match (fence, crowded) {
+        (Ok(fence), None) => return Log::Read { events, traces, fence: fence.clone() },
+        (_, Some(why)) => why.to_owned(),
+        (Err(why), None) => why.clone(),
     };
     match missing(observation, &events, &traces) {
         // What is there is true, also where nothing shows that all of it is.
         None if sight.disorder().is_some() => Log::Read { events, traces, fence: String::new() },
         Some(missing) if !audit.is_in_order() => {
-            Log::Unreadable(audit.ended().unwrap_or_else(|| late(audit, missing, why)))
+            Log::Unreadable(audit.ended().unwrap_or_else(|| late(audit, missing, &why)))
         }
-        _ => Log::Unreadable(why.clone()),
+        _ => Log::Unreadable(why),
     }
 }
 
@@ -65,8 +68,8 @@ fn late(log: &AuditLog, missing: &str, why: &str) -> String {
     format!("{missing} came within {patience:?}, and nothing proves that none will: {why}{misread}")
 }
 
-/// What is missing of all that can come of an attempt; `None` where nothing is. A trace that may be another attempt's shows
-/// nothing of it.
+/// What is missing of all that can come of an attempt; `None` where nothing is. A trace that may be another attempt's
+/// shows nothing of it.
 fn missing(observation: &Observation, events: &[Event], traces: &[Event]) -> Option<&'static str> {
     if events.is_empty() {
         return Some("no event of it");
@@ -79,7 +82,8 @@ fn missing(observation: &Observation, events: &[Event], traces: &[Event]) -> Opt
     (!is_shown).then_some("its own event is there; none of its controller's request")
 }
 
-/// Waits until the events of all that was sent are there, where nothing tells when they are, or until none comes any more.
+/// Waits until the events of all that was sent are there, where nothing tells when they are, or until none comes any
+/// more.
 pub(super) async fn await_all(stage: &Stage, awaited: &[Awaited]) {
     let Some(log) = &stage.world.sight.log else { return };
     let Some(command) = &stage.world.sight.command else {
@@ -113,8 +117,8 @@ fn with_log(sight: &Sight, seen: Uncollected, fence: &Fence) -> Seen {
     Seen { sent, answer, effect, log, webhooks, is_controller_elsewhere, unseen, was_taken }
 }
 
-/// The fence that was sent by an attempt's own connection, where it proves that all of it is there. Of what a controller
-/// did it proves nothing: that may have asked another API server.
+/// The fence that was sent by an attempt's own connection, where it proves that all of it is there. Of what a
+/// controller did it proves nothing: that may have asked another API server.
 fn own_fence(sight: &Sight, observation: &Observation, fence: Fence) -> Fence {
     let Some(log) = &sight.log else { return fence };
     let sent =
@@ -135,7 +139,7 @@ mod tests {
     use super::*;
     use crate::audit::source::Losses;
     use crate::cluster::{FENCE, Servers};
-    use crate::model::{Answer, AuditSource, Effect, Response, Traced};
+    use crate::model::{Answer, AuditSource, Effect, Response};
 
     /// What the log that a command prints in this format holds of an attempt.
     async fn held(format: &str, printed: String, traced: Option<Traced>) -> Log {

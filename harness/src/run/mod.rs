@@ -30,7 +30,8 @@ use crate::pod::guard::certificates;
 /// Where webhooks are called on a cluster without nodes.
 const LOOPBACK: &str = "127.0.0.1";
 
-/// How many requests an attempt takes at most: it is sent again where it came too soon, each time with a marked one after it.
+/// How many requests an attempt takes at most: it is sent again where it came too soon, each time with a marked one
+/// after it.
 const REQUESTS: usize = 4;
 
 /// The step in which programs are found.

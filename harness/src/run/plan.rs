@@ -93,8 +93,8 @@ impl<'a> Plan<'a> {
         people(&self.personas(), &catalog.personas, &namespaces)
     }
 
-    /// Leaves out what controls make for bystanders: personas as whom nothing is tried, and whom nothing names. What looks
-    /// at roles at large needs all of them. So does a proof, whose weakenings change them.
+    /// Leaves out what controls make for bystanders: personas as whom nothing is tried, and whom nothing names. What
+    /// looks at roles at large needs all of them. So does a proof, whose weakenings change them.
     pub fn without_bystanders(mut self, catalog: &Catalog) -> Self {
         if self.looks_at_large() {
             return self;
@@ -198,7 +198,8 @@ impl<'a> Plan<'a> {
             .then(|| format!("the profile {} does not have the controls {names}", self.profile))
     }
 
-    /// What serves the webhooks of its controls where there are no nodes, each with the folder in which a command is run.
+    /// What serves the webhooks of its controls where there are no nodes, each with the folder in which a command is
+    /// run.
     pub fn servers(&self) -> Vec<(PathBuf, WebhookServer)> {
         let of = |planned: &Planned| {
             let ControlEntry { file, control, .. } = &*planned.control;
@@ -245,8 +246,8 @@ impl<'a> Plan<'a> {
         self.controls.iter().filter(|planned| planned.unweakened && !self.is_out_of_play(planned))
     }
 
-    /// Whether a control decides in a network alone, into which no scenario goes. All others may refuse what is meant for
-    /// another.
+    /// Whether a control decides in a network alone, into which no scenario goes. All others may refuse what is meant
+    /// for another.
     pub fn is_out_of_play(&self, planned: &Planned) -> bool {
         let network = Need::PodNetwork;
         planned.control.control.decides == [Layer::Network]
@@ -294,7 +295,8 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// What may be names in a text, as a whole and in their parts: `system:serviceaccount:shop:backend` names `backend` too.
+/// What may be names in a text, as a whole and in their parts: `system:serviceaccount:shop:backend` names `backend`
+/// too.
 fn names(text: &str) -> Vec<String> {
     let whole = text.split(|c: char| !(c.is_ascii_alphanumeric() || "-.:_".contains(c)));
     let names = whole.flat_map(|name| [name].into_iter().chain(words(name)));
@@ -335,8 +337,8 @@ fn reads_along(target: &Target, action: &Action) -> bool {
     harmless(&command).is_none()
 }
 
-/// Whether what roles of ours allow is all that a scenario shows of authorization, by what it must refuse or by a step before
-/// that. On a cluster of ours they are what is tested.
+/// Whether what roles of ours allow is all that a scenario shows of authorization, by what it must refuse or by a step
+/// before that. On a cluster of ours they are what is tested.
 fn proves_our_roles(catalog: &Catalog, entry: &Entry) -> bool {
     // Who impersonates by an account of ours has its roles.
     let by_ours = |persona: &PersonaEntry| {
@@ -364,7 +366,8 @@ fn proves_our_roles(catalog: &Catalog, entry: &Entry) -> bool {
     })
 }
 
-/// Whether a turn changes what a later one is decided by, and may be refused: where it always is, the later one shows nothing.
+/// Whether a turn changes what a later one is decided by, and may be refused: where it always is, the later one shows
+/// nothing.
 fn may_be_refused_before(turn: &Turn, later: &[Turn]) -> bool {
     let may_be_refused = matches!(&turn.expected, Expectation::Recorded(it) if it.refused_too);
     let is_dry_run = matches!(&turn.action, Action::Request(request) if request.is_dry_run());

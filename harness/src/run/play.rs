@@ -72,9 +72,9 @@ impl<'a> Play<'a> {
         self.conclude(tried)
     }
 
-    /// Tries everything, until the deadline or the end of the cluster, and removes what it made. The log is waited for before
-    /// where it is in order: a restart up to then may have cost events whose absence is judged. What comes in a late one rests
-    /// neither on what is still there nor on who answers then: so nothing stays for so long.
+    /// Tries everything, until the deadline or the end of the cluster, and removes what it made. The log is waited for
+    /// before where it is in order: a restart up to then may have cost events whose absence is judged. What comes in a
+    /// late one rests neither on what is still there nor on who answers then: so nothing stays for so long.
     pub(super) async fn try_all(&self, deadline: Option<Instant>) -> Tried {
         let started = Instant::now();
         let (sendings, process, cause) = self.send(deadline).await;

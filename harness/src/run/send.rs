@@ -35,8 +35,8 @@ pub(super) struct Sending {
 /// What was seen of one sending, before the audit log is read.
 pub(super) struct Uncollected {
     pub(super) observation: Observation,
-    /// The Audit-ID of a marked request that was sent afterwards by the same connection, or why none could be; `None` where
-    /// none was to be.
+    /// The Audit-ID of a marked request that was sent afterwards by the same connection, or why none could be; `None`
+    /// where none was to be.
     pub(super) fence: Option<Fence>,
     /// Why it is not known that the one of several API servers that answered was awake.
     pub(super) unseen: Option<String>,
@@ -113,8 +113,8 @@ impl<'a> Sender<'a> {
         Sending { seen: again, too_soon }
     }
 
-    /// By when what was changed so far acts on what a turn asks. A kubelet asks the API server who may do what, and does not
-    /// ask again for as long as it keeps the answer.
+    /// By when what was changed so far acts on what a turn asks. A kubelet asks the API server who may do what, and
+    /// does not ask again for as long as it keeps the answer.
     async fn settled_for(&self, turn: &Turn) -> Result<Option<Instant>, String> {
         match (&turn.action, self.regranted) {
             (Action::Kubelet(_), Some(regranted)) => {
@@ -255,7 +255,8 @@ mod tests {
 
     use super::*;
 
-    /// At 20 questions a second those about a cluster of 200 namespaces take longer than any attempt that is asked for once.
+    /// At 20 questions a second those about a cluster of 200 namespaces take longer than any attempt that is asked for
+    /// once.
     #[test]
     fn what_asks_about_all_that_is_there_has_the_time_of_the_run() {
         for (action, is_limited) in [

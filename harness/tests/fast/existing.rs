@@ -1,4 +1,5 @@
-//! A cluster that is there, of which a server here has the answers: what is done where it answers otherwise than it should.
+//! A cluster that is there, of which a server here has the answers: what is done where it answers otherwise than it
+//! should.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -1,5 +1,5 @@
-//! How the API server stores what is secret: its EncryptionConfiguration, and beside it what etcd really holds. Keys are
-//! looked at and forgotten; only their names are told.
+//! How the API server stores what is secret: its EncryptionConfiguration, and beside it what etcd really holds. Keys
+//! are looked at and forgotten; only their names are told.
 
 use std::collections::BTreeSet;
 

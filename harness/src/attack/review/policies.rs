@@ -1,9 +1,10 @@
 //! ValidatingAdmissionPolicies and their bindings: a policy decides nothing but by a binding that denies.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::admissionregistration::v1::{
     MatchResources, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+    ValidatingAdmissionPolicySpec,
 };
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Client, ResourceExt};
@@ -11,7 +12,7 @@ use kube::{Client, ResourceExt};
 use super::rule::{self, Rule};
 use super::{all_read, flaw};
 use crate::attack::ActionError;
-use crate::catalog::goes_by_who_asks;
+use crate::catalog::{goes_by_who_asks, is_said_in};
 use crate::cluster::all;
 use crate::model::{Flaw, GuardReview, Reviewed};
 
@@ -173,7 +174,8 @@ impl<'a> Policy<'a> {
         nowhere.into_iter().chain(named).chain(conditions).chain(self.by_user(review)).collect()
     }
 
-    /// Expressions that go by who asks, and that nobody has allowed: what they decide for others they need not for somebody.
+    /// Expressions that go by who asks, and that nobody has allowed: what they decide for others they need not for
+    /// somebody.
     fn by_user(&self, review: &GuardReview) -> Vec<Flaw> {
         let spec = self.policy.spec.as_ref();
         let variables = spec.and_then(|spec| spec.variables.as_ref()).into_iter().flatten();
@@ -182,8 +184,10 @@ impl<'a> Policy<'a> {
         let validations = validations
             .enumerate()
             .map(|(position, it)| (format!("validations[{position}]"), &it.expression));
+        let theirs = variables_by_user(spec);
         let goes_by_user = |(_, expression): &(String, &String)| {
-            goes_by_who_asks(expression) && !review.conditions.contains(expression)
+            let is_theirs = goes_by_who_asks(expression) || says_any(&theirs, expression);
+            is_theirs && !review.conditions.contains(expression)
         };
         let tell = |(field, expression): (String, &String)| {
             let follows = "it decides by who asks: whoever is somebody whom it lets in, or takes their token, passes by";
@@ -243,6 +247,22 @@ fn denies(binding: &ValidatingAdmissionPolicyBinding) -> bool {
 
 fn selects(resources: Option<&MatchResources>, labels: &BTreeMap<String, String>) -> bool {
     rule::selects(resources.and_then(|it| it.namespace_selector.as_ref()), labels)
+}
+
+/// The names of variables that go by who asks, by themselves or by one that stands before them.
+fn variables_by_user(spec: Option<&ValidatingAdmissionPolicySpec>) -> BTreeSet<&str> {
+    let mut theirs = BTreeSet::new();
+    for variable in spec.and_then(|spec| spec.variables.as_ref()).into_iter().flatten() {
+        if goes_by_who_asks(&variable.expression) || says_any(&theirs, &variable.expression) {
+            theirs.insert(variable.name.as_str());
+        }
+    }
+    theirs
+}
+
+/// Whether an expression says one of these variables.
+fn says_any(variables: &BTreeSet<&str>, expression: &str) -> bool {
+    is_said_in("variables", expression) && variables.iter().any(|it| is_said_in(it, expression))
 }
 
 #[cfg(test)]
@@ -371,16 +391,24 @@ mod tests {
     fn an_expression_that_goes_by_who_asks_is_allowed_by_its_text() {
         let by_user = "request.userInfo.username == 'a'";
         let policy = policy(&json!({
-            "variables": [{"name": "who", "expression": by_user}],
-            "validations": [{"expression": by_user}, {"expression": "object.authorizers == 1"}],
+            "variables": [
+                {"name": "who", "expression": by_user},
+                {"name": "nobody", "expression": "!variables.who"},
+            ],
+            "validations": [
+                {"expression": by_user}, {"expression": "object.authorizers == 1"},
+                {"expression": "variables.nobody"}, {"expression": "object.who"},
+            ],
         }));
         let flaws = |conditions: &[&str]| {
             let conditions = conditions.iter().map(|it| (*it).to_owned()).collect();
             Policy::of(&policy, &[]).by_user(&GuardReview { conditions, ..review() }).len()
         };
-        assert_eq!(flaws(&[]), 2);
-        assert_eq!(flaws(&["request.userInfo.username == 'b'"]), 2);
-        assert_eq!(flaws(&[by_user]), 0);
+        assert_eq!(flaws(&[]), 4);
+        assert_eq!(flaws(&["request.userInfo.username == 'b'"]), 4);
+        // What rests on an expression that is allowed is not allowed with it.
+        assert_eq!(flaws(&[by_user]), 2);
+        assert_eq!(flaws(&[by_user, "!variables.who", "variables.nobody"]), 0);
     }
 
     #[test]

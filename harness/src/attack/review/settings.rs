@@ -82,8 +82,8 @@ const TOLD: [(&str, &str); 12] = [
 /// The API server's own name, as which nobody else acts.
 const ITSELF: &str = "system:apiserver";
 
-/// What holds a credential, and by which verbs: in the body that is sent, and in the answer. The response of a watch is a
-/// stream, of which no body is kept; what a collection's deletion took away is in its answer
+/// What holds a credential, and by which verbs: in the body that is sent, and in the answer. The response of a watch is
+/// a stream, of which no body is kept; what a collection's deletion took away is in its answer
 /// (`k8s.io/apiserver/pkg/endpoints/handlers`, 1.34 to 1.37).
 struct Credential {
     group: &'static str,
@@ -169,7 +169,8 @@ fn switch(settings: &ServerSettings, flag: &str) -> Option<bool> {
     }
 }
 
-/// Stages that a policy or one of its rules leaves out. What both say is added up (`k8s.io/apiserver/pkg/audit/policy`).
+/// Stages that a policy or one of its rules leaves out. What both say is added up
+/// (`k8s.io/apiserver/pkg/audit/policy`).
 fn omitted(of: &Value, field: &str) -> Vec<Flaw> {
     let is_omitted = |stage: &str| texts(&of["omitStages"]).any(|omitted| omitted == stage);
     let missing = KEPT.iter().filter(|(stage, _)| is_omitted(stage));
@@ -271,8 +272,8 @@ fn whole(rule: &Value, group: &str, resource: &str) -> bool {
 }
 
 /// Whether one of a rule's resources that count is this one. Without resources and paths a rule is about all; a group
-/// without resources is about all of the group's. `*` is every group from Kubernetes 1.36 on, and no group before, where
-/// the API server does not start with it (`k8s.io/apiserver/pkg/apis/audit/validation`).
+/// without resources is about all of the group's. `*` is every group from Kubernetes 1.36 on, and no group before,
+/// where the API server does not start with it (`k8s.io/apiserver/pkg/apis/audit/validation`).
 fn is_about(rule: &Value, group: &str, resource: &str, counts: impl Fn(&Value) -> bool) -> bool {
     let Some(groups) = rule["resources"].as_array().filter(|groups| !groups.is_empty()) else {
         return texts(&rule["nonResourceURLs"]).count() == 0;

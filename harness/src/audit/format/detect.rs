@@ -62,7 +62,8 @@ pub(in crate::audit) fn detect(beginning: &[u8]) -> Result<LogFormat, Undetected
     known.ok_or_else(|| Undetected::of(beginning))
 }
 
-/// Whether nothing is in a log that ends so. What a command prints of no entries is an empty list with `gcloud` and `az`.
+/// Whether nothing is in a log that ends so. What a command prints of no entries is an empty list with `gcloud` and
+/// `az`.
 pub(in crate::audit) fn is_empty(text: &[u8]) -> bool {
     let is_nothing = |byte: &u8| byte.is_ascii_whitespace() || b"\xef\xbb\xbf[]{}".contains(byte);
     text.iter().all(is_nothing)

@@ -1,5 +1,5 @@
-//! Fields that Kubernetes does not know. The API server drops them without a word where it is not told to be strict, and
-//! what was meant by `hostNetwrok: true` is never tried.
+//! Fields that Kubernetes does not know. The API server drops them without a word where it is not told to be strict,
+//! and what was meant by `hostNetwrok: true` is never tried.
 
 use std::any::TypeId;
 use std::cell::RefCell;

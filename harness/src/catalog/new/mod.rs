@@ -264,8 +264,8 @@ fn is_audit_policy(object: &Value) -> bool {
         && object["apiVersion"].as_str().is_some_and(|it| it.starts_with("audit.k8s.io/"))
 }
 
-/// The first part of an object's name, as a control may be called: names of namespaces are made of it, which have no dots
-/// and 63 characters at most.
+/// The first part of an object's name, as a control may be called: names of namespaces are made of it, which have no
+/// dots and 63 characters at most.
 fn id_of(object: &Value) -> String {
     let name = object["metadata"]["name"].as_str().unwrap_or_default().to_lowercase();
     let first = name.split(['.', ':']).find(|part| !part.is_empty()).unwrap_or("own");

@@ -1,4 +1,5 @@
-//! A Role or ClusterRole with its binding: what it grants must keep working, and what stands beside that must be refused.
+//! A Role or ClusterRole with its binding: what it grants must keep working, and what stands beside that must be
+//! refused.
 
 use serde_json::{Value, json};
 

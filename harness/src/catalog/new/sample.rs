@@ -1,4 +1,5 @@
-//! Objects that a first attack sends: the least of each kind that Kubernetes takes, and what a rule most likely is against.
+//! Objects that a first attack sends: the least of each kind that Kubernetes takes, and what a rule most likely is
+//! against.
 
 use serde_json::{Value, json};
 

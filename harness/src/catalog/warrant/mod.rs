@@ -1,5 +1,5 @@
-//! What brinell itself must be allowed on an existing cluster. It is derived from what scenarios make and do there, so that
-//! nobody can forget it, and takes no cluster. What Kubernetes allows everybody who has an identity (the roles
+//! What brinell itself must be allowed on an existing cluster. It is derived from what scenarios make and do there, so
+//! that nobody can forget it, and takes no cluster. What Kubernetes allows everybody who has an identity (the roles
 //! `system:basic-user`, `system:discovery` and `system:public-info-viewer`) is not asked for.
 
 mod action;
@@ -245,8 +245,8 @@ fn impersonated(somebody: &Impersonated) -> Vec<Right> {
     needed
 }
 
-/// What must be read to judge what is expected to be stopped: which process of the API server answered, because a starting
-/// one refuses everybody, and a log of several is not searched; whose webhook a webhook's name is.
+/// What must be read to judge what is expected to be stopped: which process of the API server answered, because a
+/// starting one refuses everybody, and a log of several is not searched; whose webhook a webhook's name is.
 fn judged(turn: &Turn) -> Vec<Right> {
     let Expectation::Blocked(blocked, _) = &turn.expected else { return Vec::new() };
     let decides = &blocked.by.control.decides;

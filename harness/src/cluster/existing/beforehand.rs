@@ -1,5 +1,5 @@
-//! What an existing cluster is asked before anything is made there: who and what scenarios need of it, and what of ours it
-//! would refuse.
+//! What an existing cluster is asked before anything is made there: who and what scenarios need of it, and what of ours
+//! it would refuse.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! Files on the way to an existing cluster: kubeconfigs, what they name, and tokens. The way is found again when what a run made
-//! is removed, so that whatever can be read only once would leave it there.
+//! Files on the way to an existing cluster: kubeconfigs, what they name, and tokens. The way is found again when what a
+//! run made is removed, so that whatever can be read only once would leave it there.
 
 use std::path::{Path, PathBuf};
 
@@ -33,7 +33,7 @@ pub enum FileError {
 /// What to do.
 fn hint(cause: &Unreadable) -> &'static str {
     match cause {
-        Unreadable::NoFile(_) => "; it is read more than once: name a file",
+        Unreadable::NoFile(_) => "; it is read again later, so name a file",
         _ => "",
     }
 }
@@ -43,7 +43,8 @@ fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, FileError> {
     input::read(path, LARGEST).map_err(unreadable)
 }
 
-/// Sees that kube can read a file and will not wait for it. One that is not there is for kube to name. Returns what it holds.
+/// Sees that kube can read a file and will not wait for it. One that is not there is for kube to name. Returns what it
+/// holds.
 fn see(what: &'static str, path: &Path) -> Result<Vec<u8>, FileError> {
     match read(what, path) {
         Err(FileError::Unreadable { cause: Unreadable::Refused(_), .. }) => Ok(Vec::new()),
@@ -66,8 +67,8 @@ pub(super) fn see_kubeconfig(path: &Path) -> Result<(), FileError> {
     }
 }
 
-/// A token in a file, and whether it is all that the file holds: `kubectl create token` ends it with a line break, a kubelet does
-/// not.
+/// A token in a file, and whether it is all that the file holds: `kubectl create token` ends it with a line break, a
+/// kubelet does not.
 pub(super) fn token(path: &Path) -> Result<(String, bool), FileError> {
     let text = String::from_utf8(read("the token file", path)?).unwrap_or_default();
     let mut words = text.split_whitespace();

@@ -177,8 +177,8 @@ impl Existing {
         }
     }
 
-    /// Marks a run as one on this cluster, before anything is made, in namespaces that are given or in its own. Returns where
-    /// it writes down what it makes elsewhere.
+    /// Marks a run as one on this cluster, before anything is made, in namespaces that are given or in its own. Returns
+    /// where it writes down what it makes elsewhere.
     ///
     /// # Errors
     /// When the run's folder cannot be written.

@@ -1,5 +1,5 @@
-//! What a run makes on an existing cluster outside of namespaces of its own. The collection that it goes into is written
-//! down before it is made; in the end what carries the run's label there is removed by its UID, one by one.
+//! What a run makes on an existing cluster outside of namespaces of its own. The collection that it goes into is
+//! written down before it is made; in the end what carries the run's label there is removed by its UID, one by one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::{StreamExt, stream};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -141,8 +142,8 @@ pub(super) async fn remove_from(
             stays if stays.is_empty() => Ok(()),
             stays => Err(stays),
         };
-    // Until all of it was told to go, each request waits for its turn. What has not gone at once has so long then, beside the
-    // turns that it takes to look once.
+    // Until all of it was told to go, each request waits for its turn. What has not gone at once has so long then,
+    // beside the turns that it takes to look once.
     let Err(first) = removing().await else { return Ok(deleted.len()) };
     let looking = u32::try_from(collections.len()).unwrap_or(u32::MAX);
     let waited = TERMINATING.saturating_add(pace.waiting(looking));
@@ -173,21 +174,21 @@ async fn delete_all(
     theirs: &BTreeSet<String>,
     deleted: &mut BTreeMap<Option<String>, String>,
 ) -> Vec<String> {
+    let is_silent = AtomicBool::new(false);
+    let asked = collections.iter().take_while(|_| !is_silent.load(Ordering::Relaxed));
     let known = &*deleted;
-    let looking = collections
-        .iter()
-        .map(async |collection| delete_in(admin, run, collection, theirs, known).await);
-    let mut looking = stream::iter(looking).buffered(AT_A_TIME);
-    let (mut stays, mut newly) = (Vec::new(), Vec::new());
-    while let Some(looked) = looking.next().await {
+    let looking = asked.map(async |collection| {
+        let looked = delete_in(admin, run, collection, theirs, known).await;
+        is_silent.fetch_or(!looked.answers, Ordering::Relaxed);
+        looked
+    });
+    // What is begun is waited for, so that nothing is deleted that is not noted.
+    let looked: Vec<Looked> = stream::iter(looking).buffered(AT_A_TIME).collect().await;
+    let mut stays = Vec::new();
+    for looked in looked {
         stays.extend(looked.stays);
-        newly.extend(looked.deleted);
-        if !looked.answers {
-            break;
-        }
+        deleted.extend(looked.deleted);
     }
-    drop(looking);
-    deleted.extend(newly);
     stays
 }
 
@@ -370,7 +371,7 @@ mod tests {
         assert!(began.elapsed() <= Duration::from_secs(60) + TERMINATING, "{:?}", began.elapsed());
         let told = stays.expect_err("nothing is known to be gone").to_string();
         assert!(
-            told.contains("what is in /api/v1/namespaces/a-0/pods (") && !told.contains("a-1"),
+            told.contains("what is in /api/v1/namespaces/a-0/pods (") && !told.contains("a-4"),
             "{told}"
         );
     }

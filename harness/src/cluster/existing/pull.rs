@@ -102,7 +102,8 @@ fn registry(image: &str) -> &str {
     }
 }
 
-/// Whether credentials under this name are for a registry: it may be a URL with a path, and Docker's own has another name.
+/// Whether credentials under this name are for a registry: it may be a URL with a path, and Docker's own has another
+/// name.
 fn is_of(name: &str, registry: &str) -> bool {
     let host = name.trim_start_matches("https://").trim_start_matches("http://");
     let host = host.split('/').next().unwrap_or_default();

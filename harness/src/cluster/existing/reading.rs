@@ -1,5 +1,5 @@
-//! What decides on an existing cluster, read from it kind by kind and page by page. A kind that may not be read is told, and
-//! the others are read all the same. Secrets are not among them.
+//! What decides on an existing cluster, read from it kind by kind and page by page. A kind that may not be read is
+//! told, and the others are read all the same. Secrets are not among them.
 
 use std::collections::BTreeSet;
 
@@ -23,8 +23,8 @@ const RBAC: &str = "rbac.authorization.k8s.io";
 const ADMISSION: &str = "admissionregistration.k8s.io";
 const FLOW_CONTROL: &str = "flowcontrol.apiserver.k8s.io";
 
-/// The versions of admission policies. Validating ones are served as `v1` since Kubernetes 1.30, mutating ones since 1.36
-/// (measured: before it as `v1beta1`, where flags say so).
+/// The versions of admission policies. Validating ones are served as `v1` since Kubernetes 1.30, mutating ones since
+/// 1.36 (measured: before it as `v1beta1`, where flags say so).
 const YOUNG: &[&str] = &["v1", "v1beta1", "v1alpha1"];
 
 /// The versions of flow control: `v1` is served since Kubernetes 1.29

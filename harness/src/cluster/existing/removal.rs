@@ -305,8 +305,8 @@ async fn served(there: &There, rights: &BTreeSet<Right>) -> Result<Vec<String>, 
     Ok(rights.iter().filter_map(path).collect())
 }
 
-/// Has one of a run's own namespaces deleted, which has no more use. One that does not go now goes at the end of the run, where all
-/// are waited for.
+/// Has one of a run's own namespaces deleted, which has no more use. One that does not go now goes at the end of the
+/// run, where all are waited for.
 pub async fn release(admin: &Client, outside: &Outside, run: &str, name: &str) {
     let namespaces = Api::<Namespace>::all(admin.clone());
     let this = ListParams::default()

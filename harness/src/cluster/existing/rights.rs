@@ -1,4 +1,5 @@
-//! What the admin of an existing cluster's context may do: the cluster is asked, so that every authorizer of it answers.
+//! What the admin of an existing cluster's context may do: the cluster is asked, so that every authorizer of it
+//! answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 

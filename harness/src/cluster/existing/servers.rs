@@ -58,9 +58,9 @@ fn certificate(auth: &AuthInfo) -> Option<CertificateDer<'static>> {
 }
 
 /// Whether an anonymous request that is let in is refused when it comes with a certificate that nobody knows: the API
-/// server refuses those that it cannot verify (measured on 1.36.3). It is asked twice, so that two servers of which each
-/// answers in its own way are not taken for it, and each answer must bring our Audit-ID back: what ends TLS may refuse a
-/// certificate as well.
+/// server refuses those that it cannot verify (measured on 1.36.3). It is asked twice, so that two servers of which
+/// each answers in its own way are not taken for it, and each answer must bring our Audit-ID back: what ends TLS may
+/// refuse a certificate as well.
 async fn minds_certificate(config: &Config, pace: &Pace) -> bool {
     let Some(strange) = strange() else { return false };
     for (number, (auth, expected)) in [

@@ -251,7 +251,8 @@ fn read(Context { kubeconfig: path, context }: &Context) -> Result<Kubeconfig, R
     Err(ReachError::NoContext { path: path.clone(), context: context.clone(), hint })
 }
 
-/// The files of the variable `KUBECONFIG` that are there, as kubectl reads them; the one in the usual place if it names none.
+/// The files of the variable `KUBECONFIG` that are there, as kubectl reads them; the one in the usual place if it names
+/// none.
 fn usual(variable: Option<OsString>) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = variable.iter().flat_map(std::env::split_paths).collect();
     paths.retain(|path| !path.as_os_str().is_empty());
@@ -304,8 +305,8 @@ async fn of_context(
     Ok(config)
 }
 
-/// Takes a token in a file as kubectl does, without the white space around it, with which kube would send it. One without any is
-/// left to kube, which reads it again each minute.
+/// Takes a token in a file as kubectl does, without the white space around it, with which kube would send it. One
+/// without any is left to kube, which reads it again each minute.
 fn take_token(auth: &mut AuthInfo) -> Result<(), FileError> {
     let (None, Some(path)) = (&auth.token, &auth.token_file) else { return Ok(()) };
     let (token, is_bare) = files::token(Path::new(path))?;

@@ -63,8 +63,8 @@ pub fn reached(sent: &Sent, response: &Response, events: &[Event]) -> Option<Rea
     (response.message.is_some() || reached == Reached::Start).then_some(reached)
 }
 
-/// Whether a success is not shown to be the API server's: neither did the answer bring our Audit-ID back, nor does an event
-/// tell of it. What stands before an API server answers with pages of its own, such as one to log in.
+/// Whether a success is not shown to be the API server's: neither did the answer bring our Audit-ID back, nor does an
+/// event tell of it. What stands before an API server answers with pages of its own, such as one to log in.
 pub fn is_strange(response: &Response, events: &[Event]) -> bool {
     let mut statuses = events.iter().filter_map(|event| event.response_status.as_ref());
     response.without_id && !statuses.any(ResponseStatus::is_success)
@@ -81,8 +81,8 @@ pub fn hides_decision(events: &[Event]) -> bool {
 }
 
 /// The events of the request itself, among all that have its Audit-ID. It goes along with what is forwarded, so that a
-/// backend which is an API server too writes what it decides under the same id (measured on 1.36.3: the API server asked
-/// for itself by its Service): in its words the one that was asked would have refused.
+/// backend which is an API server too writes what it decides under the same id (measured on 1.36.3: the API server
+/// asked for itself by its Service): in its words the one that was asked would have refused.
 pub fn own_events(sent: &Sent, mut events: Vec<Event>) -> Vec<Event> {
     if may_be_forwarded(sent) {
         events.retain(|event| match event.shows(Part::Uri) {

@@ -48,8 +48,8 @@ pub(super) async fn create(
     Ok((created, words))
 }
 
-/// Sees that an API server that says this version, such as `v1.36.3`, is of the minor version that was asked for: a node image
-/// may be of another.
+/// Sees that an API server that says this version, such as `v1.36.3`, is of the minor version that was asked for: a
+/// node image may be of another.
 fn see_version(said: &str, asked: &str) -> Result<(), StageError> {
     let parts: Vec<&str> = said.trim_start_matches('v').split('.').take(2).collect();
     let found = parts.join(".");
@@ -124,7 +124,8 @@ impl OwnStage {
         Ok(((), detail))
     }
 
-    /// Notes that the cluster is complete, which took so long. Only now all its programs run, whose end is to be noticed.
+    /// Notes that the cluster is complete, which took so long. Only now all its programs run, whose end is to be
+    /// noticed.
     pub(super) fn is_complete(&mut self, completing: Duration) {
         self.made_in += completing;
         self.stage.end = End::of(self.cluster.ended(), self.stage.world.sight.clone());

@@ -51,7 +51,8 @@ impl Stage {
         Ok(())
     }
 
-    /// Waits until the account of a persona that is a controller is there: the controllers make their own when they start.
+    /// Waits until the account of a persona that is a controller is there: the controllers make their own when they
+    /// start.
     pub(super) async fn see_account(&self, persona: &PersonaEntry) -> Result<(), StageError> {
         let Some(account) = persona.controllers_account() else { return Ok(()) };
         let admin = self.world.access.admin.clone();

@@ -1,8 +1,11 @@
-//! Which of our own namespaces on an existing cluster are still needed. One is deleted as soon as its last scenario has ended, because
-//! it takes seconds until it is gone: the controller of namespaces begins five seconds after the deletion (measured).
+//! Which of our own namespaces on an existing cluster are still needed. One is deleted as soon as its last scenario has
+//! ended, because it takes seconds until it is gone: the controller of namespaces begins five seconds after the
+//! deletion (measured).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
+
+use futures::future::join_all;
 
 use super::Stage;
 use crate::catalog::{Document, Entry, Grounded, namespace};
@@ -16,7 +19,8 @@ use crate::run::plan::named_by;
 pub(super) struct InUse(Mutex<BTreeMap<String, BTreeSet<String>>>);
 
 impl InUse {
-    /// Those of the targets that scenarios act on. What is given stays, and the personas' accounts are needed to the end.
+    /// Those of the targets that scenarios act on. What is given stays, and the personas' accounts are needed to the
+    /// end.
     pub(super) fn of(plan: &Plan<'_>, grounded: &Grounded) -> InUse {
         let targets = plan.targets();
         let objects = targets.iter().flat_map(|target| &target.objects);
@@ -39,7 +43,8 @@ impl InUse {
     }
 }
 
-/// Whether a scenario may look at what is in a namespace: it is its target's, something names it, or it looks at the cluster at large.
+/// Whether a scenario may look at what is in a namespace: it is its target's, something names it, or it looks at the
+/// cluster at large.
 fn uses(entry: &Entry, name: &str) -> bool {
     let is_it = |it: &Document| namespace(&it.object) == Some(name);
     entry.target.objects.iter().any(is_it)
@@ -53,12 +58,15 @@ impl Stage {
         self.in_use = InUse::of(plan, grounded);
     }
 
-    /// Has the namespaces deleted that nobody needs now that a scenario has ended. Whether they go is seen at the end of the run.
+    /// Has the namespaces deleted that nobody needs now that a scenario has ended. Whether they go is seen at the end
+    /// of the run.
     pub(in crate::run) async fn leave(&self, entry: &Entry) {
         let Some(outside) = &self.outside else { return };
-        for name in self.in_use.without(entry) {
-            release(&self.world.access.admin, outside, &self.values.run, &name).await;
-        }
+        let (admin, run) = (&self.world.access.admin, &self.values.run);
+        let free = self.in_use.without(entry);
+        let releasing = free.iter().map(|name| release(admin, outside, run, name));
+        // Nobody answers on a cluster that is gone.
+        let _ = self.while_there(join_all(releasing)).await;
     }
 }
 

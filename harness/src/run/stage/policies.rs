@@ -22,8 +22,8 @@ const VERSION: &str = "admissionregistration.k8s.io/v1";
 const VALIDATING: &str = "ValidatingAdmissionPolicy";
 const MUTATING: &str = "MutatingAdmissionPolicy";
 
-/// What is asked about: a Lease that is never made. Whatever refused every Lease here would stop the controllers of their
-/// cluster, which elect by them who of them works.
+/// What is asked about: a Lease that is never made. Whatever refused every Lease here would stop the controllers of
+/// their cluster, which elect by them who of them works.
 const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases?dryRun=All";
 
 /// The annotation that the newest mutating policy gives it.
@@ -115,7 +115,8 @@ fn is_off(settings: &Settings, plug_in: &str) -> bool {
     has("disable-admission-plugins", plug_in) || has("feature-gates", &format!("{plug_in}=false"))
 }
 
-/// A policy with its binding that warns of a Lease of its own name and of nothing else, and tells whether it was mutated.
+/// A policy with its binding that warns of a Lease of its own name and of nothing else, and tells whether it was
+/// mutated.
 fn validating(name: &str) -> [Document; 2] {
     let told = format!(
         "'{name}' + (object.metadata.?annotations['{MUTATED}'].hasValue() ? ' {MUTATED}' : '')"

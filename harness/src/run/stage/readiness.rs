@@ -12,14 +12,15 @@ use crate::catalog::{PersonaEntry, Planned, Question, Target, Turn};
 use crate::cluster::{Needed, Settings};
 use crate::judge::{Signature, attribute};
 use crate::model::{
-    Action, Answer, ApiPath, Decision, Door, Evidence, Layer, Log, NOT_ACTING, Need, Ready, Role,
+    Action, Aim, Answer, ApiPath, Decision, Door, Evidence, Layer, Log, NOT_ACTING, Need, Ready,
+    Role,
 };
 use crate::poll;
 use crate::run::Plan;
 
-/// How long one question is waited for before another one is asked beside it. A call to a webhook is lost for good that is sent
-/// before the node's rules know its Service: all that belongs to its connection goes where its first packet went. The API
-/// server gives it up after the webhook's own time, which is five seconds (measured).
+/// How long one question is waited for before another one is asked beside it. A call to a webhook is lost for good that
+/// is sent before the node's rules know its Service: all that belongs to its connection goes where its first packet
+/// went. The API server gives it up after the webhook's own time, which is five seconds (measured).
 const ALONE: Duration = Duration::from_secs(1);
 
 /// How long it may take until names are looked up when CoreDNS is ready. kube-proxy takes a second (measured).
@@ -59,7 +60,8 @@ impl OwnStage {
         }
     }
 
-    /// Waits until the cluster's own parts run and webhooks are served, and names are looked up where scenarios rest on it.
+    /// Waits until the cluster's own parts run and webhooks are served, and names are looked up where scenarios rest on
+    /// it.
     async fn see_parts(&self, plan: &Plan<'_>) -> Result<(), StageError> {
         self.cluster.see_parts(&self.stage.world.access.admin, needed(plan)).await?;
         self.see_servers().await?;
@@ -129,12 +131,13 @@ impl Stage {
     /// When it does not within its time.
     pub async fn see_control(&self, planned: &Planned) -> Result<(), ControlError> {
         for question in &planned.questions {
-            let acting =
-                poll::until_any(ACTING, ALONE, async || match self.ask(planned, question).await {
+            let acting = poll::until_any(ACTING, alone(question), async || {
+                match self.ask(planned, question).await {
                     Ok(seen) if self.acts(planned, &question.ready, &seen) => Ok(()),
                     Ok(seen) => Err(format!("{:?}", seen.decision)),
                     Err(error) => Err(error),
-                });
+                }
+            });
             acting.await.map_err(|last| ControlError::NotActing {
                 control: planned.control.id.clone(),
                 waited: ACTING,
@@ -232,6 +235,15 @@ impl Stage {
         };
         let observation = attempt.send(action).await.map_err(|error| error.to_string())?;
         Ok((audit_id, observation))
+    }
+}
+
+/// How long a question is waited for before another one is asked beside it. Of those that are given up then nothing is
+/// removed: one that may make something is asked alone.
+fn alone(question: &Question) -> Duration {
+    match &question.ready.r#do {
+        Action::Request(request) if request.aim() == Aim::Other => ALONE,
+        _ => ACTING,
     }
 }
 

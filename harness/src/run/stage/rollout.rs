@@ -111,8 +111,8 @@ impl OwnStage {
     }
 }
 
-/// Waits until there are this many pods or fewer, and tells whether there are. What is being deleted is in no status: it
-/// is looked at until it is gone.
+/// Waits until there are this many pods or fewer, and tells whether there are. What is being deleted is in no status:
+/// it is looked at until it is gone.
 async fn no_more_than(
     number: usize,
     pods: &Api<Pod>,

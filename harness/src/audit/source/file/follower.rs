@@ -240,8 +240,8 @@ impl Follower {
         self.known.iter().any(|known| known == head || tells(known) && alike(known, head))
     }
 
-    /// The places of the files whose generations were not read, the oldest first. What begins like the current one is that or
-    /// a copy of it.
+    /// The places of the files whose generations were not read, the oldest first. What begins like the current one is
+    /// that or a copy of it.
     fn unread(&mut self, all: &[Rotated], current: [&[u8]; 2]) -> Vec<usize> {
         let mut unread = Vec::new();
         for (place, rotated) in all.iter().enumerate() {

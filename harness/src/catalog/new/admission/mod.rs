@@ -1,5 +1,6 @@
-//! A ValidatingAdmissionPolicy with its bindings, or a webhook configuration: what it is asked about is in its rules, so that
-//! the attacks, the permits and most ways to get it wrong follow from it. What it refuses, a policy's expressions often say.
+//! A ValidatingAdmissionPolicy with its bindings, or a webhook configuration: what it is asked about is in its rules,
+//! so that the attacks, the permits and most ways to get it wrong follow from it. What it refuses, a policy's
+//! expressions often say.
 
 mod asked;
 mod kinds;
@@ -86,8 +87,8 @@ impl Guard<'_> {
         self.saying = message.and_then(saying);
     }
 
-    /// What it is asked about: of the first rule one operation on a resource, and of all rules the other operations and the
-    /// subresources.
+    /// What it is asked about: of the first rule one operation on a resource, and of all rules the other operations and
+    /// the subresources.
     fn asked(&self) -> Result<Vec<Asked>, String> {
         let mut asked: Vec<Asked> = Vec::new();
         for rule in &self.rules {

@@ -28,8 +28,8 @@ use crate::text::{count, first_of};
 /// What the control that holds what was captured is called, and its profile.
 pub const CAPTURED: &str = "captured";
 
-/// The kinds that are captured, each with its file, in the order in which they are set up: what decides comes after what it
-/// decides about.
+/// The kinds that are captured, each with its file, in the order in which they are set up: what decides comes after
+/// what it decides about.
 const KINDS: [(&str, &str); 14] = [
     ("Namespace", "namespaces"),
     ("CustomResourceDefinition", "definitions"),
@@ -169,8 +169,8 @@ impl Capture {
         }
     }
 
-    /// Leaves an object out that decides there. A validating policy takes out what is known by its name, and its parameters
-    /// take it out with them. What a mutating one changes, and what a binding binds, is known by no name.
+    /// Leaves an object out that decides there. A validating policy takes out what is known by its name, and its
+    /// parameters take it out with them. What a mutating one changes, and what a binding binds, is known by no name.
     fn lose(&mut self, object: &Value, why: &str) {
         if let Some(name) =
             object["metadata"]["name"].as_str().filter(|_| object["kind"] == "Namespace")
@@ -222,8 +222,8 @@ impl Capture {
         self.left_out.push(LeftOut::new(&name, &why));
     }
 
-    /// What is in a namespace needs that namespace: where it is left out the object is, where it was not to be read it is
-    /// made without labels.
+    /// What is in a namespace needs that namespace: where it is left out the object is, where it was not to be read it
+    /// is made without labels.
     fn leave_out_homeless(&mut self) {
         let closed = std::mem::take(&mut self.closed);
         let place = |object: &Value| object["metadata"]["namespace"].as_str().map(str::to_owned);

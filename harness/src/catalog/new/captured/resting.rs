@@ -1,5 +1,5 @@
-//! What rests on which kinds: where objects of a kind are not on the other cluster as they are there, what is decided by them
-//! is compared with nothing.
+//! What rests on which kinds: where objects of a kind are not on the other cluster as they are there, what is decided
+//! by them is compared with nothing.
 
 use serde_json::Value;
 
@@ -19,7 +19,8 @@ const ASKING: [&str; 3] =
 const LOOKING: [&str; 2] = ["PodNodeSelector", "PodTolerationRestriction"];
 
 /// The plug-ins that decide on every cluster: those that an API server has by itself (`DefaultOffAdmissionPlugins` in
-/// pkg/kubeapiserver/options/plugins.go), and the one that kubeadm adds. How Pod Security decides is a layer of its own.
+/// pkg/kubeapiserver/options/plugins.go), and the one that kubeadm adds. How Pod Security decides is a layer of its
+/// own.
 const EVERYWHERE: [&str; 17] = [
     "CertificateApproval",
     "CertificateSigning",
@@ -57,8 +58,8 @@ pub fn rests_on_settings(layer: &Layer) -> bool {
     }
 }
 
-/// Whether what refuses by a layer does so by objects of a kind, where `asking` are those policies and webhooks that ask the
-/// authorizers.
+/// Whether what refuses by a layer does so by objects of a kind, where `asking` are those policies and webhooks that
+/// ask the authorizers.
 pub fn rests_on(layer: &Layer, kind: &str, asking: &[Layer]) -> bool {
     use Layer::*;
     match kind {

@@ -30,8 +30,8 @@ const HANDED: &str = "/etc/brinell/";
 const OF_LOG: [&str; 3] = ["audit-log-", "audit-policy-file", "audit-webhook-"];
 const OF_EVENTS: &str = "audit-log-truncate-";
 
-/// The kinds of what flags of an API server name and that holds no keys. Everything else is kept out of a folder that people
-/// review and pass on: an EncryptionConfiguration, a kubeconfig, a Secret.
+/// The kinds of what flags of an API server name and that holds no keys. Everything else is kept out of a folder that
+/// people review and pass on: an EncryptionConfiguration, a kubeconfig, a Secret.
 const TAKEN: [&str; 8] = [
     "AdmissionConfiguration",
     "AuthenticationConfiguration",
@@ -46,6 +46,9 @@ const TAKEN: [&str; 8] = [
 
 /// The kind of configuration that names no files, but paths of the API server's.
 const OF_PATHS: &str = "AuthenticationConfiguration";
+
+/// Flags that name no file, whatever their values begin with: a pattern of origins, and a claim such as a group's path.
+const OF_WORDS: [&str; 2] = ["cors-allowed-origins", "oidc-required-claim"];
 
 /// The only field of the configurations of plug-ins that have no kind: ImagePolicyWebhook's and PodNodeSelector's.
 const PLUG_INS: [&str; 2] = ["imagePolicy", "podNodeSelectorPluginConfig"];
@@ -64,7 +67,8 @@ pub struct Handed {
 }
 
 impl Handed {
-    /// Reads an audit policy, and a file with `flags` and `files` as `api-server` of a control has them, the files beside it.
+    /// Reads an audit policy, and a file with `flags` and `files` as `api-server` of a control has them, the files
+    /// beside it.
     ///
     /// # Errors
     /// When one of them cannot be read, is something else, or holds keys; and when the settings would lead a cluster of ours out
@@ -180,7 +184,7 @@ fn strange(source: &Source, flags: &BTreeMap<String, Option<String>>) -> Vec<Pro
             let hint = "leave it out: `--audit-policy FILE` hands in the policy, and brinell's own cluster has a log of its own";
             return Some((format!("`{flag}` cannot be handed in"), hint.to_owned()));
         }
-        is_elsewhere(value).then(|| not_handed(value))
+        (!OF_WORDS.contains(&&*plain(flag)) && is_elsewhere(value)).then(|| not_handed(value))
     };
     let wrong = flags.iter().filter_map(|(flag, value)| {
         let (message, hint) = why(flag, value.as_deref().unwrap_or_default())?;

@@ -435,6 +435,8 @@ fn no_flag_leads_ours_into_the_cluster_that_is_there() {
         ("anonymous-auth", "false"),
         ("audit-log-truncate-enabled", "true"),
         ("authorization-mode", "Node,RBAC"),
+        ("cors-allowed-origins", "//example.com(:|$)"),
+        ("oidc-required-claim", "groups=/k8s-admins"),
         ("runtime-config", "admissionregistration.k8s.io/v1beta1=true"),
         ("service-account-issuer", "https://issuer.example.com"),
         ("service-account-lookup", "true"),

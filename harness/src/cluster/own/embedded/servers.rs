@@ -1,5 +1,5 @@
-//! Webhooks without a node to run on: what serves them takes the place of their Deployments. Ours is served by the harness
-//! itself, the reader's by a command of theirs, or by what listens already.
+//! Webhooks without a node to run on: what serves them takes the place of their Deployments. Ours is served by the
+//! harness itself, the reader's by a command of theirs, or by what listens already.
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
