@@ -266,7 +266,7 @@ mod tests {
     use super::*;
     use crate::audit::AuditLog;
     use crate::catalog::Document;
-    use crate::cluster::{FENCE, Servers};
+    use crate::cluster::Servers;
     use crate::model::Persona;
     use serde_json::json;
 
@@ -287,16 +287,7 @@ mod tests {
             )))
         });
         let access = Access::of(kube::Client::new(answer, "default"));
-        let sight = Sight {
-            log: Some(log),
-            command: None,
-            fence: FENCE,
-            node: None,
-            etcd: None,
-            servers: Servers::Unknown,
-            settings: None,
-            controllers: true,
-        };
+        let sight = Sight { log: Some(log), ..Sight::of(Servers::Unknown) };
         let (rights, closed) = (Arc::default(), Arc::default());
         World { access, sight, canary: String::new(), rights, closed, crowds: Crowds::default() }
     }

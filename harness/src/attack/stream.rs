@@ -91,19 +91,6 @@ pub(super) async fn run_probe<T: DeserializeOwned>(
     command: &[&str],
     order: Option<&str>,
 ) -> Result<Result<T, NoAnswer>, ActionError> {
-    let printed = run(world, target, namespace, pod, command, order).await?;
-    probe::read(&printed.stdout)
-        .map_err(|_| ActionError::Probe { answer: format!("{}{}", printed.stdout, printed.stderr) })
-}
-
-async fn run(
-    world: &World,
-    target: &Target,
-    namespace: &str,
-    pod: &str,
-    command: &[&str],
-    order: Option<&str>,
-) -> Result<Stream, ActionError> {
     let command: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
     let pods = Api::<Pod>::namespaced(world.access.admin.clone(), namespace);
     // Of several containers one must be named. They share the pod's network, and each of ours has the probe; what a
@@ -112,6 +99,13 @@ async fn run(
     let first = spec.containers.first().map(|container| container.name.as_str());
     let container = target.container(namespace, pod).or(first);
     let uri = exec_uri(namespace, pod, &command, &options(container, order.is_some(), false));
+    let printed = run(world, uri, order).await?;
+    probe::read(&printed.stdout)
+        .map_err(|_| ActionError::Probe { answer: format!("{}{}", printed.stdout, printed.stderr) })
+}
+
+/// Runs what a URI asks for, as the admin.
+async fn run(world: &World, uri: String, order: Option<&str>) -> Result<Stream, ActionError> {
     let request = http::Request::builder().method("GET").uri(uri);
     let request = upgrade(request, Door::GetWebsocket, command_protocols(world))
         .body(Body::empty())

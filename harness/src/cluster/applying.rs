@@ -2,11 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::future::LocalBoxFuture;
-use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
@@ -18,6 +16,7 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 
 use crate::catalog::{Document, Values, identity, is_kept_as_changed};
+use crate::cluster::abreast::abreast;
 use crate::cluster::{ClusterError, Outside, PullCredentials};
 use crate::model::{RUN_LABEL, is_built_in};
 use crate::text::{api_words, encode};
@@ -579,19 +578,12 @@ fn is_alike(one: &Document, other: &Document) -> bool {
     one.object["kind"] == other.object["kind"]
 }
 
-/// Makes objects side by side. Returns what is refused of them. Where one fails, no other is begun, and those beside it
-/// are waited for: what is made after tidying up has looked would stay.
+/// Makes objects side by side. Returns what is refused of them. What is made after one has failed and tidying up has
+/// looked would stay.
 async fn side_by_side(
     making: impl Iterator<Item = impl Future<Output = Result<(String, Option<String>), ApplyError>>>,
 ) -> Result<Vec<(String, String)>, ApplyError> {
-    let has_failed = AtomicBool::new(false);
-    let begun = making.take_while(|_| !has_failed.load(Ordering::Relaxed));
-    let note = |made: &Result<_, _>| {
-        if made.is_err() {
-            has_failed.store(true, Ordering::Relaxed);
-        }
-    };
-    let made: Vec<_> = stream::iter(begun).buffered(AT_A_TIME).inspect(note).collect().await;
+    let made = abreast(AT_A_TIME, making, Result::is_err).await;
     let made: Vec<_> = made.into_iter().collect::<Result<_, _>>()?;
     Ok(made.into_iter().filter_map(|(name, why)| Some((name, why?))).collect())
 }

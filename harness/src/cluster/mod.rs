@@ -1,6 +1,7 @@
 //! Clusters: what each gives to those who act on it (access) and what can be seen of it (sight); those of our own,
 //! which are made, weakened and removed; and objects that are applied to either.
 
+mod abreast;
 mod access;
 mod applying;
 mod ask;

@@ -59,7 +59,7 @@ impl Servers {
 
 impl Sight {
     /// What is seen of every cluster: which API servers answer.
-    pub(super) fn of(servers: Servers) -> Sight {
+    pub(crate) fn of(servers: Servers) -> Sight {
         Sight {
             log: None,
             command: None,

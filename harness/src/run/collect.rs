@@ -138,7 +138,7 @@ mod tests {
 
     use super::*;
     use crate::audit::source::Losses;
-    use crate::cluster::{FENCE, Servers};
+    use crate::cluster::Servers;
     use crate::model::{Answer, AuditSource, Effect, Response};
 
     /// What the log that a command prints in this format holds of an attempt.
@@ -147,16 +147,7 @@ mod tests {
         let source: AuditSource = serde_json::from_value(written).expect("a source");
         let log = AuditLog::new("k7f3", "c4n4ry").of_source(&source, Losses::default());
         log.read_through(printed.as_bytes()).await.expect("read");
-        let sight = Sight {
-            log: Some(log),
-            command: None,
-            fence: FENCE,
-            node: None,
-            etcd: None,
-            servers: Servers::Unknown,
-            settings: None,
-            controllers: true,
-        };
+        let sight = Sight { log: Some(log), ..Sight::of(Servers::Unknown) };
         let sent = json!({
             "persona": "operator", "user": "operator", "door": "direct", "method": "POST",
             "impersonated": null, "verb": "create", "body": true,

@@ -210,16 +210,7 @@ mod tests {
             }
         });
         let access = Access::of(kube::Client::new(answering, "default"));
-        let sight = Sight {
-            log: Some(log),
-            command: None,
-            fence: FENCE,
-            node: None,
-            etcd: None,
-            servers: Servers::Unknown,
-            settings: None,
-            controllers: true,
-        };
+        let sight = Sight { log: Some(log), ..Sight::of(Servers::Unknown) };
         let values = crate::run::values("k7f3", "image", &BTreeSet::new()).expect("certificates");
         (Stage::of(access, sight, values).await, asked)
     }

@@ -7,9 +7,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use futures::{StreamExt, stream};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Client;
 use kube::api::{DeleteParams, DynamicObject, ListParams, Preconditions};
@@ -17,6 +15,7 @@ use kube::core::{ObjectList, PartialObjectMeta, Request};
 
 use super::removal::TERMINATING;
 use super::{AT_A_TIME, namespace_prefix};
+use crate::cluster::abreast::abreast;
 use crate::cluster::{ClusterError, Pace, RunFolder, is_overtaken, pages};
 use crate::lock::lock;
 use crate::model::RUN_LABEL;
@@ -174,16 +173,9 @@ async fn delete_all(
     theirs: &BTreeSet<String>,
     deleted: &mut BTreeMap<Option<String>, String>,
 ) -> Vec<String> {
-    let is_silent = AtomicBool::new(false);
-    let asked = collections.iter().take_while(|_| !is_silent.load(Ordering::Relaxed));
     let known = &*deleted;
-    let looking = asked.map(async |collection| {
-        let looked = delete_in(admin, run, collection, theirs, known).await;
-        is_silent.fetch_or(!looked.answers, Ordering::Relaxed);
-        looked
-    });
-    // What is begun is waited for, so that nothing is deleted that is not noted.
-    let looked: Vec<Looked> = stream::iter(looking).buffered(AT_A_TIME).collect().await;
+    let looking = collections.iter().map(|it| delete_in(admin, run, it, theirs, known));
+    let looked = abreast(AT_A_TIME, looking, |looked| !looked.answers).await;
     let mut stays = Vec::new();
     for looked in looked {
         stays.extend(looked.stays);
