@@ -262,7 +262,10 @@ async fn delete(
     let delete = Request::new(collection).delete(&name, &parameters);
     match admin.request_text(delete.map_err(kube::Error::BuildRequest)?).await {
         Err(error) if is_overtaken(&error) => Ok(None),
-        Err(kube::Error::Api(status)) if status.code < 500 && status.code != 429 => {
+        // An API server that is starting refuses everybody, by 403.
+        Err(kube::Error::Api(status))
+            if status.code < 500 && ![403, 429].contains(&status.code) =>
+        {
             Ok(Some(api_words(&kube::Error::Api(status))))
         }
         Err(error) => Err(error),

@@ -43,12 +43,21 @@ const TOLD: usize = 5;
 /// The cluster that is swept.
 struct There {
     admin: Client,
-    /// How fast it is asked.
-    pace: Pace,
+    patience: Patience,
     /// Which one it is: the UID of its kube-system; `None` where that is not to be read.
     uid: Option<String>,
     /// The API server's address.
     server: String,
+}
+
+/// How long and for what the cluster is asked again.
+#[derive(Clone)]
+struct Patience {
+    /// How fast it is asked.
+    pace: Pace,
+    /// Whether a refusal may pass. An API server that is starting refuses everybody for seconds: who could make what is
+    /// to be removed was refused by such a one. Of anybody else a refusal is the answer.
+    with_refusals: bool,
 }
 
 /// A namespace of a run's.
@@ -97,10 +106,15 @@ pub async fn remove(
     pace: &Pace,
 ) -> Result<Option<Gone>, ClusterError> {
     let Some(mark) = Mark::read(folder.path())? else { return Ok(None) };
-    let there = patiently(pace, async || mark.way.there(pace).await).await?;
-    if !there.is_of(&mark)? {
-        return Err(ClusterError::OtherCluster { way: mark.way });
-    }
+    let patience = Patience { pace: pace.clone(), with_refusals: true };
+    let there = async || {
+        let there = mark.way.there(&patience).await?;
+        match there.is_of(&mark)? {
+            true => Ok(there),
+            false => Err(ClusterError::OtherCluster { way: mark.way.clone() }),
+        }
+    };
+    let there = patience.asks(there).await?;
     Ok(Some(remove_all(&there, run, folder, mark.is_given).await?))
 }
 
@@ -116,7 +130,7 @@ async fn remove_all(
         false => remove_namespaces(there, run).await,
     };
     // What does not go keeps none of the others.
-    let outside = outside::remove(&there.admin, &there.pace, run, folder).await;
+    let outside = outside::remove(&there.admin, &there.patience.pace, run, folder).await;
     let (mut namespaces, (objects, theirs)) = (namespaces?, outside?);
     namespaces.extend(outside::lines::<Vec<_>>(folder.path(), RELEASED)?);
     Ok(Gone { namespaces: namespaces.len(), objects, theirs })
@@ -134,7 +148,8 @@ pub async fn sweep(
     given: &BTreeSet<Right>,
 ) -> Result<BTreeMap<String, Swept>, ClusterError> {
     // Somebody waits for an answer, and asks again.
-    let there = way.there(&Pace::usual()).await?;
+    let patience = Patience { pace: Pace::usual(), with_refusals: false };
+    let there = way.there(&patience).await?;
     let mut found = started_here(&there)?;
     match looked_for(&there, named, given).await {
         Ok(runs) => found.extend(runs),
@@ -161,7 +176,7 @@ impl Existing {
     pub async fn sweep_ended(&self) -> Result<BTreeMap<String, Swept>, ClusterError> {
         let there = There {
             admin: self.access.admin.clone(),
-            pace: self.access.pace.clone(),
+            patience: Patience { pace: self.access.pace.clone(), with_refusals: false },
             uid: Some(self.identity.clone()),
             server: self.server.clone(),
         };
@@ -267,11 +282,11 @@ async fn remove_given(
     run: &str,
     given: &BTreeSet<Right>,
 ) -> Result<Swept, ClusterError> {
-    let There { admin, pace, .. } = there;
+    let There { admin, patience, .. } = there;
     let (mut held, mut unseen) = (Vec::new(), Vec::new());
     for collection in served(there, given).await? {
         let list = async || Ok(outside::labelled(admin, &collection, run).await?);
-        match patiently(pace, list).await {
+        match patience.asks(list).await {
             Ok(found) => held.extend((!found.is_empty()).then_some(collection)),
             Err(ClusterError::Api(kube::Error::Api(status))) if status.code == 403 => {
                 unseen.push(collection);
@@ -279,7 +294,7 @@ async fn remove_given(
             Err(error) => return Err(error),
         }
     }
-    let objects = outside::remove_from(admin, pace, run, &held, &BTreeSet::new()).await?;
+    let objects = outside::remove_from(admin, &patience.pace, run, &held, &BTreeSet::new()).await?;
     let gone = format!("{}, {AS_FAR}", count(objects, "object"));
     Ok(match unseen.is_empty() {
         true => Swept::Removed(gone),
@@ -294,7 +309,7 @@ async fn remove_given(
 async fn served(there: &There, rights: &BTreeSet<Right>) -> Result<Vec<String>, ClusterError> {
     let admin = &there.admin;
     let discover = async || Ok(Discovery::new(admin.clone()).run_aggregated().await?);
-    let discovery = patiently(&there.pace, discover).await?;
+    let discovery = there.patience.asks(discover).await?;
     let path = |right: &Right| {
         let mut known = discovery.get(&right.group)?.resources_by_stability().into_iter();
         let (resource, _) = known.find(|(it, _)| it.plural == right.resource)?;
@@ -341,7 +356,7 @@ async fn all(there: &There) -> Result<Vec<Found>, ClusterError> {
         let all = pages(labelled.clone(), async |page| namespaces.list_metadata(page).await).await;
         Ok(all?)
     };
-    let all = patiently(&there.pace, list).await?;
+    let all = there.patience.asks(list).await?;
     Ok(all.into_iter().filter_map(found_of).collect())
 }
 
@@ -357,7 +372,7 @@ fn found_of(namespace: PartialObjectMeta<Namespace>) -> Option<Found> {
 /// Deletes a namespace and waits until it is gone.
 async fn delete(there: &There, found: Found) -> Result<(), ClusterError> {
     let namespaces = Api::<Namespace>::all(there.admin.clone());
-    let waited = TERMINATING.saturating_add(there.pace.waiting(REQUESTS));
+    let waited = TERMINATING.saturating_add(there.patience.pace.waiting(REQUESTS));
     let still_there = |state| ClusterError::StillThere { name: found.name.clone(), waited, state };
     let mut is_told = false;
     let mut deleting = async || {
@@ -372,7 +387,7 @@ async fn delete(there: &There, found: Found) -> Result<(), ClusterError> {
             false => Ok(()),
         }
     };
-    let last = match poll::until(waited, async || settled(deleting().await)).await {
+    let last = match poll::until(waited, async || there.patience.settled(deleting().await)).await {
         Ok(settled) => return settled,
         Err(last) => last,
     };
@@ -412,43 +427,51 @@ async fn state(
     }))
 }
 
-/// Asks again, as long as [`TERMINATING`], where what hinders may pass: one refused connection must not leave all that
-/// a run has made.
-async fn patiently<T>(
-    pace: &Pace,
-    mut ask: impl AsyncFnMut() -> Result<T, ClusterError>,
-) -> Result<T, ClusterError> {
-    let mut asking = async || settled(ask().await);
-    // However long the first answer takes: it tells why.
-    let first = match asking().await {
-        Ok(settled) => return settled,
-        Err(error) => error,
-    };
-    let patience = TERMINATING.saturating_add(pace.waiting(1));
-    poll::until(patience, asking).await.unwrap_or_else(|last| Err(last.unwrap_or(first)))
-}
-
-/// What came of a question.
-///
-/// # Errors
-/// What may be otherwise the next time.
-fn settled<T>(answer: Result<T, ClusterError>) -> Result<Result<T, ClusterError>, ClusterError> {
-    match answer {
-        Err(error) if may_pass(&error) => Err(error),
-        settled => Ok(settled),
+impl Patience {
+    /// Asks again, as long as [`TERMINATING`], where what hinders may pass: one refused connection must not leave all
+    /// that a run has made.
+    async fn asks<T>(
+        &self,
+        mut ask: impl AsyncFnMut() -> Result<T, ClusterError>,
+    ) -> Result<T, ClusterError> {
+        let mut asking = async || self.settled(ask().await);
+        // However long the first answer takes: it tells why.
+        let first = match asking().await {
+            Ok(settled) => return settled,
+            Err(error) => error,
+        };
+        let patience = TERMINATING.saturating_add(self.pace.waiting(1));
+        poll::until(patience, asking).await.unwrap_or_else(|last| Err(last.unwrap_or(first)))
     }
-}
 
-/// Whether the same question may be answered otherwise a moment later.
-fn may_pass(error: &ClusterError) -> bool {
-    use kube::Error::{Api, HyperError, ReadEvents, SerdeError, Service};
-    match error {
-        ClusterError::Api(Api(status)) => status.code == 429 || status.code >= 500,
-        ClusterError::Api(Service(cause)) if is_without_credentials(cause) => false,
-        // What is no answer of an API server is one of something before it.
-        ClusterError::Api(Service(_) | HyperError(_) | ReadEvents(_) | SerdeError(_))
-        | ClusterError::StillThere { .. } => true,
-        _ => false,
+    /// What came of a question.
+    ///
+    /// # Errors
+    /// What may be otherwise the next time.
+    fn settled<T>(
+        &self,
+        answer: Result<T, ClusterError>,
+    ) -> Result<Result<T, ClusterError>, ClusterError> {
+        match answer {
+            Err(error) if self.may_pass(&error) => Err(error),
+            settled => Ok(settled),
+        }
+    }
+
+    /// Whether the same question may be answered otherwise a moment later.
+    fn may_pass(&self, error: &ClusterError) -> bool {
+        use kube::Error::{Api, HyperError, ReadEvents, SerdeError, Service};
+        match error {
+            ClusterError::Api(Api(status)) if status.code == 403 => self.with_refusals,
+            // Which cluster it is was to be read once.
+            ClusterError::Untold { .. } => self.with_refusals,
+            ClusterError::Api(Api(status)) => status.code == 429 || status.code >= 500,
+            ClusterError::Api(Service(cause)) if is_without_credentials(cause) => false,
+            // What is no answer of an API server is one of something before it.
+            ClusterError::Api(Service(_) | HyperError(_) | ReadEvents(_) | SerdeError(_))
+            | ClusterError::StillThere { .. } => true,
+            _ => false,
+        }
     }
 }
 
@@ -470,13 +493,13 @@ impl There {
 }
 
 impl Way {
-    async fn there(&self, pace: &Pace) -> Result<There, ClusterError> {
+    async fn there(&self, patience: &Patience) -> Result<There, ClusterError> {
         // Whoever has made something there may remove it there, whatever its name looks like.
         let config = self.config_allowed().await.map_err(Box::new)?;
         let server = without_credentials(&config.cluster_url.to_string());
-        let admin = client(config, pace).await?;
+        let admin = client(config, &patience.pace).await?;
         let uid = uid(&admin).await?;
-        Ok(There { admin, pace: pace.clone(), uid, server })
+        Ok(There { admin, patience: patience.clone(), uid, server })
     }
 }
 
@@ -540,7 +563,14 @@ mod tests {
             std::future::ready(Ok::<_, Infallible>(answer))
         });
         let admin = Client::new(answer, "default");
-        There { admin, pace: Pace::free(), uid: None, server: String::new() }
+        let patience = Patience { pace: Pace::free(), with_refusals: false };
+        There { admin, patience, uid: None, server: String::new() }
+    }
+
+    /// What [`there`] returns, of a run that ends.
+    fn made(list: &[u16], delete: &[u16]) -> There {
+        let there = there(list, delete, true);
+        There { patience: Patience { with_refusals: true, ..there.patience }, ..there }
     }
 
     #[tokio::test(start_paused = true)]
@@ -578,6 +608,17 @@ mod tests {
                 assert_eq!(began.elapsed(), Duration::ZERO);
             }
         }
+    }
+
+    /// Whoever made it is refused by API servers that are starting, and by no others.
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_of_whoever_made_it_passes() {
+        for (list, delete) in [(&[403; 3][..], &[][..]), (&[], &[403; 3])] {
+            let gone = remove_namespaces(&made(list, delete), "k7f3").await.expect("it goes");
+            assert_eq!(gone, BTreeSet::from(["brinell-k7f3-app".to_owned()]));
+        }
+        let refused = remove_namespaces(&made(&[401], &[]), "k7f3").await.expect_err("refused");
+        assert!(refused.to_string().contains("(401)"), "{refused}");
     }
 
     /// Whoever has the rights that are printed may not get a namespace.
@@ -628,8 +669,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_is_refused_is_tried_again() {
         let mut left = 3;
-        let pace = Pace::free();
-        let asked = patiently(&pace, async || {
+        let patience = Patience { pace: Pace::free(), with_refusals: false };
+        let asked = patience.asks(async || {
             left -= 1;
             match left {
                 0 => Ok("there"),
