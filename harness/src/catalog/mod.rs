@@ -35,7 +35,7 @@ mod words;
 
 pub use check::is_name;
 pub use entry::*;
-pub(crate) use expression::{goes_by_who_asks, is_said_in};
+pub(crate) use expression::WhoAsks;
 pub use file::*;
 pub use ground::*;
 pub(crate) use ground::{said, words};

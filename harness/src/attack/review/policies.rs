@@ -1,10 +1,9 @@
 //! ValidatingAdmissionPolicies and their bindings: a policy decides nothing but by a binding that denies.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use k8s_openapi::api::admissionregistration::v1::{
     MatchResources, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
-    ValidatingAdmissionPolicySpec,
 };
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Client, ResourceExt};
@@ -12,7 +11,7 @@ use kube::{Client, ResourceExt};
 use super::rule::{self, Rule};
 use super::{all_read, flaw};
 use crate::attack::ActionError;
-use crate::catalog::{goes_by_who_asks, is_said_in};
+use crate::catalog::WhoAsks;
 use crate::cluster::all;
 use crate::model::{Flaw, GuardReview, Reviewed};
 
@@ -179,15 +178,14 @@ impl<'a> Policy<'a> {
     fn by_user(&self, review: &GuardReview) -> Vec<Flaw> {
         let spec = self.policy.spec.as_ref();
         let variables = spec.and_then(|spec| spec.variables.as_ref()).into_iter().flatten();
+        let who = WhoAsks::among(variables.clone().map(|it| (&*it.name, &*it.expression)));
         let variables = variables.map(|it| (format!("variables[{}]", it.name), &it.expression));
         let validations = spec.and_then(|spec| spec.validations.as_ref()).into_iter().flatten();
         let validations = validations
             .enumerate()
             .map(|(position, it)| (format!("validations[{position}]"), &it.expression));
-        let theirs = variables_by_user(spec);
         let goes_by_user = |(_, expression): &(String, &String)| {
-            let is_theirs = goes_by_who_asks(expression) || says_any(&theirs, expression);
-            is_theirs && !review.conditions.contains(expression)
+            who.matters_to(expression) && !review.conditions.contains(expression)
         };
         let tell = |(field, expression): (String, &String)| {
             let follows = "it decides by who asks: whoever is somebody whom it lets in, or takes their token, passes by";
@@ -247,22 +245,6 @@ fn denies(binding: &ValidatingAdmissionPolicyBinding) -> bool {
 
 fn selects(resources: Option<&MatchResources>, labels: &BTreeMap<String, String>) -> bool {
     rule::selects(resources.and_then(|it| it.namespace_selector.as_ref()), labels)
-}
-
-/// The names of variables that go by who asks, by themselves or by one that stands before them.
-fn variables_by_user(spec: Option<&ValidatingAdmissionPolicySpec>) -> BTreeSet<&str> {
-    let mut theirs = BTreeSet::new();
-    for variable in spec.and_then(|spec| spec.variables.as_ref()).into_iter().flatten() {
-        if goes_by_who_asks(&variable.expression) || says_any(&theirs, &variable.expression) {
-            theirs.insert(variable.name.as_str());
-        }
-    }
-    theirs
-}
-
-/// Whether an expression says one of these variables.
-fn says_any(variables: &BTreeSet<&str>, expression: &str) -> bool {
-    is_said_in("variables", expression) && variables.iter().any(|it| is_said_in(it, expression))
 }
 
 #[cfg(test)]

@@ -95,7 +95,8 @@ fn of_an_admission_policy_about_streams() {
         let Action::Review(Review::Policies(review)) = &reviewed.turns[0].action else { panic!() };
         assert!(review.conditions[0].contains("system:masters"), "{review:?}");
         assert!(review.conditions[1].contains("request.userInfo.username"), "{review:?}");
-        assert_eq!(review.conditions.len(), 2, "{review:?}");
+        assert!(review.conditions[2].contains("variables.isOps"), "{review:?}");
+        assert_eq!(review.conditions.len(), 3, "{review:?}");
     });
 }
 

@@ -15,7 +15,7 @@ use super::sample::Resource;
 use super::sketch::{Scene, Sketch, Weak};
 use super::yaml::flow;
 use super::{Kept, NewFile};
-use crate::catalog::goes_by_who_asks;
+use crate::catalog::WhoAsks;
 use crate::model::Reason;
 
 /// Something that is asked at admission.
@@ -252,8 +252,12 @@ pub(super) fn labels(selectors: &[&Value]) -> Value {
 
 /// The expressions by which a policy may exempt somebody: its conditions, and what in it goes by who asks.
 fn exempting(spec: &Value) -> Vec<String> {
+    let variables = list(&spec["variables"]);
+    let who = WhoAsks::among(
+        variables.iter().filter_map(|it| Some((it["name"].as_str()?, it["expression"].as_str()?))),
+    );
     let others = ["variables", "validations"].iter().flat_map(|it| expressions(&spec[it]));
-    let others = others.filter(|it| goes_by_who_asks(it));
+    let others = others.filter(|it| who.matters_to(it));
     distinct(expressions(&spec["matchConditions"]).into_iter().chain(others))
 }
 
