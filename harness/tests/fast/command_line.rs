@@ -1109,7 +1109,7 @@ fn what_can_be_read_only_once_is_no_kubeconfig() {
     with("authority", "1:1\"}", "1:1\", certificate-authority: pipe}");
     with("key", "token: t0k3n", "client-certificate-data: \"\", client-key: pipe");
     with("token", "token: t0k3n", "tokenFile: pipe");
-    let is_pipe = "pipe is a pipe and no file: nothing is read from it; it is read more than once: name a file";
+    let is_pipe = "pipe is a pipe and no file: nothing is read from it; it is read again later, so name a file";
     for (kubeconfig, words) in [
         ("pipe", format!("the kubeconfig {is_pipe}")),
         ("zero", "the kubeconfig zero is a device and no file".to_owned()),
