@@ -107,6 +107,8 @@ pub struct ControlEntry {
     pub text: String,
     /// What a profile says of how it refuses on an existing cluster; `None` where it does as ours.
     pub declared: Option<Declared>,
+    /// What [`ControlEntry::weakenings`] has made: every profile asks for the same.
+    pub(crate) weakened: OnceLock<Arc<[Weakened]>>,
 }
 
 /// How a control refuses on an existing cluster.
@@ -141,6 +143,22 @@ impl ControlEntry {
             None => Ok(SetUp::unweakened(&self.control, &parts)),
             Some(weakening) => SetUp::weakened(&self.control, weakening, &parts),
         }
+    }
+
+    /// The ways to get it wrong, in the order of their names.
+    ///
+    /// # Errors
+    /// As [`ControlEntry::set_up`].
+    pub fn weakenings(&self) -> Result<Arc<[Weakened]>, WeakenError> {
+        if let Some(known) = self.weakened.get() {
+            return Ok(Arc::clone(known));
+        }
+        let weakened = self.control.weaken.iter().map(|(name, weakening)| {
+            let set_up = self.set_up(Some(weakening))?;
+            Ok(Weakened { name: name.clone(), weakening: weakening.clone(), set_up })
+        });
+        let weakened = weakened.collect::<Result<_, WeakenError>>()?;
+        Ok(Arc::clone(self.weakened.get_or_init(|| weakened)))
     }
 
     /// Where its file sets what another control sets as well: `FILE:LINE`.
@@ -184,7 +202,7 @@ pub struct Planned {
     /// What is asked until it acts.
     pub questions: Vec<Question>,
     /// The ways to get it wrong, in the order of their names.
-    pub weakenings: Vec<Weakened>,
+    pub weakenings: Arc<[Weakened]>,
 }
 
 impl Planned {

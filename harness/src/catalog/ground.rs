@@ -278,7 +278,7 @@ fn declared(catalog: &Catalog, profile: &ProfileEntry) -> Result<ProfileEntry, P
             set_up: SetUp::default(),
             unweakened: true,
             questions: Vec::new(),
-            weakenings: Vec::new(),
+            weakenings: Arc::default(),
         })
     };
     let controls = profile.controls.iter().map(planned).collect::<Result<_, Problem>>()?;

@@ -4,7 +4,7 @@ use std::collections::btree_map::Entry::{Occupied, Vacant};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -284,6 +284,7 @@ fn control_entry(id: &str, source: &Source) -> Result<ControlEntry, Problem> {
         printed: Vec::new(),
         text: source.text.clone(),
         declared: None,
+        weakened: OnceLock::new(),
     })
 }
 

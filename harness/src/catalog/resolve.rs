@@ -5,10 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::read::{Parsed, Read};
 use super::source::Source;
-use super::{
-    Catalog, ControlEntry, Entry, Planned, Problem, ProfileEntry, Question, Turn, WeakenError,
-    Weakened,
-};
+use super::{Catalog, Entry, Planned, Problem, ProfileEntry, Question, Turn, WeakenError};
 use crate::model::{Attack, Door, Expectation, Permit, Profile, Ready, Role, Scenario, Setting};
 
 /// The catalog of what was read and checked.
@@ -124,7 +121,7 @@ impl Names<'_> {
 
     fn planned(&self, id: &str, setting: &Setting, pointer: String) -> Result<Planned, Problem> {
         let control = self.named("control", id, &self.catalog.controls)?;
-        let weakenings = self.weakenings(&control)?;
+        let weakenings = control.weakenings().map_err(|error| self.misfit(&error))?;
         let set_up = match &setting.weakening {
             None => control.set_up(None).map_err(|error| self.misfit(&error))?,
             Some(name) => {
@@ -136,14 +133,6 @@ impl Names<'_> {
         let questions = control.control.ready.iter().map(|ready| self.question(ready));
         let questions = questions.collect::<Result<_, _>>()?;
         Ok(Planned { control, pointer, set_up, unweakened, questions, weakenings })
-    }
-
-    fn weakenings(&self, control: &ControlEntry) -> Result<Vec<Weakened>, Problem> {
-        let weakened = control.control.weaken.iter().map(|(name, weakening)| {
-            let set_up = control.set_up(Some(weakening)).map_err(|error| self.misfit(&error))?;
-            Ok(Weakened { name: name.clone(), weakening: weakening.clone(), set_up })
-        });
-        weakened.collect()
     }
 
     fn misfit(&self, error: &WeakenError) -> Problem {

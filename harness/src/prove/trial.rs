@@ -54,7 +54,7 @@ impl<'a> Trials<'a> {
     }
 
     fn add(&mut self, plan: &'a Plan<'_>, planned: &'a Planned) {
-        for weakened in &planned.weakenings {
+        for weakened in planned.weakenings.iter() {
             let scenarios: Vec<&Entry> = plan
                 .scenarios
                 .iter()
@@ -70,7 +70,7 @@ impl<'a> Trials<'a> {
     }
 
     fn skip(&mut self, planned: &'a Planned, cause: &str) {
-        for weakened in &planned.weakenings {
+        for weakened in planned.weakenings.iter() {
             self.skipped.push(Untried { planned, weakened, cause: cause.to_owned() });
         }
     }

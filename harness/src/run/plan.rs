@@ -217,7 +217,7 @@ impl<'a> Plan<'a> {
 
     /// The names by which webhooks of its controls are called, weakened or not, each once: those of their Services.
     pub fn webhook_hosts(&self) -> BTreeSet<String> {
-        let weakenings = self.controls.iter().flat_map(|planned| &planned.weakenings);
+        let weakenings = self.controls.iter().flat_map(|planned| planned.weakenings.iter());
         let weakened = weakenings.flat_map(|weakened| &weakened.set_up.objects);
         let objects = self.objects().chain(weakened);
         let webhooks = objects.flat_map(|it| it.object["webhooks"].as_array());
@@ -584,7 +584,7 @@ mod tests {
             documents.iter().map(|it| identity(&it.object)).collect::<BTreeSet<String>>()
         };
         for (position, planned) in hardened.controls.iter().enumerate() {
-            for weakened in &planned.weakenings {
+            for weakened in planned.weakenings.iter() {
                 let mut profile = hardened.clone();
                 profile.controls[position].set_up = weakened.set_up.clone();
                 profile.controls[position].unweakened = false;
@@ -611,7 +611,7 @@ mod tests {
         for planned in &hardened.controls {
             let others = hardened.controls.iter().filter(|it| it.control.id != planned.control.id);
             for other in others {
-                for weakened in &planned.weakenings {
+                for weakened in planned.weakenings.iter() {
                     let clash = weakened.set_up.clash(&other.set_up);
                     assert!(clash.is_none(), "{}: {}", weakened.name, other.control.id);
                 }

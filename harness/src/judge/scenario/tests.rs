@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::*;
 use crate::catalog::{ControlEntry, Declared, PersonaEntry};
@@ -58,6 +58,7 @@ fn guard(layers: &[Layer]) -> ControlEntry {
         printed: Vec::new(),
         text: String::new(),
         declared: None,
+        weakened: OnceLock::new(),
     }
 }
 
