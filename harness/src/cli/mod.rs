@@ -471,6 +471,10 @@ pub struct ProveArguments {
     /// Weaken these controls only; repeatable [default: all]
     #[arg(long, value_name = "ID", help_heading = "Scenarios")]
     pub control: Vec<String>,
+    /// Run against each weakening only the scenarios that are expected to notice it: sooner done, but attacks that catch
+    /// nothing and collateral stay unknown
+    #[arg(long, help_heading = "Scenarios")]
+    pub only_expected: bool,
     /// Which scenarios, against which profile.
     #[command(flatten)]
     pub selection: Selection,

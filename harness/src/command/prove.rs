@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use brinell::catalog::{Entry, did_you_mean};
 use brinell::cli::ProveArguments;
 use brinell::cluster::Choice;
-use brinell::prove::{LaneRun, Trials, about, prove};
+use brinell::prove::{LaneRun, Trials, Who, about, prove};
 use brinell::report::ExitCode;
 use brinell::run::{Options, Plan, Progress};
 use brinell::text;
@@ -35,7 +35,8 @@ pub async fn start(arguments: ProveArguments) -> Result<ExitCode, Error> {
     let options = options(&arguments.conditions, choice.cluster, manner)?;
     let reporter = reporter(&arguments.output)?;
     let plan = Plan::new(&catalog, &profile, choice.cluster, entries);
-    let trials = Trials::new(&plan, &controls);
+    let who = if arguments.only_expected { Who::Expected } else { Who::Everybody };
+    let trials = Trials::new(&plan, &controls, who);
     let clusters = arguments.clusters.map_or_else(|| choice.cluster.side_by_side(), usize::from);
     let clusters = clusters.min(trials.trials.len());
     let work = async |made: &Made, progress: &Progress| {

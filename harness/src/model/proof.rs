@@ -12,6 +12,10 @@ use super::{Reason, ScenarioResult};
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Proof {
+    /// Whether only those were run against a weakening that are expected to notice it. Then neither attacks that catch
+    /// nothing nor collateral are known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub only_expected: bool,
     /// Every weakening of the chosen controls, in the order of the catalog.
     pub weakenings: Vec<WeakeningResult>,
     /// The attacks that no weakening of a control that they test has turned red.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::trial::{Trial, Trials};
+use super::trial::{Trial, Trials, Who};
 use crate::catalog::Entry;
 use crate::model::{
     AUDIT_POLICY, Attack, AttemptResult, Cell, Deviation, Log, Mark, Outcome, Proof, Reason, Role,
@@ -143,9 +143,11 @@ pub(super) fn proof(
             deviation: pardon(deviations, test),
         })
         .collect();
-    let run: BTreeSet<&str> = plan.scenarios.iter().map(|entry| entry.id.as_str()).collect();
+    let only_expected = trials.who == Who::Expected;
+    let run = plan.scenarios.iter().filter(|_| !only_expected);
+    let run: BTreeSet<&str> = run.map(|entry| entry.id.as_str()).collect();
     let stale = stale(deviations, &weakenings, &told, &catching, &run);
-    Proof { weakenings, vacuous, stale }
+    Proof { only_expected, weakenings, vacuous, stale }
 }
 
 /// A scenario, an attack of it, and a control that the attack tests.
@@ -221,7 +223,7 @@ fn condone(deviations: &[Deviation], weakening: &str, scenario: &str) -> Option<
     })
 }
 
-/// The deviations that this proof has shown to be needless.
+/// The deviations that this proof has shown to be needless. `run` are the scenarios that were asked of every weakening.
 fn stale(
     deviations: &[Deviation],
     weakenings: &[WeakeningResult],
@@ -420,7 +422,7 @@ mod tests {
             entry
         });
         let plan = Plan::new(&catalog, &profile, ClusterType::Embedded, selected.iter().collect());
-        let trials = Trials::new(&plan, &["exec-guard".to_owned()]);
+        let trials = Trials::new(&plan, &["exec-guard".to_owned()], Who::Everybody);
         let trial = &trials.trials[0];
         let cells: Vec<Cell> = marks
             .iter()

@@ -16,7 +16,7 @@ use std::time::Duration;
 use futures::future::try_join_all;
 
 use trial::{Trial, Untried};
-pub use trial::{Trials, about};
+pub use trial::{Trials, Who, about};
 
 use crate::cluster::RunFolder;
 use crate::lock::lock;
@@ -77,12 +77,16 @@ pub async fn prove(
     progress: &Progress,
 ) -> Result<Duration, ProofError> {
     let proving = async {
-        let making = lane_runs.iter().enumerate().map(|(position, lane_run)| {
-            let options = Options { run: lane_run.run.clone(), ..options.clone() };
-            // All clusters take the same steps: the first one shows them.
-            let progress = if position == 0 { progress.clone() } else { Progress::unheard() };
-            async move { Lane::make(plan, options, Arc::clone(&lane_run.folder), &progress).await }
-        });
+        let who = trials.who;
+        let making =
+            lane_runs.iter().enumerate().map(|(position, lane_run)| {
+                let options = Options { run: lane_run.run.clone(), ..options.clone() };
+                // All clusters take the same steps: the first one shows them.
+                let progress = if position == 0 { progress.clone() } else { Progress::unheard() };
+                async move {
+                    Lane::make(plan, who, options, Arc::clone(&lane_run.folder), &progress).await
+                }
+            });
         let lanes = try_join_all(making).await?;
         let version = Minor::try_from(options.kubernetes.clone()).ok();
         trials.leave_out(|trial| trial.outlived(version?));

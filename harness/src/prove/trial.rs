@@ -12,12 +12,24 @@ pub struct Trial<'a> {
     pub planned: &'a Planned,
     /// The control with the weakening.
     pub weakened: &'a Weakened,
-    /// The scenarios that test the control and can run here, in the order of the catalog.
+    /// The scenarios that test the control and can run here, in the order of the catalog; of these only those that are
+    /// expected to notice, where no others are asked.
     pub scenarios: Vec<&'a Entry>,
+}
+
+/// Who is asked whether they notice a weakening.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// All that may turn red.
+    Everybody,
+    /// Those that are expected to. That others notice too, that an attack catches nothing, and collateral stay unknown.
+    Expected,
 }
 
 /// All that a proof will try.
 pub struct Trials<'a> {
+    /// Who is asked.
+    pub who: Who,
     /// What is tried. Those that need a second API server, which takes longest, come first.
     pub trials: Vec<Trial<'a>>,
     /// What is not.
@@ -36,8 +48,8 @@ pub struct Untried<'a> {
 
 impl<'a> Trials<'a> {
     /// The weakenings of these controls, or of all where none is named.
-    pub fn new(plan: &'a Plan<'_>, controls: &[String]) -> Self {
-        let mut trials = Trials { trials: Vec::new(), skipped: Vec::new() };
+    pub fn new(plan: &'a Plan<'_>, controls: &[String], who: Who) -> Self {
+        let mut trials = Trials { who, trials: Vec::new(), skipped: Vec::new() };
         let is_chosen = |it: &Planned| controls.is_empty() || controls.contains(&it.control.id);
         for planned in plan.controls.iter().filter(|it| is_chosen(it)) {
             if planned.unweakened {
@@ -55,7 +67,7 @@ impl<'a> Trials<'a> {
 
     fn add(&mut self, plan: &'a Plan<'_>, planned: &'a Planned) {
         for weakened in planned.weakenings.iter() {
-            let scenarios: Vec<&Entry> = plan
+            let mut scenarios: Vec<&Entry> = plan
                 .scenarios
                 .iter()
                 .filter(|entry| entry.scenario.controls().contains(planned.control.id.as_str()))
@@ -65,7 +77,16 @@ impl<'a> Trials<'a> {
                 self.skipped.push(Untried { planned, weakened, cause });
                 continue;
             }
-            self.trials.push(Trial { planned, weakened, scenarios });
+            if self.who == Who::Expected {
+                scenarios.retain(|entry| weakened.expects(entry));
+            }
+            match scenarios.is_empty() {
+                true => {
+                    let cause = "no scenario that is run is expected to notice it".to_owned();
+                    self.skipped.push(Untried { planned, weakened, cause });
+                }
+                false => self.trials.push(Trial { planned, weakened, scenarios }),
+            }
         }
     }
 
@@ -87,8 +108,11 @@ impl<'a> Trials<'a> {
     }
 
     /// The scenarios, with a control, of which this proof shows whether they catch any of its weakenings: those that
-    /// are run against it, unless they are expected to notice a weakening that is not tried.
+    /// are run against it, unless they are expected to notice a weakening that is not tried. None where not all are.
     pub fn told(&self) -> BTreeSet<(&'a str, &'a str)> {
+        if self.who == Who::Expected {
+            return BTreeSet::new();
+        }
         let untried = |entry: &Entry, control: &str| {
             let mut skipped = self.skipped.iter();
             skipped.any(|it| it.planned.control.id == control && it.weakened.expects(entry))
@@ -191,7 +215,7 @@ mod tests {
         let entries = catalog.scenarios.iter().filter(is_chosen).collect();
         let plan = Plan::new(&catalog, &profile, kind, entries);
         let controls: Vec<String> = controls.iter().map(ToString::to_string).collect();
-        look(&Trials::new(&plan, &controls));
+        look(&Trials::new(&plan, &controls, Who::Everybody));
     }
 
     /// The example's scenarios ask for evidence: each weakening of the audit policy would be tried for their sake.
@@ -205,11 +229,37 @@ mod tests {
         assert_eq!(controls, ["images-from-our-registry", "no-load-balancers"]);
         let plan = Plan::new(&catalog, &profile, ClusterType::Embedded, entries);
         let tried = |controls: &[String]| {
-            let trials = Trials::new(&plan, controls).trials;
+            let trials = Trials::new(&plan, controls, Who::Everybody).trials;
             trials.iter().map(|trial| trial.planned.control.id.clone()).collect::<BTreeSet<_>>()
         };
         assert_eq!(tried(&controls), controls.iter().cloned().collect());
         assert!(tried(&[]).contains("audit-policy"));
+    }
+
+    #[test]
+    fn where_only_those_are_asked_who_are_expected_to_notice_the_same_is_tried() {
+        let catalog = Catalog::load(None).expect("our own catalog");
+        let profile = catalog.profile("hardened").expect("a profile of ours");
+        let plan = |entries| Plan::new(&catalog, &profile, ClusterType::Embedded, entries);
+        let all = plan(catalog.scenarios.iter().collect());
+        let [everybody, expected] =
+            [Who::Everybody, Who::Expected].map(|who| Trials::new(&all, &[], who));
+        let ids = |trials: &Trials<'_>| trials.trials.iter().map(Trial::id).collect::<Vec<_>>();
+        assert_eq!(ids(&everybody), ids(&expected));
+        for trial in &expected.trials {
+            assert!(trial.scenarios.iter().all(|entry| trial.weakened.expects(entry)));
+        }
+        assert!(!everybody.told().is_empty() && expected.told().is_empty());
+
+        // Nothing is expected of a scenario that nobody has told of.
+        let mut own = catalog.scenarios[0].clone();
+        own.id = "own".to_owned();
+        let own = plan(vec![&own]);
+        let tried = Trials::new(&own, &[], Who::Everybody).trials.len();
+        let expected = Trials::new(&own, &[], Who::Expected);
+        assert!(tried > 0 && expected.trials.is_empty());
+        let cause = "no scenario that is run is expected to notice it";
+        assert_eq!(expected.skipped.iter().filter(|it| it.cause == cause).count(), tried);
     }
 
     #[test]
@@ -270,7 +320,7 @@ mod tests {
         let profile = catalog.profile("hardened").expect("a profile of ours");
         let entries = catalog.scenarios.iter().collect();
         let plan = Plan::new(&catalog, &profile, ClusterType::Embedded, entries);
-        let mut trials = Trials::new(&plan, &[]);
+        let mut trials = Trials::new(&plan, &[], Who::Everybody);
         let pair = ("pod-host-namespaces", "pod-security");
         assert!(trials.told().contains(&pair));
         let all = trials.trials.len() + trials.skipped.len();

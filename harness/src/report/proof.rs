@@ -176,8 +176,15 @@ pub(super) fn score(proof: &Proof) -> String {
         .count();
     let known = if known == 0 { String::new() } else { format!(" ({known} {AS_KNOWN})") };
     let outcome = |outcome: Outcome| format!("{} {}", proof.count(outcome), outcome.label());
+    let beside = match proof.only_expected {
+        true => format!("; {VACUOUS} and {} are not known", Mark::Collateral.label()),
+        false => {
+            let (vacuous, collateral) = (proof.vacuous.len(), proof.collateral());
+            format!(", {vacuous} {VACUOUS}; {collateral} {}", Mark::Collateral.label())
+        }
+    };
     let mut told = format!(
-        "{} of {} {}, {}{known}, {}, {}; {}, {} {VACUOUS}; {} {}.",
+        "{} of {} {}, {}{known}, {}, {}; {}{beside}.",
         proof.count(Outcome::Caught),
         count(proof.tried(), "weakening"),
         Outcome::Caught.label(),
@@ -185,9 +192,6 @@ pub(super) fn score(proof: &Proof) -> String {
         outcome(Outcome::Wrong),
         outcome(Outcome::Skipped),
         count(proof.scenarios().len(), "scenario"),
-        proof.vacuous.len(),
-        proof.collateral(),
-        Mark::Collateral.label(),
     );
     for Vacuous { scenario, attack, control, deviation } in &proof.vacuous {
         let known =
@@ -202,4 +206,21 @@ pub(super) fn score(proof: &Proof) -> String {
         told.push_str(&format!("\n{heading}: {stale}; remove it from manifests/deviations.yaml"));
     }
     told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+
+    #[test]
+    fn what_was_not_asked_is_not_counted() {
+        let mut proof = sample::results(&sample::proof()).proof.expect("a proof");
+        let counted = "1 vacuous; 1 collateral.";
+        assert!(score(&proof).contains(counted), "{}", score(&proof));
+        proof.only_expected = true;
+        let told = score(&proof);
+        assert!(told.contains("; vacuous and collateral are not known."), "{told}");
+        assert!(!told.contains(counted), "{told}");
+    }
 }

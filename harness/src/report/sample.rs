@@ -256,6 +256,7 @@ pub(crate) fn proof() -> Vec<RunEvent> {
         deviation: deviation.map(str::to_owned),
     };
     events.push(RunEvent::Proven(Box::new(Proof {
+        only_expected: false,
         weakenings,
         vacuous: vec![vacuous("attach-sensitive-pod", None)],
         stale: ["exec-guard/absent", "exec-guard/fails-open"]

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use brinell::catalog::{Catalog, Entry};
 use brinell::cluster::ClusterType;
 use brinell::model::{Outcome, Proof};
-use brinell::prove::Trials;
+use brinell::prove::{Trials, Who};
 use brinell::run::Plan;
 
 use crate::support::{Home, cache};
@@ -16,13 +16,19 @@ use crate::support::{Home, cache};
 pub type Test = Box<dyn FnOnce() + Send>;
 
 /// A test per weakening that is tried against these scenarios, all where none is named.
-pub fn tests(catalog: &Catalog, cluster: ClusterType, scenarios: &[String]) -> Vec<(String, Test)> {
+pub fn tests(
+    catalog: &Catalog,
+    cluster: ClusterType,
+    scenarios: &[String],
+    who: Who,
+) -> Vec<(String, Test)> {
     let is_chosen = |entry: &&Entry| scenarios.is_empty() || scenarios.contains(&entry.id);
     let selected: Vec<&Entry> = catalog.scenarios.iter().filter(is_chosen).collect();
     let plan = plan(catalog, cluster, selected);
-    let bed = Arc::new(Bed { cluster, scenarios: scenarios.to_vec(), ran: OnceLock::new() });
+    let bed = Bed { cluster, scenarios: scenarios.to_vec(), who, ran: OnceLock::new() };
+    let bed = Arc::new(bed);
     let mut tests: Vec<(String, Test)> = Vec::new();
-    for trial in Trials::new(&plan, &[]).trials {
+    for trial in Trials::new(&plan, &[], who).trials {
         let (bed, id) = (Arc::clone(&bed), trial.id());
         tests.push((id.clone(), Box::new(move || bed.check(&id))));
     }
@@ -40,6 +46,7 @@ pub fn plan<'a>(catalog: &'a Catalog, cluster: ClusterType, selected: Vec<&'a En
 struct Bed {
     cluster: ClusterType,
     scenarios: Vec<String>,
+    who: Who,
     ran: OnceLock<Result<Ran, String>>,
 }
 
@@ -76,6 +83,9 @@ impl Bed {
         let mut command = brinell(&home, self.cluster);
         for scenario in &self.scenarios {
             command.args(["--scenario", scenario]);
+        }
+        if self.who == Who::Expected {
+            command.arg("--only-expected");
         }
         let output = command.arg("--json").arg(&report).output()?;
         let printed = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -213,7 +213,7 @@ fn a_proof_is_red_for_what_fails_it() {
         let vacuous = vacuous.collect();
         let mut weakenings = proof.weakenings.clone();
         weakenings.retain(|it| names.contains(&&*it.name));
-        let proof = Proof { weakenings, vacuous, stale: Vec::new() };
+        let proof = Proof { weakenings, vacuous, ..Proof::default() };
         let is_failure = proof.is_failure();
         results.proof = Some(proof);
         let mut told = headline(&results).concat();

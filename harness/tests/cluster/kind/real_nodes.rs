@@ -2,6 +2,7 @@
 
 use brinell::catalog::Catalog;
 use brinell::cluster::{ClusterType, DEFAULT_VERSION};
+use brinell::prove::Who;
 use libtest_mimic::Trial;
 
 use super::trial;
@@ -10,7 +11,7 @@ use crate::proof;
 /// One test per weakening.
 pub fn trials() -> Vec<Trial> {
     let catalog = Catalog::load(None).expect("our own catalog");
-    let tests = proof::tests(&catalog, ClusterType::Kind, &scenarios(&catalog));
+    let tests = proof::tests(&catalog, ClusterType::Kind, &scenarios(&catalog), Who::Everybody);
     let name = |name: &str| format!("proof/{DEFAULT_VERSION}/{name}");
     tests.into_iter().map(|(id, test)| trial(name(&id), test)).collect()
 }
