@@ -61,6 +61,13 @@ enum Next {
     Truncated,
 }
 
+/// What is to be done next.
+enum Step {
+    HandOn(Vec<u8>),
+    LookAgain,
+    Wait,
+}
+
 impl Generation {
     fn new(file: File, id: Id) -> Self {
         Generation { file, id, offset: 0, head: Vec::new(), tail: VecDeque::new() }
@@ -187,24 +194,34 @@ impl Follower {
                 }
                 _ => self.current.next()?,
             };
-            let is_on = match next {
-                Next::Bytes(bytes) => return Ok(self.hand_on(bytes)),
-                Next::Truncated => self.find_copy()?,
-                Next::End => match self.next_generation()? {
-                    None => false,
-                    // The writer may have gone on with the old file until it opened the new one.
-                    Some(next) => match self.current.next()? {
-                        Next::Bytes(bytes) => return Ok(self.hand_on(bytes)),
-                        Next::Truncated => true,
-                        Next::End => self.go_on_with(next)?,
-                    },
-                },
-            };
-            if !is_on {
-                return Ok(Vec::new());
+            match self.go_on(next)? {
+                Step::HandOn(bytes) => return Ok(self.hand_on(bytes)),
+                Step::LookAgain => self.missing_since = None,
+                Step::Wait => return Ok(Vec::new()),
             }
-            self.missing_since = None;
         }
+    }
+
+    /// What is to be done after what came next of the current generation.
+    fn go_on(&mut self, next: Next) -> io::Result<Step> {
+        let is_on = match next {
+            Next::Bytes(bytes) => return Ok(Step::HandOn(bytes)),
+            Next::Truncated => self.find_copy()?,
+            Next::End => match self.next_generation()? {
+                None => false,
+                Some(next) if self.current.offset == 0 => {
+                    // What has come to it since it was seen empty comes after all that is older.
+                    !self.current.beginning()?.is_empty() || self.go_on_with(next)?
+                }
+                // The writer may have gone on with the old file until it opened the new one.
+                Some(next) => match self.current.next()? {
+                    Next::Bytes(bytes) => return Ok(Step::HandOn(bytes)),
+                    Next::Truncated => true,
+                    Next::End => self.go_on_with(next)?,
+                },
+            },
+        };
+        Ok(if is_on { Step::LookAgain } else { Step::Wait })
     }
 
     /// Bytes as they are handed on: where a generation ended within a line, that line ends there.
@@ -392,4 +409,33 @@ enum Successor {
     Rotated(Rotated),
     /// The log as it is now.
     Live(Generation),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Between the look at an empty log and the search for what comes after it a line was written to it, and it was
+    /// renamed and compressed. Compressed, it has another number, and begins like nothing that was read.
+    #[test]
+    fn what_came_to_a_log_that_was_seen_empty_comes_after_what_is_older() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = |name: &str| folder.path().join(name);
+        let log = place("audit.log");
+        fs::write(&log, "").expect("written");
+        let mut follower = Follower::open(&log, Losses::default()).expect("a log");
+
+        fs::write(place("audit-2026-11-26T15-04-05.001.log"), "older\n").expect("written");
+        fs::write(&log, "newer\n").expect("written");
+        fs::rename(&log, place("aside")).expect("renamed");
+        fs::copy(place("aside"), place("audit-2026-11-26T15-04-05.002.log")).expect("copied");
+        fs::write(&log, "newest\n").expect("written");
+
+        assert!(matches!(follower.go_on(Next::End).expect("readable"), Step::LookAgain));
+        let mut read = Vec::new();
+        while read.len() < "older\nnewer\nnewest\n".len() {
+            read.extend(follower.look().expect("readable"));
+        }
+        assert_eq!(String::from_utf8(read).expect("text"), "older\nnewer\nnewest\n");
+    }
 }
