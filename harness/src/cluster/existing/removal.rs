@@ -482,8 +482,10 @@ impl There {
     /// When it does not tell which one it is, at the address of the run's.
     fn is_of(&self, mark: &Mark) -> Result<bool, ClusterError> {
         match &self.uid {
-            Some(uid) => Ok(*uid == mark.identity),
-            None if self.server == mark.identity => Ok(true),
+            Some(uid) if *uid == mark.identity => Ok(true),
+            // Which one it is was not to be read when the run began.
+            _ if self.server == mark.identity => Ok(true),
+            Some(_) => Ok(false),
             None if self.server == mark.server => {
                 Err(ClusterError::Untold { server: self.server.clone() })
             }
@@ -661,6 +663,8 @@ mod tests {
         assert_eq!(is(Some("v"), &marked("u", "a")), Ok(false));
         assert_eq!(is(None, &marked("u", "b")), Ok(false));
         assert_eq!(is(None, &marked("a", "")), Ok(true));
+        assert_eq!(is(Some("u"), &marked("a", "")), Ok(true));
+        assert_eq!(is(Some("u"), &marked("b", "")), Ok(false));
         let untold = is(None, &marked("u", "a")).expect_err("it cannot be told");
         assert!(untold.contains("kube-system"), "{untold}");
     }

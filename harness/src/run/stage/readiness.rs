@@ -20,7 +20,7 @@ use crate::run::Plan;
 
 /// How long one question is waited for before another one is asked beside it. A call to a webhook is lost for good that
 /// is sent before the node's rules know its Service: all that belongs to its connection goes where its first packet
-/// went. The API server gives it up after the webhook's own time, which is five seconds (measured).
+/// went. The API server gives it up after the webhook's own time: `timeoutSeconds`, five of ours.
 const ALONE: Duration = Duration::from_secs(1);
 
 /// How long it may take until names are looked up when CoreDNS is ready. kube-proxy takes a second (measured).
