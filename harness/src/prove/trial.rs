@@ -73,19 +73,14 @@ impl<'a> Trials<'a> {
                 .filter(|entry| entry.scenario.controls().contains(planned.control.id.as_str()))
                 .copied()
                 .collect();
-            if let Some(cause) = why_not(plan, planned, weakened, &scenarios) {
-                self.skipped.push(Untried { planned, weakened, cause });
-                continue;
-            }
+            let why_not = why_not(plan, planned, weakened, &scenarios);
             if self.who == Who::Expected {
                 scenarios.retain(|entry| weakened.expects(entry));
             }
-            match scenarios.is_empty() {
-                true => {
-                    let cause = "no scenario that is run is expected to notice it".to_owned();
-                    self.skipped.push(Untried { planned, weakened, cause });
-                }
-                false => self.trials.push(Trial { planned, weakened, scenarios }),
+            let nobody = || "no scenario that is run is expected to notice it".to_owned();
+            match why_not.or_else(|| scenarios.is_empty().then(nobody)) {
+                Some(cause) => self.skipped.push(Untried { planned, weakened, cause }),
+                None => self.trials.push(Trial { planned, weakened, scenarios }),
             }
         }
     }

@@ -19,7 +19,7 @@ use libtest_mimic::Trial;
 /// All of these tests.
 pub fn trials() -> Vec<Trial> {
     let catalog = Catalog::load(None).expect("our own catalog");
-    // Everybody is asked by ci/nightly: that takes most of an hour on a slow machine.
+    // Everybody is asked by ci/nightly: the gate of a slow machine has no time for it.
     let mut tests = proof::tests(&catalog, ClusterType::Embedded, &[], Who::Expected);
     for (name, test) in [
         ("vacuous", a_scenario_that_catches_nothing_is_told as fn()),
